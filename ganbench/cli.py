@@ -1,0 +1,197 @@
+"""The commands. Only `run` imports torch, and only when it runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.syntax import Syntax
+from typer.core import TyperGroup
+
+from . import report
+from .errors import ExitCode, GanbenchError, UsageError
+from .plugin import Buildable, Kind
+from .registry import Registry
+from .spec import load_spec
+
+STATUS_EXIT_CODES = {
+    "completed": ExitCode.DONE,
+    "interrupted": ExitCode.INTERRUPTED,
+    "diverged": ExitCode.FAILED,
+    "failed": ExitCode.FAILED,
+}
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """Turns every error meant for people into one paragraph and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GanbenchError as error:
+            if ctx.params.get("traceback"):
+                err.print_exception()
+            err.print("[bold red]error:[/] ", end="")
+            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            err.print("interrupted")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+PluginArguments = Annotated[
+    list[str], typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Add an unpublished plugin.")
+]
+Overrides = Annotated[
+    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override anything in the spec.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+
+
+@app.callback()
+def main(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Benchmark GANs with numbers you can trust."""
+
+
+@app.command()
+def run(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")],
+    overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
+    plugins: PluginArguments = [],  # noqa: B006
+    epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length in steps, instead of epochs.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="90s|5m|2h", help="Stop training after this time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random streams.")] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")] = "auto",
+    precision: Annotated[str | None, typer.Option(metavar="fp32|tf32|bf16", help="Number format.")] = None,
+    directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run directory.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train, time and score a benchmark."""
+    shorthands = {
+        "epochs": epochs,
+        "steps": steps,
+        "budget_seconds": None if budget is None else parse_duration(budget),
+        "seed": seed,
+        "precision": precision,
+    }
+    given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
+    spec, reference = load_spec(benchmark, Registry.load(plugins), [*overrides, *given])
+
+    from .training.runner import run as run_benchmark
+
+    console = err if as_json else out
+    live = report.LiveReport(console)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever plugins print
+        try:
+            result, run_directory = run_benchmark(
+                spec, device=device, out=directory, data_dir=data_dir, reference=reference, observer=live
+            )
+        finally:
+            live.stop()
+    report.show_result(console, result, run_directory.path)
+    if as_json:
+        sys.stdout.write(result.to_json())
+    raise typer.Exit(STATUS_EXIT_CODES[result.status])
+
+
+@app.command("list")
+def list_plugins(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="benchmarks, models, losses, ...")] = None,
+    plugins: PluginArguments = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
+    registry = Registry.load(plugins)
+    found = registry.everything() if kind is None else registry.all(parse_kind(kind))
+    if as_json:
+        print_json([{"summary": registered.plugin.summary, **registered.record()} for registered in found])
+    else:
+        out.print(report.list_table(found))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A benchmark, its TOML file, or any plugin.")],
+    overrides: Overrides = [],  # noqa: B006
+    plugins: PluginArguments = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Show a benchmark's resolved spec, as TOML to save, edit and run; or a plugin's options."""
+    registry = Registry.load(plugins)
+    found = [] if name.endswith(".toml") else registry.named(name)
+    if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
+        spec, _ = load_spec(name, registry, overrides)
+        if as_json:
+            print_json(spec.to_dict())
+        elif out.is_terminal:
+            out.print(Syntax(spec.to_toml(), "toml", background_color="default"))
+        else:
+            sys.stdout.write(spec.to_toml())
+        return
+    options = {registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)}
+    if as_json:
+        print_json({registered.plugin.kind: schema.model_json_schema() for registered, schema in options.items()})
+        return
+    for registered, schema in options.items():
+        out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
+        out.print(report.options_table(schema))
+
+
+@app.command("plugins")
+def show_plugins(
+    plugins: PluginArguments = [],  # noqa: B006
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 if anything failed to load.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which distributions give which plugins, and what failed to load and why."""
+    registry = Registry.load(plugins)
+    if as_json:
+        print_json(
+            {
+                "plugins": [registered.record() for registered in registry.everything()],
+                "failures": [asdict(failure) for failure in registry.failures],
+            }
+        )
+    else:
+        out.print(report.plugins_table(registry))
+        for failure in registry.failures:
+            out.print("[bold red]failed:[/] ", end="")
+            out.print(str(failure), markup=False, highlight=False, soft_wrap=True)
+    if strict and registry.failures:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from "90s", "5m", "2h" or a bare number of seconds. Raises `UsageError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match:
+        raise UsageError(f"--budget {text}: write it as 90s, 5m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def parse_kind(text: str) -> Kind:
+    """A kind by its singular or plural. Raises `UsageError` for anything else."""
+    for kind in Kind:
+        if text in (kind, kind.plural):
+            return kind
+    raise UsageError(f"unknown kind '{text}'; there are: {', '.join(kind.plural for kind in Kind)}")
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")

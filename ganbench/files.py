@@ -1,0 +1,41 @@
+"""Writing files whole, and the folders that ganbench keeps between runs."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` to write to; it takes the target's place only if the block succeeds."""
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with written_whole(target) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def default_data_dir() -> Path:
+    """Where data sets live: `$GANBENCH_DATA`, else a folder in the user's cache."""
+    configured = os.environ.get("GANBENCH_DATA")
+    return Path(configured) if configured else cache_dir() / "data"
+
+
+def cache_dir() -> Path:
+    """Where derived things are kept between runs: real images' statistics, scores of real images."""
+    return Path(platformdirs.user_cache_dir("ganbench"))

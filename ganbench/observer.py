@@ -1,0 +1,52 @@
+"""What a run tells while it goes on: subclass `Observer` to show or track it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .result import DataRecord, EpochRow, Point
+from .spec import BenchmarkSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to run, on what."""
+
+    spec: BenchmarkSpec
+    device: str  # as torch writes it
+    device_name: str
+    data: DataRecord
+    parameters: dict[str, int]  # trainable, by player
+    steps_per_epoch: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands at the end of a window."""
+
+    epoch: int
+    step: int
+    total_steps: int
+    losses: dict[str, float]  # d_loss, g_loss and the monitors, of the last step
+    images_per_second: float
+    seconds_left: float
+
+
+class Observer:
+    """Is told what happens in a run; does nothing with it. All of it is called outside the clock."""
+
+    def planned(self, plan: Plan) -> None:
+        """The data is loaded and the networks are built."""
+
+    def working(self, what: str) -> None:
+        """Something begins that takes a while and is not training, such as "warming up"."""
+
+    def progressed(self, progress: Progress) -> None:
+        """A window of training ended."""
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        """An epoch ended, or training did within one."""
+
+    def scored(self, label: str, point: Point) -> None:
+        """A metric was computed."""

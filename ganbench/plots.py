@@ -1,0 +1,59 @@
+"""Pictures: grids of images and curves of losses."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from .files import written_whole
+from .plugin import Reference
+from .result import EpochRow
+
+GAP = 2  # pixels between images of a grid
+UPSCALED_HEIGHT = 112  # small images are enlarged to about this many pixels, without smoothing
+
+
+def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
+    """Write images, uint8 `(N, channels, height, width)` with one or three channels, as a PNG grid."""
+    count, channels, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    grid = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
+    for index, image in enumerate(images):
+        top = GAP + index // columns * (height + GAP)
+        left = GAP + index % columns * (width + GAP)
+        grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
+    scale = max(1, round(UPSCALED_HEIGHT / height))
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    with written_whole(path) as part:
+        picture.save(part)
+
+
+def save_losses(history: list[EpochRow], title: str, path: Path, reference: Reference | None = None) -> None:
+    """Draw both losses over the epochs, and the published ones faintly behind."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    published = read_curve(reference.history) if reference else {}
+    for column, label, colour in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
+        if reference and column in published:
+            axes.plot(published["epoch"], published[column], color=colour, alpha=0.3, label=f"{label}, {reference.label}")
+        values = [np.nan if value is None else value for value in (getattr(row, column) for row in history)]
+        marker = "o" if len(history) < 20 else None
+        axes.plot([row.epoch for row in history], values, color=colour, marker=marker, label=label)
+    axes.set(title=title, xlabel="epoch", ylabel="mean loss")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=120)
+
+
+def read_curve(path: Path) -> dict[str, list[float]]:
+    """The columns of a CSV file of numbers."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {column: [float(row[column]) for row in rows] for column in rows[0]}

@@ -1,0 +1,190 @@
+"""What a plugin's hooks return: registration objects, one class for each kind of plugin.
+
+A registration object is small and cheap: a name, a one-line summary, a pydantic model of the plugin's options and a
+`build` function. Nothing here, and nothing at the top of a plugin's module, imports torch; `build` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+
+class Kind(StrEnum):
+    """The kinds of plugin; the value is how people write it."""
+
+    BENCHMARK = "benchmark"
+    MODEL = "model"
+    LOSS = "loss"
+    DATASET = "dataset"
+    METRIC = "metric"
+    FEATURE_EXTRACTOR = "feature-extractor"
+    OPTIMIZER = "optimizer"
+
+    @property
+    def plural(self) -> str:
+        """As in `ganbench list losses`."""
+        return f"{self}es" if self.endswith("s") else f"{self}s"
+
+    @property
+    def hook(self) -> str:
+        """The hook that registers plugins of this kind, such as `ganbench_losses`."""
+        return f"ganbench_{self.plural.replace('-', '_')}"
+
+
+class Table(BaseModel):
+    """A closed set of keys: an unknown one is an error that suggests the nearest known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_keys(cls, data: Any) -> Any:
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, Mapping) else []
+        if unknown:
+            raise ValidationError.from_exception_data(
+                cls.__name__,
+                [{"type": _unknown_key(key, list(cls.model_fields)), "loc": (key,), "input": ...} for key in unknown],
+            )
+        return data
+
+
+def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
+    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": hint})
+
+
+class Options(Table):
+    """Base class of a plugin's options.
+
+    Give each field a default, a description and bounds: the command line's help, its errors and the documentation
+    are printed from this schema. A misspelt option is an error.
+    """
+
+
+@dataclass(frozen=True)
+class DatasetContext:
+    """What the engine knows before there is data; handed to a dataset's `build`."""
+
+    data_dir: Path  # where data sets live: --data-dir, $GANBENCH_DATA or the user's cache
+    cache_dir: Path  # where anything derived may be kept between runs
+    seed: int
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What the engine knows once the data is loaded; handed to every other `build`."""
+
+    image_shape: tuple[int, int, int]  # channels, height, width
+    num_classes: int
+    device: str  # as torch writes it: "cpu", "cuda:0"
+    cache_dir: Path
+    seed: int
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Summary = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class Registration(BaseModel):
+    """What all kinds of plugin have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: ClassVar[Kind]
+    name: Name
+    summary: Summary
+
+
+class Buildable(Registration):
+    """A plugin with options and a `build(options, context)`."""
+
+    options: type[Options] = Options
+    build: Callable[[Any, Any], Any]
+
+
+class ModelPlugin(Buildable):
+    """`build(options, context)` returns `Networks`, in the precision and on the device torch defaults to."""
+
+    kind: ClassVar[Kind] = Kind.MODEL
+
+
+class LossPlugin(Buildable):
+    """`build(options, context)` returns a `Loss`: the objective of both players."""
+
+    kind: ClassVar[Kind] = Kind.LOSS
+
+
+class DatasetPlugin(Buildable):
+    """`build(options, context)` returns `ImageData`; its context is a `DatasetContext`."""
+
+    kind: ClassVar[Kind] = Kind.DATASET
+
+
+class MetricPlugin(Buildable):
+    """`build(options, context)` returns a `Metric`."""
+
+    kind: ClassVar[Kind] = Kind.METRIC
+
+
+class FeatureExtractorPlugin(Buildable):
+    """`build(options, context)` returns a `FeatureExtractor`."""
+
+    kind: ClassVar[Kind] = Kind.FEATURE_EXTRACTOR
+
+
+class OptimizerPlugin(Buildable):
+    """`build(options, context)` returns a function from parameters to a `torch.optim.Optimizer`."""
+
+    kind: ClassVar[Kind] = Kind.OPTIMIZER
+
+
+class Reference(BaseModel):
+    """A published training curve to draw behind a benchmark's own.
+
+    `history` is a CSV file with a column `epoch` and any of the history's other columns. The curve is drawn only
+    when the run's data is the data it was published for, told by `ImageData.fingerprint`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    history: Path
+    data_fingerprint: str
+
+
+class Benchmark(Registration):
+    """A named spec: one plugin of each kind, a schedule and metrics, as `BenchmarkSpec` describes them."""
+
+    kind: ClassVar[Kind] = Kind.BENCHMARK
+    spec: dict[str, Any]
+    reference: Reference | None = None
+
+    @classmethod
+    def from_toml(cls, path: Path, reference: Reference | None = None) -> Benchmark:
+        """Read name, summary and spec from one TOML file, in the form that `ganbench show` prints."""
+        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(name=spec["name"], summary=spec["summary"], spec=spec, reference=reference)
+
+
+REGISTRATIONS: dict[Kind, type[Registration]] = {
+    registration.kind: registration
+    for registration in (
+        Benchmark,
+        ModelPlugin,
+        LossPlugin,
+        DatasetPlugin,
+        MetricPlugin,
+        FeatureExtractorPlugin,
+        OptimizerPlugin,
+    )
+}

@@ -1,0 +1,114 @@
+"""What a plugin's `build` returns. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.utils.data import Dataset
+
+Player = Literal["discriminator", "generator"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The two players as a model plugin built them.
+
+    `generator` maps latents `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]; what
+    `discriminator` returns is between the model and the loss, customarily logits of shape `(N, 1)`.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    latent_dim: int
+
+    def __getitem__(self, player: Player) -> nn.Module:
+        return self.generator if player == "generator" else self.discriminator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss gets for one player's turn, all of it on the training device."""
+
+    real: Tensor  # (N, channels, height, width), float in [-1, 1]
+    labels: Tensor  # (N,), int64
+    latent: Tensor  # (N, latent_dim), standard normal, drawn afresh for each turn
+
+
+class Loss(Protocol):
+    """The objective of both players.
+
+    Each method returns the scalar that its player minimises and named scalars to monitor, which may stay attached to
+    the graph. The engine has frozen the other player, so nothing is detached by hand.
+    """
+
+    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
+
+    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set's two splits.
+
+    A split is a map-style dataset of (image, label), image uint8 `(channels, height, width)`, all of one shape. A
+    `TensorDataset(images, labels)` is kept on the training device; any other is streamed by a `DataLoader`.
+    """
+
+    train: Dataset[tuple[Tensor, ...]]
+    test: Dataset[tuple[Tensor, ...]]
+    num_classes: int
+    source: str  # where it came from, in a word: "files", "download"
+    fingerprint: str  # a SHA-256 of the content: equal if and only if the data is
+    notice: str | None = None  # what people must know before they trust a score, shown in bold before training
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.train[0][0].shape
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class ReferenceImages:
+    """The real images that a metric compares with."""
+
+    batches: Callable[[], Iterator[Tensor]]  # uint8 (N, channels, height, width) on the metric's device
+    count: int
+    fingerprint: str  # equal for equal images: a key to cache what is derived from them
+
+
+class Metric(Protocol):
+    """Scores images against real ones."""
+
+    label: str  # as tables show it, naming the features: "FID (inception-v3)"
+    better: Literal["lower", "higher"]
+    stamp: Mapping[str, Any]  # all that the score depends on and the engine does not know: extractor, weights' hash
+
+    def fit(self, reference: ReferenceImages) -> None:
+        """Take in the real images; called once, before any `update`."""
+
+    def update(self, images: Tensor) -> None:
+        """Take in a batch to score: uint8 `(N, channels, height, width)`."""
+
+    def compute(self) -> float:
+        """The score of all images since the last `compute`, which are then forgotten."""
+
+
+class FeatureExtractor(Protocol):
+    """A frozen `torch.nn.Module` from images to features, for metrics that compare features.
+
+    Called with uint8 images `(N, channels, height, width)` of the data set's shape, it returns floats
+    `(N, num_features)`; resizing and normalising are its own.
+    """
+
+    num_features: int
+    stamp: Mapping[str, Any]  # what tells its features from another's: weights' SHA-256, resize, ...
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+
+OptimizerFactory = Callable[[Iterable["nn.Parameter"]], "Optimizer"]

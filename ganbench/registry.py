@@ -1,0 +1,279 @@
+"""Finds plugins, keeps the broken ones apart, and looks up names."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import pluggy
+from packaging.utils import canonicalize_name
+
+from . import hookspecs
+from .errors import GanbenchError, PluginError, UsageError
+from .plugin import REGISTRATIONS, Buildable, Kind, Registration
+
+ENTRY_POINT_GROUP = hookspecs.PROJECT
+ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the distributions to load, separated by commas
+
+Stage = Literal["import", "register", "hook", "name"]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who offers a plugin: an installed distribution's entry point, or a file or module given with -p."""
+
+    distribution: str
+    version: str | None
+    entry_point: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}" if self.version else self.distribution
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A plugin and who offers it."""
+
+    plugin: Registration
+    provider: Provider
+
+    def build(self, options: Any, context: Any) -> Any:
+        """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
+        assert isinstance(self.plugin, Buildable)
+        try:
+            return self.plugin.build(options, context)
+        except GanbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self} raised in build: {describe(error)}") from error
+
+    def record(self) -> dict[str, str | None]:
+        """Kind and name of the plugin, distribution and version of who offers it: for results and --json."""
+        return {
+            "kind": self.plugin.kind.value,
+            "name": self.plugin.name,
+            "distribution": self.provider.distribution,
+            "version": self.provider.version,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.plugin.kind} '{self.plugin.name}' (from {self.provider})"
+
+
+@dataclass(frozen=True)
+class LoadFailure:
+    """Something a provider could not give, at which stage and why."""
+
+    provider: Provider
+    stage: Stage
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}, entry point '{self.provider.entry_point}', {self.stage}: {self.cause}"
+
+
+@dataclass
+class Registry:
+    """All plugins that could be loaded, and all failures."""
+
+    providers: list[Provider] = field(default_factory=list)
+    failures: list[LoadFailure] = field(default_factory=list)
+    _registered: dict[Kind, dict[str, list[Registered]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+
+    @classmethod
+    def load(cls, extra: Iterable[str] = ()) -> Registry:
+        """Load every installed plugin, then the `extra` ones: paths of Python files or names of modules.
+
+        An installed plugin that fails is recorded in `failures`. An extra one was asked for by name, so its failure
+        raises `PluginError`, or `UsageError` where there is no such file or module.
+        """
+        registry = cls()
+        loader = _Loader(registry)
+        for entry_point in _selected_entry_points():
+            loader.load_entry_point(entry_point)
+        for name in extra:
+            loader.load_extra(name)
+        return registry
+
+    def all(self, kind: Kind) -> list[Registered]:
+        """All plugins of a kind, by name; a name claimed twice appears twice."""
+        return [registered for _, claims in sorted(self._registered[kind].items()) for registered in claims]
+
+    def everything(self) -> list[Registered]:
+        """All plugins of all kinds."""
+        return [registered for kind in Kind for registered in self.all(kind)]
+
+    def find(self, kind: Kind, name: str) -> Registered:
+        """The one plugin of that name. Raises `UsageError` if there is none or more than one claims the name."""
+        claims = self._registered[kind].get(name, [])
+        if not claims:
+            raise UsageError(f"unknown {kind} '{name}'; {self._hint(name, sorted(self._registered[kind]))}")
+        if len(claims) > 1:
+            owners = " and ".join(str(claim.provider) for claim in claims)
+            raise UsageError(
+                f"{kind} '{name}' is claimed by {owners}: uninstall one, or name the distributions to load in the "
+                f"environment variable {ONLY_VARIABLE}"
+            )
+        return claims[0]
+
+    def named(self, name: str) -> list[Registered]:
+        """The plugins of that name, of whatever kind. Raises `UsageError` if there is none."""
+        found = [registered for registered in self.everything() if registered.plugin.name == name]
+        if not found:
+            known = sorted({registered.plugin.name for registered in self.everything()})
+            raise UsageError(f"unknown plugin '{name}'; {self._hint(name, known)}")
+        return found
+
+    def _hint(self, name: str, known: list[str]) -> str:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
+        if self.failures:
+            broken = "; ".join(str(failure) for failure in self.failures)
+            hint += f". It may be in a plugin that failed to load: {broken}"
+        return hint
+
+    def add(self, registered: Registered) -> None:
+        """Register a plugin; a second one of the same kind and name from the same distribution is a failure."""
+        plugin, provider = registered.plugin, registered.provider
+        claims = self._registered[plugin.kind].setdefault(plugin.name, [])
+        for claim in claims:
+            cause = f"{plugin.kind} '{plugin.name}' is registered twice, here and by {claim.provider}"
+            self.failures.append(LoadFailure(provider, "name", cause))
+        if all(claim.provider.distribution != provider.distribution for claim in claims):
+            claims.append(registered)
+
+
+class _Loader:
+    """Brings providers into a registry, one by one, each failure kept to its provider."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+
+    def load_entry_point(self, entry_point: EntryPoint) -> None:
+        distribution = entry_point.dist
+        provider = Provider(
+            distribution=distribution.name if distribution else "unknown",
+            version=distribution.version if distribution else None,
+            entry_point=entry_point.name,
+        )
+        self.registry.providers.append(provider)
+        try:
+            module = entry_point.load()
+        except (Exception, SystemExit) as error:
+            self._fail(provider, "import", describe(error))
+            return
+        self.collect(module, provider)
+
+    def load_extra(self, name: str) -> None:
+        try:
+            module, provider = _import_extra(name)
+        except GanbenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"-p {name}: the plugin failed to import: {describe(error)}") from error
+        self.registry.providers.append(provider)
+        known = len(self.registry.failures)
+        self.collect(module, provider)
+        if len(self.registry.failures) > known:
+            raise PluginError(f"-p {name}: {self.registry.failures[known].cause}")
+
+    def collect(self, module: Any, provider: Provider) -> None:
+        """Call each hook of a plugin module and add what it returns."""
+        try:
+            self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}")
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self._fail(provider, "register", describe(error))
+            return
+        for problem in self._misnamed(module):
+            self._fail(provider, "register", problem)
+        for kind in Kind:
+            for implementation in getattr(self.manager.hook, kind.hook).get_hookimpls():
+                if implementation.plugin is module:
+                    self._call(kind, implementation.function, provider)
+
+    def _call(self, kind: Kind, hook: Callable[[], Any], provider: Provider) -> None:
+        try:
+            plugins = hook()
+        except Exception as error:
+            self._fail(provider, "hook", f"{kind.hook} raised {describe(error)}")
+            return
+        if not isinstance(plugins, list):
+            self._fail(provider, "hook", f"{kind.hook} returned {plugins!r}, not a list")
+            return
+        expected = REGISTRATIONS[kind]
+        for plugin in plugins:
+            if isinstance(plugin, expected):
+                self.registry.add(Registered(plugin, provider))
+            else:
+                self._fail(provider, "hook", f"{kind.hook} returned {plugin!r}, not a {expected.__name__}")
+
+    def _fail(self, provider: Provider, stage: Stage, cause: str) -> None:
+        self.registry.failures.append(LoadFailure(provider, stage, cause))
+
+    def _misnamed(self, module: Any) -> list[str]:
+        """What looks like a hook and is none: a marked function of an unknown name, an unmarked one of a known."""
+        hooks = [kind.hook for kind in Kind]
+        problems = []
+        for caller in self.manager.get_hookcallers(module) or []:
+            if caller.spec is None:
+                close = difflib.get_close_matches(caller.name, hooks, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(hooks)}"
+                problems.append(f"unknown hook {caller.name}; {hint}")
+        for hook in hooks:
+            function = getattr(module, hook, None)
+            if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+                problems.append(f"{hook} is not marked with @ganbench.hookimpl")
+        return problems
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def _selected_entry_points() -> list[EntryPoint]:
+    """The entry points of the group, in a fixed order, limited to the distributions that the variable names."""
+    found = [(point.dist.name if point.dist else "", point) for point in entry_points(group=ENTRY_POINT_GROUP)]
+    only = os.environ.get(ONLY_VARIABLE)
+    if only:
+        wanted = {canonicalize_name(name.strip()) for name in only.split(",")}
+        found = [(name, point) for name, point in found if canonicalize_name(name) in wanted]
+        missing = wanted - {canonicalize_name(name) for name, _ in found}
+        if missing:
+            raise UsageError(f"{ONLY_VARIABLE} names {', '.join(sorted(missing))}, which offers no ganbench plugin here")
+    return [point for _, point in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
+
+
+def _import_extra(name: str) -> tuple[ModuleType, Provider]:
+    """Import a plugin given with -p; a file's version is its hash, so that a result tells which text ran."""
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"-p {name}: there is no such file")
+        module_name = f"ganbench_plugin_file_{path.stem}"  # cannot shadow an installed module
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        spec.loader.exec_module(module)
+        content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        return module, Provider(str(path), f"sha256:{content_hash}", path.stem)
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise UsageError(f"-p {name}: there is no such module (a file's name ends in .py)")
+    return importlib.import_module(name), Provider(name, None, name)

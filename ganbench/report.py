@@ -1,0 +1,264 @@
+"""What people see: the plan before a run, its progress, and the tables after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from .observer import Observer, Plan, Progress
+from .plugin import Options
+from .registry import Registered, Registry
+from .result import EpochRow, MetricResult, Point, Result, monitor_names
+
+LONG_RUN_SECONDS = 600
+PLAIN_LINE_SECONDS = 30.0
+
+
+class LiveReport(Observer):
+    """Shows a run as it goes: a live bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = ProgressBar(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:.0f} %"),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            transient=True,
+        )
+        self.task: TaskID | None = None
+        self.plan: Plan | None = None
+        self.next_plain_line = 0.0
+
+    def planned(self, plan: Plan) -> None:
+        self.plan = plan
+        if plan.data.notice:
+            self.console.print(f"[bold yellow]{escape(plan.data.notice)}[/]\n")
+        self.console.print(plan_table(plan))
+
+    def working(self, what: str) -> None:
+        if self.console.is_terminal and self.task is not None:
+            self.bar.update(self.task, status=what)
+        else:
+            self.console.print(f"[dim]{escape(what)} ...[/]")
+
+    def progressed(self, progress: Progress) -> None:
+        assert self.plan is not None
+        if self.task is None:
+            self._estimate(progress)
+            self.task = self.bar.add_task("", total=progress.total_steps, epoch=progress.epoch, status="")
+            if self.console.is_terminal:
+                self.bar.start()
+        status = f"{losses_line(progress.losses)}  {progress.images_per_second:,.0f} images/s"
+        left = f"{duration(progress.seconds_left)} left"
+        self.bar.update(self.task, completed=progress.step, epoch=progress.epoch, status=f"{status}  {left}")
+        if not self.console.is_terminal and monotonic() >= self.next_plain_line:
+            self.next_plain_line = monotonic() + PLAIN_LINE_SECONDS
+            self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
+
+    def scored(self, label: str, point: Point) -> None:
+        self._line(f"epoch {point.epoch}: {label} {point.value:.3f}")
+
+    def stop(self) -> None:
+        """Take the live bar off the terminal."""
+        self.bar.stop()
+
+    def _estimate(self, progress: Progress) -> None:
+        assert self.plan is not None
+        budget = self.plan.spec.training.budget_seconds
+        seconds = min(progress.seconds_left, budget or progress.seconds_left)
+        self._line(f"training will take about {duration(seconds)}")
+        if seconds > LONG_RUN_SECONDS and budget is None:
+            self.console.print("[dim]to end sooner with what there is by then: Ctrl-C, or --budget 5m next time[/]")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def plan_table(plan: Plan) -> Table:
+    """What will run, on what."""
+    spec = plan.spec
+    table = Table(title=f"{spec.name}: {escape(spec.summary)}", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    parameters = ", ".join(f"{player} {count:,}" for player, count in plan.parameters.items())
+    training = spec.training
+    length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
+    budget = f", at most {duration(training.budget_seconds)}" if training.budget_seconds else ""
+    rows = {
+        "model": f"{spec.model.name} ({parameters} parameters)",
+        "loss": spec.loss.name,
+        "data": f"{spec.dataset.name}, source {plan.data.source}: {plan.data.train_images:,} train and "
+        f"{plan.data.test_images:,} test images",
+        "optimizers": f"generator {described(spec.optimizer.generator.model_dump())}; "
+        f"discriminator {described(spec.optimizer.discriminator.model_dump())}",
+        "training": f"{length} of {plan.steps_per_epoch} steps, batch {training.batch_size}{budget}, seed "
+        f"{training.seed}, {training.precision}",
+        "metrics": ", ".join(f"{metric.name} ({metric.samples:,} samples)" for metric in spec.metrics) or "none",
+        "device": f"{plan.device} ({plan.device_name})",
+    }
+    for name, text in rows.items():
+        table.add_row(name, escape(text))
+    return table
+
+
+def show_result(console: Console, result: Result, directory: Path) -> None:
+    """The tables after a run, and where its files are."""
+    if result.data.notice:
+        console.print(f"\n[bold yellow]{escape(result.data.notice)}[/]")
+    tables = [history_table(result.history), speed_table(result)]
+    if result.metrics:
+        tables += [metrics_table(result.metrics), stamps_table(result.metrics)]
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print(f"\n[bold]{result.status}[/]" + (f": {escape(result.message)}" if result.message else ""))
+    console.print("files in ", f"[bold]{escape(str(directory))}[/]: ", sep="", end="")
+    console.print("result.json, " + ", ".join(result.artifacts.values()), markup=False, highlight=False)
+
+
+def history_table(history: list[EpochRow]) -> Table:
+    """Losses and monitors per epoch: the homework's columns, where its loss was used."""
+    columns = ["d_loss", "g_loss", *monitor_names(history)]
+    table = Table("Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left")
+    for row in history:
+        values = loss_columns(row)
+        table.add_row(
+            str(row.epoch), *(number(values.get(column)) for column in columns), f"{row.images_per_second:,.0f}"
+        )
+    return _right_aligned(table)
+
+
+def speed_table(result: Result) -> Table:
+    """Throughput over the windows, its split into phases, and memory."""
+    table = Table("", "", title="Speed", title_justify="left", show_header=False)
+    throughput, memory = result.throughput, result.memory
+    if throughput.images_per_second and throughput.seconds_per_kimg:
+        rate = throughput.images_per_second
+        table.add_row(
+            "images/s", f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {len(throughput.windows)} windows)"
+        )
+        table.add_row("seconds per 1,000 images", f"{throughput.seconds_per_kimg:.3f}")
+    table.add_row("time by phase", ", ".join(f"{phase} {share:.1%}" for phase, share in throughput.phases.items()))
+    table.add_row("warm-up", f"{throughput.warmup_seconds:.1f} s, not counted")
+    if memory.device_peak_bytes is not None:
+        table.add_row("peak device memory", mebibytes(memory.device_peak_bytes))
+    if memory.host_peak_rss_bytes is not None:
+        table.add_row("peak host memory", mebibytes(memory.host_peak_rss_bytes))
+    return table
+
+
+def metrics_table(metrics: list[MetricResult]) -> Table:
+    """Each metric at the end, at its best, along the way, and for real images."""
+    table = Table("Metric", "At the end", "Best", "Real images (floor)", "By epoch", title="Scores", title_justify="left")
+    for metric in metrics:
+        curve = "  ".join(f"{point.epoch}: {point.value:.2f}" for point in metric.curve)
+        table.add_row(
+            escape(metric.label),
+            f"{metric.value:.3f}",
+            f"{metric.best.value:.3f} (epoch {metric.best.epoch})",
+            f"{metric.floor:.3f} ({metric.floor_samples:,} images)",
+            curve,
+        )
+    return table
+
+
+def stamps_table(metrics: list[MetricResult]) -> Table:
+    """The full protocol behind each score: only scores whose stamps are equal may be compared."""
+    table = Table("Stamp", *(escape(metric.label) for metric in metrics), title="How it was scored", title_justify="left")
+    for key in dict.fromkeys(key for metric in metrics for key in metric.stamp):
+        table.add_row(escape(key), *(escape(str(metric.stamp.get(key, ""))) for metric in metrics))
+    return table
+
+
+def plugins_table(registry: Registry) -> Table:
+    """Every provider, what it gives and what it failed to give."""
+    table = Table("Distribution", "Entry point", "Gives", title="Plugins", title_justify="left")
+    gives: dict[Any, list[str]] = {provider: [] for provider in registry.providers}
+    for registered in registry.everything():
+        gives[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
+    for provider, names in gives.items():
+        table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))
+    return table
+
+
+def list_table(plugins: list[Registered]) -> Table:
+    """Plugins by kind and name."""
+    table = Table("Kind", "Name", "Summary", "From")
+    for registered in plugins:
+        plugin = registered.plugin
+        table.add_row(plugin.kind, plugin.name, escape(plugin.summary), escape(str(registered.provider)))
+    return table
+
+
+def options_table(options: type[Options]) -> Table:
+    """A plugin's options, from their schema."""
+    table = Table("Option", "Type", "Default", "Description")
+    schema = options.model_json_schema()
+    for name, field in schema.get("properties", {}).items():
+        default = json.dumps(field["default"]) if "default" in field else "required"
+        table.add_row(name, escape(_type_of(field)), escape(default), escape(field.get("description", "")))
+    return table
+
+
+def _type_of(field: Mapping[str, Any]) -> str:
+    """A JSON schema's type and bounds in a few words: "integer, at least 4"."""
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    limits = [f"{word} {field[key]:g}" for key, word in bounds.items() if key in field]
+    return ", ".join([field.get("type", "value"), *limits])
+
+
+def loss_columns(row: EpochRow) -> dict[str, float | None]:
+    return {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors}
+
+
+def losses_line(losses: Mapping[str, float | None]) -> str:
+    return "  ".join(f"{column_title(name)} {number(value)}" for name, value in losses.items())
+
+
+def column_title(name: str) -> str:
+    """From `d_loss` to "D Loss"."""
+    return name.replace("_", " ").title()
+
+
+def number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: "45 s", "12 min", "5 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def described(choice: Mapping[str, Any]) -> str:
+    """A plugin and its options in a line: "adam (lr 0.0001, betas [0.9, 0.999])"."""
+    options = ", ".join(f"{key} {value}" for key, value in choice.items() if key != "name")
+    return f"{choice['name']} ({options})" if options else str(choice["name"])
+
+
+def mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"
+
+
+def _right_aligned(table: Table) -> Table:
+    for column in table.columns:
+        column.justify = "right"
+    return table

@@ -1,0 +1,278 @@
+"""What a benchmark is: a spec of plugins, schedule and metrics, from a plugin or a TOML file, with -o overrides."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tomli_w
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from .errors import UsageError
+from .plugin import Benchmark, Buildable, Kind, Options, Reference, Table
+from .registry import Registered, Registry
+
+GeneratorMode = Literal["train", "eval"]
+Epochs = list[Annotated[int, Field(ge=0)]]
+
+
+class Choice(Table):
+    """A plugin by name with its options beside it, as in `{name = "adam", lr = 1e-4}`; a bare name is enough.
+
+    Validation needs the registry: `model_validate(data, context={"registry": registry})`.
+    """
+
+    kind: ClassVar[Kind]
+
+    plugin: Registered
+    options: SerializeAsAny[Options]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _look_up(cls, data: Any, info: ValidationInfo) -> Any:
+        if isinstance(data, str):
+            data = {"name": data}
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            raise PydanticCustomError("plugin_name", f"give a {cls.kind}'s name, or a table with its 'name' and options")
+        if not info.context or "registry" not in info.context:
+            raise TypeError(f"{cls.__name__} is validated with context={{'registry': ...}}")
+        registry: Registry = info.context["registry"]
+        try:
+            registered = registry.find(cls.kind, data["name"])
+        except UsageError as error:
+            raise PydanticCustomError("plugin_name", "{error}", {"error": str(error)}) from None
+        assert isinstance(registered.plugin, Buildable)
+        own = {key: data[key] for key in cls.own_keys() if key in data}
+        options = {key: value for key, value in data.items() if key != "name" and key not in own}
+        return {
+            "plugin": registered,
+            "options": registered.plugin.options.model_validate(options, context=info.context),
+            **own,
+        }
+
+    @classmethod
+    def own_keys(cls) -> set[str]:
+        """The keys of the table that are the engine's, not the plugin's."""
+        return set(cls.model_fields) - set(Choice.model_fields)
+
+    @model_serializer
+    def _flatten(self) -> dict[str, Any]:
+        own = {key: getattr(self, key) for key in type(self).model_fields if key in self.own_keys()}
+        return {"name": self.name, **own, **self.options.model_dump(mode="json")}
+
+    @property
+    def name(self) -> str:
+        return self.plugin.plugin.name
+
+    def build(self, context: Any) -> Any:
+        """What the plugin's `build` makes of these options. Raises `PluginError` if it raises."""
+        return self.plugin.build(self.options, context)
+
+
+class ModelChoice(Choice):
+    kind = Kind.MODEL
+
+
+class LossChoice(Choice):
+    kind = Kind.LOSS
+
+
+class DatasetChoice(Choice):
+    kind = Kind.DATASET
+
+
+class OptimizerChoice(Choice):
+    kind = Kind.OPTIMIZER
+
+
+class FeatureExtractorChoice(Choice):
+    """For the options of a metric that compares features; `options.features.build(context)` makes the extractor."""
+
+    kind = Kind.FEATURE_EXTRACTOR
+
+
+class MetricChoice(Choice):
+    """A metric, when to compute it (the end of training always counts) and on what."""
+
+    kind = Kind.METRIC
+
+    samples: int = Field(10_000, ge=2, description="how many images to generate")
+    at_epochs: Epochs = Field([0], description="after which epochs to score; 0 is before training")
+    generator_mode: GeneratorMode = Field("eval", description="batch norm by running or by batch statistics")
+    split: Literal["test", "train"] = Field("test", description="the real images to compare with")
+
+
+class Optimizers(Table):
+    generator: OptimizerChoice
+    discriminator: OptimizerChoice
+
+
+class Training(Table):
+    batch_size: int = Field(64, ge=1, description="real images a step")
+    epochs: int | None = Field(None, ge=1, description="length in passes over the train split")
+    steps: int | None = Field(None, ge=1, description="length in steps, instead of epochs")
+    budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, finished or not")
+    seed: int = Field(42, ge=0, lt=2**63)
+    precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="tf32 is fp32 on a CPU")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if (self.epochs is None) == (self.steps is None):
+            raise PydanticCustomError("length", "give either 'epochs' or 'steps'")
+        return self
+
+
+class Pictures(Table):
+    real: int = Field(8, ge=1, description="real images to show before training")
+    generated: int = Field(10, ge=1, description="images to generate from one fixed noise")
+    at_epochs: Epochs = Field([], description="after which epochs to generate them; the end always counts")
+    generator_mode: GeneratorMode = "train"
+
+
+class BenchmarkSpec(Table):
+    """One benchmark, resolved: every plugin found, every option validated and filled in."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # it names a folder of runs
+    summary: str = ""
+    model: ModelChoice
+    loss: LossChoice
+    dataset: DatasetChoice
+    optimizer: Optimizers
+    training: Training
+    pictures: Pictures = Pictures()
+    metrics: list[MetricChoice] = []
+
+    def choices(self) -> list[Choice]:
+        """Every plugin that the spec names, feature extractors inside metrics' options included."""
+        direct = [self.model, self.loss, self.dataset, self.optimizer.generator, self.optimizer.discriminator]
+        chosen: list[Choice] = [*direct, *self.metrics]
+        for choice in chosen:  # grows while it is walked, so that options of options are found
+            values = [getattr(choice.options, field) for field in type(choice.options).model_fields]
+            chosen.extend(value for value in values if isinstance(value, Choice))
+        return chosen
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types, without what is not set."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """As TOML that can be saved, edited and run."""
+        return tomli_w.dumps(_without_none(self.to_dict()))
+
+    def sha256(self) -> str:
+        """Equal for specs that run the same."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def load_spec(
+    benchmark: str, registry: Registry, overrides: Iterable[str] = ()
+) -> tuple[BenchmarkSpec, Reference | None]:
+    """The resolved spec of a registered benchmark or a TOML file, and the published curve if there is one.
+
+    `overrides` are `path=value` texts, as after -o. Raises `UsageError` with the path of each wrong field.
+    """
+    reference = None
+    if benchmark.endswith(".toml"):
+        data = _read_toml(Path(benchmark))
+    else:
+        registered = registry.find(Kind.BENCHMARK, benchmark).plugin
+        assert isinstance(registered, Benchmark)
+        data, reference = registered.spec, registered.reference
+    return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+
+
+def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:
+    """Validate a spec given as a dictionary; `origin` tells in errors where it came from."""
+    try:
+        return BenchmarkSpec.model_validate(data, context={"registry": registry})
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors(include_url=False):
+            path = ".".join(str(part) for part in detail["loc"])
+            got = detail["input"]
+            shown = f" (got {got!r})" if isinstance(got, bool | int | float | str) else ""
+            problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
+        raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"benchmark {path}: cannot read it: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"benchmark {path}: not valid TOML: {error}") from None
+
+
+def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of the spec with each `path=value` put in its place, value as TOML or else a plain string.
+
+    `model=NAME` is short for `model.name=NAME`. Naming another plugin drops the options of the one before. Setting
+    `training.epochs` replaces `training.steps` and the other way round.
+    """
+    result = json.loads(json.dumps(spec))
+    parsed = [_parse_override(text) for text in overrides]
+    parsed.sort(key=lambda override: len(override[0]))  # a plugin is named before its options are set
+    for path, value in parsed:
+        _set(result, path, value)
+    lengths = {path[1] for path, _ in parsed if path in (["training", "epochs"], ["training", "steps"])}
+    if len(lengths) == 1:
+        result["training"].pop("steps" if "epochs" in lengths else "epochs", None)
+    return result
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
+    path, equals, raw = text.partition("=")
+    parts = path.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"-o {text}: write it as PATH=VALUE, such as -o training.batch_size=128")
+    if len(parts) > 1 and parts[-1] == "name":
+        parts.pop()
+    try:
+        parsed = tomllib.loads(f"value = {raw}")
+    except tomllib.TOMLDecodeError:
+        parsed = {"value": raw}
+    return parts, parsed["value"] if parsed.keys() == {"value"} else raw
+
+
+def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
+    table: Any = spec
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(table, list):
+            if not part.isdecimal() or int(part) >= len(table):
+                where = ".".join(path[:depth])
+                raise UsageError(f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(table)}")
+            key: Any = int(part)
+        else:
+            key = part
+            if not last and isinstance(table.get(key), str):
+                table[key] = {"name": table[key]}
+            if not last:
+                table.setdefault(key, {})
+        if last:
+            table[key] = _replaced(table[key] if isinstance(table, list) else table.get(key), value)
+        elif not isinstance(table[key], dict | list):
+            raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
+        else:
+            table = table[key]
+
+
+def _replaced(old: Any, value: Any) -> Any:
+    """A plugin's table is renamed, keeping what is the engine's; anything else is replaced."""
+    if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
+        return value
+    if old["name"] == value:
+        return old
+    return {"name": value, **{key: item for key, item in old.items() if key in MetricChoice.own_keys()}}

@@ -1,0 +1,52 @@
+"""The state of a training: captured, restored, and written as checkpoint.pt."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..files import written_whole
+from .data import Batches
+from .step import TURNS, TrainingStep
+
+
+def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
+    """A copy of all that the next step depends on: weights, buffers, optimisers and random streams."""
+    device = step.latents.device
+    state = {
+        "networks": {player: step.networks[player].state_dict() for player in TURNS},
+        "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
+        "loss": step.loss.state_dict() if isinstance(step.loss, torch.nn.Module) else {},
+        "random": {
+            "cpu": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            "latents": step.latents.get_state(),
+            "order": batches.generator.get_state(),
+        },
+    }
+    return deepcopy(state)
+
+
+def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
+    """Bring everything back to where `capture_state` found it."""
+    for player in TURNS:
+        step.networks[player].load_state_dict(state["networks"][player])
+    for player, optimizer in step.optimizers.items():
+        optimizer.load_state_dict(deepcopy(state["optimizers"][player]))
+    if isinstance(step.loss, torch.nn.Module):
+        step.loss.load_state_dict(state["loss"])
+    random = state["random"]
+    torch.set_rng_state(random["cpu"])
+    if random["cuda"] is not None:
+        torch.cuda.set_rng_state(random["cuda"], step.latents.device)
+    step.latents.set_state(random["latents"])
+    batches.generator.set_state(random["order"])
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], progress: dict[str, int], spec: dict[str, Any]) -> None:
+    """Write a checkpoint of plain tensors and numbers, which loads with `weights_only=True`."""
+    with written_whole(path) as part:
+        torch.save({"state": state, "progress": progress, "spec": spec}, part)

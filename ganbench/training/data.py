@@ -1,0 +1,88 @@
+"""Batches of real images: resident on the device where they fit, else streamed; and the images' number formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+MAX_RESIDENT_BYTES = 4 * 2**30
+STREAM_WORKERS = 2
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """From uint8 to float32 in [-1, 1]: mean 0.5 and deviation 0.5 of the range."""
+    return images.to(torch.float32).div_(127.5).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """From [-1, 1] to uint8, rounded to the nearest level (half to even)."""
+    return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+class Batches(Protocol):
+    """A split in shuffled batches, the last of an epoch smaller where the batch size does not divide it."""
+
+    generator: torch.Generator  # decides the order; on the CPU, so that it is the same on every device
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass: pairs of images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
+
+
+class ResidentBatches:
+    """The whole split as uint8 on the device, shuffled and normalised there."""
+
+    def __init__(self, split: TensorDataset, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+        images, labels = split.tensors
+        self.images = images.to(device)
+        self.labels = labels.to(device)
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.images), generator=self.generator).to(self.images.device)
+        for indices in order.split(self.batch_size):
+            yield to_unit_range(self.images[indices]), self.labels[indices]
+
+
+class StreamedBatches:
+    """Batches from worker processes, for splits too large for the device or read from files one by one."""
+
+    def __init__(self, split: Dataset[Any], batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+        self.device = device
+        self.generator = generator
+        self.loader = DataLoader(
+            split,
+            batch_size=batch_size,
+            shuffle=True,
+            generator=generator,
+            num_workers=STREAM_WORKERS,
+            pin_memory=device.type == "cuda",
+            persistent_workers=True,
+        )
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self.loader:
+            yield (
+                to_unit_range(images.to(self.device, non_blocking=True)),
+                labels.to(self.device, non_blocking=True),
+            )
+
+
+def make_batches(split: Dataset[Any], batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
+    """Resident batches for a `TensorDataset` that is small enough, else streamed ones."""
+    if isinstance(split, TensorDataset) and split.tensors[0].nbytes <= MAX_RESIDENT_BYTES:
+        return ResidentBatches(split, batch_size, device, generator)
+    return StreamedBatches(split, batch_size, device, generator)
+
+
+def select_images(split: Dataset[Any], indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+    """The images at `indices` in that order, uint8 `(N, C, H, W)` on the device, in batches."""
+    for batch in indices.split(batch_size):
+        if isinstance(split, TensorDataset):
+            yield split.tensors[0][batch].to(device)
+        else:
+            yield torch.stack([split[index][0] for index in batch.tolist()]).to(device)

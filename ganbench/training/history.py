@@ -1,0 +1,70 @@
+"""Gathers what the steps of an epoch report, on the device, and reads it at the ends of windows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..errors import DivergedError
+from ..result import EpochRow
+from .step import TURNS, StepOutput
+
+
+class EpochLosses:
+    """The losses of one epoch's steps and the monitors of its last one."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self._unread: list[StepOutput] = []
+        self._d_losses: list[float] = []
+        self._g_losses: list[float] = []
+        self._monitors: dict[str, float] = {}
+
+    def add(self, output: StepOutput) -> None:
+        """Keep a step's output without reading it: no wait for the device."""
+        self._unread.append(output)
+
+    def read(self, steps_done: int) -> None:
+        """Fetch what has gathered, `steps_done` being the number of the last step. Waits for the device.
+
+        Raises `DivergedError` naming the first step and player whose loss is not finite.
+        """
+        if not self._unread:
+            return
+        first_step = steps_done - len(self._unread) + 1
+        pairs = torch.stack([torch.stack((output.d_loss, output.g_loss)) for output in self._unread]).tolist()
+        self._monitors = {name: float(value) for name, value in self._unread[-1].monitors.items()}
+        self._unread.clear()
+        self._d_losses += [d_loss for d_loss, _ in pairs]
+        self._g_losses += [g_loss for _, g_loss in pairs]
+        for step, pair in enumerate(pairs, start=first_step):
+            for player, loss in zip(TURNS, pair, strict=True):
+                if not math.isfinite(loss):
+                    raise DivergedError(f"the {player}'s loss is {loss} at step {step} (epoch {self.epoch})")
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been read."""
+        return len(self._d_losses)
+
+    def last(self) -> dict[str, float]:
+        """The losses of the last step that was read, and its monitors."""
+        return {"d_loss": self._d_losses[-1], "g_loss": self._g_losses[-1], **self._monitors}
+
+    def row(self, images: int, seconds: float) -> EpochRow:
+        """The epoch's row of the history, with the images and seconds of its windows."""
+        return EpochRow(
+            epoch=self.epoch,
+            d_loss=_mean(self._d_losses),
+            g_loss=_mean(self._g_losses),
+            **{name: value if math.isfinite(value) else None for name, value in self._monitors.items()},
+            images=images,
+            seconds=seconds,
+            images_per_second=images / seconds,
+        )
+
+
+def _mean(values: list[float]) -> float | None:
+    mean = math.fsum(values) / len(values)
+    return mean if math.isfinite(mean) else None

@@ -1,0 +1,80 @@
+"""`fashion-cnn`: features of a small FashionMNIST classifier, trained by `train_fashion_cnn.py`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from ganbench import DataError, UsageError
+
+IMAGE_SHAPE = (1, 28, 28)
+WEIGHTS = Path(__file__).with_name("fashion_cnn.safetensors")
+WEIGHTS_SHA256 = ""
+
+
+class FashionCNN(nn.Module):
+    """A classifier of 28x28 garments whose penultimate layer serves as features.
+
+    Takes uint8 images `(N, 1, 28, 28)` and returns features `(N, 128)`, float32 and non-negative; `classify` returns
+    the ten logits. 11.5 million multiply-accumulates an image.
+    """
+
+    num_features = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *block(1, 32),
+            nn.MaxPool2d(2),
+            *block(32, 64),
+            *block(64, 64),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, self.num_features, bias=False),
+            nn.BatchNorm1d(self.num_features),
+            nn.ReLU(),
+        )
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(self.num_features, 10)
+
+    @property
+    def stamp(self) -> dict[str, Any]:
+        return {"extractor": "fashion-cnn", "weights_sha256": WEIGHTS_SHA256, "resize": "none"}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images.float() / 255)
+
+    def classify(self, images: Tensor) -> Tensor:
+        return self.head(self.dropout(self(images)))
+
+
+def block(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )
+
+
+def load_extractor(image_shape: tuple[int, int, int], device: str) -> FashionCNN:
+    """The trained network in eval mode, its weights verified.
+
+    Raises `UsageError` for images of another shape and `DataError` for weights that are not the shipped ones.
+    """
+    if image_shape != IMAGE_SHAPE:
+        raise UsageError(
+            f"feature extractor 'fashion-cnn' takes grey 28x28 images, this data set has {image_shape} "
+            "(channels, height, width): choose another, such as inception-v3"
+        )
+    content = WEIGHTS.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != WEIGHTS_SHA256:
+        raise DataError(f"fashion-cnn: {WEIGHTS} was altered: its SHA-256 is {found}, expected {WEIGHTS_SHA256}")
+    network = FashionCNN()
+    network.load_state_dict(load(content))
+    return network.to(device).eval().requires_grad_(False)

@@ -1,0 +1,180 @@
+"""Where FashionMNIST comes from: files on this machine, torchvision's download, or the embedded subset."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import TensorDataset
+from torchvision.datasets import FashionMNIST
+
+from ganbench import DataError, ImageData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Source = Literal["auto", "files", "download", "embedded"]
+
+# of the four files as Zalando Research published them, unpacked
+SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+FULL_FINGERPRINT = hashlib.sha256("".join(SHA256.values()).encode()).hexdigest()
+NUM_CLASSES = 10
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
+SUBSET = Path(__file__).with_name("subset.npz")
+DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte before a server counts as gone
+
+
+def load(source: Source, data_dir: Path) -> ImageData:
+    """Load FashionMNIST from `source`; "auto" tries files, download and the embedded subset in this order.
+
+    Raises `DataError` where a forced source has nothing, and for a file that is not what Zalando published.
+    """
+    if source == "embedded":
+        return embedded_subset()
+    if source in ("auto", "files"):
+        raw = find_files(data_dir)
+        if raw is not None:
+            return full_data(raw, "files")
+        if source == "files":
+            raise DataError(
+                f"FashionMNIST: no files in {raw_folder(data_dir)} nor in {DEBIAN_FOLDER}. Put the four files "
+                f"{', '.join(SHA256)} (or their .gz) into the first, install Debian's package "
+                "dataset-fashion-mnist, or take another source: -o dataset.source=download|embedded"
+            )
+    try:
+        return full_data(download(data_dir), "download")
+    except OSError as error:
+        if source == "download":
+            raise DataError(f"FashionMNIST: the download into {data_dir} failed: {error}") from error
+        return embedded_subset(
+            "FashionMNIST is not on this machine and could not be downloaded: training on the EMBEDDED SUBSET of 5,000 "
+            f"images. Scores are comparable only with other runs on it. Looked in {raw_folder(data_dir)} and "
+            f"{DEBIAN_FOLDER}; the download said: {' '.join(str(error).split())}"
+        )
+
+
+def raw_folder(data_dir: Path) -> Path:
+    """The folder in which torchvision's FashionMNIST keeps its files."""
+    return data_dir / "FashionMNIST" / "raw"
+
+
+def find_files(data_dir: Path) -> Path | None:
+    """The raw folder with all four files, unpacked there at need; None where there are none."""
+    raw = raw_folder(data_dir)
+    if all((raw / name).is_file() for name in SHA256):
+        return raw
+    for folder in (raw, DEBIAN_FOLDER):
+        archives = {name: folder / f"{name}.gz" for name in SHA256}
+        if all(archive.is_file() for archive in archives.values()):
+            for name, archive in archives.items():
+                unpack(archive, raw / name)
+            return raw
+    return None
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Gunzip to `target`, which appears whole or not at all."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as part:
+            try:
+                with gzip.open(archive) as packed:
+                    shutil.copyfileobj(packed, part)
+                part.close()
+                os.replace(part.name, target)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise DataError(f"FashionMNIST: {archive} is truncated or altered ({error}); remove it or replace it") from None
+    except OSError as error:
+        raise DataError(f"FashionMNIST: cannot unpack {archive} to {target}: {error}") from error
+
+
+def download(data_dir: Path) -> Path:
+    """Torchvision's download, moved into the raw folder when it is whole. Raises `OSError` without a network."""
+    raw = raw_folder(data_dir)
+    raw.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
+        try:
+            with socket_timeout(DOWNLOAD_TIMEOUT):
+                FashionMNIST(folder, download=True)
+        except RuntimeError as error:  # torchvision's word for "no mirror answered"
+            raise OSError(str(error)) from error
+        for name in SHA256:
+            os.replace(raw_folder(Path(folder)) / name, raw / name)
+    return raw
+
+
+@contextmanager
+def socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def full_data(raw: Path, source: str) -> ImageData:
+    """The data set from verified files in torchvision's layout."""
+    for name, expected in SHA256.items():
+        verify(raw / name, expected)
+    root = raw.parent.parent
+    train, test = (FashionMNIST(root, train=train) for train in (True, False))
+    return image_data(train.data, train.targets, test.data, test.targets, source, FULL_FINGERPRINT)
+
+
+def verify(path: Path, expected: str) -> None:
+    """Raise `DataError` unless the file's SHA-256 is the expected one."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"FashionMNIST: cannot read {path}: {error}") from error
+    if found != expected:
+        raise DataError(
+            f"FashionMNIST: {path} is truncated or altered: its SHA-256 is {found}, expected {expected}. "
+            "Remove it, and it will be fetched again."
+        )
+
+
+def embedded_subset(notice: str | None = None) -> ImageData:
+    """5,000 train and 1,000 test images, class-balanced, made by `make_subset.py`."""
+    with np.load(SUBSET) as arrays:
+        tensors = [torch.from_numpy(arrays[key]) for key in ("train_images", "train_labels", "test_images", "test_labels")]
+    fingerprint = hashlib.sha256(SUBSET.read_bytes()).hexdigest()
+    return image_data(*tensors, "embedded", fingerprint, notice)
+
+
+def image_data(
+    train_images: torch.Tensor,
+    train_labels: torch.Tensor,
+    test_images: torch.Tensor,
+    test_labels: torch.Tensor,
+    source: str,
+    fingerprint: str,
+    notice: str | None = None,
+) -> ImageData:
+    return ImageData(
+        train=TensorDataset(train_images[:, None], train_labels.long()),
+        test=TensorDataset(test_images[:, None], test_labels.long()),
+        num_classes=NUM_CLASSES,
+        source=source,
+        fingerprint=fingerprint,
+        notice=notice,
+    )

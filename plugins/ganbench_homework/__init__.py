@@ -1,0 +1,20 @@
+"""The benchmarks of the deep-learning homework that ganbench grew from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganbench import Benchmark, Reference, hookimpl
+
+FOLDER = Path(__file__).parent
+
+# of the full FashionMNIST, as the dataset plugin tells it
+FASHION_MNIST = "d1fd84a877f3b78fa9a171b3de73f93e7b6f69ed94bada3feae9d96821401f5c"
+
+
+@hookimpl
+def ganbench_benchmarks() -> list[Benchmark]:
+    published = Reference(
+        label="published", history=FOLDER / "dcgan_fashion_published.csv", data_fingerprint=FASHION_MNIST
+    )
+    return [Benchmark.from_toml(FOLDER / "dcgan_fashion.toml", reference=published)]

@@ -1,0 +1,26 @@
+"""Binary cross-entropy on logits, with the non-saturating generator loss."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ganbench import Batch, Networks
+
+
+class BinaryCrossEntropy:
+    """Goodfellow et al. 2014 (arXiv:1406.2661): the discriminator ascends eq. 1, the generator log D(G(z)) (section 3).
+
+    With D = sigmoid(logit), -log D = softplus(-logit) and -log(1 - D) = softplus(logit). The discriminator's loss is
+    the sum of its means over real and fake images: 2 log 2 at equilibrium, where the generator's is log 2.
+    """
+
+    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        real = networks.discriminator(batch.real)
+        fake = networks.discriminator(networks.generator(batch.latent))
+        loss = softplus(-real).mean() + softplus(fake).mean()
+        return loss, {"real_score": real.sigmoid().mean(), "fake_score": fake.sigmoid().mean()}
+
+    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        fake = networks.discriminator(networks.generator(batch.latent))
+        return softplus(-fake).mean(), {}

@@ -1,0 +1,75 @@
+"""`inception-v3`: the Inception network of the original FID, as torch-fidelity ported it from TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+
+from ganbench import DataError, MissingError
+
+FEATURES = "2048"  # the last pooling layer
+
+
+class InceptionV3(nn.Module):
+    """uint8 images `(N, 1 or 3, H, W)` to features `(N, 2048)`, float32.
+
+    Grey images are repeated to three channels; the network resizes to 299x299 as TensorFlow 1 did, without antialiasing.
+    """
+
+    num_features = int(FEATURES)
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", [FEATURES], feature_extractor_weights_path=str(weights)
+        )
+        self.stamp: dict[str, Any] = {
+            "extractor": "inception-v3",
+            "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "resize": "299x299, bilinear as in TensorFlow 1",
+        }
+
+    def forward(self, images: Tensor) -> Tensor:
+        (features,) = self.network(images.expand(-1, 3, -1, -1))
+        return features
+
+
+def load_extractor(weights: Path | None, device: str) -> InceptionV3:
+    """The network with weights from `weights`, torch hub's cache or its download.
+
+    Raises `MissingError` if there are none to be had, `DataError` for a file that does not hold them.
+    """
+    path = find_weights(weights)
+    try:
+        # torch-fidelity unpickles the file with full trust: it gets it only if it holds nothing but tensors
+        torch.load(path, weights_only=True, map_location="cpu")
+        return InceptionV3(path).to(device)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"inception-v3: {path} does not hold torch-fidelity's Inception weights: {reason}") from error
+
+
+def find_weights(weights: Path | None) -> Path:
+    """The weights file: the given one, else the cached, else freshly downloaded and verified."""
+    if weights is not None:
+        if not weights.is_file():
+            raise MissingError(f"inception-v3: there is no weights file {weights}")
+        return weights
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(cached), hash_prefix=cached.stem.rpartition("-")[2])
+        except (OSError, RuntimeError) as error:
+            raise MissingError(
+                f"inception-v3: its weights are not on this machine and could not be downloaded ({error}). Fetch "
+                f"{URL_INCEPTION_V3} elsewhere and put it at {cached}, or name a file with the metric's option "
+                "features.weights"
+            ) from None
+    return cached
