@@ -31,7 +31,6 @@ from .protocols import (
     OptimizerFactory,
     ReferenceImages,
 )
-
 from .spec import FeatureExtractorChoice
 
 __all__ = [

@@ -144,7 +144,9 @@ def show(
         else:
             sys.stdout.write(spec.to_toml())
         return
-    options = {registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)}
+    options = {
+        registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
+    }
     if as_json:
         print_json({registered.plugin.kind: schema.model_json_schema() for registered, schema in options.items()})
         return

@@ -30,21 +30,21 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
     """Pairs of generator and discriminator.
 
-        from pydantic import Field
-        from ganbench import ModelPlugin, Networks, Options, hookimpl
+    from pydantic import Field
+    from ganbench import ModelPlugin, Networks, Options, hookimpl
 
-        class TinyOptions(Options):
-            width: int = Field(32, ge=4, description="channels of the first layer")
+    class TinyOptions(Options):
+        width: int = Field(32, ge=4, description="channels of the first layer")
 
-        def build(options, context):
-            from .networks import Discriminator, Generator
-            return Networks(
-                Generator(options.width, context.image_shape), Discriminator(options.width), latent_dim=64
-            )
+    def build(options, context):
+        from .networks import Discriminator, Generator
+        return Networks(
+            Generator(options.width, context.image_shape), Discriminator(options.width), latent_dim=64
+        )
 
-        @hookimpl
-        def ganbench_models():
-            return [ModelPlugin(name="tiny", summary="A small DCGAN", options=TinyOptions, build=build)]
+    @hookimpl
+    def ganbench_models():
+        return [ModelPlugin(name="tiny", summary="A small DCGAN", options=TinyOptions, build=build)]
     """
 
 
@@ -52,18 +52,18 @@ def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
 def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
     """Objectives of both players. What `build` returns has the two methods of `ganbench.Loss`.
 
-        class NonSaturating:
-            def discriminator_loss(self, networks, batch):
-                real = networks.discriminator(batch.real)
-                fake = networks.discriminator(networks.generator(batch.latent))
-                return softplus(-real).mean() + softplus(fake).mean(), {"real_score": real.sigmoid().mean()}
+    class NonSaturating:
+        def discriminator_loss(self, networks, batch):
+            real = networks.discriminator(batch.real)
+            fake = networks.discriminator(networks.generator(batch.latent))
+            return softplus(-real).mean() + softplus(fake).mean(), {"real_score": real.sigmoid().mean()}
 
-            def generator_loss(self, networks, batch):
-                return softplus(-networks.discriminator(networks.generator(batch.latent))).mean(), {}
+        def generator_loss(self, networks, batch):
+            return softplus(-networks.discriminator(networks.generator(batch.latent))).mean(), {}
 
-        @hookimpl
-        def ganbench_losses():
-            return [LossPlugin(name="ns", summary="Non-saturating", build=lambda options, context: NonSaturating())]
+    @hookimpl
+    def ganbench_losses():
+        return [LossPlugin(name="ns", summary="Non-saturating", build=lambda options, context: NonSaturating())]
     """
 
 
@@ -71,13 +71,13 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
 def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
     """Data sets of images and labels.
 
-        def build(options, context):
-            train, test = read(context.data_dir / "squares.npz")  # two TensorDatasets: uint8 (N, C, H, W), int64 (N,)
-            return ImageData(train, test, num_classes=4, source="files", fingerprint=sha256_of_the_file)
+    def build(options, context):
+        train, test = read(context.data_dir / "squares.npz")  # two TensorDatasets: uint8 (N, C, H, W), int64 (N,)
+        return ImageData(train, test, num_classes=4, source="files", fingerprint=sha256_of_the_file)
 
-        @hookimpl
-        def ganbench_datasets():
-            return [DatasetPlugin(name="squares", summary="Coloured squares", build=build)]
+    @hookimpl
+    def ganbench_datasets():
+        return [DatasetPlugin(name="squares", summary="Coloured squares", build=build)]
     """
 
 
@@ -85,15 +85,15 @@ def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
 def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
     """Scores of generated images. What `build` returns follows `ganbench.Metric`.
 
-        class FrechetOptions(Options):
-            features: FeatureExtractorChoice = Field(description="the feature extractor, by name")
+    class FrechetOptions(Options):
+        features: FeatureExtractorChoice = Field(description="the feature extractor, by name")
 
-        def build(options, context):
-            return FrechetDistance(options.features.build(context))
+    def build(options, context):
+        return FrechetDistance(options.features.build(context))
 
-        @hookimpl
-        def ganbench_metrics():
-            return [MetricPlugin(name="fd", summary="Fréchet distance", options=FrechetOptions, build=build)]
+    @hookimpl
+    def ganbench_metrics():
+        return [MetricPlugin(name="fd", summary="Fréchet distance", options=FrechetOptions, build=build)]
     """
 
 
@@ -101,9 +101,9 @@ def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
 def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: ignore[empty-body]
     """Frozen networks from images to features, for metrics. What `build` returns follows `ganbench.FeatureExtractor`.
 
-        @hookimpl
-        def ganbench_feature_extractors():
-            return [FeatureExtractorPlugin(name="digits-cnn", summary="Features of a digit classifier", build=build)]
+    @hookimpl
+    def ganbench_feature_extractors():
+        return [FeatureExtractorPlugin(name="digits-cnn", summary="Features of a digit classifier", build=build)]
     """
 
 
@@ -111,13 +111,13 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: igno
 def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
     """Update rules. What `build` returns makes a `torch.optim.Optimizer` from one player's parameters.
 
-        def build(options, context):
-            from torch.optim import Adadelta
-            return partial(Adadelta, lr=options.lr)
+    def build(options, context):
+        from torch.optim import Adadelta
+        return partial(Adadelta, lr=options.lr)
 
-        @hookimpl
-        def ganbench_optimizers():
-            return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
+    @hookimpl
+    def ganbench_optimizers():
+        return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
     """
 
 
@@ -125,7 +125,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 def ganbench_benchmarks() -> list[Benchmark]:  # type: ignore[empty-body]
     """Named specs, customarily read from TOML files beside the module.
 
-        @hookimpl
-        def ganbench_benchmarks():
-            return [Benchmark.from_toml(Path(__file__).with_name("tiny-fashion.toml"))]
+    @hookimpl
+    def ganbench_benchmarks():
+        return [Benchmark.from_toml(Path(__file__).with_name("tiny-fashion.toml"))]
     """

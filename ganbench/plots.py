@@ -41,7 +41,9 @@ def save_losses(history: list[EpochRow], title: str, path: Path, reference: Refe
     published = read_curve(reference.history) if reference else {}
     for column, label, colour in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
         if reference and column in published:
-            axes.plot(published["epoch"], published[column], color=colour, alpha=0.3, label=f"{label}, {reference.label}")
+            axes.plot(
+                published["epoch"], published[column], color=colour, alpha=0.3, label=f"{label}, {reference.label}"
+            )
         values = [np.nan if value is None else value for value in (getattr(row, column) for row in history)]
         marker = "o" if len(history) < 20 else None
         axes.plot([row.epoch for row in history], values, color=colour, marker=marker, label=label)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
-    from torch.utils.data import Dataset
 
 Player = Literal["discriminator", "generator"]
 
@@ -51,16 +50,23 @@ class Loss(Protocol):
     def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
 
 
-@dataclass(frozen=True)
-class ImageData:
-    """A data set's two splits.
+class Split(Protocol):
+    """A map-style `torch.utils.data.Dataset` of (image, label), image uint8 `(channels, height, width)`.
 
-    A split is a map-style dataset of (image, label), image uint8 `(channels, height, width)`, all of one shape. A
-    `TensorDataset(images, labels)` is kept on the training device; any other is streamed by a `DataLoader`.
+    A `TensorDataset(images, labels)` is kept on the training device; any other is streamed by a `DataLoader`.
     """
 
-    train: Dataset[tuple[Tensor, ...]]
-    test: Dataset[tuple[Tensor, ...]]
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]: ...
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set's two splits; all their images have one shape."""
+
+    train: Split
+    test: Split
     num_classes: int
     source: str  # where it came from, in a word: "files", "download"
     fingerprint: str  # a SHA-256 of the content: equal if and only if the data is
@@ -84,9 +90,16 @@ class ReferenceImages:
 class Metric(Protocol):
     """Scores images against real ones."""
 
-    label: str  # as tables show it, naming the features: "FID (inception-v3)"
-    better: Literal["lower", "higher"]
-    stamp: Mapping[str, Any]  # all that the score depends on and the engine does not know: extractor, weights' hash
+    @property
+    def label(self) -> str:
+        """As tables show it, naming the features: "FID (inception-v3)"."""
+
+    @property
+    def better(self) -> Literal["lower", "higher"]: ...
+
+    @property
+    def stamp(self) -> Mapping[str, Any]:
+        """All that the score depends on and the engine does not know: extractor, weights' hash, library."""
 
     def fit(self, reference: ReferenceImages) -> None:
         """Take in the real images; called once, before any `update`."""
@@ -105,8 +118,12 @@ class FeatureExtractor(Protocol):
     `(N, num_features)`; resizing and normalising are its own.
     """
 
-    num_features: int
-    stamp: Mapping[str, Any]  # what tells its features from another's: weights' SHA-256, resize, ...
+    @property
+    def num_features(self) -> int: ...
+
+    @property
+    def stamp(self) -> Mapping[str, Any]:
+        """What tells its features from another's: `extractor` (its name), weights' SHA-256, resize, ..."""
 
     def __call__(self, images: Tensor) -> Tensor: ...
 

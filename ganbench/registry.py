@@ -252,7 +252,9 @@ def _selected_entry_points() -> list[EntryPoint]:
         found = [(name, point) for name, point in found if canonicalize_name(name) in wanted]
         missing = wanted - {canonicalize_name(name) for name, _ in found}
         if missing:
-            raise UsageError(f"{ONLY_VARIABLE} names {', '.join(sorted(missing))}, which offers no ganbench plugin here")
+            raise UsageError(
+                f"{ONLY_VARIABLE} names {', '.join(sorted(missing))}, which offers no ganbench plugin here"
+            )
     return [point for _, point in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
 
@@ -264,7 +266,8 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
             raise UsageError(f"-p {name}: there is no such file")
         module_name = f"ganbench_plugin_file_{path.stem}"  # cannot shadow an installed module
         spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         spec.loader.exec_module(module)

@@ -133,7 +133,9 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
 def history_table(history: list[EpochRow]) -> Table:
     """Losses and monitors per epoch: the homework's columns, where its loss was used."""
     columns = ["d_loss", "g_loss", *monitor_names(history)]
-    table = Table("Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left")
+    table = Table(
+        "Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left"
+    )
     for row in history:
         values = loss_columns(row)
         table.add_row(
@@ -149,7 +151,8 @@ def speed_table(result: Result) -> Table:
     if throughput.images_per_second and throughput.seconds_per_kimg:
         rate = throughput.images_per_second
         table.add_row(
-            "images/s", f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {len(throughput.windows)} windows)"
+            "images/s",
+            f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {len(throughput.windows)} windows)",
         )
         table.add_row("seconds per 1,000 images", f"{throughput.seconds_per_kimg:.3f}")
     table.add_row("time by phase", ", ".join(f"{phase} {share:.1%}" for phase, share in throughput.phases.items()))
@@ -163,7 +166,9 @@ def speed_table(result: Result) -> Table:
 
 def metrics_table(metrics: list[MetricResult]) -> Table:
     """Each metric at the end, at its best, along the way, and for real images."""
-    table = Table("Metric", "At the end", "Best", "Real images (floor)", "By epoch", title="Scores", title_justify="left")
+    table = Table(
+        "Metric", "At the end", "Best", "Real images (floor)", "By epoch", title="Scores", title_justify="left"
+    )
     for metric in metrics:
         curve = "  ".join(f"{point.epoch}: {point.value:.2f}" for point in metric.curve)
         table.add_row(
@@ -178,7 +183,9 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
 
 def stamps_table(metrics: list[MetricResult]) -> Table:
     """The full protocol behind each score: only scores whose stamps are equal may be compared."""
-    table = Table("Stamp", *(escape(metric.label) for metric in metrics), title="How it was scored", title_justify="left")
+    table = Table(
+        "Stamp", *(escape(metric.label) for metric in metrics), title="How it was scored", title_justify="left"
+    )
     for key in dict.fromkeys(key for metric in metrics for key in metric.stamp):
         table.add_row(escape(key), *(escape(str(metric.stamp.get(key, ""))) for metric in metrics))
     return table

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .errors import MissingError, UsageError
 from .files import write_text, written_whole
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 
@@ -149,7 +149,9 @@ def load_result(path: Path) -> Result:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"result {file}: not a ganbench result of schema {SCHEMA_VERSION}: {where}: {first['msg']}") from None
+        raise UsageError(
+            f"result {file}: not a ganbench result of schema {SCHEMA_VERSION}: {where}: {first['msg']}"
+        ) from None
 
 
 class RunDirectory:

@@ -38,7 +38,9 @@ class Choice(Table):
         if isinstance(data, str):
             data = {"name": data}
         if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-            raise PydanticCustomError("plugin_name", f"give a {cls.kind}'s name, or a table with its 'name' and options")
+            raise PydanticCustomError(
+                "plugin_name", f"give a {cls.kind}'s name, or a table with its 'name' and options"
+            )
         if not info.context or "registry" not in info.context:
             raise TypeError(f"{cls.__name__} is validated with context={{'registry': ...}}")
         registry: Registry = info.context["registry"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ..files import written_whole
+from ganbench.files import written_whole
+
 from .data import Batches
 from .step import TURNS, TrainingStep
 

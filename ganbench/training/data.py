@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
+
+from ganbench.protocols import Split
 
 MAX_RESIDENT_BYTES = 4 * 2**30
 STREAM_WORKERS = 2
@@ -51,11 +53,11 @@ class ResidentBatches:
 class StreamedBatches:
     """Batches from worker processes, for splits too large for the device or read from files one by one."""
 
-    def __init__(self, split: Dataset[Any], batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+    def __init__(self, split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
         self.device = device
         self.generator = generator
-        self.loader = DataLoader(
-            split,
+        self.loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            split,  # type: ignore[arg-type] # a Dataset with a length
             batch_size=batch_size,
             shuffle=True,
             generator=generator,
@@ -72,14 +74,14 @@ class StreamedBatches:
             )
 
 
-def make_batches(split: Dataset[Any], batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
+def make_batches(split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
     """Resident batches for a `TensorDataset` that is small enough, else streamed ones."""
     if isinstance(split, TensorDataset) and split.tensors[0].nbytes <= MAX_RESIDENT_BYTES:
         return ResidentBatches(split, batch_size, device, generator)
     return StreamedBatches(split, batch_size, device, generator)
 
 
-def select_images(split: Dataset[Any], indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """The images at `indices` in that order, uint8 `(N, C, H, W)` on the device, in batches."""
     for batch in indices.split(batch_size):
         if isinstance(split, TensorDataset):

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import GanbenchError, PluginError
-from ..files import write_text
-from ..plugin import BuildContext
-from ..protocols import ImageData, Metric, Networks, ReferenceImages
-from ..registry import describe
-from ..result import MetricResult, Point
-from ..spec import GeneratorMode, MetricChoice
+from ganbench.errors import GanbenchError, PluginError
+from ganbench.files import write_text
+from ganbench.plugin import BuildContext
+from ganbench.protocols import ImageData, Metric, Networks, ReferenceImages
+from ganbench.registry import describe
+from ganbench.result import MetricResult, Point
+from ganbench.spec import GeneratorMode, MetricChoice
+
 from .data import select_images, to_uint8
 from .precision import float32_products
 from .seeds import derived_seed, stream
@@ -104,7 +104,9 @@ class Evaluator:
     def is_due(self, epoch: int) -> bool:
         return any(epoch in scored.choice.at_epochs for scored in self.metrics)
 
-    def evaluate(self, networks: Networks, epoch: int, images: int, everything: bool = False) -> list[tuple[str, Point]]:
+    def evaluate(
+        self, networks: Networks, epoch: int, images: int, everything: bool = False
+    ) -> list[tuple[str, Point]]:
         """Score the generator with the metrics that are due after `epoch`, or with all of them."""
         due = [scored for scored in self.metrics if everything or epoch in scored.choice.at_epochs]
         due = [scored for scored in due if not scored.curve or scored.curve[-1].images != images]
@@ -128,7 +130,7 @@ class Evaluator:
     def _prepare(self, choice: MetricChoice, context: BuildContext) -> ScoredMetric:
         metric: Metric = choice.build(context)
         split = self.data.test if choice.split == "test" else self.data.train
-        indices = torch.arange(len(split))  # type: ignore[arg-type]
+        indices = torch.arange(len(split))
         reference_stamp = {
             **metric.stamp,
             "data": self.data.fingerprint,
@@ -158,12 +160,10 @@ class Evaluator:
         }
         return ScoredMetric(choice, metric, stamp, floor, floor_samples)
 
-    def _floor(
-        self, choice: MetricChoice, metric: Metric, stamp: dict[str, Any], cache_dir: Path
-    ) -> tuple[float, int]:
+    def _floor(self, choice: MetricChoice, metric: Metric, stamp: dict[str, Any], cache_dir: Path) -> tuple[float, int]:
         """The score of as many real images of the other split, or of all it has: what a perfect generator gets."""
         other = self.data.train if choice.split == "test" else self.data.test
-        order = torch.randperm(len(other), generator=stream(0, "floor"))[: choice.samples]  # type: ignore[arg-type]
+        order = torch.randperm(len(other), generator=stream(0, "floor"))[: choice.samples]
         protocol = {**stamp, "metric": choice.name, "floor_samples": len(order), "torch": torch.__version__}
         key = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()
         cached = cache_dir / "floors" / f"{key}.json"

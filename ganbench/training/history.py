@@ -6,8 +6,9 @@ import math
 
 import torch
 
-from ..errors import DivergedError
-from ..result import EpochRow
+from ganbench.errors import DivergedError
+from ganbench.result import EpochRow
+
 from .step import TURNS, StepOutput
 
 

@@ -9,16 +9,17 @@ from time import monotonic, perf_counter
 
 import torch
 
-from .. import plots
-from ..environment import describe_environment
-from ..errors import DivergedError, GanbenchError, PluginError, UsageError
-from ..files import cache_dir, default_data_dir
-from ..observer import Observer, Plan, Progress
-from ..plugin import BuildContext, DatasetContext, Reference
-from ..protocols import ImageData, Networks
-from ..registry import describe
-from ..result import DataRecord, EpochRow, PluginRecord, Result, RunDirectory, Status
-from ..spec import BenchmarkSpec
+from ganbench import plots
+from ganbench.environment import describe_environment
+from ganbench.errors import DivergedError, GanbenchError, PluginError, UsageError
+from ganbench.files import cache_dir, default_data_dir
+from ganbench.observer import Observer, Plan, Progress
+from ganbench.plugin import BuildContext, DatasetContext, Reference
+from ganbench.protocols import ImageData, Networks
+from ganbench.registry import describe
+from ganbench.result import DataRecord, EpochRow, PluginRecord, Result, RunDirectory, Status
+from ganbench.spec import BenchmarkSpec
+
 from .checkpoint import capture_state, restore_state, save_checkpoint
 from .data import make_batches, select_images
 from .evaluation import Evaluator, generate
@@ -69,7 +70,9 @@ def resolve_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = device.index or 0
     if index >= count:
-        raise UsageError(f"--device {name}: this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; use --device cpu")
+        raise UsageError(
+            f"--device {name}: this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; use --device cpu"
+        )
     return torch.device("cuda", index)
 
 
@@ -92,7 +95,7 @@ class _Run:
 
         observer.working("loading data")
         self.data: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
-        train_images = len(self.data.train)  # type: ignore[arg-type]
+        train_images = len(self.data.train)
         if spec.training.batch_size > train_images:
             raise UsageError(
                 f"benchmark {spec.name}: training.batch_size: {spec.training.batch_size} is more than the "
@@ -116,7 +119,10 @@ class _Run:
         self.step = TrainingStep(
             self.networks,
             spec.loss.build(context),
-            {"generator": spec.optimizer.generator.build(context), "discriminator": spec.optimizer.discriminator.build(context)},
+            {
+                "generator": spec.optimizer.generator.build(context),
+                "discriminator": spec.optimizer.discriminator.build(context),
+            },
             latents=stream(seed, "latents", device),
             precision=spec.training.precision,
         )
@@ -164,7 +170,8 @@ class _Run:
         except Exception as error:
             self._store(directory, "failed", describe(error))
             raise PluginError(
-                f"the run failed after {self.steps_done} steps: {describe(error)}. The result so far is in {directory.path}"
+                f"the run failed after {self.steps_done} steps: {describe(error)}. "
+                f"The result so far is in {directory.path}"
             ) from error
         return self._store(directory, status, message)
 
@@ -208,7 +215,7 @@ class _Run:
         for real, labels in islice(self.batches.epoch(), WARMUP_STEPS):
             self.clock.synchronize()
             step_start = perf_counter()
-            self.step(real, labels, lambda player: None)
+            self.step(real, labels, turn_ended=lambda _: None)
             self.clock.synchronize()
             self.step_seconds = perf_counter() - step_start
         restore_state(state, self.step, self.batches)
@@ -254,7 +261,7 @@ class _Run:
             self._save_generated_images(directory, epoch)
 
     def _save_real_images(self, directory: RunDirectory) -> None:
-        order = torch.randperm(len(self.data.train), generator=stream(self.spec.training.seed, "pictures"))  # type: ignore[arg-type]
+        order = torch.randperm(len(self.data.train), generator=stream(self.spec.training.seed, "pictures"))
         chosen = order[: self.spec.pictures.real]
         (images,) = select_images(self.data.train, chosen, len(chosen), torch.device("cpu"))
         plots.save_grid(images.numpy(), directory.file("samples/real.png", "samples_real"), columns=4)
@@ -273,7 +280,10 @@ class _Run:
         self._end_epoch(directory)
         progress = {"epochs": self._epochs_done, "steps": self.steps_done, "images": self.images_done}
         save_checkpoint(
-            directory.file("checkpoint.pt", "checkpoint"), capture_state(self.step, self.batches), progress, spec.to_dict()
+            directory.file("checkpoint.pt", "checkpoint"),
+            capture_state(self.step, self.batches),
+            progress,
+            spec.to_dict(),
         )
         directory.write_history(self.history)
         plots.save_losses(self.history, spec.name, directory.file("losses.png", "losses"), self.reference)
@@ -301,7 +311,7 @@ class _Run:
         return DataRecord(
             source=self.data.source,
             fingerprint=self.data.fingerprint,
-            train_images=len(self.data.train),  # type: ignore[arg-type]
-            test_images=len(self.data.test),  # type: ignore[arg-type]
+            train_images=len(self.data.train),
+            test_images=len(self.data.test),
             notice=self.data.notice,
         )

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..errors import PluginError
-from ..protocols import Batch, Loss, Networks, OptimizerFactory, Player
+from ganbench.errors import PluginError
+from ganbench.protocols import Batch, Loss, Networks, OptimizerFactory, Player
+
 from .precision import Precision, autocast
 
 TURNS: tuple[Player, Player] = ("discriminator", "generator")

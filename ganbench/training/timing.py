@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..result import Memory, Spread, Throughput, Window
+from ganbench.result import Memory, Spread, Throughput, Window
 
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")

@@ -15,9 +15,11 @@ class DCGANOptions(Options):
 
 
 def build(options: DCGANOptions, context: BuildContext) -> Networks:
-    channels, height, width = context.image_shape
+    _, height, width = context.image_shape
     if height % 4 or width % 4:
-        raise UsageError(f"model 'dcgan' makes images whose sides are multiples of 4, this data set's are {height}x{width}")
+        raise UsageError(
+            f"model 'dcgan' makes images whose sides are multiples of 4, this data set's are {height}x{width}"
+        )
     from .networks import Discriminator, Generator
 
     return Networks(

@@ -24,7 +24,8 @@ def first_of_each_class(split: TensorDataset, count: int) -> tuple[np.ndarray, n
 
 def main() -> None:
     data = load("files", Path(sys.argv[1]))
-    assert isinstance(data.train, TensorDataset) and isinstance(data.test, TensorDataset)
+    assert isinstance(data.train, TensorDataset)
+    assert isinstance(data.test, TensorDataset)
     train_images, train_labels = first_of_each_class(data.train, 500)
     test_images, test_labels = first_of_each_class(data.test, 100)
     np.savez_compressed(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
 import socket
 import tempfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import TensorDataset
 from torchvision.datasets import FashionMNIST
 
-from ganbench import DataError, ImageData
+from ganbench import DataError, ImageData, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,16 +91,9 @@ def unpack(archive: Path, target: Path) -> None:
     """Gunzip to `target`, which appears whole or not at all."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as part:
-            try:
-                with gzip.open(archive) as packed:
-                    shutil.copyfileobj(packed, part)
-                part.close()
-                os.replace(part.name, target)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
-    except (EOFError, gzip.BadGzipFile) as error:
+        with written_whole(target) as part, gzip.open(archive) as packed, part.open("wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"FashionMNIST: {archive} is truncated or altered ({error}); remove it or replace it") from None
     except OSError as error:
         raise DataError(f"FashionMNIST: cannot unpack {archive} to {target}: {error}") from error
@@ -117,7 +110,7 @@ def download(data_dir: Path) -> Path:
         except RuntimeError as error:  # torchvision's word for "no mirror answered"
             raise OSError(str(error)) from error
         for name in SHA256:
-            os.replace(raw_folder(Path(folder)) / name, raw / name)
+            (raw_folder(Path(folder)) / name).replace(raw / name)
     return raw
 
 
@@ -136,8 +129,9 @@ def full_data(raw: Path, source: str) -> ImageData:
     for name, expected in SHA256.items():
         verify(raw / name, expected)
     root = raw.parent.parent
-    train, test = (FashionMNIST(root, train=train) for train in (True, False))
-    return image_data(train.data, train.targets, test.data, test.targets, source, FULL_FINGERPRINT)
+    published = (FashionMNIST(root, train=train) for train in (True, False))
+    train, test = (TensorDataset(split.data, split.targets) for split in published)
+    return image_data(train, test, source, FULL_FINGERPRINT)
 
 
 def verify(path: Path, expected: str) -> None:
@@ -156,23 +150,21 @@ def verify(path: Path, expected: str) -> None:
 def embedded_subset(notice: str | None = None) -> ImageData:
     """5,000 train and 1,000 test images, class-balanced, made by `make_subset.py`."""
     with np.load(SUBSET) as arrays:
-        tensors = [torch.from_numpy(arrays[key]) for key in ("train_images", "train_labels", "test_images", "test_labels")]
-    fingerprint = hashlib.sha256(SUBSET.read_bytes()).hexdigest()
-    return image_data(*tensors, "embedded", fingerprint, notice)
+        train, test = (
+            TensorDataset(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]))
+            for split in ("train", "test")
+        )
+    return image_data(train, test, "embedded", hashlib.sha256(SUBSET.read_bytes()).hexdigest(), notice)
 
 
 def image_data(
-    train_images: torch.Tensor,
-    train_labels: torch.Tensor,
-    test_images: torch.Tensor,
-    test_labels: torch.Tensor,
-    source: str,
-    fingerprint: str,
-    notice: str | None = None,
+    train: TensorDataset, test: TensorDataset, source: str, fingerprint: str, notice: str | None = None
 ) -> ImageData:
+    """Splits of images `(N, 28, 28)` with one channel put in."""
+    with_channel = [TensorDataset(split.tensors[0][:, None], split.tensors[1].long()) for split in (train, test)]
     return ImageData(
-        train=TensorDataset(train_images[:, None], train_labels.long()),
-        test=TensorDataset(test_images[:, None], test_labels.long()),
+        train=with_channel[0],
+        test=with_channel[1],
         num_classes=NUM_CLASSES,
         source=source,
         fingerprint=fingerprint,

@@ -43,7 +43,8 @@ def accuracy(network: FashionCNN, images: Tensor, labels: Tensor) -> float:
 
 def train(data_dir: Path) -> FashionCNN:
     data = load("files", data_dir)
-    assert isinstance(data.train, TensorDataset) and isinstance(data.test, TensorDataset)
+    assert isinstance(data.train, TensorDataset)
+    assert isinstance(data.test, TensorDataset)
     images, labels = data.train.tensors
     torch.manual_seed(SEED)
     network = FashionCNN().train().to(memory_format=torch.channels_last)

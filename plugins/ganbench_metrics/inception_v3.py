@@ -19,7 +19,7 @@ FEATURES = "2048"  # the last pooling layer
 class InceptionV3(nn.Module):
     """uint8 images `(N, 1 or 3, H, W)` to features `(N, 2048)`, float32.
 
-    Grey images are repeated to three channels; the network resizes to 299x299 as TensorFlow 1 did, without antialiasing.
+    Grey images are repeated to three channels; the network resizes to 299x299 as TensorFlow 1 did, not antialiased.
     """
 
     num_features = int(FEATURES)

@@ -54,7 +54,10 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
             name="adam", summary="Adam (Kingma and Ba 2014, arXiv:1412.6980)", options=AdamOptions, build=build_adam
         ),
         OptimizerPlugin(
-            name="sgd", summary="Stochastic gradient descent, with momentum if asked", options=SGDOptions, build=build_sgd
+            name="sgd",
+            summary="Stochastic gradient descent, with momentum if asked",
+            options=SGDOptions,
+            build=build_sgd,
         ),
         OptimizerPlugin(
             name="rmsprop", summary="RMSprop (Tieleman and Hinton 2012)", options=RMSpropOptions, build=build_rmsprop

@@ -1,0 +1,48 @@
+"""What tests share: a cache of their own, plugin packages made on the spot, FashionMNIST as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from ganbench.registry import ONLY_VARIABLE, Registry
+
+# a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
+SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("GANBENCH_DATA", raising=False)
+    monkeypatch.delenv(ONLY_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The shipped plugins, as installed."""
+    return Registry.load()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Install a plugin distribution: `install("ganbench-tiny", source, version="1.0", entry_point="tiny")`."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def make(distribution: str, source: str, version: str = "1.0", entry_point: str | None = None) -> Path:
+        module = distribution.replace("-", "_")
+        (site / f"{module}.py").write_text(dedent(source))
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[ganbench]\n{entry_point or distribution} = {module}\n")
+        return site
+
+    return make
