@@ -160,11 +160,12 @@ class BenchmarkSpec(Table):
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types, without what is not set."""
-        return self.model_dump(mode="json", exclude_none=True)
+        plain: dict[str, Any] = _without_none(self.model_dump(mode="json"))
+        return plain
 
     def to_toml(self) -> str:
         """As TOML that can be saved, edited and run."""
-        return tomli_w.dumps(_without_none(self.to_dict()))
+        return tomli_w.dumps(self.to_dict())
 
     def sha256(self) -> str:
         """Equal for specs that run the same."""
@@ -249,32 +250,32 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
-    table: Any = spec
+    """Put `value` where `path` leads, making the tables on the way that are not there."""
+    node: Any = spec
     for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        if isinstance(table, list):
-            if not part.isdecimal() or int(part) >= len(table):
+        if isinstance(node, list):
+            if not part.isdecimal() or int(part) >= len(node):
                 where = ".".join(path[:depth])
-                raise UsageError(f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(table)}")
+                raise UsageError(f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(node)}")
             key: Any = int(part)
         else:
             key = part
-            if not last and isinstance(table.get(key), str):
-                table[key] = {"name": table[key]}
-            if not last:
-                table.setdefault(key, {})
-        if last:
-            table[key] = _replaced(table[key] if isinstance(table, list) else table.get(key), value)
-        elif not isinstance(table[key], dict | list):
+            node.setdefault(key, {})
+        if depth == len(path) - 1:
+            node[key] = _renamed(node[key], value, in_metrics=path[0] == "metrics")
+            return
+        if isinstance(node[key], str):  # a plugin given by its bare name
+            node[key] = {"name": node[key]}
+        node = node[key]
+        if not isinstance(node, dict | list):
             raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
-        else:
-            table = table[key]
 
 
-def _replaced(old: Any, value: Any) -> Any:
-    """A plugin's table is renamed, keeping what is the engine's; anything else is replaced."""
+def _renamed(old: Any, value: Any, in_metrics: bool) -> Any:
+    """The plugin's table under a new name, with what is the engine's in it; where there was none, the value itself."""
     if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
         return value
     if old["name"] == value:
         return old
-    return {"name": value, **{key: item for key, item in old.items() if key in MetricChoice.own_keys()}}
+    kept = MetricChoice.own_keys() if in_metrics else set()
+    return {"name": value, **{key: item for key, item in old.items() if key in kept}}

@@ -7,8 +7,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from ganbench_fashion_mnist.sources import embedded_subset
+from torch import Tensor
 
 from ganbench.registry import ONLY_VARIABLE, Registry
+from ganbench.training.data import to_unit_range
 
 # a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
@@ -46,3 +49,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         return site
 
     return make
+
+
+@pytest.fixture(scope="session")
+def images() -> Tensor:
+    """The embedded subset's test images, float32 `(1000, 1, 28, 28)` in [-1, 1]."""
+    return to_unit_range(embedded_subset().test.tensors[0])

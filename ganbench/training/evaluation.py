@@ -23,7 +23,7 @@ from ganbench.spec import GeneratorMode, MetricChoice
 
 from .data import select_images, to_uint8
 from .precision import float32_products
-from .seeds import derived_seed, stream
+from .seeds import stream
 
 EVALUATION_BATCH = 250
 
@@ -155,7 +155,6 @@ class Evaluator:
             "quantisation": "uint8, rounded",
             "weights": "raw",
             "batch_norm": batch_norm,
-            "latents_seed": derived_seed(self.seed, "evaluation"),
             "torch": torch.__version__,
         }
         return ScoredMetric(choice, metric, stamp, floor, floor_samples)

@@ -13,7 +13,7 @@ from ganbench import DataError, UsageError
 
 IMAGE_SHAPE = (1, 28, 28)
 WEIGHTS = Path(__file__).with_name("fashion_cnn.safetensors")
-WEIGHTS_SHA256 = ""
+WEIGHTS_SHA256 = "b453d6c8dce5596f3d46bfdb004c7c6248a6de21efbfcdfb730753b51d5a390b"
 
 
 class FashionCNN(nn.Module):

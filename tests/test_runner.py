@@ -1,0 +1,233 @@
+"""Whole runs of a small benchmark on real images: what they leave behind, and what their numbers depend on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import SMALL
+from PIL import Image
+
+from ganbench import GanbenchError, PluginError, UsageError
+from ganbench.observer import Observer, Progress
+from ganbench.registry import Registry
+from ganbench.result import Result, RunDirectory, load_result
+from ganbench.spec import load_spec
+from ganbench.training.runner import run
+
+
+def small_run(
+    registry: Registry, out: Path, overrides: Iterable[str] = (), **arguments: Any
+) -> tuple[Result, RunDirectory]:
+    spec, reference = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    return run(spec, device="cpu", out=out, reference=reference, **arguments)
+
+
+def numbers(result: Result) -> tuple[list[Any], list[Any]]:
+    """What must not depend on anything but spec, seed and machine."""
+    rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
+    return rows, [metric.model_dump() for metric in result.metrics]
+
+
+def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "pictures.at_epochs=[1]"])
+    folder = tmp_path / "run"
+    assert result.status == "completed"
+    assert load_result(folder) == load_result(folder / "result.json") == result
+    assert sorted(result.artifacts.values()) == [
+        "checkpoint.pt",
+        "history.csv",
+        "losses.png",
+        "samples/epoch-0001.png",
+        "samples/epoch-0002.png",
+        "samples/real.png",
+        "spec.toml",
+    ]
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt",
+    }  # fmt: skip
+    for picture in folder.rglob("*.png"):
+        with Image.open(picture) as image:
+            image.verify()
+    assert load_spec(str(folder / "spec.toml"), registry)[0].sha256() == result.spec_sha256
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert checkpoint["progress"] == {"epochs": 2, "steps": 158, "images": 10_000}
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert list(rows[0]) == [
+        "epoch", "d_loss", "g_loss", "real_score", "fake_score", "images", "seconds", "images_per_second",
+    ]  # fmt: skip
+
+
+def test_the_result_counts_images_and_time_once(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2"])
+    throughput = result.throughput
+    assert [row.images for row in result.history] == [5000, 5000]
+    assert sum(window.images for window in throughput.windows) == 10_000
+    assert sum(row.seconds for row in result.history) == pytest.approx(sum(w.seconds for w in throughput.windows))
+    assert throughput.images_per_second is not None
+    assert throughput.images_per_second.p10 <= throughput.images_per_second.median <= throughput.images_per_second.p90
+    assert throughput.seconds_per_kimg == pytest.approx(1000 / throughput.images_per_second.median)
+    assert sum(throughput.phases.values()) == pytest.approx(1)
+    assert throughput.warmup_seconds > 0
+    assert result.memory.host_peak_rss_bytes is not None
+    assert result.memory.device_peak_bytes is None
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Registry, tmp_path: Path) -> None:
+    first, again, other = (
+        numbers(small_run(registry, tmp_path / name, ["training.steps=20", f"training.seed={seed}"])[0])
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1][0]["curve"] != other[1][0]["curve"]
+
+
+def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, tmp_path: Path) -> None:
+    watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "pictures.at_epochs=[0, 1]"]
+    length = ["training.steps=100"]
+    plain, _ = small_run(registry, tmp_path / "plain", [*length, "metrics=[]", "pictures.at_epochs=[]"])
+    scored, _ = small_run(registry, tmp_path / "scored", [*length, *watched])
+    assert numbers(plain)[0] == numbers(scored)[0]
+
+
+def test_a_metric_keeps_its_curve_its_best_and_the_floor(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "metrics.0.at_epochs=[0, 1]"])
+    (fid,) = result.metrics
+    assert fid.label == "FID (fashion-cnn)"
+    assert [point.epoch for point in fid.curve] == [0, 1, 2]
+    assert [point.images for point in fid.curve] == [0, 5000, 10_000]
+    assert fid.value == fid.curve[-1].value
+    assert fid.best.value == min(point.value for point in fid.curve)
+    assert 0 < fid.floor < fid.best.value
+
+
+def test_a_partial_last_epoch_is_a_row_too(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.steps=100", "metrics=[]"])
+    assert [(row.epoch, row.images) for row in result.history] == [(1, 5000), (2, 21 * 64)]
+
+
+def test_a_budget_ends_training_early_and_the_run_is_complete(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.budget_seconds=0.5", "training.epochs=10000"])
+    assert result.status == "completed"
+    assert "budget" in str(result.message)
+    assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history) > 0
+
+
+class SignalAfterFirstWindow(Observer):
+    """Presses Ctrl-C, or sends SIGTERM, when the first window of training is over."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number: signal.Signals | None = number
+
+    def progressed(self, progress: Progress) -> None:
+        if self.number is not None:
+            os.kill(os.getpid(), self.number)
+            self.number = None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_in_order_with_scores(number: signal.Signals, registry: Registry, tmp_path: Path) -> None:
+    handler = signal.getsignal(number)
+    result, directory = small_run(
+        registry, tmp_path / "run", ["training.epochs=10000"], observer=SignalAfterFirstWindow(number)
+    )
+    assert result.status == "interrupted"
+    assert result.history[-1].images > 0
+    assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
+    assert load_result(directory.path) == result
+    assert signal.getsignal(number) is handler
+
+
+def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -> None:
+    result, directory = small_run(
+        registry,
+        tmp_path / "run",
+        ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.steps=40"],
+    )
+    assert result.status == "diverged"
+    assert "'s loss is nan at step" in str(result.message)
+    assert result.history[-1].images > 0
+    assert load_result(directory.path) == result
+
+
+FAILS_AT_STEP_5 = """
+from ganbench import LossPlugin, hookimpl
+
+class Failing:
+    calls = 0
+    def discriminator_loss(self, networks, batch):
+        self.calls += 1
+        if self.calls == 5 + 3:  # three steps of warm-up
+            raise RuntimeError("out of luck")
+        return networks.discriminator(batch.real).mean(), {}
+    def generator_loss(self, networks, batch):
+        return networks.generator(batch.latent).mean(), {}
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="failing", summary="Fails", build=lambda options, context: Failing())]
+"""
+
+
+def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path) -> None:
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(FAILS_AT_STEP_5)
+    registry = Registry.load([str(plugin)])
+    with pytest.raises(PluginError, match="after 4 steps: RuntimeError: out of luck"):
+        small_run(registry, tmp_path / "run", ["loss=failing"])
+    result = load_result(tmp_path / "run")
+    assert result.status == "failed"
+    assert "out of luck" in str(result.message)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault"),
+    [
+        (["training.batch_size=5001"], "training.batch_size: 5001 is more than the 5000 images"),
+        (["dataset.source=files"], "no files in"),
+    ],
+)
+def test_an_error_before_training_leaves_nothing(
+    overrides: list[str], fault: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganbench_fashion_mnist.sources.DEBIAN_FOLDER", tmp_path / "nowhere")
+    with pytest.raises(GanbenchError, match=fault):
+        small_run(registry, tmp_path / "run", overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_never_writes_into_a_folder_in_use(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not empty"):
+        small_run(registry, tmp_path / "run", ["training.steps=1"])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr("ganbench.plots.save_losses", lambda *arguments: drawn.append(arguments[-1]))
+    _, reference = load_spec("dcgan-fashion", registry)
+    assert reference is not None
+    small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics=[]"])
+    on_full_data = reference.model_copy(update={"data_fingerprint": RunData.fingerprint(tmp_path / "subset")})
+    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics=[]"])
+    run(spec, device="cpu", out=tmp_path / "full", reference=on_full_data)
+    assert drawn == [None, on_full_data]
+
+
+class RunData:
+    @staticmethod
+    def fingerprint(folder: Path) -> str:
+        return load_result(folder).data.fingerprint
