@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from . import report
 from .errors import ExitCode, GanbenchError, UsageError
 from .plugin import Buildable, Kind
-from .registry import Registry
+from .registry import Registry, describe
 from .spec import load_spec
 
 STATUS_EXIT_CODES = {
@@ -33,20 +33,30 @@ err = Console(stderr=True)
 
 
 class Commands(TyperGroup):
-    """Turns every error meant for people into one paragraph and its exit code."""
+    """Turns every error into one paragraph and its exit code: 1 is left to regressions."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except GanbenchError as error:
-            if ctx.params.get("traceback"):
-                err.print_exception()
-            err.print("[bold red]error:[/] ", end="")
-            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             err.print("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except GanbenchError as error:
+            self.explain(str(error), ctx)
+            raise typer.Exit(error.exit_code) from None
+        except Exception as error:
+            if hasattr(error, "exit_code"):  # typer's own ways to leave
+                raise
+            self.explain(f"{describe(error)} (unforeseen; ganbench --traceback shows where)", ctx)
+            raise typer.Exit(ExitCode.FAILED) from None
+
+    @staticmethod
+    def explain(message: str, ctx: Any) -> None:
+        """Print the error that is being handled, after its traceback if that was asked for."""
+        if ctx.params.get("traceback"):
+            err.print_exception()
+        err.print("[bold red]error:[/] ", end="")
+        err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
 class Kind(StrEnum):
@@ -43,18 +51,28 @@ class Kind(StrEnum):
 class Table(BaseModel):
     """A closed set of keys: an unknown one is an error that suggests the nearest known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _reject_unknown_keys(cls, data: Any) -> Any:
-        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, Mapping) else []
-        if unknown:
-            raise ValidationError.from_exception_data(
-                cls.__name__,
-                [{"type": _unknown_key(key, list(cls.model_fields)), "loc": (key,), "input": ...} for key in unknown],
-            )
-        return data
+    def _suggest_for_unknown_keys(
+        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        try:
+            return validate(data)
+        except ValidationError as error:
+            known = [*cls.model_fields, *(info.context or {}).get("beside", [])]
+            lines = [_with_suggestion(line, known) for line in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, lines) from None
+
+
+def _with_suggestion(line: ErrorDetails, known: list[str]) -> InitErrorDetails:
+    """A problem as it is, unless it is an unknown key of this very table."""
+    if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
+        problem, shown = _unknown_key(str(line["loc"][0]), known), ...
+    else:
+        problem, shown = PydanticCustomError(line["type"], "{problem}", {"problem": line["msg"]}), line["input"]
+    return InitErrorDetails(type=problem, loc=line["loc"], input=shown)
 
 
 def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:

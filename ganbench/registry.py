@@ -8,7 +8,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -50,12 +51,21 @@ class Registered:
     def build(self, options: Any, context: Any) -> Any:
         """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
+        with self.blamed("raised in build"):
+            built = self.plugin.build(options, context)
+        if built is None:
+            raise PluginError(f"{self}: its build returned nothing")
+        return built
+
+    @contextmanager
+    def blamed(self, deed: str) -> Iterator[None]:
+        """Whatever is raised inside and not meant for people becomes an error that names plugin and distribution."""
         try:
-            return self.plugin.build(options, context)
+            yield
         except GanbenchError:
             raise
-        except Exception as error:
-            raise PluginError(f"{self} raised in build: {describe(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{self} {deed}: {describe(error)}") from error
 
     def record(self) -> dict[str, str | None]:
         """Kind and name of the plugin, distribution and version of who offers it: for results and --json."""
@@ -101,7 +111,7 @@ class Registry:
         loader = _Loader(registry)
         for entry_point in _selected_entry_points():
             loader.load_entry_point(entry_point)
-        for name in extra:
+        for name in dict.fromkeys(extra):
             loader.load_extra(name)
         return registry
 
@@ -139,7 +149,7 @@ class Registry:
         hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
         if self.failures:
             broken = "; ".join(str(failure) for failure in self.failures)
-            hint += f". It may be in a plugin that failed to load: {broken}"
+            hint += f"{'' if close else '.'} It may be in a plugin that failed to load: {broken}"
         return hint
 
     def add(self, registered: Registered) -> None:
@@ -206,7 +216,7 @@ class _Loader:
     def _call(self, kind: Kind, hook: Callable[[], Any], provider: Provider) -> None:
         try:
             plugins = hook()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._fail(provider, "hook", f"{kind.hook} raised {describe(error)}")
             return
         if not isinstance(plugins, list):
@@ -248,7 +258,7 @@ def _selected_entry_points() -> list[EntryPoint]:
     found = [(point.dist.name if point.dist else "", point) for point in entry_points(group=ENTRY_POINT_GROUP)]
     only = os.environ.get(ONLY_VARIABLE)
     if only:
-        wanted = {canonicalize_name(name.strip()) for name in only.split(",")}
+        wanted = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
         found = [(name, point) for name, point in found if canonicalize_name(name) in wanted]
         missing = wanted - {canonicalize_name(name) for name, _ in found}
         if missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,14 +173,21 @@ class RunDirectory:
         created_at = datetime.now(UTC)
         run_id = f"{created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         path = out or Path("runs") / benchmark / run_id
+        cls.require_free(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UsageError(f"run directory {path}: it is not empty; choose another with --out")
-            (path / "samples").mkdir()
+            (path / "samples").mkdir(parents=True)
         except OSError as error:
             raise UsageError(f"run directory {path}: cannot write there: {error.strerror}") from None
         return cls(path, run_id, created_at)
+
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Raise `UsageError` if a run directory could not be made at `path`."""
+        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise UsageError(f"run directory {path}: cannot write to {nearest}")
+        if path.exists() and any(path.iterdir()):
+            raise UsageError(f"run directory {path}: it is not empty; choose another with --out")
 
     def file(self, name: str, artifact: str) -> Path:
         """The path of a file in the directory, listed in the result under `artifact`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import tomllib
@@ -53,7 +54,9 @@ class Choice(Table):
         options = {key: value for key, value in data.items() if key != "name" and key not in own}
         return {
             "plugin": registered,
-            "options": registered.plugin.options.model_validate(options, context=info.context),
+            "options": registered.plugin.options.model_validate(
+                options, context={**info.context, "beside": sorted(cls.own_keys())}
+            ),
             **own,
         }
 
@@ -91,6 +94,16 @@ class DatasetChoice(Choice):
 class OptimizerChoice(Choice):
     kind = Kind.OPTIMIZER
 
+    def build(self, context: Any) -> Any:
+        """What makes the optimiser; like `build` itself, it raises `PluginError` if it raises."""
+        factory = super().build(context)
+
+        def make(parameters: Any) -> Any:
+            with self.plugin.blamed("raised on getting its parameters"):
+                return factory(parameters)
+
+        return make
+
 
 class FeatureExtractorChoice(Choice):
     """For the options of a metric that compares features; `options.features.build(context)` makes the extractor."""
@@ -125,7 +138,7 @@ class Training(Table):
     @model_validator(mode="after")
     def _one_length(self) -> Training:
         if (self.epochs is None) == (self.steps is None):
-            raise PydanticCustomError("length", "give either 'epochs' or 'steps'")
+            raise PydanticCustomError("length", "give either 'epochs' or 'steps', not both")
         return self
 
 
@@ -168,8 +181,9 @@ class BenchmarkSpec(Table):
         return tomli_w.dumps(self.to_dict())
 
     def sha256(self) -> str:
-        """Equal for specs that run the same."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """Equal for specs that run the same, whatever they are called."""
+        what_runs = {key: value for key, value in self.to_dict().items() if key not in ("name", "summary")}
+        return hashlib.sha256(json.dumps(what_runs, sort_keys=True).encode()).hexdigest()
 
 
 def _without_none(value: Any) -> Any:
@@ -211,7 +225,7 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"benchmark {path}: cannot read it: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -224,7 +238,7 @@ def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     `model=NAME` is short for `model.name=NAME`. Naming another plugin drops the options of the one before. Setting
     `training.epochs` replaces `training.steps` and the other way round.
     """
-    result = json.loads(json.dumps(spec))
+    result = copy.deepcopy(dict(spec))
     parsed = [_parse_override(text) for text in overrides]
     parsed.sort(key=lambda override: len(override[0]))  # a plugin is named before its options are set
     for path, value in parsed:
@@ -236,8 +250,8 @@ def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:
-    path, equals, raw = text.partition("=")
-    parts = path.strip().split(".")
+    path, equals, raw = (part.strip() for part in text.partition("="))
+    parts = path.split(".")
     if not equals or not all(parts):
         raise UsageError(f"-o {text}: write it as PATH=VALUE, such as -o training.batch_size=128")
     if len(parts) > 1 and parts[-1] == "name":
@@ -262,7 +276,7 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             key = part
             node.setdefault(key, {})
         if depth == len(path) - 1:
-            node[key] = _renamed(node[key], value, in_metrics=path[0] == "metrics")
+            node[key] = _renamed(node[key], value, is_metric=path[0] == "metrics" and len(path) == 2)
             return
         if isinstance(node[key], str):  # a plugin given by its bare name
             node[key] = {"name": node[key]}
@@ -271,11 +285,11 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
 
 
-def _renamed(old: Any, value: Any, in_metrics: bool) -> Any:
+def _renamed(old: Any, value: Any, is_metric: bool) -> Any:
     """The plugin's table under a new name, with what is the engine's in it; where there was none, the value itself."""
     if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
         return value
     if old["name"] == value:
         return old
-    kept = MetricChoice.own_keys() if in_metrics else set()
+    kept = MetricChoice.own_keys() if is_metric else set()
     return {"name": value, **{key: item for key, item in old.items() if key in kept}}

@@ -7,11 +7,15 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from ganbench_fashion_mnist.sources import embedded_subset
+import torch
 from torch import Tensor
 
 from ganbench.registry import ONLY_VARIABLE, Registry
 from ganbench.training.data import to_unit_range
+from ganbench_fashion_mnist.sources import embedded_subset
+
+# one thread is enough for tests, and two processes with two each on two cores would wait for one another
+torch.set_num_threads(1)
 
 # a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]

@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Reg
 def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, tmp_path: Path) -> None:
     watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "pictures.at_epochs=[0, 1]"]
     length = ["training.steps=100"]
-    plain, _ = small_run(registry, tmp_path / "plain", [*length, "metrics=[]", "pictures.at_epochs=[]"])
+    plain, _ = small_run(registry, tmp_path / "plain", [*length, "metrics.0.at_epochs=[]", "pictures.at_epochs=[]"])
     scored, _ = small_run(registry, tmp_path / "scored", [*length, *watched])
     assert numbers(plain)[0] == numbers(scored)[0]
 
@@ -111,7 +111,7 @@ def test_a_metric_keeps_its_curve_its_best_and_the_floor(registry: Registry, tmp
 
 
 def test_a_partial_last_epoch_is_a_row_too(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.steps=100", "metrics=[]"])
+    result, _ = small_run(registry, tmp_path / "run", ["training.steps=100", "metrics.0.at_epochs=[]"])
     assert [(row.epoch, row.images) for row in result.history] == [(1, 5000), (2, 21 * 64)]
 
 
@@ -220,9 +220,9 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     monkeypatch.setattr("ganbench.plots.save_losses", lambda *arguments: drawn.append(arguments[-1]))
     _, reference = load_spec("dcgan-fashion", registry)
     assert reference is not None
-    small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics=[]"])
+    small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
     on_full_data = reference.model_copy(update={"data_fingerprint": RunData.fingerprint(tmp_path / "subset")})
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics=[]"])
+    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
     run(spec, device="cpu", out=tmp_path / "full", reference=on_full_data)
     assert drawn == [None, on_full_data]
 

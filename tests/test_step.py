@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -26,8 +27,6 @@ def build_networks(registry: Registry, **options: object) -> Networks:
 
 
 def build_step(networks: Networks, registry: Registry, lr: float = 1e-4) -> TrainingStep:
-    from functools import partial
-
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     adam = partial(torch.optim.Adam, lr=lr)
     return TrainingStep(networks, loss, dict.fromkeys(TURNS, adam), stream(0, "latents"), "fp32")
@@ -119,7 +118,7 @@ def test_a_player_without_parameters_does_not_move(registry: Registry, images: T
 
 def test_a_loss_that_forgets_its_player_is_named(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry, width=8), registry)
-    step.loss.generator_loss = lambda networks, batch: (batch.real.mean(), {})
+    step.loss.generator_loss = lambda _, batch: (batch.real.mean(), {})
     with pytest.raises(PluginError, match="loss for the generator does not depend on the generator"):
         step(*real_batch(images), turn_ended=lambda _: None)
 

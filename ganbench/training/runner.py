@@ -50,6 +50,8 @@ def run(
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
+    if out is not None:
+        RunDirectory.require_free(out)
     run = _Run(spec, resolve_device(device), data_dir or default_data_dir(), reference, observer or Observer())
     directory = RunDirectory.create(spec.name, out)
     return run.execute(directory), directory

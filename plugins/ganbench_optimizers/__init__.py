@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
 from pydantic import Field
 
 from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, hookimpl
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class AdamOptions(Options):
     lr: float = Field(1e-4, gt=0, description="learning rate")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 

@@ -1,0 +1,237 @@
+"""Contracts that every plugin keeps, as classes to subclass in a plugin package's own tests.
+
+    from ganbench.testing import ModelContract
+    from ganbench_tiny import ganbench_models
+
+    class TestTiny(ModelContract):
+        (plugin,) = ganbench_models()
+        options = {"width": 8}
+
+pytest then runs every test of the contract against the plugin.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .plugin import (
+    BuildContext,
+    DatasetContext,
+    DatasetPlugin,
+    FeatureExtractorPlugin,
+    LossPlugin,
+    MetricPlugin,
+    ModelPlugin,
+    OptimizerPlugin,
+)
+from .protocols import Batch, FeatureExtractor, ImageData, Metric, Networks, ReferenceImages
+from .registry import Registry
+from .result import EpochRow
+from .training.data import to_uint8
+
+BATCH = 16
+SEED = 0
+
+
+class Contract:
+    """What the contracts of all kinds share: the plugin under test, its options and the data it is built for."""
+
+    plugin: ClassVar[Any]
+    options: ClassVar[Mapping[str, Any]] = {}
+    image_shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
+    num_classes: ClassVar[int] = 10
+
+    def build(self) -> Any:
+        """What the plugin builds from `options`, on the CPU."""
+        torch.manual_seed(SEED)
+        options = self.plugin.options.model_validate(self.options, context={"registry": Registry.load()})
+        return self.plugin.build(options, self.context())
+
+    def context(self) -> Any:
+        return BuildContext(
+            image_shape=self.image_shape,
+            num_classes=self.num_classes,
+            device="cpu",
+            cache_dir=Path(tempfile.mkdtemp(prefix="ganbench-contract-")),
+            seed=SEED,
+        )
+
+    def images(self, seed: int = SEED) -> Tensor:
+        """Smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1]."""
+        channels, height, width = self.image_shape
+        coarse = torch.rand(BATCH, channels, 4, 4, generator=torch.Generator().manual_seed(seed))
+        return nn.functional.interpolate(coarse, (height, width), mode="bilinear") * 2 - 1
+
+
+class ModelContract(Contract):
+    plugin: ClassVar[ModelPlugin]
+
+    def test_the_generator_makes_images_in_range(self) -> None:
+        networks: Networks = self.build()
+        images = networks.generator(torch.randn(BATCH, networks.latent_dim))
+        assert images.shape == (BATCH, *self.image_shape)
+        assert images.min() >= -1
+        assert images.max() <= 1
+
+    def test_the_discriminator_judges_every_image(self) -> None:
+        networks: Networks = self.build()
+        judgement = networks.discriminator(self.images())
+        assert len(judgement) == BATCH
+        assert judgement.isfinite().all()
+
+    def test_the_same_seed_builds_the_same_networks(self) -> None:
+        first, second = self.build(), self.build()
+        for player in ("generator", "discriminator"):
+            states = first[player].state_dict(), second[player].state_dict()
+            assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+    def test_the_state_of_one_generator_makes_another_the_same(self) -> None:
+        first: Networks = self.build()
+        second: Networks = self.build()
+        for parameter in second.generator.parameters():
+            nn.init.zeros_(parameter)
+        second.generator.load_state_dict(first.generator.state_dict())
+        latent = torch.randn(BATCH, first.latent_dim)
+        assert torch.equal(first.generator.eval()(latent), second.generator.eval()(latent))
+
+
+class LossContract(Contract):
+    """Set `networks` to a function that makes them where the loss needs a discriminator of its own kind."""
+
+    plugin: ClassVar[LossPlugin]
+
+    def networks(self) -> Networks:
+        """A linear generator and a linear discriminator with one logit."""
+        size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
+        torch.manual_seed(SEED)
+        return Networks(
+            nn.Sequential(nn.Linear(8, size), nn.Tanh(), nn.Unflatten(1, self.image_shape)),
+            nn.Sequential(nn.Flatten(), nn.Linear(size, 1)),
+            latent_dim=8,
+        )
+
+    def batch(self, networks: Networks) -> Batch:
+        labels = torch.arange(BATCH) % self.num_classes
+        return Batch(self.images(), labels, torch.randn(BATCH, networks.latent_dim))
+
+    def test_each_players_loss_is_a_finite_scalar_that_moves_the_player(self) -> None:
+        networks, loss = self.networks(), self.build()
+        objectives = {"discriminator": loss.discriminator_loss, "generator": loss.generator_loss}
+        for player, objective in objectives.items():
+            value, _ = objective(networks, self.batch(networks))
+            assert value.shape == ()
+            assert value.isfinite()
+            module = networks.discriminator if player == "discriminator" else networks.generator
+            gradients = torch.autograd.grad(value, list(module.parameters()))
+            assert any(gradient.abs().sum() > 0 for gradient in gradients)
+
+    def test_monitors_are_scalars_with_names_of_their_own(self) -> None:
+        networks, loss = self.networks(), self.build()
+        for objective in (loss.discriminator_loss, loss.generator_loss):
+            _, monitors = objective(networks, self.batch(networks))
+            assert all(value.shape == () for value in monitors.values())
+            assert not set(monitors) & set(EpochRow.model_fields)
+
+
+class DatasetContract(Contract):
+    """`data_dir` is where the data set's files are, or will be."""
+
+    plugin: ClassVar[DatasetPlugin]
+    data_dir: ClassVar[Path] = Path()
+
+    def context(self) -> DatasetContext:
+        return DatasetContext(data_dir=self.data_dir, cache_dir=Path(tempfile.mkdtemp()), seed=SEED)
+
+    def test_splits_are_uint8_images_of_one_shape_with_labels_in_range(self) -> None:
+        data: ImageData = self.build()
+        for split in (data.train, data.test):
+            for index in range(0, len(split), max(1, len(split) // 100)):
+                image, label = split[index]
+                assert image.dtype == torch.uint8
+                assert tuple(image.shape) == data.image_shape
+                assert 0 <= int(label) < data.num_classes
+
+    def test_the_fingerprint_is_a_sha256_and_stays(self) -> None:
+        first, second = self.build().fingerprint, self.build().fingerprint
+        assert first == second
+        assert len(bytes.fromhex(first)) == 32
+
+
+class FeatureExtractorContract(Contract):
+    plugin: ClassVar[FeatureExtractorPlugin]
+
+    def test_an_images_features_do_not_depend_on_its_batch(self) -> None:
+        extractor: FeatureExtractor = self.build()
+        images = to_uint8(self.images())
+        with torch.no_grad():
+            together, alone = extractor(images), extractor(images[:1])
+        assert together.shape == (BATCH, extractor.num_features)
+        assert together.is_floating_point()
+        torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-4)
+
+    def test_nothing_of_it_trains(self) -> None:
+        extractor = self.build()
+        assert isinstance(extractor, nn.Module)
+        assert not extractor.training
+        assert not any(parameter.requires_grad for parameter in extractor.parameters())
+
+    def test_the_stamp_names_it_and_can_be_stored(self) -> None:
+        stamp = self.build().stamp
+        assert stamp["extractor"] == self.plugin.name
+        assert json.loads(json.dumps(stamp)) == stamp
+
+
+class MetricContract(Contract):
+    plugin: ClassVar[MetricPlugin]
+
+    def fitted(self) -> Metric:
+        metric: Metric = self.build()
+        real = to_uint8(self.images())
+        metric.fit(ReferenceImages(batches=lambda: iter(real.split(5)), count=len(real), fingerprint="contract"))
+        return metric
+
+    def score(self, metric: Metric, images: Tensor, batch_size: int) -> float:
+        for batch in to_uint8(images).split(batch_size):
+            metric.update(batch)
+        return metric.compute()
+
+    def test_real_images_score_better_than_their_negatives(self) -> None:
+        metric = self.fitted()
+        same, negative = (self.score(metric, images, 8) for images in (self.images(), -self.images()))
+        assert same < negative if metric.better == "lower" else same > negative
+
+    def test_a_score_depends_neither_on_batches_nor_on_the_score_before(self) -> None:
+        metric = self.fitted()
+        images = self.images(seed=1)
+        first = self.score(metric, images, 16)
+        again = self.score(metric, images, 3)
+        assert abs(first - again) <= 1e-4 * max(1.0, abs(first))
+
+    def test_the_label_and_the_stamp_can_be_stored(self) -> None:
+        metric = self.fitted()
+        assert metric.label
+        assert json.loads(json.dumps(dict(metric.stamp))) == dict(metric.stamp)
+
+
+class OptimizerContract(Contract):
+    plugin: ClassVar[OptimizerPlugin]
+
+    def descend(self, steps: int) -> float:
+        """The distance from the minimum of a bowl after some steps from (1, 1)."""
+        point = nn.Parameter(torch.ones(2))
+        optimizer = self.build()([point])
+        for _ in range(steps):
+            optimizer.zero_grad()
+            point.square().sum().backward()
+            optimizer.step()
+        return point.norm().item()
+
+    def test_it_descends(self) -> None:
+        assert self.descend(50) < self.descend(1)

@@ -1,0 +1,315 @@
+"""The command line: what each command prints, and how every kind of bad input ends."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ganbench.cli import app
+from ganbench.plugin import Kind
+from ganbench.registry import Registry
+from ganbench.spec import load_spec
+from ganbench_dcgan import DCGANOptions
+
+Install = Callable[..., Path]
+
+DONE, USAGE, FAILED = 0, 2, 5
+UNSCORED = "-o dataset.source=embedded -o metrics=[]"  # reads only what is shipped with ganbench
+SHORT = f"run dcgan-fashion {UNSCORED} -o model.width=8 --steps 1"  # should the error not come, ends soon
+
+BREAKING = """
+import sys
+from ganbench import ModelPlugin, OptimizerPlugin, hookimpl
+
+def raising(options, context):
+    raise RuntimeError("no [bold]weights[/]")
+
+def leaving(options, context):
+    sys.exit(0)
+
+def empty(options, context):
+    return None
+
+def choosy(options, context):
+    return lambda parameters: 1 / 0
+
+@hookimpl
+def ganbench_models():
+    return [ModelPlugin(name=build.__name__, summary="Breaks", build=build) for build in (raising, leaving, empty)]
+
+@hookimpl
+def ganbench_optimizers():
+    return [OptimizerPlugin(name="choosy", summary="Breaks", build=choosy)]
+"""
+
+
+def ganbench(command: str) -> Result:
+    """Run a command in this process. An error that is not meant for people fails the test."""
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(app, shlex.split(command))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def printed(command: str) -> str:
+    """What a command that succeeds prints on stdout."""
+    result = ganbench(command)
+    assert result.exit_code == DONE, result.stderr
+    return result.stdout
+
+
+def files_in(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if not {"cache", "__pycache__"} & set(path.parts)}
+
+
+# list
+
+
+def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Registry) -> None:
+    table = printed("list")
+    for registered in registry.everything():
+        for text in (registered.plugin.name, registered.plugin.summary, str(registered.provider)):
+            assert text in table
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_list_of_a_kind_in_singular_or_plural_shows_that_kind_only(kind: Kind, registry: Registry) -> None:
+    listed = json.loads(printed(f"list {kind.plural} --json"))
+    assert [plugin["name"] for plugin in listed] == [registered.plugin.name for registered in registry.all(kind)]
+    assert {plugin["kind"] for plugin in listed} == {kind}
+    assert printed(f"list {kind}") == printed(f"list {kind.plural}")
+
+
+def test_list_as_json_tells_kind_name_summary_and_distribution(registry: Registry) -> None:
+    listed = json.loads(printed("list --json"))
+    assert len(listed) == len(registry.everything())
+    dcgan = registry.find(Kind.MODEL, "dcgan")
+    assert {**dcgan.record(), "summary": dcgan.plugin.summary} in listed
+
+
+def test_list_of_an_unknown_kind_tells_the_kinds() -> None:
+    result = ganbench("list nonsense")
+    assert result.exit_code == USAGE
+    assert "unknown kind 'nonsense'; there are: benchmarks, models, losses, datasets, metrics" in result.stderr
+
+
+def test_an_extra_plugin_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    assert "breaking.py sha256:" in printed("list models -p breaking.py")
+
+
+# show
+
+
+def test_show_prints_a_benchmark_as_toml_that_runs_the_same(registry: Registry, tmp_path: Path) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    toml = printed("show dcgan-fashion")
+    (tmp_path / "shown.toml").write_text(toml)
+    assert tomllib.loads(toml) == spec.to_dict()
+    assert printed("show shown.toml") == toml
+
+
+def test_show_prints_a_benchmark_as_json(registry: Registry) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    assert json.loads(printed("show dcgan-fashion --json")) == spec.to_dict()
+
+
+def test_show_applies_overrides() -> None:
+    shown = tomllib.loads(printed("show dcgan-fashion -o model.width=8 -o training.steps=5"))
+    assert shown["model"]["width"] == 8
+    assert shown["training"] == {"batch_size": 64, "steps": 5, "seed": 42, "precision": "tf32"}
+
+
+def test_show_prints_each_option_of_a_plugin_with_default_and_description() -> None:
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed("show dcgan").splitlines()]
+    options = {row[0]: (row[2], row[3]) for row in rows if row}
+    assert options == {
+        name: (str(field.default), field.description) for name, field in DCGANOptions.model_fields.items()
+    }
+
+
+def test_show_works_for_every_plugin(registry: Registry) -> None:
+    for registered in registry.everything():
+        name = registered.plugin.name
+        assert printed(f"show {name}")
+        assert json.loads(printed(f"show {name} --json"))
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [
+        ("show nonsense", "unknown plugin 'nonsense'; there are: adam, bce"),
+        ("show dcgna", "did you mean 'dcgan'?"),
+        ("show nowhere.toml", "benchmark nowhere.toml: cannot read it: No such file"),
+        ("show dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),
+    ],
+)
+def test_show_of_what_is_not_there_is_a_wrong_usage(command: str, cause: str) -> None:
+    result = ganbench(command)
+    assert result.exit_code == USAGE
+    assert cause in result.stderr
+    assert result.stdout == ""
+
+
+# plugins
+
+
+def test_plugins_shows_what_each_distribution_gives_and_what_failed(install: Install) -> None:
+    install("broken-plugin", "import no_such_package", version="1.2", entry_point="models")
+    shown = printed("plugins")
+    assert "model dcgan" in shown
+    assert "failed: broken-plugin 1.2, entry point 'models', import: ModuleNotFoundError: No module named" in shown
+
+
+def test_plugins_as_json_tells_plugins_and_failures(registry: Registry, install: Install) -> None:
+    install("broken-in-json", "import no_such_package", version="1.2", entry_point="models")
+    shown = json.loads(printed("plugins --json"))
+    assert shown["plugins"] == [registered.record() for registered in registry.everything()]
+    (failure,) = shown["failures"]
+    assert failure["provider"] == {"distribution": "broken-in-json", "version": "1.2", "entry_point": "models"}
+    assert failure["stage"] == "import"
+    assert "no_such_package" in failure["cause"]
+
+
+@pytest.mark.parametrize("command", ["plugins --strict", "plugins --strict --json"])
+def test_strict_plugins_fails_exactly_if_a_plugin_is_broken(command: str, install: Install) -> None:
+    assert ganbench(command).exit_code == DONE
+    install("broken-strictly", "import no_such_package")
+    assert ganbench(command).exit_code == FAILED
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [
+        ("run nonsense", "unknown benchmark 'nonsense'; there are: dcgan-fashion"),
+        ("run dcgan-fashon", "did you mean 'dcgan-fashion'?"),
+        ("run nowhere.toml", "benchmark nowhere.toml: cannot read it: No such file"),
+        ("run folder.toml", "benchmark folder.toml: cannot read it"),
+        ("run broken.toml", "benchmark broken.toml: not valid TOML"),
+        ("run dcgan-fashion -o model=dcgna", "model: unknown model 'dcgna'; did you mean 'dcgan'?"),
+        ("run dcgan-fashion -o model.dropout=1.5", "model.dropout: Input should be less than 1 (got 1.5)"),
+        ("run dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),
+        ("run dcgan-fashion -o nonsense", "-o nonsense: write it as PATH=VALUE"),
+        ("run dcgan-fashion --epochs -1", "training.epochs: Input should be greater than or equal to 1 (got -1)"),
+        ("run dcgan-fashion --steps 0", "training.steps: Input should be greater than or equal to 1 (got 0)"),
+        ("run dcgan-fashion --epochs 1 --steps 1", "give either 'epochs' or 'steps'"),
+        ("run dcgan-fashion --seed -1", "training.seed: Input should be greater than or equal to 0 (got -1)"),
+        ("run dcgan-fashion --precision fp8", "training.precision: Input should be 'fp32', 'tf32' or 'bf16'"),
+        ("run dcgan-fashion --budget soon", "--budget soon: write it as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget -5s", "--budget -5s: write it as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget 0s", "training.budget_seconds: Input should be greater than 0"),
+        ("run dcgan-fashion -p nowhere.py", "-p nowhere.py: there is no such file"),
+        ("run dcgan-fashion -p nowhere", "-p nowhere: there is no such module"),
+        (f"{SHORT} --device tpu", "--device tpu: choose auto, cpu, cuda or cuda:N"),
+        (f"{SHORT} --device meta", "--device meta: choose auto, cpu, cuda or cuda:N"),
+        (f"{SHORT} --device cuda:99", "--device cuda:99: this machine has"),
+        (
+            f"{SHORT} -o training.batch_size=6000",
+            "training.batch_size: 6000 is more than the 5000 images of the train split",
+        ),
+        (f"{SHORT} --out full", "run directory full: it is not empty; choose another"),
+        (f"{SHORT} --out full/file", "run directory full/file: cannot write to"),
+        (f"{SHORT} --out full/file/x", "run directory full/file/x: cannot write to"),
+    ],
+)
+def test_bad_input_is_a_wrong_usage_and_leaves_nothing_behind(command: str, cause: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("name = ")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    before = files_in(tmp_path)
+
+    result = ganbench(command)
+
+    assert result.exit_code == USAGE
+    assert cause in result.stderr
+    assert "Traceback" not in result.output
+    assert files_in(tmp_path) == before
+
+
+def test_cuda_on_a_machine_without_is_a_wrong_usage(tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    result = ganbench(f"{SHORT} --device cuda")
+    assert result.exit_code == USAGE
+    assert "--device cuda: this machine has no CUDA device; use --device cpu" in result.stderr
+    assert files_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "culprit"),
+    [
+        ("model=raising", "model 'raising' (from breaking.py sha256:"),
+        ("model=leaving", "model 'leaving' (from breaking.py sha256:"),
+        ("model=empty", "model 'empty' (from breaking.py sha256:"),
+        ("optimizer.generator=choosy", "optimizer 'choosy' (from breaking.py sha256:"),
+    ],
+    ids=["build raises", "build exits", "build returns nothing", "what build returned raises"],
+)
+def test_a_plugin_that_breaks_is_named_and_the_run_leaves_nothing_behind(
+    override: str, culprit: str, tmp_path: Path
+) -> None:
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    before = files_in(tmp_path)
+
+    result = ganbench(f"run dcgan-fashion -p breaking.py {UNSCORED} --steps 1 -o {override}")
+
+    assert result.exit_code == FAILED
+    assert culprit in result.stderr
+    assert "Traceback" not in result.output
+    assert files_in(tmp_path) == before
+
+
+def test_the_cause_of_a_plugins_error_is_quoted_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    result = ganbench(f"run dcgan-fashion -p breaking.py {UNSCORED} -o model=raising")
+    assert "raised in build: RuntimeError: no [bold]weights[/]\n" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run nonsense --json", "show nonsense --json", "list nonsense --json"])
+def test_an_error_leaves_stdout_empty_for_a_reader_of_json(command: str) -> None:
+    result = ganbench(command)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: unknown ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["nonsense", "run", "run dcgan-fashion --nonsense", "run dcgan-fashion --epochs many", "list models losses"],
+)
+def test_a_misused_command_line_is_a_wrong_usage(command: str) -> None:
+    result = ganbench(command)
+    assert result.exit_code == USAGE
+    assert "Usage: " in result.stderr
+
+
+def test_an_error_shows_where_it_came_from_when_asked() -> None:
+    result = ganbench("--traceback run nonsense")
+    assert result.exit_code == USAGE
+    assert "Traceback" in result.stderr
+    assert "registry.py" in result.stderr
+
+
+# start-up
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "run --help", "list", "show dcgan-fashion", "show dcgan", "plugins", "run nonsense"]
+)
+def test_a_command_that_does_not_train_leaves_torch_alone(command: str) -> None:
+    probe = "import sys; from ganbench.cli import app\ntry: app()\nfinally: print('torch:', 'torch' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", probe, *command.split()], capture_output=True, text=True, check=False)
+    assert ended.stdout.endswith("torch: False\n"), ended.stderr
