@@ -13,14 +13,14 @@ from ganbench import DataError, UsageError
 
 IMAGE_SHAPE = (1, 28, 28)
 WEIGHTS = Path(__file__).with_name("fashion_cnn.safetensors")
-WEIGHTS_SHA256 = "b453d6c8dce5596f3d46bfdb004c7c6248a6de21efbfcdfb730753b51d5a390b"
+WEIGHTS_SHA256 = "2360fa15ab8dcf31635d279a93007ace7e900efa3bb7947a73a108f7c95cb123"
 
 
 class FashionCNN(nn.Module):
     """A classifier of 28x28 garments whose penultimate layer serves as features.
 
     Takes uint8 images `(N, 1, 28, 28)` and returns features `(N, 128)`, float32 and non-negative; `classify` returns
-    the ten logits. 11.5 million multiply-accumulates an image.
+    the ten logits. 14.7 million multiply-accumulates an image.
     """
 
     num_features = 128
@@ -33,10 +33,9 @@ class FashionCNN(nn.Module):
             *block(32, 64),
             *block(64, 64),
             nn.MaxPool2d(2),
+            *block(64, self.num_features),
+            nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(64 * 7 * 7, self.num_features, bias=False),
-            nn.BatchNorm1d(self.num_features),
-            nn.ReLU(),
         )
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(self.num_features, 10)
