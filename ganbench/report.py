@@ -43,7 +43,7 @@ class LiveReport(Observer):
     def planned(self, plan: Plan) -> None:
         self.plan = plan
         if plan.data.notice:
-            self.console.print(f"[bold yellow]{escape(plan.data.notice)}[/]\n")
+            self.console.print(f"[bold yellow]{escape(plan.data.notice)}[/]\n", highlight=False)
         self.console.print(plan_table(plan))
 
     def working(self, what: str) -> None:

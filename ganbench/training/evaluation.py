@@ -13,11 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganbench.errors import GanbenchError, PluginError
 from ganbench.files import write_text
 from ganbench.plugin import BuildContext
 from ganbench.protocols import ImageData, Metric, Networks, ReferenceImages
-from ganbench.registry import describe
 from ganbench.result import MetricResult, Point
 from ganbench.spec import GeneratorMode, MetricChoice
 
@@ -32,7 +30,7 @@ EVALUATION_BATCH = 250
 def sampling(networks: Networks, mode: GeneratorMode, device: torch.device) -> Iterator[None]:
     """The generator in `mode`; afterwards it, its buffers and the global random streams are as they were."""
     generator = networks.generator
-    was_training = generator.training
+    modes = {module: module.training for module in generator.modules()}
     buffers = {name: buffer.clone() for name, buffer in generator.named_buffers()}
     forked = [device] if device.type == "cuda" else []
     try:
@@ -40,7 +38,8 @@ def sampling(networks: Networks, mode: GeneratorMode, device: torch.device) -> I
             generator.train(mode == "train")
             yield
     finally:
-        generator.train(was_training)
+        for module, training in modes.items():
+            module.training = training
         for name, buffer in generator.named_buffers():
             buffer.copy_(buffers[name])
 
@@ -116,9 +115,10 @@ class Evaluator:
                 networks, mode, count, self._batch_size(mode), stream(self.seed, "evaluation"), self.device
             ):
                 for scored in sharing:
-                    scored.metric.update(batch)
+                    with scored.choice.plugin.blamed("raised in update"):
+                        scored.metric.update(batch)
         for scored in due:
-            scored.curve.append(Point(epoch=epoch, images=images, value=_compute(scored.metric)))
+            scored.curve.append(Point(epoch=epoch, images=images, value=compute(scored.choice, scored.metric)))
         return [(scored.metric.label, scored.curve[-1]) for scored in due]
 
     def results(self) -> list[MetricResult]:
@@ -137,14 +137,14 @@ class Evaluator:
             "split": choice.split,
             "real_samples": len(indices),
         }
+        reference = ReferenceImages(
+            batches=lambda: select_images(split, indices, EVALUATION_BATCH, self.device),
+            count=len(indices),
+            fingerprint=f"{self.data.fingerprint}-{choice.split}",
+        )
         with torch.no_grad(), float32_products("fp32"):
-            metric.fit(
-                ReferenceImages(
-                    batches=lambda: select_images(split, indices, EVALUATION_BATCH, self.device),
-                    count=len(indices),
-                    fingerprint=f"{self.data.fingerprint}-{choice.split}",
-                )
-            )
+            with choice.plugin.blamed("raised in fit"):
+                metric.fit(reference)
             floor, floor_samples = self._floor(choice, metric, reference_stamp, context.cache_dir)
         batch_norm = (
             "running statistics" if choice.generator_mode == "eval" else f"batches of {self.training_batch_size}"
@@ -171,17 +171,15 @@ class Evaluator:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there, or not whole: computed and written anew
         for batch in select_images(other, order, EVALUATION_BATCH, self.device):
-            metric.update(batch)
-        value = _compute(metric)
+            with choice.plugin.blamed("raised in update"):
+                metric.update(batch)
+        value = compute(choice, metric)
         cached.parent.mkdir(parents=True, exist_ok=True)
         write_text(cached, json.dumps({"value": value, "protocol": protocol}))
         return value, len(order)
 
 
-def _compute(metric: Metric) -> float:
-    try:
+def compute(choice: MetricChoice, metric: Metric) -> float:
+    """The score of what the metric was updated with; what it raises names its plugin."""
+    with choice.plugin.blamed("raised in compute"):
         return float(metric.compute())
-    except GanbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(f"metric {metric.label} raised in compute: {describe(error)}") from error

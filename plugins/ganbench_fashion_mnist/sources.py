@@ -9,6 +9,7 @@ import socket
 import tempfile
 import zlib
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 from torchvision.datasets import FashionMNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from ganbench import DataError, ImageData, written_whole
 
@@ -59,12 +61,13 @@ def load(source: Source, data_dir: Path) -> ImageData:
     try:
         return full_data(download(data_dir), "download")
     except OSError as error:
+        reason = " ".join(str(error).split())
         if source == "download":
-            raise DataError(f"FashionMNIST: the download into {data_dir} failed: {error}") from error
+            raise DataError(f"FashionMNIST: the download into {data_dir} failed: {reason}") from error
         return embedded_subset(
             "FashionMNIST is not on this machine and could not be downloaded: training on the EMBEDDED SUBSET of 5,000 "
             f"images. Scores are comparable only with other runs on it. Looked in {raw_folder(data_dir)} and "
-            f"{DEBIAN_FOLDER}; the download said: {' '.join(str(error).split())}"
+            f"{DEBIAN_FOLDER}; the download said: {reason}"
         )
 
 
@@ -76,23 +79,30 @@ def raw_folder(data_dir: Path) -> Path:
 def find_files(data_dir: Path) -> Path | None:
     """The raw folder with all four files, unpacked there at need; None where there are none."""
     raw = raw_folder(data_dir)
-    if all((raw / name).is_file() for name in SHA256):
-        return raw
-    for folder in (raw, DEBIAN_FOLDER):
-        archives = {name: folder / f"{name}.gz" for name in SHA256}
-        if all(archive.is_file() for archive in archives.values()):
-            for name, archive in archives.items():
-                unpack(archive, raw / name)
-            return raw
-    return None
+    for name in SHA256:
+        candidates = (raw / name, raw / f"{name}.gz", DEBIAN_FOLDER / f"{name}.gz")
+        if not any(candidate.is_file() for candidate in candidates):
+            return None
+    for name, expected in SHA256.items():
+        if not (raw / name).is_file():
+            packed = raw / f"{name}.gz"
+            unpack(packed if packed.is_file() else DEBIAN_FOLDER / packed.name, raw / name, expected)
+    return raw
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Gunzip to `target`, which appears whole or not at all."""
+def unpack(archive: Path, target: Path, expected: str) -> None:
+    """Gunzip to `target`, which appears whole and with the expected SHA-256 or not at all."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as part, gzip.open(archive) as packed, part.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
+        with written_whole(target) as part:
+            with gzip.open(archive) as packed, part.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
+            found = hashlib.sha256(part.read_bytes()).hexdigest()
+            if found != expected:
+                raise DataError(
+                    f"FashionMNIST: {archive} does not hold the published file: the SHA-256 of what it unpacks to is "
+                    f"{found}, expected {expected}. Remove it or replace it"
+                )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"FashionMNIST: {archive} is truncated or altered ({error}); remove it or replace it") from None
     except OSError as error:
@@ -107,7 +117,7 @@ def download(data_dir: Path) -> Path:
         try:
             with socket_timeout(DOWNLOAD_TIMEOUT):
                 FashionMNIST(folder, download=True)
-        except RuntimeError as error:  # torchvision's word for "no mirror answered"
+        except (RuntimeError, HTTPException) as error:  # no mirror answered, or not in HTTP
             raise OSError(str(error)) from error
         for name in SHA256:
             (raw_folder(Path(folder)) / name).replace(raw / name)
@@ -125,12 +135,16 @@ def socket_timeout(seconds: float) -> Iterator[None]:
 
 
 def full_data(raw: Path, source: str) -> ImageData:
-    """The data set from verified files in torchvision's layout."""
+    """The data set from verified files; not by torchvision's class, which prefers `processed/*.pt` to them."""
     for name, expected in SHA256.items():
         verify(raw / name, expected)
-    root = raw.parent.parent
-    published = (FashionMNIST(root, train=train) for train in (True, False))
-    train, test = (TensorDataset(split.data, split.targets) for split in published)
+    train, test = (
+        TensorDataset(
+            read_image_file(str(raw / f"{prefix}-images-idx3-ubyte")),
+            read_label_file(str(raw / f"{prefix}-labels-idx1-ubyte")),
+        )
+        for prefix in ("train", "t10k")
+    )
     return image_data(train, test, source, FULL_FINGERPRINT)
 
 
@@ -143,7 +157,7 @@ def verify(path: Path, expected: str) -> None:
     if found != expected:
         raise DataError(
             f"FashionMNIST: {path} is truncated or altered: its SHA-256 is {found}, expected {expected}. "
-            "Remove it, and it will be fetched again."
+            "Remove it or replace it."
         )
 
 

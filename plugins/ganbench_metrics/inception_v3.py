@@ -63,8 +63,8 @@ def find_weights(weights: Path | None) -> Path:
         return weights
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
         try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(cached), hash_prefix=cached.stem.rpartition("-")[2])
         except (OSError, RuntimeError) as error:
             raise MissingError(

@@ -1,0 +1,48 @@
+"""README tells the truth: its plugin example runs, and its commands are the ones that CI runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from conftest import SMALL
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.result import load_result
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def block(marker: str) -> str:
+    """The code block under the line <!-- marker -->."""
+    match = re.search(rf"<!-- {marker} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert match
+    return match[1]
+
+
+def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
+    (tmp_path / "hinge.py").write_text(block("plugin"))
+    program, *arguments = shlex.split(block("plugin command"))
+    assert program == "ganbench"
+    arguments[arguments.index("--steps") + 1] = "2"  # a shorter one will do
+    small = [word for override in SMALL for word in ("-o", override)]
+    outcome = CliRunner().invoke(app, [*arguments, *small, "--out", "run"])
+    assert outcome.exit_code == 0, outcome.output
+    result = load_result(tmp_path / "run")
+    assert list(result.history[0].monitors) == ["real_logit", "fake_logit"]
+    (hinge,) = (plugin for plugin in result.plugins if plugin.kind == "loss")
+    assert (hinge.name, hinge.distribution) == ("hinge", "hinge.py")
+
+
+def test_both_quickstart_commands_start_from_nothing() -> None:
+    for marker in ("main job", "tests"):
+        assert block(marker).startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_every_linked_file_is_there() -> None:
+    root = Path(__file__).parent.parent
+    for page in (root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,143 @@
+"""What people see: tables that name what they show, text that cannot break them."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import Field
+from rich.console import Console
+
+from ganbench import Options, report
+from ganbench.observer import Plan, Progress
+from ganbench.registry import Registry
+from ganbench.result import (
+    DataRecord,
+    Environment,
+    EpochRow,
+    Memory,
+    MetricResult,
+    Point,
+    Result,
+    Spread,
+    Throughput,
+    Window,
+)
+from ganbench.spec import load_spec
+
+NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
+
+
+def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
+    return EpochRow(
+        epoch=epoch, d_loss=d_loss, g_loss=2.5, real_score=0.7, fake_score=0.2, images=5000, seconds=10.0,
+        images_per_second=500.0,
+    )  # fmt: skip
+
+
+def result(**changes: object) -> Result:
+    curve = [Point(epoch=0, images=0, value=12.5), Point(epoch=1, images=5000, value=4.0)]
+    fid = MetricResult(
+        name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve, floor=0.05,
+        floor_samples=5000, stamp={"extractor": "fashion-cnn", "split": "test"},
+    )  # fmt: skip
+    whole = Result(
+        run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion", spec={},
+        spec_sha256="0", plugins=[], environment=Environment(hard={}, soft={}),
+        data=DataRecord(source="embedded", fingerprint="0", train_images=5000, test_images=1000, notice=NOTICE),
+        history=[row(1)],
+        throughput=Throughput(
+            images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
+            windows=[Window(epoch=1, images=5000, seconds=10.0)], warmup_seconds=1.5,
+            phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
+        ),
+        memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
+        artifacts={"losses": "losses.png"},
+    )  # fmt: skip
+    return whole.model_copy(update=changes)
+
+
+def shown(thing: Result, tmp_path: object = "runs/x") -> str:
+    console = Console(file=io.StringIO(), width=140)
+    report.show_result(console, thing, tmp_path)
+    return console.file.getvalue()
+
+
+def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamps() -> None:
+    text = shown(result())
+    for expected in (
+        "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 windows)", "2.000",
+        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.000 (epoch 1)", "0.050 (5,000 images)",
+        "0: 12.50  1: 4.00", "extractor", "split", "losses.png", "completed", NOTICE,
+    ):  # fmt: skip
+        assert expected in text
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
+    text = shown(result(history=[row(1, d_loss=None)], status="diverged", message="the discriminator's loss is nan"))
+    assert "not finite" in text
+    assert "diverged: the discriminator's loss is nan" in text
+
+
+def test_text_from_elsewhere_is_never_read_as_markup() -> None:
+    text = shown(result(message="[bold]not bold[/bold] [/]", status="failed"))
+    assert "[bold]not bold[/bold] [/]" in text
+
+
+@pytest.fixture
+def plan(registry: Registry) -> Plan:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    data = DataRecord(source="embedded", fingerprint="0", train_images=5000, test_images=1000, notice=NOTICE)
+    return Plan(spec, "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950)
+
+
+def told(plan: Plan, seconds_left: float, terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
+    live = report.LiveReport(console)
+    live.planned(plan)
+    for step in (10, 20):
+        live.progressed(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
+    live.epoch_ended(row(1))
+    live.scored("FID (fashion-cnn)", Point(epoch=1, images=5000, value=4.0))
+    live.stop()
+    return console.file.getvalue()
+
+
+def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: Plan) -> None:
+    text = told(plan, 60, terminal=True)
+    assert text.startswith("\x1b[1;33m" + NOTICE)
+
+
+@pytest.mark.parametrize(("seconds", "hinted"), [(60, False), (6000, True)])
+def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: Plan) -> None:
+    text = told(plan, seconds, terminal=False)
+    assert f"training will take about {report.duration(seconds)}" in text
+    assert ("--budget" in text) is hinted
+
+
+def test_without_a_terminal_progress_is_plain_lines(plan: Plan) -> None:
+    text = told(plan, 60, terminal=False)
+    assert "\x1b" not in text
+    assert "epoch 1, step 10/3950: D Loss 0.5000  G Loss 2.5000  150 images/s  60 s left" in text
+    assert "step 20/3950" not in text  # a line every half minute, not every window
+    assert "epoch 1: FID (fashion-cnn) 4.000" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (19_200, "5 h 20 min"), (5399, "1 h 30 min")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+def test_options_are_described_from_their_schema() -> None:
+    class TinyOptions(Options):
+        width: int = Field(32, ge=4, description="channels of the [first] layer")
+        kind: str = Field(description="no default")
+
+    console = Console(file=io.StringIO(), width=140)
+    console.print(report.options_table(TinyOptions))
+    text = console.file.getvalue()
+    for expected in ("width", "integer, at least 4", "32", "channels of the [first] layer", "required"):
+        assert expected in text
