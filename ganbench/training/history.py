@@ -34,12 +34,13 @@ class EpochLosses:
         if not self._unread:
             return
         first_step = steps_done - len(self._unread) + 1
-        pairs = torch.stack([torch.stack((output.d_loss, output.g_loss)) for output in self._unread]).tolist()
+        losses = [output.d_loss for output in self._unread] + [output.g_loss for output in self._unread]
+        d_losses, g_losses = torch.stack(losses).view(2, -1).tolist()  # one transfer
         self._monitors = {name: float(value) for name, value in self._unread[-1].monitors.items()}
         self._unread.clear()
-        self._d_losses += [d_loss for d_loss, _ in pairs]
-        self._g_losses += [g_loss for _, g_loss in pairs]
-        for step, pair in enumerate(pairs, start=first_step):
+        self._d_losses += d_losses
+        self._g_losses += g_losses
+        for step, pair in enumerate(zip(d_losses, g_losses, strict=True), start=first_step):
             for player, loss in zip(TURNS, pair, strict=True):
                 if not math.isfinite(loss):
                     raise DivergedError(f"the {player}'s loss is {loss} at step {step} (epoch {self.epoch})")

@@ -1,0 +1,124 @@
+"""Builds all that a run is made of, from its spec, before anything is written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ganbench.environment import describe_environment
+from ganbench.errors import UsageError
+from ganbench.files import cache_dir
+from ganbench.observer import Observer, Plan
+from ganbench.plugin import BuildContext, DatasetContext
+from ganbench.protocols import ImageData, Networks
+from ganbench.result import DataRecord, Environment
+from ganbench.spec import BenchmarkSpec
+
+from .data import Batches, make_batches
+from .evaluation import Evaluator
+from .seeds import derived_seed, stream
+from .step import TURNS, TrainingStep
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to begin."""
+
+    spec: BenchmarkSpec
+    device: torch.device
+    environment: Environment
+    data: ImageData
+    data_record: DataRecord
+    networks: Networks
+    step: TrainingStep
+    batches: Batches
+    evaluator: Evaluator
+    steps_per_epoch: int
+    total_steps: int
+
+
+def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer: Observer) -> Prepared:
+    """Load the data, build the networks and the metrics, and tell the observer what is about to run.
+
+    Raises `GanbenchError`: a plugin that raises in build, data that cannot be had, a batch larger than the data.
+    """
+    seed, batch_size = spec.training.seed, spec.training.batch_size
+    environment = describe_environment(str(device))
+
+    observer.working("loading data")
+    data: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
+    if batch_size > len(data.train):
+        raise UsageError(
+            f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
+            "the train split"
+        )
+    data_record = DataRecord(
+        source=data.source,
+        fingerprint=data.fingerprint,
+        train_images=len(data.train),
+        test_images=len(data.test),
+        notice=data.notice,
+    )
+    steps_per_epoch = math.ceil(len(data.train) / batch_size)
+    total_steps = spec.training.steps or (spec.training.epochs or 0) * steps_per_epoch
+
+    torch.manual_seed(derived_seed(seed, "networks"))
+    context = BuildContext(
+        image_shape=data.image_shape,
+        num_classes=data.num_classes,
+        device=str(device),
+        cache_dir=cache_dir(),
+        seed=seed,
+    )
+    networks: Networks = spec.model.build(context)
+    for player in TURNS:
+        networks[player].to(device).train()
+    step = TrainingStep(
+        networks,
+        spec.loss.build(context),
+        {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
+        latents=stream(seed, "latents", device),
+        precision=spec.training.precision,
+    )
+    observer.planned(
+        Plan(
+            spec=spec,
+            device=str(device),
+            device_name=environment.hard["device"],
+            data=data_record,
+            parameters={player: sum(p.numel() for p in step.trainable[player]) for player in TURNS},
+            steps_per_epoch=steps_per_epoch,
+            total_steps=total_steps,
+        )
+    )
+    observer.working("taking in the real images to compare with")
+    evaluator = Evaluator(spec.metrics, data, context, batch_size)
+    batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
+    torch.manual_seed(derived_seed(seed, "training"))  # so that nothing depends on what the builds have drawn
+    return Prepared(
+        spec, device, environment, data, data_record, networks, step, batches, evaluator, steps_per_epoch, total_steps
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device that "auto", "cpu", "cuda" or "cuda:N" means here. Raises `UsageError` if there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = device.index or 0
+    if index >= count:
+        raise UsageError(
+            f"--device {name}: this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; use --device cpu"
+        )
+    return torch.device("cuda", index)
