@@ -101,7 +101,7 @@ def run(
         "precision": precision,
     }
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
-    spec, reference = load_spec(benchmark, Registry.load(plugins), [*overrides, *given])
+    spec, reference = load_spec(benchmark, load_registry(plugins), [*overrides, *given])
 
     from .training.runner import run as run_benchmark
 
@@ -127,7 +127,7 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
-    registry = Registry.load(plugins)
+    registry = load_registry(plugins)
     found = registry.everything() if kind is None else registry.all(parse_kind(kind))
     if as_json:
         print_json([{"summary": registered.plugin.summary, **registered.record()} for registered in found])
@@ -143,7 +143,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a benchmark's resolved spec, as TOML to save, edit and run; or a plugin's options."""
-    registry = Registry.load(plugins)
+    registry = load_registry(plugins)
     found = [] if name.endswith(".toml") else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
         spec, _ = load_spec(name, registry, overrides)
@@ -172,7 +172,7 @@ def show_plugins(
     as_json: AsJson = False,
 ) -> None:
     """Show which distributions give which plugins, and what failed to load and why."""
-    registry = Registry.load(plugins)
+    registry = load_registry(plugins)
     if as_json:
         print_json(
             {
@@ -187,6 +187,12 @@ def show_plugins(
             out.print(str(failure), markup=False, highlight=False, soft_wrap=True)
     if strict and registry.failures:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def load_registry(plugins: list[str]) -> Registry:
+    """All plugins; what they print while they load goes to stderr, stdout being for what was asked."""
+    with redirect_stdout(sys.stderr):
+        return Registry.load(plugins)
 
 
 def parse_duration(text: str) -> float:
