@@ -218,7 +218,8 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
         for detail in error.errors(include_url=False):
             path = ".".join(str(part) for part in detail["loc"])
             got = detail["input"]
-            shown = f" (got {got!r})" if isinstance(got, bool | int | float | str) else ""
+            tells = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
+            shown = f" (got {got!r})" if tells else ""
             problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
         raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
 
