@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,8 +29,18 @@ STATUS_EXIT_CODES = {
     "failed": ExitCode.FAILED,
 }
 
-out = Console()
-err = Console(stderr=True)
+
+class QuietConsole(Console):
+    """A console whose reader may leave: what it prints after that goes nowhere, and nothing else changes."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        forget_output(self.file)
+
+
+def forget_output(file: IO[str]) -> None:
+    """Let what is still to be written to a closed pipe go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 class Commands(TyperGroup):
@@ -44,6 +55,9 @@ class Commands(TyperGroup):
         except GanbenchError as error:
             self.explain(str(error), ctx)
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            forget_output(sys.stdout)
+            raise typer.Exit(ExitCode.DONE) from None
         except Exception as error:
             if hasattr(error, "exit_code"):  # typer's own ways to leave
                 raise
@@ -59,6 +73,8 @@ class Commands(TyperGroup):
         err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
+out = QuietConsole()
+err = QuietConsole(stderr=True)
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 PluginArguments = Annotated[
@@ -154,6 +170,8 @@ def show(
         else:
             sys.stdout.write(spec.to_toml())
         return
+    if overrides:
+        raise UsageError(f"-o is for benchmarks, and '{name}' is none")
     options = {
         registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
     }

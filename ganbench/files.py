@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with written_whole(target) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_cache(target: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a cache file, whole or not at all; where that cannot be, warn and go on without."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(target) as part:
+            write(part)
+    except OSError as error:
+        warnings.warn(f"cannot write the cache file {target}: {error}", stacklevel=2)
 
 
 def default_data_dir() -> Path:

@@ -25,6 +25,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from .protocols import FeatureExtractor, ImageData, Loss, Metric, Networks
+
 
 class Kind(StrEnum):
     """The kinds of plugin; the value is how people write it."""
@@ -124,46 +126,63 @@ class Registration(BaseModel):
 
 
 class Buildable(Registration):
-    """A plugin with options and a `build(options, context)`."""
+    """A plugin with options and a `build(options, context)` that returns a `product`."""
+
+    product: ClassVar[type]
+    reserved: ClassVar[frozenset[str]] = frozenset({"name"})  # keys of its table that are the engine's, not options
 
     options: type[Options] = Options
     build: Callable[[Any, Any], Any]
+
+    @model_validator(mode="after")
+    def _keep_off_reserved_keys(self) -> Self:
+        taken = sorted(self.reserved & set(self.options.model_fields))
+        if taken:
+            raise ValueError(f"{self.kind} '{self.name}' has an option {', '.join(taken)}, which is ganbench's own key")
+        return self
 
 
 class ModelPlugin(Buildable):
     """`build(options, context)` returns `Networks`, in the precision and on the device torch defaults to."""
 
     kind: ClassVar[Kind] = Kind.MODEL
+    product: ClassVar[type] = Networks
 
 
 class LossPlugin(Buildable):
     """`build(options, context)` returns a `Loss`: the objective of both players."""
 
     kind: ClassVar[Kind] = Kind.LOSS
+    product: ClassVar[type] = Loss
 
 
 class DatasetPlugin(Buildable):
     """`build(options, context)` returns `ImageData`; its context is a `DatasetContext`."""
 
     kind: ClassVar[Kind] = Kind.DATASET
+    product: ClassVar[type] = ImageData
 
 
 class MetricPlugin(Buildable):
     """`build(options, context)` returns a `Metric`."""
 
     kind: ClassVar[Kind] = Kind.METRIC
+    product: ClassVar[type] = Metric
+    reserved: ClassVar[frozenset[str]] = frozenset({"name", "samples", "at_epochs", "generator_mode", "split"})
 
 
 class FeatureExtractorPlugin(Buildable):
     """`build(options, context)` returns a `FeatureExtractor`."""
 
     kind: ClassVar[Kind] = Kind.FEATURE_EXTRACTOR
+    product: ClassVar[type] = FeatureExtractor
 
 
 class OptimizerPlugin(Buildable):
     """`build(options, context)` returns a function from parameters to a `torch.optim.Optimizer`."""
 
     kind: ClassVar[Kind] = Kind.OPTIMIZER
+    product: ClassVar[type] = Callable  # type: ignore[assignment] # isinstance knows it
 
 
 class Reference(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,11 +38,16 @@ class Batch:
     latent: Tensor  # (N, latent_dim), standard normal, drawn afresh for each turn
 
 
+@runtime_checkable
 class Loss(Protocol):
     """The objective of both players.
 
-    Each method returns the scalar that its player minimises and named scalars to monitor, which may stay attached to
-    the graph. The engine has frozen the other player, so nothing is detached by hand.
+    Each method returns the scalar that its player minimises and named scalar tensors to monitor, which may stay
+    attached to the graph. The engine has frozen the other player, so nothing is detached by hand. Under bf16 the
+    networks return bfloat16: a loss that averages does so in `.float()`.
+
+    A loss with a state of its own has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few
+    steps to warm up before training and puts that state back afterwards.
     """
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
@@ -84,9 +89,10 @@ class ReferenceImages:
 
     batches: Callable[[], Iterator[Tensor]]  # uint8 (N, channels, height, width) on the metric's device
     count: int
-    fingerprint: str  # equal for equal images: a key to cache what is derived from them
+    fingerprint: str  # a key to cache what is derived from them: equal for equal images, metric, options and plugins
 
 
+@runtime_checkable
 class Metric(Protocol):
     """Scores images against real ones."""
 
@@ -111,6 +117,7 @@ class Metric(Protocol):
         """The score of all images since the last `compute`, which are then forgotten."""
 
 
+@runtime_checkable
 class FeatureExtractor(Protocol):
     """A frozen `torch.nn.Module` from images to features, for metrics that compare features.
 

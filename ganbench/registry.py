@@ -53,8 +53,8 @@ class Registered:
         assert isinstance(self.plugin, Buildable)
         with self.blamed("raised in build"):
             built = self.plugin.build(options, context)
-        if built is None:
-            raise PluginError(f"{self}: its build returned nothing")
+        if not isinstance(built, self.plugin.product):
+            raise PluginError(f"{self}: its build returned {type(built).__name__}, not {self.plugin.product.__name__}")
         return built
 
     @contextmanager
@@ -274,18 +274,22 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"-p {name}: there is no such file")
-        module_name = f"ganbench_plugin_file_{path.stem}"  # cannot shadow an installed module
+        content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        module_name = f"ganbench_plugin_{path.stem}_{content_hash}"  # cannot shadow an installed module
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         spec.loader.exec_module(module)
-        content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         return module, Provider(str(path), f"sha256:{content_hash}", path.stem)
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # the current folder, as for python -m
     try:
         found = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # the package is there and misses something
         found = None
     if found is None:
         raise UsageError(f"-p {name}: there is no such module (a file's name ends in .py)")

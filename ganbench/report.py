@@ -35,6 +35,7 @@ class LiveReport(Observer):
             TextColumn("{task.fields[status]}"),
             console=console,
             transient=True,
+            auto_refresh=False,  # no thread of its own inside the clock
         )
         self.task: TaskID | None = None
         self.plan: Plan | None = None
@@ -62,6 +63,7 @@ class LiveReport(Observer):
         status = f"{losses_line(progress.losses)}  {progress.images_per_second:,.0f} images/s"
         left = f"{duration(progress.seconds_left)} left"
         self.bar.update(self.task, completed=progress.step, epoch=progress.epoch, status=f"{status}  {left}")
+        self.bar.refresh()
         if not self.console.is_terminal and monotonic() >= self.next_plain_line:
             self.next_plain_line = monotonic() + PLAIN_LINE_SECONDS
             self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
@@ -70,7 +72,7 @@ class LiveReport(Observer):
         self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
 
     def scored(self, label: str, point: Point) -> None:
-        self._line(f"epoch {point.epoch}: {label} {point.value:.3f}")
+        self._line(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
 
     def stop(self) -> None:
         """Take the live bar off the terminal."""
@@ -170,12 +172,13 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
         "Metric", "At the end", "Best", "Real images (floor)", "By epoch", title="Scores", title_justify="left"
     )
     for metric in metrics:
-        curve = "  ".join(f"{point.epoch}: {point.value:.2f}" for point in metric.curve)
+        curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
+        best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
         table.add_row(
             escape(metric.label),
-            f"{metric.value:.3f}",
-            f"{metric.best.value:.3f} (epoch {metric.best.epoch})",
-            f"{metric.floor:.3f} ({metric.floor_samples:,} images)",
+            "not reached" if metric.value is None else number(metric.value),
+            best,
+            f"{number(metric.floor)} ({metric.floor_samples:,} images)",
             curve,
         )
     return table
@@ -216,15 +219,20 @@ def options_table(options: type[Options]) -> Table:
     table = Table("Option", "Type", "Default", "Description")
     schema = options.model_json_schema()
     for name, field in schema.get("properties", {}).items():
+        resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
         default = json.dumps(field["default"]) if "default" in field else "required"
-        table.add_row(name, escape(_type_of(field)), escape(default), escape(field.get("description", "")))
+        table.add_row(name, escape(_type_of(resolved)), escape(default), escape(resolved.get("description", "")))
     return table
 
 
 def _type_of(field: Mapping[str, Any]) -> str:
-    """A JSON schema's type and bounds in a few words: "integer, at least 4"."""
+    """A JSON schema's type and bounds in a few words: "integer, at least 4", "string | null"."""
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
+    if "anyOf" in field:
+        return " | ".join(_type_of(option) for option in field["anyOf"])
+    if "prefixItems" in field:
+        return f"[{', '.join(_type_of(item) for item in field['prefixItems'])}]"
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     limits = [f"{word} {field[key]:g}" for key, word in bounds.items() if key in field]
     return ", ".join([field.get("type", "value"), *limits])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import MissingError, UsageError
-from .files import write_text, written_whole
+from .files import write_text
 
 SCHEMA_VERSION: Literal[1] = 1
 Status = Literal["completed", "interrupted", "diverged", "failed"]
@@ -48,6 +48,7 @@ class Window(Record):
     epoch: int
     images: int
     seconds: float
+    whole: bool = True  # False where the training ended within it
 
 
 class Spread(Record):
@@ -57,24 +58,25 @@ class Spread(Record):
 
 
 class Throughput(Record):
-    images_per_second: Spread | None  # over windows; None when not one window was finished
+    images_per_second: Spread | None  # over whole windows; None when there is none
     seconds_per_kimg: float | None
     windows: list[Window]
     warmup_seconds: float
-    phases: dict[str, float]  # share of training time, by phase; they add up to 1
+    phases: dict[str, float]  # share of training time, by phase
+    stamp: dict[str, Any]  # device, precision, engine, where the data lived, batch size
 
 
 class Memory(Record):
-    device_peak_bytes: int | None  # allocated by torch on the accelerator, None on a CPU
-    host_peak_rss_bytes: int | None
+    device_peak_bytes: int | None  # allocated by torch on the accelerator inside training windows; None on a CPU
+    host_peak_rss_bytes: int | None  # of the process since its start
 
 
 class Point(Record):
     """A metric's value at one moment of training."""
 
-    epoch: int
+    epoch: float  # passes over the train split so far
     images: int
-    value: float
+    value: float | None  # None where it is not finite
 
 
 class MetricResult(Record):
@@ -82,11 +84,11 @@ class MetricResult(Record):
 
     name: str
     label: str
-    value: float  # at the end
+    value: float | None  # at the end of training; None where the run did not get to it
     better: Literal["lower", "higher"]
-    best: Point
+    best: Point | None
     curve: list[Point]
-    floor: float  # the same metric of real images from the other split: what a perfect generator would get
+    floor: float | None  # the same metric of real images from the other split: what a perfect generator would get
     floor_samples: int
     stamp: dict[str, Any]
 
@@ -120,7 +122,7 @@ class Result(Record):
     run_id: str
     created_at: datetime
     status: Status
-    message: str | None = None  # why, when the status is not "completed"
+    message: str | None = None  # what ended the run, when it was not the end of its schedule
     benchmark: str
     spec: dict[str, Any]
     spec_sha256: str
@@ -158,36 +160,27 @@ def load_result(path: Path) -> Result:
 class RunDirectory:
     """The folder of one run; every file in it appears whole or not at all."""
 
-    def __init__(self, path: Path, run_id: str, created_at: datetime) -> None:
-        self.path = path
-        self.run_id = run_id
-        self.created_at = created_at
-        self.artifacts: dict[str, str] = {}
+    def __init__(self, benchmark: str, out: Path | None = None) -> None:
+        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `create` makes it.
 
-    @classmethod
-    def create(cls, benchmark: str, out: Path | None) -> RunDirectory:
-        """Make a new run directory: `out`, or runs/BENCHMARK/<UTC time>-<short id>.
-
-        Raises `UsageError` if it cannot be written or already holds something.
+        Raises `UsageError` if it could not be written or already holds something.
         """
-        created_at = datetime.now(UTC)
-        run_id = f"{created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-        path = out or Path("runs") / benchmark / run_id
-        cls.require_free(path)
-        try:
-            (path / "samples").mkdir(parents=True)
-        except OSError as error:
-            raise UsageError(f"run directory {path}: cannot write there: {error.strerror}") from None
-        return cls(path, run_id, created_at)
-
-    @staticmethod
-    def require_free(path: Path) -> None:
-        """Raise `UsageError` if a run directory could not be made at `path`."""
-        nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        self.created_at = datetime.now(UTC)
+        self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self.path = out or Path("runs") / benchmark / self.run_id
+        self.artifacts: dict[str, str] = {}
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            raise UsageError(f"run directory {path}: cannot write to {nearest}")
-        if path.exists() and any(path.iterdir()):
-            raise UsageError(f"run directory {path}: it is not empty; choose another with --out")
+            raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
+        if self.path.exists() and any(self.path.iterdir()):
+            raise UsageError(f"run directory {self.path}: it is not empty; choose another with --out")
+
+    def create(self) -> None:
+        """Make the folder. Raises `UsageError` if it cannot be made."""
+        try:
+            (self.path / "samples").mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
 
     def file(self, name: str, artifact: str) -> Path:
         """The path of a file in the directory, listed in the result under `artifact`."""
@@ -207,8 +200,7 @@ class RunDirectory:
         write_text(self.file("history.csv", "history"), text.getvalue())
 
     def write_result(self, result: Result) -> None:
-        with written_whole(self.path / "result.json") as part:
-            part.write_text(result.to_json(), encoding="utf-8")
+        write_text(self.path / "result.json", result.to_json())
 
 
 def monitor_names(history: list[EpochRow]) -> list[str]:

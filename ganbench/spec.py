@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import tomli_w
-from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, model_serializer, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from .errors import UsageError
 from .plugin import Benchmark, Buildable, Kind, Options, Reference, Table
@@ -69,6 +78,16 @@ class Choice(Table):
     def _flatten(self) -> dict[str, Any]:
         own = {key: getattr(self, key) for key in type(self).model_fields if key in self.own_keys()}
         return {"name": self.name, **own, **self.options.model_dump(mode="json")}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            "description": f"a {cls.kind}'s name, or a table with its name and options",
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+            ],
+        }
 
     @property
     def name(self) -> str:
@@ -143,8 +162,8 @@ class Training(Table):
 
 
 class Pictures(Table):
-    real: int = Field(8, ge=1, description="real images to show before training")
-    generated: int = Field(10, ge=1, description="images to generate from one fixed noise")
+    real: int = Field(8, ge=0, description="real images to show before training")
+    generated: int = Field(10, ge=0, description="images to generate from one fixed noise")
     at_epochs: Epochs = Field([], description="after which epochs to generate them; the end always counts")
     generator_mode: GeneratorMode = "train"
 
@@ -229,7 +248,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"benchmark {path}: cannot read it: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number too long, nested too deep
         raise UsageError(f"benchmark {path}: not valid TOML: {error}") from None
 
 
@@ -259,7 +278,7 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
         parts.pop()
     try:
         parsed = tomllib.loads(f"value = {raw}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = {"value": raw}
     return parts, parsed["value"] if parsed.keys() == {"value"} else raw
 

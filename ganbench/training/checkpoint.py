@@ -20,7 +20,8 @@ def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     state = {
         "networks": {player: step.networks[player].state_dict() for player in TURNS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
-        "loss": step.loss.state_dict() if isinstance(step.loss, torch.nn.Module) else {},
+        "buffers": {player: dict(step.networks[player].named_buffers()) for player in TURNS},  # unsaved ones too
+        "loss": step.loss.state_dict() if hasattr(step.loss, "state_dict") else None,
         "random": {
             "cpu": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -35,10 +36,12 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     """Bring everything back to where `capture_state` found it."""
     for player in TURNS:
         step.networks[player].load_state_dict(state["networks"][player])
+        for name, buffer in step.networks[player].named_buffers():
+            buffer.copy_(state["buffers"][player][name])
     for player, optimizer in step.optimizers.items():
         optimizer.load_state_dict(deepcopy(state["optimizers"][player]))
-    if isinstance(step.loss, torch.nn.Module):
-        step.loss.load_state_dict(state["loss"])
+    if hasattr(step.loss, "load_state_dict"):
+        step.loss.load_state_dict(deepcopy(state["loss"]))
     random = state["random"]
     torch.set_rng_state(random["cpu"])
     if random["cuda"] is not None:

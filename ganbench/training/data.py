@@ -28,6 +28,7 @@ def to_uint8(images: Tensor) -> Tensor:
 class Batches(Protocol):
     """A split in shuffled batches, the last of an epoch smaller where the batch size does not divide it."""
 
+    placement: str  # "resident" on the device, or "streamed" to it
     generator: torch.Generator  # decides the order; on the CPU, so that it is the same on every device
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -36,6 +37,8 @@ class Batches(Protocol):
 
 class ResidentBatches:
     """The whole split as uint8 on the device, shuffled and normalised there."""
+
+    placement = "resident"
 
     def __init__(self, split: TensorDataset, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
         images, labels = split.tensors
@@ -52,6 +55,8 @@ class ResidentBatches:
 
 class StreamedBatches:
     """Batches from worker processes, for splits too large for the device or read from files one by one."""
+
+    placement = "streamed"
 
     def __init__(self, split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
         self.device = device

@@ -8,25 +8,29 @@ from ganbench import plots
 from ganbench.result import RunDirectory
 
 from .data import select_images
-from .evaluation import generate
 from .preparation import Prepared
+from .sampling import generate, isolated
 from .seeds import stream
 
 
 def save_real_images(prepared: Prepared, directory: RunDirectory) -> None:
     """Write samples/real.png: some images of the train split."""
-    train, pictures = prepared.data.train, prepared.spec.pictures
-    order = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "pictures"))
-    chosen = order[: pictures.real]
-    (images,) = select_images(train, chosen, len(chosen), torch.device("cpu"))
+    train, count = prepared.data.train, prepared.spec.pictures.real
+    if not count:
+        return
+    chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
+    (images,) = select_images(train, chosen, count, torch.device("cpu"))
     plots.save_grid(images.numpy(), directory.file("samples/real.png", "samples_real"), columns=4)
 
 
-def save_generated_images(prepared: Prepared, epoch: int, directory: RunDirectory) -> None:
-    """Write samples/epoch-NNNN.png: what the generator makes of one fixed noise, a whole batch of it."""
+def save_generated_images(prepared: Prepared, moment: str, directory: RunDirectory) -> None:
+    """Write samples/MOMENT.png: what the generator makes of one fixed noise, a whole batch of it."""
     training, pictures = prepared.spec.training, prepared.spec.pictures
+    if not pictures.generated:
+        return
     count = max(pictures.generated, training.batch_size)
     latents = stream(training.seed, "pictures")
-    (images,) = generate(prepared.networks, pictures.generator_mode, count, count, latents, prepared.device)
-    path = directory.file(f"samples/epoch-{epoch:04d}.png", f"samples_epoch_{epoch:04d}")
+    with isolated(training.seed, prepared.device):
+        (images,) = generate(prepared.networks, pictures.generator_mode, count, count, latents, prepared.device)
+    path = directory.file(f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}")
     plots.save_grid(images[: pictures.generated].cpu().numpy(), path)

@@ -10,19 +10,27 @@ import torch
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
+MATMUL: Any = torch.backends.cuda.matmul
+CUDNN: Any = torch.backends.cudnn
+
 
 @contextmanager
 def float32_products(precision: Precision) -> Iterator[None]:
     """Within the block, CUDA multiplies float32 matrices and convolutions as `precision` says; a CPU always in IEEE."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    before = MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision
+    mode = "tf32" if precision == "tf32" else "ieee"
+    _set_modes(mode, mode, mode)
     try:
         yield
     finally:
-        for backend, value in zip(backends, before, strict=True):
-            backend.fp32_precision = value
+        _set_modes(*before)
+
+
+def _set_modes(matmul: str, conv: str, rnn: str) -> None:
+    """Set torch's switches, the older ones first and alike: else torch refuses to read those, as plugins may."""
+    MATMUL.allow_tf32 = matmul == "tf32"
+    CUDNN.allow_tf32 = conv == "tf32"
+    MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = matmul, conv, rnn
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:

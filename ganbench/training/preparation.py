@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ganbench.environment import describe_environment
-from ganbench.errors import UsageError
+from ganbench.errors import PluginError, UsageError
 from ganbench.files import cache_dir
 from ganbench.observer import Observer, Plan
 from ganbench.plugin import BuildContext, DatasetContext
@@ -55,6 +55,12 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
             f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
             "the train split"
         )
+    image = data.train[0][0]
+    if image.dtype != torch.uint8 or image.dim() != 3:
+        raise PluginError(
+            f"{spec.dataset.plugin}: its images are {image.dtype} of {image.dim()} dimensions, not uint8 "
+            "(channels, height, width)"
+        )
     data_record = DataRecord(
         source=data.source,
         fingerprint=data.fingerprint,
@@ -82,6 +88,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
         latents=stream(seed, "latents", device),
         precision=spec.training.precision,
+        blamed=spec.loss.plugin.blamed,
     )
     observer.planned(
         Plan(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from time import monotonic, perf_counter
+from statistics import median
+from time import perf_counter
+
+import torch
 
 from ganbench import plots
 from ganbench.errors import DivergedError, GanbenchError, PluginError
@@ -22,9 +26,9 @@ from .interrupt import Interrupt
 from .pictures import save_generated_images, save_real_images
 from .precision import float32_products
 from .preparation import Prepared, prepare, resolve_device
-from .timing import TrainingClock, peak_memory, windows_in
+from .timing import TrainingClock, windows_in
 
-WARMUP_STEPS = 3
+WARMUP_STEPS = 5
 
 
 def run(
@@ -44,12 +48,13 @@ def run(
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
-    if out is not None:
-        RunDirectory.require_free(out)
     observer = observer or Observer()
-    prepared = prepare(spec, resolve_device(device), data_dir or default_data_dir(), observer)
-    directory = RunDirectory.create(spec.name, out)
-    return Run(prepared, directory, reference, observer).execute(), directory
+    directory = RunDirectory(spec.name, out)
+    chosen = resolve_device(device)
+    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+        prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
+        directory.create()
+        return Run(prepared, directory, reference, observer).execute(), directory
 
 
 class Run:
@@ -72,36 +77,39 @@ class Run:
 
     def execute(self) -> Result:
         """Train to the end, or to whatever comes first, and store what came of it."""
-        spec = self.prepared.spec
-        self.directory.write_spec(spec.to_toml())
-        try:
-            with float32_products(spec.training.precision), Interrupt() as interrupt:
+        with float32_products(self.prepared.spec.training.precision), Interrupt() as interrupt:
+            try:
+                self.directory.write_spec(self.prepared.spec.to_toml())
                 save_real_images(self.prepared, self.directory)
                 self._evaluate(epoch=0)
                 self._warm_up()
                 status, message = self._train(interrupt)
-                self._evaluate(epoch=self._epochs_done, everything=True)
-        except DivergedError as error:
-            status, message = "diverged", str(error)
-        except KeyboardInterrupt:
-            status, message = "interrupted", "interrupted a second time, before the last evaluation"
-        except GanbenchError as error:
-            self._store("failed", str(error))
-            raise
-        except Exception as error:
-            self._store("failed", describe(error))
-            raise PluginError(
-                f"the run failed after {self.steps_done} steps: {describe(error)}. "
-                f"The result so far is in {self.directory.path}"
-            ) from error
-        return self._store(status, message)
+                self._evaluate(epoch=None)
+            except DivergedError as error:
+                status, message = "diverged", str(error)
+            except KeyboardInterrupt:
+                status, message = "interrupted", "interrupted a second time, before the last evaluation"
+            except Exception as error:
+                raise self._failed(error) from error
+            return self._store(status, message)
+
+    def _failed(self, error: Exception) -> GanbenchError:
+        """Store the result so far, and make the error to raise."""
+        told = str(error) if isinstance(error, GanbenchError) else describe(error)
+        message = f"the run failed after {self.steps_done} steps: {told}"
+        try:
+            self._store("failed", message)
+            message += f". The result so far is in {self.directory.path}"
+        except Exception as another:
+            message += f". The result so far could not be stored: {describe(another)}"
+        return type(error)(message) if isinstance(error, GanbenchError) else PluginError(message)
 
     def _train(self, interrupt: Interrupt) -> tuple[Status, str | None]:
         """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
         steps_per_epoch, total_steps = self.prepared.steps_per_epoch, self.prepared.total_steps
         step, batches, clock = self.prepared.step, self.prepared.batches, self.clock
         budget = self.prepared.spec.training.budget_seconds
-        deadline = monotonic() + budget if budget else math.inf
+        deadline = budget or math.inf  # in seconds of training
         while True:
             epoch = self.steps_done // steps_per_epoch + 1
             losses = self.open_epoch = EpochLosses(epoch)
@@ -112,35 +120,43 @@ class Run:
                         clock.ended("data")
                         losses.add(step(real, labels, clock.ended))
                         count.images += len(real)
+                        self.images_done += len(real)
                         self.steps_done += 1
-                        if interrupt.requested or monotonic() > deadline:
+                        if interrupt.requested or clock.training_seconds > deadline:
+                            count.whole = False
                             break
-                self.images_done += count.images
                 losses.read(self.steps_done)
                 self._report_progress(losses)
-                if interrupt.requested or monotonic() > deadline:
+                if not count.whole:
                     break
             self._end_epoch()
             if self.steps_done == total_steps:
                 return "completed", None
             if interrupt.requested:
                 return "interrupted", f"interrupted after step {self.steps_done}"
-            if monotonic() > deadline:
+            if clock.training_seconds > deadline:
                 return "completed", f"the budget of {budget:g} s ended after step {self.steps_done}"
             self._evaluate(epoch)
 
     def _warm_up(self) -> None:
-        """Take a few steps, which also tells how long one takes, then put everything back as it was."""
+        """Take a few steps, which also tells how long one takes and what it reports; then put everything back."""
         self.observer.working("warming up")
         step, batches = self.prepared.step, self.prepared.batches
         state = capture_state(step, batches)
         start = perf_counter()
+        step_seconds = []
         for real, labels in islice(batches.epoch(), WARMUP_STEPS):
             self.clock.synchronize()
             step_start = perf_counter()
-            step(real, labels, turn_ended=lambda _: None)
+            output = step(real, labels, turn_ended=lambda _: None)
             self.clock.synchronize()
-            self.step_seconds = perf_counter() - step_start
+            step_seconds.append(perf_counter() - step_start)
+        self.step_seconds = median(step_seconds)
+        reserved = sorted(set(output.monitors) & set(EpochRow.model_fields))
+        if reserved:
+            raise PluginError(
+                f"{self.prepared.spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is"
+            )
         restore_state(state, step, batches)
         self.clock.synchronize()
         self.warmup_seconds = perf_counter() - start
@@ -155,7 +171,7 @@ class Run:
                 total_steps=self.prepared.total_steps,
                 losses=losses.last(),
                 images_per_second=window.images / window.seconds,
-                seconds_left=images_left / self.clock.mean_images_per_second,
+                seconds_left=images_left * self.clock.training_seconds / self.images_done,
             )
         )
 
@@ -170,48 +186,62 @@ class Run:
         self.directory.write_history(self.history)
         self.observer.epoch_ended(row)
 
-    @property
-    def _epochs_done(self) -> int:
-        return self.history[-1].epoch if self.history else 0
-
-    def _evaluate(self, epoch: int, everything: bool = False) -> None:
-        """Score the generator and take pictures, if it is time for either."""
-        evaluator, pictures = self.prepared.evaluator, self.prepared.spec.pictures
-        if everything or evaluator.is_due(epoch):
+    def _evaluate(self, epoch: int | None) -> None:
+        """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
+        evaluator = self.prepared.evaluator
+        if epoch is None or evaluator.is_due(epoch):
             self.observer.working("evaluating")
-            for label, point in evaluator.evaluate(self.prepared.networks, epoch, self.images_done, everything):
+            for label, point in evaluator.evaluate(self.prepared.networks, self.images_done, epoch):
                 self.observer.scored(label, point)
-        if (everything and epoch) or epoch in pictures.at_epochs:
-            save_generated_images(self.prepared, epoch, self.directory)
+        if epoch is None or epoch in self.prepared.spec.pictures.at_epochs:
+            save_generated_images(self.prepared, self._moment, self.directory)
+
+    @property
+    def _moment(self) -> str:
+        """Where training stands, as a file's name: "epoch-0010", or "step-000101" within an epoch."""
+        epochs, steps = divmod(self.steps_done, self.prepared.steps_per_epoch)
+        return f"step-{self.steps_done:06d}" if steps else f"epoch-{epochs:04d}"
 
     def _store(self, status: Status, message: str | None) -> Result:
-        """Write all files that tell what came of the run."""
-        spec, directory = self.prepared.spec, self.directory
+        """Write all files that tell what came of the run: the result first, lest what follows fails."""
         self._end_epoch()
+        self._write_result(status, message)
+        prepared, directory = self.prepared, self.directory
+        epochs = self.steps_done // prepared.steps_per_epoch
         save_checkpoint(
             directory.file("checkpoint.pt", "checkpoint"),
-            capture_state(self.prepared.step, self.prepared.batches),
-            {"epochs": self._epochs_done, "steps": self.steps_done, "images": self.images_done},
-            spec.to_dict(),
+            capture_state(prepared.step, prepared.batches),
+            {"epochs": epochs, "steps": self.steps_done, "images": self.images_done},
+            prepared.spec.to_dict(),
         )
-        directory.write_history(self.history)
-        plots.save_losses(self.history, spec.name, directory.file("losses.png", "losses"), self.reference)
+        plots.save_losses(self.history, prepared.spec.name, directory.file("losses.png", "losses"), self.reference)
+        return self._write_result(status, message)
+
+    def _write_result(self, status: Status, message: str | None) -> Result:
+        prepared, spec = self.prepared, self.prepared.spec
+        stamp = {
+            **prepared.environment.hard,
+            "precision": spec.training.precision,
+            "engine": "eager",
+            "data": prepared.batches.placement,
+            "batch_size": spec.training.batch_size,
+        }
         result = Result(
-            run_id=directory.run_id,
-            created_at=directory.created_at,
+            run_id=self.directory.run_id,
+            created_at=self.directory.created_at,
             status=status,
             message=message,
             benchmark=spec.name,
             spec=spec.to_dict(),
             spec_sha256=spec.sha256(),
             plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
-            environment=self.prepared.environment,
-            data=self.prepared.data_record,
+            environment=prepared.environment,
+            data=prepared.data_record,
             history=self.history,
-            throughput=self.clock.throughput(self.warmup_seconds),
-            memory=peak_memory(self.prepared.device),
-            metrics=self.prepared.evaluator.results(),
-            artifacts=directory.artifacts,
+            throughput=self.clock.throughput(self.warmup_seconds, stamp),
+            memory=self.clock.memory(),
+            metrics=prepared.evaluator.results(self.images_done),
+            artifacts=dict(self.directory.artifacts),
         )
-        directory.write_result(result)
+        self.directory.write_result(result)
         return result

@@ -8,7 +8,10 @@ import torch
 
 
 def derived_seed(seed: int, stream: str) -> int:
-    """A seed in [0, 2^63) for a named stream, unrelated to those of other names and seeds."""
+    """A seed in [0, 2^63) for a named stream, unrelated to those of other names and seeds.
+
+    Torch's CPU generator heeds its low 32 bits, a CUDA one all.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:8], "big") >> 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -41,11 +42,14 @@ class TrainingStep:
         factories: Mapping[Player, OptimizerFactory],
         latents: torch.Generator,
         precision: Precision,
+        blamed: Callable[[str], AbstractContextManager[None]],
     ) -> None:
+        """`blamed("raised in ...")` is a context in which whatever is raised becomes an error that names the loss."""
         self.networks = networks
         self.loss = loss
         self.latents = latents
         self.precision = precision
+        self.blamed = blamed
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
             for player in TURNS
@@ -69,13 +73,14 @@ class TrainingStep:
         objective: Callable[[Networks, Batch], tuple[Tensor, Mapping[str, Tensor]]],
         real: Tensor,
         labels: Tensor,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         for each in TURNS:
             for parameter in self.trainable[each]:
                 parameter.requires_grad_(each == player)
         latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
-        with autocast(self.precision, real.device):
+        with self.blamed(f"raised in {player}_loss"), autocast(self.precision, real.device):
             loss, monitors = objective(self.networks, Batch(real, labels, latent))
+            monitors = {name: value.detach() for name, value in monitors.items()}
         if player in self.optimizers:
             if not loss.requires_grad:
                 raise PluginError(f"the loss for the {player} does not depend on the {player}'s parameters")
@@ -83,4 +88,4 @@ class TrainingStep:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        return loss.detach(), {name: value.detach() for name, value in monitors.items()}
+        return loss.detach(), monitors

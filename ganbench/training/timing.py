@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,10 @@ class TrainingClock:
         self.device = device
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
+        self.device_peak_bytes = 0
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
+        self._finished_seconds = 0.0
+        self._opened_at: float | None = None
 
     def synchronize(self) -> None:
         """Wait until the device has finished what it was given."""
@@ -38,33 +41,41 @@ class TrainingClock:
 
     @contextmanager
     def window(self, epoch: int) -> Iterator[WindowCount]:
-        """Time the block as one window; the block counts its images in what it is given.
+        """Time the block as one window; the block counts its images in what it is given, and says if it is cut short.
 
         A window in which no image was counted, or which an exception left, is not kept.
         """
         count = WindowCount()
         self.synchronize()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         self._marks = [(None, self._now())]
-        start = perf_counter()
-        yield count
-        self.synchronize()
-        seconds = perf_counter() - start
+        self._opened_at = perf_counter()
+        try:
+            yield count
+            self.synchronize()
+            seconds = perf_counter() - self._opened_at
+        finally:
+            self._opened_at = None
+        self._finished_seconds += seconds
         self._add_phases()
+        if self.device.type == "cuda":
+            self.device_peak_bytes = max(self.device_peak_bytes, torch.cuda.max_memory_allocated(self.device))
         if count.images:
-            self.windows.append(Window(epoch=epoch, images=count.images, seconds=seconds))
+            self.windows.append(Window(epoch=epoch, images=count.images, seconds=seconds, whole=count.whole))
 
     def ended(self, phase: Phase) -> None:
         """The phase that began where the one before ended is over."""
         self._marks.append((phase, self._now()))
 
     @property
-    def mean_images_per_second(self) -> float:
-        """All images over all seconds of the windows so far."""
-        return sum(window.images for window in self.windows) / sum(window.seconds for window in self.windows)
+    def training_seconds(self) -> float:
+        """Seconds in windows so far, the open one included (by the host's clock)."""
+        return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
-    def throughput(self, warmup_seconds: float) -> Throughput:
+    def throughput(self, warmup_seconds: float, stamp: dict[str, Any]) -> Throughput:
         """What all windows amount to."""
-        rates = [window.images / window.seconds for window in self.windows]
+        rates = [window.images / window.seconds for window in self.windows if window.whole]
         phase_total = sum(self.phase_seconds.values()) or 1.0
         return Throughput(
             images_per_second=spread(rates) if rates else None,
@@ -72,6 +83,14 @@ class TrainingClock:
             windows=self.windows,
             warmup_seconds=warmup_seconds,
             phases={phase: seconds / phase_total for phase, seconds in self.phase_seconds.items()},
+            stamp=stamp,
+        )
+
+    def memory(self) -> Memory:
+        """The peaks: on the device inside windows, on the host over the whole process."""
+        return Memory(
+            device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,
+            host_peak_rss_bytes=peak_rss(),
         )
 
     def _now(self) -> float | torch.cuda.Event:
@@ -92,9 +111,10 @@ class TrainingClock:
 
 
 class WindowCount:
-    """How many real images the discriminator was shown in a window."""
+    """How many real images the discriminator was shown in a window, and whether it ran to its planned end."""
 
     images = 0
+    whole = True
 
 
 def spread(values: list[float]) -> Spread:
@@ -109,15 +129,8 @@ def windows_in(steps: int, step_seconds: float) -> list[int]:
     return [steps * (index + 1) // count - steps * index // count for index in range(count)]
 
 
-def peak_memory(device: torch.device) -> Memory:
-    """The largest amounts of memory that this process has held so far."""
-    return Memory(
-        device_peak_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
-        host_peak_rss_bytes=_peak_rss(),
-    )
-
-
-def _peak_rss() -> int | None:
+def peak_rss() -> int | None:
+    """The most memory that this process has held since its start, in bytes; None where the system does not tell."""
     if sys.platform == "win32":
         return None
     import resource  # there is none on Windows

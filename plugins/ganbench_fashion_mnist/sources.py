@@ -54,13 +54,13 @@ def load(source: Source, data_dir: Path) -> ImageData:
             return full_data(raw, "files")
         if source == "files":
             raise DataError(
-                f"FashionMNIST: no files in {raw_folder(data_dir)} nor in {DEBIAN_FOLDER}. Put the four files "
+                f"FashionMNIST: not all files are in {raw_folder(data_dir)} or {DEBIAN_FOLDER}. Put the four files "
                 f"{', '.join(SHA256)} (or their .gz) into the first, install Debian's package "
                 "dataset-fashion-mnist, or take another source: -o dataset.source=download|embedded"
             )
     try:
         return full_data(download(data_dir), "download")
-    except OSError as error:
+    except ConnectionError as error:
         reason = " ".join(str(error).split())
         if source == "download":
             raise DataError(f"FashionMNIST: the download into {data_dir} failed: {reason}") from error
@@ -110,17 +110,22 @@ def unpack(archive: Path, target: Path, expected: str) -> None:
 
 
 def download(data_dir: Path) -> Path:
-    """Torchvision's download, moved into the raw folder when it is whole. Raises `OSError` without a network."""
+    """Torchvision's download, moved into the raw folder when it is whole.
+
+    Raises `ConnectionError` if no server gives the files, `DataError` if they cannot be written.
+    """
     raw = raw_folder(data_dir)
-    raw.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
-        try:
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=raw, prefix=".download-") as folder:
             with socket_timeout(DOWNLOAD_TIMEOUT):
                 FashionMNIST(folder, download=True)
-        except (RuntimeError, HTTPException) as error:  # no mirror answered, or not in HTTP
-            raise OSError(str(error)) from error
-        for name in SHA256:
-            (raw_folder(Path(folder)) / name).replace(raw / name)
+            for name in SHA256:
+                (raw_folder(Path(folder)) / name).replace(raw / name)
+    except (RuntimeError, HTTPException, TimeoutError, ConnectionError) as error:  # no mirror answered as it should
+        raise ConnectionError(str(error)) from error
+    except OSError as error:
+        raise DataError(f"FashionMNIST: cannot write to {raw}: {error}") from error
     return raw
 
 

@@ -2,8 +2,8 @@
 
 python -m ganbench_fashion_mnist.train_fashion_cnn DATA_DIR
 
-SGD with a one-cycle learning rate on the full train split, each image shifted by up to two pixels and mirrored at
-random. Prints the test accuracy of each epoch and, at the end, the SHA-256 to put into `fashion_cnn.py`.
+SGD with a one-cycle learning rate on the full train split, each image mirrored at random and each batch shifted by up
+to two pixels. Prints the test accuracy of each epoch and, at the end, the SHA-256 to put into `fashion_cnn.py`.
 """
 
 from __future__ import annotations

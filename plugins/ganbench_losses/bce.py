@@ -16,11 +16,11 @@ class BinaryCrossEntropy:
     """
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        real = networks.discriminator(batch.real)
-        fake = networks.discriminator(networks.generator(batch.latent))
+        real = networks.discriminator(batch.real).float()
+        fake = networks.discriminator(networks.generator(batch.latent)).float()
         loss = softplus(-real).mean() + softplus(fake).mean()
         return loss, {"real_score": real.sigmoid().mean(), "fake_score": fake.sigmoid().mean()}
 
     def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        fake = networks.discriminator(networks.generator(batch.latent))
+        fake = networks.discriminator(networks.generator(batch.latent)).float()
         return softplus(-fake).mean(), {}

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganbench import FeatureExtractor, ReferenceImages, written_whole
+from ganbench import FeatureExtractor, ReferenceImages, write_cache
 
 REAL_STATE = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")
 
@@ -48,9 +48,8 @@ class FID:
             return
         for batch in reference.batches():
             self.fid.update(batch, real=True)
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(cached) as part:
-            save_file({name: getattr(self.fid, name).cpu() for name in REAL_STATE}, part)
+        state = {name: getattr(self.fid, name).cpu() for name in REAL_STATE}
+        write_cache(cached, lambda part: save_file(state, part))
 
     def update(self, images: Tensor) -> None:
         self.fid.update(images, real=False)

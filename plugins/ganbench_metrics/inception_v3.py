@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class InceptionV3(nn.Module):
             "extractor": "inception-v3",
             "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "resize": "299x299, bilinear as in TensorFlow 1",
+            "torch_fidelity": version("torch-fidelity"),
         }
 
     def forward(self, images: Tensor) -> Tensor:
@@ -49,7 +51,7 @@ def load_extractor(weights: Path | None, device: str) -> InceptionV3:
     try:
         # torch-fidelity unpickles the file with full trust: it gets it only if it holds nothing but tensors
         torch.load(path, weights_only=True, map_location="cpu")
-        return InceptionV3(path).to(device)
+        return InceptionV3(path).to(device).eval().requires_grad_(False)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"inception-v3: {path} does not hold torch-fidelity's Inception weights: {reason}") from error
