@@ -17,7 +17,8 @@ from ganbench.plugin import Kind
 from ganbench.registry import Provider, Registered, Registry
 from ganbench.spec import GeneratorMode, MetricChoice
 from ganbench.training.data import to_uint8, to_unit_range
-from ganbench.training.evaluation import EVALUATION_BATCH, Evaluator, generate, sampling
+from ganbench.training.evaluation import EVALUATION_BATCH, Evaluator
+from ganbench.training.sampling import generate, generator_mode, isolated
 from ganbench.training.seeds import stream
 from ganbench_fashion_mnist.fashion_cnn import WEIGHTS_SHA256
 from ganbench_fashion_mnist.sources import embedded_subset
@@ -127,8 +128,9 @@ def shine(networks: Networks, level: float) -> None:
 def test_sampling_leaves_no_trace(mode: GeneratorMode, was_training: bool, networks: Networks) -> None:
     generator = networks.generator.train(was_training)
     before, random_state = snapshot(generator), torch.get_rng_state()
-    with sampling(networks, mode, CPU):
-        generator(torch.randn(BATCH, networks.latent_dim))
+    with isolated(0, CPU), generator_mode(networks, mode):
+        images = generator(torch.randn(BATCH, networks.latent_dim))
+        assert not images.requires_grad
         assert generator.training == (mode == "train")
         assert torch.equal(generator.layers[1].running_mean, before["layers.1.running_mean"]) == (mode == "eval")
     assert generator.training == was_training
@@ -175,8 +177,8 @@ def test_the_floor_is_the_score_of_real_images_from_the_other_split(
     split: str, other: str, data: ImageData, networks: Networks, evaluator_of: EvaluatorOf
 ) -> None:
     evaluator = evaluator_of({"split": split, "samples": 400})
-    evaluator.evaluate(networks, epoch=0, images=0)
-    (result,) = evaluator.results()
+    evaluator.evaluate(networks, 0, epoch=0)
+    (result,) = evaluator.results(0)
     images = getattr(data, other).tensors[0]
     assert result.floor == pytest.approx(images.double().mean().item())
     assert result.floor_samples == len(images)  # as many as there are
@@ -202,7 +204,7 @@ def test_metrics_that_want_the_same_images_share_them(
     networks: Networks, batches: list[int], evaluator_of: EvaluatorOf
 ) -> None:
     wanted = {"samples": 40, "generator_mode": "train"}
-    first, second = evaluator_of(wanted, {**wanted, "better": "higher"}).evaluate(networks, epoch=0, images=0)
+    first, second = evaluator_of(wanted, {**wanted, "better": "higher"}).evaluate(networks, 0, epoch=0)
     assert batches == [BATCH] * 3
     assert first == second
 
@@ -212,7 +214,7 @@ def test_metrics_that_want_other_images_get_their_own(
 ) -> None:
     wanted = {"samples": 40, "generator_mode": "train"}
     evaluator = evaluator_of(wanted, {**wanted, "samples": 20}, {**wanted, "generator_mode": "eval"})
-    evaluator.evaluate(networks, epoch=0, images=0)
+    evaluator.evaluate(networks, 0, epoch=0)
     assert batches == [BATCH] * 3 + [BATCH] * 2 + [EVALUATION_BATCH]
 
 
@@ -222,10 +224,10 @@ def test_metrics_are_scored_when_they_are_due_and_once_at_the_end(
     evaluator = evaluator_of({"at_epochs": [0, 2]}, {"at_epochs": [5]})
     assert [evaluator.is_due(epoch) for epoch in range(4)] == [True, False, True, False]
     for epoch in range(3):
-        evaluator.evaluate(networks, epoch, images=300 * epoch)
-    assert len(evaluator.results()) == 1  # the other has no value yet
-    evaluator.evaluate(networks, epoch=2, images=600, everything=True)
-    curves = [[(point.epoch, point.images) for point in result.curve] for result in evaluator.results()]
+        evaluator.evaluate(networks, 300 * epoch, epoch)
+    assert len(evaluator.results(600)) == 1  # the other has no value yet
+    evaluator.evaluate(networks, 600, epoch=None)
+    curves = [[(point.epoch, point.images) for point in result.curve] for result in evaluator.results(600)]
     assert curves == [[(0, 0), (2, 600)], [(2, 600)]]
 
 
@@ -236,11 +238,53 @@ def test_a_result_has_the_whole_curve_the_best_and_the_last_value(
     evaluator = evaluator_of({"better": better, "at_epochs": [0, 1, 2, 3]})
     for epoch, level in enumerate((0.0, -0.6, 0.8, 0.2)):
         shine(networks, level)
-        evaluator.evaluate(networks, epoch, images=300 * epoch)
-    (result,) = evaluator.results()
+        evaluator.evaluate(networks, 300 * epoch, epoch)
+    (result,) = evaluator.results(900)
     assert [point.value for point in result.curve] == [128, 51, 230, 153]  # rounded grey levels
     assert result.value == 153
     assert result.best == result.curve[best_epoch]
+
+
+def test_a_run_that_ended_after_its_last_score_has_no_value_at_the_end(
+    networks: Networks, evaluator_of: EvaluatorOf
+) -> None:
+    evaluator = evaluator_of()
+    evaluator.evaluate(networks, 0, epoch=0)
+    (result,) = evaluator.results(300)
+    assert result.value is None
+    assert result.best == result.curve[0]
+
+
+def test_a_score_that_is_not_finite_is_none_and_never_the_best(
+    networks: Networks, evaluator_of: EvaluatorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = evaluator_of({"at_epochs": [0, 1]})
+    evaluator.evaluate(networks, 0, epoch=0)
+    monkeypatch.setattr(Brightness, "compute", lambda _: math.nan)
+    evaluator.evaluate(networks, 300, epoch=1)
+    (result,) = evaluator.results(300)
+    assert [point.value is None for point in result.curve] == [False, True]
+    assert result.best == result.curve[0]
+    assert type(result).model_validate_json(result.model_dump_json()) == result
+
+
+def test_what_a_metric_draws_and_computes_is_kept_from_the_training(
+    networks: Networks, evaluator_of: EvaluatorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = []
+
+    def compute(_: Brightness) -> float:
+        assert not torch.is_grad_enabled()
+        draws.append(torch.rand(()).item())
+        return draws[-1]
+
+    monkeypatch.setattr(Brightness, "compute", compute)
+    evaluator = evaluator_of({"at_epochs": [0, 1]})
+    before = torch.get_rng_state()
+    for epoch in (0, 1):
+        evaluator.evaluate(networks, 300 * epoch, epoch)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert draws[-1] == draws[-2]  # the same whenever it is scored
 
 
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
@@ -250,7 +294,10 @@ def test_a_stamp_tells_the_whole_protocol(
     choice = choose(registry, name="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode)
     stamp = dict(Evaluator([choice], data, context, BATCH).metrics[0].stamp)
     assert stamp.pop("implementation").startswith("torchmetrics ")
+    ours = f"({registry.find(Kind.METRIC, 'fid').provider})"
     assert stamp == {
+        "metric": f"fid {ours}",
+        "features": f"fashion-cnn {ours}",
         "extractor": "fashion-cnn",
         "weights_sha256": WEIGHTS_SHA256,
         "resize": "none",
@@ -261,7 +308,7 @@ def test_a_stamp_tells_the_whole_protocol(
         "quantisation": "uint8, rounded",
         "weights": "raw",
         "batch_norm": batch_norm,
-        "torch": torch.__version__,
+        "torch": torch.__version__.partition("+")[0],
     }
 
 
@@ -284,6 +331,6 @@ def test_a_metric_that_fails_amid_training_is_named_and_leaves_the_generator_as_
     before = snapshot(networks.generator)
     monkeypatch.setattr(Brightness, method, unfinished)
     with pytest.raises(PluginError, match=f"metric 'brightness' .* raised in {method}: NotImplementedError: to do"):
-        evaluator.evaluate(networks, epoch=0, images=0)
+        evaluator.evaluate(networks, 0, epoch=0)
     assert torch.is_grad_enabled()
     assert_unchanged(networks.generator, before)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 import pytest
 
-from ganbench import PluginError, UsageError
+from ganbench import MetricPlugin, PluginError, UsageError
 from ganbench.plugin import Kind
 from ganbench.registry import ONLY_VARIABLE, Registry
+from ganbench.spec import MetricChoice
 
 Install = Callable[..., Path]
 
@@ -253,3 +255,27 @@ def test_a_build_may_raise_an_error_meant_for_the_user(install: Install) -> None
 
     with pytest.raises(UsageError, match=r"^no weights$"):
         Registry.load().find(Kind.MODEL, "tiny").build(None, None)
+
+
+def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path) -> None:
+    plugin = tmp_path / "greedy.py"
+    plugin.write_text(
+        dedent(
+            """
+            from ganbench import MetricPlugin, Options, hookimpl
+
+            class Greedy(Options):
+                samples: int = 7
+
+            @hookimpl
+            def ganbench_metrics():
+                return [MetricPlugin(name="greedy", summary="Greedy", options=Greedy, build=print)]
+            """
+        )
+    )
+    with pytest.raises(PluginError, match="metric 'greedy' has an option samples, which is ganbench's own key"):
+        Registry.load([str(plugin)])
+
+
+def test_the_keys_that_metrics_must_not_take_are_those_of_the_engine() -> None:
+    assert MetricPlugin.reserved == MetricChoice.own_keys() | {"name"}

@@ -50,7 +50,7 @@ def result(**changes: object) -> Result:
         throughput=Throughput(
             images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
             windows=[Window(epoch=1, images=5000, seconds=10.0)], warmup_seconds=1.5,
-            phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
+            phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5}, stamp={"engine": "eager"},
         ),
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
         artifacts={"losses": "losses.png"},
@@ -68,8 +68,8 @@ def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamp
     text = shown(result())
     for expected in (
         "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 windows)", "2.000",
-        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.000 (epoch 1)", "0.050 (5,000 images)",
-        "0: 12.50  1: 4.00", "extractor", "split", "losses.png", "completed", NOTICE,
+        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
+        "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
     ):  # fmt: skip
         assert expected in text
 
@@ -121,7 +121,7 @@ def test_without_a_terminal_progress_is_plain_lines(plan: Plan) -> None:
     assert "\x1b" not in text
     assert "epoch 1, step 10/3950: D Loss 0.5000  G Loss 2.5000  150 images/s  60 s left" in text
     assert "step 20/3950" not in text  # a line every half minute, not every window
-    assert "epoch 1: FID (fashion-cnn) 4.000" in text
+    assert "epoch 1: FID (fashion-cnn) 4.0000" in text
 
 
 @pytest.mark.parametrize(

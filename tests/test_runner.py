@@ -159,14 +159,21 @@ def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -
     assert load_result(directory.path) == result
 
 
-FAILS_AT_STEP_5 = """
+FAILS_AT_STEP_8 = """
 from ganbench import LossPlugin, hookimpl
 
 class Failing:
     calls = 0
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state):
+        self.calls = state["calls"]
+
     def discriminator_loss(self, networks, batch):
         self.calls += 1
-        if self.calls == 5 + 3:  # three steps of warm-up
+        if self.calls == 8:
             raise RuntimeError("out of luck")
         return networks.discriminator(batch.real).mean(), {}
     def generator_loss(self, networks, batch):
@@ -180,9 +187,12 @@ def ganbench_losses():
 
 def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
-    plugin.write_text(FAILS_AT_STEP_5)
+    plugin.write_text(FAILS_AT_STEP_8)
     registry = Registry.load([str(plugin)])
-    with pytest.raises(PluginError, match="after 4 steps: RuntimeError: out of luck"):
+    with pytest.raises(
+        PluginError,
+        match=r"after 7 steps: loss 'failing' \(from .*failing.py.*\) raised in discriminator_loss: .* out of luck",
+    ):
         small_run(registry, tmp_path / "run", ["loss=failing"])
     result = load_result(tmp_path / "run")
     assert result.status == "failed"
@@ -193,7 +203,7 @@ def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path)
     ("overrides", "fault"),
     [
         (["training.batch_size=5001"], "training.batch_size: 5001 is more than the 5000 images"),
-        (["dataset.source=files"], "no files in"),
+        (["dataset.source=files"], "not all files are in"),
     ],
 )
 def test_an_error_before_training_leaves_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -29,7 +30,9 @@ def build_networks(registry: Registry, **options: object) -> Networks:
 def build_step(networks: Networks, registry: Registry, lr: float = 1e-4) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     adam = partial(torch.optim.Adam, lr=lr)
-    return TrainingStep(networks, loss, dict.fromkeys(TURNS, adam), stream(0, "latents"), "fp32")
+    return TrainingStep(
+        networks, loss, dict.fromkeys(TURNS, adam), stream(0, "latents"), "fp32", lambda _: nullcontext()
+    )
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
