@@ -30,7 +30,7 @@ class Progress:
     total_steps: int
     losses: dict[str, float]  # d_loss, g_loss and the monitors, of the last step
     images_per_second: float
-    seconds_left: float
+    seconds_left: float  # of training, to the end of the schedule or of the budget
 
 
 class Observer:

@@ -80,10 +80,8 @@ class LiveReport(Observer):
 
     def _estimate(self, progress: Progress) -> None:
         assert self.plan is not None
-        budget = self.plan.spec.training.budget_seconds
-        seconds = min(progress.seconds_left, budget or progress.seconds_left)
-        self._line(f"training will take about {duration(seconds)}")
-        if seconds > LONG_RUN_SECONDS and budget is None:
+        self._line(f"training will take about {duration(progress.seconds_left)}")
+        if progress.seconds_left > LONG_RUN_SECONDS and self.plan.spec.training.budget_seconds is None:
             self.console.print("[dim]to end sooner with what there is by then: Ctrl-C, or --budget 5m next time[/]")
 
     def _line(self, text: str) -> None:

@@ -163,7 +163,11 @@ class Run:
 
     def _report_progress(self, losses: EpochLosses) -> None:
         window = self.clock.windows[-1]
-        images_left = (self.prepared.total_steps - self.steps_done) * self.prepared.spec.training.batch_size
+        training = self.prepared.spec.training
+        images_left = (self.prepared.total_steps - self.steps_done) * training.batch_size
+        seconds_left = images_left * self.clock.training_seconds / self.images_done
+        if training.budget_seconds:
+            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - self.clock.training_seconds))
         self.observer.progressed(
             Progress(
                 epoch=losses.epoch,
@@ -171,7 +175,7 @@ class Run:
                 total_steps=self.prepared.total_steps,
                 losses=losses.last(),
                 images_per_second=window.images / window.seconds,
-                seconds_left=images_left * self.clock.training_seconds / self.images_done,
+                seconds_left=seconds_left,
             )
         )
 
