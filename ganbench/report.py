@@ -32,7 +32,7 @@ class LiveReport(Observer):
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:.0f} %"),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=console,
             transient=True,
             auto_refresh=False,  # no thread of its own inside the clock
@@ -50,6 +50,7 @@ class LiveReport(Observer):
     def working(self, what: str) -> None:
         if self.console.is_terminal and self.task is not None:
             self.bar.update(self.task, status=what)
+            self.bar.refresh()
         else:
             self.console.print(f"[dim]{escape(what)} ...[/]")
 
@@ -96,17 +97,18 @@ def plan_table(plan: Plan) -> Table:
     table.add_column()
     parameters = ", ".join(f"{player} {count:,}" for player, count in plan.parameters.items())
     training = spec.training
-    length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} steps"
+    length = (
+        f"{training.epochs} epochs of {plan.steps_per_epoch} steps" if training.epochs else f"{training.steps} steps"
+    )
     budget = f", at most {duration(training.budget_seconds)}" if training.budget_seconds else ""
     rows = {
-        "model": f"{spec.model.name} ({parameters} parameters)",
-        "loss": spec.loss.name,
+        "model": f"{described(spec.model.model_dump())}: {parameters} parameters",
+        "loss": described(spec.loss.model_dump()),
         "data": f"{spec.dataset.name}, source {plan.data.source}: {plan.data.train_images:,} train and "
         f"{plan.data.test_images:,} test images",
         "optimizers": f"generator {described(spec.optimizer.generator.model_dump())}; "
         f"discriminator {described(spec.optimizer.discriminator.model_dump())}",
-        "training": f"{length} of {plan.steps_per_epoch} steps, batch {training.batch_size}{budget}, seed "
-        f"{training.seed}, {training.precision}",
+        "training": f"{length}, batch {training.batch_size}{budget}, seed {training.seed}, {training.precision}",
         "metrics": ", ".join(f"{metric.name} ({metric.samples:,} samples)" for metric in spec.metrics) or "none",
         "device": f"{plan.device} ({plan.device_name})",
     }
