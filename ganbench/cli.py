@@ -13,7 +13,6 @@ from typing import IO, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.syntax import Syntax
 from typer.core import TyperGroup
 
 from . import report
@@ -119,10 +118,11 @@ def run(
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
     spec, reference = load_spec(benchmark, load_registry(plugins), [*overrides, *given])
 
+    from .live import LiveReport
     from .training.runner import run as run_benchmark
 
     console = err if as_json else out
-    live = report.LiveReport(console)
+    live = LiveReport(console)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever plugins print
         try:
             result, run_directory = run_benchmark(
@@ -166,6 +166,8 @@ def show(
         if as_json:
             print_json(spec.to_dict())
         elif out.is_terminal:
+            from rich.syntax import Syntax
+
             out.print(Syntax(spec.to_toml(), "toml", background_color="default"))
         else:
             sys.stdout.write(spec.to_toml())

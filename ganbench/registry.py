@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any, Literal
 
 import pluggy
-from packaging.utils import canonicalize_name
 
 from . import hookspecs
 from .errors import GanbenchError, PluginError, UsageError
@@ -258,6 +257,8 @@ def _selected_entry_points() -> list[EntryPoint]:
     found = [(point.dist.name if point.dist else "", point) for point in entry_points(group=ENTRY_POINT_GROUP)]
     only = os.environ.get(ONLY_VARIABLE)
     if only:
+        from packaging.utils import canonicalize_name
+
         wanted = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
         found = [(name, point) for name, point in found if canonicalize_name(name) in wanted]
         missing = wanted - {canonicalize_name(name) for name, _ in found}

@@ -10,6 +10,7 @@ from pydantic import Field
 from rich.console import Console
 
 from ganbench import Options, report
+from ganbench.live import LiveReport
 from ganbench.observer import Plan, Progress
 from ganbench.registry import Registry
 from ganbench.result import (
@@ -94,7 +95,7 @@ def plan(registry: Registry) -> Plan:
 
 def told(plan: Plan, seconds_left: float, terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
-    live = report.LiveReport(console)
+    live = LiveReport(console)
     live.planned(plan)
     for step in (10, 20):
         live.progressed(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
