@@ -136,7 +136,9 @@ class MetricChoice(Choice):
     kind = Kind.METRIC
 
     samples: int = Field(10_000, ge=2, description="how many images to generate")
-    at_epochs: Epochs = Field([0], description="after which epochs to score; 0 is before training")
+    at_epochs: Epochs = Field(
+        [0, 10, 30, 50], description="after which epochs to score; 0 is before training, the end always counts"
+    )
     generator_mode: GeneratorMode = Field("eval", description="batch norm by running or by batch statistics")
     split: Literal["test", "train"] = Field("test", description="the real images to compare with")
 
@@ -164,7 +166,7 @@ class Training(Table):
 class Pictures(Table):
     real: int = Field(8, ge=0, description="real images to show before training")
     generated: int = Field(10, ge=0, description="images to generate from one fixed noise")
-    at_epochs: Epochs = Field([], description="after which epochs to generate them; the end always counts")
+    at_epochs: Epochs = Field([10, 30, 50], description="after which epochs to generate them; the end always counts")
     generator_mode: GeneratorMode = "train"
 
 
