@@ -1,0 +1,1 @@
+"""Measurements of ganbench itself: timings live here, never in the tests."""
