@@ -1,4 +1,4 @@
-"""The commands. Only `run` imports torch, and only when it runs."""
+"""The commands. Each imports what it needs when it runs: `--help` starts at once, and only `run` imports torch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from . import report
-from .errors import ExitCode, GanbenchError, UsageError
-from .plugin import Buildable, Kind
-from .registry import Registry, describe
-from .spec import load_spec
+from .errors import ExitCode, GanbenchError, UsageError, describe
+
+if TYPE_CHECKING:
+    from .plugin import Kind
+    from .registry import Registry
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -108,6 +108,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
+    from . import report
+    from .live import LiveReport
+    from .spec import load_spec
+
     shorthands = {
         "epochs": epochs,
         "steps": steps,
@@ -118,7 +122,6 @@ def run(
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
     spec, reference = load_spec(benchmark, load_registry(plugins), [*overrides, *given])
 
-    from .live import LiveReport
     from .training.runner import run as run_benchmark
 
     console = err if as_json else out
@@ -143,6 +146,8 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
+    from . import report
+
     registry = load_registry(plugins)
     found = registry.everything() if kind is None else registry.all(parse_kind(kind))
     if as_json:
@@ -159,6 +164,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a benchmark's resolved spec, as TOML to save, edit and run; or a plugin's options."""
+    from . import report
+    from .plugin import Buildable, Kind
+    from .spec import load_spec
+
     registry = load_registry(plugins)
     found = [] if name.endswith(".toml") else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
@@ -192,6 +201,8 @@ def show_plugins(
     as_json: AsJson = False,
 ) -> None:
     """Show which distributions give which plugins, and what failed to load and why."""
+    from . import report
+
     registry = load_registry(plugins)
     if as_json:
         print_json(
@@ -211,6 +222,8 @@ def show_plugins(
 
 def load_registry(plugins: list[str]) -> Registry:
     """All plugins; what they print while they load goes to stderr, stdout being for what was asked."""
+    from .registry import Registry
+
     with redirect_stdout(sys.stderr):
         return Registry.load(plugins)
 
@@ -225,6 +238,8 @@ def parse_duration(text: str) -> float:
 
 def parse_kind(text: str) -> Kind:
     """A kind by its singular or plural. Raises `UsageError` for anything else."""
+    from .plugin import Kind
+
     for kind in Kind:
         if text in (kind, kind.plural):
             return kind

@@ -49,3 +49,8 @@ class PluginError(GanbenchError):
 
 class DivergedError(GanbenchError):
     """Training left the finite numbers."""
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -53,7 +53,7 @@ class Kind(StrEnum):
 class Table(BaseModel):
     """A closed set of keys: an unknown one is an error that suggests the nearest known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -118,7 +118,7 @@ Summary = Annotated[str, Field(min_length=1, max_length=120)]
 class Registration(BaseModel):
     """What all kinds of plugin have in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     kind: ClassVar[Kind]
     name: Name
@@ -192,7 +192,7 @@ class Reference(BaseModel):
     when the run's data is the data it was published for, told by `ImageData.fingerprint`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     label: str
     history: Path

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pluggy
 
 from . import hookspecs
-from .errors import GanbenchError, PluginError, UsageError
+from .errors import GanbenchError, PluginError, UsageError, describe
 from .plugin import REGISTRATIONS, Buildable, Kind, Registration
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
@@ -245,11 +245,6 @@ class _Loader:
             if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
                 problems.append(f"{hook} is not marked with @ganbench.hookimpl")
         return problems
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line: its type and message."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
 def _selected_entry_points() -> list[EntryPoint]:

@@ -20,13 +20,13 @@ Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class EpochRow(BaseModel):
     """One epoch of training, or the part of one at the end. The loss's monitors are further keys of the row."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, float | None]
 
     epoch: int

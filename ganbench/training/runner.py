@@ -12,11 +12,10 @@ from time import perf_counter
 import torch
 
 from ganbench import plots
-from ganbench.errors import DivergedError, GanbenchError, PluginError
+from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
 from ganbench.files import default_data_dir
 from ganbench.observer import Observer, Progress
 from ganbench.plugin import Reference
-from ganbench.registry import describe
 from ganbench.result import EpochRow, PluginRecord, Result, RunDirectory, Status
 from ganbench.spec import BenchmarkSpec
 

@@ -1,0 +1,71 @@
+"""What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
+
+from .errors import DataError, GanbenchError, MissingError, PluginError, UsageError
+from .files import write_cache, written_whole
+from .hookspecs import hookimpl
+from .observer import Observer
+from .plugin import (
+    Benchmark,
+    BuildContext,
+    DatasetContext,
+    DatasetPlugin,
+    FeatureExtractorPlugin,
+    LossPlugin,
+    MetricPlugin,
+    ModelPlugin,
+    OptimizerPlugin,
+    Options,
+    Reference,
+)
+from .protocols import (
+    Batch,
+    FeatureExtractor,
+    ImageData,
+    Loss,
+    Metric,
+    Networks,
+    OptimizerFactory,
+    ReferenceImages,
+)
+from .registry import Registry
+from .result import Result, load_result
+from .spec import BenchmarkSpec, FeatureExtractorChoice, load_spec
+from .training.runner import run
+
+__all__ = [
+    "Batch",
+    "Benchmark",
+    "BenchmarkSpec",
+    "BuildContext",
+    "DataError",
+    "DatasetContext",
+    "DatasetPlugin",
+    "FeatureExtractor",
+    "FeatureExtractorChoice",
+    "FeatureExtractorPlugin",
+    "GanbenchError",
+    "ImageData",
+    "Loss",
+    "LossPlugin",
+    "Metric",
+    "MetricPlugin",
+    "MissingError",
+    "ModelPlugin",
+    "Networks",
+    "Observer",
+    "OptimizerFactory",
+    "OptimizerPlugin",
+    "Options",
+    "PluginError",
+    "Reference",
+    "ReferenceImages",
+    "Registry",
+    "Result",
+    "UsageError",
+    "hookimpl",
+    "load_result",
+    "load_spec",
+    "run",
+    "write_cache",
+    "written_whole",
+]
