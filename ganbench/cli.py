@@ -103,6 +103,12 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all random streams.")] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")] = "auto",
     precision: Annotated[str | None, typer.Option(metavar="fp32|tf32|bf16", help="Number format.")] = None,
+    verify_engine: Annotated[
+        int | None, typer.Option(min=1, metavar="STEPS", help="First compare graph and eager engine, bit by bit.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where a step's time goes, kernel by kernel.")
+    ] = False,
     directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run directory.")] = None,
     data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")] = None,
     as_json: AsJson = False,
@@ -129,7 +135,14 @@ def run(
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever plugins print
         try:
             result, run_directory = run_benchmark(
-                spec, device=device, out=directory, data_dir=data_dir, reference=reference, observer=live
+                spec,
+                device=device,
+                out=directory,
+                data_dir=data_dir,
+                reference=reference,
+                observer=live,
+                verify_engine=verify_engine,
+                profile=profile,
             )
         finally:
             live.stop()

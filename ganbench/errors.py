@@ -6,6 +6,7 @@ and what to do. The command line prints the message and leaves with the error's 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -54,3 +55,11 @@ class DivergedError(GanbenchError):
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from or while handling, back to the first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

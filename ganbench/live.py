@@ -48,6 +48,9 @@ class LiveReport(Observer):
         else:
             self.console.print(f"[dim]{escape(what)} ...[/]")
 
+    def warned(self, what: str) -> None:
+        self.console.print(f"[bold yellow]{escape(what)}[/]", highlight=False)
+
     def progressed(self, progress: Progress) -> None:
         assert self.plan is not None
         if self.task is None:

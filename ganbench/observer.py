@@ -42,6 +42,9 @@ class Observer:
     def working(self, what: str) -> None:
         """Something begins that takes a while and is not training, such as "warming up"."""
 
+    def warned(self, what: str) -> None:
+        """Something is not as one would wish, and the run goes on."""
+
     def progressed(self, progress: Progress) -> None:
         """A window of training ended."""
 

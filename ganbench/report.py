@@ -14,7 +14,7 @@ from rich.table import Table
 from .observer import Plan
 from .plugin import Options
 from .registry import Registered, Registry
-from .result import EpochRow, MetricResult, Result, monitor_names
+from .result import EngineRecord, EpochRow, MetricResult, Profile, Result, Roofline, Window, monitor_names
 
 
 def plan_table(plan: Plan) -> Table:
@@ -50,6 +50,8 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     if result.data.notice:
         console.print(f"\n[bold yellow]{escape(result.data.notice)}[/]")
     tables = [history_table(result.history), speed_table(result)]
+    if result.profile:
+        tables.append(profile_table(result.profile))
     if result.metrics:
         tables += [metrics_table(result.metrics), stamps_table(result.metrics)]
     for table in tables:
@@ -75,22 +77,84 @@ def history_table(history: list[EpochRow]) -> Table:
 
 
 def speed_table(result: Result) -> Table:
-    """Throughput over the windows, its split into phases, and memory."""
+    """Throughput over the windows, what explains it, and memory."""
     table = Table("", "", title="Speed", title_justify="left", show_header=False)
     throughput, memory = result.throughput, result.memory
-    if throughput.images_per_second and throughput.seconds_per_kimg:
-        rate = throughput.images_per_second
-        table.add_row(
-            "images/s",
-            f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {len(throughput.windows)} windows)",
-        )
+    rate, apart, roofline = throughput.images_per_second, throughput.apart, throughput.roofline
+    if rate and throughput.seconds_per_kimg:
+        windows = f"{len(throughput.windows)} windows"
+        table.add_row("images/s", f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {windows})")
         table.add_row("seconds per 1,000 images", f"{throughput.seconds_per_kimg:.3f}")
+    if throughput.engine:
+        table.add_row("engine", escape(engine_line(throughput.engine)))
     table.add_row("time by phase", ", ".join(f"{phase} {share:.1%}" for phase, share in throughput.phases.items()))
-    table.add_row("warm-up", f"{throughput.warmup_seconds:.1f} s, not counted")
+    if throughput.windows:
+        table.add_row("time by clock", clocks_line(throughput.windows))
+    if apart:
+        table.add_row(
+            "images/s apart", f"{apart.data_only:,.0f} without learning, {apart.compute_only:,.0f} without new data"
+        )
+    if rate and roofline:
+        table.add_row("arithmetic", arithmetic_line(roofline, rate.median))
+        batch_size = result.spec["training"]["batch_size"]
+        step, floor = batch_size / rate.median, roofline.floor_seconds(batch_size)
+        table.add_row("time of a step", f"{step * 1e3:,.3f} ms, {step / floor:.2f} times the floor of the device")
+    if throughput.joules_per_image is not None:
+        table.add_row("energy", f"{throughput.joules_per_image * 1e3:,.2f} mJ an image, of the whole board")
+    throttled = sorted({reason for window in throughput.windows if window.gpu for reason in window.gpu.throttled_by})
+    if throttled:
+        table.add_row("held back by", ", ".join(throttled))
+    outside = f"warm-up {throughput.warmup_seconds:.1f} s, evaluation {throughput.evaluation_seconds:.1f} s"
+    table.add_row("not counted", outside)
     if memory.device_peak_bytes is not None:
         table.add_row("peak device memory", mebibytes(memory.device_peak_bytes))
     if memory.host_peak_rss_bytes is not None:
         table.add_row("peak host memory", mebibytes(memory.host_peak_rss_bytes))
+    return table
+
+
+def engine_line(engine: EngineRecord) -> str:
+    """Which engine took the steps, and what was proved of it."""
+    line: str = engine.name
+    if engine.verified_steps:
+        proof = "as eager does, bit for bit" if not engine.eager_scatter else "as near to eager as eager is to itself"
+        line += f", {engine.verified_steps} steps verified: {proof}"
+    if engine.fallback:
+        line += f", as no graph could be taken: {engine.fallback}"
+    if engine.compile_seconds is not None:
+        line += f", networks compiled in {engine.compile_seconds:.1f} s"
+    return line
+
+
+def clocks_line(windows: list[Window]) -> str:
+    """How long host and device were at work, as shares of the wall clock: the larger one is what training waits for."""
+    wall = sum(window.seconds for window in windows)
+    line = f"dispatch {sum(window.dispatch_seconds for window in windows) / wall:.1%} of the wall clock's"
+    device = [window.device_seconds for window in windows if window.device_seconds is not None]
+    return f"{line}, device {sum(device) / wall:.1%}" if device else line
+
+
+def arithmetic_line(roofline: Roofline, images_per_second: float) -> str:
+    """What an image costs, and which share of a matrix product's rate training reaches."""
+    return (
+        f"{roofline.flops_per_image / 1e6:,.2f} MFLOP an image: {roofline.utilisation(images_per_second):.1%} of the "
+        f"{roofline.matmul_flops_per_second / 1e12:,.3f} TFLOP/s of a matrix product "
+        f"(a copy: {roofline.copy_bytes_per_second / 1e9:,.1f} GB/s)"
+    )
+
+
+def profile_table(profile: Profile, rows: int = 15) -> Table:
+    """The longest kernels of a step."""
+    table = Table(
+        "Phase", "Kernel", "Calls a step", "ms a step", "Share", title="Profile of a step", title_justify="left"
+    )
+    total = sum(profile.phases.values()) or 1.0
+    for phase, seconds in profile.phases.items():
+        table.add_row(phase, "[bold]all[/]", "", f"{seconds * 1e3:.3f}", f"{seconds / total:.1%}")
+    for kernel in profile.kernels[:rows]:
+        share = f"{kernel.seconds_per_step / total:.1%}"
+        milliseconds = f"{kernel.seconds_per_step * 1e3:.3f}"
+        table.add_row(kernel.phase, escape(kernel.name), f"{kernel.calls_per_step:g}", milliseconds, share)
     return table
 
 

@@ -42,12 +42,23 @@ class EpochRow(BaseModel):
         return self.__pydantic_extra__
 
 
+class GPUReading(Record):
+    """What NVML tells of a GPU at the end of a window."""
+
+    joules: float | None  # drawn by the whole board in the window
+    sm_clock_mhz: int
+    throttled_by: list[str]  # why the clock is not at its highest, such as sw_power_cap
+
+
 class Window(Record):
     """A stretch of training timed as a whole, synchronised with the device only at its ends."""
 
     epoch: int
     images: int
-    seconds: float
+    seconds: float  # on the wall clock, until the device had nothing left to do
+    dispatch_seconds: float  # until the host had handed over all the work
+    device_seconds: float | None  # from first to last on the device's own clock; None on a CPU
+    gpu: GPUReading | None = None
     whole: bool = True  # False where the training ended within it
 
 
@@ -57,18 +68,59 @@ class Spread(Record):
     p90: float
 
 
+class EngineRecord(Record):
+    """How the steps were driven."""
+
+    name: Literal["eager", "graph"]
+    requested: Literal["auto", "eager", "graph"]
+    fallback: str | None = None  # why auto could not take the graph
+    verified_steps: int | None = None  # taken by both engines before training, from the same state
+    eager_scatter: float | None = None  # 0: they agreed in every bit; else how far eager was from itself, relatively
+    compile_seconds: float | None = None  # that torch.compile took within the warm-up; None where it was not asked for
+
+
+class Apart(Record):
+    """Images a second when one half of the work is done without the other, measured in the warm-up."""
+
+    data_only: float  # batches are drawn and brought to the device, and nobody learns
+    compute_only: float  # one batch is learnt from again and again
+
+
+class Roofline(Record):
+    """What a step must cost, and what the device can do (Williams, Waterman, Patterson 2009, doi:10.1145/1498765)."""
+
+    flops_per_image: float  # floating-point operations of an eager step, by torch's counter
+    state_bytes_per_step: int  # weights, gradients and optimiser state, each read once and written once
+    matmul_flops_per_second: float  # a large matrix product in the run's precision, in the same run
+    copy_bytes_per_second: float  # a large copy on the device, read plus written, in the same run
+
+    def floor_seconds(self, batch_size: int) -> float:
+        """No step of so many images can be quicker: its arithmetic or its state's traffic at the device's best."""
+        arithmetic = self.flops_per_image * batch_size / self.matmul_flops_per_second
+        return max(arithmetic, self.state_bytes_per_step / self.copy_bytes_per_second)
+
+    def utilisation(self, images_per_second: float) -> float:
+        """The share of the matrix product's rate that training reaches (model FLOP utilisation)."""
+        return images_per_second * self.flops_per_image / self.matmul_flops_per_second
+
+
 class Throughput(Record):
     images_per_second: Spread | None  # over whole windows; None when there is none
     seconds_per_kimg: float | None
     windows: list[Window]
     warmup_seconds: float
+    evaluation_seconds: float  # of all scores and pictures together
     phases: dict[str, float]  # share of training time, by phase
+    apart: Apart | None  # None where the run failed before it was measured; so for the next
+    roofline: Roofline | None
+    joules_per_image: float | None  # over all windows; None without a GPU that tells
+    engine: EngineRecord | None
     stamp: dict[str, Any]  # device, precision, engine, where the data lived, batch size
 
 
 class Memory(Record):
     device_peak_bytes: int | None  # allocated by torch on the accelerator inside training windows; None on a CPU
-    host_peak_rss_bytes: int | None  # of the process since its start
+    host_peak_rss_bytes: int | None  # of the process from its start to the end of training
 
 
 class Point(Record):
@@ -117,6 +169,23 @@ class DataRecord(Record):
     notice: str | None
 
 
+class ProfiledKernel(Record):
+    """An operation of a profiled step: a kernel on a GPU, an operator of torch on a CPU."""
+
+    name: str
+    phase: str
+    calls_per_step: float
+    seconds_per_step: float
+
+
+class Profile(Record):
+    """Where the time of a step goes, from some steps under torch's profiler, which slows them."""
+
+    steps: int
+    phases: dict[str, float]  # seconds a step in kernels, by phase
+    kernels: list[ProfiledKernel]  # the longest first
+
+
 class Result(Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -133,6 +202,7 @@ class Result(Record):
     throughput: Throughput
     memory: Memory
     metrics: list[MetricResult]
+    profile: Profile | None = None
     artifacts: dict[str, str]  # name to path inside the run directory
 
     def to_json(self) -> str:

@@ -163,6 +163,18 @@ class Training(Table):
         return self
 
 
+class EngineOptions(Table):
+    """How steps are driven: what they compute is the same, but for the rounding of compiled code."""
+
+    mode: Literal["auto", "eager", "graph"] = Field(
+        "auto", description="graph records a step on CUDA and replays it; auto does where that gives what eager gives"
+    )
+    compile: bool = Field(False, description="run both networks through torch.compile")
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        "contiguous", description="how convolutions' weights and images lie in memory"
+    )
+
+
 class Pictures(Table):
     real: int = Field(8, ge=0, description="real images to show before training")
     generated: int = Field(10, ge=0, description="images to generate from one fixed noise")
@@ -180,6 +192,7 @@ class BenchmarkSpec(Table):
     dataset: DatasetChoice
     optimizer: Optimizers
     training: Training
+    engine: EngineOptions = EngineOptions()
     pictures: Pictures = Pictures()
     metrics: list[MetricChoice] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -15,10 +16,12 @@ from ganbench.training.data import to_unit_range
 from ganbench_fashion_mnist.sources import embedded_subset
 
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another
+os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 # a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
+UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +31,15 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
     monkeypatch.delenv(ONLY_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run measures beside its training is measured by one go: no test depends on how long anything took."""
+    monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr("ganbench.training.roofline.CEILING_SECONDS", 0.0)
+    monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
+    monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,19 @@ from ganbench.live import LiveReport
 from ganbench.observer import Plan, Progress
 from ganbench.registry import Registry
 from ganbench.result import (
+    Apart,
     DataRecord,
+    EngineRecord,
     Environment,
     EpochRow,
+    GPUReading,
     Memory,
     MetricResult,
     Point,
+    Profile,
+    ProfiledKernel,
     Result,
+    Roofline,
     Spread,
     Throughput,
     Window,
@@ -43,15 +49,23 @@ def result(**changes: object) -> Result:
         name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve, floor=0.05,
         floor_samples=5000, stamp={"extractor": "fashion-cnn", "split": "test"},
     )  # fmt: skip
+    reading = GPUReading(joules=62.5, sm_clock_mhz=1500, throttled_by=["sw_power_cap"])
+    roofline = Roofline(
+        flops_per_image=1e9, state_bytes_per_step=2**20, matmul_flops_per_second=2e12, copy_bytes_per_second=1e11
+    )
     whole = Result(
-        run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion", spec={},
+        run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
+        spec={"training": {"batch_size": 50}},
         spec_sha256="0", plugins=[], environment=Environment(hard={}, soft={}),
         data=DataRecord(source="embedded", fingerprint="0", train_images=5000, test_images=1000, notice=NOTICE),
         history=[row(1)],
         throughput=Throughput(
             images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
-            windows=[Window(epoch=1, images=5000, seconds=10.0)], warmup_seconds=1.5,
-            phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5}, stamp={"engine": "eager"},
+            windows=[Window(epoch=1, images=5000, seconds=10.0, dispatch_seconds=2.5, device_seconds=9.5, gpu=reading)],
+            warmup_seconds=1.5, evaluation_seconds=3.25, phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
+            apart=Apart(data_only=9000, compute_only=510), roofline=roofline, joules_per_image=0.0125,
+            engine=EngineRecord(name="graph", requested="auto", verified_steps=3, eager_scatter=0.0),
+            stamp={"engine": "graph"},
         ),
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
         artifacts={"losses": "losses.png"},
@@ -71,8 +85,29 @@ def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamp
         "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 windows)", "2.000",
         "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
         "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
+        "graph, 3 steps verified: as eager does, bit for bit", "dispatch 25.0% of the wall clock's, device 95.0%",
+        "9,000 without learning, 510 without new data", "1,000.00 MFLOP an image: 25.0% of the 2.000 TFLOP/s",
+        "100.000 ms, 4.00 times the floor", "12.50 mJ an image", "sw_power_cap", "warm-up 1.5 s, evaluation 3.2 s",
     ):  # fmt: skip
         assert expected in text
+
+
+def test_an_engine_that_fell_back_says_why() -> None:
+    engine = EngineRecord(name="eager", requested="auto", fallback="hinge.py:9 in loss: x.item(): it waits")
+    throughput = result().throughput.model_copy(update={"engine": engine})
+    assert "eager, as no graph could be taken: hinge.py:9 in loss" in shown(result(throughput=throughput))
+
+
+def test_a_profile_shows_phases_and_the_longest_kernels() -> None:
+    kernels = [
+        ProfiledKernel(name=f"gemm[{index}]", phase="generator", calls_per_step=2, seconds_per_step=0.003 / index)
+        for index in range(1, 30)
+    ]
+    profile = Profile(steps=5, phases={"data": 0.001, "discriminator": 0.004, "generator": 0.005}, kernels=kernels)
+    text = shown(result(profile=profile))
+    for expected in ("Profile of a step", "50.0%", "gemm[1]", "3.000", "30.0%", "gemm[15]"):
+        assert expected in text
+    assert "gemm[16]" not in text
 
 
 def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:

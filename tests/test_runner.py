@@ -159,7 +159,7 @@ def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -
     assert load_result(directory.path) == result
 
 
-FAILS_AT_STEP_8 = """
+FAILS_AT_STEP_50 = """
 from ganbench import LossPlugin, hookimpl
 
 class Failing:
@@ -173,7 +173,7 @@ class Failing:
 
     def discriminator_loss(self, networks, batch):
         self.calls += 1
-        if self.calls == 8:
+        if self.calls == 50:
             raise RuntimeError("out of luck")
         return networks.discriminator(batch.real).mean(), {}
     def generator_loss(self, networks, batch):
@@ -187,11 +187,11 @@ def ganbench_losses():
 
 def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
-    plugin.write_text(FAILS_AT_STEP_8)
+    plugin.write_text(FAILS_AT_STEP_50)
     registry = Registry.load([str(plugin)])
     with pytest.raises(
         PluginError,
-        match=r"after 7 steps: loss 'failing' \(from .*failing.py.*\) raised in discriminator_loss: .* out of luck",
+        match=r"after 49 steps: loss 'failing' \(from .*failing.py.*\) raised in discriminator_loss: .* out of luck",
     ):
         small_run(registry, tmp_path / "run", ["loss=failing"])
     result = load_result(tmp_path / "run")

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench import Networks, PluginError
@@ -27,11 +28,13 @@ def build_networks(registry: Registry, **options: object) -> Networks:
     return plugin.build(plugin.plugin.options(**options), context)
 
 
-def build_step(networks: Networks, registry: Registry, lr: float = 1e-4) -> TrainingStep:
+def build_step(
+    networks: Networks, registry: Registry, lr: float = 1e-4, optimizer: type[Optimizer] = Adam
+) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
-    adam = partial(torch.optim.Adam, lr=lr)
+    factory = partial(optimizer, lr=lr)
     return TrainingStep(
-        networks, loss, dict.fromkeys(TURNS, adam), stream(0, "latents"), "fp32", lambda _: nullcontext()
+        networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", lambda _: nullcontext()
     )
 
 
@@ -48,7 +51,7 @@ def test_the_homeworks_networks_have_the_parameters_of_its_layers(registry: Regi
 def test_a_step_costs_no_more_arithmetic_than_the_mathematics_needs(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry), registry)
     with FlopCounterMode(display=False) as counter:
-        step(*real_batch(images), turn_ended=lambda _: None)
+        step(*real_batch(images), ended=lambda _: None)
     assert counter.get_total_flops() / BATCH / 1e6 == pytest.approx(MFLOP_PER_IMAGE, abs=0.01)
 
 
@@ -56,12 +59,12 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
     """The same weights after three steps as with the textbook loop, which back-propagates through everything."""
     networks = build_networks(registry, width=8, dropout=0.0)
     textbook = copy.deepcopy(networks)
-    step = build_step(networks, registry, lr=1e-2)
+    step = build_step(networks, registry, 0.1, SGD)  # Adam would blow up the rounding of gradients near zero
     real, labels = real_batch(images)
     for _ in range(3):
-        step(real, labels, turn_ended=lambda _: None)
+        step(real, labels, ended=lambda _: None)
 
-    optimizers = {player: torch.optim.Adam(textbook[player].parameters(), lr=1e-2) for player in TURNS}
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in TURNS}
     latents = stream(0, "latents")
     bce = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
@@ -77,7 +80,7 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
 
     for player in TURNS:
         for ours, theirs in zip(networks[player].parameters(), textbook[player].parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3)
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> None:
@@ -96,7 +99,7 @@ def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> 
             )
         ]
 
-    step(*real_batch(images), turn_ended=note)
+    step(*real_batch(images), ended=note)
     assert moved == {"discriminator": ["discriminator"], "generator": ["discriminator", "generator"]}
 
 
@@ -104,7 +107,7 @@ def test_parameters_that_a_plugin_froze_stay_frozen(registry: Registry, images: 
     networks = build_networks(registry, width=8)
     first = networks.generator.layers[0].weight.requires_grad_(False)
     before = first.clone()
-    build_step(networks, registry)(*real_batch(images), turn_ended=lambda _: None)
+    build_step(networks, registry)(*real_batch(images), ended=lambda _: None)
     assert torch.equal(first, before)
 
 
@@ -115,15 +118,15 @@ def test_a_player_without_parameters_does_not_move(registry: Registry, images: T
 
     discriminator = build_networks(registry, width=8).discriminator
     step = build_step(Networks(Still(), discriminator, latent_dim=3), registry)
-    output = step(*real_batch(images), turn_ended=lambda _: None)
-    assert output.g_loss.isfinite()
+    output = step(*real_batch(images), ended=lambda _: None)
+    assert output.values.isfinite().all()
 
 
 def test_a_loss_that_forgets_its_player_is_named(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry, width=8), registry)
     step.loss.generator_loss = lambda _, batch: (batch.real.mean(), {})
     with pytest.raises(PluginError, match="loss for the generator does not depend on the generator"):
-        step(*real_batch(images), turn_ended=lambda _: None)
+        step(*real_batch(images), ended=lambda _: None)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
@@ -131,6 +134,6 @@ def test_every_precision_trains_on_a_cpu(precision: str, registry: Registry, ima
     networks = build_networks(registry, width=8)
     step = build_step(networks, registry)
     step.precision = precision
-    output = step(*real_batch(images), turn_ended=lambda _: None)
-    assert output.d_loss.isfinite()
+    output = step(*real_batch(images), ended=lambda _: None)
+    assert output.values.isfinite().all()
     assert networks.generator.layers[0].weight.dtype == torch.float32

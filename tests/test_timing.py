@@ -11,7 +11,7 @@ import torch
 from conftest import SMALL
 
 from ganbench.registry import Registry
-from ganbench.result import Window
+from ganbench.result import GPUReading, Window
 from ganbench.spec import load_spec
 from ganbench.training.checkpoint import capture_state, restore_state
 from ganbench.training.data import make_batches
@@ -45,7 +45,9 @@ def test_a_window_takes_in_what_happens_in_it_and_nothing_else() -> None:
         assert clock.training_seconds == pytest.approx(sum(window.seconds for window in clock.windows))
     assert [window.images for window in clock.windows] == [64, 64]
     assert all(0.06 <= window.seconds < 0.2 for window in clock.windows)
-    phases = clock.throughput(warmup_seconds=0, stamp={}).phases
+    assert all(window.dispatch_seconds <= window.seconds for window in clock.windows)
+    assert all(window.device_seconds is None and window.gpu is None for window in clock.windows)  # there is no GPU
+    phases = clock.phases()
     assert phases["discriminator"] > phases["data"] > phases["generator"] == 0
 
 
@@ -62,18 +64,35 @@ def test_a_window_that_broke_is_not_kept() -> None:
     with clock.window(epoch=1):
         pass  # no image was counted
     assert clock.windows == []
-    assert clock.throughput(warmup_seconds=0, stamp={}).images_per_second is None
+    assert clock.rate() is None
 
 
-def test_throughput_is_the_median_over_windows() -> None:
+def window(images: int, seconds: float, **more: object) -> Window:
+    return Window(epoch=1, images=images, seconds=seconds, dispatch_seconds=seconds, device_seconds=None, **more)
+
+
+def test_throughput_is_the_median_over_whole_windows() -> None:
     clock = TrainingClock(CPU)
-    clock.windows = [Window(epoch=1, images=100, seconds=seconds) for seconds in (1.0, 0.5, 10.0)]
-    clock.windows.append(Window(epoch=1, images=1, seconds=10.0, whole=False))  # the training ended within it
-    throughput = clock.throughput(warmup_seconds=2.5, stamp={})
-    assert throughput.images_per_second == spread([100.0, 200.0, 10.0])
-    assert throughput.images_per_second.median == 100.0
-    assert throughput.seconds_per_kimg == 10.0
-    assert throughput.warmup_seconds == 2.5
+    clock.windows = [window(100, seconds) for seconds in (1.0, 0.5, 10.0)]
+    clock.windows.append(window(1, 10.0, whole=False))  # the training ended within it
+    assert clock.rate() == spread([100.0, 200.0, 10.0])
+    assert clock.rate().median == 100.0
+
+
+def test_energy_is_that_of_the_windows_that_tell_it() -> None:
+    clock = TrainingClock(CPU)
+    assert clock.joules_per_image() is None
+    clock.windows = [
+        window(100, 1.0, gpu=GPUReading(joules=joules, sm_clock_mhz=1500, throttled_by=[]))
+        for joules in (10.0, 20.0, None)
+    ]
+    assert clock.joules_per_image() == 0.15
+
+
+def test_phases_of_steps_that_do_not_tell_are_those_of_the_last_one() -> None:
+    clock = TrainingClock(CPU)
+    clock.add_phases({"data": 0.1, "discriminator": 0.3, "generator": 0.6}, steps=7)
+    assert clock.phases() == pytest.approx({"data": 0.1, "discriminator": 0.3, "generator": 0.6})
 
 
 def test_percentiles_are_interpolated() -> None:
@@ -95,9 +114,10 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
     )
     batches = make_batches(data.train, 64, CPU, stream(0, "order"))
 
-    def three_steps() -> list[float]:
+    def three_steps() -> list[list[float]]:
         epoch = batches.epoch()
-        return [step(*next(epoch), turn_ended=lambda _: None).g_loss.item() for _ in range(3)]
+        steps = [step(*batches.load(*next(epoch)), ended=lambda _: None) for _ in range(3)]
+        return torch.stack([output.values for output in steps]).tolist()
 
     three_steps()  # so that the optimisers have a state
     state = capture_state(step, batches)

@@ -16,8 +16,13 @@ from .step import TURNS, TrainingStep
 
 def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """A copy of all that the next step depends on: weights, buffers, optimisers and random streams."""
+    return deepcopy(live_state(step, batches))
+
+
+def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
+    """As `capture_state`, but with the very tensors that the next step will change: it takes no memory."""
     device = step.latents.device
-    state = {
+    return {
         "networks": {player: step.networks[player].state_dict() for player in TURNS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
         "buffers": {player: dict(step.networks[player].named_buffers()) for player in TURNS},  # unsaved ones too
@@ -29,11 +34,11 @@ def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
             "order": batches.generator.get_state(),
         },
     }
-    return deepcopy(state)
 
 
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
     """Bring everything back to where `capture_state` found it."""
+    step.times_restored += 1
     for player in TURNS:
         step.networks[player].load_state_dict(state["networks"][player])
         for name, buffer in step.networks[player].named_buffers():

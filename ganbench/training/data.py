@@ -25,18 +25,27 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+Inputs = tuple[Tensor, ...]  # what the host hands over for a step; the first dimension of each is the batch
+
+
 class Batches(Protocol):
-    """A split in shuffled batches, the last of an epoch smaller where the batch size does not divide it."""
+    """A split in shuffled batches, the last of an epoch smaller where the batch size does not divide it.
+
+    The host's part of the work is `epoch`, the device's is `load`: an engine may record the latter and replay it.
+    """
 
     placement: str  # "resident" on the device, or "streamed" to it
     generator: torch.Generator  # decides the order; on the CPU, so that it is the same on every device
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: pairs of images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
+    def epoch(self) -> Iterator[Inputs]:
+        """One pass over the split, as what `load` needs for each batch."""
+
+    def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
 
 
 class ResidentBatches:
-    """The whole split as uint8 on the device, shuffled and normalised there."""
+    """The whole split as uint8 on the device, gathered and normalised there."""
 
     placement = "resident"
 
@@ -47,10 +56,14 @@ class ResidentBatches:
         self.batch_size = batch_size
         self.generator = generator
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self) -> Iterator[Inputs]:
         order = torch.randperm(len(self.images), generator=self.generator).to(self.images.device)
         for indices in order.split(self.batch_size):
-            yield to_unit_range(self.images[indices]), self.labels[indices]
+            yield (indices,)
+
+    def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        (indices,) = inputs
+        return to_unit_range(self.images[indices]), self.labels[indices]
 
 
 class StreamedBatches:
@@ -61,7 +74,7 @@ class StreamedBatches:
     def __init__(self, split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
         self.device = device
         self.generator = generator
-        self.loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
             batch_size=batch_size,
             shuffle=True,
@@ -71,12 +84,12 @@ class StreamedBatches:
             persistent_workers=True,
         )
 
-    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in self.loader:
-            yield (
-                to_unit_range(images.to(self.device, non_blocking=True)),
-                labels.to(self.device, non_blocking=True),
-            )
+    def epoch(self) -> Iterator[Inputs]:
+        yield from self.loader
+
+    def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
+        return to_unit_range(images), labels
 
 
 def make_batches(split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:

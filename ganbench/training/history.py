@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from ganbench.errors import DivergedError
 from ganbench.result import EpochRow
@@ -17,14 +18,16 @@ class EpochLosses:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self._unread: list[StepOutput] = []
+        self._names: tuple[str, ...] = ()
+        self._unread: list[Tensor] = []
         self._d_losses: list[float] = []
         self._g_losses: list[float] = []
         self._monitors: dict[str, float] = {}
 
     def add(self, output: StepOutput) -> None:
-        """Keep a step's output without reading it: no wait for the device."""
-        self._unread.append(output)
+        """Keep what a step reports without reading it: no wait for the device."""
+        self._names = output.names
+        self._unread.append(output.values.clone())
 
     def read(self, steps_done: int) -> None:
         """Fetch what has gathered, `steps_done` being the number of the last step. Waits for the device.
@@ -34,9 +37,8 @@ class EpochLosses:
         if not self._unread:
             return
         first_step = steps_done - len(self._unread) + 1
-        losses = [output.d_loss for output in self._unread] + [output.g_loss for output in self._unread]
-        d_losses, g_losses = torch.stack(losses).view(2, -1).tolist()  # one transfer
-        self._monitors = {name: float(value) for name, value in self._unread[-1].monitors.items()}
+        d_losses, g_losses = torch.stack([values[:2] for values in self._unread], dim=1).tolist()
+        self._monitors = dict(zip(self._names[2:], self._unread[-1][2:].tolist(), strict=True))
         self._unread.clear()
         self._d_losses += d_losses
         self._g_losses += g_losses

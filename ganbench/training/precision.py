@@ -1,4 +1,4 @@
-"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa products on CUDA), bf16."""
+"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa products), bf16 (autocast)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,35 @@ from typing import Any, Literal
 
 import torch
 
+from ganbench.errors import UsageError
+
 Precision = Literal["fp32", "tf32", "bf16"]
 
 MATMUL: Any = torch.backends.cuda.matmul
 CUDNN: Any = torch.backends.cudnn
+
+
+def precision_on(device: torch.device, asked: Precision) -> Precision:
+    """What the device makes of a precision: tf32 is fp32 on a CPU and on GPUs that have none (before Ampere).
+
+    Raises `UsageError` for bf16 on a GPU that lacks it.
+    """
+    if device.type == "cuda" and asked == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        name = torch.cuda.get_device_name(device)
+        raise UsageError(f"training.precision: {name} computes no bf16; use fp32 or tf32")
+    has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return "fp32" if asked == "tf32" and not has_tf32 else asked
+
+
+@contextmanager
+def repeatable_convolutions() -> Iterator[None]:
+    """Within the block, cuDNN takes only algorithms that give the same bits each time, and tries none out."""
+    before = CUDNN.deterministic, CUDNN.benchmark
+    CUDNN.deterministic, CUDNN.benchmark = True, False
+    try:
+        yield
+    finally:
+        CUDNN.deterministic, CUDNN.benchmark = before
 
 
 @contextmanager

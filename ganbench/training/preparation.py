@@ -19,8 +19,11 @@ from ganbench.spec import BenchmarkSpec
 
 from .data import Batches, make_batches
 from .evaluation import Evaluator
+from .precision import Precision, precision_on
 from .seeds import derived_seed, stream
 from .step import TURNS, TrainingStep
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Prepared:
 
     spec: BenchmarkSpec
     device: torch.device
+    precision: Precision  # as the device has it
     environment: Environment
     data: ImageData
     data_record: DataRecord
@@ -46,6 +50,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     Raises `GanbenchError`: a plugin that raises in build, data that cannot be had, a batch larger than the data.
     """
     seed, batch_size = spec.training.seed, spec.training.batch_size
+    precision = precision_on(device, spec.training.precision)
     environment = describe_environment(str(device))
 
     observer.working("loading data")
@@ -80,15 +85,17 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         seed=seed,
     )
     networks: Networks = spec.model.build(context)
+    memory_format = MEMORY_FORMATS[spec.engine.memory_format]
     for player in TURNS:
-        networks[player].to(device).train()
+        networks[player].to(device).to(memory_format=memory_format).train()
     step = TrainingStep(
         networks,
         spec.loss.build(context),
         {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
         latents=stream(seed, "latents", device),
-        precision=spec.training.precision,
+        precision=precision,
         blamed=spec.loss.plugin.blamed,
+        memory_format=memory_format,
     )
     observer.planned(
         Plan(
@@ -106,7 +113,18 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
     torch.manual_seed(derived_seed(seed, "training"))  # so that nothing depends on what the builds have drawn
     return Prepared(
-        spec, device, environment, data, data_record, networks, step, batches, evaluator, steps_per_epoch, total_steps
+        spec=spec,
+        device=device,
+        precision=precision,
+        environment=environment,
+        data=data,
+        data_record=data_record,
+        networks=networks,
+        step=step,
+        batches=batches,
+        evaluator=evaluator,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
     )
 
 

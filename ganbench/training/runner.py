@@ -6,7 +6,6 @@ import math
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 import torch
@@ -16,18 +15,21 @@ from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
 from ganbench.files import default_data_dir
 from ganbench.observer import Observer, Progress
 from ganbench.plugin import Reference
-from ganbench.result import EpochRow, PluginRecord, Result, RunDirectory, Status
+from ganbench.result import EpochRow, PluginRecord, Result, Roofline, RunDirectory, Status, Throughput
 from ganbench.spec import BenchmarkSpec
 
-from .checkpoint import capture_state, restore_state, save_checkpoint
+from .checkpoint import live_state, save_checkpoint
+from .engines import check_engine
 from .history import EpochLosses
 from .interrupt import Interrupt
+from .memory import explain_out_of_memory
 from .pictures import save_generated_images, save_real_images
-from .precision import float32_products
+from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
+from .roofline import measure_roofline
+from .threads import use_physical_cores
 from .timing import TrainingClock, windows_in
-
-WARMUP_STEPS = 5
+from .warmup import WarmedUp, warm_up
 
 
 def run(
@@ -38,37 +40,57 @@ def run(
     data_dir: Path | None = None,
     reference: Reference | None = None,
     observer: Observer | None = None,
+    verify_engine: int | None = None,
+    profile: bool = False,
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
-    `device` is "auto", "cpu", "cuda" or "cuda:N". Ctrl-C and SIGTERM end the training after the step, and the generator
-    is scored as it is by then. Whatever ends a training that has begun, the result so far is on disk; an error before
-    that leaves nothing behind.
+    `device` is "auto", "cpu", "cuda" or "cuda:N". `verify_engine` is how many steps a graph and the eager engine have
+    to agree on in every bit before training, `profile` whether some steps are profiled, also before training. Ctrl-C
+    and SIGTERM end the training after the step, and the generator is scored as it is by then. Whatever ends a training
+    that has begun, the result so far is on disk; an error before that leaves nothing behind.
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
     observer = observer or Observer()
     directory = RunDirectory(spec.name, out)
     chosen = resolve_device(device)
+    check_engine(spec.engine, chosen, verify_engine)
+    if chosen.type == "cpu":
+        use_physical_cores()
     with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
-        prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
+        try:
+            prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
+        except Exception as error:
+            if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
+                raise GanbenchError(out_of_memory) from error
+            raise
         directory.create()
-        return Run(prepared, directory, reference, observer).execute(), directory
+        return Run(prepared, directory, reference, observer, verify_engine, profile).execute(), directory
 
 
 class Run:
     """One training, from its first step to its stored result."""
 
     def __init__(
-        self, prepared: Prepared, directory: RunDirectory, reference: Reference | None, observer: Observer
+        self,
+        prepared: Prepared,
+        directory: RunDirectory,
+        reference: Reference | None,
+        observer: Observer,
+        verify_engine: int | None,
+        profile: bool,
     ) -> None:
         self.prepared = prepared
         self.directory = directory
         self.reference = reference if reference and reference.data_fingerprint == prepared.data.fingerprint else None
         self.observer = observer
+        self.verify_engine = verify_engine
+        self.profile = profile
         self.clock = TrainingClock(prepared.device)
-        self.warmup_seconds = 0.0
-        self.step_seconds = 0.0
+        self.warmed_up: WarmedUp | None = None
+        self.roofline: Roofline | None = None
+        self.evaluation_seconds = 0.0
         self.steps_done = 0
         self.images_done = 0
         self.history: list[EpochRow] = []
@@ -76,13 +98,14 @@ class Run:
 
     def execute(self) -> Result:
         """Train to the end, or to whatever comes first, and store what came of it."""
-        with float32_products(self.prepared.spec.training.precision), Interrupt() as interrupt:
+        with float32_products(self.prepared.precision), repeatable_convolutions(), Interrupt() as interrupt:
             try:
                 self.directory.write_spec(self.prepared.spec.to_toml())
                 save_real_images(self.prepared, self.directory)
                 self._evaluate(epoch=0)
-                self._warm_up()
-                status, message = self._train(interrupt)
+                warmed_up = self._warm_up()
+                status, message = self._train(warmed_up, interrupt)
+                self._measure_roofline(warmed_up)
                 self._evaluate(epoch=None)
             except DivergedError as error:
                 status, message = "diverged", str(error)
@@ -94,7 +117,10 @@ class Run:
 
     def _failed(self, error: Exception) -> GanbenchError:
         """Store the result so far, and make the error to raise."""
-        told = str(error) if isinstance(error, GanbenchError) else describe(error)
+        batch_size, device = self.prepared.spec.training.batch_size, self.prepared.device
+        told = explain_out_of_memory(error, batch_size, device)
+        if told is None:
+            told = str(error) if isinstance(error, GanbenchError) else describe(error)
         message = f"the run failed after {self.steps_done} steps: {told}"
         try:
             self._store("failed", message)
@@ -103,27 +129,36 @@ class Run:
             message += f". The result so far could not be stored: {describe(another)}"
         return type(error)(message) if isinstance(error, GanbenchError) else PluginError(message)
 
-    def _train(self, interrupt: Interrupt) -> tuple[Status, str | None]:
+    def _warm_up(self) -> WarmedUp:
+        self.observer.working("warming up")
+        trace = self.directory.file("trace.json", "trace") if self.profile else None
+        self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
+        if self.warmed_up.engine_record.fallback:
+            self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
+        return self.warmed_up
+
+    def _train(self, warmed_up: WarmedUp, interrupt: Interrupt) -> tuple[Status, str | None]:
         """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
         steps_per_epoch, total_steps = self.prepared.steps_per_epoch, self.prepared.total_steps
-        step, batches, clock = self.prepared.step, self.prepared.batches, self.clock
+        engine, batches, clock = warmed_up.engine, self.prepared.batches, self.clock
         budget = self.prepared.spec.training.budget_seconds
         deadline = budget or math.inf  # in seconds of training
         while True:
             epoch = self.steps_done // steps_per_epoch + 1
             losses = self.open_epoch = EpochLosses(epoch)
             batch = batches.epoch()
-            for window_steps in windows_in(min(steps_per_epoch, total_steps - self.steps_done), self.step_seconds):
+            for window_steps in windows_in(min(steps_per_epoch, total_steps - self.steps_done), warmed_up.step_seconds):
                 with clock.window(epoch) as count:
-                    for real, labels in islice(batch, window_steps):
-                        clock.ended("data")
-                        losses.add(step(real, labels, clock.ended))
-                        count.images += len(real)
-                        self.images_done += len(real)
+                    for inputs in islice(batch, window_steps):
+                        losses.add(engine(inputs, clock.ended))
+                        count.steps += 1
+                        count.images += len(inputs[0])
+                        self.images_done += len(inputs[0])
                         self.steps_done += 1
                         if interrupt.requested or clock.training_seconds > deadline:
                             count.whole = False
                             break
+                clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(self.steps_done)
                 self._report_progress(losses)
                 if not count.whole:
@@ -137,28 +172,11 @@ class Run:
                 return "completed", f"the budget of {budget:g} s ended after step {self.steps_done}"
             self._evaluate(epoch)
 
-    def _warm_up(self) -> None:
-        """Take a few steps, which also tells how long one takes and what it reports; then put everything back."""
-        self.observer.working("warming up")
-        step, batches = self.prepared.step, self.prepared.batches
-        state = capture_state(step, batches)
-        start = perf_counter()
-        step_seconds = []
-        for real, labels in islice(batches.epoch(), WARMUP_STEPS):
-            self.clock.synchronize()
-            step_start = perf_counter()
-            output = step(real, labels, turn_ended=lambda _: None)
-            self.clock.synchronize()
-            step_seconds.append(perf_counter() - step_start)
-        self.step_seconds = median(step_seconds)
-        reserved = sorted(set(output.monitors) & set(EpochRow.model_fields))
-        if reserved:
-            raise PluginError(
-                f"{self.prepared.spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is"
-            )
-        restore_state(state, step, batches)
-        self.clock.synchronize()
-        self.warmup_seconds = perf_counter() - start
+    def _measure_roofline(self, warmed_up: WarmedUp) -> None:
+        self.observer.working("measuring what the device can do")
+        self.roofline = measure_roofline(
+            warmed_up.flops_per_image, warmed_up.state_bytes_per_step, self.prepared.precision, self.prepared.device
+        )
 
     def _report_progress(self, losses: EpochLosses) -> None:
         window = self.clock.windows[-1]
@@ -191,6 +209,7 @@ class Run:
 
     def _evaluate(self, epoch: int | None) -> None:
         """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
+        start = perf_counter()
         evaluator = self.prepared.evaluator
         if epoch is None or evaluator.is_due(epoch):
             self.observer.working("evaluating")
@@ -198,6 +217,7 @@ class Run:
                 self.observer.scored(label, point)
         if epoch is None or epoch in self.prepared.spec.pictures.at_epochs:
             save_generated_images(self.prepared, self._moment, self.directory)
+        self.evaluation_seconds += perf_counter() - start
 
     @property
     def _moment(self) -> str:
@@ -213,7 +233,7 @@ class Run:
         epochs = self.steps_done // prepared.steps_per_epoch
         save_checkpoint(
             directory.file("checkpoint.pt", "checkpoint"),
-            capture_state(prepared.step, prepared.batches),
+            live_state(prepared.step, prepared.batches),
             {"epochs": epochs, "steps": self.steps_done, "images": self.images_done},
             prepared.spec.to_dict(),
         )
@@ -221,14 +241,7 @@ class Run:
         return self._write_result(status, message)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
-        prepared, spec = self.prepared, self.prepared.spec
-        stamp = {
-            **prepared.environment.hard,
-            "precision": spec.training.precision,
-            "engine": "eager",
-            "data": prepared.batches.placement,
-            "batch_size": spec.training.batch_size,
-        }
+        prepared, spec, warmed_up = self.prepared, self.prepared.spec, self.warmed_up
         result = Result(
             run_id=self.directory.run_id,
             created_at=self.directory.created_at,
@@ -241,10 +254,37 @@ class Run:
             environment=prepared.environment,
             data=prepared.data_record,
             history=self.history,
-            throughput=self.clock.throughput(self.warmup_seconds, stamp),
-            memory=self.clock.memory(),
+            throughput=self._throughput(),
+            memory=self.clock.memory(warmed_up.engine.hidden_bytes if warmed_up else 0),
             metrics=prepared.evaluator.results(self.images_done),
+            profile=warmed_up.profile if warmed_up else None,
             artifacts=dict(self.directory.artifacts),
         )
         self.directory.write_result(result)
         return result
+
+    def _throughput(self) -> Throughput:
+        """What the windows amount to, with all that tells where the time went."""
+        prepared, warmed_up, rate = self.prepared, self.warmed_up, self.clock.rate()
+        engine = warmed_up.engine_record if warmed_up else None
+        return Throughput(
+            images_per_second=rate,
+            seconds_per_kimg=1000 / rate.median if rate else None,
+            windows=self.clock.windows,
+            warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
+            evaluation_seconds=self.evaluation_seconds,
+            phases=self.clock.phases(),
+            apart=warmed_up.apart if warmed_up else None,
+            roofline=self.roofline,
+            joules_per_image=self.clock.joules_per_image(),
+            engine=engine,
+            stamp={
+                **prepared.environment.hard,
+                "precision": prepared.precision,
+                "engine": engine.name if engine else None,
+                "compile": prepared.spec.engine.compile,
+                "memory_format": prepared.spec.engine.memory_format,
+                "data": prepared.batches.placement,
+                "batch_size": prepared.spec.training.batch_size,
+            },
+        )

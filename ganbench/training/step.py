@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
 
 from ganbench.errors import PluginError
 from ganbench.protocols import Batch, Loss, Networks, OptimizerFactory, Player
@@ -20,11 +21,10 @@ TURNS: tuple[Player, Player] = ("discriminator", "generator")
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step reports, as scalars on the device: nothing is read from it inside the loop."""
+    """What a step reports, on the device: nothing is read from it inside the loop."""
 
-    d_loss: Tensor
-    g_loss: Tensor
-    monitors: Mapping[str, Tensor]
+    names: tuple[str, ...]  # d_loss, g_loss, then the loss's monitors
+    values: Tensor  # float32, one for each name; an engine may overwrite it in its next step
 
 
 class TrainingStep:
@@ -43,43 +43,57 @@ class TrainingStep:
         latents: torch.Generator,
         precision: Precision,
         blamed: Callable[[str], AbstractContextManager[None]],
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """`blamed("raised in ...")` is a context in which whatever is raised becomes an error that names the loss."""
         self.networks = networks
+        self.played = networks  # as the loss gets them: `compile` puts compiled ones here
         self.loss = loss
         self.latents = latents
         self.precision = precision
         self.blamed = blamed
+        self.memory_format = memory_format
+        self.times_restored = 0  # how often the state was put back: what an engine holds of it is then out of date
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
             for player in TURNS
         }
         # a player without parameters has no optimiser: it takes its turn and does not move
         self.optimizers: dict[Player, Optimizer] = {
-            player: factories[player](self.trainable[player]) for player in TURNS if self.trainable[player]
+            player: choose_kernels(factories[player](self.trainable[player]), latents.device)
+            for player in TURNS
+            if self.trainable[player]
         }
 
-    def __call__(self, real: Tensor, labels: Tensor, turn_ended: Callable[[Player], None]) -> StepOutput:
-        """Take both turns; `turn_ended` is told after each, for the clock."""
-        d_loss, d_monitors = self._turn("discriminator", self.loss.discriminator_loss, real, labels)
-        turn_ended("discriminator")
-        g_loss, g_monitors = self._turn("generator", self.loss.generator_loss, real, labels)
-        turn_ended("generator")
-        return StepOutput(d_loss, g_loss, {**d_monitors, **g_monitors})
+    def compile(self) -> None:
+        """From the next step on, run both networks through torch.compile; shapes are taken as fixed."""
+        generator, discriminator = (
+            cast(nn.Module, torch.compile(module, dynamic=False))
+            for module in (self.networks.generator, self.networks.discriminator)
+        )
+        self.played = Networks(generator, discriminator, self.networks.latent_dim)
 
-    def _turn(
-        self,
-        player: Player,
-        objective: Callable[[Networks, Batch], tuple[Tensor, Mapping[str, Tensor]]],
-        real: Tensor,
-        labels: Tensor,
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def __call__(self, real: Tensor, labels: Tensor, ended: Callable[[Player], None]) -> StepOutput:
+        """Take both turns; `ended` is told after each, for the clock."""
+        real = real.contiguous(memory_format=self.memory_format)
+        losses: list[Tensor] = []
+        monitors: dict[str, Tensor] = {}
+        for player in TURNS:
+            loss, reported = self._turn(player, real, labels)
+            ended(player)
+            losses.append(loss)
+            monitors.update(reported)
+        values = torch.stack([value.float() for value in (*losses, *monitors.values())])
+        return StepOutput(("d_loss", "g_loss", *monitors), values)
+
+    def _turn(self, player: Player, real: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         for each in TURNS:
             for parameter in self.trainable[each]:
                 parameter.requires_grad_(each == player)
         latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
+        objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
         with self.blamed(f"raised in {player}_loss"), autocast(self.precision, real.device):
-            loss, monitors = objective(self.networks, Batch(real, labels, latent))
+            loss, monitors = objective(self.played, Batch(real, labels, latent))
             monitors = {name: value.detach() for name, value in monitors.items()}
         if player in self.optimizers:
             if not loss.requires_grad:
@@ -89,3 +103,17 @@ class TrainingStep:
             loss.backward()
             optimizer.step()
         return loss.detach(), monitors
+
+
+def choose_kernels(optimizer: Optimizer, device: torch.device) -> Optimizer:
+    """Let torch's Adam and SGD run fused where the plugin left that open, and keep an optimiser's state on a GPU.
+
+    The latter is what recording a step needs; it is set whatever the engine, so that all engines compute the same.
+    """
+    for group in optimizer.param_groups:
+        left_open = isinstance(optimizer, Adam | SGD) and group["fused"] is None and group["foreach"] is None
+        if left_open and not group["differentiable"] and all(p.is_floating_point() for p in group["params"]):
+            group["fused"] = True
+        if "capturable" in group and device.type == "cuda":
+            group["capturable"] = True
+    return optimizer

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
-from ganbench.result import Memory, Spread, Throughput, Window
+from ganbench.result import Memory, Spread, Window
+
+from .memory import peak_rss
+from .nvml import GPUMonitor
 
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")
@@ -19,10 +22,11 @@ WINDOW_SECONDS = 2.0
 
 
 class TrainingClock:
-    """Times windows of training, and within them the phases of each step.
+    """Times windows of training by three clocks, and within them the phases of each step.
 
-    A window's seconds are wall time between two moments at which the device had nothing left to do. Phases are timed
-    by CUDA events on a GPU, by the wall clock on a CPU; nothing waits for the device inside a window.
+    A window's seconds are wall time between two moments at which the device had nothing left to do. Beside them stand
+    how long the host took to hand over the work and, on a GPU, how long the device took by its own events. Phases are
+    timed by CUDA events on a GPU, by the wall clock on a CPU; nothing waits for the device inside a window.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -30,6 +34,8 @@ class TrainingClock:
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self.device_peak_bytes = 0
+        self.host_peak_bytes: int | None = None
+        self._gpu = GPUMonitor(device)
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
         self._finished_seconds = 0.0
         self._opened_at: float | None = None
@@ -49,48 +55,69 @@ class TrainingClock:
         self.synchronize()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        self._marks = [(None, self._now())]
+        joules = self._gpu.joules()
+        start = self._now()
+        self._marks = [(None, start)]
         self._opened_at = perf_counter()
         try:
             yield count
+            end = self._now()
+            dispatch_seconds = perf_counter() - self._opened_at
             self.synchronize()
             seconds = perf_counter() - self._opened_at
         finally:
             self._opened_at = None
         self._finished_seconds += seconds
-        self._add_phases()
+        self._add_marked_phases()
+        self.host_peak_bytes = peak_rss()
         if self.device.type == "cuda":
             self.device_peak_bytes = max(self.device_peak_bytes, torch.cuda.max_memory_allocated(self.device))
         if count.images:
-            self.windows.append(Window(epoch=epoch, images=count.images, seconds=seconds, whole=count.whole))
+            window = Window(
+                epoch=epoch,
+                images=count.images,
+                seconds=seconds,
+                dispatch_seconds=dispatch_seconds,
+                device_seconds=between(start, end) if self.device.type == "cuda" else None,
+                gpu=self._gpu.reading(since=joules),
+                whole=count.whole,
+            )
+            self.windows.append(window)
 
     def ended(self, phase: Phase) -> None:
         """The phase that began where the one before ended is over."""
         self._marks.append((phase, self._now()))
+
+    def add_phases(self, seconds: Mapping[Phase, float], steps: int) -> None:
+        """Count the phases of one step for as many of the last window, whose steps did not tell of theirs."""
+        for phase, value in seconds.items():
+            self.phase_seconds[phase] += value * steps
 
     @property
     def training_seconds(self) -> float:
         """Seconds in windows so far, the open one included (by the host's clock)."""
         return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
-    def throughput(self, warmup_seconds: float, stamp: dict[str, Any]) -> Throughput:
-        """What all windows amount to."""
+    def rate(self) -> Spread | None:
+        """Images a second over whole windows; None when there is none."""
         rates = [window.images / window.seconds for window in self.windows if window.whole]
-        phase_total = sum(self.phase_seconds.values()) or 1.0
-        return Throughput(
-            images_per_second=spread(rates) if rates else None,
-            seconds_per_kimg=1000 / spread(rates).median if rates else None,
-            windows=self.windows,
-            warmup_seconds=warmup_seconds,
-            phases={phase: seconds / phase_total for phase, seconds in self.phase_seconds.items()},
-            stamp=stamp,
-        )
+        return spread(rates) if rates else None
 
-    def memory(self) -> Memory:
-        """The peaks: on the device inside windows, on the host over the whole process."""
+    def phases(self) -> dict[str, float]:
+        """Shares of training time."""
+        total = sum(self.phase_seconds.values()) or 1.0
+        return {phase: seconds / total for phase, seconds in self.phase_seconds.items()}
+
+    def joules_per_image(self) -> float | None:
+        """Energy of the whole board over all windows; None where it is not told."""
+        told = [(window.gpu.joules, window.images) for window in self.windows if window.gpu and window.gpu.joules]
+        return sum(joules for joules, _ in told) / sum(images for _, images in told) if told else None
+
+    def memory(self, hidden_bytes: int) -> Memory:
+        """The peaks over the windows, on the device with the bytes that torch's own count does not show."""
         return Memory(
-            device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,
-            host_peak_rss_bytes=peak_rss(),
+            device_peak_bytes=self.device_peak_bytes + hidden_bytes if self.device.type == "cuda" else None,
+            host_peak_rss_bytes=self.host_peak_bytes,
         )
 
     def _now(self) -> float | torch.cuda.Event:
@@ -100,19 +127,26 @@ class TrainingClock:
         event.record()
         return event
 
-    def _add_phases(self) -> None:
-        for (_, start), (phase, end) in zip(self._marks, self._marks[1:], strict=False):
+    def _add_marked_phases(self) -> None:
+        for (_, start), (phase, end) in pairwise(self._marks):
             assert phase is not None
-            if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
-                self.phase_seconds[phase] += start.elapsed_time(end) / 1000
-            elif isinstance(start, float) and isinstance(end, float):
-                self.phase_seconds[phase] += end - start
+            self.phase_seconds[phase] += between(start, end)
         self._marks = []
 
 
-class WindowCount:
-    """How many real images the discriminator was shown in a window, and whether it ran to its planned end."""
+def between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:
+    """Seconds between two moments of one clock, both past."""
+    if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+        return start.elapsed_time(end) / 1000
+    assert isinstance(start, float)
+    assert isinstance(end, float)
+    return end - start
 
+
+class WindowCount:
+    """How many steps a window took on how many real images, and whether it ran to its planned end."""
+
+    steps = 0
     images = 0
     whole = True
 
@@ -127,13 +161,3 @@ def windows_in(steps: int, step_seconds: float) -> list[int]:
     """How many steps each window takes: `steps` in about equal parts of about `WINDOW_SECONDS` each."""
     count = min(steps, max(1, round(steps * step_seconds / WINDOW_SECONDS)))
     return [steps * (index + 1) // count - steps * index // count for index in range(count)]
-
-
-def peak_rss() -> int | None:
-    """The most memory that this process has held since its start, in bytes; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource  # there is none on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,90 @@
+"""Which engine a run gets, and the proof that it may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ganbench.errors import GanbenchError, UsageError
+from ganbench.result import EngineRecord
+from ganbench.spec import EngineOptions
+from ganbench.training.data import Inputs
+from ganbench.training.step import TrainingStep
+
+from .eager import EagerEngine, Engine
+from .graph import GraphEngine, Unrecordable, said_as_unrecordable
+from .recorder import CudaRecorder, Recorder
+from .verification import Verification, distance, first_difference
+
+VERIFIED_STEPS = 3  # of every recorded run, unless --verify-engine asks for more
+MAX_SCATTER = 1e-3  # a step whose relative difference from itself is larger has more than another order of additions
+SCATTERS_ALLOWED = 10  # a graph may be this much farther from the eager engine than that is from itself
+
+
+def check_engine(options: EngineOptions, device: torch.device, verify_steps: int | None) -> None:
+    """Raise `UsageError` for what the device cannot do, before anything is prepared."""
+    if options.mode == "graph" and device.type != "cuda":
+        raise UsageError("engine.mode: graph needs a CUDA device; use eager, or auto")
+    if verify_steps is not None and (options.mode == "eager" or device.type != "cuda"):
+        raise UsageError("--verify-engine compares a graph with the eager engine, and this run has no graph")
+
+
+def choose_engine(
+    eager: EagerEngine,
+    options: EngineOptions,
+    examples: list[Inputs],
+    restore: Callable[[], None],
+    verify_steps: int | None,
+) -> tuple[Engine, EngineRecord]:
+    """The engine that the spec asks for, or the fastest that gives what the eager one gives.
+
+    `examples` has inputs of each batch size that will come; `restore` brings the training back to its start.
+    `verify_steps` is how many steps both engines take for comparison, where someone asked for it. Raises
+    `GanbenchError` if a graph was asked for by name, or a verification, and the step cannot be recorded or comes out
+    differently.
+    """
+    recorder = make_recorder(eager.step)
+    if recorder is None or options.mode == "eager":
+        return eager, EngineRecord(name="eager", requested=options.mode)
+    try:
+        steps = verify_steps or VERIFIED_STEPS
+        with said_as_unrecordable():
+            graph = GraphEngine(eager, recorder, examples)
+            scatter = verify(graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None)
+    except Unrecordable as error:
+        if options.mode == "graph" or verify_steps is not None:
+            raise GanbenchError(f"engine graph: {error}; -o engine.mode=eager runs without it") from error
+        return eager, EngineRecord(name="eager", requested=options.mode, fallback=str(error))
+    record = EngineRecord(name="graph", requested=options.mode, verified_steps=steps, eager_scatter=scatter)
+    return graph, record
+
+
+def make_recorder(step: TrainingStep) -> Recorder | None:
+    """What records on the step's device; None where nothing can."""
+    device = step.latents.device
+    if device.type != "cuda":
+        return None
+    return CudaRecorder(device, [step.latents, torch.cuda.default_generators[device.index]])
+
+
+def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
+    """How far the eager engine is from itself: 0 where it repeats itself, and then the graph gave the same bits.
+
+    Some operations on a GPU add up in no fixed order. Where the step has such, the graph has to be about as near to the
+    eager engine as that is to itself; `exactly` allows none. Raises `Unrecordable` if the graph is farther.
+    """
+    moving = verification.moving_python()
+    if moving is not None:
+        raise Unrecordable(f"{moving} changes in Python from step to step, which a recording would freeze")
+    expected = verification.trace(verification.eager)
+    actual = verification.trace(graph)
+    difference = first_difference(expected, actual)
+    if difference is None:
+        return 0.0
+    scatter = distance(expected, verification.trace(verification.eager))
+    if scatter > (0.0 if exactly else MAX_SCATTER):
+        raise Unrecordable(f"the eager engine does not repeat itself, so nothing can be proved: {difference} differs")
+    if distance(expected, actual) > SCATTERS_ALLOWED * scatter:
+        raise Unrecordable(f"a recorded step does not give what the eager one gives: {difference} differs")
+    return scatter

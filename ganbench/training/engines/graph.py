@@ -1,0 +1,144 @@
+"""The graph engine: a whole step, from the gathering of its batch to both updates, recorded once and replayed.
+
+An eager step of a small GAN is some two hundred launches from Python, each of which may cost more than its work on the
+device. A CUDA graph (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs) launches them all at once. It
+repeats the very same operations on the very same memory, so whatever a step does in Python is frozen as it was when it
+was recorded: `verification` looks for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ganbench
+from ganbench.errors import causes
+from ganbench.protocols import Player
+from ganbench.training.data import Inputs
+from ganbench.training.memory import is_out_of_memory
+from ganbench.training.step import StepOutput
+from ganbench.training.timing import PHASES, Phase
+
+from .eager import EagerEngine
+from .recorder import Mark, Recorder
+
+
+class Unrecordable(Exception):  # noqa: N818 - it says why, and is handled
+    """A step that cannot be replayed; the message says which call broke it."""
+
+
+@dataclass
+class Recording:
+    """A step of one batch size, recorded."""
+
+    inputs: Inputs  # where a replay reads its batch's inputs
+    output: StepOutput | None = None  # where it leaves its report
+    marks: list[Mark] = field(default_factory=list)  # its start, then the ends of its phases
+    replay: Callable[[], None] = lambda: None
+
+
+class GraphEngine:
+    """Replays recorded steps, one recording for each batch size.
+
+    A recording writes to the optimisers' state where it lay at the time. Once that state has been put back, as after a
+    warm-up or from a checkpoint, it lies elsewhere or, before a first step, nowhere: then one step is taken eagerly,
+    and the state it leaves is moved to where the recordings have it.
+    """
+
+    def __init__(self, eager: EagerEngine, recorder: Recorder, examples: list[Inputs]) -> None:
+        """`examples` has inputs of each batch size. Whatever cannot be recorded raises: see `said_as_unrecordable`."""
+        self.eager = eager
+        self.recorder = recorder
+        self._device = eager.step.latents.device
+        self._last: Recording | None = None
+        on_device = [self._on_device(inputs) for inputs in examples]
+        for inputs in on_device:
+            self._rehearse(inputs)
+        self._recordings = {len(inputs[0]): self._record(inputs) for inputs in on_device}
+        self._optimizer_state: dict[Player, dict[Tensor, dict[str, Any]]] = {
+            player: {parameter: dict(state) for parameter, state in optimizer.state.items()}
+            for player, optimizer in eager.step.optimizers.items()
+        }
+        self._times_restored = eager.step.times_restored
+        self.hidden_bytes = recorder.working_bytes
+
+    def __call__(self, inputs: Inputs, ended: Callable[[Phase], None]) -> StepOutput:
+        step = self.eager.step
+        if self._times_restored != step.times_restored:
+            output = self.eager(self._on_device(inputs), ended=lambda _: None)
+            self._take_over_optimizer_state()
+            self._times_restored = step.times_restored
+            self._last = None
+            return output
+        recording = self._last = self._recordings[len(inputs[0])]
+        for held, fresh in zip(recording.inputs, inputs, strict=True):
+            held.copy_(fresh, non_blocking=True)
+        recording.replay()
+        assert recording.output is not None
+        return recording.output
+
+    def last_phases(self) -> dict[Phase, float]:
+        if self._last is None:
+            return {}
+        marks = pairwise(self._last.marks)
+        return {phase: start.elapsed_time(end) / 1000 for phase, (start, end) in zip(PHASES, marks, strict=True)}
+
+    def _on_device(self, inputs: Inputs) -> Inputs:
+        return tuple(tensor.to(self._device, copy=True) for tensor in inputs)
+
+    def _rehearse(self, inputs: Inputs) -> None:
+        self.recorder.rehearse(lambda: self.eager(inputs, ended=lambda _: None))
+
+    def _record(self, inputs: Inputs) -> Recording:
+        recording = Recording(inputs)
+
+        def work() -> None:
+            recording.marks = [self.recorder.mark()]
+            recording.output = self.eager(inputs, ended=lambda _: recording.marks.append(self.recorder.mark()))
+
+        recording.replay = self.recorder.record(work)
+        return recording
+
+    def _take_over_optimizer_state(self) -> None:
+        for player, optimizer in self.eager.step.optimizers.items():
+            for parameter, held in self._optimizer_state[player].items():
+                fresh = optimizer.state[parameter]
+                for key, tensor in held.items():
+                    if isinstance(tensor, Tensor):
+                        tensor.copy_(fresh[key])
+                        fresh[key] = tensor
+
+
+@contextlib.contextmanager
+def said_as_unrecordable() -> Iterator[None]:
+    """Whatever is raised in the block is `Unrecordable`, with the plugin's line that it came from."""
+    try:
+        yield
+    except Unrecordable:
+        raise
+    except Exception as error:
+        # ending a broken recording raises anew, and an error that names the plugin was raised from the plugin's own
+        chain = list(causes(error))
+        lines = [(cause, line) for cause in chain if (line := breaking_line(cause)) is not None]
+        cause, line = lines[-1] if lines else (error, None)
+        if any(is_out_of_memory(each) for each in chain):
+            raise Unrecordable("there is not enough memory for it") from error
+        what = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
+        raise Unrecordable(f"{line}: {what}" if line else what) from error
+
+
+def breaking_line(error: BaseException) -> str | None:
+    """The innermost line outside torch and ganbench that led to the error: "hinge.py:12 in discriminator_loss: ..."."""
+    ours = [str(Path(str(package.__file__)).parent) for package in (torch, ganbench)]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((*ours, "<", contextlib.__file__)):
+            return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line}"
+    return None

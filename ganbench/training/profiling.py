@@ -1,0 +1,98 @@
+"""`--profile`: where the time of a step goes, by phase and by kernel."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from ganbench.errors import GanbenchError
+from ganbench.files import written_whole
+from ganbench.result import Profile, ProfiledKernel
+
+from .data import Inputs
+from .engines import EagerEngine
+from .timing import PHASES, Phase
+
+PROFILED_STEPS = 5
+PREFIX = "ganbench: "  # of the phases' names in the trace
+
+
+class PhaseRanges:
+    """Names the phases of eager steps in the profiler's trace.
+
+    The device finishes each phase before the next begins, so that what it ran can be told by its time.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._open: Any = None
+
+    def begin(self, phase: Phase) -> None:
+        self._open = record_function(PREFIX + phase)
+        self._open.__enter__()
+
+    def ended(self, phase: Phase) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._open.__exit__(None, None, None)
+        following = PHASES.index(phase) + 1
+        if following < len(PHASES):
+            self.begin(PHASES[following])
+
+
+def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
+    """Take some eager steps under torch's profiler and write its trace, which Perfetto and Chrome open.
+
+    A graph replays the kernels of an eager step: they are the same. What differs is the time between them. Raises
+    `GanbenchError` if the profiler sees nothing.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell people of its coming and going
+    device = eager.step.latents.device
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    ranges = PhaseRanges(device)
+    with profile(activities=activities) as profiler:
+        for _ in range(PROFILED_STEPS):
+            ranges.begin(PHASES[0])
+            eager(inputs, ended=ranges.ended)
+    with written_whole(trace) as part:
+        profiler.export_chrome_trace(str(part))
+    summary = summarise(list(profiler.events() or []), PROFILED_STEPS, on_gpu)
+    if not summary.kernels:
+        raise GanbenchError(f"--profile: torch's profiler saw nothing run on {device}; the driver may not let it")
+    return summary
+
+
+def summarise(events: list[Any], steps: int, on_gpu: bool) -> Profile:
+    """The kernels of a profiler's events, or a CPU's operators without what they call, by phase and time."""
+    wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    host_ranges = [
+        (event.time_range.start, event.time_range.end, event.name.removeprefix(PREFIX))
+        for event in events
+        if event.name.startswith(PREFIX) and event.device_type == DeviceType.CPU
+    ]
+    seconds: Counter[tuple[str, str]] = Counter()
+    calls: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        if event.device_type != wanted or event.name.startswith(PREFIX):
+            continue
+        phase = next((name for start, end, name in host_ranges if start <= event.time_range.start <= end), None)
+        if phase is None:
+            continue
+        microseconds = event.time_range.elapsed_us() if on_gpu else event.self_cpu_time_total
+        seconds[phase, event.name] += microseconds / 1e6
+        calls[phase, event.name] += 1
+    kernels = [
+        ProfiledKernel(
+            name=name, phase=phase, calls_per_step=calls[phase, name] / steps, seconds_per_step=total / steps
+        )
+        for (phase, name), total in seconds.most_common()
+    ]
+    phases = {phase: sum(kernel.seconds_per_step for kernel in kernels if kernel.phase == phase) for phase in PHASES}
+    return Profile(steps=steps, phases=phases, kernels=kernels)

@@ -1,0 +1,75 @@
+"""What a step must cost, and what the device can do: the two sides of a roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganbench.result import Roofline
+
+from .data import Inputs
+from .engines import EagerEngine
+from .precision import Precision
+from .step import TURNS, TrainingStep
+
+MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
+COPIED_BYTES = {"cpu": 2**27, "cuda": 2**29}  # well beyond any cache
+CEILING_SECONDS = 0.2
+
+
+def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
+    """Floating-point operations an image of one eager step: torch's count of its matrix products and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        eager(inputs, ended=lambda _: None)
+    return counter.get_total_flops() / len(inputs[0])
+
+
+def count_state_bytes(step: TrainingStep) -> int:
+    """Bytes that a step cannot help moving: weights, gradients and optimiser state, each read and written once.
+
+    To be called once the optimisers have a state.
+    """
+    count = 0
+    for player in TURNS:
+        count += 2 * sum(parameter.nbytes for parameter in step.trainable[player])
+    for optimizer in step.optimizers.values():
+        for state in optimizer.state.values():
+            count += sum(value.nbytes for value in state.values() if isinstance(value, Tensor))
+    return 2 * count
+
+
+def measure_roofline(
+    flops_per_image: float, state_bytes_per_step: int, precision: Precision, device: torch.device
+) -> Roofline:
+    """The device's best at a matrix product and at a copy, within `float32_products(precision)`."""
+    size = MATRIX_SIZE[device.type]
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right, product = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
+    source = torch.ones(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    return Roofline(
+        flops_per_image=flops_per_image,
+        state_bytes_per_step=state_bytes_per_step,
+        matmul_flops_per_second=2 * size**3 / best_seconds(lambda: torch.mm(left, right, out=product), device),
+        copy_bytes_per_second=2 * source.nbytes / best_seconds(lambda: target.copy_(source), device),
+    )
+
+
+def best_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The shortest time that the work took, of as many goes as fit; the first does not count."""
+    work()
+    shortest = float("inf")
+    deadline = perf_counter() + CEILING_SECONDS
+    while shortest == float("inf") or perf_counter() < deadline:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        start = perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        shortest = min(shortest, perf_counter() - start)
+    return shortest

@@ -1,0 +1,128 @@
+"""The warm-up: first steps, the choice of the engine, and what can be measured only apart from training.
+
+Afterwards weights, buffers, optimisers and random streams are as they were: a warmed run equals a cold one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from ganbench.errors import GanbenchError, PluginError, causes
+from ganbench.result import Apart, EngineRecord, EpochRow, Profile
+
+from .checkpoint import capture_state, restore_state
+from .data import Batches, Inputs
+from .engines import EagerEngine, Engine, choose_engine
+from .preparation import Prepared
+from .profiling import profile_steps
+from .roofline import count_flops, count_state_bytes
+
+FIRST_STEPS = 3  # of each batch size: allocators, autotuners and lazily made states settle
+MEASURED_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class WarmedUp:
+    """What training needs and what its throughput is explained by."""
+
+    engine: Engine
+    engine_record: EngineRecord
+    step_seconds: float
+    apart: Apart
+    flops_per_image: float
+    state_bytes_per_step: int
+    profile: Profile | None
+    seconds: float
+
+
+def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) -> WarmedUp:
+    """Warm up; profile into the file `trace` if there is to be one. Raises as training does."""
+    start = perf_counter()
+    spec, step, batches = prepared.spec, prepared.step, prepared.batches
+    eager = EagerEngine(step, batches)
+    state = capture_state(step, batches)
+
+    def restore() -> None:
+        restore_state(state, step, batches)
+
+    examples = examples_of_each_size(prepared)
+    flops_per_image = count_flops(eager, examples[0])
+    compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
+    for inputs in examples * FIRST_STEPS:
+        output = eager(inputs, ended=lambda _: None)
+    reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
+    if reserved:
+        raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
+    state_bytes = count_state_bytes(step)
+
+    engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
+    seconds = seconds_each(lambda: engine(examples[0], ended=lambda _: None), prepared.device)
+    apart = Apart(
+        data_only=spec.training.batch_size / seconds_each(loading(batches), prepared.device),
+        compute_only=spec.training.batch_size / seconds,
+    )
+    profile = profile_steps(eager, examples[0], trace) if trace is not None else None
+    restore()
+    return WarmedUp(
+        engine=engine,
+        engine_record=record.model_copy(update={"compile_seconds": compile_seconds}),
+        step_seconds=seconds,
+        apart=apart,
+        flops_per_image=flops_per_image,
+        state_bytes_per_step=state_bytes,
+        profile=profile,
+        seconds=perf_counter() - start,
+    )
+
+
+def examples_of_each_size(prepared: Prepared) -> list[Inputs]:
+    """Inputs of a whole batch, and of the smaller last one of an epoch if training will come to one."""
+    whole = next(iter(prepared.batches.epoch()))
+    remainder = len(prepared.data.train) % prepared.spec.training.batch_size
+    if not remainder or prepared.total_steps < prepared.steps_per_epoch:
+        return [whole]
+    return [whole, tuple(tensor[:remainder] for tensor in whole)]
+
+
+def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
+    """Compile both networks for every batch size; returns the seconds that the first steps took with that."""
+    start = perf_counter()
+    eager.step.compile()
+    try:
+        for inputs in examples:
+            eager(inputs, ended=lambda _: None)
+    except Exception as error:
+        first = list(causes(error))[-1]
+        raise GanbenchError(
+            f"engine.compile: torch.compile failed: {type(first).__name__}: {str(first).partition(chr(10))[0]}; "
+            "-o engine.compile=false runs without it"
+        ) from error
+    return perf_counter() - start
+
+
+def loading(batches: Batches) -> Callable[[], object]:
+    """What brings one batch after another to the device."""
+    inputs = chain.from_iterable(batches.epoch() for _ in count())
+    return lambda: batches.load(*next(inputs))
+
+
+def seconds_each(work: Callable[[], object], device: torch.device) -> float:
+    """The mean time of as many goes as fit into `MEASURED_SECONDS`; the device is waited for at both ends only."""
+
+    def synchronize() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    synchronize()
+    done, start = 0, perf_counter()
+    while not done or perf_counter() - start < MEASURED_SECONDS:
+        work()
+        done += 1
+    synchronize()
+    return (perf_counter() - start) / done
