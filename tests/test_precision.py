@@ -1,14 +1,12 @@
-"""Number formats and threads: what is asked for is what is computed with, and what is stamped."""
+"""Number formats: what is asked for is what is computed with, and what is stamped."""
 
 from __future__ import annotations
 
-import joblib
 import pytest
 import torch
 
 from ganbench import UsageError
 from ganbench.training.precision import precision_on
-from ganbench.training.threads import use_physical_cores
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -37,23 +35,3 @@ def test_an_old_gpu_refuses_bf16_and_takes_tf32_as_fp32() -> None:
     assert precision_on(CUDA, "tf32") == "fp32"
     with pytest.raises(UsageError, match=r"training.precision: Old GPU computes no bf16; use fp32 or tf32"):
         precision_on(CUDA, "bf16")
-
-
-@pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    chosen: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 6 if only_physical_cores else 12)
-    return chosen
-
-
-def test_torch_computes_on_physical_cores(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    use_physical_cores()
-    assert threads == [6]
-
-
-def test_the_users_own_number_of_threads_stands(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    use_physical_cores()
-    assert threads == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from conftest import SMALL
 from typer.testing import CliRunner
 
+from benchmarks import speed_table
 from ganbench.cli import app
 from ganbench.result import load_result
 
@@ -39,6 +40,11 @@ def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
 def test_both_quickstart_commands_start_from_nothing() -> None:
     for marker in ("main job", "tests"):
         assert block(marker).startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_the_table_of_speeds_is_made_from_the_stored_results() -> None:
+    _, _, rest = README.partition(speed_table.BEGIN)
+    assert rest.partition(speed_table.END)[0] == speed_table.render()
 
 
 def test_every_linked_file_is_there() -> None:

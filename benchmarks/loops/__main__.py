@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, cast
@@ -21,42 +22,63 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.figures import write_figures
+
 from .setting import Setting
 
 if TYPE_CHECKING:
+    from ganbench.training.precision import Precision
     from ganbench_fashion_mnist.sources import Source
 
 LOOPS = {
     "notebook": "benchmarks.loops.notebook",
     "bare": "benchmarks.loops.bare",
     "lightning": "benchmarks.loops.with_lightning",
+    "ganbench-eager": "benchmarks.loops.with_ganbench_eager",
     "ganbench": "benchmarks.loops.with_ganbench",
 }
 
 
 def main(
-    pairs: Annotated[int, typer.Option(help="Rounds; each runs every loop once.")] = 5,
+    pairs: Annotated[int, typer.Option(min=1, help="Rounds; each runs every loop once.")] = 5,
     seconds: Annotated[float, typer.Option(help="How long each loop is timed.")] = 10.0,
     batch_size: int = 64,
     device: str = "cpu",
+    precision: Annotated[str, typer.Option(metavar="fp32|tf32")] = "fp32",
     source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
     only: Annotated[str | None, typer.Option(hidden=True)] = None,  # the worker's side of a round
 ) -> None:
-    setting = Setting(device, batch_size, seconds, cast("Source", source), data_dir)
+    setting = Setting(device, cast("Precision", precision), batch_size, seconds, cast("Source", source), data_dir)
     if only is not None:
-        timed = importlib.import_module(LOOPS[only]).run(setting)
+        with setting.conditions():
+            timed = importlib.import_module(LOOPS[only]).run(setting)
         print(json.dumps(asdict(timed)))
         return
-    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    loops = [name for name in LOOPS if can_run(name, setting)]
+    rates: dict[str, list[float]] = {name: [] for name in loops}
     for round_number in range(pairs):
-        names = list(LOOPS) if round_number % 2 == 0 else list(reversed(LOOPS))
-        for name in names:
+        for name in loops if round_number % 2 == 0 else reversed(loops):
             timed = in_fresh_process(name)
             rates[name].append(timed["images"] / timed["seconds"])
             print(f"round {round_number + 1}, {name}: {rates[name][-1]:,.0f} images/s", file=sys.stderr)
-    report(rates, setting, out)
+    ratios = {
+        name: [ours / theirs for ours, theirs in zip(rates["ganbench"], measured, strict=True)]
+        for name, measured in rates.items()
+    }
+    show(rates, ratios)
+    if out is not None:
+        figures = {"images_per_second": rates, "ganbench_ratio": ratios}
+        write_figures(out, {**asdict(setting), "data_dir": None, "rounds": pairs}, setting.device, figures)
+
+
+def can_run(name: str, setting: Setting) -> bool:
+    """Lightning may not be installed, which is said; on a CPU ganbench is eager anyway."""
+    if name == "lightning" and find_spec("lightning") is None:
+        print("lightning is not installed, and so not measured", file=sys.stderr)
+        return False
+    return name != "ganbench-eager" or setting.device.startswith("cuda")
 
 
 def in_fresh_process(name: str) -> dict[str, float]:
@@ -69,27 +91,12 @@ def in_fresh_process(name: str) -> dict[str, float]:
     return measured
 
 
-def report(rates: dict[str, list[float]], setting: Setting, out: Path | None) -> None:
-    """Print the table and write the JSON."""
-    from ganbench.environment import describe_environment
-
+def show(rates: dict[str, list[float]], ratios: dict[str, list[float]]) -> None:
     table = Table("loop", "images/s (median)", "ganbench / loop (median)", "spread over rounds")
-    ratios = {
-        name: [ours / theirs for ours, theirs in zip(rates["ganbench"], measured, strict=True)]
-        for name, measured in rates.items()
-    }
     for name, measured in rates.items():
         spread = f"{min(ratios[name]):.3f} to {max(ratios[name]):.3f}"
         table.add_row(name, f"{median(measured):,.0f}", f"{median(ratios[name]):.3f}", spread)
     Console().print(table)
-    if out is not None:
-        figures = {
-            "setting": {**asdict(setting), "data_dir": None},
-            "environment": describe_environment(setting.device).model_dump(),
-            "images_per_second": rates,
-            "ganbench_ratio": ratios,
-        }
-        out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

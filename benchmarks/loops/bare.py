@@ -1,4 +1,4 @@
-"""A loop tuned by hand for this one GAN: resident uint8 data, no waste, no waiting, no framework."""
+"""A loop tuned by hand for this one GAN: resident uint8 data, fused updates, no waste, no waiting, no framework."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .setting import LATENT_DIM, Setting, Timed, time_steps
 def steps(setting: Setting) -> Iterator[int]:
     images = setting.images()[0].to(setting.device)
     generator, discriminator = setting.players()
-    optimizer_g, optimizer_d = setting.adam(generator), setting.adam(discriminator)
+    optimizer_g, optimizer_d = setting.adam(generator, fused=True), setting.adam(discriminator, fused=True)
     while True:
         for indices in torch.randperm(len(images), device=setting.device).split(setting.batch_size):
             real = images[indices].float().div_(127.5).sub_(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench.files import default_data_dir
+from ganbench.training.cpu import use_physical_cores
+from ganbench.training.precision import Precision, float32_products
 from ganbench_dcgan.networks import Discriminator, Generator
 from ganbench_fashion_mnist.sources import Source, load
 
@@ -26,6 +29,7 @@ class Setting:
     """One measurement's conditions, the same for every loop."""
 
     device: str
+    precision: Precision
     batch_size: int
     seconds: float  # about how long to time
     source: Source  # of FashionMNIST, as in `-o dataset.source=`
@@ -45,8 +49,15 @@ class Setting:
         discriminator = Discriminator((1, 28, 28), 64, 0.3, 0.3)
         return generator.to(self.device), discriminator.to(self.device)
 
-    def adam(self, player: nn.Module) -> torch.optim.Adam:
-        return torch.optim.Adam(player.parameters(), lr=LEARNING_RATE)
+    def adam(self, player: nn.Module, fused: bool | None = None) -> torch.optim.Adam:
+        return torch.optim.Adam(player.parameters(), lr=LEARNING_RATE, fused=fused)
+
+    @contextmanager
+    def conditions(self) -> Iterator[None]:
+        """What has to be equal for all loops and is none's own to choose: threads and number format."""
+        use_physical_cores()
+        with float32_products(self.precision):
+            yield
 
     def synchronize(self) -> None:
         if self.device.startswith("cuda"):

@@ -38,7 +38,7 @@ class GAN(lightning.LightningModule):
         self.generator, self.discriminator = setting.players()
 
     def configure_optimizers(self) -> Any:
-        return [self.setting.adam(self.generator), self.setting.adam(self.discriminator)], []
+        return [self.setting.adam(player, fused=True) for player in (self.generator, self.discriminator)], []
 
     def training_step(self, real: Tensor, _: int) -> None:
         optimizers: Any = self.optimizers()

@@ -19,15 +19,15 @@ from ganbench.result import EpochRow, PluginRecord, Result, Roofline, RunDirecto
 from ganbench.spec import BenchmarkSpec
 
 from .checkpoint import live_state, save_checkpoint
+from .cpu import set_up_cpu
 from .engines import check_engine
 from .history import EpochLosses
 from .interrupt import Interrupt
-from .memory import explain_out_of_memory
+from .memory import explain_out_of_memory, is_out_of_memory
 from .pictures import save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .roofline import measure_roofline
-from .threads import use_physical_cores
 from .timing import TrainingClock, windows_in
 from .warmup import WarmedUp, warm_up
 
@@ -57,7 +57,7 @@ def run(
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
-        use_physical_cores()
+        set_up_cpu()
     with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
         try:
             prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
@@ -174,9 +174,13 @@ class Run:
 
     def _measure_roofline(self, warmed_up: WarmedUp) -> None:
         self.observer.working("measuring what the device can do")
-        self.roofline = measure_roofline(
-            warmed_up.flops_per_image, warmed_up.state_bytes_per_step, self.prepared.precision, self.prepared.device
-        )
+        flops, state_bytes = warmed_up.flops_per_image, warmed_up.state_bytes_per_step
+        try:
+            self.roofline = measure_roofline(flops, state_bytes, self.prepared.precision, self.prepared.device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.observer.warned("what the device can do was not measured: training leaves no memory for that")
 
     def _report_progress(self, losses: EpochLosses) -> None:
         window = self.clock.windows[-1]

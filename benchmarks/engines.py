@@ -1,0 +1,138 @@
+"""The default benchmark's training by every engine, at several batch sizes and precisions, against the device's floor.
+
+python -m benchmarks.engines --device cuda --rounds 3 --out engines.json
+
+All settings of a round follow one another in this process, and rounds follow one another: a machine's drift hits all
+settings alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ganbench import Registry, Result, load_spec, run
+
+from .figures import write_figures
+
+
+@dataclass(frozen=True)
+class Setting:
+    mode: str
+    compiled: bool
+    memory_format: str
+    precision: str
+    batch_size: int
+
+    def overrides(self) -> list[str]:
+        return [
+            f"engine.mode={self.mode}",
+            f"engine.compile={str(self.compiled).lower()}",
+            f"engine.memory_format={self.memory_format}",
+            f"training.precision={self.precision}",
+            f"training.batch_size={self.batch_size}",
+        ]
+
+
+def settings_on(device: str) -> list[Setting]:
+    """What is worth comparing: on a GPU all batch sizes and precisions, on a CPU what can make a difference there."""
+    if not device.startswith("cuda"):
+        return [
+            Setting("eager", compiled, memory_format, "fp32", 64)
+            for compiled, memory_format in [(False, "contiguous"), (False, "channels_last"), (True, "contiguous")]
+        ]
+    plain = [
+        Setting(mode, False, "contiguous", precision, batch_size)
+        for precision, batch_size, mode in itertools.product(
+            ["tf32", "fp32", "bf16"], [64, 256, 1024], ["eager", "graph"]
+        )
+    ]
+    compiled = [Setting("graph", True, "contiguous", "tf32", batch_size) for batch_size in (64, 1024)]
+    channels_last = [Setting("graph", False, "channels_last", precision, 64) for precision in ("tf32", "bf16")]
+    return plain + compiled + channels_last
+
+
+def main(
+    device: str = "cpu",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each setting is measured.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Training time of each measurement.")] = 4.0,
+    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    data_dir: Path | None = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
+) -> None:
+    settings = settings_on(device)
+    results: dict[Setting, list[Result]] = {setting: [] for setting in settings}
+    for _, setting in itertools.product(range(rounds), settings):
+        results[setting].append(measure(setting, device, seconds, source, data_dir))
+    rows = [row(setting, measured, results[settings[0]]) for setting, measured in results.items()]
+    show(rows)
+    if out is not None:
+        write_figures(out, {"rounds": rounds, "seconds": seconds, "source": source}, device, {"engines": rows})
+
+
+def measure(setting: Setting, device: str, seconds: float, source: str, data_dir: Path | None) -> Result:
+    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
+    spec, _ = load_spec("dcgan-fashion", Registry.load(), [*unscored, *length, *setting.overrides()])
+    with tempfile.TemporaryDirectory() as folder:
+        return run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir)[0]
+
+
+def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[str, Any]:
+    """A setting's figures over the rounds, and its ratio to the first setting, round by round."""
+    rates = [images_per_second(result) for result in measured]
+    rooflines = [result.throughput.roofline for result in measured if result.throughput.roofline]
+    floors = [roofline.floor_seconds(setting.batch_size) for roofline in rooflines]
+    compile_seconds = [result.throughput.engine.compile_seconds for result in measured if result.throughput.engine]
+    return {
+        **asdict(setting),
+        "images_per_second": rates,
+        "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=True)],
+        "step_milliseconds": 1000 * setting.batch_size / median(rates),
+        "times_floor": setting.batch_size / median(rates) / median(floors),
+        "utilisation": median(roofline.utilisation(rate) for roofline, rate in zip(rooflines, rates, strict=True)),
+        "rooflines": [roofline.model_dump() for roofline in rooflines],
+        "joules_per_image": [result.throughput.joules_per_image for result in measured],
+        "device_peak_bytes": measured[0].memory.device_peak_bytes,
+        "compile_seconds": compile_seconds,
+        "engine": measured[0].throughput.engine.model_dump() if measured[0].throughput.engine else None,
+    }
+
+
+def images_per_second(result: Result) -> float:
+    """Over all whole windows but the first, in which the device comes up to speed."""
+    windows = [window for window in result.throughput.windows[1:] if window.whole] or result.throughput.windows
+    return sum(window.images for window in windows) / sum(window.seconds for window in windows)
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    table = Table(
+        "engine", "compiled", "memory", "precision", "batch", "images/s", "ms/step", "x floor", "MFU", "ratio"
+    )
+    for row in rows:
+        ratios = row["ratio_to_first"]
+        table.add_row(
+            row["mode"],
+            "yes" if row["compiled"] else "no",
+            row["memory_format"],
+            row["precision"],
+            str(row["batch_size"]),
+            f"{median(row['images_per_second']):,.0f}",
+            f"{row['step_milliseconds']:.3f}",
+            f"{row['times_floor']:.2f}",
+            f"{row['utilisation']:.1%}",
+            f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# All that needs a GPU, in one call of under ten minutes:
+#
+#   OUT=benchmarks/results/NAME benchmarks/gpu.sh run
+#
+# in an environment that has ganbench with the extras dev and benchmarks, and FashionMNIST where DATA_DIR says
+# (default: wherever ganbench finds it). Each part writes a file or two under $OUT; one that fails is named at the end.
+#
+# For a machine without a network,
+#
+#   benchmarks/gpu.sh pack FOLDER
+#
+# makes wheels of ganbench and of what a usual torch environment lacks, and copies the data set; there, run with
+# WHEELS=FOLDER DATA_DIR=FOLDER.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+pack() {
+  local folder=${1:?usage: benchmarks/gpu.sh pack FOLDER}
+  local python_version=${PYTHON_VERSION:-3.12}
+  mkdir -p "$folder"
+  "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder" . || return
+  "$python" -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python_version" \
+    --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
+    --platform manylinux2014_x86_64 --dest "$folder" \
+    pydantic "pydantic-core==$("$python" -c 'from importlib.metadata import version; print(version("pydantic-core"))')" \
+    annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py joblib lazy-loader safetensors \
+    || return
+  "$python" - "$folder/FashionMNIST/raw" <<'COPY'
+import gzip, sys
+from pathlib import Path
+from ganbench.files import default_data_dir
+from ganbench_fashion_mnist.sources import SHA256, find_files
+found, target = find_files(default_data_dir()), Path(sys.argv[1])
+if found is None:
+    sys.exit("FashionMNIST is not on this machine")
+target.mkdir(parents=True, exist_ok=True)
+for name in SHA256:
+    (target / f"{name}.gz").write_bytes(gzip.compress((found / name).read_bytes()))
+COPY
+}
+
+failed=()
+part() { # NAME SECONDS COMMAND...: run within so many seconds, and go on whatever comes of it
+  local name=$1 limit=$2 start=$SECONDS
+  shift 2
+  echo "== $name"
+  timeout --signal=INT --kill-after=10 "$limit" "$@" 2>&1 | tee -a "$OUT/gpu.log" | tail -n 25
+  [ "${PIPESTATUS[0]}" -eq 0 ] || failed+=("$name")
+  echo "== $name: $((SECONDS - start)) s"
+}
+
+run() {
+  OUT=${OUT:-benchmarks/results/gpu}
+  mkdir -p "$OUT"
+  if [ -n "${WHEELS:-}" ]; then
+    "$python" -m pip install --quiet --no-index --no-deps "$WHEELS"/*.whl || exit
+  fi
+  if [ -n "${DATA_DIR:-}" ]; then
+    GANBENCH_DATA=$(cd "$DATA_DIR" && pwd)
+    export GANBENCH_DATA
+  fi
+  export PYTHONUNBUFFERED=1
+  nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
+
+  # the graph and the eager engine agree in every bit
+  local verified
+  verified=$(mktemp -d)
+  part verify 60 "$python" -m ganbench run dcgan-fashion --device cuda --epochs 1 --verify-engine 200 --profile \
+    --out "$verified/run"
+  cp "$verified/run/result.json" "$OUT/verify.json"
+  part tests 60 "$python" -m pytest -q -k cuda tests/test_engines.py
+  # the reference run: all 50 epochs with their scores, of three seeds, against the published curve
+  part reference 170 "$python" -m benchmarks.reference --seeds 42,1,2 --device cuda --out-dir "$OUT/reference"
+  part loops 120 "$python" -m benchmarks.loops --device cuda --precision tf32 --pairs 2 --seconds 3 --out "$OUT/loops.json"
+  part engines 140 "$python" -m benchmarks.engines --device cuda --rounds 1 --seconds 2 --out "$OUT/engines.json"
+  part outside_clock 30 "$python" -m benchmarks.outside_clock --device cuda --seconds 10 --out "$OUT/outside_clock.json"
+
+  [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}"; exit 1; }
+}
+
+"${1:?usage: benchmarks/gpu.sh run | pack FOLDER}" "${@:2}"

@@ -1,0 +1,117 @@
+"""The default benchmark with several seeds, against the published curve.
+
+python -m benchmarks.reference --seeds 42,1,2 --out-dir benchmarks/results/NAME
+
+Writes reference.json (losses and scores of every seed, mean and deviation over them, seconds), reference.png, and what
+the first seed's generator makes in the end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import mean, stdev
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from ganbench import Reference, Registry, Result, load_spec, run
+from ganbench.live import LiveReport
+from ganbench.plots import read_curve
+
+from .figures import write_figures
+
+
+def main(
+    out_dir: Annotated[Path, typer.Option(help="Where to write the three files.")],
+    seeds: Annotated[str, typer.Option(help="Separated by commas.")] = "42,1,2",
+    epochs: int = 50,
+    device: str = "auto",
+    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    data_dir: Path | None = None,
+) -> None:
+    out_dir.mkdir(parents=True, exist_ok=True)
+    spec_reference: Reference | None = None
+    results, whole_seconds = [], []
+    for seed in seeds.split(","):
+        overrides = [f"training.seed={seed}", f"training.epochs={epochs}", f"dataset.source={source}"]
+        spec, spec_reference = load_spec("dcgan-fashion", Registry.load(), overrides)
+        start = perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            live = LiveReport(Console(stderr=True))
+            result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, observer=live)
+            whole_seconds.append(perf_counter() - start)
+            if not results:
+                shutil.copy(directory.path / "samples" / f"epoch-{epochs:04d}.png", out_dir / "generated.png")
+        results.append(result)
+    assert spec_reference is not None
+    published = read_curve(spec_reference.history)
+    setting = {"seeds": seeds, "epochs": epochs, "source": source}
+    losses = {column: over_seeds(results, column) for column in ("d_loss", "g_loss")}
+    figures = {
+        "whole_seconds": whole_seconds,
+        "losses": losses,
+        "published": published,
+        "scores": scores(results),
+        "throughput": [result.throughput.model_dump(exclude={"windows"}) for result in results],
+    }
+    write_figures(out_dir / "reference.json", setting, "cpu" if device == "cpu" else "cuda:0", figures)
+    draw(losses, published, len(results), out_dir / "reference.png")
+
+
+def over_seeds(results: list[Result], column: str) -> dict[str, Any]:
+    """A loss by epoch: of every seed, and mean and standard deviation over them."""
+    by_seed = [[getattr(row, column) for row in result.history] for result in results]
+    by_epoch = [[value for value in values if value is not None] for values in zip(*by_seed, strict=True)]
+    return {"by_seed": by_seed, **mean_and_deviation(by_epoch)}
+
+
+def scores(results: list[Result]) -> dict[str, Any]:
+    """Each metric at each epoch at which it was computed."""
+    told: dict[str, Any] = {}
+    for position, metric in enumerate(results[0].metrics):
+        curves = [result.metrics[position].curve for result in results]
+        by_seed = [[point.value for point in curve] for curve in curves]
+        by_epoch = [[value for value in values if value is not None] for values in zip(*by_seed, strict=True)]
+        epochs = [point.epoch for point in metric.curve]
+        told[metric.label] = {
+            "epochs": epochs,
+            "by_seed": by_seed,
+            **mean_and_deviation(by_epoch),
+            "stamp": metric.stamp,
+        }
+    return told
+
+
+def mean_and_deviation(by_epoch: list[list[float]]) -> dict[str, list[float]]:
+    return {
+        "mean": [mean(values) for values in by_epoch],
+        "deviation": [stdev(values) if len(values) > 1 else 0.0 for values in by_epoch],
+    }
+
+
+def draw(losses: dict[str, Any], published: dict[str, list[float]], seeds: int, path: Path) -> None:
+    """Mean and one deviation of both losses, over the published curve."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for column, label, colour in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
+        means, deviations = losses[column]["mean"], losses[column]["deviation"]
+        epochs = range(1, len(means) + 1)
+        low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
+        axes.plot(
+            published["epoch"], published[column], color=colour, alpha=0.4, linestyle="--", label=f"{label}, published"
+        )
+        axes.plot(epochs, means, color=colour, label=f"{label}, mean of {seeds} seeds")
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.2)
+    axes.set(title="dcgan-fashion", xlabel="epoch", ylabel="mean loss")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    typer.run(main)

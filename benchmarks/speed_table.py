@@ -1,0 +1,53 @@
+"""README's table of speeds, made from the stored results.
+
+python -m benchmarks.speed_table
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- speed: made by python -m benchmarks.speed_table -->\n", "<!-- end of speed -->"
+LOOPS = {
+    "notebook": "the homework notebook's, with its waste",
+    "bare": "tuned by hand",
+    "lightning": "Lightning, manual optimisation",
+    "ganbench-eager": "ganbench, eager",
+    "ganbench": "ganbench",
+}
+
+
+def render() -> str:
+    """A Markdown table of every `loops.json` under benchmarks/results."""
+    lines = ["| device | batch, precision | loop | images/s | ganbench ÷ loop |", "|---|---|---|---|---|"]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*/loops*.json")):
+        lines += rows(json.loads(path.read_text(encoding="utf-8")))
+    return "\n".join(lines) + "\n"
+
+
+def rows(stored: dict[str, Any]) -> list[str]:
+    hard, setting = stored["environment"]["hard"], stored["setting"]
+    threads = f", {hard['threads']} threads" if "threads" in hard else ""
+    device = f"{hard['device']}{threads}, torch {stored['environment']['soft']['torch']}"
+    table = []
+    for name, rates in stored["images_per_second"].items():
+        ratios = stored["ganbench_ratio"][name]
+        compared = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if name != "ganbench" else ""
+        condition = f"{setting['batch_size']}, {setting['precision']}"
+        table.append(f"| {device} | {condition} | {LOOPS[name]} | {median(rates):,.0f} | {compared} |")
+    return table
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
