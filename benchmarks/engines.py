@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ganbench import Registry, Result, load_spec, run
+from ganbench import GanbenchError, Registry, Result, load_spec, run
 
 from .figures import write_figures
 
@@ -49,15 +49,13 @@ def settings_on(device: str) -> list[Setting]:
             Setting("eager", compiled, memory_format, "fp32", 64)
             for compiled, memory_format in [(False, "contiguous"), (False, "channels_last"), (True, "contiguous")]
         ]
-    plain = [
-        Setting(mode, False, "contiguous", precision, batch_size)
-        for precision, batch_size, mode in itertools.product(
-            ["tf32", "fp32", "bf16"], [64, 256, 1024], ["eager", "graph"]
-        )
+    recorded = [
+        Setting(mode, False, "contiguous", "tf32", size) for size in (64, 256, 1024) for mode in ("eager", "graph")
     ]
-    compiled = [Setting("graph", True, "contiguous", "tf32", batch_size) for batch_size in (64, 1024)]
+    precisions = [Setting("graph", False, "contiguous", p, size) for p in ("fp32", "bf16") for size in (64, 1024)]
     channels_last = [Setting("graph", False, "channels_last", precision, 64) for precision in ("tf32", "bf16")]
-    return plain + compiled + channels_last
+    compiled = [Setting("graph", True, "contiguous", "tf32", size) for size in (64, 1024)]
+    return recorded + precisions + channels_last + compiled
 
 
 def main(
@@ -70,12 +68,23 @@ def main(
 ) -> None:
     settings = settings_on(device)
     results: dict[Setting, list[Result]] = {setting: [] for setting in settings}
+    failures: dict[str, str] = {}
     for _, setting in itertools.product(range(rounds), settings):
-        results[setting].append(measure(setting, device, seconds, source, data_dir))
-    rows = [row(setting, measured, results[settings[0]]) for setting, measured in results.items()]
+        try:
+            result = measure(setting, device, seconds, source, data_dir)
+        except GanbenchError as error:  # a graph of it cannot be recorded, say: the others can still be measured
+            failures[str(setting)] = str(error)
+            continue
+        if result.status == "interrupted":
+            break
+        results[setting].append(result)
+        rows = [row(each, measured, results[settings[0]]) for each, measured in results.items() if measured]
+        if out is not None:
+            figures = {"engines": rows, "failures": failures}
+            write_figures(out, {"rounds": rounds, "seconds": seconds, "source": source}, device, figures)
     show(rows)
-    if out is not None:
-        write_figures(out, {"rounds": rounds, "seconds": seconds, "source": source}, device, {"engines": rows})
+    for name, why in failures.items():
+        print(f"{name}: {why}")
 
 
 def measure(setting: Setting, device: str, seconds: float, source: str, data_dir: Path | None) -> Result:
@@ -95,7 +104,7 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
     return {
         **asdict(setting),
         "images_per_second": rates,
-        "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=True)],
+        "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=False)],
         "step_milliseconds": 1000 * setting.batch_size / median(rates),
         "times_floor": setting.batch_size / median(rates) / median(floors),
         "utilisation": median(roofline.utilisation(rate) for roofline, rate in zip(rooflines, rates, strict=True)),
@@ -119,6 +128,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     )
     for row in rows:
         ratios = row["ratio_to_first"]
+        low, middle, high = min(ratios), median(ratios), max(ratios)
         table.add_row(
             row["mode"],
             "yes" if row["compiled"] else "no",
@@ -129,9 +139,9 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{row['step_milliseconds']:.3f}",
             f"{row['times_floor']:.2f}",
             f"{row['utilisation']:.1%}",
-            f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})",
+            f"{middle:.3f} ({low:.3f} to {high:.3f})",
         )
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ganbench import Reference, Registry, Result, load_spec, run
+from ganbench import Registry, Result, load_spec, run
 from ganbench.live import LiveReport
 from ganbench.plots import read_curve
 
@@ -35,22 +35,33 @@ def main(
     data_dir: Path | None = None,
 ) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
-    spec_reference: Reference | None = None
-    results, whole_seconds = [], []
+    results: list[Result] = []
+    whole_seconds: list[float] = []
     for seed in seeds.split(","):
         overrides = [f"training.seed={seed}", f"training.epochs={epochs}", f"dataset.source={source}"]
-        spec, spec_reference = load_spec("dcgan-fashion", Registry.load(), overrides)
+        spec, reference = load_spec("dcgan-fashion", Registry.load(), overrides)
+        assert reference is not None
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             live = LiveReport(Console(stderr=True))
             result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, observer=live)
-            whole_seconds.append(perf_counter() - start)
+            if result.status != "completed":
+                break
             if not results:
                 shutil.copy(directory.path / "samples" / f"epoch-{epochs:04d}.png", out_dir / "generated.png")
         results.append(result)
-    assert spec_reference is not None
-    published = read_curve(spec_reference.history)
-    setting = {"seeds": seeds, "epochs": epochs, "source": source}
+        whole_seconds.append(perf_counter() - start)
+        write(results, whole_seconds, read_curve(reference.history), {"seeds": seeds, "epochs": epochs}, out_dir)
+
+
+def write(
+    results: list[Result],
+    whole_seconds: list[float],
+    published: dict[str, list[float]],
+    setting: dict[str, Any],
+    out_dir: Path,
+) -> None:
+    """The files, of the seeds so far."""
     losses = {column: over_seeds(results, column) for column in ("d_loss", "g_loss")}
     figures = {
         "whole_seconds": whole_seconds,
@@ -59,7 +70,8 @@ def main(
         "scores": scores(results),
         "throughput": [result.throughput.model_dump(exclude={"windows"}) for result in results],
     }
-    write_figures(out_dir / "reference.json", setting, "cpu" if device == "cpu" else "cuda:0", figures)
+    device = "cpu" if results[0].memory.device_peak_bytes is None else "cuda:0"
+    write_figures(out_dir / "reference.json", setting, device, figures)
     draw(losses, published, len(results), out_dir / "reference.png")
 
 

@@ -63,14 +63,14 @@ def main(
             timed = in_fresh_process(name)
             rates[name].append(timed["images"] / timed["seconds"])
             print(f"round {round_number + 1}, {name}: {rates[name][-1]:,.0f} images/s", file=sys.stderr)
-    ratios = {
-        name: [ours / theirs for ours, theirs in zip(rates["ganbench"], measured, strict=True)]
-        for name, measured in rates.items()
-    }
+        ratios = {
+            name: [ours / theirs for ours, theirs in zip(rates["ganbench"], measured, strict=True)]
+            for name, measured in rates.items()
+        }
+        if out is not None:
+            figures = {"images_per_second": rates, "ganbench_ratio": ratios}
+            write_figures(out, {**asdict(setting), "data_dir": None, "rounds": pairs}, setting.device, figures)
     show(rates, ratios)
-    if out is not None:
-        figures = {"images_per_second": rates, "ganbench_ratio": ratios}
-        write_figures(out, {**asdict(setting), "data_dir": None, "rounds": pairs}, setting.device, figures)
 
 
 def can_run(name: str, setting: Setting) -> bool:

@@ -34,7 +34,9 @@ def keep_freed_memory() -> None:
 
     By default it hands large pieces back to the system and takes them anew page by page, in every step.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # other C libraries have none
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
@@ -53,8 +54,10 @@ def float32_products(precision: Precision) -> Iterator[None]:
 
 def _set_modes(matmul: str, conv: str, rnn: str) -> None:
     """Set torch's switches, the older ones first and alike: else torch refuses to read those, as plugins may."""
-    MATMUL.allow_tf32 = matmul == "tf32"
-    CUDNN.allow_tf32 = conv == "tf32"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch tell everyone that these are the older ones
+        MATMUL.allow_tf32 = matmul == "tf32"
+        CUDNN.allow_tf32 = conv == "tf32"
     MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = matmul, conv, rnn
 
 

@@ -53,6 +53,7 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     `GanbenchError` if the profiler sees nothing.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell people of its coming and going
+    os.environ.setdefault("TEARDOWN_CUPTI", "1")  # left attached, it would slow the training that follows
     device = eager.step.latents.device
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -80,7 +81,8 @@ def summarise(events: list[Any], steps: int, on_gpu: bool) -> Profile:
     seconds: Counter[tuple[str, str]] = Counter()
     calls: Counter[tuple[str, str]] = Counter()
     for event in events:
-        if event.device_type != wanted or event.name.startswith(PREFIX):
+        named_range = event.name.startswith(PREFIX) or (on_gpu and event.is_user_annotation)
+        if event.device_type != wanted or named_range:
             continue
         phase = next((name for start, end, name in host_ranges if start <= event.time_range.start <= end), None)
         if phase is None:

@@ -48,7 +48,8 @@ def measure_roofline(
     """The device's best at a matrix product and at a copy, within `float32_products(precision)`."""
     size = MATRIX_SIZE[device.type]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right, product = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
+    draw = torch.Generator(device).manual_seed(0)  # training's own streams stay where they are
+    left, right, product = (torch.randn(size, size, generator=draw, device=device).to(dtype) for _ in range(3))
     source = torch.ones(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     return Roofline(

@@ -133,6 +133,7 @@ class Run:
         self.observer.working("warming up")
         trace = self.directory.file("trace.json", "trace") if self.profile else None
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
+        self.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
         if self.warmed_up.engine_record.fallback:
             self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
         return self.warmed_up
@@ -259,7 +260,7 @@ class Run:
             data=prepared.data_record,
             history=self.history,
             throughput=self._throughput(),
-            memory=self.clock.memory(warmed_up.engine.hidden_bytes if warmed_up else 0),
+            memory=self.clock.memory(),
             metrics=prepared.evaluator.results(self.images_done),
             profile=warmed_up.profile if warmed_up else None,
             artifacts=dict(self.directory.artifacts),

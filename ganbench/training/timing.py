@@ -34,6 +34,7 @@ class TrainingClock:
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self.device_peak_bytes = 0
+        self.hidden_bytes = 0  # that steps take on the device while they run, and torch's own peak does not show
         self.host_peak_bytes: int | None = None
         self._gpu = GPUMonitor(device)
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
@@ -71,7 +72,9 @@ class TrainingClock:
         self._add_marked_phases()
         self.host_peak_bytes = peak_rss()
         if self.device.type == "cuda":
-            self.device_peak_bytes = max(self.device_peak_bytes, torch.cuda.max_memory_allocated(self.device))
+            replayed = torch.cuda.memory_allocated(self.device) + self.hidden_bytes
+            peak = max(torch.cuda.max_memory_allocated(self.device), replayed)
+            self.device_peak_bytes = max(self.device_peak_bytes, peak)
         if count.images:
             window = Window(
                 epoch=epoch,
@@ -113,10 +116,10 @@ class TrainingClock:
         told = [(window.gpu.joules, window.images) for window in self.windows if window.gpu and window.gpu.joules]
         return sum(joules for joules, _ in told) / sum(images for _, images in told) if told else None
 
-    def memory(self, hidden_bytes: int) -> Memory:
-        """The peaks over the windows, on the device with the bytes that torch's own count does not show."""
+    def memory(self) -> Memory:
+        """The peaks over the windows."""
         return Memory(
-            device_peak_bytes=self.device_peak_bytes + hidden_bytes if self.device.type == "cuda" else None,
+            device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,
             host_peak_rss_bytes=self.host_peak_bytes,
         )
 

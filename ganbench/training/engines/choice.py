@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -55,9 +56,19 @@ def choose_engine(
     except Unrecordable as error:
         if options.mode == "graph" or verify_steps is not None:
             raise GanbenchError(f"engine graph: {error}; -o engine.mode=eager runs without it") from error
-        return eager, EngineRecord(name="eager", requested=options.mode, fallback=str(error))
-    record = EngineRecord(name="graph", requested=options.mode, verified_steps=steps, eager_scatter=scatter)
-    return graph, record
+        reason = str(error)
+    else:
+        record = EngineRecord(name="graph", requested=options.mode, verified_steps=steps, eager_scatter=scatter)
+        return graph, record
+    free_what_errors_hold(eager.step.latents.device)
+    return eager, EngineRecord(name="eager", requested=options.mode, fallback=reason)
+
+
+def free_what_errors_hold(device: torch.device) -> None:
+    """Free a failed recording: an error's frames hold it in a circle, with all activations of its step."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def make_recorder(step: TrainingStep) -> Recorder | None:

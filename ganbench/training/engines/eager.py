@@ -19,7 +19,10 @@ class Engine(Protocol):
         """Take a step; `ended` is told after each phase by an engine that works phase by phase."""
 
     def last_phases(self) -> dict[Phase, float]:
-        """Seconds by phase of the last step, from an engine that does not tell `ended`; the device must be idle."""
+        """Seconds by phase of the last step of a whole batch, from an engine that does not tell `ended`.
+
+        The device must be idle.
+        """
 
 
 class EagerEngine:

@@ -58,11 +58,12 @@ class GraphEngine:
         self.eager = eager
         self.recorder = recorder
         self._device = eager.step.latents.device
-        self._last: Recording | None = None
+        self._replayed: Recording | None = None  # the last of whole batches
         on_device = [self._on_device(inputs) for inputs in examples]
         for inputs in on_device:
             self._rehearse(inputs)
         self._recordings = {len(inputs[0]): self._record(inputs) for inputs in on_device}
+        self._whole_batch = max(self._recordings)
         self._optimizer_state: dict[Player, dict[Tensor, dict[str, Any]]] = {
             player: {parameter: dict(state) for parameter, state in optimizer.state.items()}
             for player, optimizer in eager.step.optimizers.items()
@@ -76,9 +77,11 @@ class GraphEngine:
             output = self.eager(self._on_device(inputs), ended=lambda _: None)
             self._take_over_optimizer_state()
             self._times_restored = step.times_restored
-            self._last = None
+            self._replayed = None
             return output
-        recording = self._last = self._recordings[len(inputs[0])]
+        recording = self._recordings[len(inputs[0])]
+        if len(inputs[0]) == self._whole_batch:
+            self._replayed = recording
         for held, fresh in zip(recording.inputs, inputs, strict=True):
             held.copy_(fresh, non_blocking=True)
         recording.replay()
@@ -86,9 +89,9 @@ class GraphEngine:
         return recording.output
 
     def last_phases(self) -> dict[Phase, float]:
-        if self._last is None:
+        if self._replayed is None:
             return {}
-        marks = pairwise(self._last.marks)
+        marks = pairwise(self._replayed.marks)
         return {phase: start.elapsed_time(end) / 1000 for phase, (start, end) in zip(PHASES, marks, strict=True)}
 
     def _on_device(self, inputs: Inputs) -> Inputs:

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
+from packaging.version import Version
+
+# later versions of torch find by themselves which generators recorded work draws from
+NEEDS_GENERATORS = Version(torch.__version__) < Version("2.13.dev")
 
 
 class Mark(Protocol):
@@ -46,8 +50,10 @@ class CudaRecorder:
         outside = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(outside)
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("error")
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the mode tells everyone that it is a prototype
+                torch.cuda.set_sync_debug_mode("error")
             with torch.cuda.stream(self.stream):
                 work()
         finally:
@@ -56,10 +62,8 @@ class CudaRecorder:
 
     def record(self, work: Callable[[], Any]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # newer versions of torch find the generators themselves, and say so
-            for generator in self.generators:
-                graph.register_generator_state(generator)
+        for generator in self.generators if NEEDS_GENERATORS else []:
+            graph.register_generator_state(generator)
         states = [generator.clone_state() for generator in self.generators]
         outside = torch.cuda.current_stream(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
