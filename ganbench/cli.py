@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
+from .console import (
+    AsJson,
+    DataDir,
+    Device,
+    Overrides,
+    PluginArguments,
+    err,
+    forget_output,
+    load_registry,
+    out,
+    print_json,
+)
 from .errors import ExitCode, GanbenchError, UsageError, describe
+from .gate.commands import check, compare
 
 if TYPE_CHECKING:
     from .plugin import Kind
-    from .registry import Registry
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -27,19 +36,6 @@ STATUS_EXIT_CODES = {
     "diverged": ExitCode.FAILED,
     "failed": ExitCode.FAILED,
 }
-
-
-class QuietConsole(Console):
-    """A console whose reader may leave: what it prints after that goes nowhere, and nothing else changes."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        forget_output(self.file)
-
-
-def forget_output(file: IO[str]) -> None:
-    """Let what is still to be written to a closed pipe go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 class Commands(TyperGroup):
@@ -72,17 +68,7 @@ class Commands(TyperGroup):
         err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-out = QuietConsole()
-err = QuietConsole(stderr=True)
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-PluginArguments = Annotated[
-    list[str], typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Add an unpublished plugin.")
-]
-Overrides = Annotated[
-    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override anything in the spec.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 
 
 @app.callback()
@@ -101,7 +87,7 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Length in steps, instead of epochs.")] = None,
     budget: Annotated[str | None, typer.Option(metavar="90s|5m|2h", help="Stop training after this time.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random streams.")] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[str | None, typer.Option(metavar="fp32|tf32|bf16", help="Number format.")] = None,
     verify_engine: Annotated[
         int | None, typer.Option(min=1, metavar="STEPS", help="First compare graph and eager engine, bit by bit.")
@@ -110,7 +96,7 @@ def run(
         bool, typer.Option("--profile", help="Show where a step's time goes, kernel by kernel.")
     ] = False,
     directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run directory.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")] = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
@@ -233,12 +219,8 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def load_registry(plugins: list[str]) -> Registry:
-    """All plugins; what they print while they load goes to stderr, stdout being for what was asked."""
-    from .registry import Registry
-
-    with redirect_stdout(sys.stderr):
-        return Registry.load(plugins)
+app.command()(compare)
+app.command()(check)
 
 
 def parse_duration(text: str) -> float:
@@ -257,7 +239,3 @@ def parse_kind(text: str) -> Kind:
         if text in (kind, kind.plural):
             return kind
     raise UsageError(f"unknown kind '{text}'; there are: {', '.join(kind.plural for kind in Kind)}")
-
-
-def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

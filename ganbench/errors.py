@@ -40,6 +40,12 @@ class MissingError(GanbenchError):
     exit_code = ExitCode.NOT_COMPARABLE
 
 
+class NotComparableError(GanbenchError):
+    """Two things that would have to be alike for their figures to be compared are not."""
+
+    exit_code = ExitCode.NOT_COMPARABLE
+
+
 class DataError(GanbenchError):
     """A data or weights file is corrupt, or a data set cannot be had."""
 

@@ -1,0 +1,94 @@
+"""Can the gate be believed? Many checks of code that did not change, and of code that a planted delay slowed.
+
+python -m benchmarks.gate_trials --out gate_trials.json
+
+Each check is `ganbench check`'s own, interleaved, on a small benchmark on real images: both sides run the same code,
+and in some of the trials each step of head is made to take longer by a known share. In between, another process keeps a
+core busy for a while, as on a shared machine.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganbench.gate.check import Check, check_interleaved
+from ganbench.gate.session import Arm, Measurement
+from ganbench.gate.verdict import Threshold
+
+from .figures import write_figures
+
+SMALL = ["dataset.source=embedded", "model.width=8"]
+BUSY = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
+
+
+def main(
+    unchanged: Annotated[int, typer.Option(help="Checks of code that did not change.")] = 20,
+    slowed: Annotated[int, typer.Option(help="Checks of a step that takes 10 % longer.")] = 10,
+    barely: Annotated[int, typer.Option(help="Checks of a step that takes 2 % longer.")] = 10,
+    window_seconds: float = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the order of the trials, of their sessions and of the other load.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
+) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the sessions: the other core is left to the other load
+    draw = random.Random(seed)
+    measurement = Measurement("dcgan-fashion", SMALL, device="cpu", window_seconds=window_seconds)
+    base = Arm("base")
+    step_seconds = base.measure(measurement).seconds_per_image * 64
+    trials = [0.0] * unchanged + [0.1] * slowed + [0.02] * barely
+    draw.shuffle(trials)
+    told = []
+    for number, delay in enumerate(trials, start=1):
+        head = replace(base, name="head", delay=delay * step_seconds)
+        with_load = OtherLoad(draw)
+        check = check_interleaved(
+            base, head, measurement, Threshold(margin=0.05), seed=draw.randrange(2**32), told=with_load.now_and_then
+        )
+        told.append({"planted": delay, **row(check), "other_load_seconds": with_load.seconds})
+        line = f"{number}/{len(trials)}: planted {delay:.0%}, {told[-1]['verdict']}, {told[-1]['worse_by']:+.2%}"
+        print(line, file=sys.stderr, flush=True)
+        if out is not None:
+            setting = {"window_seconds": window_seconds, "seed": seed, "overrides": SMALL, "threads": 1}
+            write_figures(out, setting, "cpu", {"trials": told})
+    counts = Counter((trial["planted"], str(trial["verdict"])) for trial in told)
+    for (planted, verdict), count in sorted(counts.items()):
+        print(f"planted {planted:.0%}: {verdict} {count}")
+
+
+class OtherLoad:
+    """Keeps a core busy for some seconds, after about every eighth session."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        self.seconds = 0.0
+
+    def now_and_then(self, _: str) -> None:
+        if self.draw.random() < 1 / 8:
+            seconds = self.draw.uniform(2, 15)
+            self.seconds += seconds
+            subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=seconds)])
+
+
+def row(check: Check) -> dict[str, Any]:
+    finding = check.findings["throughput"]
+    return {
+        "verdict": check.verdict,
+        "worse_by": finding.effect,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "pairs": len(check.sessions.base),
+        "base_seconds_per_image": [session.seconds_per_image for session in check.sessions.base],
+        "head_seconds_per_image": [session.seconds_per_image for session in check.sessions.head],
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

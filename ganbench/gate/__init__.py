@@ -1,0 +1,1 @@
+"""Results side by side, and the gate that fails a build. Nothing here imports torch."""

@@ -1,0 +1,148 @@
+"""Results side by side: what may be ranked, and what differs where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ganbench.result import Result
+
+ABSENT = None  # in place of a field that a side does not have
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of every result, in their order."""
+
+    name: str
+    values: tuple[float | None, ...]  # None where a result has none
+    better: Literal["higher", "lower"] | None  # None: it is shown, and says nothing about who is better
+    differing: dict[str, tuple[Any, ...]]  # fields of the stamp that are not equal: then nothing is ranked
+
+    @property
+    def best(self) -> int | None:
+        """The position of the best value, if the values may be ranked and one of them is."""
+        finite = [(value, position) for position, value in enumerate(self.values) if value is not None]
+        if self.better is None or self.differing or len(finite) < 2:
+            return None
+        pick = max if self.better == "higher" else min
+        return pick(finite, key=lambda pair: pair[0])[1]
+
+    def ratio(self, position: int) -> float | None:
+        """A value over the first one, if they may be compared."""
+        first, value = self.values[0], self.values[position]
+        if self.better is None or self.differing or not first or value is None:
+            return None
+        return value / first
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several results: their figures, and every field in which they differ."""
+
+    results: tuple[Result, ...]
+    speed: tuple[Figure, ...]
+    losses: tuple[Figure, ...]
+    metrics: tuple[Figure, ...]
+    differences: dict[str, dict[str, tuple[Any, ...]]]  # by what: spec, plugins, environment, data
+
+    def to_dict(self, names: list[str]) -> dict[str, Any]:
+        """As plain JSON types; `names` are the results', in their order."""
+        figures = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
+        return {
+            "results": [
+                {"name": name, "run_id": result.run_id, "benchmark": result.benchmark, "status": result.status}
+                for name, result in zip(names, self.results, strict=True)
+            ],
+            **{
+                what: {
+                    figure.name: {"values": figure.values, "best": figure.best, "differing": list(figure.differing)}
+                    for figure in told
+                }
+                for what, told in figures.items()
+            },
+            "differences": self.differences,
+        }
+
+
+def compare(results: Sequence[Result]) -> Comparison:
+    """Stand results side by side. Nothing is refused: what cannot be ranked says which field differs."""
+    return Comparison(
+        results=tuple(results),
+        speed=tuple(speed_figures(results)),
+        losses=tuple(loss_figures(results)),
+        metrics=tuple(metric_figures(results)),
+        differences={
+            "spec": differing(flatten(result.spec) for result in results),
+            "plugins": differing(plugins_of(result) for result in results),
+            "environment": differing({**result.environment.hard, **result.environment.soft} for result in results),
+            "data": differing(result.data.model_dump(exclude={"notice"}) for result in results),
+        },
+    )
+
+
+def speed_figures(results: Sequence[Result]) -> Iterable[Figure]:
+    """Throughput and memory, which depend on device, precision, engine and batch size."""
+    stamps = differing(result.throughput.stamp for result in results)
+    rates = tuple(
+        result.throughput.images_per_second.median if result.throughput.images_per_second else None
+        for result in results
+    )
+    yield Figure("images/s", rates, "higher", stamps)
+    yield Figure("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", stamps)
+    for name, key in (
+        ("peak device memory, bytes", "device_peak_bytes"),
+        ("peak host memory, bytes", "host_peak_rss_bytes"),
+    ):
+        yield Figure(name, tuple(getattr(result.memory, key) for result in results), "lower", stamps)
+
+
+def loss_figures(results: Sequence[Result]) -> Iterable[Figure]:
+    """What each run's last epoch reported. A loss is no score: lower is not better."""
+    rows = [
+        {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors} if (row := last_row(result)) else {}
+        for result in results
+    ]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        yield Figure(name, tuple(row.get(name) for row in rows), None, {})
+
+
+def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
+    """Each metric at the end of training, by its label, with what its stamps differ in."""
+    for label in dict.fromkeys(metric.label for result in results for metric in result.metrics):
+        found = [next((m for m in result.metrics if m.label == label), None) for result in results]
+        having = [metric for metric in found if metric is not None]
+        values = tuple(metric.value if metric else None for metric in found)
+        yield Figure(label, values, having[0].better, differing(metric.stamp for metric in having))
+
+
+def last_row(result: Result) -> Any:
+    return result.history[-1] if result.history else None
+
+
+def plugins_of(result: Result) -> dict[str, str]:
+    """Who provides each plugin, by kind and name."""
+    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in result.plugins}
+
+
+def differing(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """The fields that are not equal on all sides, with their values; a side without the field has `ABSENT`."""
+    listed = list(sides)
+    fields = dict.fromkeys(field for side in listed for field in side)
+    values = {field: tuple(side.get(field, ABSENT) for side in listed) for field in fields}
+    return {field: told for field, told in values.items() if any(value != told[0] for value in told)}
+
+
+def flatten(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested tables by dotted paths, as -o takes them."""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        items = enumerate(value)
+    else:
+        return {path: value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat |= flatten(item, f"{path}.{key}" if path else str(key))
+    return flat

@@ -1,0 +1,240 @@
+"""`ganbench check --against`: a revision against the working tree, from a git repository to an exit code.
+
+The sessions are a stand-in's, which imports the plugin as a real session does and reports the speed that its text says;
+one test has a real one.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from conftest import UNSCORED
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.gate.session import Arm, Measurement, Session, SessionError
+
+STAND_IN = """
+import importlib, json, random, sys
+
+request = json.loads(sys.argv[1])
+plugin = request["plugins"][0]
+if plugin.endswith(".py"):
+    namespace = {}
+    exec(open(plugin).read(), namespace)
+else:
+    namespace = vars(importlib.import_module(plugin))
+if namespace.get("CRASH"):
+    sys.exit("Traceback: the plugin crashed")
+noise = namespace.get("NOISE", 0.001)
+rate = namespace["RATE"] * random.lognormvariate(0, noise)
+if request["delay"]:
+    rate = 1 / (1 / rate + request["delay"] / 64)
+memory = {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)}
+print("a plugin's chatter")
+print(json.dumps({
+    "images_per_second": [rate] * 5, "settled_after": 3, "phases": namespace.get("PHASES", {"generator": 1.0}),
+    "memory": memory, "stamp": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)},
+    "environment": {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}, "data": "0", "spec": {},
+    "plugins": [], "gpu": [],
+}))
+"""
+FAST = 'RATE = 1000\nPHASES = {"discriminator": 0.5, "generator": 0.5}\n'
+SLOW = 'RATE = 800\nPHASES = {"discriminator": 0.4, "generator": 0.6}\n'  # 1/1000 = 0.5 + 0.5, 1/800 = 0.5 + 0.75 ms
+
+
+@pytest.fixture
+def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
+    worker = tmp_path / "stand_in.py"
+    worker.write_text(STAND_IN)
+    monkeypatch.setattr("ganbench.gate.session.WORKER", worker)
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    monkeypatch.chdir(repository)
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "test@example.org")
+    subprocess.run(["git", "init", "-q"], check=True)
+
+    def make(text: str) -> Path:
+        (repository / "own_loss.py").write_text(text)
+        subprocess.run(["git", "add", "."], check=True)
+        subprocess.run(["git", "commit", "-q", "-m", "change"], check=True)
+        return repository
+
+    return make
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *arguments])
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, " ".join(outcome.output.split())
+
+
+AGAINST = ("-p", "own_loss.py", "--against", "HEAD~1")
+
+
+def test_a_commit_that_slows_its_plugin_fails_and_the_phase_is_named(commit: Any) -> None:
+    commit(FAST)
+    repository = commit(SLOW)
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.REGRESSION
+    assert "REGRESSED: throughput is worse by 25." in text
+    assert "most of it in the phase generator" in text
+    assert not list(repository.parent.glob("ganbench-revision-*"))
+    assert subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
+
+
+def test_the_other_way_round_it_passes_and_says_what_it_would_have_caught(commit: Any) -> None:
+    commit(SLOW)
+    commit(FAST)
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.DONE
+    assert "PASS: throughput is better by 20." in text
+    assert "would have caught 5.0%" in text
+
+
+def test_what_is_not_committed_is_under_test_too(commit: Any) -> None:
+    repository = commit(FAST)
+    (repository / "own_loss.py").write_text(SLOW)
+    assert invoke("-p", "own_loss.py", "--against", "HEAD")[0] == ExitCode.REGRESSION
+
+
+@pytest.mark.parametrize("how", ["module", "absolute path", "from a folder"])
+def test_the_revision_imports_its_own_text(how: str, commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST)
+    repository = commit(SLOW)
+    plugin = str(repository / "own_loss.py")
+    if how == "module":
+        monkeypatch.syspath_prepend(str(repository))  # as an editable install does
+        plugin = "own_loss"
+    elif how == "from a folder":
+        (repository / "folder").mkdir()  # which the revision does not have
+        monkeypatch.chdir(repository / "folder")
+        plugin = "../own_loss.py"
+    assert invoke("-p", plugin, "--against", "HEAD~1")[0] == ExitCode.REGRESSION
+
+
+def test_noise_is_inconclusive_which_passes_loudly_and_fails_under_strict(commit: Any) -> None:
+    commit(FAST + "NOISE = 0.5\n")
+    commit(FAST + "NOISE = 0.5\n# another text\n")
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.DONE
+    assert "INCONCLUSIVE: this check has proved nothing" in text
+    assert "quad 8" in text  # a second look was taken
+    assert invoke(*AGAINST, "--strict")[0] == ExitCode.INCONCLUSIVE
+
+
+def test_memory_is_gated_too(commit: Any) -> None:
+    commit(FAST)
+    commit(f"{FAST}PEAK = {2**30 + 2**26}\n")
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.REGRESSION
+    assert "REGRESSED: peak memory was at most 1,024 MiB on one side and at least 1,088 MiB on the other" in text
+
+
+def test_a_crash_is_no_slowness(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + "CRASH = True\n")
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.FAILED
+    assert "a session of the working tree failed with exit code 1" in text
+    assert "the plugin crashed" in text
+
+
+def test_other_conditions_are_not_compared(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + "BATCH = 32\n")
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "batch_size: 64, 32" in text
+
+
+def test_the_order_comes_from_a_seed_that_is_recorded(commit: Any) -> None:
+    commit(FAST)
+    commit(SLOW)
+    orders = []
+    for _ in range(2):
+        outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json"])
+        told = json.loads(outcome.stdout)
+        assert told["seed"] == 7
+        orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "quad" in line])
+    assert orders[0] == orders[1]
+    assert [len(told["sessions"][side]) for side in ("base", "head")] == [8, 8]
+
+
+def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST + 'TORCH = "2.11"\nNOISE = 1e-6\n')
+    commit(SLOW + "NOISE = 1e-6\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    code, text = invoke(*AGAINST, "--junit", "junit.xml", "--summary", "summary.md")
+    assert code == ExitCode.REGRESSION
+    assert "::error title=ganbench check dcgan-fashion::throughput is worse by 25." in text
+    assert "torch" in text
+    suite = ElementTree.parse("junit.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "0")
+    (failure,) = suite.iter("failure")
+    assert "throughput is worse by" in str(failure.get("message"))
+    summary = Path("summary.md").read_text()
+    assert "❌ regressed" in summary
+    assert "| generator | 500.0 | 750.0 |" in summary
+    assert (tmp_path / "step.md").read_text().splitlines()[0] == summary.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--against", "nowhere"], ExitCode.USAGE, "--against nowhere: there is no such revision"),
+        ([], ExitCode.USAGE, "check needs one of --against REF and --against-python PATH"),
+        (["--against", "HEAD", "--against-python", "x"], ExitCode.USAGE, "check needs one of"),
+        (["--against-python", "no/python"], ExitCode.USAGE, "no/python: there is no such file"),
+        (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that would be measured comes from"),
+    ],
+)
+def test_what_cannot_be_checked(arguments: list[str], code: int, message: str, commit: Any) -> None:
+    commit(FAST)
+    exit_code, text = invoke(*arguments)
+    assert exit_code == code
+    assert message in text
+
+
+def test_outside_a_repository_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    code, text = invoke("--against", "HEAD")
+    assert code == ExitCode.USAGE
+    assert "--against compares git revisions, and this is no repository" in text
+
+
+def test_another_python_is_measured_as_the_base(commit: Any) -> None:
+    commit(FAST)
+    code, text = invoke("-p", "own_loss.py", "--against-python", sys.executable)
+    assert code == ExitCode.DONE
+    assert "PASS" in text
+
+
+def test_a_real_session_settles_times_its_windows_and_tells_what_it_saw() -> None:
+    measurement = Measurement(
+        "dcgan-fashion", [*UNSCORED[:1], "model.width=1", "training.batch_size=500"], device="cpu", windows=2,
+        window_seconds=0.01,
+    )  # fmt: skip
+    session = Arm("base").measure(measurement)
+    assert isinstance(session, Session)
+    assert len(session.images_per_second) == 2
+    assert 3 <= session.settled_after <= 12
+    assert sum(session.phases.values()) == pytest.approx(1)
+    assert session.spec["training"]["batch_size"] == session.stamp["batch_size"] == 500
+    assert session.peak_bytes > 2**20
+
+
+def test_a_session_of_an_unknown_benchmark_fails_with_its_words() -> None:
+    with pytest.raises(SessionError, match="unknown benchmark 'nowhere'"):
+        Arm("base").measure(Measurement("nowhere"))

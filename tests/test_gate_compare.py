@@ -1,0 +1,119 @@
+"""`ganbench compare`: results side by side, ranked only where their stamps allow it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.gate.comparison import compare, flatten
+from ganbench.registry import Registry
+from ganbench.result import Result
+from ganbench.spec import load_spec
+from ganbench.training.runner import run
+
+
+@pytest.fixture(scope="module")
+def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three small runs: one, one like it with another seed, and one with another batch and count of samples."""
+    folder = tmp_path_factory.mktemp("results")
+    variants = {
+        "one": ["training.seed=1"],
+        "other-seed": ["training.seed=2"],
+        "other-protocol": ["training.batch_size=32", "metrics.0.samples=50"],
+    }
+    for name, overrides in variants.items():
+        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=8", *overrides])
+        run(spec, device="cpu", out=folder / name)
+    return {name: folder / name for name in variants}
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    return outcome.exit_code, outcome.output
+
+
+def load(path: Path) -> Result:
+    return Result.model_validate_json((path / "result.json").read_bytes())
+
+
+def test_equal_stamps_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
+    comparison = compare([load(results["one"]), load(results["other-seed"])])
+    (rate, *_), (fid,) = comparison.speed, comparison.metrics
+    for figure in (rate, fid):
+        assert figure.differing == {}
+        assert figure.best in (0, 1)
+    assert fid.values[fid.best] == min(fid.values)
+    assert rate.values[rate.best] == max(rate.values)
+    assert comparison.differences["spec"] == {"training.seed": (1, 2)}
+    assert comparison.differences["plugins"] == comparison.differences["environment"] == {}
+
+
+def test_unequal_stamps_are_never_ranked(results: dict[str, Path]) -> None:
+    comparison = compare([load(results["one"]), load(results["other-protocol"])])
+    (rate, *_), (fid,) = comparison.speed, comparison.metrics
+    assert rate.differing == {"batch_size": (64, 32)}
+    assert fid.differing == {"generated_samples": (100, 50)}
+    for figure in (rate, fid):
+        assert figure.best is None
+        assert figure.ratio(1) is None
+
+
+def test_a_loss_is_shown_and_says_nothing_of_who_is_better(results: dict[str, Path]) -> None:
+    comparison = compare([load(path) for path in results.values()])
+    assert [figure.name for figure in comparison.losses] == ["d_loss", "g_loss", "real_score", "fake_score"]
+    assert all(figure.best is None and None not in figure.values for figure in comparison.losses)
+
+
+def test_the_tables_name_the_fields_that_forbid_a_ranking(
+    results: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, text = invoke(*results.values())
+    assert code == ExitCode.DONE
+    for expected in ("not ranked: batch_size differs", "not ranked: generated_samples differs", "training.seed"):
+        assert expected in text
+    assert "completed" in text
+
+
+def test_a_run_that_did_not_get_to_a_score_is_no_obstacle(results: dict[str, Path], tmp_path: Path) -> None:
+    diverged = load(results["one"]).model_copy(
+        update={"status": "diverged", "message": "the generator's loss is nan", "metrics": [], "history": []}
+    )
+    (tmp_path / "result.json").write_text(diverged.to_json())
+    code, text = invoke(results["one"], tmp_path)
+    assert code == ExitCode.DONE
+    assert "diverged" in text
+    assert "the generator's loss is nan" in " ".join(text.split())
+    fid = compare([load(results["one"]), diverged]).metrics[0]
+    assert fid.values[1] is None
+    assert fid.best is None
+
+
+def test_json_has_the_figures_and_nothing_else_on_stdout(results: dict[str, Path]) -> None:
+    code, text = invoke(results["one"], results["other-protocol"], "--json")
+    told = json.loads(text)
+    assert code == ExitCode.DONE
+    assert told["results"][0]["name"] == str(results["one"])
+    assert told["metrics"]["FID (fashion-cnn)"]["differing"] == ["generated_samples"]
+    assert told["differences"]["spec"]["training.batch_size"] == [64, 32]
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [(["one"], ExitCode.USAGE, "at least two results"), (["one", "nowhere"], ExitCode.NOT_COMPARABLE, "nowhere")],
+)
+def test_what_cannot_be_compared(names: list[str], code: int, message: str, results: dict[str, Path]) -> None:
+    exit_code, text = invoke(*(results.get(name, Path(name)) for name in names))
+    assert exit_code == code
+    assert message in " ".join(text.split())
+
+
+def test_nested_tables_are_told_by_the_paths_that_overrides_take() -> None:
+    spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
+    assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
