@@ -16,6 +16,7 @@ from ganbench.spec import load_spec
 from ganbench.training.checkpoint import capture_state
 from ganbench.training.engines.verification import first_difference, flat
 from ganbench.training.preparation import Prepared, prepare
+from ganbench.training.step import TURNS
 from ganbench.training.warmup import examples_of_each_size, warm_up
 
 CPU = torch.device("cpu")
@@ -58,13 +59,22 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
 ) -> None:
     # traced for forward and backward, but not turned into C++, which takes half a minute and a compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    run = prepared(registry, "engine.compile=true", "training.epochs=1")
+    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in TURNS)]
+    run = prepared(registry, "engine.compile=true", *plainly)
     warmed_up = warm_up(run, verify_steps=None, trace=None)
     assert warmed_up.engine_record.compile_seconds > 0
     assert run.step.played.generator is not run.networks.generator
     assert set(run.step.played.generator.parameters()) == set(run.networks.generator.parameters())
-    uncompiled = warm_up(prepared(registry, "training.steps=2"), verify_steps=None, trace=None)
+    plain = prepared(registry, *plainly)
+    uncompiled = warm_up(plain, verify_steps=None, trace=None)
     assert uncompiled.engine_record.compile_seconds is None
+    for _ in range(3):  # freezing and thawing is noticed: every parameter learns as without it
+        for each, warmed in ((run, warmed_up), (plain, uncompiled)):
+            (indices,) = next(iter(each.batches.epoch()))
+            warmed.engine((indices,), ended=lambda _: None)
+    for player in TURNS:
+        for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
 def test_a_failure_to_compile_is_not_the_losss_fault(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,9 @@ def figures_table(title: str, figures: Iterable[Figure], names: list[str]) -> Ta
     """A row a figure: the best is bold where ranking is allowed, and where it is not, a line says why."""
     table = titled(title, names)
     for figure in figures:
-        table.add_row(escape(figure.name), *(cell(figure, position) for position in range(len(names))))
+        table.add_row(
+            escape(figure.name.removesuffix(", bytes")), *(cell(figure, position) for position in range(len(names)))
+        )
         if figure.differing and figure.better is not None:
             fields = ", ".join(figure.differing)
             table.add_row(Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing) == 1)}", style="dim"))

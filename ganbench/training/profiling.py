@@ -58,7 +58,7 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     ranges = PhaseRanges(device)
-    with profile(activities=activities) as profiler:
+    with profile(activities=activities, acc_events=True) as profiler:
         for _ in range(PROFILED_STEPS):
             ranges.begin(PHASES[0])
             eager(inputs, ended=ranges.ended)

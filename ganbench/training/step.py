@@ -67,6 +67,9 @@ class TrainingStep:
 
     def compile(self) -> None:
         """From the next step on, run both networks through torch.compile; shapes are taken as fixed."""
+        # dynamo takes a parameter for unchanged while its module's dictionary is, and so would not notice the freezing
+        torch._dynamo.config.skip_tensor_guards_with_matching_dict_tags = False
+        torch._dynamo.config.use_recursive_dict_tags_for_guards = False
         generator, discriminator = (
             cast(nn.Module, torch.compile(module, dynamic=False))
             for module in (self.networks.generator, self.networks.discriminator)
