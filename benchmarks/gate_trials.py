@@ -26,7 +26,7 @@ from ganbench.gate.verdict import Threshold
 
 from .figures import write_figures
 
-SMALL = ["dataset.source=embedded", "model.width=8"]
+SMALL = ["dataset.source=embedded", "model.width=4"]
 BUSY = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
 
 
@@ -34,7 +34,7 @@ def main(
     unchanged: Annotated[int, typer.Option(help="Checks of code that did not change.")] = 20,
     slowed: Annotated[int, typer.Option(help="Checks of a step that takes 10 % longer.")] = 10,
     barely: Annotated[int, typer.Option(help="Checks of a step that takes 2 % longer.")] = 10,
-    window_seconds: float = 0.5,
+    window_seconds: float = 0.3,
     seed: Annotated[int, typer.Option(help="Of the order of the trials, of their sessions and of the other load.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
 ) -> None:

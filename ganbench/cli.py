@@ -25,7 +25,7 @@ from .console import (
     print_json,
 )
 from .errors import ExitCode, GanbenchError, UsageError, describe
-from .gate.commands import check, compare
+from .gate import commands as gate
 
 if TYPE_CHECKING:
     from .plugin import Kind
@@ -219,8 +219,12 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
-app.command()(compare)
-app.command()(check)
+app.command()(gate.compare)
+app.command()(gate.check)
+baseline = typer.Typer(no_args_is_help=True, help="Keep sessions to check against later.")
+baseline.command()(gate.record)
+baseline.command()(gate.show)
+app.add_typer(baseline, name="baseline")
 
 
 def parse_duration(text: str) -> float:

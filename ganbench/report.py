@@ -88,7 +88,7 @@ def speed_table(result: Result) -> Table:
     if throughput.engine:
         table.add_row("engine", escape(engine_line(throughput.engine)))
     table.add_row("time by phase", ", ".join(f"{phase} {share:.1%}" for phase, share in throughput.phases.items()))
-    if throughput.windows:
+    if any(window.device_seconds is not None for window in throughput.windows):
         table.add_row("time by clock", clocks_line(throughput.windows))
     if apart:
         table.add_row(
@@ -127,11 +127,11 @@ def engine_line(engine: EngineRecord) -> str:
 
 
 def clocks_line(windows: list[Window]) -> str:
-    """How long host and device were at work, as shares of the wall clock: the larger one is what training waits for."""
+    """How long host and GPU were at work, as shares of the wall clock: the larger is what training waits for."""
     wall = sum(window.seconds for window in windows)
-    line = f"dispatch {sum(window.dispatch_seconds for window in windows) / wall:.1%} of the wall clock's"
-    device = [window.device_seconds for window in windows if window.device_seconds is not None]
-    return f"{line}, device {sum(device) / wall:.1%}" if device else line
+    dispatch = sum(window.dispatch_seconds for window in windows)
+    device = sum(window.device_seconds or 0.0 for window in windows)
+    return f"dispatch {dispatch / wall:.1%} of the wall clock's, device {device / wall:.1%}"
 
 
 def arithmetic_line(roofline: Roofline, images_per_second: float) -> str:

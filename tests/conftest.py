@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
+import stand_in
 import torch
 from torch import Tensor
 
@@ -71,3 +74,25 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 def images() -> Tensor:
     """The embedded subset's test images, float32 `(1000, 1, 28, 28)` in [-1, 1]."""
     return to_unit_range(embedded_subset().test.tensors[0])
+
+
+@pytest.fixture
+def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
+    worker = tmp_path / "stand_in.py"
+    worker.write_text(stand_in.SOURCE)
+    monkeypatch.setattr("ganbench.gate.session.WORKER", worker)
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    monkeypatch.chdir(repository)
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "test@example.org")
+    subprocess.run(["git", "init", "-q"], check=True)
+
+    def make(text: str) -> Path:
+        (repository / "own_loss.py").write_text(text)
+        subprocess.run(["git", "add", "."], check=True)
+        subprocess.run(["git", "commit", "-q", "-m", "change"], check=True)
+        return repository
+
+    return make

@@ -1,7 +1,6 @@
 """`ganbench check --against`: a revision against the working tree, from a git repository to an exit code.
 
-The sessions are a stand-in's, which imports the plugin as a real session does and reports the speed that its text says;
-one test has a real one.
+The sessions are a stand-in's (`stand_in.py`); one test has a real one.
 """
 
 from __future__ import annotations
@@ -15,61 +14,13 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import UNSCORED
+from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
+import ganbench.gate.session
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.gate.session import Arm, Measurement, Session, SessionError
-
-STAND_IN = """
-import importlib, json, random, sys
-
-request = json.loads(sys.argv[1])
-plugin = request["plugins"][0]
-if plugin.endswith(".py"):
-    namespace = {}
-    exec(open(plugin).read(), namespace)
-else:
-    namespace = vars(importlib.import_module(plugin))
-if namespace.get("CRASH"):
-    sys.exit("Traceback: the plugin crashed")
-noise = namespace.get("NOISE", 0.001)
-rate = namespace["RATE"] * random.lognormvariate(0, noise)
-if request["delay"]:
-    rate = 1 / (1 / rate + request["delay"] / 64)
-memory = {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)}
-print("a plugin's chatter")
-print(json.dumps({
-    "images_per_second": [rate] * 5, "settled_after": 3, "phases": namespace.get("PHASES", {"generator": 1.0}),
-    "memory": memory, "stamp": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)},
-    "environment": {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}, "data": "0", "spec": {},
-    "plugins": [], "gpu": [],
-}))
-"""
-FAST = 'RATE = 1000\nPHASES = {"discriminator": 0.5, "generator": 0.5}\n'
-SLOW = 'RATE = 800\nPHASES = {"discriminator": 0.4, "generator": 0.6}\n'  # 1/1000 = 0.5 + 0.5, 1/800 = 0.5 + 0.75 ms
-
-
-@pytest.fixture
-def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
-    worker = tmp_path / "stand_in.py"
-    worker.write_text(STAND_IN)
-    monkeypatch.setattr("ganbench.gate.session.WORKER", worker)
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    monkeypatch.chdir(repository)
-    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, "test@example.org")
-    subprocess.run(["git", "init", "-q"], check=True)
-
-    def make(text: str) -> Path:
-        (repository / "own_loss.py").write_text(text)
-        subprocess.run(["git", "add", "."], check=True)
-        subprocess.run(["git", "commit", "-q", "-m", "change"], check=True)
-        return repository
-
-    return make
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -125,11 +76,11 @@ def test_the_revision_imports_its_own_text(how: str, commit: Any, monkeypatch: p
 def test_noise_is_inconclusive_which_passes_loudly_and_fails_under_strict(commit: Any) -> None:
     commit(FAST + "NOISE = 0.5\n")
     commit(FAST + "NOISE = 0.5\n# another text\n")
-    code, text = invoke(*AGAINST)
+    code, text = invoke(*AGAINST, "--seed", "1")
     assert code == ExitCode.DONE
     assert "INCONCLUSIVE: this check has proved nothing" in text
     assert "quad 8" in text  # a second look was taken
-    assert invoke(*AGAINST, "--strict")[0] == ExitCode.INCONCLUSIVE
+    assert invoke(*AGAINST, "--seed", "1", "--strict")[0] == ExitCode.INCONCLUSIVE
 
 
 def test_memory_is_gated_too(commit: Any) -> None:
@@ -163,7 +114,7 @@ def test_the_order_comes_from_a_seed_that_is_recorded(commit: Any) -> None:
     orders = []
     for _ in range(2):
         outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json"])
-        told = json.loads(outcome.stdout)
+        (told,) = json.loads(outcome.stdout)["checks"]
         assert told["seed"] == 7
         orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "quad" in line])
     assert orders[0] == orders[1]
@@ -194,7 +145,11 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
     ("arguments", "code", "message"),
     [
         (["--against", "nowhere"], ExitCode.USAGE, "--against nowhere: there is no such revision"),
-        ([], ExitCode.USAGE, "check needs one of --against REF and --against-python PATH"),
+        (
+            [],
+            ExitCode.USAGE,
+            "check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test",
+        ),
         (["--against", "HEAD", "--against-python", "x"], ExitCode.USAGE, "check needs one of"),
         (["--against-python", "no/python"], ExitCode.USAGE, "no/python: there is no such file"),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that would be measured comes from"),
@@ -219,6 +174,29 @@ def test_another_python_is_measured_as_the_base(commit: Any) -> None:
     code, text = invoke("-p", "own_loss.py", "--against-python", sys.executable)
     assert code == ExitCode.DONE
     assert "PASS" in text
+
+
+@pytest.mark.parametrize(
+    ("noise", "code", "message"),
+    [
+        ("0.0001", ExitCode.DONE, "self-test passed: no regression of unchanged code, and a planted slowdown of 10%"),
+        ("0.3", ExitCode.INCONCLUSIVE, "self-test inconclusive: this machine is too noisy"),
+    ],
+)
+def test_the_gate_can_be_tried_on_this_very_machine(noise: str, code: int, message: str, commit: Any) -> None:
+    commit(f"{FAST}NOISE = {noise}\n")
+    exit_code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
+    assert message in text
+    assert exit_code == code
+
+
+def test_a_gate_that_sees_nothing_fails_its_self_test(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST)
+    worker = Path(ganbench.gate.session.WORKER)
+    worker.write_text(worker.read_text().replace('if request["delay"]:', "if False:"))
+    code, text = invoke("-p", "own_loss.py", "--self-test")
+    assert code == ExitCode.FAILED
+    assert "self-test failed: unchanged code was called slower, or a planted slowdown of 10% passed" in text
 
 
 def test_a_real_session_settles_times_its_windows_and_tells_what_it_saw() -> None:

@@ -1,23 +1,26 @@
-"""The gate of a pull request: base and head measured side by side in one job, and judged."""
+"""The gate: head measured beside base in one job, or against stored sessions, and judged."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from ganbench.errors import NotComparableError
 
+from .baseline import Baseline, need_same_conditions
 from .comparison import differing, flatten
 from .session import Arm, Measurement, Session
-from .statistics import paired
+from .statistics import paired, predicted
 from .verdict import Finding, Threshold, Verdict, judge_all, overall
 
 QUADS = 4  # and as many again where the first look is inconclusive
 ORDERS = ("ABBA", "BAAB")
 THROUGHPUT = Threshold(margin=0.05)
+STORED_THROUGHPUT = Threshold(margin=0.10)  # a machine is not quite the same from day to day
+FRESH_SESSIONS = 4
 MEMORY_MARGIN, MEMORY_BYTES = 0.02, 32 * 2**20
 
 # what has to be equal for two sides of one job to be compared; engine and spec may be the very thing that was changed
@@ -39,15 +42,17 @@ class Check:
     measurement: Measurement
     names: tuple[str, str]  # of base and head, as people know them
     sessions: Sessions
-    seed: int
     findings: dict[str, Finding]
     memory: MemoryFinding | None
     differences: dict[str, dict[str, tuple[Any, ...]]]
+    seed: int | None = None  # of the order, where sides were interleaved
+    advisory: tuple[str, ...] = ()  # why this must not fail a build, if so
 
     @property
     def verdict(self) -> Verdict:
         verdicts = {name: finding.verdict for name, finding in self.findings.items()}
-        return overall({**verdicts, **({"memory": self.memory.verdict} if self.memory else {})})
+        whole = overall({**verdicts, **({"memory": self.memory.verdict} if self.memory else {})})
+        return Verdict.INCONCLUSIVE if self.advisory and whole == Verdict.REGRESSED else whole
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,96 @@ def check_interleaved(
         measurement=measurement,
         names=(base.name, head.name),
         sessions=sessions,
-        seed=seed,
         findings=findings,
         memory=judge_memory(sessions),
         differences=differences(sessions),
+        seed=seed,
     )
+
+
+def check_stored(
+    baselines: Mapping[str, Baseline],
+    head: Arm,
+    measurement: Measurement,
+    threshold: Threshold = STORED_THROUGHPUT,
+    sessions: int = FRESH_SESSIONS,
+    told: Callable[[str], None] = lambda _: None,
+) -> list[Check]:
+    """Measure head, and judge it against every baseline: a rolling one and a pinned one together let nothing creep in.
+
+    Raises `NotComparableError` where a baseline was measured under other conditions or has but one session,
+    `SessionError` where a session crashed.
+    """
+    for name, baseline in baselines.items():
+        if len(baseline.sessions) < 2:
+            raise NotComparableError(f"baseline {name}: one session tells nothing of how they scatter; record more")
+    fresh = measure_all(head, measurement, sessions, told, list(baselines.values()))
+    checks = []
+    for name, baseline in baselines.items():
+        both = Sessions(base=baseline.sessions, head=fresh)
+        costs = [[session.seconds_per_image for session in side] for side in (both.base, both.head)]
+        check = Check(
+            measurement=measurement,
+            names=(name, head.name),
+            sessions=both,
+            findings=judge_all({"throughput": predicted(*costs)}, {"throughput": threshold}),
+            memory=judge_memory(both),
+            differences=differences(both),
+            advisory=tuple(baseline.advisory(fresh[0])),
+        )
+        checks.append(check)
+    return checks
+
+
+def measure_all(
+    arm: Arm,
+    measurement: Measurement,
+    count: int,
+    told: Callable[[str], None],
+    baselines: Sequence[Baseline] = (),
+) -> list[Session]:
+    """Some sessions one after another; the first one that cannot be compared with a baseline ends it."""
+    sessions: list[Session] = []
+    for number in range(1, count + 1):
+        session = arm.measure(measurement)
+        for baseline in baselines:
+            need_same_conditions(baseline, session)
+        sessions.append(session)
+        told(f"session {number}/{count}: {1 / session.seconds_per_image:,.1f} images/s")
+    return sessions
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """The gate tried on this machine: code against itself, as it is and with a planted slowdown."""
+
+    unchanged: Check
+    slowed: Check
+    planted: float  # the share by which each step of the slowed side takes longer
+
+    @property
+    def believable(self) -> bool | None:
+        """Whether no regression was seen where there is none, and the planted one was; None if it was too noisy."""
+        if self.unchanged.verdict == Verdict.REGRESSED or self.slowed.verdict == Verdict.PASS:
+            return False
+        return True if self.slowed.verdict == Verdict.REGRESSED else None
+
+
+def self_test(
+    measurement: Measurement,
+    threshold: Threshold = THROUGHPUT,
+    quads: int = QUADS,
+    seed: int | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> SelfTest:
+    """Check this Python's code against itself, then against itself slowed by twice the margin."""
+    one, again = Arm("as it is"), Arm("again")
+    unchanged = check_interleaved(one, again, measurement, threshold, quads, seed, told)
+    first = unchanged.sessions.base[0]
+    step_seconds = median(s.seconds_per_image for s in unchanged.sessions.base) * first.stamp["batch_size"]
+    planted = 2 * threshold.margin
+    slowed = Arm(f"slowed by {planted:.0%}", delay=planted * step_seconds)
+    return SelfTest(unchanged, check_interleaved(one, slowed, measurement, threshold, quads, seed, told), planted)
 
 
 def look_at(sessions: Sessions, threshold: Threshold) -> dict[str, Finding]:

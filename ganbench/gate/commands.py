@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, err, out, print_json
 from ganbench.errors import ExitCode, UsageError
 
-EXIT_CODES = {"pass": ExitCode.DONE, "inconclusive": ExitCode.DONE, "regressed": ExitCode.REGRESSION}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .baseline import Baseline
+    from .check import Check, SelfTest
+    from .session import Arm, Measurement
+
+
+class MissingBaseline(StrEnum):
+    FAIL = "fail"
+    RECORD = "record"
+
+
+WINDOWS = 5
+WINDOW_SECONDS = 2.0
+
+Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")]
+Windows = Annotated[int, typer.Option(min=1, help="Windows that a session times.")]
+WindowSeconds = Annotated[float, typer.Option(min=0.01, help="How long a window is, at least.")]
 
 
 def compare(
@@ -37,19 +57,31 @@ def compare(
 
 
 def check(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")],
+    benchmark: Benchmark,
     against: Annotated[
         str | None, typer.Option(metavar="REF", help="A git revision of the repository you stand in.")
     ] = None,
     against_python: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Another Python, such as one with another torch.")
     ] = None,
-    overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
+    baselines: Annotated[
+        list[Path], typer.Option("--baseline", metavar="FILE", help="Stored sessions; several are gated together.")
+    ] = [],  # noqa: B006 - typer reads it, nothing writes it
+    missing_baseline: Annotated[
+        MissingBaseline, typer.Option(help="What to do about a baseline that is not there.")
+    ] = MissingBaseline.FAIL,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Try the gate itself: code against itself, and planted slowness.")
+    ] = False,
+    overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
-    margin: Annotated[float, typer.Option(min=0.0, help="How much slower is too slow, in per cent.")] = 5.0,
+    margin: Annotated[
+        float | None, typer.Option(min=0.0, help="How much slower is too slow, in per cent: 5, or 10 if stored.")
+    ] = None,
     quads: Annotated[int, typer.Option(min=1, help="Groups of four sessions; as many again if inconclusive.")] = 4,
-    windows: Annotated[int, typer.Option(min=1, help="Windows that a session times.")] = 5,
-    window_seconds: Annotated[float, typer.Option(min=0.0, help="How long a window is, at least.")] = 2.0,
+    sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions against stored ones.")] = 4,
+    windows: Windows = WINDOWS,
+    window_seconds: WindowSeconds = WINDOW_SECONDS,
     seed: Annotated[int | None, typer.Option(help="Of the order of the sessions; recorded.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -58,16 +90,142 @@ def check(
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this checkout against another revision or Python, side by side, and fail if it got slower or hungrier."""
-    if (against is None) == (against_python is None):
-        raise UsageError("check needs one of --against REF and --against-python PATH")
-    from . import outputs, tables
-    from .check import check_interleaved
-    from .session import Measurement
-    from .verdict import Threshold, Verdict
+    """Fail if training got slower or hungrier than at another revision, with another Python, or than stored."""
+    if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
+        raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
+    from .check import STORED_THROUGHPUT, THROUGHPUT, check_interleaved, check_stored
+    from .check import self_test as try_gate
+    from .session import Arm
+    from .verdict import Threshold
 
-    console = err if as_json else out
-    measurement = Measurement(
+    measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
+    told = teller(err if as_json else out)
+    if baselines:
+        threshold = STORED_THROUGHPUT if margin is None else Threshold(margin / 100)
+        stored = stored_baselines(baselines, missing_baseline, measurement, told)
+        checks = check_stored(stored, Arm("now"), measurement, threshold, sessions, told) if stored else []
+    else:
+        threshold = THROUGHPUT if margin is None else Threshold(margin / 100)
+        if self_test:
+            raise typer.Exit(tell_self_test(try_gate(measurement, threshold, quads, seed, told)))
+        with ExitStack() as stack:
+            base, head = arms(against, against_python, measurement, stack)
+            checks = [check_interleaved(base, head, measurement, threshold, quads, seed, told)]
+    tell(checks, junit, summary, as_json)
+    verdicts = {check.verdict for check in checks}
+    if "regressed" in verdicts:
+        raise typer.Exit(ExitCode.REGRESSION)
+    raise typer.Exit(ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE)
+
+
+def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
+    """Say what came of the checks wherever it was asked for."""
+    from . import outputs, tables
+
+    told = teller(err if as_json else out)
+    for check in checks:
+        for table in tables.check_tables(check):
+            (err if as_json else out).print(table)
+        for verdict, sentence in outputs.sentences(check).values():
+            told(f"{verdict.upper()}: {sentence}")
+        if check.verdict == "inconclusive":
+            err.print(
+                "[bold yellow]INCONCLUSIVE: this check has proved nothing, neither a regression nor its absence[/]"
+            )
+    if junit:
+        outputs.write_junit(checks, junit)
+    if summary:
+        summary.write_text("\n".join(map(outputs.markdown, checks)), encoding="utf-8")
+    for line in outputs.tell_github(checks):
+        (sys.stderr if as_json else sys.stdout).write(line + "\n")
+    if as_json:
+        print_json({"checks": [outputs.to_dict(check) for check in checks]})
+
+
+def tell_self_test(tried: SelfTest) -> ExitCode:
+    """Say whether the gate can be believed here, and its exit code."""
+    tell([tried.unchanged, tried.slowed], junit=None, summary=None, as_json=False)
+    planted = f"a planted slowdown of {tried.planted:.0%}"
+    if tried.believable:
+        out.print(f"[bold green]self-test passed:[/] no regression of unchanged code, and {planted} was caught")
+        return ExitCode.DONE
+    if tried.believable is None:
+        err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to tell {planted} from none")
+        return ExitCode.INCONCLUSIVE
+    err.print(f"[bold red]self-test failed:[/] unchanged code was called slower, or {planted} passed")
+    return ExitCode.FAILED
+
+
+def record(
+    benchmark: Benchmark,
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A baseline; one that is there grows.")],
+    sessions: Annotated[int, typer.Option(min=1, help="How many to measure.")] = 8,
+    overrides: Overrides = [],  # noqa: B006
+    plugins: PluginArguments = [],  # noqa: B006
+    windows: Windows = WINDOWS,
+    window_seconds: WindowSeconds = WINDOW_SECONDS,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Measure sessions and store them, to check against later."""
+    from .baseline import Baseline, load_baseline
+    from .check import measure_all
+    from .session import Arm
+
+    measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
+    before = load_baseline(file, benchmark) if file.exists() else None
+    fresh = measure_all(Arm("now"), measurement, sessions, teller(out), [before] if before else [])
+    whole = before.with_sessions(fresh) if before else Baseline(benchmark=benchmark, sessions=fresh)
+    whole.save(file)
+    out.print(f"{len(whole.sessions)} sessions in {file}", markup=False, highlight=False)
+
+
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a baseline holds."""
+    from .baseline import load_baseline
+    from .tables import baseline_table
+
+    baseline = load_baseline(file)
+    if as_json:
+        print_json(baseline.model_dump(mode="json"))
+    else:
+        out.print(baseline_table(str(file), baseline))
+
+
+def stored_baselines(
+    files: list[Path], missing: MissingBaseline, measurement: Measurement, told: Callable[[str], None]
+) -> dict[str, Baseline]:
+    """The baselines by their files. One that is missing is recorded and left out, if that was asked for."""
+    from .baseline import ENOUGH_SESSIONS, Baseline, load_baseline
+    from .check import measure_all
+    from .session import Arm
+
+    stored = {}
+    for file in files:
+        if missing == MissingBaseline.RECORD and not file.exists():
+            told(f"{file} is not there: recording it, and there is nothing to check against")
+            fresh = measure_all(Arm("now"), measurement, ENOUGH_SESSIONS, told)
+            Baseline(benchmark=measurement.benchmark, sessions=fresh).save(file)
+        else:
+            stored[str(file)] = load_baseline(file, measurement.benchmark)
+    return stored
+
+
+def measurement_of(
+    benchmark: str,
+    overrides: list[str],
+    plugins: list[str],
+    device: str,
+    data_dir: Path | None,
+    windows: int,
+    window_seconds: float,
+) -> Measurement:
+    from .session import Measurement
+
+    return Measurement(
         benchmark=benchmark,
         overrides=list(overrides),
         plugins=list(plugins),
@@ -77,32 +235,15 @@ def check(
         window_seconds=window_seconds,
     )
 
-    def told(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with ExitStack() as stack:
-        base, head = arms(against, against_python, measurement, stack)
-        found = check_interleaved(base, head, measurement, Threshold(margin / 100), quads, seed, told)
-    for table in tables.check_tables(found):
-        console.print(table)
-    for verdict, sentence in outputs.sentences(found).values():
-        console.print(f"{verdict.upper()}: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    if found.verdict == Verdict.INCONCLUSIVE:
-        err.print("[bold yellow]INCONCLUSIVE: this check has proved nothing, neither a regression nor its absence[/]")
-    if junit:
-        outputs.write_junit(found, junit)
-    if summary:
-        summary.write_text(outputs.markdown(found), encoding="utf-8")
-    for line in outputs.tell_github(found):
-        sys.stdout.write(line + "\n")
-    if as_json:
-        print_json(outputs.to_dict(found))
-    if strict and found.verdict == Verdict.INCONCLUSIVE:
-        raise typer.Exit(ExitCode.INCONCLUSIVE)
-    raise typer.Exit(EXIT_CODES[found.verdict])
+def teller(console: Console) -> Callable[[str], None]:
+    """Prints a line as it is."""
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def arms(against: str | None, against_python: Path | None, measurement: Any, stack: ExitStack) -> tuple[Any, Any]:
+def arms(
+    against: str | None, against_python: Path | None, measurement: Measurement, stack: ExitStack
+) -> tuple[Arm, Arm]:
     """Base and head of a check; a checked-out revision goes away with the stack."""
     from importlib.metadata import entry_points
 

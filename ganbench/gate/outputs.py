@@ -16,13 +16,19 @@ SIGNS = {Verdict.PASS: "✅ pass", Verdict.INCONCLUSIVE: "⚠️ inconclusive", 
 
 
 def sentences(check: Check) -> dict[str, tuple[Verdict, str]]:
-    """Of each figure the verdict, and a sentence that says it with its numbers."""
+    """Of each figure the verdict, and a sentence that says it with its numbers.
+
+    What an advisory check finds worse is inconclusive, with the reason why it must not fail a build.
+    """
     told = {name: (finding.verdict, finding_sentence(name, finding)) for name, finding in check.findings.items()}
     if "throughput" in told and told["throughput"][0] == Verdict.REGRESSED:
         verdict, sentence = told["throughput"]
         told["throughput"] = (verdict, f"{sentence}; most of it in the phase {moved_most(check)}")
     if check.memory:
         told["memory"] = (check.memory.verdict, memory_sentence(check.memory))
+    for name, (verdict, sentence) in told.items():
+        if check.advisory and verdict == Verdict.REGRESSED:
+            told[name] = (Verdict.INCONCLUSIVE, f"{sentence}; advisory only: {'; '.join(check.advisory)}")
     return told
 
 
@@ -48,6 +54,7 @@ def to_dict(check: Check) -> dict[str, Any]:
         "base": base,
         "head": head,
         "seed": check.seed,
+        "advisory": list(check.advisory),
         "figures": {
             name: {
                 "verdict": finding.verdict,
@@ -74,13 +81,22 @@ def to_dict(check: Check) -> dict[str, Any]:
     }
 
 
-def write_junit(check: Check, path: Path) -> None:
-    """A test suite of a case a figure: regressed is a failure, inconclusive is skipped."""
+def write_junit(checks: list[Check], path: Path) -> None:
+    """A test suite a check, of a case a figure: regressed is a failure, inconclusive is skipped."""
+    suites = ElementTree.Element("testsuites")
+    for check in checks:
+        suites.append(junit_suite(check))
+    ElementTree.indent(suites)
+    text = ElementTree.tostring(suites, encoding="unicode")
+    write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+
+
+def junit_suite(check: Check) -> ElementTree.Element:
     told = sentences(check)
     verdicts = [verdict for verdict, _ in told.values()]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"ganbench check {check.measurement.benchmark}",
+        name=f"ganbench check {check.measurement.benchmark} against {check.names[0]}",
         tests=str(len(told)),
         failures=str(verdicts.count(Verdict.REGRESSED)),
         skipped=str(verdicts.count(Verdict.INCONCLUSIVE)),
@@ -94,12 +110,7 @@ def write_junit(check: Check, path: Path) -> None:
             ElementTree.SubElement(case, "skipped", message=sentence)
         else:
             ElementTree.SubElement(case, "system-out").text = sentence
-    suites = ElementTree.Element("testsuites")
-    suites.append(suite)
-    ElementTree.indent(suites)
-    write_text(
-        path, '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
-    )
+    return suite
 
 
 def markdown(check: Check) -> str:
@@ -111,32 +122,34 @@ def markdown(check: Check) -> str:
         "| figure | verdict | worse by | between |",
         "|---|---|---|---|",
     ]
+    told = sentences(check)
     for name, finding in check.findings.items():
         between = f"{finding.lower:+.1%} and {finding.upper:+.1%}"
-        lines.append(f"| {name} | {SIGNS[finding.verdict]} | {finding.effect:+.1%} | {between} |")
+        lines.append(f"| {name} | {SIGNS[told[name][0]]} | {finding.effect:+.1%} | {between} |")
     if check.memory:
         worse = f"{check.memory.head_bytes / check.memory.base_bytes - 1:+.1%}"
-        lines.append(f"| memory | {SIGNS[check.memory.verdict]} | {worse} | |")
+        lines.append(f"| memory | {SIGNS[told['memory'][0]]} | {worse} | |")
     lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
     for phase, (before, after) in phase_seconds(check).items():
         change = f"{after / before - 1:+.1%}" if before else ""
         lines.append(f"| {phase} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
     lines.append("")
-    lines += [f"- {sentence}" for _, sentence in sentences(check).values()]
+    lines += [f"- {sentence}" for _, sentence in told.values()]
     return "\n".join(lines) + "\n"
 
 
-def tell_github(check: Check) -> list[str]:
+def tell_github(checks: list[Check]) -> list[str]:
     """Under GitHub Actions: the summary is written, and the lines that make annotations are returned."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(check))
+            file.write("\n".join(map(markdown, checks)))
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     levels = {Verdict.REGRESSED: "error", Verdict.INCONCLUSIVE: "warning"}
     return [
         f"::{levels[verdict]} title=ganbench check {check.measurement.benchmark}::{escaped(sentence)}"
+        for check in checks
         for verdict, sentence in sentences(check).values()
         if verdict in levels
     ]

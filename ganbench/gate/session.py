@@ -18,8 +18,6 @@ from ganbench.errors import GanbenchError
 from ganbench.result import Environment, GPUReading, Memory, PluginRecord, Record
 
 WORKER = Path(__file__).with_name("worker.py")
-WINDOWS = 5
-WINDOW_SECONDS = 2.0
 LOG_LINES = 30  # of a crashed session that are shown
 
 
@@ -66,8 +64,8 @@ class Measurement:
     plugins: list[str] = field(default_factory=list)
     device: str = "auto"
     data_dir: Path | None = None
-    windows: int = WINDOWS
-    window_seconds: float = WINDOW_SECONDS
+    windows: int = 5
+    window_seconds: float = 2.0
 
 
 @dataclass(frozen=True)

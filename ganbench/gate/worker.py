@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
+NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
 MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is
 GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
 
 
 class Windows:
-    """The run's windows joined to such of at least `seconds`, and the wish to end once there are enough."""
+    """The run's windows joined to such of about `seconds`, and the wish to end once there are enough."""
 
     def __init__(self, count: int, seconds: float) -> None:
         self.count, self.seconds = count, seconds
@@ -33,7 +34,7 @@ class Windows:
         """Take in a window of the run; whether there are enough."""
         self._images += images
         self._elapsed += seconds
-        if self._elapsed < self.seconds:
+        if self._elapsed < NEARLY * self.seconds:
             return False
         self.rates.append(self._images / self._elapsed)
         self._images = self._elapsed = 0.0
@@ -71,12 +72,15 @@ def main() -> None:
     import ganbench
 
     class Watch(ganbench.Observer):
-        last_step, moment = 0, time.perf_counter()
+        last_step, ended = 0, False
 
         def progressed(self, progress: Any) -> None:
+            if self.ended:
+                return
             images = (progress.step - self.last_step) * spec.training.batch_size
             self.last_step = progress.step
             if windows.add(images, images / progress.images_per_second):
+                self.ended = True
                 os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
 
     unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0", "training.epochs=1000000000"]
@@ -92,6 +96,7 @@ def main() -> None:
             out=Path(folder) / "run",
             data_dir=Path(request["data_dir"]) if request["data_dir"] else None,
             observer=Watch(),
+            window_seconds=request["window_seconds"],
         )
     if result.status != "interrupted":
         sys.exit(f"the session's training ended by itself: {result.status}: {result.message}")
@@ -100,6 +105,8 @@ def main() -> None:
     for window in told["throughput"]["windows"]:
         if exact.add(window["images"], window["seconds"]):
             break
+    if len(exact.timed()) < request["windows"]:
+        sys.exit("the session was interrupted before it had timed its windows")
     session = {
         "images_per_second": exact.timed(),
         "settled_after": exact.settled_after,

@@ -28,7 +28,7 @@ from .pictures import save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .roofline import measure_roofline
-from .timing import TrainingClock, windows_in
+from .timing import WINDOW_SECONDS, TrainingClock, windows_in
 from .warmup import WarmedUp, warm_up
 
 
@@ -42,13 +42,15 @@ def run(
     observer: Observer | None = None,
     verify_engine: int | None = None,
     profile: bool = False,
+    window_seconds: float = WINDOW_SECONDS,
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
     `device` is "auto", "cpu", "cuda" or "cuda:N". `verify_engine` is how many steps a graph and the eager engine have
-    to agree on in every bit before training, `profile` whether some steps are profiled, also before training. Ctrl-C
-    and SIGTERM end the training after the step, and the generator is scored as it is by then. Whatever ends a training
-    that has begun, the result so far is on disk; an error before that leaves nothing behind.
+    to agree on in every bit before training, `profile` whether some steps are profiled, also before training, and
+    `window_seconds` about how long each timing window is. Ctrl-C and SIGTERM end the training after the step, and the
+    generator is scored as it is by then. Whatever ends a training that has begun, the result so far is on disk; an
+    error before that leaves nothing behind.
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
@@ -66,7 +68,8 @@ def run(
                 raise GanbenchError(out_of_memory) from error
             raise
         directory.create()
-        return Run(prepared, directory, reference, observer, verify_engine, profile).execute(), directory
+        training = Run(prepared, directory, reference, observer, verify_engine, profile, window_seconds)
+        return training.execute(), directory
 
 
 class Run:
@@ -80,6 +83,7 @@ class Run:
         observer: Observer,
         verify_engine: int | None,
         profile: bool,
+        window_seconds: float,
     ) -> None:
         self.prepared = prepared
         self.directory = directory
@@ -87,6 +91,7 @@ class Run:
         self.observer = observer
         self.verify_engine = verify_engine
         self.profile = profile
+        self.window_seconds = window_seconds
         self.clock = TrainingClock(prepared.device)
         self.warmed_up: WarmedUp | None = None
         self.roofline: Roofline | None = None
@@ -148,7 +153,8 @@ class Run:
             epoch = self.steps_done // steps_per_epoch + 1
             losses = self.open_epoch = EpochLosses(epoch)
             batch = batches.epoch()
-            for window_steps in windows_in(min(steps_per_epoch, total_steps - self.steps_done), warmed_up.step_seconds):
+            steps_left = min(steps_per_epoch, total_steps - self.steps_done)
+            for window_steps in windows_in(steps_left, warmed_up.step_seconds, self.window_seconds):
                 with clock.window(epoch) as count:
                     for inputs in islice(batch, window_steps):
                         losses.add(engine(inputs, clock.ended))

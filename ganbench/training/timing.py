@@ -160,7 +160,7 @@ def spread(values: list[float]) -> Spread:
     return Spread(median=median, p10=p10, p90=p90)
 
 
-def windows_in(steps: int, step_seconds: float) -> list[int]:
-    """How many steps each window takes: `steps` in about equal parts of about `WINDOW_SECONDS` each."""
-    count = min(steps, max(1, round(steps * step_seconds / WINDOW_SECONDS)))
+def windows_in(steps: int, step_seconds: float, window_seconds: float = WINDOW_SECONDS) -> list[int]:
+    """How many steps each window takes: `steps` in about equal parts of about `window_seconds` each."""
+    count = min(steps, max(1, round(steps * step_seconds / window_seconds)))
     return [steps * (index + 1) // count - steps * index // count for index in range(count)]

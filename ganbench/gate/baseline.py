@@ -1,0 +1,93 @@
+"""Stored sessions to measure against later: a JSON file that is meant to be committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ganbench.errors import MissingError, NotComparableError, UsageError
+from ganbench.files import write_text
+from ganbench.result import Record
+
+from .comparison import differing, flatten
+from .session import Session
+
+SCHEMA_VERSION: Literal[1] = 1
+ENOUGH_SESSIONS = 8  # with fewer, the deviation between sessions is not known well enough to fail a build
+
+
+class Baseline(Record):
+    """Sessions of one benchmark under the same conditions."""
+
+    kind: Literal["ganbench baseline"] = "ganbench baseline"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    benchmark: str
+    sessions: list[Session]
+
+    def save(self, path: Path) -> None:
+        try:
+            write_text(path, self.model_dump_json(indent=1) + "\n")
+        except OSError as error:
+            raise UsageError(f"baseline {path}: cannot write it: {error.strerror}") from None
+
+    def with_sessions(self, fresh: list[Session]) -> Baseline:
+        """One with further sessions. Raises `NotComparableError` if they ran under other conditions."""
+        for session in fresh:
+            need_same_conditions(self, session)
+        return self.model_copy(update={"sessions": [*self.sessions, *fresh]})
+
+    def advisory(self, fresh: Session) -> list[str]:
+        """Why a verdict against it must not fail a build; empty where it may."""
+        reasons = []
+        if len(self.sessions) < ENOUGH_SESSIONS:
+            reasons.append(f"the baseline has {len(self.sessions)} sessions, and {ENOUGH_SESSIONS} are needed to gate")
+        soft = differing([self.sessions[0].environment.soft, fresh.environment.soft])
+        if soft:
+            told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in soft.items())
+            reasons.append(f"the environment differs from the baseline's: {told}")
+        return reasons
+
+
+def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
+    """Read a baseline, of `benchmark` if one is named.
+
+    Raises `MissingError` where there is none, `UsageError` for a file that is not a baseline of ours or not whole, and
+    `NotComparableError` for one of another benchmark.
+    """
+    try:
+        baseline = Baseline.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise MissingError(f"baseline {path}: cannot read it: {error.strerror}") from None
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = ".".join(map(str, detail["loc"]))
+        problem = f"{where}: {detail['msg']}" if where else detail["msg"]
+        raise UsageError(
+            f"baseline {path}: not a whole baseline of ganbench, schema {SCHEMA_VERSION}: {problem}"
+        ) from None
+    if not baseline.sessions:
+        raise UsageError(f"baseline {path}: it has no sessions")
+    if benchmark is not None and baseline.benchmark != benchmark:
+        raise NotComparableError(f"baseline {path}: it is of benchmark {baseline.benchmark}, not of {benchmark}")
+    return baseline
+
+
+def need_same_conditions(baseline: Baseline, session: Session) -> None:
+    """Raise `NotComparableError` with the fields that differ and forbid a comparison."""
+    fields = differing([conditions(baseline.sessions[0]), conditions(session)])
+    if fields:
+        told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
+        raise NotComparableError(f"the baseline was measured under other conditions, so speeds say nothing: {told}")
+
+
+def conditions(session: Session) -> dict[str, Any]:
+    """What has to be equal for a stored session to be compared: device, precision, engine, spec, data, plugins.
+
+    The version of a plugin's file (-p) is the hash of its text, which may be the very thing that was changed.
+    """
+    versions = {f"plugin {plugin.kind} {plugin.name}": plugin.version for plugin in session.plugins}
+    plugins = {name: version for name, version in versions.items() if not (version or "").startswith("sha256:")}
+    spec = {f"spec {path}": value for path, value in flatten(session.spec).items()}
+    return {**session.environment.hard, **session.stamp, "data": session.data, **spec, **plugins}

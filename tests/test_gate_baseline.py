@@ -1,0 +1,144 @@
+"""Stored sessions: recorded, shown, and checked against."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_in import FAST, SLOW
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, arguments)
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, " ".join(outcome.output.split())
+
+
+def record(*arguments: str) -> tuple[int, str]:
+    return invoke("baseline", "record", "dcgan-fashion", "-p", "own_loss.py", "--out", "baseline.json", *arguments)
+
+
+def check(*arguments: str, file: str = "baseline.json") -> tuple[int, str]:
+    return invoke("check", "dcgan-fashion", "-p", "own_loss.py", "--baseline", file, *arguments)
+
+
+@pytest.fixture
+def plugin(commit: Any) -> Any:
+    """`plugin(text)` writes the plugin that sessions measure."""
+    repository = commit(FAST)
+    return (repository / "own_loss.py").write_text
+
+
+def test_a_baseline_grows_and_is_shown(plugin: Any) -> None:
+    assert record("--sessions", "3") == (ExitCode.DONE, record_lines(3) + "3 sessions in baseline.json")
+    assert record("--sessions", "5")[1].endswith("8 sessions in baseline.json")
+    code, text = invoke("baseline", "show", "baseline.json")
+    assert code == ExitCode.DONE
+    for expected in ("dcgan-fashion", "sessions", "8", "images/s", "torch", "2.14"):
+        assert expected in text
+    code, text = invoke("baseline", "show", "baseline.json", "--json")
+    assert len(json.loads(text)["sessions"]) == 8
+
+
+def record_lines(count: int) -> str:
+    rates = json.loads(Path("baseline.json").read_text())["sessions"]
+    return "".join(
+        f"session {number}/{count}: {rates[number - 1]['images_per_second'][0]:,.1f} images/s "
+        for number in range(1, count + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (FAST, ExitCode.DONE, "PASS: throughput"),
+        (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
+        (FAST + f"PEAK = {2**31}\n", ExitCode.REGRESSION, "REGRESSED: peak memory"),
+        (FAST + "BATCH = 32\n", ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32"),
+        (FAST + "CRASH = True\n", ExitCode.FAILED, "a session of now failed"),
+    ],
+)
+def test_fresh_sessions_against_eight_stored_ones(text: str, code: int, message: str, plugin: Any) -> None:
+    record()
+    plugin(text)
+    assert_told(check(), code, message)
+
+
+def assert_told(outcome: tuple[int, str], code: int, message: str) -> None:
+    assert message in outcome[1]
+    assert outcome[0] == code
+
+
+@pytest.mark.parametrize(
+    ("sessions", "more", "reason"),
+    [
+        ("7", "", "the baseline has 7 sessions, and 8 are needed to gate"),
+        ("8", 'TORCH = "2.15"\n', "torch 2.14 -> 2.15"),
+    ],
+)
+def test_what_must_not_fail_a_build_is_advisory(sessions: str, more: str, reason: str, plugin: Any) -> None:
+    record("--sessions", sessions)
+    plugin(SLOW + more)
+    code, text = check("--junit", "junit.xml")
+    assert code == ExitCode.DONE
+    assert f"advisory only: {reason}" in text.replace("the environment differs from the baseline's: ", "")
+    assert "INCONCLUSIVE: throughput is worse by 25." in text
+    assert 'failures="0" skipped="1"' in Path("junit.xml").read_text()
+    assert check("--strict")[0] == ExitCode.INCONCLUSIVE
+
+
+def test_a_rolling_and_a_pinned_baseline_let_nothing_creep_in(plugin: Any) -> None:
+    record()
+    Path("baseline.json").rename("pinned.json")
+    plugin(FAST.replace("1000", "940"))
+    record()
+    plugin(FAST.replace("1000", "880"))  # 7 % worse than the last, 14 % than the first
+    assert check()[0] == ExitCode.DONE
+    code, text = check("--baseline", "pinned.json")
+    assert code == ExitCode.REGRESSION
+    assert "pinned.json" in text
+
+
+def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
+    assert_told(check(), ExitCode.NOT_COMPARABLE, "baseline baseline.json: cannot read it")
+    assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json is not there: recording it")
+    assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
+
+
+def other_benchmark(text: str) -> str:
+    return text.replace('"dcgan-fashion"', '"another"')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "message"),
+    [
+        (lambda text: text[: len(text) // 2], ExitCode.USAGE, "not a whole baseline of ganbench"),
+        (lambda _: '{"some": "json"}', ExitCode.USAGE, "not a whole baseline of ganbench"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), ExitCode.USAGE, "schema_version"),
+        (other_benchmark, ExitCode.NOT_COMPARABLE, "it is of benchmark another, not of dcgan-fashion"),
+        (lambda text: json.dumps({**json.loads(text), "sessions": []}), ExitCode.USAGE, "it has no sessions"),
+    ],
+)
+def test_a_baseline_that_is_none(spoil: Any, code: int, message: str, plugin: Any) -> None:
+    record("--sessions", "2")
+    file = Path("baseline.json")
+    file.write_text(spoil(file.read_text()))
+    assert_told(check(), code, message)
+
+
+def test_one_session_tells_nothing_of_scatter(plugin: Any) -> None:
+    record("--sessions", "1")
+    assert_told(check(), ExitCode.NOT_COMPARABLE, "one session tells nothing of how they scatter")
+
+
+def test_sessions_under_other_conditions_are_not_added(plugin: Any) -> None:
+    record("--sessions", "2")
+    plugin(FAST + "BATCH = 32\n")
+    assert_told(record(), ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32")
+    assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 2
