@@ -152,6 +152,12 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
         ),
         (["--against", "HEAD", "--against-python", "x"], ExitCode.USAGE, "check needs one of"),
         (["--against-python", "no/python"], ExitCode.USAGE, "no/python: there is no such file"),
+        (
+            ["--against", "HEAD", "--junit", "no/x.xml"],
+            ExitCode.USAGE,
+            "no/x.xml: there is no folder no to write it in",
+        ),
+        (["--self-test", "--summary", "x.md"], ExitCode.USAGE, "--self-test tries the gate and judges no build"),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that would be measured comes from"),
     ],
 )
@@ -167,6 +173,13 @@ def test_outside_a_repository_there_is_no_revision(tmp_path: Path, monkeypatch: 
     code, text = invoke("--against", "HEAD")
     assert code == ExitCode.USAGE
     assert "--against compares git revisions, and this is no repository" in text
+
+
+def test_a_python_that_cannot_be_started_is_no_slowness(commit: Any) -> None:
+    commit(FAST)
+    code, text = invoke("-p", "own_loss.py", "--against-python", "own_loss.py")  # a file, and no program
+    assert code == ExitCode.FAILED
+    assert "a session of own_loss.py could not be started" in text
 
 
 def test_another_python_is_measured_as_the_base(commit: Any) -> None:
@@ -185,7 +198,7 @@ def test_another_python_is_measured_as_the_base(commit: Any) -> None:
 )
 def test_the_gate_can_be_tried_on_this_very_machine(noise: str, code: int, message: str, commit: Any) -> None:
     commit(f"{FAST}NOISE = {noise}\n")
-    exit_code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
+    exit_code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1", "--strict")
     assert message in text
     assert exit_code == code
 

@@ -32,7 +32,7 @@ WINDOW_SECONDS = 2.0
 
 Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")]
 Windows = Annotated[int, typer.Option(min=1, help="Windows that a session times.")]
-WindowSeconds = Annotated[float, typer.Option(min=0.01, help="How long a window is, at least.")]
+WindowSeconds = Annotated[float, typer.Option(min=0.01, help="About how long a window is.")]
 
 
 def compare(
@@ -93,10 +93,13 @@ def check(
     """Fail if training got slower or hungrier than at another revision, with another Python, or than stored."""
     if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
+    if self_test and (junit or summary):
+        raise UsageError("--self-test tries the gate and judges no build: it takes no --junit and no --summary")
+    need_folders(junit, summary)
     from .check import STORED_THROUGHPUT, THROUGHPUT, check_interleaved, check_stored
     from .check import self_test as try_gate
     from .session import Arm
-    from .verdict import Threshold
+    from .verdict import Threshold, Verdict
 
     measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
     told = teller(err if as_json else out)
@@ -107,25 +110,28 @@ def check(
     else:
         threshold = THROUGHPUT if margin is None else Threshold(margin / 100)
         if self_test:
-            raise typer.Exit(tell_self_test(try_gate(measurement, threshold, quads, seed, told)))
+            raise typer.Exit(tell_self_test(try_gate(measurement, threshold, quads, seed, told), strict, as_json))
         with ExitStack() as stack:
             base, head = arms(against, against_python, measurement, stack)
             checks = [check_interleaved(base, head, measurement, threshold, quads, seed, told)]
     tell(checks, junit, summary, as_json)
     verdicts = {check.verdict for check in checks}
-    if "regressed" in verdicts:
+    if Verdict.REGRESSED in verdicts:
         raise typer.Exit(ExitCode.REGRESSION)
-    raise typer.Exit(ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE)
+    raise typer.Exit(ExitCode.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in verdicts else ExitCode.DONE)
 
 
 def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
     """Say what came of the checks wherever it was asked for."""
+    from ganbench.files import write_text
+
     from . import outputs, tables
 
-    told = teller(err if as_json else out)
+    console = err if as_json else out
+    told = teller(console)
     for check in checks:
         for table in tables.check_tables(check):
-            (err if as_json else out).print(table)
+            console.print(table)
         for verdict, sentence in outputs.sentences(check).values():
             told(f"{verdict.upper()}: {sentence}")
         if check.verdict == "inconclusive":
@@ -135,25 +141,32 @@ def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json:
     if junit:
         outputs.write_junit(checks, junit)
     if summary:
-        summary.write_text("\n".join(map(outputs.markdown, checks)), encoding="utf-8")
+        write_text(summary, "\n".join(map(outputs.markdown, checks)))
     for line in outputs.tell_github(checks):
         (sys.stderr if as_json else sys.stdout).write(line + "\n")
     if as_json:
         print_json({"checks": [outputs.to_dict(check) for check in checks]})
 
 
-def tell_self_test(tried: SelfTest) -> ExitCode:
+def tell_self_test(tried: SelfTest, strict: bool, as_json: bool) -> ExitCode:
     """Say whether the gate can be believed here, and its exit code."""
-    tell([tried.unchanged, tried.slowed], junit=None, summary=None, as_json=False)
+    tell([tried.unchanged, tried.slowed], junit=None, summary=None, as_json=as_json)
     planted = f"a planted slowdown of {tried.planted:.0%}"
     if tried.believable:
-        out.print(f"[bold green]self-test passed:[/] no regression of unchanged code, and {planted} was caught")
+        err.print(f"[bold green]self-test passed:[/] no regression of unchanged code, and {planted} was caught")
         return ExitCode.DONE
     if tried.believable is None:
         err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to tell {planted} from none")
-        return ExitCode.INCONCLUSIVE
+        return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
     err.print(f"[bold red]self-test failed:[/] unchanged code was called slower, or {planted} passed")
     return ExitCode.FAILED
+
+
+def need_folders(*files: Path | None) -> None:
+    """Raise `UsageError`, before minutes of measuring, for a file that could not be written after them."""
+    for file in files:
+        if file is not None and not file.resolve().parent.is_dir():
+            raise UsageError(f"{file}: there is no folder {file.parent} to write it in")
 
 
 def record(
@@ -173,6 +186,7 @@ def record(
     from .session import Arm
 
     measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
+    need_folders(file)
     before = load_baseline(file, benchmark) if file.exists() else None
     fresh = measure_all(Arm("now"), measurement, sessions, teller(out), [before] if before else [])
     whole = before.with_sessions(fresh) if before else Baseline(benchmark=benchmark, sessions=fresh)
@@ -204,6 +218,7 @@ def stored_baselines(
     from .session import Arm
 
     stored = {}
+    need_folders(*files)
     for file in files:
         if missing == MissingBaseline.RECORD and not file.exists():
             told(f"{file} is not there: recording it, and there is nothing to check against")

@@ -94,13 +94,16 @@ class Arm:
         paths = [str(path) for path in self.import_paths]
         if "PYTHONPATH" in os.environ:
             paths.append(os.environ["PYTHONPATH"])
-        finished = subprocess.run(
-            [self.python, "-P", str(WORKER), json.dumps(request)],  # -P: this folder's modules are not the worker's
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-        )
+        try:
+            finished = subprocess.run(
+                [self.python, "-P", str(WORKER), json.dumps(request)],  # -P: this folder's modules are not the worker's
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                capture_output=True,
+                text=True,
+            )
+        except OSError as error:
+            raise SessionError(f"a session of {self.name} could not be started: {error.strerror}") from None
         if finished.returncode:
             log = "\n".join((finished.stdout + finished.stderr).splitlines()[-LOG_LINES:])
             raise SessionError(f"a session of {self.name} failed with exit code {finished.returncode}:\n{log}")

@@ -38,8 +38,10 @@ class Finding:
 
 
 def judge(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Finding:
-    """Regressed when the estimate is at least the margin and certainly above the noise; pass only when certainly below
-    the margin: no evidence is not a pass."""
+    """Regressed if at least the margin and certainly above the noise; pass if certainly below the margin.
+
+    Neither is inconclusive: no evidence is not a pass.
+    """
     margin, floor = math.log1p(threshold.margin), math.log1p(threshold.noise_floor)
     lower, upper = estimate.lower(alpha), estimate.upper(alpha)
     if estimate.effect >= margin and lower > floor:

@@ -62,7 +62,9 @@ def slow_down(seconds_per_step: float) -> None:
         if cuda and torch.cuda.is_initialized():
             torch.cuda._sleep(int(seconds_per_step / 2 * GPU_HERTZ))  # on the device, so that it can be recorded
         else:
-            time.sleep(seconds_per_step / 2)
+            end = time.perf_counter() + seconds_per_step / 2
+            while time.perf_counter() < end:  # a sleep would take longer than it was asked to
+                pass
 
     register_optimizer_step_pre_hook(wait)
 
