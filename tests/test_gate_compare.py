@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,17 @@ def test_json_has_the_figures_and_nothing_else_on_stdout(results: dict[str, Path
     assert told["results"][0]["name"] == str(results["one"])
     assert told["metrics"]["FID (fashion-cnn)"]["differing"] == ["generated_samples"]
     assert told["differences"]["spec"]["training.batch_size"] == [64, 32]
+
+
+def test_it_starts_without_torch_and_scipy(results: dict[str, Path]) -> None:
+    probe = (
+        "import sys; from ganbench.cli import app\n"
+        "try: app()\n"
+        "finally: print('heavy:', {'torch', 'scipy'} & set(sys.modules), file=sys.stderr)"
+    )
+    arguments = [sys.executable, "-c", probe, "compare", results["one"], results["other-seed"]]
+    finished = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "heavy: set()" in finished.stderr
 
 
 @pytest.mark.parametrize(

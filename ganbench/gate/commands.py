@@ -45,7 +45,7 @@ def compare(
     from ganbench.result import load_result
 
     from .comparison import compare as compare_results
-    from .tables import comparison_tables
+    from .comparison_tables import comparison_tables
 
     comparison = compare_results([load_result(path) for path in results])
     if as_json:
@@ -125,12 +125,13 @@ def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json:
     """Say what came of the checks wherever it was asked for."""
     from ganbench.files import write_text
 
-    from . import outputs, tables
+    from . import outputs
+    from .check_tables import check_tables
 
     console = err if as_json else out
     told = teller(console)
     for check in checks:
-        for table in tables.check_tables(check):
+        for table in check_tables(check):
             console.print(table)
         for verdict, sentence in outputs.sentences(check).values():
             told(f"{verdict.upper()}: {sentence}")
@@ -200,7 +201,7 @@ def show(
 ) -> None:
     """Show what a baseline holds."""
     from .baseline import load_baseline
-    from .tables import baseline_table
+    from .check_tables import baseline_table
 
     baseline = load_baseline(file)
     if as_json:
