@@ -32,7 +32,8 @@ def check_tables(check: Check) -> Iterable[Table]:
 def findings_table(check: Check) -> Table:
     """A row a figure: how much worse head is, between which bounds, and what would have been caught."""
     base, head = map(escape, check.names)
-    table = Table("Figure", base, head, "Worse by", "Between", "Verdict", title="Check", title_justify="left")
+    table = Table("Figure", base, head, "Worse by", "Between", title="Check", title_justify="left")
+    table.add_column("Verdict", min_width=len(Verdict.INCONCLUSIVE))
     sessions = check.sessions
     told = {name: verdict for name, (verdict, _) in sentences(check).items()}
     rates = [
