@@ -11,7 +11,7 @@ from typing import Any
 from ganbench.errors import NotComparableError
 
 from .baseline import Baseline, need_same_conditions
-from .comparison import differing, flatten
+from .comparison import differing, flatten, providers
 from .session import Arm, Measurement, Session
 from .statistics import paired, predicted
 from .verdict import Finding, Threshold, Verdict, judge_all, overall
@@ -227,10 +227,7 @@ def differences(sessions: Sessions) -> dict[str, dict[str, tuple[Any, ...]]]:
         "spec": differing(flatten(side.spec) for side in sides),
         "engine": differing(side.stamp for side in sides),
         "environment": differing(side.environment.soft for side in sides),
-        "plugins": differing(
-            {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in side.plugins}
-            for side in sides
-        ),
+        "plugins": differing(providers(side.plugins) for side in sides),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ganbench.result import Result
+from ganbench.result import PluginRecord, Result
 
 ABSENT = None  # in place of a field that a side does not have
 
@@ -75,7 +75,7 @@ def compare(results: Sequence[Result]) -> Comparison:
         metrics=tuple(metric_figures(results)),
         differences={
             "spec": differing(flatten(result.spec) for result in results),
-            "plugins": differing(plugins_of(result) for result in results),
+            "plugins": differing(providers(result.plugins) for result in results),
             "environment": differing({**result.environment.hard, **result.environment.soft} for result in results),
             "data": differing(result.data.model_dump(exclude={"notice"}) for result in results),
         },
@@ -121,9 +121,9 @@ def last_row(result: Result) -> Any:
     return result.history[-1] if result.history else None
 
 
-def plugins_of(result: Result) -> dict[str, str]:
+def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
     """Who provides each plugin, by kind and name."""
-    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in result.plugins}
+    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in plugins}
 
 
 def differing(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:

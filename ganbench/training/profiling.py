@@ -17,7 +17,7 @@ from ganbench.result import Profile, ProfiledKernel
 
 from .data import Inputs
 from .engines import EagerEngine
-from .timing import PHASES, Phase
+from .timing import PHASES, Phase, synchronize
 
 PROFILED_STEPS = 5
 PREFIX = "ganbench: "  # of the phases' names in the trace
@@ -38,8 +38,7 @@ class PhaseRanges:
         self._open.__enter__()
 
     def ended(self, phase: Phase) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         self._open.__exit__(None, None, None)
         following = PHASES.index(phase) + 1
         if following < len(PHASES):

@@ -15,6 +15,7 @@ from .data import Inputs
 from .engines import EagerEngine
 from .precision import Precision
 from .step import TURNS, TrainingStep
+from .timing import synchronize
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
 COPIED_BYTES = {"cpu": 2**27, "cuda": 2**29}  # well beyond any cache
@@ -66,11 +67,9 @@ def best_seconds(work: Callable[[], object], device: torch.device) -> float:
     shortest = float("inf")
     deadline = perf_counter() + CEILING_SECONDS
     while shortest == float("inf") or perf_counter() < deadline:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         start = perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         shortest = min(shortest, perf_counter() - start)
     return shortest

@@ -41,11 +41,6 @@ class TrainingClock:
         self._finished_seconds = 0.0
         self._opened_at: float | None = None
 
-    def synchronize(self) -> None:
-        """Wait until the device has finished what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
     @contextmanager
     def window(self, epoch: int) -> Iterator[WindowCount]:
         """Time the block as one window; the block counts its images in what it is given, and says if it is cut short.
@@ -53,7 +48,7 @@ class TrainingClock:
         A window in which no image was counted, or which an exception left, is not kept.
         """
         count = WindowCount()
-        self.synchronize()
+        synchronize(self.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         joules = self._gpu.joules()
@@ -64,7 +59,7 @@ class TrainingClock:
             yield count
             end = self._now()
             dispatch_seconds = perf_counter() - self._opened_at
-            self.synchronize()
+            synchronize(self.device)
             seconds = perf_counter() - self._opened_at
         finally:
             self._opened_at = None
@@ -135,6 +130,12 @@ class TrainingClock:
             assert phase is not None
             self.phase_seconds[phase] += between(start, end)
         self._marks = []
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:

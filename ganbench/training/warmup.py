@@ -22,6 +22,7 @@ from .engines import EagerEngine, Engine, choose_engine
 from .preparation import Prepared
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
+from .timing import synchronize
 
 FIRST_STEPS = 3  # of each batch size: allocators, autotuners and lazily made states settle
 MEASURED_SECONDS = 0.3
@@ -114,15 +115,10 @@ def loading(batches: Batches) -> Callable[[], object]:
 
 def seconds_each(work: Callable[[], object], device: torch.device) -> float:
     """The mean time of as many goes as fit into `MEASURED_SECONDS`; the device is waited for at both ends only."""
-
-    def synchronize() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    synchronize()
+    synchronize(device)
     done, start = 0, perf_counter()
     while not done or perf_counter() - start < MEASURED_SECONDS:
         work()
         done += 1
-    synchronize()
+    synchronize(device)
     return (perf_counter() - start) / done
