@@ -85,9 +85,10 @@ def main() -> None:
                 self.ended = True
                 os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
 
-    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0", "training.epochs=1000000000"]
+    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    endless = ["training.epochs=1000000000", "training.budget_seconds=1e9"]
     registry = ganbench.Registry.load(request["plugins"])
-    spec, _ = ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *unscored])
+    spec, _ = ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *unscored, *endless])
     windows = Windows(request["windows"] + 1, request["window_seconds"])  # one to spare for the exact count below
     if request.get("delay"):
         slow_down(request["delay"])
