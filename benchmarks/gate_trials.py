@@ -14,15 +14,15 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganbench.gate.check import Check, check_interleaved
-from ganbench.gate.session import Arm, Measurement
-from ganbench.gate.verdict import Threshold
+from ganbench.gate.arm import Arm, Measurement
+from ganbench.gate.check import Check, Plan, check_interleaved
+from ganbench.gate.session import measure_alone
 
 from .figures import write_figures
 
@@ -42,18 +42,17 @@ def main(
     draw = random.Random(seed)
     measurement = Measurement("dcgan-fashion", SMALL, device="cpu", window_seconds=window_seconds)
     base = Arm("base")
-    step_seconds = base.measure(measurement).seconds_per_image * 64
+    step_seconds = measure_alone(base, measurement).seconds_per_image * 64
     trials = [0.0] * unchanged + [0.1] * slowed + [0.02] * barely
     draw.shuffle(trials)
     told = []
     for number, delay in enumerate(trials, start=1):
         head = replace(base, name="head", delay=delay * step_seconds)
-        with_load = OtherLoad(draw)
-        check = check_interleaved(
-            base, head, measurement, Threshold(margin=0.05), seed=draw.randrange(2**32), told=with_load.now_and_then
-        )
-        told.append({"planted": delay, **row(check), "other_load_seconds": with_load.seconds})
-        line = f"{number}/{len(trials)}: planted {delay:.0%}, {told[-1]['verdict']}, {told[-1]['worse_by']:+.2%}"
+        other_load = OtherLoad(draw)
+        plan = Plan(measurement, smoke=False, order_seed=draw.randrange(2**32), told=other_load.now_and_then)
+        check = check_interleaved(base, head, plan)
+        told.append({"planted": delay, **row(check), "other_load_seconds": other_load.seconds})
+        line = f"{number}/{len(trials)}: planted {delay:.0%}, {told[-1]['verdict']}, {told[-1]['effect']:+.2%}"
         print(line, file=sys.stderr, flush=True)
         if out is not None:
             setting = {"window_seconds": window_seconds, "seed": seed, "overrides": SMALL, "threads": 1}
@@ -64,29 +63,29 @@ def main(
 
 
 class OtherLoad:
-    """Keeps a core busy for some seconds, after about every eighth session."""
+    """Keeps a core busy for some seconds, after about every fourth pair of sessions."""
 
     def __init__(self, draw: random.Random) -> None:
         self.draw = draw
         self.seconds = 0.0
 
     def now_and_then(self, _: str) -> None:
-        if self.draw.random() < 1 / 8:
+        if self.draw.random() < 1 / 4:
             seconds = self.draw.uniform(2, 15)
             self.seconds += seconds
             subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=seconds)])
 
 
 def row(check: Check) -> dict[str, Any]:
-    finding = check.findings["throughput"]
+    judgement, sessions = check.findings["throughput"].judgement, check.evidence.sessions
+    assert judgement is not None
+    assert sessions is not None
     return {
+        **asdict(judgement),
         "verdict": check.verdict,
-        "worse_by": finding.effect,
-        "lower": finding.lower,
-        "upper": finding.upper,
-        "pairs": len(check.sessions.base),
-        "base_seconds_per_image": [session.seconds_per_image for session in check.sessions.base],
-        "head_seconds_per_image": [session.seconds_per_image for session in check.sessions.head],
+        "log_ratios": sessions.log_ratios,
+        "base_seconds_per_image": [session.seconds_per_image for session in sessions.base],
+        "head_seconds_per_image": [session.seconds_per_image for session in sessions.head],
     }
 
 

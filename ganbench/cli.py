@@ -25,6 +25,7 @@ from .console import (
     print_json,
 )
 from .errors import ExitCode, GanbenchError, UsageError, describe
+from .gate import baseline_commands
 from .gate import commands as gate
 
 if TYPE_CHECKING:
@@ -221,9 +222,10 @@ def show_plugins(
 
 app.command()(gate.compare)
 app.command()(gate.check)
+app.command()(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Keep sessions to check against later.")
-baseline.command()(gate.record)
-baseline.command()(gate.show)
+baseline.command()(baseline_commands.record)
+baseline.command()(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
 
 

@@ -47,6 +47,11 @@ def default_data_dir() -> Path:
     return Path(configured) if configured else cache_dir() / "data"
 
 
+def state_dir() -> Path:
+    """Where what was measured of this machine is kept."""
+    return Path(platformdirs.user_state_dir("ganbench"))
+
+
 def cache_dir() -> Path:
     """Where derived things are kept between runs: real images' statistics, scores of real images."""
     return Path(platformdirs.user_cache_dir("ganbench"))

@@ -27,6 +27,8 @@ from .errors import UsageError
 from .plugin import Benchmark, Buildable, Kind, Options, Reference, Table
 from .registry import Registered, Registry
 
+NOT_RUN = ("name", "summary", "gate")  # parts of a spec that change nothing of what it runs
+
 GeneratorMode = Literal["train", "eval"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 
@@ -175,6 +177,17 @@ class EngineOptions(Table):
     )
 
 
+class GateOptions(Table):
+    """What `ganbench check` calls a regression, in per cent of the figure."""
+
+    throughput: float = Field(5.0, gt=0, description="time an image, of two sides measured in one job")
+    stored_throughput: float = Field(10.0, gt=0, description="time an image, against a stored baseline")
+    memory: float = Field(2.0, ge=0, description="peak memory")
+    memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB: both have to be exceeded")
+    scores: float = Field(5.0, gt=0, description="every metric that is not named below")
+    metrics: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="single metrics, by name or label")
+
+
 class Pictures(Table):
     real: int = Field(8, ge=0, description="real images to show before training")
     generated: int = Field(10, ge=0, description="images to generate from one fixed noise")
@@ -195,6 +208,7 @@ class BenchmarkSpec(Table):
     engine: EngineOptions = EngineOptions()
     pictures: Pictures = Pictures()
     metrics: list[MetricChoice] = []
+    gate: GateOptions = GateOptions()
 
     def choices(self) -> list[Choice]:
         """Every plugin that the spec names, feature extractors inside metrics' options included."""
@@ -216,7 +230,7 @@ class BenchmarkSpec(Table):
 
     def sha256(self) -> str:
         """Equal for specs that run the same, whatever they are called."""
-        what_runs = {key: value for key, value in self.to_dict().items() if key not in ("name", "summary")}
+        what_runs = {key: value for key, value in self.to_dict().items() if key not in NOT_RUN}
         return hashlib.sha256(json.dumps(what_runs, sort_keys=True).encode()).hexdigest()
 
 

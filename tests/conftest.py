@@ -31,6 +31,7 @@ UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
     monkeypatch.delenv(ONLY_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -81,7 +82,7 @@ def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
     worker = tmp_path / "stand_in.py"
     worker.write_text(stand_in.SOURCE)
-    monkeypatch.setattr("ganbench.gate.session.WORKER", worker)
+    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
     repository = tmp_path / "repository"
     repository.mkdir()
     monkeypatch.chdir(repository)

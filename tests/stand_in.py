@@ -1,19 +1,23 @@
-"""A stand-in for the gate's sessions: it imports the plugin as a real one does, and reports what its text says.
+"""A stand-in for the gate's processes: it imports the plugin as a real one does, and reports what its text says.
 
 `SOURCE` takes the place of `ganbench/gate/worker.py`. A plugin's text sets RATE, and if it likes NOISE, PHASES, PEAK,
-BATCH, TORCH and CRASH.
+BATCH, TORCH, CRASH, CLOCK for what is timed, and LOSS, FID, SCATTER (of FID, from seed to seed), DIVERGED (seeds),
+SAMPLES for what is trained.
 """
 
 from __future__ import annotations
 
 SOURCE = """
-import importlib, json, random, sys
+import importlib, itertools, json, random, sys
 from pathlib import Path
 
 request = json.loads(sys.argv[1])
-sessions = Path(sys.argv[0]).with_name("sessions")  # one byte each: their noise is drawn from how many there were
-sessions.open("a").write(".")
-draw = random.Random(sessions.stat().st_size)
+for number in itertools.count():  # the noise of a session is drawn from how many there were
+    try:
+        Path(sys.argv[0]).with_name(f"session-{number}").touch(exist_ok=False)
+        break
+    except FileExistsError:
+        pass
 plugin = request["plugins"][0]
 if plugin.endswith(".py"):
     namespace = {}
@@ -22,18 +26,51 @@ else:
     namespace = vars(importlib.import_module(plugin))
 if namespace.get("CRASH"):
     sys.exit("Traceback: the plugin crashed")
-noise = namespace.get("NOISE", 0.0001)
-rate = namespace["RATE"] * draw.lognormvariate(0, noise)
-if request["delay"]:
-    rate = 1 / (1 / rate + request["delay"] / 64)
-memory = {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)}
-print("a plugin's chatter")
-print(json.dumps({
-    "images_per_second": [rate] * 5, "settled_after": 3, "phases": namespace.get("PHASES", {"generator": 1.0}),
-    "memory": memory, "stamp": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)},
-    "environment": {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}, "data": "0", "spec": {},
-    "plugins": [], "gpu": [],
-}))
+
+def answer(told):
+    print(json.dumps(told), flush=True)
+
+settings = dict(text.split("=") for text in request["overrides"])
+environment = {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}
+circumstances = {
+    "environment": environment, "data": "0", "plugins": [],
+    "spec": {"training": {"seed": int(settings.get("training.seed", 0))}},
+}
+
+def time_turns():
+    draw = random.Random(number)
+    rate = namespace["RATE"] * draw.lognormvariate(0, namespace.get("NOISE", 0.0001))
+    if request["delay"]:
+        rate = 1 / (1 / rate + request["delay"] / 64)
+    rates = [rate]
+    answer(rate)
+    while sys.stdin.readline():
+        rates.append(rate)
+        answer(rate)
+    clock = namespace.get("CLOCK")
+    reading = clock and {"joules": None, "sm_clock_mhz": clock, "throttled_by": []}
+    answer({
+        "images_per_second": rates, "gpu": [reading for _ in rates],
+        "phases": namespace.get("PHASES", {"generator": 1.0}),
+        "memory": {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)},
+        "stamp": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)}, **circumstances,
+    })
+
+def train():
+    seed = int(settings.get("training.seed", 0))
+    diverged = seed in namespace.get("DIVERGED", [])
+    fid = namespace.get("FID", 20.0) * random.Random(seed).lognormvariate(0, namespace.get("SCATTER", 0.01))
+    answer({
+        "status": "diverged" if diverged else "completed", "message": "d_loss is nan" if diverged else None,
+        "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
+        "metrics": [{
+            "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid, "better": "lower",
+            "stamp": {"samples": namespace.get("SAMPLES", 100), "torch": namespace.get("TORCH", "2.14")},
+        }],
+        **circumstances,
+    })
+
+{"time": time_turns, "train": train}[request["job"]]()
 """
 FAST = 'RATE = 1000\nPHASES = {"discriminator": 0.5, "generator": 0.5}\n'
 SLOW = 'RATE = 800\nPHASES = {"discriminator": 0.4, "generator": 0.6}\n'  # 1/1000 = 0.5 + 0.5, 1/800 = 0.5 + 0.75 ms

@@ -17,10 +17,11 @@ from conftest import UNSCORED
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
-import ganbench.gate.session
+import ganbench.gate.arm
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.gate.session import Arm, Measurement, Session, SessionError
+from ganbench.gate.arm import Arm, Measurement, SessionError
+from ganbench.gate.session import Session, measure_alone, measure_pair
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -79,7 +80,7 @@ def test_noise_is_inconclusive_which_passes_loudly_and_fails_under_strict(commit
     code, text = invoke(*AGAINST, "--seed", "1")
     assert code == ExitCode.DONE
     assert "INCONCLUSIVE: this check has proved nothing" in text
-    assert "quad 8" in text  # a second look was taken
+    assert text.count("quad 4/4") == 4  # both pairs of the last quad of each look: a second one was taken
     assert invoke(*AGAINST, "--seed", "1", "--strict")[0] == ExitCode.INCONCLUSIVE
 
 
@@ -115,8 +116,9 @@ def test_the_order_comes_from_a_seed_that_is_recorded(commit: Any) -> None:
     for _ in range(2):
         outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json"])
         (told,) = json.loads(outcome.stdout)["checks"]
-        assert told["seed"] == 7
+        assert told["order_seed"] == 7
         orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "quad" in line])
+        assert set(orders[-1]) == {" AB", " BA"}
     assert orders[0] == orders[1]
     assert [len(told["sessions"][side]) for side in ("base", "head")] == [8, 8]
 
@@ -132,7 +134,7 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
     assert "torch" in text
     suite = ElementTree.parse("junit.xml").getroot().find("testsuite")
     assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
     (failure,) = suite.iter("failure")
     assert "throughput is worse by" in str(failure.get("message"))
     summary = Path("summary.md").read_text()
@@ -205,26 +207,35 @@ def test_the_gate_can_be_tried_on_this_very_machine(noise: str, code: int, messa
 
 def test_a_gate_that_sees_nothing_fails_its_self_test(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(FAST)
-    worker = Path(ganbench.gate.session.WORKER)
+    worker = Path(ganbench.gate.arm.WORKER)
     worker.write_text(worker.read_text().replace('if request["delay"]:', "if False:"))
     code, text = invoke("-p", "own_loss.py", "--self-test")
     assert code == ExitCode.FAILED
     assert "self-test failed: unchanged code was called slower, or a planted slowdown of 10% passed" in text
 
 
-def test_a_real_session_settles_times_its_windows_and_tells_what_it_saw() -> None:
-    short = "training.budget_seconds=0.01"  # a benchmark's own length is none of the session's
-    overrides = [*UNSCORED[:1], "model.width=1", "training.batch_size=500", short]
-    measurement = Measurement("dcgan-fashion", overrides, device="cpu", windows=2, window_seconds=0.01)
-    session = Arm("base").measure(measurement)
-    assert isinstance(session, Session)
-    assert len(session.images_per_second) == 2
-    assert 3 <= session.settled_after <= 12
-    assert sum(session.phases.values()) == pytest.approx(1)
-    assert session.spec["training"]["batch_size"] == session.stamp["batch_size"] == 500
-    assert session.peak_bytes > 2**20
+SHORT = Measurement(
+    "dcgan-fashion",
+    # a benchmark's own length is none of the session's
+    [*UNSCORED[:1], "model.width=1", "training.batch_size=500", "training.budget_seconds=0.01"],
+    device="cpu",
+    windows=2,
+    window_seconds=0.01,
+)
+
+
+def test_real_sessions_settle_in_turns_time_their_windows_and_tell_what_they_saw() -> None:
+    sessions = measure_pair(Arm("base"), Arm("head"), SHORT)
+    assert sessions[0].settled_after == sessions[1].settled_after
+    for session in sessions:
+        assert isinstance(session, Session)
+        assert len(session.images_per_second) == len(session.gpu) == 2
+        assert 3 <= session.settled_after <= 12
+        assert sum(session.phases.values()) == pytest.approx(1)
+        assert session.spec["training"]["batch_size"] == session.stamp["batch_size"] == 500
+        assert session.peak_bytes > 2**20
 
 
 def test_a_session_of_an_unknown_benchmark_fails_with_its_words() -> None:
     with pytest.raises(SessionError, match="unknown benchmark 'nowhere'"):
-        Arm("base").measure(Measurement("nowhere"))
+        measure_alone(Arm("base"), Measurement("nowhere"))

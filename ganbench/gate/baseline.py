@@ -10,21 +10,25 @@ from pydantic import ValidationError
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.files import write_text
 from ganbench.result import Record
+from ganbench.spec import NOT_RUN
 
 from .comparison import differing, flatten
 from .session import Session
+from .training import Training
 
 SCHEMA_VERSION: Literal[1] = 1
 ENOUGH_SESSIONS = 8  # with fewer, the deviation between sessions is not known well enough to fail a build
 
 
 class Baseline(Record):
-    """Sessions of one benchmark under the same conditions."""
+    """What was measured of one benchmark under the same conditions."""
 
     kind: Literal["ganbench baseline"] = "ganbench baseline"
     schema_version: Literal[1] = SCHEMA_VERSION
     benchmark: str
     sessions: list[Session]
+    smoke: list[Training] = []  # repeats of one seed
+    quality: list[Training] = []  # a training a seed
 
     def save(self, path: Path) -> None:
         try:
@@ -37,6 +41,16 @@ class Baseline(Record):
         for session in fresh:
             need_same_conditions(self, session)
         return self.model_copy(update={"sessions": [*self.sessions, *fresh]})
+
+    def need(self, name: str, *, speed: bool, smoke: bool, quality: bool) -> None:
+        """Raise `MissingError` if it lacks what is to be judged, `NotComparableError` if it has too little of it."""
+        again = f"record it with `ganbench baseline record {self.benchmark} --out {name}"
+        if speed and len(self.sessions) < 2:
+            raise NotComparableError(f"baseline {name}: one session tells nothing of how they scatter; record more")
+        if smoke and not self.smoke:
+            raise MissingError(f"baseline {name}: it has no smoke training: {again}`, or check with --no-smoke")
+        if quality and not self.quality:
+            raise MissingError(f"baseline {name}: it has no seeds to judge scores by: {again} --quality`")
 
     def advisory(self, fresh: Session) -> list[str]:
         """Why a verdict against it must not fail a build; empty where it may."""
@@ -76,18 +90,42 @@ def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
 
 def need_same_conditions(baseline: Baseline, session: Session) -> None:
     """Raise `NotComparableError` with the fields that differ and forbid a comparison."""
-    fields = differing([conditions(baseline.sessions[0]), conditions(session)])
+    need_equal(conditions(baseline.sessions[0]), conditions(session), "measured under other conditions, so speeds say")
+
+
+def need_same_training(stored: Training, fresh: Training) -> None:
+    """Raise `NotComparableError` with what differs of spec, plugins and data."""
+    need_equal(what_ran(stored), what_ran(fresh), "trained under other conditions, so losses say")
+
+
+def need_same_stamps(stored: Training, fresh: Training) -> None:
+    """Raise `NotComparableError` with what differs of the scores' stamps, versions included."""
+    need_equal(stamps(stored), stamps(fresh), "scored under other conditions, so scores say")
+
+
+def stamps(training: Training) -> dict[str, Any]:
+    return {f"{score.label}, {field}": value for score in training.metrics for field, value in score.stamp.items()}
+
+
+def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:
+    fields = differing([stored, fresh])
     if fields:
         told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(f"the baseline was measured under other conditions, so speeds say nothing: {told}")
+        raise NotComparableError(f"the baseline was {how} nothing: {told}")
 
 
 def conditions(session: Session) -> dict[str, Any]:
-    """What has to be equal for a stored session to be compared: device, precision, engine, spec, data, plugins.
+    """What has to be equal for a stored session to be compared: device, precision, engine, spec, data, plugins."""
+    return {**session.environment.hard, **session.stamp, **what_ran(session)}
+
+
+def what_ran(record: Session | Training) -> dict[str, Any]:
+    """Spec but for the seed, data and plugins.
 
     The version of a plugin's file (-p) is the hash of its text, which may be the very thing that was changed.
     """
-    versions = {f"plugin {plugin.kind} {plugin.name}": plugin.version for plugin in session.plugins}
+    versions = {f"plugin {plugin.kind} {plugin.name}": plugin.version for plugin in record.plugins}
     plugins = {name: version for name, version in versions.items() if not (version or "").startswith("sha256:")}
-    spec = {f"spec {path}": value for path, value in flatten(session.spec).items()}
-    return {**session.environment.hard, **session.stamp, "data": session.data, **spec, **plugins}
+    paths = flatten({name: value for name, value in record.spec.items() if name not in NOT_RUN})
+    spec = {f"spec {path}": value for path, value in paths.items() if path != "training.seed"}
+    return {"data": record.data, **spec, **plugins}

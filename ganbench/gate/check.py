@@ -1,247 +1,171 @@
-"""The gate: head measured beside base in one job, or against stored sessions, and judged."""
+"""The gate: head beside base in one job, or beside what was stored, and what is said of it."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import median
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ganbench.errors import NotComparableError
+from ganbench.spec import GateOptions
 
-from .baseline import Baseline, need_same_conditions
-from .comparison import differing, flatten, providers
-from .session import Arm, Measurement, Session
-from .statistics import paired, predicted
+from . import smoke, speed
+from .arm import Arm, Measurement
+from .baseline import Baseline, need_same_conditions, need_same_stamps, need_same_training
+from .calibration import calibrated_noise_floor
+from .quality import Quality, seeds_of, train_seeds
+from .session import Session
+from .speed import QUADS, Sessions
+from .training import Trainings
 from .verdict import Finding, Threshold, Verdict, judge_all, overall
 
-QUADS = 4  # and as many again where the first look is inconclusive
-ORDERS = ("ABBA", "BAAB")
-THROUGHPUT = Threshold(margin=0.05)
-STORED_THROUGHPUT = Threshold(margin=0.10)  # a machine is not quite the same from day to day
 FRESH_SESSIONS = 4
-MEMORY_MARGIN, MEMORY_BYTES = 0.02, 32 * 2**20
-
-# what has to be equal for two sides of one job to be compared; engine and spec may be the very thing that was changed
-CONDITIONS = ("device", "device_count", "device_memory_bytes", "threads", "precision", "batch_size")
 
 
-@dataclass
-class Sessions:
-    """The sessions of both sides in the order of their pairs."""
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and what is too much worse."""
 
-    base: list[Session] = field(default_factory=list)
-    head: list[Session] = field(default_factory=list)
+    measurement: Measurement
+    margins: GateOptions = field(default_factory=GateOptions)
+    speed: bool = True
+    smoke: bool = True
+    quality: bool = False
+    quads: int = QUADS  # of sessions, in one job
+    sessions: int = FRESH_SESSIONS  # beside stored ones
+    training_seed: int = 0  # the benchmark's own
+    order_seed: int = 0  # of the order of sessions
+    told: Callable[[str], None] = lambda _: None  # hears how it goes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was measured of two sides; None for what was not asked for."""
+
+    sessions: Sessions | None = None
+    smoke: Trainings | None = None
+    quality: Trainings | None = None
 
 
 @dataclass(frozen=True)
 class Check:
     """What came of a comparison."""
 
-    measurement: Measurement
+    benchmark: str
     names: tuple[str, str]  # of base and head, as people know them
-    sessions: Sessions
+    evidence: Evidence
     findings: dict[str, Finding]
-    memory: MemoryFinding | None
-    differences: dict[str, dict[str, tuple[Any, ...]]]
-    seed: int | None = None  # of the order, where sides were interleaved
-    advisory: tuple[str, ...] = ()  # why this must not fail a build, if so
+    differences: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
+    order_seed: int | None = None  # where sides were interleaved
+    advisory: tuple[str, ...] = ()  # why nothing found must fail a build, if so
 
     @property
     def verdict(self) -> Verdict:
-        verdicts = {name: finding.verdict for name, finding in self.findings.items()}
-        whole = overall({**verdicts, **({"memory": self.memory.verdict} if self.memory else {})})
-        return Verdict.INCONCLUSIVE if self.advisory and whole == Verdict.REGRESSED else whole
+        return overall(finding.verdict for finding in self.findings.values())
 
 
-@dataclass(frozen=True)
-class MemoryFinding:
-    """Peak memory, which hardly scatters: worse if it is worse in every session."""
+def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
+    """Measure both sides, and judge head.
 
-    verdict: Verdict
-    base_bytes: int  # the largest peak of any session
-    head_bytes: int  # the smallest
-
-
-def check_interleaved(
-    base: Arm,
-    head: Arm,
-    measurement: Measurement,
-    threshold: Threshold = THROUGHPUT,
-    quads: int = QUADS,
-    seed: int | None = None,
-    told: Callable[[str], None] = lambda _: None,
-) -> Check:
-    """Measure both sides in quads of ABBA and BAAB in random order, look, and measure as many again if need be.
-
-    A is base, B is head. Neighbours are pairs: a drift of the machine that takes longer than a pair cancels, and in a
-    quad a steady one cancels altogether. `told` hears of each session. Raises `NotComparableError` where the sides ran
-    under different conditions, `SessionError` where one crashed.
+    Raises `NotComparableError` where the sides ran under different conditions, `SessionError` where one crashed.
     """
-    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    order = random.Random(seed)
-    sessions = Sessions()
-    for look in range(2):
-        for quad in range(quads):
-            for side in order.choice(ORDERS):
-                arm, taken = (base, sessions.base) if side == "A" else (head, sessions.head)
-                session = arm.measure(measurement)
-                taken.append(session)
-                rate = 1 / session.seconds_per_image
-                told(f"quad {look * quads + quad + 1}, {arm.name}: {rate:,.1f} images/s")
-                need_comparable(sessions)
-        findings = look_at(sessions, threshold)
-        if overall({name: finding.verdict for name, finding in findings.items()}) != Verdict.INCONCLUSIVE:
-            break
+    measurement, told = plan.measurement, plan.told
+    sessions = smoked = seeded = None
+    if plan.smoke:
+        repeats = smoke.train_repeats(base, measurement, smoke.REPEATS, told)
+        smoked = Trainings(repeats, smoke.train_repeats(head, measurement, 1, told))
+    if plan.speed:
+        threshold = throughput_threshold(plan.margins.throughput, measurement)
+        order = random.Random(plan.order_seed)
+        sessions = speed.measure_interleaved(base, head, measurement, threshold, plan.quads, order, told)
+    if plan.quality:
+        base_seeds, head_seeds = seeds_of(plan.training_seed)
+        of_base = train_seeds(base, measurement, base_seeds, told)
+        seeded = Trainings(of_base, train_seeds(head, measurement, head_seeds, told))
     return Check(
-        measurement=measurement,
+        benchmark=measurement.benchmark,
         names=(base.name, head.name),
-        sessions=sessions,
-        findings=findings,
-        memory=judge_memory(sessions),
-        differences=differences(sessions),
-        seed=seed,
+        evidence=(evidence := Evidence(sessions, smoked, seeded)),
+        findings=judged(evidence, plan, plan.margins.throughput),
+        differences=speed.differences(sessions) if sessions else {},
+        order_seed=plan.order_seed,
     )
 
 
-def check_stored(
-    baselines: Mapping[str, Baseline],
-    head: Arm,
-    measurement: Measurement,
-    threshold: Threshold = STORED_THROUGHPUT,
-    sessions: int = FRESH_SESSIONS,
-    told: Callable[[str], None] = lambda _: None,
-) -> list[Check]:
+def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> list[Check]:
     """Measure head, and judge it against every baseline: a rolling one and a pinned one together let nothing creep in.
 
-    Raises `NotComparableError` where a baseline was measured under other conditions or has but one session,
-    `SessionError` where a session crashed.
+    Raises `NotComparableError` where a baseline was measured under other conditions, `MissingError` where it lacks what
+    is to be judged, `SessionError` where a session crashed.
     """
+    measurement, told = plan.measurement, plan.told
     for name, baseline in baselines.items():
-        if len(baseline.sessions) < 2:
-            raise NotComparableError(f"baseline {name}: one session tells nothing of how they scatter; record more")
-    fresh = measure_all(head, measurement, sessions, told, list(baselines.values()))
+        baseline.need(name, speed=plan.speed, smoke=plan.smoke, quality=plan.quality)
+
+    def need_comparable(session: Session) -> None:
+        for baseline in baselines.values():
+            need_same_conditions(baseline, session)
+
+    smoked = smoke.train_repeats(head, measurement, 1, told) if plan.smoke else []
+    sessions = speed.measure_fresh(head, measurement, plan.sessions, told, need_comparable) if plan.speed else []
+    seeded = train_seeds(head, measurement, seeds_of(plan.training_seed)[1], told) if plan.quality else []
     checks = []
     for name, baseline in baselines.items():
-        both = Sessions(base=baseline.sessions, head=fresh)
-        costs = [[session.seconds_per_image for session in side] for side in (both.base, both.head)]
+        if plan.smoke:
+            need_same_training(baseline.smoke[0], smoked[0])
+        if plan.quality:
+            need_same_training(baseline.quality[0], seeded[0])
+            need_same_stamps(baseline.quality[0], seeded[0])
+        evidence = Evidence(
+            Sessions(baseline.sessions, sessions, in_pairs=False) if plan.speed else None,
+            Trainings(baseline.smoke, smoked) if plan.smoke else None,
+            Trainings(baseline.quality, seeded) if plan.quality else None,
+        )
+        reasons = baseline.advisory(sessions[0]) if plan.speed else []
+        findings = judged(evidence, plan, plan.margins.stored_throughput)
         check = Check(
-            measurement=measurement,
+            benchmark=measurement.benchmark,
             names=(name, head.name),
-            sessions=both,
-            findings=judge_all({"throughput": predicted(*costs)}, {"throughput": threshold}),
-            memory=judge_memory(both),
-            differences=differences(both),
-            advisory=tuple(baseline.advisory(fresh[0])),
+            evidence=evidence,
+            findings={figure: without_force(finding, reasons) for figure, finding in findings.items()},
+            differences=speed.differences(evidence.sessions) if evidence.sessions else {},
+            advisory=tuple(reasons),
         )
         checks.append(check)
     return checks
 
 
-def measure_all(
-    arm: Arm,
-    measurement: Measurement,
-    count: int,
-    told: Callable[[str], None],
-    baselines: Sequence[Baseline] = (),
-) -> list[Session]:
-    """Some sessions one after another; the first one that cannot be compared with a baseline ends it."""
-    sessions: list[Session] = []
-    for number in range(1, count + 1):
-        session = arm.measure(measurement)
-        for baseline in baselines:
-            need_same_conditions(baseline, session)
-        sessions.append(session)
-        told(f"session {number}/{count}: {1 / session.seconds_per_image:,.1f} images/s")
-    return sessions
+def judged(evidence: Evidence, plan: Plan, throughput_margin: float) -> dict[str, Finding]:
+    """What is said of each figure. Those that scatter share the level of a false alarm."""
+    sessions, quality, findings = evidence.sessions, None, {}
+    estimates, thresholds = {}, {}
+    if sessions:
+        estimates["throughput"] = sessions.estimate()
+        thresholds["throughput"] = throughput_threshold(throughput_margin, plan.measurement)(sessions.base[0])
+    if evidence.quality:
+        quality = Quality(evidence.quality, plan.margins)
+        estimates |= (scores := quality.estimates())
+        thresholds |= {label: quality.threshold(label) for label in scores}
+    judgements = judge_all(estimates, thresholds)
+    if sessions:
+        findings["throughput"] = speed.throughput_finding(sessions, judgements["throughput"])
+        if memory := speed.memory_finding(sessions, plan.margins):
+            findings["memory"] = memory
+    if evidence.smoke:
+        findings["smoke"] = smoke.smoke_finding(evidence.smoke)
+    if quality:
+        findings |= quality.findings(judgements)
+    return findings
 
 
-@dataclass(frozen=True)
-class SelfTest:
-    """The gate tried on this machine: code against itself, as it is and with a planted slowdown."""
-
-    unchanged: Check
-    slowed: Check
-    planted: float  # the share by which each step of the slowed side takes longer
-
-    @property
-    def believable(self) -> bool | None:
-        """Whether no regression was seen where there is none, and the planted one was; None if it was too noisy."""
-        if self.unchanged.verdict == Verdict.REGRESSED or self.slowed.verdict == Verdict.PASS:
-            return False
-        return True if self.slowed.verdict == Verdict.REGRESSED else None
+def throughput_threshold(margin: float, measurement: Measurement) -> Callable[[Session], Threshold]:
+    """The threshold under the conditions of a session, for a margin in per cent."""
+    return lambda session: Threshold(margin / 100, calibrated_noise_floor(session, measurement))
 
 
-def self_test(
-    measurement: Measurement,
-    threshold: Threshold = THROUGHPUT,
-    quads: int = QUADS,
-    seed: int | None = None,
-    told: Callable[[str], None] = lambda _: None,
-) -> SelfTest:
-    """Check this Python's code against itself, then against itself slowed by twice the margin."""
-    one, again = Arm("as it is"), Arm("again")
-    unchanged = check_interleaved(one, again, measurement, threshold, quads, seed, told)
-    first = unchanged.sessions.base[0]
-    step_seconds = median(s.seconds_per_image for s in unchanged.sessions.base) * first.stamp["batch_size"]
-    planted = 2 * threshold.margin
-    slowed = Arm(f"slowed by {planted:.0%}", delay=planted * step_seconds)
-    return SelfTest(unchanged, check_interleaved(one, slowed, measurement, threshold, quads, seed, told), planted)
-
-
-def look_at(sessions: Sessions, threshold: Threshold) -> dict[str, Finding]:
-    """A verdict on what scatters."""
-    costs = [[session.seconds_per_image for session in side] for side in (sessions.base, sessions.head)]
-    return judge_all({"throughput": paired(*costs)}, {"throughput": threshold})
-
-
-def judge_memory(sessions: Sessions) -> MemoryFinding | None:
-    """Regressed if each session of head needs over 2 % and 32 MiB more than any of base; None if none is told."""
-    base, head = (
-        [session.peak_bytes for session in side if session.peak_bytes is not None]
-        for side in (sessions.base, sessions.head)
-    )
-    if not base or not head:
-        return None
-    most, least = max(base), min(head)
-    worse = least - most > max(MEMORY_BYTES, MEMORY_MARGIN * most)
-    return MemoryFinding(Verdict.REGRESSED if worse else Verdict.PASS, most, least)
-
-
-def need_comparable(sessions: Sessions) -> None:
-    """Raise `NotComparableError` if sessions ran under different conditions."""
-    fields = differing(
-        {**{name: session.stamp.get(name) for name in CONDITIONS}, "data": session.data}
-        for session in [*sessions.base, *sessions.head]
-    )
-    if fields:
-        told = "; ".join(f"{name}: {', '.join(map(str, dict.fromkeys(values)))}" for name, values in fields.items())
-        raise NotComparableError(f"the two sides ran under different conditions, so speeds say nothing: {told}")
-
-
-def differences(sessions: Sessions) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """In what the two sides differ beside their speed."""
-    sides = (sessions.base[0], sessions.head[0])
-    return {
-        "spec": differing(flatten(side.spec) for side in sides),
-        "engine": differing(side.stamp for side in sides),
-        "environment": differing(side.environment.soft for side in sides),
-        "plugins": differing(providers(side.plugins) for side in sides),
-    }
-
-
-def phase_seconds(check: Check) -> dict[str, tuple[float, float]]:
-    """Seconds an image in each phase, of base and of head: medians over the sessions."""
-    sides = (check.sessions.base, check.sessions.head)
-    phases = dict.fromkeys(phase for side in sides for session in side for phase in session.phases)
-    return {
-        phase: tuple(median(session.phase_seconds.get(phase, 0.0) for session in side) for side in sides)  # type: ignore[misc]
-        for phase in phases
-    }
-
-
-def moved_most(check: Check) -> str:
-    """The phase to which most of the lost time went."""
-    lost = {phase: after - before for phase, (before, after) in phase_seconds(check).items()}
-    return max(lost, key=lambda phase: lost[phase])
+def without_force(finding: Finding, reasons: list[str]) -> Finding:
+    """The finding, not called a regression where there are reasons why it must not fail a build."""
+    if not reasons or finding.verdict != Verdict.REGRESSED:
+        return finding
+    sentence = f"{finding.sentence}; advisory only: {'; '.join(reasons)}"
+    return replace(finding, verdict=Verdict.INCONCLUSIVE, sentence=sentence)

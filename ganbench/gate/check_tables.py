@@ -1,4 +1,4 @@
-"""Checks and baselines for people, as rich tables."""
+"""Checks, baselines and calibrations for people, as rich tables."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.report import mebibytes
-
 from .baseline import ENOUGH_SESSIONS, Baseline
-from .check import Check, phase_seconds
+from .calibration import Calibration
+from .check import Check
 from .comparison_tables import differences_table
-from .outputs import sentences
+from .outputs import bounds
+from .speed import QUADS, Sessions, clocks_mhz, phase_seconds
 from .verdict import Finding, Verdict
 
-STYLES = {Verdict.PASS: "bold green", Verdict.INCONCLUSIVE: "bold yellow", Verdict.REGRESSED: "bold red"}
+STYLES = {
+    Verdict.PASS: "bold green",
+    Verdict.WARNING: "bold yellow",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.REGRESSED: "bold red",
+}
 
 
 def check_tables(check: Check) -> Iterable[Table]:
     """The verdict on each figure, which phase moved, and what differs beside."""
     yield findings_table(check)
-    yield phases_table(check)
+    if check.evidence.sessions:
+        yield phases_table(check.evidence.sessions, check.names)
     for title, fields in check.differences.items():
-        if fields:
-            yield differences_table(f"Differences: {title}", fields, list(check.names))
+        yield differences_table(f"Differences: {title}", fields, list(check.names))
 
 
 def findings_table(check: Check) -> Table:
@@ -34,28 +39,28 @@ def findings_table(check: Check) -> Table:
     base, head = map(escape, check.names)
     table = Table("Figure", base, head, "Worse by", "Between", title="Check", title_justify="left")
     table.add_column("Verdict", min_width=len(Verdict.INCONCLUSIVE))
-    sessions = check.sessions
-    told = {name: verdict for name, (verdict, _) in sentences(check).items()}
-    rates = [
-        f"{median(1 / s.seconds_per_image for s in side):,.0f} images/s" for side in (sessions.base, sessions.head)
-    ]
     for name, finding in check.findings.items():
-        between = f"{finding.lower:+.1%} and {finding.upper:+.1%}"
-        verdict = verdict_text(finding, told[name])
-        table.add_row(name, *map(escape, rates), f"{finding.effect:+.1%}", between, verdict)
-    if check.memory:
-        memory = check.memory
-        text = Text(told["memory"].upper(), style=STYLES[told["memory"]])
-        worse = f"{memory.head_bytes / memory.base_bytes - 1:+.1%}"
-        table.add_row("memory", mebibytes(memory.base_bytes), mebibytes(memory.head_bytes), worse, "", text)
+        table.add_row(*map(escape, (name, *finding.sides, *bounds(finding))), verdict_text(finding))
     return table
 
 
-def verdict_text(finding: Finding, told: Verdict) -> Text:
-    text = Text(told.upper(), style=STYLES[told])
-    if told == Verdict.PASS:
-        text.append(f": would have caught {finding.smallest_detectable:.1%}", style="not bold")
+def verdict_text(finding: Finding) -> Text:
+    text = Text(finding.verdict.upper(), style=STYLES[finding.verdict])
+    if finding.verdict == Verdict.PASS and finding.judgement:
+        text.append(f": would have caught {finding.judgement.smallest_detectable:.1%}", style="not bold")
     return text
+
+
+def phases_table(sessions: Sessions, names: tuple[str, str]) -> Table:
+    """Time of each phase on both sides, in milliseconds per 1,000 images, and the clock."""
+    base, head = map(escape, names)
+    table = Table("Phase, ms per 1,000 images", base, head, "Worse by", title="Phases", title_justify="left")
+    for phase, (before, after) in phase_seconds(sessions).items():
+        change = f"{after / before - 1:+.1%}" if before else ""
+        table.add_row(phase, f"{before * 1e6:,.1f}", f"{after * 1e6:,.1f}", change)
+    if clocks := clocks_mhz(sessions):
+        table.add_row("the GPU's clock, MHz", *(f"{clock:,.0f}" for clock in clocks))
+    return table
 
 
 def baseline_table(name: str, baseline: Baseline) -> Table:
@@ -65,17 +70,23 @@ def baseline_table(name: str, baseline: Baseline) -> Table:
     table.add_row("benchmark", escape(baseline.benchmark))
     table.add_row("sessions", f"{len(rates)}" + ("" if len(rates) >= ENOUGH_SESSIONS else ", too few to fail a build"))
     table.add_row("images/s", f"{median(rates):,.1f} (from {min(rates):,.1f} to {max(rates):,.1f})")
+    table.add_row("smoke trainings", f"{len(baseline.smoke)}")
+    table.add_row("seeds with scores", f"{len(baseline.quality)}")
     first = baseline.sessions[0]
     for field, value in {**first.environment.hard, **first.stamp, **first.environment.soft}.items():
         table.add_row(escape(field), escape(str(value)))
     return table
 
 
-def phases_table(check: Check) -> Table:
-    """Time of each phase on both sides, in milliseconds per 1,000 images."""
-    base, head = map(escape, check.names)
-    table = Table("Phase, ms per 1,000 images", base, head, "Worse by", title="Phases", title_justify="left")
-    for phase, (before, after) in phase_seconds(check).items():
-        change = f"{after / before - 1:+.1%}" if before else ""
-        table.add_row(phase, f"{before * 1e6:,.1f}", f"{after * 1e6:,.1f}", change)
+def calibration_table(calibration: Calibration, margin: float) -> Table:
+    """How equal code scatters here, and what a check of speed can therefore see; `margin` is a fraction."""
+    pairs = len(calibration.log_ratios)
+    table = Table("", "", title="Calibration", title_justify="left", show_header=False)
+    table.add_row("pairs of sessions", f"{pairs}")
+    table.add_row("they scatter by", f"{calibration.deviation:.2%} of time (standard deviation)")
+    table.add_row("equal code may differ by", f"{calibration.shift:.2%} in the long run")
+    table.add_row("noise floor", f"{calibration.noise_floor:.2%}")
+    for quads in (QUADS, 2 * QUADS):
+        seen = calibration.smallest_detectable(margin, 2 * quads)
+        table.add_row(f"a check of {quads} quads would catch", f"{seen:.1%}")
     return table

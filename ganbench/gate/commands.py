@@ -1,10 +1,10 @@
-"""The commands of the gate; `cli` puts them beside the others."""
+"""`ganbench compare`, `check` and `calibrate`; `cli` puts them beside the other commands."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,25 +14,34 @@ import typer
 from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, err, out, print_json
 from ganbench.errors import ExitCode, UsageError
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from .baseline_commands import SESSIONS, record_into
+from .options import (
+    WINDOW_SECONDS,
+    WINDOWS,
+    Benchmark,
+    OneAtATime,
+    OrderSeed,
+    Quads,
+    Quality,
+    Smoke,
+    Speed,
+    Windows,
+    WindowSeconds,
+    need_folders,
+    plan_of,
+    teller,
+)
 
+if TYPE_CHECKING:
+    from .arm import Arm, Measurement
     from .baseline import Baseline
-    from .check import Check, SelfTest
-    from .session import Arm, Measurement
+    from .check import Check, Plan
+    from .self_test import SelfTest
 
 
 class MissingBaseline(StrEnum):
     FAIL = "fail"
     RECORD = "record"
-
-
-WINDOWS = 5
-WINDOW_SECONDS = 2.0
-
-Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")]
-Windows = Annotated[int, typer.Option(min=1, help="Windows that a session times.")]
-WindowSeconds = Annotated[float, typer.Option(min=0.01, help="About how long a window is.")]
 
 
 def compare(
@@ -65,7 +74,7 @@ def check(
         Path | None, typer.Option(metavar="PATH", help="Another Python, such as one with another torch.")
     ] = None,
     baselines: Annotated[
-        list[Path], typer.Option("--baseline", metavar="FILE", help="Stored sessions; several are gated together.")
+        list[Path], typer.Option("--baseline", metavar="FILE", help="What was stored; several are gated together.")
     ] = [],  # noqa: B006 - typer reads it, nothing writes it
     missing_baseline: Annotated[
         MissingBaseline, typer.Option(help="What to do about a baseline that is not there.")
@@ -73,16 +82,17 @@ def check(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Try the gate itself: code against itself, and planted slowness.")
     ] = False,
+    speed: Speed = True,
+    smoke: Smoke = True,
+    quality: Quality = False,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
-    margin: Annotated[
-        float | None, typer.Option(min=0.0, help="How much slower is too slow, in per cent: 5, or 10 if stored.")
-    ] = None,
-    quads: Annotated[int, typer.Option(min=1, help="Groups of four sessions; as many again if inconclusive.")] = 4,
+    quads: Quads = 4,
     sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions against stored ones.")] = 4,
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
-    seed: Annotated[int | None, typer.Option(help="Of the order of the sessions; recorded.")] = None,
+    one_at_a_time: OneAtATime = False,
+    order_seed: OrderSeed = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where it is inconclusive.")] = False,
@@ -90,35 +100,59 @@ def check(
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fail if training got slower or hungrier than at another revision, with another Python, or than stored."""
+    """Fail if training got slower, hungrier or worse than at another revision, with another Python, or than stored.
+
+    What is too much worse stands in the spec: -o gate.throughput=3 allows 3 % more time. `ganbench show` lists all.
+    """
     if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
         raise UsageError("--self-test tries the gate and judges no build: it takes no --junit and no --summary")
-    need_folders(junit, summary)
-    from .check import STORED_THROUGHPUT, THROUGHPUT, check_interleaved, check_stored
-    from .check import self_test as try_gate
-    from .session import Arm
-    from .verdict import Threshold, Verdict
+    if not (speed or smoke or quality):
+        raise UsageError("with --no-speed, --no-smoke and no --quality there is nothing to check")
+    need_folders(junit, summary, *baselines)
+    plan = replace(
+        plan_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, one_at_a_time, order_seed),
+        speed=speed,
+        smoke=smoke,
+        quality=quality,
+        quads=quads,
+        sessions=sessions,
+        told=teller(err if as_json else out),
+    )
+    if self_test:
+        from .self_test import self_test as try_gate
 
-    measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
-    told = teller(err if as_json else out)
-    if baselines:
-        threshold = STORED_THROUGHPUT if margin is None else Threshold(margin / 100)
-        stored = stored_baselines(baselines, missing_baseline, measurement, told)
-        checks = check_stored(stored, Arm("now"), measurement, threshold, sessions, told) if stored else []
-    else:
-        threshold = THROUGHPUT if margin is None else Threshold(margin / 100)
-        if self_test:
-            raise typer.Exit(tell_self_test(try_gate(measurement, threshold, quads, seed, told), strict, as_json))
-        with ExitStack() as stack:
-            base, head = arms(against, against_python, measurement, stack)
-            checks = [check_interleaved(base, head, measurement, threshold, quads, seed, told)]
+        raise typer.Exit(tell_self_test(try_gate(plan), strict, as_json))
+    checks = take_checks(plan, against, against_python, baselines, missing_baseline)
     tell(checks, junit, summary, as_json)
+    raise typer.Exit(exit_code(checks, strict))
+
+
+def take_checks(
+    plan: Plan,
+    against: str | None,
+    against_python: Path | None,
+    baselines: list[Path],
+    missing_baseline: MissingBaseline,
+) -> list[Check]:
+    """Measure and judge, against whatever was named."""
+    from .arm import Arm
+    from .check import check_interleaved, check_stored
+
+    if baselines:
+        stored = stored_baselines(baselines, missing_baseline, plan)
+        return check_stored(stored, Arm("now"), plan) if stored else []
+    with ExitStack() as stack:
+        base, head = arms(against, against_python, plan.measurement, stack)
+        return [check_interleaved(base, head, plan)]
+
+
+def exit_code(checks: list[Check], strict: bool) -> ExitCode:
     verdicts = {check.verdict for check in checks}
-    if Verdict.REGRESSED in verdicts:
-        raise typer.Exit(ExitCode.REGRESSION)
-    raise typer.Exit(ExitCode.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in verdicts else ExitCode.DONE)
+    if "regressed" in verdicts:
+        return ExitCode.REGRESSION
+    return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
 
 
 def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
@@ -133,8 +167,8 @@ def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json:
     for check in checks:
         for table in check_tables(check):
             console.print(table)
-        for verdict, sentence in outputs.sentences(check).values():
-            told(f"{verdict.upper()}: {sentence}")
+        for finding in check.findings.values():
+            told(f"{finding.verdict.upper()}: {finding.sentence}")
         if check.verdict == "inconclusive":
             err.print(
                 "[bold yellow]INCONCLUSIVE: this check has proved nothing, neither a regression nor its absence[/]"
@@ -163,98 +197,45 @@ def tell_self_test(tried: SelfTest, strict: bool, as_json: bool) -> ExitCode:
     return ExitCode.FAILED
 
 
-def need_folders(*files: Path | None) -> None:
-    """Raise `UsageError`, before minutes of measuring, for a file that could not be written after them."""
+def stored_baselines(files: list[Path], missing: MissingBaseline, plan: Plan) -> dict[str, Baseline]:
+    """The baselines by their files. One that is missing is recorded and left out, if that was asked for."""
+    from .baseline import load_baseline
+
+    stored = {}
     for file in files:
-        if file is not None and not file.resolve().parent.is_dir():
-            raise UsageError(f"{file}: there is no folder {file.parent} to write it in")
+        if missing == MissingBaseline.RECORD and not file.exists():
+            plan.told(f"{file} is not there: recording it, and there is nothing to check against")
+            record_into(file, replace(plan, sessions=SESSIONS))
+        else:
+            stored[str(file)] = load_baseline(file, plan.measurement.benchmark)
+    return stored
 
 
-def record(
+def calibrate(
     benchmark: Benchmark,
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A baseline; one that is there grows.")],
-    sessions: Annotated[int, typer.Option(min=1, help="How many to measure.")] = 8,
+    quads: Quads = 8,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
+    one_at_a_time: OneAtATime = False,
+    order_seed: OrderSeed = None,
     device: Device = "auto",
     data_dir: DataDir = None,
-) -> None:
-    """Measure sessions and store them, to check against later."""
-    from .baseline import Baseline, load_baseline
-    from .check import measure_all
-    from .session import Arm
-
-    measurement = measurement_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
-    need_folders(file)
-    before = load_baseline(file, benchmark) if file.exists() else None
-    fresh = measure_all(Arm("now"), measurement, sessions, teller(out), [before] if before else [])
-    whole = before.with_sessions(fresh) if before else Baseline(benchmark=benchmark, sessions=fresh)
-    whole.save(file)
-    out.print(f"{len(whole.sessions)} sessions in {file}", markup=False, highlight=False)
-
-
-def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a baseline holds."""
-    from .baseline import load_baseline
-    from .check_tables import baseline_table
+    """Measure how equal code scatters on this machine: the noise floor of a `check` under the same conditions."""
+    from . import calibration
+    from .check_tables import calibration_table
 
-    baseline = load_baseline(file)
+    plan = plan_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, one_at_a_time, order_seed)
+    calibrated = calibration.calibrate(plan.measurement, quads, plan.order_seed, teller(err if as_json else out))
     if as_json:
-        print_json(baseline.model_dump(mode="json"))
+        told = calibrated.model_dump(mode="json")
+        print_json({**told, "deviation": calibrated.deviation, "noise_floor": calibrated.noise_floor})
     else:
-        out.print(baseline_table(str(file), baseline))
-
-
-def stored_baselines(
-    files: list[Path], missing: MissingBaseline, measurement: Measurement, told: Callable[[str], None]
-) -> dict[str, Baseline]:
-    """The baselines by their files. One that is missing is recorded and left out, if that was asked for."""
-    from .baseline import ENOUGH_SESSIONS, Baseline, load_baseline
-    from .check import measure_all
-    from .session import Arm
-
-    stored = {}
-    need_folders(*files)
-    for file in files:
-        if missing == MissingBaseline.RECORD and not file.exists():
-            told(f"{file} is not there: recording it, and there is nothing to check against")
-            fresh = measure_all(Arm("now"), measurement, ENOUGH_SESSIONS, told)
-            Baseline(benchmark=measurement.benchmark, sessions=fresh).save(file)
-        else:
-            stored[str(file)] = load_baseline(file, measurement.benchmark)
-    return stored
-
-
-def measurement_of(
-    benchmark: str,
-    overrides: list[str],
-    plugins: list[str],
-    device: str,
-    data_dir: Path | None,
-    windows: int,
-    window_seconds: float,
-) -> Measurement:
-    from .session import Measurement
-
-    return Measurement(
-        benchmark=benchmark,
-        overrides=list(overrides),
-        plugins=list(plugins),
-        device=device,
-        data_dir=data_dir,
-        windows=windows,
-        window_seconds=window_seconds,
-    )
-
-
-def teller(console: Console) -> Callable[[str], None]:
-    """Prints a line as it is."""
-    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(calibration_table(calibrated, plan.margins.throughput / 100))
+        teller(out)(f"kept in {calibration.calibration_file(calibrated.fingerprint)}")
 
 
 def arms(
@@ -265,8 +246,8 @@ def arms(
 
     from ganbench.registry import ENTRY_POINT_GROUP
 
+    from .arm import Arm
     from .revision import checked_out, import_paths_within, need_something_under_test
-    from .session import Arm
 
     if against_python is not None:
         if not against_python.is_file():

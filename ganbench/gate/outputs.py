@@ -3,82 +3,56 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ganbench.files import write_text
 
-from .check import Check, MemoryFinding, moved_most, phase_seconds
+from .check import Check
+from .speed import clocks_mhz, phase_seconds
 from .verdict import Finding, Verdict
 
-SIGNS = {Verdict.PASS: "✅ pass", Verdict.INCONCLUSIVE: "⚠️ inconclusive", Verdict.REGRESSED: "❌ regressed"}
-
-
-def sentences(check: Check) -> dict[str, tuple[Verdict, str]]:
-    """Of each figure the verdict, and a sentence that says it with its numbers.
-
-    What an advisory check finds worse is inconclusive, with the reason why it must not fail a build.
-    """
-    told = {name: (finding.verdict, finding_sentence(name, finding)) for name, finding in check.findings.items()}
-    if "throughput" in told and told["throughput"][0] == Verdict.REGRESSED:
-        verdict, sentence = told["throughput"]
-        told["throughput"] = (verdict, f"{sentence}; most of it in the phase {moved_most(check)}")
-    if check.memory:
-        told["memory"] = (check.memory.verdict, memory_sentence(check.memory))
-    for name, (verdict, sentence) in told.items():
-        if check.advisory and verdict == Verdict.REGRESSED:
-            told[name] = (Verdict.INCONCLUSIVE, f"{sentence}; advisory only: {'; '.join(check.advisory)}")
-    return told
-
-
-def finding_sentence(name: str, finding: Finding) -> str:
-    change = f"{'better' if finding.effect < 0 else 'worse'} by {abs(finding.effect):.1%} of time"
-    told = f"{name} is {change} (worse by between {finding.lower:+.1%} and {finding.upper:+.1%})"
-    if finding.verdict == Verdict.INCONCLUSIVE:
-        return f"{told}: too noisy to tell; more sessions, or a quieter machine, would"
-    return f"{told}: would have caught {finding.smallest_detectable:.1%}" if finding.verdict == Verdict.PASS else told
-
-
-def memory_sentence(memory: MemoryFinding) -> str:
-    base, head = (f"{count / 2**20:,.0f} MiB" for count in (memory.base_bytes, memory.head_bytes))
-    return f"peak memory was at most {base} on one side and at least {head} on the other"
+SIGNS = {
+    Verdict.PASS: "✅ pass",
+    Verdict.WARNING: "⚠️ warning",
+    Verdict.INCONCLUSIVE: "❔ inconclusive",
+    Verdict.REGRESSED: "❌ regressed",
+}
+ANNOTATIONS = {Verdict.WARNING: "warning", Verdict.INCONCLUSIVE: "warning", Verdict.REGRESSED: "error"}
 
 
 def to_dict(check: Check) -> dict[str, Any]:
-    """The whole check as plain JSON types: verdicts, numbers, and every session."""
+    """The whole check as plain JSON types: verdicts, numbers, and all that was measured."""
     base, head = check.names
+    evidence = check.evidence
+    parts = {"sessions": evidence.sessions, "smoke": evidence.smoke, "quality": evidence.quality}
+    measured = {name: {"base": part.base, "head": part.head} for name, part in parts.items() if part}
+    phases = phase_seconds(evidence.sessions) if evidence.sessions else {}
     return {
         "verdict": check.verdict,
-        "benchmark": check.measurement.benchmark,
+        "benchmark": check.benchmark,
         "base": base,
         "head": head,
-        "seed": check.seed,
+        "order_seed": check.order_seed,
         "advisory": list(check.advisory),
-        "figures": {
-            name: {
-                "verdict": finding.verdict,
-                "worse_by": finding.effect,
-                "lower": finding.lower,
-                "upper": finding.upper,
-                "smallest_detectable": finding.smallest_detectable,
-            }
-            for name, finding in check.findings.items()
-        },
-        "memory": None
-        if check.memory is None
-        else {
-            "verdict": check.memory.verdict,
-            "base_bytes": check.memory.base_bytes,
-            "head_bytes": check.memory.head_bytes,
-        },
-        "phases": {phase: {"base": before, "head": after} for phase, (before, after) in phase_seconds(check).items()},
-        "differences": {what: fields for what, fields in check.differences.items() if fields},
-        "sessions": {
-            "base": [session.model_dump(mode="json") for session in check.sessions.base],
-            "head": [session.model_dump(mode="json") for session in check.sessions.head],
+        "figures": {name: figure(finding) for name, finding in check.findings.items()},
+        "phases": {phase: {"base": before, "head": after} for phase, (before, after) in phases.items()},
+        "differences": check.differences,
+        **{
+            name: {side: [record.model_dump(mode="json") for record in records] for side, records in sides.items()}
+            for name, sides in measured.items()
         },
     }
+
+
+def figure(finding: Finding) -> dict[str, Any]:
+    told: dict[str, Any] = {"verdict": finding.verdict, "base": finding.sides[0], "head": finding.sides[1]}
+    if finding.judgement:
+        numbers = asdict(finding.judgement)
+        told |= {"worse_by": numbers.pop("effect"), **{key: numbers[key] for key in numbers if key != "verdict"}}
+    return {**told, "sentence": finding.sentence}
 
 
 def write_junit(checks: list[Check], path: Path) -> None:
@@ -92,24 +66,23 @@ def write_junit(checks: list[Check], path: Path) -> None:
 
 
 def junit_suite(check: Check) -> ElementTree.Element:
-    told = sentences(check)
-    verdicts = [verdict for verdict, _ in told.values()]
+    verdicts = [finding.verdict for finding in check.findings.values()]
     suite = ElementTree.Element(
         "testsuite",
-        name=f"ganbench check {check.measurement.benchmark} against {check.names[0]}",
-        tests=str(len(told)),
+        name=f"ganbench check {check.benchmark} against {check.names[0]}",
+        tests=str(len(verdicts)),
         failures=str(verdicts.count(Verdict.REGRESSED)),
         skipped=str(verdicts.count(Verdict.INCONCLUSIVE)),
         errors="0",
     )
-    for name, (verdict, sentence) in told.items():
-        case = ElementTree.SubElement(suite, "testcase", classname=check.measurement.benchmark, name=name)
-        if verdict == Verdict.REGRESSED:
-            ElementTree.SubElement(case, "failure", message=sentence)
-        elif verdict == Verdict.INCONCLUSIVE:
-            ElementTree.SubElement(case, "skipped", message=sentence)
+    for name, finding in check.findings.items():
+        case = ElementTree.SubElement(suite, "testcase", classname=check.benchmark, name=name)
+        if finding.verdict == Verdict.REGRESSED:
+            ElementTree.SubElement(case, "failure", message=finding.sentence)
+        elif finding.verdict == Verdict.INCONCLUSIVE:
+            ElementTree.SubElement(case, "skipped", message=finding.sentence)
         else:
-            ElementTree.SubElement(case, "system-out").text = sentence
+            ElementTree.SubElement(case, "system-out").text = f"{finding.verdict}: {finding.sentence}"
     return suite
 
 
@@ -117,25 +90,32 @@ def markdown(check: Check) -> str:
     """A summary for the page of a pull request."""
     base, head = check.names
     lines = [
-        f"### {SIGNS[check.verdict]}: `{check.measurement.benchmark}`, {head} against {base}",
+        f"### {SIGNS[check.verdict]}: `{check.benchmark}`, {head} against {base}",
         "",
-        "| figure | verdict | worse by | between |",
-        "|---|---|---|---|",
+        "| figure | verdict | base | head | worse by | between |",
+        "|---|---|---|---|---|---|",
     ]
-    told = sentences(check)
     for name, finding in check.findings.items():
-        between = f"{finding.lower:+.1%} and {finding.upper:+.1%}"
-        lines.append(f"| {name} | {SIGNS[told[name][0]]} | {finding.effect:+.1%} | {between} |")
-    if check.memory:
-        worse = f"{check.memory.head_bytes / check.memory.base_bytes - 1:+.1%}"
-        lines.append(f"| memory | {SIGNS[told['memory'][0]]} | {worse} | |")
-    lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
-    for phase, (before, after) in phase_seconds(check).items():
-        change = f"{after / before - 1:+.1%}" if before else ""
-        lines.append(f"| {phase} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
+        cells = [name, SIGNS[finding.verdict], *finding.sides, *bounds(finding)]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    if check.evidence.sessions:
+        lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
+        for phase, (before, after) in phase_seconds(check.evidence.sessions).items():
+            change = f"{after / before - 1:+.1%}" if before else ""
+            lines.append(f"| {phase} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
+        if clocks := clocks_mhz(check.evidence.sessions):
+            lines.append(f"| the GPU's clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
     lines.append("")
-    lines += [f"- {sentence}" for _, sentence in told.values()]
+    lines += [f"- {finding.sentence}" for finding in check.findings.values()]
     return "\n".join(lines) + "\n"
+
+
+def bounds(finding: Finding) -> tuple[str, str]:
+    """By how much it is worse, and between which bounds, as people read it."""
+    judgement = finding.judgement
+    if judgement is None:
+        return "", ""
+    return f"{judgement.effect:+.1%}", f"{judgement.lower:+.1%} and {judgement.upper:+.1%}"
 
 
 def tell_github(checks: list[Check]) -> list[str]:
@@ -146,12 +126,11 @@ def tell_github(checks: list[Check]) -> list[str]:
             file.write("\n".join(map(markdown, checks)))
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    levels = {Verdict.REGRESSED: "error", Verdict.INCONCLUSIVE: "warning"}
     return [
-        f"::{levels[verdict]} title=ganbench check {check.measurement.benchmark}::{escaped(sentence)}"
+        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{escaped(finding.sentence)}"
         for check in checks
-        for verdict, sentence in sentences(check).values()
-        if verdict in levels
+        for finding in check.findings.values()
+        if finding.verdict in ANNOTATIONS
     ]
 
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.errors import GanbenchError
 from ganbench.result import Environment, GPUReading, Memory, PluginRecord, Record
 
-WORKER = Path(__file__).with_name("worker.py")
-LOG_LINES = 30  # of a crashed session that are shown
+from .arm import Arm, Measurement, SessionError, Worker
 
-
-class SessionError(GanbenchError):
-    """A session crashed or diverged: there is nothing to compare, and it is never taken for slow."""
+SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
+MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is
 
 
 class Session(Record):
@@ -37,7 +27,7 @@ class Session(Record):
     data: str  # its fingerprint
     spec: dict[str, Any]
     plugins: list[PluginRecord]
-    gpu: list[GPUReading | None]
+    gpu: list[GPUReading | None]  # at the end of each timed window
 
     @property
     def seconds_per_image(self) -> float:
@@ -54,63 +44,67 @@ class Session(Record):
         """On the device, or on the host where training runs there."""
         return self.memory.device_peak_bytes or self.memory.host_peak_rss_bytes
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """What sessions train and how long they are timed."""
-
-    benchmark: str
-    overrides: list[str] = field(default_factory=list)
-    plugins: list[str] = field(default_factory=list)
-    device: str = "auto"
-    data_dir: Path | None = None
-    windows: int = 5
-    window_seconds: float = 2.0
+    @property
+    def clock_mhz(self) -> float | None:
+        """The GPU's clock in the timed windows; None where it is not told."""
+        told = [reading.sm_clock_mhz for reading in self.gpu if reading]
+        return median(told) if told else None
 
 
-@dataclass(frozen=True)
-class Arm:
-    """A side of a comparison: which Python measures, where it stands, and what it imports first."""
+def measure_alone(arm: Arm, measurement: Measurement) -> Session:
+    """A session by itself. Raises `SessionError` if it crashes."""
+    with arm.start("time", measurement) as worker:
+        (session,) = take_turns([worker], measurement)
+    return session
 
-    name: str
-    python: str = sys.executable
-    folder: Path = field(default_factory=Path.cwd)
-    import_paths: tuple[Path, ...] = ()
-    own: Callable[[Path], Path] = lambda path: path  # where this side has a file that people name by the other's path
-    delay: float = 0.0  # seconds that each step is made to take longer, to test the gate itself
 
-    def measure(self, measurement: Measurement) -> Session:
-        """Run a session. Raises `SessionError` with the end of its log."""
-        request = {
-            "benchmark": self._named(measurement.benchmark),
-            "overrides": measurement.overrides,
-            "plugins": [self._named(plugin) for plugin in measurement.plugins],
-            "device": measurement.device,
-            "data_dir": str(measurement.data_dir.resolve()) if measurement.data_dir else None,
-            "windows": measurement.windows,
-            "window_seconds": measurement.window_seconds,
-            "delay": self.delay,
-        }
-        paths = [str(path) for path in self.import_paths]
-        if "PYTHONPATH" in os.environ:
-            paths.append(os.environ["PYTHONPATH"])
-        try:
-            finished = subprocess.run(
-                [self.python, "-P", str(WORKER), json.dumps(request)],  # -P: this folder's modules are not the worker's
-                cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                capture_output=True,
-                text=True,
-            )
-        except OSError as error:
-            raise SessionError(f"a session of {self.name} could not be started: {error.strerror}") from None
-        if finished.returncode:
-            log = "\n".join((finished.stdout + finished.stderr).splitlines()[-LOG_LINES:])
-            raise SessionError(f"a session of {self.name} failed with exit code {finished.returncode}:\n{log}")
-        try:
-            return Session.model_validate_json(finished.stdout.splitlines()[-1])
-        except (ValidationError, IndexError) as error:
-            raise SessionError(f"a session of {self.name} printed nothing that can be read: {error}") from error
+def measure_pair(first: Arm, second: Arm, measurement: Measurement) -> tuple[Session, Session]:
+    """Two sessions next to each other: alive together, each waiting while the other trains a window.
 
-    def _named(self, name: str) -> str:
-        return str(self.own(Path(name).resolve())) if name.endswith((".py", ".toml")) else name
+    What slows the machine for longer than two windows hits both alike (the idea of Bulej et al. 2020, "Duet
+    benchmarking", doi:10.1145/3358960.3379132, which runs both at once). Where two do not fit on the device, one after
+    the other. Raises `SessionError` if one crashes.
+    """
+    if not measurement.in_turns:
+        return measure_alone(first, measurement), measure_alone(second, measurement)
+    with first.start("time", measurement) as one, second.start("time", measurement) as other:
+        session, its_partner = take_turns([one, other], measurement)
+    return session, its_partner
+
+
+def take_turns(workers: list[Worker], measurement: Measurement) -> list[Session]:
+    """Let the workers train window by window, in turn, until all have settled; then time as many as are wanted."""
+    for worker in workers:
+        worker.answer()  # it has started up, and trained the window that nobody waited for
+    rates: list[list[float]] = [[] for _ in workers]
+
+    def take_a_round() -> None:
+        order = list(zip(workers, rates, strict=True))
+        for worker, seen in reversed(order) if len(rates[0]) % 2 else order:  # AB, BA, AB: a steady drift cancels
+            worker.go_on()
+            seen.append(worker.answer())
+
+    while not all(map(has_settled, rates)):
+        take_a_round()
+    settled_after = len(rates[0])
+    for _ in range(measurement.windows):
+        take_a_round()
+    for worker in workers:
+        worker.end()
+    return [session_of(worker, settled_after) for worker in workers]
+
+
+def has_settled(rates: list[float]) -> bool:
+    last = rates[-3:]
+    return len(rates) >= MOST_WARMUP_WINDOWS or (len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD)
+
+
+def session_of(worker: Worker, settled_after: int) -> Session:
+    """What a worker tells in the end, of the windows that count."""
+    told = worker.last_answer()
+    try:
+        for series in ("images_per_second", "gpu"):
+            told[series] = told[series][1 + settled_after :]  # the first is the one before any turn
+        return Session.model_validate({**told, "settled_after": settled_after})
+    except (ValidationError, KeyError, TypeError) as error:
+        raise SessionError(f"a session of {worker.arm.name} told what cannot be read: {error}") from None

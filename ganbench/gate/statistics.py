@@ -42,16 +42,15 @@ class Estimate:
         return float(stats.t.ppf(1 - alpha, self.degrees_of_freedom)) * self.standard_error
 
 
-def paired(base: Sequence[float], head: Sequence[float]) -> Estimate:
+def paired(log_ratios: Sequence[float]) -> Estimate:
     """From pairs of sessions that ran next to each other: the mean log ratio of their costs (paired t).
 
     A drift of the machine that both of a pair went through cancels. Raises `ValueError` for fewer than two pairs.
     """
-    if len(base) != len(head) or len(base) < 2:
-        raise ValueError(f"{len(base)} and {len(head)} sessions do not make at least two pairs")
-    ratios = np.log(head) - np.log(base)
-    error = float(np.std(ratios, ddof=1)) / math.sqrt(len(ratios))
-    return Estimate(float(np.mean(ratios)), error, len(ratios) - 1)
+    if len(log_ratios) < 2:
+        raise ValueError(f"{len(log_ratios)} pairs of sessions are too few")
+    error = float(np.std(log_ratios, ddof=1)) / math.sqrt(len(log_ratios))
+    return Estimate(float(np.mean(log_ratios)), error, len(log_ratios) - 1)
 
 
 def predicted(base: Sequence[float], head: Sequence[float]) -> Estimate:

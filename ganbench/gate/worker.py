@@ -1,7 +1,8 @@
-"""One session: a fresh process that trains until its windows settle, times some more, and prints what it saw.
+"""What a fresh process of the gate runs: training in timed turns, or a training to its end that is scored.
 
 Run as a file, not as a module, by the Python and with the import paths of whichever side is measured: ganbench itself
-may be what differs, so this uses its public names alone, and prints plain JSON instead of a result.
+may be what differs, so this uses its public names alone, and prints plain JSON instead of a result. Standard output is
+kept for that; whatever a plugin prints there goes to standard error.
 """
 
 from __future__ import annotations
@@ -15,40 +16,122 @@ import time
 from pathlib import Path
 from typing import Any
 
-SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
 NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
-MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is
+NO_LOSSES = ("epoch", "images", "seconds", "images_per_second")  # of a row of the history
 GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
+Json = dict[str, Any]
 
 
-class Windows:
-    """The run's windows joined to such of about `seconds`, and the wish to end once there are enough."""
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def __init__(self, count: int, seconds: float) -> None:
-        self.count, self.seconds = count, seconds
-        self.rates: list[float] = []
-        self.settled_after: int | None = None
-        self._images = self._elapsed = 0.0
+    def answer(told: Any) -> None:
+        print(json.dumps(told), file=channel, flush=True)
 
-    def add(self, images: float, seconds: float) -> bool:
-        """Take in a window of the run; whether there are enough."""
-        self._images += images
-        self._elapsed += seconds
-        if self._elapsed < NEARLY * self.seconds:
-            return False
-        self.rates.append(self._images / self._elapsed)
-        self._images = self._elapsed = 0.0
-        if self.settled_after is None:
-            last = self.rates[-3:]
-            settled = len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD
-            if settled or len(self.rates) >= MOST_WARMUP_WINDOWS:
-                self.settled_after = len(self.rates)
-            return False
-        return len(self.rates) - self.settled_after >= self.count
+    jobs = {"time": time_turns, "train": train}
+    answer(jobs[request["job"]](request, answer))
 
-    def timed(self) -> list[float]:
-        """Images a second of the windows that count."""
-        return self.rates[self.settled_after : (self.settled_after or 0) + self.count]
+
+def time_turns(request: Json, answer: Any) -> Json:
+    """Train a turn for each line on standard input, answering with images a second, until there are no more."""
+    import ganbench
+
+    class Turns(ganbench.Observer):
+        """Waits at the end of each turn, which is as many of the run's windows as it takes to fill its time."""
+
+        def __init__(self) -> None:
+            self.windows: list[int] = []  # of the run, in each turn
+            self.images = self.seconds = 0.0
+            self.open_windows = self.last_step = 0
+            self.ended = False
+
+        def progressed(self, progress: Any) -> None:
+            if self.ended:
+                return
+            images = (progress.step - self.last_step) * spec.training.batch_size
+            self.last_step = progress.step
+            self.open_windows += 1
+            self.images += images
+            self.seconds += images / progress.images_per_second
+            if self.seconds < NEARLY * request["window_seconds"]:
+                return
+            answer(self.images / self.seconds)
+            self.windows.append(self.open_windows)
+            self.images = self.seconds = self.open_windows = 0
+            if not sys.stdin.readline():
+                self.ended = True
+                os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
+
+    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    endless = ["training.epochs=1000000000", "training.budget_seconds=1e9"]
+    spec = load(request, [*unscored, *endless])
+    turns = Turns()
+    if request["delay"]:
+        slow_down(request["delay"])
+    result = run(spec, request, observer=turns, window_seconds=request["window_seconds"])
+    if not turns.ended:
+        sys.exit(f"the session's training ended by itself: {result['status']}: {result['message']}")
+    throughput = result["throughput"]
+    windows = iter(throughput["windows"])
+    taken = [[next(windows) for _ in range(count)] for count in turns.windows]
+    return {
+        "images_per_second": [total(turn, "images") / total(turn, "seconds") for turn in taken],
+        "gpu": [turn[-1].get("gpu") for turn in taken],
+        "phases": throughput["phases"],
+        "memory": result["memory"],
+        "stamp": throughput["stamp"],
+        **circumstances(result),
+    }
+
+
+def train(request: Json, answer: Any) -> Json:
+    """Train to the end, and score only then."""
+    unseen = ["pictures.real=0", "pictures.generated=0"]
+    metrics = range(len(load(request, []).metrics))
+    result = run(load(request, [*unseen, *(f"metrics.{index}.at_epochs=[]" for index in metrics)]), request)
+    last_row = result["history"][-1] if result["history"] else {}
+    return {
+        "status": result["status"],
+        "message": result["message"],
+        "losses": {name: value for name, value in last_row.items() if name not in NO_LOSSES},
+        "metrics": [
+            {key: metric[key] for key in ("name", "label", "value", "better", "stamp")} for metric in result["metrics"]
+        ],
+        **circumstances(result),
+    }
+
+
+def load(request: Json, more: list[str]) -> Any:
+    import ganbench
+
+    registry = ganbench.Registry.load(request["plugins"])
+    return ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *more])[0]
+
+
+def run(spec: Any, request: Json, **more: Any) -> Json:
+    import ganbench
+
+    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
+    with tempfile.TemporaryDirectory(prefix="ganbench-session-") as folder:
+        out = Path(folder) / "run"
+        result, _ = ganbench.run(spec, device=request["device"], out=out, data_dir=data_dir, **more)
+    return result.model_dump(mode="json")
+
+
+def circumstances(result: Json) -> Json:
+    """Under which a result came about."""
+    return {
+        "environment": result["environment"],
+        "data": result["data"]["fingerprint"],
+        "spec": result["spec"],
+        "plugins": result["plugins"],
+    }
+
+
+def total(windows: list[Json], key: str) -> float:
+    return sum(window[key] for window in windows)
 
 
 def slow_down(seconds_per_step: float) -> None:
@@ -67,62 +150,6 @@ def slow_down(seconds_per_step: float) -> None:
                 pass
 
     register_optimizer_step_pre_hook(wait)
-
-
-def main() -> None:
-    request = json.loads(sys.argv[1])
-    import ganbench
-
-    class Watch(ganbench.Observer):
-        last_step, ended = 0, False
-
-        def progressed(self, progress: Any) -> None:
-            if self.ended:
-                return
-            images = (progress.step - self.last_step) * spec.training.batch_size
-            self.last_step = progress.step
-            if windows.add(images, images / progress.images_per_second):
-                self.ended = True
-                os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
-
-    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
-    endless = ["training.epochs=1000000000", "training.budget_seconds=1e9"]
-    registry = ganbench.Registry.load(request["plugins"])
-    spec, _ = ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *unscored, *endless])
-    windows = Windows(request["windows"] + 1, request["window_seconds"])  # one to spare for the exact count below
-    if request.get("delay"):
-        slow_down(request["delay"])
-    with tempfile.TemporaryDirectory(prefix="ganbench-session-") as folder:
-        result, _ = ganbench.run(
-            spec,
-            device=request["device"],
-            out=Path(folder) / "run",
-            data_dir=Path(request["data_dir"]) if request["data_dir"] else None,
-            observer=Watch(),
-            window_seconds=request["window_seconds"],
-        )
-    if result.status != "interrupted":
-        sys.exit(f"the session's training ended by itself: {result.status}: {result.message}")
-    told = result.model_dump(mode="json")
-    exact = Windows(request["windows"], request["window_seconds"])
-    for window in told["throughput"]["windows"]:
-        if exact.add(window["images"], window["seconds"]):
-            break
-    if len(exact.timed()) < request["windows"]:
-        sys.exit("the session was interrupted before it had timed its windows")
-    session = {
-        "images_per_second": exact.timed(),
-        "settled_after": exact.settled_after,
-        "phases": told["throughput"]["phases"],
-        "memory": told["memory"],
-        "stamp": told["throughput"]["stamp"],
-        "environment": told["environment"],
-        "data": told["data"]["fingerprint"],
-        "spec": told["spec"],
-        "plugins": told["plugins"],
-        "gpu": [window.get("gpu") for window in told["throughput"]["windows"]],
-    }
-    print("\n" + json.dumps(session))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""The same seed on both sides, for a few steps: does training still go the way it went?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .arm import Arm, Measurement, SessionError
+from .training import Training, Trainings, need_same_protocol, train
+from .verdict import Finding, Verdict
+
+STEPS = 200
+REPEATS = 3  # of base, which tell how far equal trainings end from one another
+ROUNDING = 0.01  # of a value: an envelope reaches at least so far beyond what was seen
+
+
+def train_repeats(arm: Arm, measurement: Measurement, count: int, told: Callable[[str], None]) -> list[Training]:
+    """The benchmark's own seed, again and again. Raises `SessionError` where that crashes, or leaves the numbers."""
+    trainings = []
+    for number in range(1, count + 1):
+        training = train(arm, measurement, [f"training.steps={STEPS}", "training.budget_seconds=1e9"])
+        if training.status == "diverged":
+            raise SessionError(f"a training of {arm.name} over {STEPS} steps diverged: {training.message}")
+        told(f"smoke training {number}/{count} of {arm.name}: {figures_sentence(figures(training))}")
+        trainings.append(training)
+    return trainings
+
+
+def smoke_finding(trainings: Trainings) -> Finding:
+    """A warning where a loss, a monitor or a score of head lies outside what base's repeats span.
+
+    Raises `NotComparableError` where scores were not measured alike.
+    """
+    base, head = trainings.base, trainings.head[0]
+    need_same_protocol(base[0], head)
+    seen, now = [figures(training) for training in base], figures(head)
+    strays = [f"{name} is on one side only" for name in seen[0].keys() ^ now.keys()]
+    for name in seen[0].keys() & now.keys():
+        lowest, highest = envelope([repeat[name] for repeat in seen])
+        if not lowest <= now[name] <= highest:
+            strays.append(f"{name} is {now[name]:.4g}, not between {lowest:.4g} and {highest:.4g}")
+    sides = (figures_sentence(seen[0]), figures_sentence(now))
+    if strays:
+        sentence = f"from the same seed, training goes another way: {'; '.join(sorted(strays))}"
+        return Finding(Verdict.WARNING, sides, f"{sentence}. Whether that is worse, --quality tells")
+    return Finding(Verdict.PASS, sides, "from the same seed, training goes the way it went")
+
+
+def envelope(values: list[float]) -> tuple[float, float]:
+    """Between which bounds a further repeat is expected: as far again as they span, or as rounding may lead."""
+    lowest, highest = min(values), max(values)
+    beyond = max(highest - lowest, ROUNDING * max(abs(lowest), abs(highest)))
+    return lowest - beyond, highest + beyond
+
+
+def figures(training: Training) -> dict[str, float]:
+    """The losses and monitors of the last epoch, and the scores."""
+    scores = {score.label: score.value for score in training.metrics}
+    return {name: value for name, value in {**training.losses, **scores}.items() if value is not None}
+
+
+def figures_sentence(told: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in told.items())

@@ -1,0 +1,66 @@
+"""`ganbench calibrate`: equal code on this machine, and what a check makes of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_in import FAST
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.gate.calibration import Calibration
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, [arguments[0], "dcgan-fashion", "-p", "own_loss.py", *arguments[1:]])
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, " ".join(outcome.output.split())
+
+
+def calibration(log_ratios: list[float]) -> Calibration:
+    return Calibration(fingerprint={}, measured_at=datetime.now(UTC), log_ratios=log_ratios)
+
+
+def test_a_quiet_machine_keeps_the_least_noise_floor() -> None:
+    quiet = calibration([0.001, -0.001, 0.0005, -0.0005])
+    assert quiet.noise_floor == 0.01
+    assert quiet.smallest_detectable(0.05, pairs=8) == pytest.approx(0.05)
+
+
+def test_sides_that_differ_without_reason_raise_the_noise_floor() -> None:
+    draw = np.random.default_rng(0)
+    shifted = calibration(list(draw.normal(math.log(1.03), 0.01, 16)))
+    assert 0.03 < shifted.noise_floor < 0.04
+    assert calibration([-ratio for ratio in shifted.log_ratios]).noise_floor == pytest.approx(shifted.noise_floor)
+
+
+def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST.replace("1000", "930"))  # 7.5 % more time
+    against = ("--against", "HEAD~1", "--no-smoke", "--strict")
+    assert invoke("check", *against)[0] == ExitCode.REGRESSION
+    code, text = invoke("calibrate", "--quads", "2", "--seed", "1")
+    assert code == ExitCode.DONE
+    assert "noise floor 1.00%" in text.replace("│ ", "")
+    (file,) = (Path(text.split("kept in ")[1])).parent.glob("*.json")
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "log_ratios": [0.1, 0.101, 0.099, 0.1]}))
+    assert invoke("check", *against)[0] == ExitCode.INCONCLUSIVE  # beyond the margin, but so is equal code
+    assert invoke("check", *against, "--windows", "3")[0] == ExitCode.REGRESSION  # nobody calibrated for these
+
+
+def test_a_calibration_that_cannot_be_read_is_not_passed_over(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + "# changed\n")
+    text = invoke("calibrate", "--quads", "1")[1]
+    Path(text.split("kept in ")[1]).write_text("{")
+    code, text = invoke("check", "--against", "HEAD~1", "--no-smoke")
+    assert code == ExitCode.FAILED
+    assert "cannot be read; remove it, or calibrate again" in text
