@@ -9,6 +9,7 @@ core busy for a while, as on a shared machine.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -36,17 +37,17 @@ def main(
     barely: Annotated[int, typer.Option(help="Checks of a step that takes 2 % longer.")] = 10,
     window_seconds: float = 0.3,
     seed: Annotated[int, typer.Option(help="Of the order of the trials, of their sessions and of the other load.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON; what is there goes on.")] = None,
 ) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # for the sessions: the other core is left to the other load
-    draw = random.Random(seed)
     measurement = Measurement("dcgan-fashion", SMALL, device="cpu", window_seconds=window_seconds)
     base = Arm("base")
     step_seconds = measure_alone(base, measurement).seconds_per_image * 64
     trials = [0.0] * unchanged + [0.1] * slowed + [0.02] * barely
-    draw.shuffle(trials)
-    told = []
-    for number, delay in enumerate(trials, start=1):
+    random.Random(seed).shuffle(trials)
+    told = json.loads(out.read_text(encoding="utf-8"))["trials"] if out is not None and out.exists() else []
+    for number, delay in list(enumerate(trials, start=1))[len(told) :]:
+        draw = random.Random(f"{seed} {number}")
         head = replace(base, name="head", delay=delay * step_seconds)
         other_load = OtherLoad(draw)
         plan = Plan(measurement, smoke=False, order_seed=draw.randrange(2**32), told=other_load.now_and_then)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -33,7 +32,6 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .arm import Arm, Measurement
     from .baseline import Baseline
     from .check import Check, Plan
     from .self_test import SelfTest
@@ -124,28 +122,16 @@ def check(
         from .self_test import self_test as try_gate
 
         raise typer.Exit(tell_self_test(try_gate(plan), strict, as_json))
-    checks = take_checks(plan, against, against_python, baselines, missing_baseline)
+    from .against import check_baselines, check_revision, check_with_python
+
+    if against is not None:
+        checks = [check_revision(against, plan)]
+    elif against_python is not None:
+        checks = [check_with_python(against_python, plan)]
+    else:
+        checks = check_baselines(stored_baselines(baselines, missing_baseline, plan), plan)
     tell(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
-
-
-def take_checks(
-    plan: Plan,
-    against: str | None,
-    against_python: Path | None,
-    baselines: list[Path],
-    missing_baseline: MissingBaseline,
-) -> list[Check]:
-    """Measure and judge, against whatever was named."""
-    from .arm import Arm
-    from .check import check_interleaved, check_stored
-
-    if baselines:
-        stored = stored_baselines(baselines, missing_baseline, plan)
-        return check_stored(stored, Arm("now"), plan) if stored else []
-    with ExitStack() as stack:
-        base, head = arms(against, against_python, plan.measurement, stack)
-        return [check_interleaved(base, head, plan)]
 
 
 def exit_code(checks: list[Check], strict: bool) -> ExitCode:
@@ -236,34 +222,3 @@ def calibrate(
     else:
         out.print(calibration_table(calibrated, plan.margins.throughput / 100))
         teller(out)(f"kept in {calibration.calibration_file(calibrated.fingerprint)}")
-
-
-def arms(
-    against: str | None, against_python: Path | None, measurement: Measurement, stack: ExitStack
-) -> tuple[Arm, Arm]:
-    """Base and head of a check; a checked-out revision goes away with the stack."""
-    from importlib.metadata import entry_points
-
-    from ganbench.registry import ENTRY_POINT_GROUP
-
-    from .arm import Arm
-    from .revision import checked_out, import_paths_within, need_something_under_test
-
-    if against_python is not None:
-        if not against_python.is_file():
-            raise UsageError(f"--against-python {against_python}: there is no such file")
-        return Arm(str(against_python), python=str(against_python)), Arm(sys.executable)
-    assert against is not None
-    revision = stack.enter_context(checked_out(against))
-    modules = [entry_point.module for entry_point in entry_points(group=ENTRY_POINT_GROUP)]
-    paths = import_paths_within(revision.repository, modules)
-    files = [name for name in [*measurement.plugins, measurement.benchmark] if name.endswith((".py", ".toml"))]
-    need_something_under_test(paths, revision.repository, files)
-    head = Arm("the working tree", import_paths=tuple(paths))
-    base = Arm(
-        f"{against} ({revision.commit[:9]})",
-        folder=stands if (stands := revision.of(Path.cwd())).is_dir() else revision.folder,
-        own=revision.of,
-        import_paths=tuple(revision.of(path) for path in paths),
-    )
-    return base, head

@@ -1,0 +1,92 @@
+"""The gate inside a test suite. Opt in with `pytest_plugins = ["ganbench.pytest_plugin"]` in the root's conftest.py."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from .errors import GanbenchError
+from .gate.against import check_baselines, check_revision
+from .gate.baseline import load_baseline
+from .gate.check import Check
+from .gate.options import WINDOW_SECONDS, WINDOWS, plan_of
+from .gate.verdict import Verdict
+
+
+class GanbenchCheck(Protocol):
+    """What the fixture is: see there."""
+
+    def __call__(
+        self,
+        benchmark: str,
+        *,
+        against: str | None = None,
+        baselines: Sequence[Path | str] = (),
+        overrides: Sequence[str] = (),
+        plugins: Sequence[str] = (),
+        device: str = "auto",
+        data_dir: Path | None = None,
+        windows: int = WINDOWS,
+        window_seconds: float = WINDOW_SECONDS,
+        **plan: Any,
+    ) -> list[Check]: ...
+
+
+@pytest.fixture
+def ganbench_check() -> GanbenchCheck:
+    """`ganbench_check("my-benchmark", against="origin/main")` is `ganbench check` as an assertion.
+
+    The test fails where head regressed, where the sides cannot be compared and where a session crashed; it is skipped
+    where the check is inconclusive, and a warning is one of pytest's. What is returned are the checks. Give either
+    `against`, a git revision, or `baselines`, files of `ganbench baseline record`; further keywords are those of
+    `ganbench.gate.check.Plan`: speed, smoke, quality, quads, sessions, order_seed.
+    """
+
+    def check(
+        benchmark: str,
+        *,
+        against: str | None = None,
+        baselines: Sequence[Path | str] = (),
+        overrides: Sequence[str] = (),
+        plugins: Sequence[str] = (),
+        device: str = "auto",
+        data_dir: Path | None = None,
+        windows: int = WINDOWS,
+        window_seconds: float = WINDOW_SECONDS,
+        **plan: Any,
+    ) -> list[Check]:
+        if (against is not None) == bool(baselines):
+            raise TypeError("ganbench_check takes either against=REF or baselines=[FILE, ...]")
+        try:
+            whole = replace(
+                plan_of(benchmark, list(overrides), list(plugins), device, data_dir, windows, window_seconds), **plan
+            )
+            if against is not None:
+                checks = [check_revision(against, whole)]
+            else:
+                checks = check_baselines({str(file): load_baseline(Path(file), benchmark) for file in baselines}, whole)
+        except GanbenchError as error:
+            pytest.fail(str(error), pytrace=False)
+        assert_passed(checks)
+        return checks
+
+    return check
+
+
+def assert_passed(checks: list[Check]) -> None:
+    """Fail, skip or warn, as the verdicts are."""
+    said: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    for check in checks:
+        for finding in check.findings.values():
+            said[finding.verdict].append(finding.sentence)
+    for sentence in said[Verdict.WARNING]:
+        warnings.warn(sentence, stacklevel=3)
+    if said[Verdict.REGRESSED]:
+        pytest.fail("; ".join(said[Verdict.REGRESSED]), pytrace=False)
+    if said[Verdict.INCONCLUSIVE]:
+        pytest.skip("; ".join(said[Verdict.INCONCLUSIVE]))
