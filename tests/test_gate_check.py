@@ -6,14 +6,17 @@ The sessions are a stand-in's (`stand_in.py`); one test has a real one.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from conftest import UNSCORED
+from junitparser import JUnitXml
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
@@ -101,6 +104,27 @@ def test_a_crash_is_no_slowness(commit: Any) -> None:
     assert "the plugin crashed" in text
 
 
+def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> None:
+    commit(FAST)
+    commit(SLOW)
+    forever = tmp_path / "forever.py"
+    forever.write_text("import os, pathlib, time\npathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n")
+    forever.open("a").write("time.sleep(600)\n")
+    start = f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(forever)!r}; ganbench.cli.app()"
+    arguments = ["check", "dcgan-fashion", *AGAINST, "--no-smoke"]
+    with subprocess.Popen([sys.executable, "-c", start, *arguments], stderr=subprocess.PIPE, text=True) as check:
+        while len(started := list(tmp_path.glob("*.pid"))) < 2:
+            assert check.poll() is None
+            time.sleep(0.01)
+        check.send_signal(signal.SIGINT)
+        assert check.communicate(timeout=30)[1] == "interrupted\n"
+    assert check.returncode == ExitCode.INTERRUPTED
+    for pid in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.stem), 0)
+    assert subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
+
+
 def test_other_conditions_are_not_compared(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "BATCH = 32\n")
@@ -132,11 +156,12 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
     assert code == ExitCode.REGRESSION
     assert "::error title=ganbench check dcgan-fashion::throughput is worse by 25." in text
     assert "torch" in text
-    suite = ElementTree.parse("junit.xml").getroot().find("testsuite")
-    assert suite is not None
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "0")
-    (failure,) = suite.iter("failure")
-    assert "throughput is worse by" in str(failure.get("message"))
+    (suite,) = JUnitXml.fromfile("junit.xml")
+    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (3, 1, 0, 0)
+    told = {case.name: case.result for case in suite}
+    assert list(told) == ["throughput", "memory", "smoke"]
+    assert "throughput is worse by" in told["throughput"][0].message
+    assert not told["memory"]
     summary = Path("summary.md").read_text()
     assert "❌ regressed" in summary
     assert "| generator | 500.0 | 750.0 |" in summary

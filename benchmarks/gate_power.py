@@ -1,0 +1,107 @@
+"""How often would the gate cry wolf, and what would it see? Simulated checks from recorded sessions of equal code.
+
+python -m benchmarks.gate_power
+
+The sessions are those of `benchmarks.gate_trials` in which nothing was planted. A simulated check draws pairs (or
+sessions) from them with replacement, lets head take longer by a known effect, and is judged by the gate's own rule.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib.pyplot as plt
+import numpy as np
+import typer
+
+from ganbench.gate.speed import LOOKS, QUADS
+from ganbench.gate.statistics import paired, predicted
+from ganbench.gate.verdict import Threshold, Verdict, judge
+from ganbench.spec import GateOptions
+
+from .figures import write_figures
+
+RESULTS = Path(__file__).parent / "results" / "cpu-2-cores"
+PLOT = Path(__file__).parents[1] / "docs" / "images" / "gate_power.png"
+EFFECTS = [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.125, 0.15, 0.2]
+MARGINS = GateOptions()
+Check = Callable[[np.random.Generator, float], Verdict]
+
+
+def main(
+    trials: Annotated[Path, typer.Option(help="What benchmarks.gate_trials wrote.")] = RESULTS / "gate_trials.json",
+    checks: Annotated[int, typer.Option(help="Simulated checks of each kind and effect.")] = 10_000,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="Where to write the figures as JSON.")] = RESULTS / "gate_power.json",
+    plot: Annotated[Path, typer.Option(help="Where to draw the curves.")] = PLOT,
+) -> None:
+    unchanged = [t for t in json.loads(trials.read_text(encoding="utf-8"))["trials"] if t["planted"] == 0]
+    log_ratios = [ratio for trial in unchanged for ratio in trial["log_ratios"]]
+    costs = [cost for t in unchanged for side in ("base", "head") for cost in t[f"{side}_seconds_per_image"]]
+    print(f"{len(costs)} sessions in {len(log_ratios)} pairs, which scatter by {np.std(log_ratios, ddof=1):.2%}")
+    kinds: dict[str, tuple[Check, float]] = {
+        "against a revision: 4 quads, and 4 more": (interleaved(log_ratios), MARGINS.throughput),
+        "against 8 stored sessions: 4 fresh": (stored(costs, 8, 4), MARGINS.stored_throughput),
+        "against 32 stored sessions: 8 fresh": (stored(costs, 32, 8), MARGINS.stored_throughput),
+    }
+    curves = {}
+    for name, (check, margin) in kinds.items():
+        draw = np.random.default_rng(seed)
+        effects = sorted({*EFFECTS, 1.5 * margin / 100})
+        curves[name] = {effect: shares(check, draw, effect, checks) for effect in effects}
+        false, power = curves[name][0.0]["regressed"], curves[name][1.5 * margin / 100]["regressed"]
+        print(f"{name}: false alarms {false:.2%}, power at {1.5 * margin:.3g} % {power:.1%}")
+    setting = {"checks": checks, "seed": seed, "sessions": len(costs), "pairs": len(log_ratios)}
+    write_figures(out, setting, "cpu", {"curves": curves})
+    draw_curves(curves, plot)
+
+
+def interleaved(log_ratios: list[float]) -> Check:
+    """Both looks of `ganbench check --against`."""
+    threshold = Threshold(MARGINS.throughput / 100)
+
+    def check(draw: np.random.Generator, effect: float) -> Verdict:
+        taken = draw.choice(log_ratios, LOOKS * QUADS * 2) + math.log1p(effect)
+        for look in range(1, LOOKS + 1):
+            verdict = judge(paired(list(taken[: look * QUADS * 2])), threshold).verdict
+            if verdict != Verdict.INCONCLUSIVE:
+                break
+        return verdict
+
+    return check
+
+
+def stored(costs: list[float], count: int, fresh: int) -> Check:
+    """`ganbench check --baseline` with so many stored sessions and so many fresh ones."""
+    threshold = Threshold(MARGINS.stored_throughput / 100)
+
+    def check(draw: np.random.Generator, effect: float) -> Verdict:
+        base, head = draw.choice(costs, count), draw.choice(costs, fresh) * (1 + effect)
+        return judge(predicted(list(base), list(head)), threshold).verdict
+
+    return check
+
+
+def shares(check: Check, draw: np.random.Generator, effect: float, checks: int) -> dict[str, float]:
+    """The share of simulated checks that came to each verdict."""
+    verdicts = [check(draw, effect) for _ in range(checks)]
+    return {verdict: verdicts.count(verdict) / checks for verdict in Verdict if verdict != Verdict.WARNING}
+
+
+def draw_curves(curves: dict[str, dict[float, dict[str, float]]], path: Path) -> None:
+    """The share called a regression, by true effect."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, curve in curves.items():
+        axes.plot([100 * effect for effect in curve], [100 * s["regressed"] for s in curve.values()], "o-", label=name)
+    axes.set(xlabel="true slowdown, % of time", ylabel="checks called REGRESSED, %", ylim=(-2, 102))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,65 @@
+"""The gate with nothing stood in for: a repository whose second commit slows its own plugin, and real sessions.
+
+What is planted takes several times as long as all the rest, so that no machine is too slow or too busy for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import UNSCORED
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+
+PLUGIN = """
+import time
+
+from ganbench import LossPlugin, Options, hookimpl
+
+
+def build(options, context):
+    from ganbench_losses.bce import BinaryCrossEntropy
+
+    class Own(BinaryCrossEntropy):
+        def generator_loss(self, networks, batch):
+            time.sleep({seconds})
+            return super().generator_loss(networks, batch)
+
+    return Own()
+
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="own", summary="BCE that waits", options=Options, build=build)]
+"""
+ARGUMENTS = [
+    *("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--device", "cpu", "--no-smoke"),
+    *("--quads", "2", "--windows", "1", "--window-seconds", "0.05"),
+    *("-o", "loss=own", "-o", UNSCORED[0], "-o", "model.width=1", "-o", "training.batch_size=16"),
+]
+
+
+@pytest.mark.parametrize(
+    ("waits", "code", "message"),
+    [
+        ((0.0, 0.02), ExitCode.REGRESSION, "most of it in the phase generator"),
+        ((0.02, 0.0), ExitCode.DONE, "PASS: throughput is better by"),
+    ],
+)
+def test_a_commit_that_slows_its_own_plugin(
+    waits: tuple[float, float], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    as_somebody = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", "init", "-q"], check=True)
+    for seconds in waits:
+        Path("own_loss.py").write_text(PLUGIN.format(seconds=seconds))
+        subprocess.run(["git", "add", "own_loss.py"], check=True)
+        subprocess.run([*as_somebody, "commit", "-q", "-m", f"wait {seconds} s"], check=True)
+    outcome = CliRunner().invoke(app, ARGUMENTS)
+    assert message in " ".join(outcome.output.split())
+    assert outcome.exit_code == code
