@@ -5,7 +5,7 @@
 #
 # in an environment that has ganbench with the extras dev and benchmarks, and FashionMNIST where DATA_DIR says
 # (default: wherever ganbench finds it). Each part writes a file or two under $OUT, as it goes; one that fails is named at
-# the end. `run PART...` runs only some of them: verify, tests, reference, loops, engines, outside_clock.
+# the end. `run PART...` runs only some of them: verify, tests, reference, loops, engines, outside_clock, gate.
 #
 # For a machine without a network,
 #
@@ -29,7 +29,7 @@ pack() {
   "$python" -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python_version" \
     --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --dest "$folder" \
-    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py joblib lazy-loader safetensors \
+    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py joblib junitparser lazy-loader safetensors \
     || return
   "$python" - "$folder/FashionMNIST/raw" <<'COPY'
 import gzip, sys

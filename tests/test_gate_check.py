@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 import ganbench.gate.arm
 from ganbench.cli import app
-from ganbench.errors import ExitCode
-from ganbench.gate.arm import Arm, Measurement, SessionError
+from ganbench.errors import ExitCode, MissingError
+from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.session import Session, measure_alone, measure_pair
 
 
@@ -85,6 +85,27 @@ def test_noise_is_inconclusive_which_passes_loudly_and_fails_under_strict(commit
     assert "INCONCLUSIVE: this check has proved nothing" in text
     assert text.count("quad 4/4") == 4  # both pairs of the last quad of each look: a second one was taken
     assert invoke(*AGAINST, "--seed", "1", "--strict")[0] == ExitCode.INCONCLUSIVE
+
+
+def test_sessions_can_run_one_at_a_time(commit: Any) -> None:
+    commit(FAST)
+    commit(SLOW)
+    assert invoke(*AGAINST, "--one-at-a-time")[0] == ExitCode.REGRESSION
+
+
+def test_the_margin_stands_in_the_spec(commit: Any) -> None:
+    commit(FAST)
+    commit(SLOW)
+    assert invoke(*AGAINST, "-o", "gate.throughput=30")[0] == ExitCode.DONE
+    code, text = invoke(*AGAINST, "-o", "gate.throughput=-1")
+    assert code == ExitCode.USAGE
+    assert "gate.throughput: Input should be greater than 0" in text
+
+
+def test_a_change_of_the_clock_is_shown(commit: Any) -> None:
+    commit(FAST + "CLOCK = 1980\n")
+    commit(SLOW + "CLOCK = 1410\n")
+    assert "the GPU's clock, MHz │ 1,980 │ 1,410" in invoke(*AGAINST)[1]
 
 
 def test_memory_is_gated_too(commit: Any) -> None:
@@ -261,6 +282,6 @@ def test_real_sessions_settle_in_turns_time_their_windows_and_tell_what_they_saw
         assert session.peak_bytes > 2**20
 
 
-def test_a_session_of_an_unknown_benchmark_fails_with_its_words() -> None:
-    with pytest.raises(SessionError, match="unknown benchmark 'nowhere'"):
+def test_a_side_that_does_not_have_the_benchmark_is_not_slower_but_missing_something() -> None:
+    with pytest.raises(MissingError, match="base does not have what is to be measured: unknown benchmark 'nowhere'"):
         measure_alone(Arm("base"), Measurement("nowhere"))

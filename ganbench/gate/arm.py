@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import ExitCode, GanbenchError, MissingError
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # of a crashed session that are shown
@@ -106,7 +106,10 @@ class Worker:
             raise self._crashed() from None
 
     def answer(self) -> Any:
-        """Wait for what it says next. Raises `SessionError` with the end of its log if it ends instead."""
+        """Wait for what it says next. Raises `SessionError` with the end of its log if it ends instead.
+
+        Where it ends because its side lacks the benchmark, a plugin or an option, that is a `MissingError`.
+        """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -128,8 +131,10 @@ class Worker:
             raise self._crashed()
         return told
 
-    def _crashed(self) -> SessionError:
+    def _crashed(self) -> GanbenchError:
         code = self._process.wait()
         self._log.seek(0)
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
+        if code == ExitCode.NOT_COMPARABLE:
+            return MissingError(f"{self.arm.name} does not have what is to be measured: {log}")
         return SessionError(f"a session of {self.arm.name} failed with exit code {code}:\n{log}")

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+MISSING = 3  # the exit code for what a side does not have, as ganbench's own
 NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
 NO_LOSSES = ("epoch", "images", "seconds", "images_per_second")  # of a row of the history
 GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
@@ -104,10 +105,15 @@ def train(request: Json, answer: Any) -> Json:
 
 
 def load(request: Json, more: list[str]) -> Any:
+    """The spec. Ends the process with `MISSING` where this side cannot have it."""
     import ganbench
 
-    registry = ganbench.Registry.load(request["plugins"])
-    return ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *more])[0]
+    try:
+        registry = ganbench.Registry.load(request["plugins"])
+        return ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *more])[0]
+    except ganbench.UsageError as error:  # this side has no such benchmark, plugin or option
+        print(error, file=sys.stderr)
+        sys.exit(MISSING)
 
 
 def run(spec: Any, request: Json, **more: Any) -> Json:
