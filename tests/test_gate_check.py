@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import UNSCORED
+from conftest import SMALL
 from junitparser import JUnitXml
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
@@ -262,8 +262,8 @@ def test_a_gate_that_sees_nothing_fails_its_self_test(commit: Any, monkeypatch: 
 
 SHORT = Measurement(
     "dcgan-fashion",
-    # a benchmark's own length is none of the session's
-    [*UNSCORED[:1], "model.width=1", "training.batch_size=500", "training.budget_seconds=0.01"],
+    # a benchmark's own length and scores are none of the session's
+    [*SMALL, "model.width=1", "training.batch_size=500", "training.budget_seconds=0.01"],
     device="cpu",
     windows=2,
     window_seconds=0.01,

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import UNSCORED
+from conftest import SMALL
 from typer.testing import CliRunner
 
 from ganbench.cli import app
@@ -39,7 +39,7 @@ def ganbench_losses():
 ARGUMENTS = [
     *("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--device", "cpu", "--no-smoke"),
     *("--quads", "2", "--windows", "1", "--window-seconds", "0.05"),
-    *("-o", "loss=own", "-o", UNSCORED[0], "-o", "model.width=1", "-o", "training.batch_size=16"),
+    *("-o", "loss=own", "-o", SMALL[0], "-o", "model.width=1", "-o", "training.batch_size=16"),
 ]
 
 

@@ -65,9 +65,9 @@ def time_turns(request: Json, answer: Any) -> Json:
                 self.ended = True
                 os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
 
-    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
-    endless = ["training.epochs=1000000000", "training.budget_seconds=1e9"]
-    spec = load(request, [*unscored, *endless])
+    spec = load(request)
+    endless = spec.training.model_copy(update={"epochs": 10**9, "steps": None, "budget_seconds": None})
+    spec = unseen(spec).model_copy(update={"metrics": [], "training": endless})
     turns = Turns()
     if request["delay"]:
         slow_down(request["delay"])
@@ -89,9 +89,9 @@ def time_turns(request: Json, answer: Any) -> Json:
 
 def train(request: Json, answer: Any) -> Json:
     """Train to the end, and score only then."""
-    unseen = ["pictures.real=0", "pictures.generated=0"]
-    metrics = range(len(load(request, []).metrics))
-    result = run(load(request, [*unseen, *(f"metrics.{index}.at_epochs=[]" for index in metrics)]), request)
+    spec = load(request)
+    metrics = [metric.model_copy(update={"at_epochs": []}) for metric in spec.metrics]
+    result = run(unseen(spec).model_copy(update={"metrics": metrics}), request)
     last_row = result["history"][-1] if result["history"] else {}
     return {
         "status": result["status"],
@@ -104,16 +104,21 @@ def train(request: Json, answer: Any) -> Json:
     }
 
 
-def load(request: Json, more: list[str]) -> Any:
+def load(request: Json) -> Any:
     """The spec. Ends the process with `MISSING` where this side cannot have it."""
     import ganbench
 
     try:
         registry = ganbench.Registry.load(request["plugins"])
-        return ganbench.load_spec(request["benchmark"], registry, [*request["overrides"], *more])[0]
+        return ganbench.load_spec(request["benchmark"], registry, request["overrides"])[0]
     except ganbench.UsageError as error:  # this side has no such benchmark, plugin or option
         print(error, file=sys.stderr)
         sys.exit(MISSING)
+
+
+def unseen(spec: Any) -> Any:
+    """The spec without pictures."""
+    return spec.model_copy(update={"pictures": spec.pictures.model_copy(update={"real": 0, "generated": 0})})
 
 
 def run(spec: Any, request: Json, **more: Any) -> Json:
