@@ -8,6 +8,7 @@ hidden layer is halved, then a comment is added. Each commit is checked against 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -62,8 +63,7 @@ SMALL = [
 def main(out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     checks = {}
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         git("init", "-q")
         commit(PLUGIN.format(width=16))
         for change, text in (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ganbench.report import number
+
 from .arm import Arm, Measurement, SessionError
 from .training import Training, Trainings, need_same_protocol, train
 from .verdict import Finding, Verdict
@@ -16,11 +18,11 @@ ROUNDING = 0.01  # of a value: an envelope reaches at least so far beyond what w
 def train_repeats(arm: Arm, measurement: Measurement, count: int, told: Callable[[str], None]) -> list[Training]:
     """The benchmark's own seed, again and again. Raises `SessionError` where that crashes, or leaves the numbers."""
     trainings = []
-    for number in range(1, count + 1):
+    for repeat in range(1, count + 1):
         training = train(arm, measurement, [f"training.steps={STEPS}", "training.budget_seconds=1e9"])
         if training.status == "diverged":
             raise SessionError(f"a training of {arm.name} over {STEPS} steps diverged: {training.message}")
-        told(f"smoke training {number}/{count} of {arm.name}: {figures_sentence(figures(training))}")
+        told(f"smoke training {repeat}/{count} of {arm.name}: {losses_sentence(training)}")
         trainings.append(training)
     return trainings
 
@@ -35,10 +37,10 @@ def smoke_finding(trainings: Trainings) -> Finding:
     seen, now = [figures(training) for training in base], figures(head)
     strays = [f"{name} is on one side only" for name in seen[0].keys() ^ now.keys()]
     for name in seen[0].keys() & now.keys():
-        lowest, highest = envelope([repeat[name] for repeat in seen])
+        lowest, highest = envelope([repeated[name] for repeated in seen])
         if not lowest <= now[name] <= highest:
             strays.append(f"{name} is {now[name]:.4g}, not between {lowest:.4g} and {highest:.4g}")
-    sides = (figures_sentence(seen[0]), figures_sentence(now))
+    sides = (losses_sentence(base[0]), losses_sentence(head))
     if strays:
         sentence = f"from the same seed, training goes another way: {'; '.join(sorted(strays))}"
         return Finding(Verdict.WARNING, sides, f"{sentence}. Whether that is worse, --quality tells")
@@ -58,5 +60,5 @@ def figures(training: Training) -> dict[str, float]:
     return {name: value for name, value in {**training.losses, **scores}.items() if value is not None}
 
 
-def figures_sentence(told: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in told.items())
+def losses_sentence(training: Training) -> str:
+    return ", ".join(f"{name} {number(training.losses.get(name))}" for name in ("d_loss", "g_loss"))
