@@ -81,7 +81,9 @@ def main(
 
 @app.command()
 def run(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")],
+    benchmark: Annotated[
+        str | None, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file; not with --resume.")
+    ] = None,
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
     plugins: PluginArguments = [],  # noqa: B006
     epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
@@ -97,13 +99,20 @@ def run(
         bool, typer.Option("--profile", help="Show where a step's time goes, kernel by kernel.")
     ] = False,
     directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run directory.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with the run there, as if it had never stopped.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
+    if (benchmark is None) == (resume is None):
+        raise UsageError("run takes a benchmark, or --resume DIR, and not both")
+    if resume is not None and directory is not None:
+        raise UsageError("--resume goes on in its own directory: leave --out away")
     from . import report
     from .live import LiveReport
-    from .spec import load_spec
+    from .spec import load_spec, load_stopped_spec
 
     shorthands = {
         "epochs": epochs,
@@ -113,7 +122,12 @@ def run(
         "precision": precision,
     }
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
-    spec, reference = load_spec(benchmark, load_registry(plugins), [*overrides, *given])
+    registry = load_registry(plugins)
+    if resume is not None:
+        spec, reference = load_stopped_spec(resume, registry, [*overrides, *given])
+    else:
+        assert benchmark is not None
+        spec, reference = load_spec(benchmark, registry, [*overrides, *given])
 
     from .training.runner import run as run_benchmark
 
@@ -125,6 +139,7 @@ def run(
                 spec,
                 device=device,
                 out=directory,
+                resume=resume,
                 data_dir=data_dir,
                 reference=reference,
                 observer=live,

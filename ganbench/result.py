@@ -6,10 +6,13 @@ import csv
 import io
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import MissingError, UsageError
@@ -231,7 +234,7 @@ class RunDirectory:
     """The folder of one run; every file in it appears whole or not at all."""
 
     def __init__(self, benchmark: str, out: Path | None = None) -> None:
-        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `create` makes it.
+        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `in_use` makes it.
 
         Raises `UsageError` if it could not be written or already holds something.
         """
@@ -245,12 +248,40 @@ class RunDirectory:
         if self.path.exists() and any(self.path.iterdir()):
             raise UsageError(f"run directory {self.path}: it is not empty; choose another with --out")
 
-    def create(self) -> None:
-        """Make the folder. Raises `UsageError` if it cannot be made."""
+    @classmethod
+    def reopened(cls, path: Path) -> RunDirectory:
+        """The directory of a run that stopped. Raises `UsageError` if it is none."""
+        if not (path / "spec.toml").is_file():
+            raise UsageError(f"--resume {path}: it is no run directory: there is no spec.toml in it")
+        directory = cls.__new__(cls)
+        directory.created_at = datetime.now(UTC)
+        directory.run_id = f"{directory.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        directory.path = path
+        directory.artifacts = {}
+        return directory
+
+    def adopt(self, run_id: str, created_at: datetime, artifacts: dict[str, str]) -> None:
+        """Be the directory of an earlier process's run, with the files that it has written."""
+        self.run_id, self.created_at, self.artifacts = run_id, created_at, dict(artifacts)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Make the folder if it is not there, and hold it: no other run writes into it within the block.
+
+        What a run that was killed has left half written goes away. Raises `UsageError` if the folder cannot be made, or
+        another run holds it.
+        """
         try:
-            (self.path / "samples").mkdir(parents=True)
+            (self.path / "samples").mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+        except Timeout:
+            raise UsageError(f"run directory {self.path}: another run is writing there") from None
         except OSError as error:
             raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
+        with lock:
+            for part in self.path.rglob(".*.part*"):
+                part.unlink()
+            yield
 
     def file(self, name: str, artifact: str) -> Path:
         """The path of a file in the directory, listed in the result under `artifact`."""

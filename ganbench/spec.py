@@ -27,7 +27,7 @@ from .errors import UsageError
 from .plugin import Benchmark, Buildable, Kind, Options, Reference, Table
 from .registry import Registered, Registry
 
-NOT_RUN = ("name", "summary", "gate")  # parts of a spec that change nothing of what it runs
+NOT_RUN = ("name", "summary", "gate", "checkpoint")  # parts of a spec that change nothing of what it runs
 
 GeneratorMode = Literal["train", "eval"]
 Epochs = list[Annotated[int, Field(ge=0)]]
@@ -177,6 +177,13 @@ class EngineOptions(Table):
     )
 
 
+class CheckpointOptions(Table):
+    """When the training is kept so that it can be gone on with; its end and an interruption always count."""
+
+    every_minutes: float = Field(10.0, ge=0, description="at the end of the next timing window; 0 for every window")
+    every_epochs: int | None = Field(None, ge=1, description="as well")
+
+
 class GateOptions(Table):
     """What `ganbench check` calls a regression, in per cent of the figure."""
 
@@ -208,6 +215,7 @@ class BenchmarkSpec(Table):
     engine: EngineOptions = EngineOptions()
     pictures: Pictures = Pictures()
     metrics: list[MetricChoice] = []
+    checkpoint: CheckpointOptions = CheckpointOptions()
     gate: GateOptions = GateOptions()
 
     def choices(self) -> list[Choice]:
@@ -255,6 +263,22 @@ def load_spec(
         assert isinstance(registered, Benchmark)
         data, reference = registered.spec, registered.reference
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+
+
+def load_stopped_spec(
+    directory: Path, registry: Registry, overrides: Iterable[str] = ()
+) -> tuple[BenchmarkSpec, Reference | None]:
+    """The spec of the run in a run directory, with the published curve of its benchmark if there is one.
+
+    Raises `UsageError` where there is none, and for overrides that do not fit.
+    """
+    file = directory / "spec.toml"
+    if not file.is_file():
+        raise UsageError(f"--resume {directory}: it is no run directory: there is no spec.toml in it")
+    spec, _ = load_spec(str(file), registry, overrides)
+    benchmarks = {registered.plugin.name: registered.plugin for registered in registry.all(Kind.BENCHMARK)}
+    registered = benchmarks.get(spec.name)
+    return spec, registered.reference if isinstance(registered, Benchmark) else None
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from conftest import SMALL
 from PIL import Image
 
@@ -19,6 +18,7 @@ from ganbench.observer import Observer, Progress
 from ganbench.registry import Registry
 from ganbench.result import Result, RunDirectory, load_result
 from ganbench.spec import load_spec
+from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 
 
@@ -50,14 +50,14 @@ def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Pa
         "spec.toml",
     ]
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt",
+        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", ".lock",
     }  # fmt: skip
     for picture in folder.rglob("*.png"):
         with Image.open(picture) as image:
             image.verify()
     assert load_spec(str(folder / "spec.toml"), registry)[0].sha256() == result.spec_sha256
-    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
-    assert checkpoint["progress"] == {"epochs": 2, "steps": 158, "images": 10_000}
+    progress = load_checkpoint(folder / "checkpoint.pt").progress
+    assert (progress.steps, progress.images) == (158, 10_000)
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -135,14 +135,17 @@ class SignalAfterFirstWindow(Observer):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_in_order_with_scores(number: signal.Signals, registry: Registry, tmp_path: Path) -> None:
+def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
+    number: signal.Signals, registry: Registry, tmp_path: Path
+) -> None:
     handler = signal.getsignal(number)
     result, directory = small_run(
         registry, tmp_path / "run", ["training.epochs=10000"], observer=SignalAfterFirstWindow(number)
     )
     assert result.status == "interrupted"
     assert result.history[-1].images > 0
-    assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
+    scored = result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
+    assert scored == (number == signal.SIGINT)  # whoever sends SIGTERM does not wait
     assert load_result(directory.path) == result
     assert signal.getsignal(number) is handler
 

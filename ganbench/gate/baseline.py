@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ganbench.differences import differing, flatten
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.files import write_text
 from ganbench.result import Record
 from ganbench.spec import NOT_RUN
 
-from .comparison import differing, flatten
 from .session import Session
 from .training import Training
 

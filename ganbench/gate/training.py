@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ganbench.differences import differing
 from ganbench.errors import NotComparableError
 from ganbench.result import Environment, PluginRecord, Record
 
 from .arm import Arm, Measurement, SessionError
-from .comparison import differing
 
 SOFTWARE = ("torch", "implementation")  # fields of a stamp that tell versions alone
 

@@ -1,17 +1,38 @@
-"""The state of a training: captured, restored, and written as checkpoint.pt."""
+"""The state of a training: captured, restored, written as checkpoint.pt, and read back."""
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ganbench.errors import MissingError, UsageError
 from ganbench.files import written_whole
+from ganbench.result import EpochRow, Memory, Point, Record, Window
 
 from .data import Batches
 from .step import TURNS, TrainingStep
+
+SCHEMA_VERSION = 1
+# whatever a file that is no whole checkpoint can make torch and pydantic raise
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
@@ -55,7 +76,72 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     batches.generator.set_state(random["order"])
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], progress: dict[str, int], spec: dict[str, Any]) -> None:
-    """Write a checkpoint of plain tensors and numbers, which loads with `weights_only=True`."""
-    with written_whole(path) as part:
-        torch.save({"state": state, "progress": progress, "spec": spec}, part)
+class OpenEpoch(Record):
+    """What the steps of an unfinished epoch have reported."""
+
+    epoch: int
+    d_losses: list[float]
+    g_losses: list[float]
+    monitors: dict[str, float]
+
+
+class Progress(Record):
+    """How far a run has come, and what it has measured on the way."""
+
+    run_id: str
+    created_at: datetime
+    spec: dict[str, Any]
+    data_fingerprint: str
+    steps: int
+    images: int
+    history: list[EpochRow]
+    open_epoch: OpenEpoch | None
+    windows: list[Window]
+    phase_seconds: dict[str, float]
+    memory: Memory
+    evaluation_seconds: float
+    curves: dict[str, list[Point]]  # of each metric, by its label
+    artifacts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that it takes to go on where a run stopped."""
+
+    progress: Progress
+    state: dict[str, Any]  # as `capture_state` has it
+    order: Tensor  # the state of the batches' generator where the epoch began that training stands in
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all: tensors, numbers and text alone, which load without running code."""
+        with written_whole(path) as part:
+            torch.save(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "progress": self.progress.model_dump_json(),
+                    "state": self.state,
+                    "order": self.order,
+                },
+                part,
+            )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of ours, without running any code in it.
+
+    Raises `MissingError` where there is none, and `UsageError` for a file that is not whole or not ours.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise UsageError(f"checkpoint {path}: it is of schema {content['schema_version']}, not {SCHEMA_VERSION}")
+        progress = Progress.model_validate_json(content["progress"])
+        return Checkpoint(progress, content["state"], content["order"])
+    except FileNotFoundError:
+        raise MissingError(f"checkpoint {path}: there is none") from None
+    except UNREADABLE as error:
+        raise UsageError(f"checkpoint {path}: not a whole checkpoint of ganbench: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -89,6 +89,15 @@ class Evaluator:
                 scored.curve.append(Point(epoch=images_done / len(self.data.train), images=images_done, value=value))
         return [(scored.metric.label, scored.curve[-1]) for scored in due]
 
+    def curves(self) -> dict[str, list[Point]]:
+        """The values so far, by the metrics' labels."""
+        return {scored.metric.label: list(scored.curve) for scored in self.metrics}
+
+    def go_on_from(self, curves: dict[str, list[Point]]) -> None:
+        """Take values that were computed before for one's own."""
+        for scored in self.metrics:
+            scored.curve = list(curves.get(scored.metric.label, []))
+
     def results(self, images_done: int) -> list[MetricResult]:
         return [scored.result(images_done) for scored in self.metrics if scored.curve]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ganbench.errors import DivergedError
 from ganbench.result import EpochRow
 
+from .checkpoint import OpenEpoch
 from .step import TURNS, StepOutput
 
 
@@ -23,6 +24,18 @@ class EpochLosses:
         self._d_losses: list[float] = []
         self._g_losses: list[float] = []
         self._monitors: dict[str, float] = {}
+
+    @classmethod
+    def reopened(cls, record: OpenEpoch) -> EpochLosses:
+        """An epoch as it was when its `record` was taken."""
+        losses = cls(record.epoch)
+        losses._d_losses, losses._g_losses = list(record.d_losses), list(record.g_losses)
+        losses._monitors = dict(record.monitors)
+        return losses
+
+    def record(self) -> OpenEpoch:
+        """All that has been read."""
+        return OpenEpoch(epoch=self.epoch, d_losses=self._d_losses, g_losses=self._g_losses, monitors=self._monitors)
 
     def add(self, output: StepOutput) -> None:
         """Keep what a step reports without reading it: no wait for the device."""

@@ -8,15 +8,19 @@ from types import FrameType
 
 
 class Interrupt:
-    """Within the block, the first signal is noted in `requested`; the second raises `KeyboardInterrupt`.
+    """Within the block, a first signal while `training` is noted in `requested`: training ends after the step.
 
-    Python hands signals to the main thread alone: in another one, nothing is noted.
+    A second one raises `KeyboardInterrupt`, and so does SIGTERM while something else goes on: whoever sends that (a
+    cluster, before it takes the machine away) does not wait for long. Python hands signals to the main thread alone: in
+    another one, nothing is noted.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.requested = False
+        self.terminated = False  # by SIGTERM
+        self.training = False
 
     def __enter__(self) -> Interrupt:
         in_main_thread = threading.current_thread() is threading.main_thread()
@@ -29,6 +33,7 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        self.terminated |= number == signal.SIGTERM
+        if self.requested or (self.terminated and not self.training):
             raise KeyboardInterrupt
         self.requested = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -15,20 +15,23 @@ from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
 from ganbench.files import default_data_dir
 from ganbench.observer import Observer, Progress
 from ganbench.plugin import Reference
-from ganbench.result import EpochRow, PluginRecord, Result, Roofline, RunDirectory, Status, Throughput
+from ganbench.result import Result, Roofline, RunDirectory, Status
 from ganbench.spec import BenchmarkSpec
 
-from .checkpoint import live_state, save_checkpoint
+from .checkpoint import Checkpoint
+from .course import Course
 from .cpu import set_up_cpu
 from .engines import check_engine
 from .history import EpochLosses
 from .interrupt import Interrupt
 from .memory import explain_out_of_memory, is_out_of_memory
+from .outcome import describe_outcome
 from .pictures import save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
+from .resuming import CHECKPOINT, find_checkpoint, need_more_to_do
 from .roofline import measure_roofline
-from .timing import WINDOW_SECONDS, TrainingClock, windows_in
+from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
 
 
@@ -37,6 +40,7 @@ def run(
     *,
     device: str = "auto",
     out: Path | None = None,
+    resume: Path | None = None,
     data_dir: Path | None = None,
     reference: Reference | None = None,
     observer: Observer | None = None,
@@ -46,29 +50,40 @@ def run(
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
-    `device` is "auto", "cpu", "cuda" or "cuda:N". `verify_engine` is how many steps a graph and the eager engine have
-    to agree on in every bit before training, `profile` whether some steps are profiled, also before training, and
-    `window_seconds` about how long each timing window is. Ctrl-C and SIGTERM end the training after the step, and the
-    generator is scored as it is by then. Whatever ends a training that has begun, the result so far is on disk; an
-    error before that leaves nothing behind.
+    `out` is a new run directory, `resume` the one of a run that stopped, to go on where its checkpoint was taken; the
+    spec is then that run's own, or a longer one. `device` is "auto", "cpu", "cuda" or "cuda:N". `verify_engine` is how
+    many steps a graph and the eager engine have to agree on in every bit before training, `profile` whether some steps
+    are profiled, also before training, and `window_seconds` about how long each timing window is.
+
+    Ctrl-C ends the training after the step, and the generator is scored as it is by then; SIGTERM ends the run at once.
+    Whatever ends a training that has begun, the result so far is on disk, and a checkpoint to go on from; an error
+    before that leaves nothing behind.
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
     observer = observer or Observer()
-    directory = RunDirectory(spec.name, out)
+    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
         set_up_cpu()
-    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext(), ExitStack() as stack:
+        checkpoint = None
+        if resume is not None:
+            stack.enter_context(directory.in_use())
+            checkpoint = find_checkpoint(directory, spec)
         try:
             prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
         except Exception as error:
             if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
                 raise GanbenchError(out_of_memory) from error
             raise
-        directory.create()
+        if resume is None:
+            stack.enter_context(directory.in_use())
         training = Run(prepared, directory, reference, observer, verify_engine, profile, window_seconds)
+        if checkpoint is not None:
+            need_more_to_do(checkpoint.progress, prepared, directory.path)
+            training.go_on_from(checkpoint)
         return training.execute(), directory
 
 
@@ -92,14 +107,15 @@ class Run:
         self.verify_engine = verify_engine
         self.profile = profile
         self.window_seconds = window_seconds
-        self.clock = TrainingClock(prepared.device)
+        self.course = Course(prepared)
         self.warmed_up: WarmedUp | None = None
         self.roofline: Roofline | None = None
-        self.evaluation_seconds = 0.0
-        self.steps_done = 0
-        self.images_done = 0
-        self.history: list[EpochRow] = []
-        self.open_epoch: EpochLosses | None = None  # begun and not yet a row of the history
+        self.saved_at = perf_counter()  # the checkpoint
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Stand where an earlier process of the run stood when the checkpoint was taken."""
+        self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
+        self.course.go_on_from(checkpoint)
 
     def execute(self) -> Result:
         """Train to the end, or to whatever comes first, and store what came of it."""
@@ -107,15 +123,17 @@ class Run:
             try:
                 self.directory.write_spec(self.prepared.spec.to_toml())
                 save_real_images(self.prepared, self.directory)
-                self._evaluate(epoch=0)
+                if self.course.steps == 0:
+                    self._evaluate(epoch=0)
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
-                self._measure_roofline(warmed_up)
-                self._evaluate(epoch=None)
+                if not interrupt.terminated:
+                    self._measure_roofline(warmed_up)
+                    self._evaluate(epoch=None)
             except DivergedError as error:
                 status, message = "diverged", str(error)
             except KeyboardInterrupt:
-                status, message = "interrupted", "interrupted a second time, before the last evaluation"
+                status, message = "interrupted", f"interrupted after step {self.course.steps}, and not scored"
             except Exception as error:
                 raise self._failed(error) from error
             return self._store(status, message)
@@ -126,7 +144,7 @@ class Run:
         told = explain_out_of_memory(error, batch_size, device)
         if told is None:
             told = str(error) if isinstance(error, GanbenchError) else describe(error)
-        message = f"the run failed after {self.steps_done} steps: {told}"
+        message = f"the run failed after {self.course.steps} steps: {told}"
         try:
             self._store("failed", message)
             message += f". The result so far is in {self.directory.path}"
@@ -138,46 +156,55 @@ class Run:
         self.observer.working("warming up")
         trace = self.directory.file("trace.json", "trace") if self.profile else None
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
-        self.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
+        self.course.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
         if self.warmed_up.engine_record.fallback:
             self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
         return self.warmed_up
 
     def _train(self, warmed_up: WarmedUp, interrupt: Interrupt) -> tuple[Status, str | None]:
         """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
-        steps_per_epoch, total_steps = self.prepared.steps_per_epoch, self.prepared.total_steps
-        engine, batches, clock = warmed_up.engine, self.prepared.batches, self.clock
+        course, steps_per_epoch, total_steps = self.course, self.prepared.steps_per_epoch, self.prepared.total_steps
+        engine, clock = warmed_up.engine, course.clock
         budget = self.prepared.spec.training.budget_seconds
         deadline = budget or math.inf  # in seconds of training
+        if course.steps == 0:
+            self._save_checkpoint()  # so that there is one whatever ends the training
+        self._after_epoch()  # what a run that stopped between two epochs had still to do
         while True:
-            epoch = self.steps_done // steps_per_epoch + 1
-            losses = self.open_epoch = EpochLosses(epoch)
-            batch = batches.epoch()
-            steps_left = min(steps_per_epoch, total_steps - self.steps_done)
+            epoch = course.steps // steps_per_epoch + 1
+            losses = course.open_epoch = course.open_epoch or EpochLosses(epoch)
+            batch = course.batches_of_epoch()
+            steps_left = min(steps_per_epoch - course.steps_into_epoch, total_steps - course.steps)
+            interrupt.training = True
             for window_steps in windows_in(steps_left, warmed_up.step_seconds, self.window_seconds):
                 with clock.window(epoch) as count:
                     for inputs in islice(batch, window_steps):
                         losses.add(engine(inputs, clock.ended))
                         count.steps += 1
                         count.images += len(inputs[0])
-                        self.images_done += len(inputs[0])
-                        self.steps_done += 1
+                        course.images += len(inputs[0])
+                        course.steps += 1
                         if interrupt.requested or clock.training_seconds > deadline:
                             count.whole = False
                             break
                 clock.add_phases(engine.last_phases(), count.steps)
-                losses.read(self.steps_done)
+                losses.read(course.steps)
                 self._report_progress(losses)
                 if not count.whole:
                     break
-            self._end_epoch()
-            if self.steps_done == total_steps:
-                return "completed", None
-            if interrupt.requested:
-                return "interrupted", f"interrupted after step {self.steps_done}"
-            if clock.training_seconds > deadline:
-                return "completed", f"the budget of {budget:g} s ended after step {self.steps_done}"
-            self._evaluate(epoch)
+                if perf_counter() - self.saved_at >= 60 * self.prepared.spec.checkpoint.every_minutes:
+                    self._save_checkpoint()
+            interrupt.training = False
+            over_budget = clock.training_seconds > deadline
+            if course.steps == total_steps or interrupt.requested or over_budget:
+                self._save_checkpoint()
+                self._end_epoch()
+                if course.steps == total_steps:
+                    return "completed", None
+                if interrupt.requested:
+                    return "interrupted", f"interrupted after step {course.steps}"
+                return "completed", f"the budget of {budget:g} s ended after step {course.steps}"
+            self._after_epoch()
 
     def _measure_roofline(self, warmed_up: WarmedUp) -> None:
         self.observer.working("measuring what the device can do")
@@ -190,33 +217,39 @@ class Run:
             self.observer.warned("what the device can do was not measured: training leaves no memory for that")
 
     def _report_progress(self, losses: EpochLosses) -> None:
-        window = self.clock.windows[-1]
-        training = self.prepared.spec.training
-        images_left = (self.prepared.total_steps - self.steps_done) * training.batch_size
-        seconds_left = images_left * self.clock.training_seconds / self.images_done
+        course, training, total_steps = self.course, self.prepared.spec.training, self.prepared.total_steps
+        window = course.clock.windows[-1]
+        images_left = (total_steps - course.steps) * training.batch_size
+        seconds_left = images_left * course.clock.training_seconds / course.images
         if training.budget_seconds:
-            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - self.clock.training_seconds))
+            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - course.clock.training_seconds))
         self.observer.progressed(
             Progress(
                 epoch=losses.epoch,
-                step=self.steps_done,
-                total_steps=self.prepared.total_steps,
+                step=course.steps,
+                total_steps=total_steps,
                 losses=losses.last(),
                 images_per_second=window.images / window.seconds,
                 seconds_left=seconds_left,
             )
         )
 
-    def _end_epoch(self) -> None:
-        """Turn the open epoch into a row of the history, also when training ended within it."""
-        if self.open_epoch is None or not self.open_epoch.steps:
+    def _after_epoch(self) -> None:
+        """What is to be done between two epochs, if training stands there: a checkpoint comes before long scoring."""
+        epoch = self.course.steps // self.prepared.steps_per_epoch
+        if epoch == 0 or self.course.steps_into_epoch:
             return
-        windows = [window for window in self.clock.windows if window.epoch == self.open_epoch.epoch]
-        row = self.open_epoch.row(sum(window.images for window in windows), sum(window.seconds for window in windows))
-        self.open_epoch = None
-        self.history.append(row)
-        self.directory.write_history(self.history)
-        self.observer.epoch_ended(row)
+        self._end_epoch()
+        every = self.prepared.spec.checkpoint.every_epochs
+        if self.prepared.evaluator.is_due(epoch) or (every and epoch % every == 0):
+            self._save_checkpoint()
+        self._evaluate(epoch)
+
+    def _end_epoch(self) -> None:
+        row = self.course.end_epoch()
+        if row is not None:
+            self.directory.write_history(self.course.history)
+            self.observer.epoch_ended(row)
 
     def _evaluate(self, epoch: int | None) -> None:
         """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
@@ -224,78 +257,25 @@ class Run:
         evaluator = self.prepared.evaluator
         if epoch is None or evaluator.is_due(epoch):
             self.observer.working("evaluating")
-            for label, point in evaluator.evaluate(self.prepared.networks, self.images_done, epoch):
+            for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
                 self.observer.scored(label, point)
         if epoch is None or epoch in self.prepared.spec.pictures.at_epochs:
-            save_generated_images(self.prepared, self._moment, self.directory)
-        self.evaluation_seconds += perf_counter() - start
+            save_generated_images(self.prepared, self.course.moment, self.directory)
+        self.course.evaluation_seconds += perf_counter() - start
 
-    @property
-    def _moment(self) -> str:
-        """Where training stands, as a file's name: "epoch-0010", or "step-000101" within an epoch."""
-        epochs, steps = divmod(self.steps_done, self.prepared.steps_per_epoch)
-        return f"step-{self.steps_done:06d}" if steps else f"epoch-{epochs:04d}"
+    def _save_checkpoint(self) -> None:
+        self.course.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
+        self.saved_at = perf_counter()
 
     def _store(self, status: Status, message: str | None) -> Result:
         """Write all files that tell what came of the run: the result first, lest what follows fails."""
         self._end_epoch()
         self._write_result(status, message)
-        prepared, directory = self.prepared, self.directory
-        epochs = self.steps_done // prepared.steps_per_epoch
-        save_checkpoint(
-            directory.file("checkpoint.pt", "checkpoint"),
-            live_state(prepared.step, prepared.batches),
-            {"epochs": epochs, "steps": self.steps_done, "images": self.images_done},
-            prepared.spec.to_dict(),
-        )
-        plots.save_losses(self.history, prepared.spec.name, directory.file("losses.png", "losses"), self.reference)
+        name, losses = self.prepared.spec.name, self.directory.file("losses.png", "losses")
+        plots.save_losses(self.course.history, name, losses, self.reference)
         return self._write_result(status, message)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
-        prepared, spec, warmed_up = self.prepared, self.prepared.spec, self.warmed_up
-        result = Result(
-            run_id=self.directory.run_id,
-            created_at=self.directory.created_at,
-            status=status,
-            message=message,
-            benchmark=spec.name,
-            spec=spec.to_dict(),
-            spec_sha256=spec.sha256(),
-            plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
-            environment=prepared.environment,
-            data=prepared.data_record,
-            history=self.history,
-            throughput=self._throughput(),
-            memory=self.clock.memory(),
-            metrics=prepared.evaluator.results(self.images_done),
-            profile=warmed_up.profile if warmed_up else None,
-            artifacts=dict(self.directory.artifacts),
-        )
+        result = describe_outcome(self.course, self.directory, self.warmed_up, self.roofline, status, message)
         self.directory.write_result(result)
         return result
-
-    def _throughput(self) -> Throughput:
-        """What the windows amount to, with all that tells where the time went."""
-        prepared, warmed_up, rate = self.prepared, self.warmed_up, self.clock.rate()
-        engine = warmed_up.engine_record if warmed_up else None
-        return Throughput(
-            images_per_second=rate,
-            seconds_per_kimg=1000 / rate.median if rate else None,
-            windows=self.clock.windows,
-            warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
-            evaluation_seconds=self.evaluation_seconds,
-            phases=self.clock.phases(),
-            apart=warmed_up.apart if warmed_up else None,
-            roofline=self.roofline,
-            joules_per_image=self.clock.joules_per_image(),
-            engine=engine,
-            stamp={
-                **prepared.environment.hard,
-                "precision": prepared.precision,
-                "engine": engine.name if engine else None,
-                "compile": prepared.spec.engine.compile,
-                "memory_format": prepared.spec.engine.memory_format,
-                "data": prepared.batches.placement,
-                "batch_size": prepared.spec.training.batch_size,
-            },
-        )

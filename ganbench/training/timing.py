@@ -41,6 +41,14 @@ class TrainingClock:
         self._finished_seconds = 0.0
         self._opened_at: float | None = None
 
+    def go_on_from(self, windows: list[Window], phase_seconds: Mapping[str, float], memory: Memory) -> None:
+        """Count what an earlier process of the same run has timed. Nothing in between is anybody's time."""
+        self.windows = list(windows)
+        self.phase_seconds = {phase: phase_seconds[phase] for phase in PHASES}
+        self._finished_seconds = sum(window.seconds for window in windows)
+        self.device_peak_bytes = memory.device_peak_bytes or 0
+        self.host_peak_bytes = memory.host_peak_rss_bytes
+
     @contextmanager
     def window(self, epoch: int) -> Iterator[WindowCount]:
         """Time the block as one window; the block counts its images in what it is given, and says if it is cut short.
@@ -65,7 +73,7 @@ class TrainingClock:
             self._opened_at = None
         self._finished_seconds += seconds
         self._add_marked_phases()
-        self.host_peak_bytes = peak_rss()
+        self.host_peak_bytes = max(filter(None, (peak_rss(), self.host_peak_bytes)), default=None)
         if self.device.type == "cuda":
             replayed = torch.cuda.memory_allocated(self.device) + self.hidden_bytes
             peak = max(torch.cuda.max_memory_allocated(self.device), replayed)

@@ -53,23 +53,25 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
         restore_state(state, step, batches)
 
     examples = examples_of_each_size(prepared)
-    flops_per_image = count_flops(eager, examples[0])
-    compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
-    for inputs in examples * FIRST_STEPS:
-        output = eager(inputs, ended=lambda _: None)
-    reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
-    if reserved:
-        raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
-    state_bytes = count_state_bytes(step)
+    try:
+        flops_per_image = count_flops(eager, examples[0])
+        compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
+        for inputs in examples * FIRST_STEPS:
+            output = eager(inputs, ended=lambda _: None)
+        reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
+        if reserved:
+            raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
+        state_bytes = count_state_bytes(step)
 
-    engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
-    seconds = seconds_each(lambda: engine(examples[0], ended=lambda _: None), prepared.device)
-    apart = Apart(
-        data_only=spec.training.batch_size / seconds_each(loading(batches), prepared.device),
-        compute_only=spec.training.batch_size / seconds,
-    )
-    profile = profile_steps(eager, examples[0], trace) if trace is not None else None
-    restore()
+        engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
+        seconds = seconds_each(lambda: engine(examples[0], ended=lambda _: None), prepared.device)
+        apart = Apart(
+            data_only=spec.training.batch_size / seconds_each(loading(batches), prepared.device),
+            compute_only=spec.training.batch_size / seconds,
+        )
+        profile = profile_steps(eager, examples[0], trace) if trace is not None else None
+    finally:
+        restore()
     return WarmedUp(
         engine=engine,
         engine_record=record.model_copy(update={"compile_seconds": compile_seconds}),

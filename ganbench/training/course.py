@@ -1,0 +1,92 @@
+"""How far a run has come, and what it has measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ganbench.result import EpochRow, RunDirectory
+
+from .checkpoint import Checkpoint, Progress, live_state, restore_state
+from .data import Inputs
+from .history import EpochLosses
+from .preparation import Prepared
+from .timing import TrainingClock
+
+
+class Course:
+    """What grows while a run trains. A checkpoint has all of it, and the state of the training besides."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.clock = TrainingClock(prepared.device)
+        self.evaluation_seconds = 0.0
+        self.steps = 0
+        self.images = 0
+        self.history: list[EpochRow] = []
+        self.open_epoch: EpochLosses | None = None  # begun and not yet a row of the history
+        self.order = prepared.batches.generator.get_state()  # of the batches, where the epoch began
+
+    @property
+    def steps_into_epoch(self) -> int:
+        return self.steps % self.prepared.steps_per_epoch
+
+    @property
+    def moment(self) -> str:
+        """Where training stands, as a file's name: "epoch-0010", or "step-000101" within an epoch."""
+        epochs = self.steps // self.prepared.steps_per_epoch
+        return f"step-{self.steps:06d}" if self.steps_into_epoch else f"epoch-{epochs:04d}"
+
+    def batches_of_epoch(self) -> Iterator[Inputs]:
+        """The batches that are left of the epoch in which training stands."""
+        batches, behind = self.prepared.batches, self.steps_into_epoch
+        if behind:
+            batches.generator.set_state(self.order)
+        else:
+            self.order = batches.generator.get_state()
+        inputs = batches.epoch()
+        for _ in range(behind):
+            next(inputs)
+        return inputs
+
+    def end_epoch(self) -> EpochRow | None:
+        """Turn the open epoch into a row of the history, also when training ended within it; None if there is none."""
+        if self.open_epoch is None or not self.open_epoch.steps:
+            return None
+        windows = [window for window in self.clock.windows if window.epoch == self.open_epoch.epoch]
+        row = self.open_epoch.row(sum(window.images for window in windows), sum(window.seconds for window in windows))
+        self.open_epoch = None
+        self.history.append(row)
+        return row
+
+    def checkpoint(self, directory: RunDirectory) -> Checkpoint:
+        """All that it takes to go on from here. Its tensors are those that the next step changes: save it before."""
+        prepared = self.prepared
+        progress = Progress(
+            run_id=directory.run_id,
+            created_at=directory.created_at,
+            artifacts=directory.artifacts,
+            spec=prepared.spec.to_dict(),
+            data_fingerprint=prepared.data.fingerprint,
+            steps=self.steps,
+            images=self.images,
+            history=self.history,
+            open_epoch=self.open_epoch.record() if self.open_epoch else None,
+            windows=self.clock.windows,
+            phase_seconds=dict(self.clock.phase_seconds),
+            memory=self.clock.memory(),
+            evaluation_seconds=self.evaluation_seconds,
+            curves=prepared.evaluator.curves(),
+        )
+        return Checkpoint(progress, live_state(prepared.step, prepared.batches), self.order)
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Stand where the checkpoint was taken."""
+        progress, prepared = checkpoint.progress, self.prepared
+        restore_state(checkpoint.state, prepared.step, prepared.batches)
+        self.order = checkpoint.order
+        self.steps, self.images = progress.steps, progress.images
+        self.history = list(progress.history)
+        self.open_epoch = EpochLosses.reopened(progress.open_epoch) if progress.open_epoch else None
+        self.clock.go_on_from(progress.windows, progress.phase_seconds, progress.memory)
+        self.evaluation_seconds = progress.evaluation_seconds
+        prepared.evaluator.go_on_from(progress.curves)

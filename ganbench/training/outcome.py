@@ -1,0 +1,65 @@
+"""What a run has come to, as its result."""
+
+from __future__ import annotations
+
+from ganbench.result import PluginRecord, Result, Roofline, RunDirectory, Status, Throughput
+
+from .course import Course
+from .warmup import WarmedUp
+
+
+def describe_outcome(
+    course: Course,
+    directory: RunDirectory,
+    warmed_up: WarmedUp | None,
+    roofline: Roofline | None,
+    status: Status,
+    message: str | None,
+) -> Result:
+    """The result of a run that has come so far; `warmed_up` and `roofline` are None where it did not get there."""
+    prepared, spec = course.prepared, course.prepared.spec
+    return Result(
+        run_id=directory.run_id,
+        created_at=directory.created_at,
+        status=status,
+        message=message,
+        benchmark=spec.name,
+        spec=spec.to_dict(),
+        spec_sha256=spec.sha256(),
+        plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
+        environment=prepared.environment,
+        data=prepared.data_record,
+        history=course.history,
+        throughput=describe_throughput(course, warmed_up, roofline),
+        memory=course.clock.memory(),
+        metrics=prepared.evaluator.results(course.images),
+        profile=warmed_up.profile if warmed_up else None,
+        artifacts=dict(directory.artifacts),
+    )
+
+
+def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Roofline | None) -> Throughput:
+    """What the windows amount to, with all that tells where the time went."""
+    prepared, clock, rate = course.prepared, course.clock, course.clock.rate()
+    engine = warmed_up.engine_record if warmed_up else None
+    return Throughput(
+        images_per_second=rate,
+        seconds_per_kimg=1000 / rate.median if rate else None,
+        windows=clock.windows,
+        warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
+        evaluation_seconds=course.evaluation_seconds,
+        phases=clock.phases(),
+        apart=warmed_up.apart if warmed_up else None,
+        roofline=roofline,
+        joules_per_image=clock.joules_per_image(),
+        engine=engine,
+        stamp={
+            **prepared.environment.hard,
+            "precision": prepared.precision,
+            "engine": engine.name if engine else None,
+            "compile": prepared.spec.engine.compile,
+            "memory_format": prepared.spec.engine.memory_format,
+            "data": prepared.batches.placement,
+            "batch_size": prepared.spec.training.batch_size,
+        },
+    )
