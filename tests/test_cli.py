@@ -288,7 +288,7 @@ def test_an_error_leaves_stdout_empty_for_a_reader_of_json(command: str) -> None
 
 @pytest.mark.parametrize(
     "command",
-    ["nonsense", "run", "run dcgan-fashion --nonsense", "run dcgan-fashion --epochs many", "list models losses"],
+    ["nonsense", "show", "run dcgan-fashion --nonsense", "run dcgan-fashion --epochs many", "list models losses"],
 )
 def test_a_misused_command_line_is_a_wrong_usage(command: str) -> None:
     result = ganbench(command)

@@ -1,0 +1,157 @@
+"""Nothing lost: runs that are killed, that run out of disk, and many at once from a cold cache.
+
+python -m benchmarks.robustness killed --runs 50
+python -m benchmarks.robustness full --runs 20
+python -m benchmarks.robustness together --runs 8
+
+Each trains a small benchmark on real images in processes of its own, and holds what comes of it against a run that
+nothing disturbed: history, scores and weights have to be equal in every bit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from ganbench.errors import ExitCode
+from ganbench.result import load_result
+from ganbench.training.checkpoint import load_checkpoint
+
+SMALL = [
+    "dataset.source=embedded",
+    "model.width=8",
+    "training.batch_size=250",
+    "training.epochs=4",
+    "metrics.0.samples=200",
+    "metrics.0.at_epochs=[0, 2]",
+    "checkpoint.every_minutes=0",
+]
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+Runs = Annotated[int, typer.Option(help="How many runs to disturb.")]
+Seed = Annotated[int, typer.Option(help="Of the moments at which they are disturbed.")]
+
+
+@app.command()
+def killed(runs: Runs = 50, seed: Seed = 0) -> None:
+    """Kill runs with SIGKILL at random moments, again and again, until each has come to its end."""
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        expected, seconds = undisturbed(Path(folder))
+        equal = kills = in_a_write = 0
+        for number in range(1, runs + 1):
+            out, begun = Path(folder) / f"run-{number}", False
+            while True:
+                process = start(["--resume", str(out)] if begun else first(out))
+                try:
+                    code = process.wait(timeout=draw.uniform(0.4, 1.1) * seconds)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    kills += 1
+                    begun = (out / "spec.toml").exists()
+                    in_a_write += any(out.rglob(".*.part*"))
+                    continue
+                break
+            equal += code == ExitCode.DONE and what_came(out) == expected
+            print(
+                f"{number}/{runs}: {equal} equal, {kills} kills, {in_a_write} of them while a file was written",
+                flush=True,
+            )
+    raise typer.Exit(0 if equal == runs else 1)
+
+
+@app.command()
+def full(runs: Runs = 20, seed: Seed = 0) -> None:
+    """Let no file grow beyond a random size, then lift the limit and go on."""
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        expected, _ = undisturbed(Path(folder))
+        largest = max(file.stat().st_size for file in (Path(folder) / "undisturbed").rglob("*") if file.is_file())
+        good = 0
+        for number in range(1, runs + 1):
+            out = Path(folder) / f"run-{number}"
+            limit = int(largest * draw.random())
+            process = start(first(out), limit)
+            code = process.wait()
+            torn = [file.name for file in out.rglob(".*.part*")]
+            resumable = (out / "spec.toml").exists()
+            again = start(["--resume", str(out)] if resumable else first(out)).wait()
+            fine = code == ExitCode.FAILED and not torn and again == ExitCode.DONE and what_came(out) == expected
+            good += fine
+            print(
+                f"{number}/{runs}: limit {limit:,} bytes, exit {code}, torn {torn}, then {again}: {good} good",
+                flush=True,
+            )
+    raise typer.Exit(0 if good == runs else 1)
+
+
+@app.command()
+def together(runs: Runs = 8) -> None:
+    """Start many runs at once with an empty cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
+        outs = [Path(folder) / f"run-{number}" for number in range(runs)]
+        processes = [start(first(out)) for out in outs]
+        codes = [process.wait() for process in processes]
+        results = [what_came(out) for out in outs]
+        equal = sum(result == results[0] for result in results)
+    print(f"{codes.count(0)} of {runs} finished, {equal} with equal numbers")
+    raise typer.Exit(0 if codes.count(0) == equal == runs else 1)
+
+
+def first(out: Path) -> list[str]:
+    overrides = [argument for override in SMALL for argument in ("-o", override)]
+    return ["dcgan-fashion", *overrides, "--device", "cpu", "--out", str(out)]
+
+
+def start(arguments: list[str], file_size: int | None = None) -> subprocess.Popen[bytes]:
+    """`ganbench run` in a process of its own, whose files cannot grow beyond a size."""
+
+    def limit() -> None:
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "ganbench", "run", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=limit,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def undisturbed(folder: Path) -> tuple[Any, float]:
+    """What a run comes to that nothing disturbs, and how long it takes."""
+    start(first(folder / "warm")).wait()
+    begun = time.monotonic()
+    assert start(first(folder / "undisturbed")).wait() == ExitCode.DONE
+    return what_came(folder / "undisturbed"), time.monotonic() - begun
+
+
+def what_came(out: Path) -> Any:
+    """All numbers of a run that must not depend on what disturbed it: history but for times, scores, weights."""
+    result = load_result(out)
+    rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
+    networks = load_checkpoint(out / "checkpoint.pt").state["networks"]
+    weights = {
+        f"{player} {name}": tensor.to(torch.float64).flatten().tolist()
+        for player, tensors in networks.items()
+        for name, tensor in tensors.items()
+    }
+    scores = [metric.model_dump(mode="json") for metric in result.metrics]
+    return json.dumps([result.status, rows, scores, weights])
+
+
+if __name__ == "__main__":
+    app()
