@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -17,24 +17,7 @@ from .gate.check import Check
 from .gate.options import WINDOW_SECONDS, WINDOWS, plan_of
 from .gate.verdict import Verdict
 
-
-class GanbenchCheck(Protocol):
-    """What the fixture is: see there."""
-
-    def __call__(
-        self,
-        benchmark: str,
-        *,
-        against: str | None = None,
-        baselines: Sequence[Path | str] = (),
-        overrides: Sequence[str] = (),
-        plugins: Sequence[str] = (),
-        device: str = "auto",
-        data_dir: Path | None = None,
-        windows: int = WINDOWS,
-        window_seconds: float = WINDOW_SECONDS,
-        **plan: Any,
-    ) -> list[Check]: ...
+GanbenchCheck = Callable[..., list[Check]]
 
 
 @pytest.fixture

@@ -38,10 +38,6 @@ class Training(Record):
     spec: dict[str, Any]
     plugins: list[PluginRecord]
 
-    @property
-    def seed(self) -> int:
-        return int(self.spec["training"]["seed"])
-
 
 @dataclass(frozen=True)
 class Trainings:
