@@ -108,6 +108,13 @@ def test_the_margin_of_a_score_stands_in_the_spec(margin: str, code: int, commit
     assert check(*QUALITY, "-o", margin)[0] == code
 
 
+def test_without_a_metric_there_is_no_quality_to_judge(commit: Any) -> None:
+    commit(FAST)
+    code, text = check(*QUALITY, "-o", "metrics=[]")
+    assert code == ExitCode.USAGE
+    assert "--quality judges scores, and the benchmark dcgan-fashion has no metrics" in text
+
+
 def test_a_margin_for_a_metric_that_there_is_not(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "FID = 20.0\n")

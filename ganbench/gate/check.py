@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ganbench.errors import UsageError
 from ganbench.spec import GateOptions
 
 from . import smoke, speed
@@ -34,8 +35,14 @@ class Plan:
     quads: int = QUADS  # of sessions, in one job
     sessions: int = FRESH_SESSIONS  # beside stored ones
     training_seed: int = 0  # the benchmark's own
+    metrics: tuple[str, ...] = ()  # of the benchmark
     order_seed: int = 0  # of the order of sessions
     told: Callable[[str], None] = lambda _: None  # hears how it goes
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where there is no score to judge."""
+        if self.quality and not self.metrics:
+            raise UsageError(f"--quality judges scores, and the benchmark {self.measurement.benchmark} has no metrics")
 
 
 @dataclass(frozen=True)

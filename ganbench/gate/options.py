@@ -68,6 +68,7 @@ def plan_of(
         measurement,
         margins=spec.gate,
         training_seed=spec.training.seed,
+        metrics=tuple(metric.name for metric in spec.metrics),
         order_seed=random.SystemRandom().randrange(2**32) if order_seed is None else order_seed,
     )
 
