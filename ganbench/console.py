@@ -5,23 +5,40 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 if TYPE_CHECKING:
     from .registry import Registry
 
 
-class QuietConsole(Console):
-    """A console whose reader may leave: what it prints after that goes nowhere, and nothing else changes."""
+class SafeConsole(Console):
+    """A console that any text may be printed on, and whose reader may leave.
+
+    What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done. What is printed
+    after the reader has left goes nowhere, and nothing else changes.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         forget_output(self.file)
+
+
+def printable(text: str) -> str:
+    """The text with control characters written out, such as \\x1b; lines stay lines."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
+    )
 
 
 def forget_output(file: IO[str]) -> None:
@@ -29,8 +46,8 @@ def forget_output(file: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
-out = QuietConsole()
-err = QuietConsole(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 PluginArguments = Annotated[
     list[str], typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Add an unpublished plugin.")

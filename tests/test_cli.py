@@ -313,3 +313,10 @@ def test_a_command_that_does_not_train_leaves_torch_alone(command: str) -> None:
     probe = "import sys; from ganbench.cli import app\ntry: app()\nfinally: print('torch:', 'torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", probe, *command.split()], capture_output=True, text=True, check=False)
     assert ended.stdout.endswith("torch: False\n"), ended.stderr
+
+
+def test_what_a_name_says_to_a_terminal_is_shown_and_not_done() -> None:
+    result = ganbench("run '\x1b[2J\x1b]0;owned\x07nonsense'")
+    assert result.exit_code == USAGE
+    assert r"unknown benchmark '\x1b[2J\x1b]0;owned\x07nonsense'" in result.stderr
+    assert "\x1b" not in result.stderr
