@@ -316,7 +316,7 @@ def test_a_command_that_does_not_train_leaves_torch_alone(command: str) -> None:
 
 
 def test_what_a_name_says_to_a_terminal_is_shown_and_not_done() -> None:
-    result = ganbench("run '\x1b[2J\x1b]0;owned\x07nonsense'")
+    result = ganbench("run '\x1b[2J\x1b]0;ownednonsense'")
     assert result.exit_code == USAGE
-    assert r"unknown benchmark '\x1b[2J\x1b]0;owned\x07nonsense'" in result.stderr
+    assert r"unknown benchmark '\x1b[2J\x1b]0;ownednonsense'" in result.stderr
     assert "\x1b" not in result.stderr
