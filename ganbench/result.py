@@ -19,6 +19,7 @@ from .errors import MissingError, UsageError
 from .files import write_text
 
 SCHEMA_VERSION: Literal[1] = 1
+LOCK = ".lock"  # held by the run that writes in a run directory
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 
@@ -230,6 +231,11 @@ def load_result(path: Path) -> Result:
         ) from None
 
 
+def is_leftover(file: Path) -> bool:
+    """Whether it is what a run leaves that was killed before it had written anything."""
+    return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)
+
+
 class RunDirectory:
     """The folder of one run; every file in it appears whole or not at all."""
 
@@ -245,7 +251,7 @@ class RunDirectory:
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
-        if self.path.exists() and any(self.path.iterdir()):
+        if any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
             raise UsageError(f"run directory {self.path}: it is not empty; choose another with --out")
 
     @classmethod
@@ -273,7 +279,7 @@ class RunDirectory:
         """
         try:
             (self.path / "samples").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+            lock = FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
             raise UsageError(f"run directory {self.path}: another run is writing there") from None
         except OSError as error:

@@ -125,19 +125,30 @@ def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Pa
 def test_a_completed_run_can_be_lengthened(uninterrupted: Whole, registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, [*QUICK, "training.epochs=1"])
-    with pytest.raises(UsageError, match="has taken 20 of 20 steps: a larger --epochs or --steps lengthens it"):
-        resumed(registry, out)
-    with pytest.raises(UsageError, match="has taken 20 of 10 steps"):
+    with pytest.raises(UsageError, match="has taken 20 steps, and 10 are asked for: it can only be lengthened"):
         resumed(registry, out, "training.steps=10")
     assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
+
+
+def test_a_run_that_was_killed_when_all_was_trained_is_scored_and_stored(
+    uninterrupted: Whole, registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    small_run(registry, out, WHOLE)
+    (out / "result.json").unlink()
+    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)
+    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)  # as often as one likes
 
 
 def test_a_budget_counts_what_was_trained_before(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, [*QUICK, "training.epochs=1000", "training.budget_seconds=0.05"])
-    with pytest.raises(UsageError, match=r"used up its budget of 0\.05 s"):
-        resumed(registry, out)
-    assert resumed(registry, out, "training.budget_seconds=0.2").status == "completed"
+    images = [load_result(out).history[-1].images]
+    for budget in (0.05, 0.3):
+        result = resumed(registry, out, f"training.budget_seconds={budget}")
+        assert result.status == "completed"
+        images.append(sum(row.images for row in result.history))
+    assert images[0] == images[1] < images[2]
 
 
 def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_path: Path) -> None:
@@ -168,6 +179,14 @@ def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(
     (tmp_path / "run" / ".result.json.0123.part.json").write_text("{")
     assert numbers(resumed(registry, tmp_path / "run")) == numbers(uninterrupted.result)
     assert not list((tmp_path / "run").glob(".*.part*"))
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_is_in_nobodys_way(registry: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "samples").mkdir(parents=True)
+    (out / ".lock").touch()
+    (out / ".spec.toml.0123abcd.part.toml").write_text("name")
+    assert small_run(registry, out, [*QUICK, "training.steps=1"]).status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -40,18 +40,15 @@ def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> Non
         raise UsageError(f"{folder}: a run can be lengthened, and nothing else of it changed: {told}")
 
 
-def need_more_to_do(progress: Progress, prepared: Prepared, folder: Path) -> None:
-    """Raise `NotComparableError` if the data is other data by now, `UsageError` if there is nothing left to train."""
+def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> None:
+    """Raise `NotComparableError` if the data is other data by now, `UsageError` if the run is already longer."""
     if progress.data_fingerprint != prepared.data.fingerprint:
         raise NotComparableError(
             f"{folder}: the run trained on data with fingerprint {progress.data_fingerprint}, and now it is "
             f"{prepared.data.fingerprint}"
         )
-    if progress.steps >= prepared.total_steps:
+    if progress.steps > prepared.total_steps:
         raise UsageError(
-            f"{folder}: the run has taken {progress.steps} of {prepared.total_steps} steps: a larger --epochs or "
-            "--steps lengthens it"
+            f"{folder}: the run has taken {progress.steps} steps, and {prepared.total_steps} are asked for: "
+            "it can only be lengthened"
         )
-    budget, used = prepared.spec.training.budget_seconds, sum(window.seconds for window in progress.windows)
-    if budget is not None and used >= budget:
-        raise UsageError(f"{folder}: the run has used up its budget of {budget:g} s: a larger --budget lengthens it")

@@ -29,7 +29,7 @@ from .outcome import describe_outcome
 from .pictures import save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
-from .resuming import CHECKPOINT, find_checkpoint, need_more_to_do
+from .resuming import CHECKPOINT, find_checkpoint, need_same_course
 from .roofline import measure_roofline
 from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
@@ -82,7 +82,7 @@ def run(
             stack.enter_context(directory.in_use())
         training = Run(prepared, directory, reference, observer, verify_engine, profile, window_seconds)
         if checkpoint is not None:
-            need_more_to_do(checkpoint.progress, prepared, directory.path)
+            need_same_course(checkpoint.progress, prepared, directory.path)
             training.go_on_from(checkpoint)
         return training.execute(), directory
 
@@ -165,12 +165,15 @@ class Run:
         """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
         course, steps_per_epoch, total_steps = self.course, self.prepared.steps_per_epoch, self.prepared.total_steps
         engine, clock = warmed_up.engine, course.clock
-        budget = self.prepared.spec.training.budget_seconds
-        deadline = budget or math.inf  # in seconds of training
+        deadline = self._deadline()
         if course.steps == 0:
             self._save_checkpoint()  # so that there is one whatever ends the training
-        self._after_epoch()  # what a run that stopped between two epochs had still to do
         while True:
+            if (ended := self._ended(interrupt)) is not None:
+                self._save_checkpoint()
+                self._end_epoch()
+                return ended
+            self._after_epoch()
             epoch = course.steps // steps_per_epoch + 1
             losses = course.open_epoch = course.open_epoch or EpochLosses(epoch)
             batch = course.batches_of_epoch()
@@ -195,16 +198,21 @@ class Run:
                 if perf_counter() - self.saved_at >= 60 * self.prepared.spec.checkpoint.every_minutes:
                     self._save_checkpoint()
             interrupt.training = False
-            over_budget = clock.training_seconds > deadline
-            if course.steps == total_steps or interrupt.requested or over_budget:
-                self._save_checkpoint()
-                self._end_epoch()
-                if course.steps == total_steps:
-                    return "completed", None
-                if interrupt.requested:
-                    return "interrupted", f"interrupted after step {course.steps}"
-                return "completed", f"the budget of {budget:g} s ended after step {course.steps}"
-            self._after_epoch()
+
+    def _deadline(self) -> float:
+        """In seconds of training."""
+        return self.prepared.spec.training.budget_seconds or math.inf
+
+    def _ended(self, interrupt: Interrupt) -> tuple[Status, str | None] | None:
+        """With which status and message the training is over; None if it is not."""
+        course = self.course
+        if course.steps == self.prepared.total_steps:
+            return "completed", None
+        if interrupt.requested:
+            return "interrupted", f"interrupted after step {course.steps}"
+        if course.clock.training_seconds > self._deadline():
+            return "completed", f"the budget of {self._deadline():g} s ended after step {course.steps}"
+        return None
 
     def _measure_roofline(self, warmed_up: WarmedUp) -> None:
         self.observer.working("measuring what the device can do")
