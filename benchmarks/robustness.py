@@ -51,24 +51,31 @@ def killed(runs: Runs = 50, seed: Seed = 0) -> None:
         equal = kills = in_a_write = 0
         for number in range(1, runs + 1):
             out, begun = Path(folder) / f"run-{number}", False
-            while True:
-                process = start(["--resume", str(out)] if begun else first(out))
-                try:
-                    code = process.wait(timeout=draw.uniform(0.4, 1.1) * seconds)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    kills += 1
-                    begun = (out / "spec.toml").exists()
-                    in_a_write += any(out.rglob(".*.part*"))
-                    continue
-                break
+            while (code := killed_or_ended(go_on(out) if begun else begin(out), out, number, draw, seconds)) is None:
+                kills += 1
+                begun = (out / "spec.toml").exists()
+                in_a_write += any(out.rglob(".*.part*"))
             equal += code == ExitCode.DONE and what_came(out) == expected
             print(
                 f"{number}/{runs}: {equal} equal, {kills} kills, {in_a_write} of them while a file was written",
                 flush=True,
             )
     raise typer.Exit(0 if equal == runs else 1)
+
+
+def killed_or_ended(
+    process: subprocess.Popen[bytes], out: Path, number: int, draw: random.Random, seconds: float
+) -> int | None:
+    """Kill it at a random moment, every second run while it writes a checkpoint; its exit code if it was quicker."""
+    moment = time.monotonic() + draw.uniform(0.4, 1.1) * seconds
+    while time.monotonic() < moment or (number % 2 and not any(out.glob(".checkpoint.pt.*"))):
+        code = process.poll()
+        if code is not None:
+            return code
+        time.sleep(0.0005)
+    process.kill()
+    process.wait()
+    return None
 
 
 @app.command()
@@ -82,11 +89,10 @@ def full(runs: Runs = 20, seed: Seed = 0) -> None:
         for number in range(1, runs + 1):
             out = Path(folder) / f"run-{number}"
             limit = int(largest * draw.random())
-            process = start(first(out), limit)
-            code = process.wait()
+            code = begin(out, limit).wait()
             torn = [file.name for file in out.rglob(".*.part*")]
             resumable = (out / "spec.toml").exists()
-            again = start(["--resume", str(out)] if resumable else first(out)).wait()
+            again = (go_on(out) if resumable else begin(out)).wait()
             fine = code == ExitCode.FAILED and not torn and again == ExitCode.DONE and what_came(out) == expected
             good += fine
             print(
@@ -102,7 +108,7 @@ def together(runs: Runs = 8) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
         outs = [Path(folder) / f"run-{number}" for number in range(runs)]
-        processes = [start(first(out)) for out in outs]
+        processes = [begin(out) for out in outs]
         codes = [process.wait() for process in processes]
         results = [what_came(out) for out in outs]
         equal = sum(result == results[0] for result in results)
@@ -110,9 +116,13 @@ def together(runs: Runs = 8) -> None:
     raise typer.Exit(0 if codes.count(0) == equal == runs else 1)
 
 
-def first(out: Path) -> list[str]:
+def begin(out: Path, file_size: int | None = None) -> subprocess.Popen[bytes]:
     overrides = [argument for override in SMALL for argument in ("-o", override)]
-    return ["dcgan-fashion", *overrides, "--device", "cpu", "--out", str(out)]
+    return start(["dcgan-fashion", *overrides, "--device", "cpu", "--out", str(out)], file_size)
+
+
+def go_on(out: Path) -> subprocess.Popen[bytes]:
+    return start(["--resume", str(out), "--device", "cpu"])
 
 
 def start(arguments: list[str], file_size: int | None = None) -> subprocess.Popen[bytes]:
@@ -133,9 +143,9 @@ def start(arguments: list[str], file_size: int | None = None) -> subprocess.Pope
 
 def undisturbed(folder: Path) -> tuple[Any, float]:
     """What a run comes to that nothing disturbs, and how long it takes."""
-    start(first(folder / "warm")).wait()
+    begin(folder / "warm").wait()
     begun = time.monotonic()
-    assert start(first(folder / "undisturbed")).wait() == ExitCode.DONE
+    assert begin(folder / "undisturbed").wait() == ExitCode.DONE
     return what_came(folder / "undisturbed"), time.monotonic() - begun
 
 
