@@ -68,6 +68,9 @@ def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
     assert code == ExitCode.FAILED
     assert "diverged: the " in stdout
     assert load_result(tmp_path / "run").status == "diverged"
+    code, stdout, _ = finish(start("compare run run"))
+    assert code == ExitCode.DONE
+    assert stdout.count("diverged") == 2
 
 
 def test_ctrl_c_ends_in_order_with_scores_and_130(tmp_path: Path) -> None:
