@@ -12,12 +12,6 @@ import importlib, itertools, json, random, sys
 from pathlib import Path
 
 request = json.loads(sys.argv[1])
-for number in itertools.count():  # the noise of a session is drawn from how many there were
-    try:
-        Path(sys.argv[0]).with_name(f"session-{number}").touch(exist_ok=False)
-        break
-    except FileExistsError:
-        pass
 plugin = request["plugins"][0]
 if plugin.endswith(".py"):
     namespace = {}
@@ -37,12 +31,23 @@ circumstances = {
     "spec": {"training": {"seed": int(settings.get("training.seed", 0))}},
 }
 
+def take_number():
+    for number in itertools.count():
+        try:
+            Path(sys.argv[0]).with_name(f"session-{number}").touch(exist_ok=False)
+            return number
+        except FileExistsError:
+            pass
+
 def time_turns():
-    draw = random.Random(number)
+    answer(1.0)
+    rates = [1.0]
+    if sys.stdin.readline():  # turns are asked for one after another: here it is certain which session comes first
+        draw = random.Random(f"session {take_number()}")
     rate = namespace["RATE"] * draw.lognormvariate(0, namespace.get("NOISE", 0.0001))
     if request["delay"]:
         rate = 1 / (1 / rate + request["delay"] / 64)
-    rates = [rate]
+    rates.append(rate)
     answer(rate)
     while sys.stdin.readline():
         rates.append(rate)

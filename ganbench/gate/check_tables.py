@@ -46,7 +46,7 @@ def findings_table(check: Check) -> Table:
 
 def verdict_text(finding: Finding) -> Text:
     text = Text(finding.verdict.upper(), style=STYLES[finding.verdict])
-    if finding.verdict == Verdict.PASS and finding.judgement:
+    if finding.judgement:
         text.append(f": would have caught {finding.judgement.smallest_detectable:.1%}", style="not bold")
     return text
 

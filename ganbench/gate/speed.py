@@ -137,11 +137,8 @@ def judgement_sentence(name: str, unit: str, judgement: Judgement) -> str:
     """A figure's judgement in words."""
     change = f"{'better' if judgement.effect < 0 else 'worse'} by {abs(judgement.effect):.1%} {unit}"
     told = f"{name} is {change} (worse by between {judgement.lower:+.1%} and {judgement.upper:+.1%})"
-    if judgement.verdict == Verdict.INCONCLUSIVE:
-        return f"{told}: too noisy to tell; more of them, or a quieter machine, would"
-    if judgement.verdict == Verdict.PASS:
-        return f"{told}: would have caught {judgement.smallest_detectable:.1%}"
-    return told
+    noisy = "too noisy to tell, " if judgement.verdict == Verdict.INCONCLUSIVE else ""
+    return f"{told}: {noisy}would have caught {judgement.smallest_detectable:.1%}"
 
 
 def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:
