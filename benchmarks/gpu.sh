@@ -29,7 +29,7 @@ pack() {
   "$python" -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python_version" \
     --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --dest "$folder" \
-    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py filelock joblib hypothesis sortedcontainers junitparser lazy-loader safetensors \
+    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py filelock joblib hypothesis sortedcontainers junitparser pytest-xdist execnet lazy-loader safetensors \
     || return
   "$python" - "$folder/FashionMNIST/raw" <<'COPY'
 import gzip, sys

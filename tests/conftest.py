@@ -21,6 +21,7 @@ from ganbench_fashion_mnist.sources import embedded_subset
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as wide
 
 # a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
