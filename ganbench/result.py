@@ -231,6 +231,14 @@ def load_result(path: Path) -> Result:
         ) from None
 
 
+def stopped_spec(directory: Path) -> Path:
+    """The spec's file in a run directory. Raises `UsageError` if it is none."""
+    file = directory / "spec.toml"
+    if not file.is_file():
+        raise UsageError(f"--resume {directory}: it is no run directory: there is no spec.toml in it")
+    return file
+
+
 def is_leftover(file: Path) -> bool:
     """Whether it is what a run leaves that was killed before it had written anything."""
     return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)
@@ -244,10 +252,8 @@ class RunDirectory:
 
         Raises `UsageError` if it could not be written or already holds something.
         """
-        self.created_at = datetime.now(UTC)
-        self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self._begin()
         self.path = out or Path("runs") / benchmark / self.run_id
-        self.artifacts: dict[str, str] = {}
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
@@ -257,14 +263,16 @@ class RunDirectory:
     @classmethod
     def reopened(cls, path: Path) -> RunDirectory:
         """The directory of a run that stopped. Raises `UsageError` if it is none."""
-        if not (path / "spec.toml").is_file():
-            raise UsageError(f"--resume {path}: it is no run directory: there is no spec.toml in it")
+        stopped_spec(path)
         directory = cls.__new__(cls)
-        directory.created_at = datetime.now(UTC)
-        directory.run_id = f"{directory.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        directory._begin()
         directory.path = path
-        directory.artifacts = {}
         return directory
+
+    def _begin(self) -> None:
+        self.created_at = datetime.now(UTC)
+        self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self.artifacts: dict[str, str] = {}
 
     def adopt(self, run_id: str, created_at: datetime, artifacts: dict[str, str]) -> None:
         """Be the directory of an earlier process's run, with the files that it has written."""
@@ -285,8 +293,9 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
         with lock:
-            for part in self.path.rglob(".*.part*"):
-                part.unlink()
+            for file in self.path.rglob(".*"):
+                if is_leftover(file) and file.name != LOCK:
+                    file.unlink()
             yield
 
     def file(self, name: str, artifact: str) -> Path:

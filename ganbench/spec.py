@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from .errors import UsageError
 from .plugin import Benchmark, Buildable, Kind, Options, Reference, Table
 from .registry import Registered, Registry
+from .result import stopped_spec
 
 NOT_RUN = ("name", "summary", "gate", "checkpoint")  # parts of a spec that change nothing of what it runs
 
@@ -272,10 +273,7 @@ def load_stopped_spec(
 
     Raises `UsageError` where there is none, and for overrides that do not fit.
     """
-    file = directory / "spec.toml"
-    if not file.is_file():
-        raise UsageError(f"--resume {directory}: it is no run directory: there is no spec.toml in it")
-    spec, _ = load_spec(str(file), registry, overrides)
+    spec, _ = load_spec(str(stopped_spec(directory)), registry, overrides)
     benchmarks = {registered.plugin.name: registered.plugin for registered in registry.all(Kind.BENCHMARK)}
     registered = benchmarks.get(spec.name)
     return spec, registered.reference if isinstance(registered, Benchmark) else None

@@ -62,13 +62,17 @@ class Check:
     names: tuple[str, str]  # of base and head, as people know them
     evidence: Evidence
     findings: dict[str, Finding]
-    differences: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     order_seed: int | None = None  # where sides were interleaved
     advisory: tuple[str, ...] = ()  # why nothing found must fail a build, if so
 
     @property
     def verdict(self) -> Verdict:
         return overall(finding.verdict for finding in self.findings.values())
+
+    @property
+    def differences(self) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """In what the two sides differ beside their figures."""
+        return speed.differences(self.evidence.sessions) if self.evidence.sessions else {}
 
 
 def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
@@ -89,12 +93,12 @@ def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
         base_seeds, head_seeds = seeds_of(plan.training_seed)
         of_base = train_seeds(base, measurement, base_seeds, told)
         seeded = Trainings(of_base, train_seeds(head, measurement, head_seeds, told))
+    evidence = Evidence(sessions, smoked, seeded)
     return Check(
         benchmark=measurement.benchmark,
         names=(base.name, head.name),
-        evidence=(evidence := Evidence(sessions, smoked, seeded)),
+        evidence=evidence,
         findings=judged(evidence, plan, plan.margins.throughput),
-        differences=speed.differences(sessions) if sessions else {},
         order_seed=plan.order_seed,
     )
 
@@ -135,7 +139,6 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
             names=(name, head.name),
             evidence=evidence,
             findings={figure: without_force(finding, reasons) for figure, finding in findings.items()},
-            differences=speed.differences(evidence.sessions) if evidence.sessions else {},
             advisory=tuple(reasons),
         )
         checks.append(check)

@@ -56,7 +56,7 @@ def plan_of(
     spec, _ = load_spec(benchmark, load_registry(plugins), overrides)
     measurement = Measurement(
         benchmark=benchmark,
-        overrides=[text for text in overrides if not text.strip().startswith("gate.")],
+        overrides=[text for text in overrides if text.partition("=")[0].partition(".")[0].strip() != "gate"],
         plugins=list(plugins),
         device=device,
         data_dir=data_dir,
