@@ -1,7 +1,7 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
 from .errors import DataError, GanbenchError, MissingError, PluginError, UsageError
-from .files import write_cache, written_whole
+from .files import read_cache, write_cache, written_whole
 from .hookspecs import hookimpl
 from .observer import Observer
 from .plugin import (
@@ -65,6 +65,7 @@ __all__ = [
     "hookimpl",
     "load_result",
     "load_spec",
+    "read_cache",
     "run",
     "write_cache",
     "written_whole",

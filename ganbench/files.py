@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
+
+SHA256_BYTES = 32  # before the content of a cache file
 
 
 @contextmanager
@@ -42,14 +45,27 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_cache(target: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a cache file, whole or not at all; where that cannot be, warn and go on without."""
+def write_cache(target: Path, content: bytes) -> None:
+    """Keep `content` in a file, whole or not at all, for `read_cache`; where that cannot be, warn and go on without.
+
+    Any number of processes may write and read the same file.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(target) as part:
-            write(part)
+            part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
         warnings.warn(f"cannot write the cache file {target}: {error}", stacklevel=2)
+
+
+def read_cache(target: Path) -> bytes | None:
+    """What `write_cache` kept, to the bit; None where there is none, or what is there was altered since."""
+    try:
+        kept = target.read_bytes()
+    except OSError:
+        return None
+    digest, content = kept[:SHA256_BYTES], kept[SHA256_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
 
 
 def default_data_dir() -> Path:

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,6 +154,11 @@ class PluginRecord(Record):
     name: str
     distribution: str
     version: str | None
+
+
+def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
+    """Who provides each plugin, by kind and name."""
+    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in plugins}
 
 
 class Environment(Record):

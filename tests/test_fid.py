@@ -139,12 +139,14 @@ def test_statistics_of_another_extractor_are_not_taken(
     assert reference.reads == 2
 
 
-@pytest.mark.parametrize("kept", [0, 7, 1000, -8])
-def test_a_corrupt_cache_file_is_computed_anew(kept: int, extractor: FashionCNN, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda whole: whole[:-1] + b"!"], ids=["cut", "byte"])
+def test_an_altered_cache_file_is_computed_anew(
+    damage: Callable[[bytes], bytes], extractor: FashionCNN, tmp_path: Path
+) -> None:
     reference = Reference()
     FID(extractor, "cpu", tmp_path).fit(reference)
-    (cached,) = tmp_path.rglob("*.safetensors")
-    cached.write_bytes(cached.read_bytes()[:kept])
+    (cached,) = (tmp_path / "fid").iterdir()
+    cached.write_bytes(damage(cached.read_bytes()))
     FID(extractor, "cpu", tmp_path).fit(reference)
     assert reference.reads == 2
     FID(extractor, "cpu", tmp_path).fit(reference)

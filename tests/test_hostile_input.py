@@ -1,4 +1,4 @@
-"""Specs, results, baselines, checkpoints and data that are none: an error for people, and no code of theirs run.
+"""Specs, results, baselines, checkpoints, weights and data that are none: an error for people, no code of theirs run.
 
 GANBENCH_EXAMPLES says how many of each are tried; `GANBENCH_EXAMPLES=2000 pytest tests/test_hostile_input.py` is the
 long form.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import gzip
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,23 +17,30 @@ from typing import Any
 
 import pytest
 import tomli_w
+import torch
 from conftest import SMALL
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from junitparser import JUnitXml
 from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.differences import flatten
 from ganbench.errors import DataError, ExitCode, UsageError
-from ganbench.files import write_text
+from ganbench.files import read_cache, write_cache, write_text
 from ganbench.gate.baseline import Baseline, load_baseline
+from ganbench.gate.check import Check, Evidence
+from ganbench.gate.outputs import markdown, write_junit
 from ganbench.gate.session import Session
+from ganbench.gate.verdict import Finding, Verdict
 from ganbench.registry import Registry
 from ganbench.result import Environment, Memory, load_result
 from ganbench.spec import load_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
+from ganbench_fashion_mnist import fashion_cnn
 from ganbench_fashion_mnist.sources import unpack
+from ganbench_metrics import inception_v3
 
 EXAMPLES = int(os.environ.get("GANBENCH_EXAMPLES", "60"))
 tried = settings(
@@ -189,3 +197,53 @@ def test_a_damaged_data_file_is_refused_by_name(data: st.DataObject) -> None:
         with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz"):
             unpack(archive, Path(folder) / "unpacked", "0" * 64)  # the hash of nothing
         assert [file.name for file in Path(folder).iterdir()] == [archive.name]
+
+
+SOME_TENSORS = {"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.bias": torch.ones(1008)}
+
+
+@tried
+@given(data=st.data())
+def test_damaged_weights_are_refused_by_name(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        shipped, given_by_hand = Path(folder) / "shipped.safetensors", Path(folder) / "inception.pth"
+        whole = fashion_cnn.WEIGHTS.read_bytes()
+        shipped.write_bytes(damaged(whole, data))
+        assume(shipped.read_bytes() != whole)
+        patch.setattr(fashion_cnn, "WEIGHTS", shipped)
+        with pytest.raises(DataError, match=str(shipped)):
+            fashion_cnn.load_extractor((1, 28, 28), "cpu")
+        torch.save(SOME_TENSORS, given_by_hand)
+        given_by_hand.write_bytes(damaged(given_by_hand.read_bytes(), data))
+        with pytest.raises(DataError, match=str(given_by_hand)):
+            inception_v3.load_extractor(given_by_hand, "cpu")
+
+
+@tried
+@given(content=st.binary(max_size=100), data=st.data())
+def test_a_cache_file_is_read_to_the_bit_or_not_at_all(content: bytes, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cached = Path(folder) / "cached"
+        write_cache(cached, content)
+        assert read_cache(cached) == content
+        whole = cached.read_bytes()
+        cached.write_bytes(damaged(whole, data))
+        assume(cached.read_bytes() != whole)
+        assert read_cache(cached) is None
+
+
+@tried
+@given(text=st.text(min_size=1, max_size=30))
+def test_any_text_in_a_check_leaves_its_reports_whole(text: str) -> None:
+    findings = {
+        "throughput": Finding(Verdict.REGRESSED, (text, text), text),
+        text: Finding(Verdict.PASS, ("1", "2"), text),
+    }
+    check = Check("any", (text, "head"), Evidence(), findings)
+    with tempfile.TemporaryDirectory() as folder:
+        write_junit([check], Path(folder) / "junit.xml")
+        (suite,) = JUnitXml.fromfile(str(Path(folder) / "junit.xml"))
+    assert suite.failures == 1
+    rows = [line for line in markdown(check).split("\n") if line.startswith("|")]
+    assert [len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows[:4]] == [7, 7, 7, 7]
+    assert not set(markdown(check)) & {chr(code) for code in range(32) if code != 10}

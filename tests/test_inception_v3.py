@@ -56,11 +56,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 
-def publish(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let torch-fidelity's weights be published as `name` in a folder of this machine; returns the address."""
-    address = (folder / name).as_uri()
-    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", address)
-    return address
+CONTENT = b"weights"
+
+
+def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let torch-fidelity's weights be `CONTENT`, published at the returned path of this machine."""
+    file = folder / "weights.pth"
+    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", file.as_uri())
+    monkeypatch.setattr(inception_v3, "WEIGHTS_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    return file
 
 
 def test_features_of_grey_images_are_those_of_the_image_in_three_channels(extractor: InceptionV3) -> None:
@@ -115,10 +119,10 @@ def test_an_option_that_names_no_file_is_missing_weights(registry: Registry, tmp
 def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = publish("weights-12345678.pth", tmp_path / "no-such-folder", monkeypatch)
+    published = publish(tmp_path / "no-such-folder", monkeypatch)
     with pytest.raises(MissingError) as raised:
         load_extractor(None, "cpu")
-    expected = (f"Fetch {address} elsewhere", f"put it at {hub / 'weights-12345678.pth'}", "features.weights")
+    expected = (f"Fetch {published.as_uri()} elsewhere", f"put it at {hub / 'weights.pth'}", "features.weights")
     assert all(hint in str(raised.value) for hint in expected)
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
 
@@ -126,30 +130,33 @@ def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
 def test_a_cache_that_cannot_be_written_is_missing_weights_too(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish("weights-12345678.pth", tmp_path, monkeypatch)
+    publish(tmp_path, monkeypatch)
     (tmp_path / "torch").write_text("a file where the folder should be")
     with pytest.raises(MissingError, match=re.escape(str(hub))):
         load_extractor(None, "cpu")
 
 
 def test_weights_are_downloaded_once_and_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = b"weights"
-    published = tmp_path / f"weights-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    published.write_bytes(content)
-    publish(published.name, tmp_path, monkeypatch)
+    published = publish(tmp_path, monkeypatch)
+    published.write_bytes(CONTENT)
     assert find_weights(None) == hub / published.name
     published.unlink()
-    assert find_weights(None).read_bytes() == content
+    assert find_weights(None).read_bytes() == CONTENT
 
 
-def test_a_download_with_another_hash_than_its_name_promises_is_not_kept(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish("weights-12345678.pth", tmp_path, monkeypatch)
-    (tmp_path / "weights-12345678.pth").write_bytes(b"a login page")
+def test_a_download_of_something_else_is_not_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, monkeypatch).write_bytes(b"a login page")
     with pytest.raises(MissingError, match="invalid hash value"):
         load_extractor(None, "cpu")
     assert not list(hub.iterdir())
+
+
+def test_a_kept_file_that_was_altered_is_named(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, monkeypatch)
+    hub.mkdir(parents=True)
+    (hub / "weights.pth").write_bytes(CONTENT + b"!")
+    with pytest.raises(DataError, match=rf"{re.escape(str(hub))}.*is not the published file.*Remove it"):
+        load_extractor(None, "cpu")
 
 
 def saved(content: Any) -> bytes:

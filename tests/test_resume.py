@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.observer import Progress
 from ganbench.registry import Registry
-from ganbench.result import EpochRow, Result, RunDirectory, load_result
+from ganbench.result import Environment, EpochRow, Result, RunDirectory, load_result
 from ganbench.spec import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
@@ -160,14 +161,27 @@ def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_pat
     assert load_result(out) == before
 
 
-def test_other_data_is_refused(registry: Registry, tmp_path: Path) -> None:
+def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_path: Path) -> None:
+    """On other data, another device, or with another version of a library or a plugin."""
     out = tmp_path / "run"
     small_run(registry, out, WHOLE, observer=StopAt(3))
-    checkpoint = torch.load(out / "checkpoint.pt", weights_only=True)
-    checkpoint["progress"] = checkpoint["progress"].replace('"data_fingerprint":"', '"data_fingerprint":"not ')
-    torch.save(checkpoint, out / "checkpoint.pt")
-    with pytest.raises(NotComparableError, match="the run trained on data with fingerprint not"):
+    checkpoint = load_checkpoint(out / "checkpoint.pt")
+    then = checkpoint.progress
+    elsewhere = Environment(
+        hard={**then.environment.hard, "threads": 64},
+        soft={**then.environment.soft, "torch": "2.11.0", "platform": "another kernel"},
+    )
+    loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
+    older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
+    began = then.model_copy(update={"data_fingerprint": "0", "environment": elsewhere, "plugins": older})
+    replace(checkpoint, progress=began).save(out / "checkpoint.pt")
+    with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
         resumed(registry, out)
+    told = str(raised.value)
+    assert all(
+        part in told for part in ("threads: 64, now ", "torch: 2.11.0, now ", "loss bce: ganbench 0.0", "data: 0")
+    )
+    assert "kernel" not in told
 
 
 def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(

@@ -202,6 +202,14 @@ def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path)
     assert "out of luck" in str(result.message)
 
 
+def test_a_state_that_no_checkpoint_can_keep_is_told_at_once(tmp_path: Path) -> None:
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(FAILS_AT_STEP_50.replace('{"calls": self.calls}', '{"calls": self.calls, "own": type(self)}'))
+    registry = Registry.load([str(plugin)])
+    with pytest.raises(PluginError, match=r"failed after 0 steps: the state of a plugin .* has more than tensors"):
+        small_run(registry, tmp_path / "run", ["loss=failing"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "fault"),
     [

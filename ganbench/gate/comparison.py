@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ganbench.differences import differing, flatten
-from ganbench.result import PluginRecord, Result
+from ganbench.result import Result, providers
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,3 @@ def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
 
 def last_row(result: Result) -> Any:
     return result.history[-1] if result.history else None
-
-
-def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
-    """Who provides each plugin, by kind and name."""
-    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in plugins}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ganbench.console import printable
 from ganbench.files import write_text
 
 from .check import Check
@@ -61,7 +63,9 @@ def write_junit(checks: list[Check], path: Path) -> None:
     for check in checks:
         suites.append(junit_suite(check))
     ElementTree.indent(suites)
-    text = ElementTree.tostring(suites, encoding="unicode")
+    text = printable(
+        ElementTree.tostring(suites, encoding="unicode")
+    )  # XML has no way to write most control characters
     write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
@@ -90,24 +94,29 @@ def markdown(check: Check) -> str:
     """A summary for the page of a pull request."""
     base, head = check.names
     lines = [
-        f"### {SIGNS[check.verdict]}: `{check.benchmark}`, {head} against {base}",
+        f"### {SIGNS[check.verdict]}: {escaped(f'{check.benchmark}, {head} against {base}')}",
         "",
         "| figure | verdict | base | head | worse by | between |",
         "|---|---|---|---|---|---|",
     ]
     for name, finding in check.findings.items():
         cells = [name, SIGNS[finding.verdict], *finding.sides, *bounds(finding)]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if check.evidence.sessions:
         lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
         for phase, (before, after) in phase_seconds(check.evidence.sessions).items():
             change = f"{after / before - 1:+.1%}" if before else ""
-            lines.append(f"| {phase} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
+            lines.append(f"| {escaped(phase)} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
         if clocks := clocks_mhz(check.evidence.sessions):
             lines.append(f"| the GPU's clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
     lines.append("")
-    lines += [f"- {finding.sentence}" for finding in check.findings.values()]
+    lines += [f"- {escaped(finding.sentence)}" for finding in check.findings.values()]
     return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text on one line that Markdown takes for nothing else: names come from files, plugins and revisions."""
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(text).replace("\n", " "))
 
 
 def bounds(finding: Finding) -> tuple[str, str]:
@@ -127,13 +136,13 @@ def tell_github(checks: list[Check]) -> list[str]:
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     return [
-        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{escaped(finding.sentence)}"
+        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{as_data(finding.sentence)}"
         for check in checks
         for finding in check.findings.values()
         if finding.verdict in ANNOTATIONS
     ]
 
 
-def escaped(message: str) -> str:
+def as_data(message: str) -> str:
     """As GitHub wants the text of a workflow command."""
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -12,10 +12,10 @@ from typing import Any
 from ganbench.differences import differing, flatten
 from ganbench.errors import NotComparableError
 from ganbench.report import mebibytes
+from ganbench.result import providers
 from ganbench.spec import GateOptions
 
 from .arm import Arm, Measurement
-from .comparison import providers
 from .session import Session, measure_alone, measure_pair
 from .statistics import Estimate, paired, predicted
 from .verdict import Finding, Judgement, Threshold, Verdict, judge

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ganbench.errors import MissingError, UsageError
 from ganbench.files import written_whole
-from ganbench.result import EpochRow, Memory, Point, Record, Window
+from ganbench.result import Environment, EpochRow, Memory, PluginRecord, Point, Record, Window
 
 from .data import Batches
 from .step import TURNS, TrainingStep
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # whatever a file that is no whole checkpoint can make torch and pydantic raise
 UNREADABLE = (
     OSError,
@@ -91,6 +91,8 @@ class Progress(Record):
     run_id: str
     created_at: datetime
     spec: dict[str, Any]
+    plugins: list[PluginRecord]
+    environment: Environment
     data_fingerprint: str
     steps: int
     images: int

@@ -66,6 +66,8 @@ class Course:
             created_at=directory.created_at,
             artifacts=directory.artifacts,
             spec=prepared.spec.to_dict(),
+            plugins=prepared.plugins,
+            environment=prepared.environment,
             data_fingerprint=prepared.data.fingerprint,
             steps=self.steps,
             images=self.images,

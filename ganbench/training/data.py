@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganbench.protocols import Split
+from ganbench.errors import GanbenchError, PluginError, describe
+from ganbench.protocols import ImageData, Split
 
 MAX_RESIDENT_BYTES = 4 * 2**30
 STREAM_WORKERS = 2
@@ -80,16 +82,45 @@ class StreamedBatches:
             shuffle=True,
             generator=generator,
             num_workers=STREAM_WORKERS,
-            pin_memory=device.type == "cuda",
-            persistent_workers=True,
+            pin_memory=device.type == "cuda",  # workers start anew, seeded, in each epoch: it can be had again
         )
 
     def epoch(self) -> Iterator[Inputs]:
-        yield from self.loader
+        try:
+            yield from self.loader
+        except PluginError as error:  # from a worker, torch tells it after its traceback
+            raise PluginError(str(error).rpartition("PluginError: ")[2].rstrip()) from None
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
         return to_unit_range(images), labels
+
+
+class BlamedSplit:
+    """A split that is read image by image, whose errors name the plugin that it comes from."""
+
+    def __init__(self, split: Split, plugin: str) -> None:
+        self.split = split
+        self.plugin = plugin
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        try:
+            return self.split[index]
+        except GanbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.plugin} raised when image {index} was read: {describe(error)}") from error
+
+
+def blame(data: ImageData, plugin: str) -> ImageData:
+    """The data, reading which names the plugin if it fails: a folder can be lost while a run trains."""
+    train, test = (
+        split if isinstance(split, TensorDataset) else BlamedSplit(split, plugin) for split in (data.train, data.test)
+    )
+    return replace(data, train=train, test=test)
 
 
 def make_batches(split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from packaging.version import Version
 
-from ganbench.files import write_cache
+from ganbench.files import read_cache, write_cache
 from ganbench.plugin import BuildContext
 from ganbench.protocols import ImageData, Metric, Networks, ReferenceImages
 from ganbench.result import MetricResult, Point
@@ -143,17 +143,15 @@ class Evaluator:
         other = self.data.train if choice.split == "test" else self.data.test
         order = torch.randperm(len(other), generator=stream(FLOOR_SEED, "floor"))[: choice.samples]
         protocol = {**stamp, "floor_samples": len(order)}
-        cached = cache_dir / "floors" / f"{digest(protocol)}.json"
-        try:
-            return float(json.loads(cached.read_text(encoding="utf-8"))["value"]), len(order)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # not there, or not whole: computed and written anew
+        cached = cache_dir / "floors" / digest(protocol)
+        content = read_cache(cached)
+        if content is not None:
+            return json.loads(content), len(order)
         for batch in select_images(other, order, EVALUATION_BATCH, self.device):
             with choice.plugin.blamed("raised in update"):
                 metric.update(batch)
         value = compute(choice, metric)
-        text = json.dumps({"value": value, "protocol": protocol})
-        write_cache(cached, lambda part: part.write_text(text, encoding="utf-8"))
+        write_cache(cached, json.dumps(value).encode())
         return value, len(order)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganbench.result import PluginRecord, Result, Roofline, RunDirectory, Status, Throughput
+from ganbench.result import Result, Roofline, RunDirectory, Status, Throughput
 
 from .course import Course
 from .warmup import WarmedUp
@@ -26,7 +26,7 @@ def describe_outcome(
         benchmark=spec.name,
         spec=spec.to_dict(),
         spec_sha256=spec.sha256(),
-        plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
+        plugins=prepared.plugins,
         environment=prepared.environment,
         data=prepared.data_record,
         history=course.history,

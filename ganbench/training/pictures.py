@@ -19,7 +19,8 @@ def save_real_images(prepared: Prepared, directory: RunDirectory) -> None:
     if not count:
         return
     chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
-    (images,) = select_images(train, chosen, count, torch.device("cpu"))
+    with isolated(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
+        (images,) = select_images(train, chosen, count, torch.device("cpu"))
     plots.save_grid(images.numpy(), directory.file("samples/real.png", "samples_real"), columns=4)
 
 

@@ -14,10 +14,10 @@ from ganbench.files import cache_dir
 from ganbench.observer import Observer, Plan
 from ganbench.plugin import BuildContext, DatasetContext
 from ganbench.protocols import ImageData, Networks
-from ganbench.result import DataRecord, Environment
+from ganbench.result import DataRecord, Environment, PluginRecord
 from ganbench.spec import BenchmarkSpec
 
-from .data import Batches, make_batches
+from .data import Batches, blame, make_batches
 from .evaluation import Evaluator
 from .precision import Precision, precision_on
 from .seeds import derived_seed, stream
@@ -33,6 +33,7 @@ class Prepared:
     spec: BenchmarkSpec
     device: torch.device
     precision: Precision  # as the device has it
+    plugins: list[PluginRecord]
     environment: Environment
     data: ImageData
     data_record: DataRecord
@@ -54,7 +55,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     environment = describe_environment(str(device))
 
     observer.working("loading data")
-    data: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
+    built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
+    data = blame(built, str(spec.dataset.plugin))
     if batch_size > len(data.train):
         raise UsageError(
             f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
@@ -116,6 +118,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         spec=spec,
         device=device,
         precision=precision,
+        plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
         environment=environment,
         data=data,
         data_record=data_record,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ganbench.differences import differing, flatten
-from ganbench.errors import MissingError, NotComparableError, UsageError
-from ganbench.result import RunDirectory
+from ganbench.errors import MissingError, NotComparableError, PluginError, UsageError
+from ganbench.result import Environment, PluginRecord, RunDirectory, providers
 from ganbench.spec import NOT_RUN, BenchmarkSpec
 
 from .checkpoint import Checkpoint, Progress, load_checkpoint
@@ -14,6 +15,7 @@ from .preparation import Prepared
 
 CHECKPOINT = "checkpoint.pt"
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
+OF_NO_WEIGHT = {"cpu", "cpu_count", "platform", "python"}  # in the soft part of an environment: no number needs them
 
 
 def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint | None:
@@ -29,6 +31,16 @@ def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint 
     return checkpoint
 
 
+def need_readable(directory: RunDirectory) -> None:
+    """Raise `PluginError` if the checkpoint just written cannot be read back: better now than after a crash."""
+    try:
+        load_checkpoint(directory.path / CHECKPOINT)
+    except UsageError as error:
+        raise PluginError(
+            f"the state of a plugin (a loss, an optimiser, a network) has more than tensors, numbers and text: {error}"
+        ) from None
+
+
 def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> None:
     """Raise `UsageError` with what differs, but for the length and what changes nothing of a run."""
     sides = (
@@ -41,14 +53,29 @@ def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> Non
 
 
 def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> None:
-    """Raise `NotComparableError` if the data is other data by now, `UsageError` if the run is already longer."""
-    if progress.data_fingerprint != prepared.data.fingerprint:
-        raise NotComparableError(
-            f"{folder}: the run trained on data with fingerprint {progress.data_fingerprint}, and now it is "
-            f"{prepared.data.fingerprint}"
-        )
+    """Raise `UsageError` if the run is already longer, `NotComparableError` where its numbers would not go on.
+
+    That is on another device or with other versions of libraries and plugins, and with other data.
+    """
     if progress.steps > prepared.total_steps:
         raise UsageError(
             f"{folder}: the run has taken {progress.steps} steps, and {prepared.total_steps} are asked for: "
             "it can only be lengthened"
         )
+    fields = differing(
+        [
+            surroundings(progress.environment, progress.plugins, progress.data_fingerprint),
+            surroundings(prepared.environment, prepared.plugins, prepared.data.fingerprint),
+        ]
+    )
+    if fields:
+        told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
+        raise NotComparableError(
+            f"{folder}: the run would not go on as it began: {told}. Go on where it began, or start anew"
+        )
+
+
+def surroundings(environment: Environment, plugins: list[PluginRecord], data_fingerprint: str) -> dict[str, Any]:
+    """All but the spec that a run's numbers depend on."""
+    soft = {name: value for name, value in environment.soft.items() if name not in OF_NO_WEIGHT}
+    return {**environment.hard, **soft, **providers(plugins), "data": data_fingerprint}

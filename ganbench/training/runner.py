@@ -29,7 +29,7 @@ from .outcome import describe_outcome
 from .pictures import save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
-from .resuming import CHECKPOINT, find_checkpoint, need_same_course
+from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
 from .roofline import measure_roofline
 from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
@@ -168,6 +168,7 @@ class Run:
         deadline = self._deadline()
         if course.steps == 0:
             self._save_checkpoint()  # so that there is one whatever ends the training
+            need_readable(self.directory)
         while True:
             if (ended := self._ended(interrupt)) is not None:
                 self._save_checkpoint()

@@ -112,6 +112,7 @@ def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
 def loading(batches: Batches) -> Callable[[], object]:
     """What brings one batch after another to the device."""
     inputs = chain.from_iterable(batches.epoch() for _ in count())
+    next(inputs)  # workers are started by now
     return lambda: batches.load(*next(inputs))
 
 

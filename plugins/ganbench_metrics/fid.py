@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganbench import FeatureExtractor, ReferenceImages, write_cache
+from ganbench import FeatureExtractor, ReferenceImages, read_cache, write_cache
 
 REAL_STATE = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")
 
@@ -43,13 +42,13 @@ class FID:
     def fit(self, reference: ReferenceImages) -> None:
         """Take in the real images' statistics, from the cache if they were computed before."""
         key = json.dumps({**self.stamp, "real": reference.fingerprint, "count": reference.count}, sort_keys=True)
-        cached = self.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
+        cached = self.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()}"
         if self._load(cached):
             return
         for batch in reference.batches():
             self.fid.update(batch, real=True)
         state = {name: getattr(self.fid, name).cpu() for name in REAL_STATE}
-        write_cache(cached, lambda part: save_file(state, part))
+        write_cache(cached, save(state))
 
     def update(self, images: Tensor) -> None:
         self.fid.update(images, real=False)
@@ -60,13 +59,11 @@ class FID:
         return value
 
     def _load(self, cached: Path) -> bool:
-        """Whether the real statistics could be read; a cache file that cannot is computed anew."""
-        try:
-            state = load_file(cached)
-        except (OSError, SafetensorError):
+        """Whether the real statistics could be read; a cache file that was altered is computed anew."""
+        content = read_cache(cached)
+        if content is None:
             return False
-        if any(name not in state or state[name].shape != getattr(self.fid, name).shape for name in REAL_STATE):
-            return False
+        state = load(content)
         for name in REAL_STATE:
             setattr(self.fid, name, state[name].to(getattr(self.fid, name)))
         return True
