@@ -63,7 +63,7 @@ def test_json_stands_alone_on_stdout_whatever_plugins_print(tmp_path: Path) -> N
 
 
 def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
-    rates = "-o optimizer.generator.lr=1e30 -o optimizer.discriminator.lr=1e30"
+    rates = "-o optimizer.generator.lr=1e3 -o optimizer.discriminator.lr=1e3"
     code, stdout, _ = finish(start(f"{RUN} --steps 40 {rates}"))
     assert code == ExitCode.FAILED
     assert "diverged: the " in stdout

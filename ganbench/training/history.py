@@ -13,6 +13,8 @@ from ganbench.result import EpochRow
 from .checkpoint import OpenEpoch
 from .step import TURNS, StepOutput
 
+LARGEST_LOSS = 1e9  # beyond it neighbouring float32 numbers are 64 apart: such a loss tells nothing any more
+
 
 class EpochLosses:
     """The losses of one epoch's steps and the monitors of its last one."""
@@ -45,7 +47,7 @@ class EpochLosses:
     def read(self, steps_done: int) -> None:
         """Fetch what has gathered, `steps_done` being the number of the last step. Waits for the device.
 
-        Raises `DivergedError` naming the first step and player whose loss is not finite.
+        Raises `DivergedError` naming the first step and player whose loss is not finite, or beyond `LARGEST_LOSS`.
         """
         if not self._unread:
             return
@@ -57,8 +59,8 @@ class EpochLosses:
         self._g_losses += g_losses
         for step, pair in enumerate(zip(d_losses, g_losses, strict=True), start=first_step):
             for player, loss in zip(TURNS, pair, strict=True):
-                if not math.isfinite(loss):
-                    raise DivergedError(f"the {player}'s loss is {loss} at step {step} (epoch {self.epoch})")
+                if not abs(loss) <= LARGEST_LOSS:
+                    raise DivergedError(f"the {player}'s loss is {loss:g} at step {step} (epoch {self.epoch})")
 
     @property
     def steps(self) -> int:
