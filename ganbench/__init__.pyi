@@ -24,6 +24,7 @@ from .protocols import (
     Loss,
     Metric,
     Networks,
+    NetworksMetric,
     OptimizerFactory,
     ReferenceImages,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "MissingError",
     "ModelPlugin",
     "Networks",
+    "NetworksMetric",
     "Observer",
     "OptimizerFactory",
     "OptimizerPlugin",

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from .protocols import FeatureExtractor, ImageData, Loss, Metric, Networks
+from .protocols import FeatureExtractor, ImageData, Loss, Metric, Networks, NetworksMetric
 
 
 class Kind(StrEnum):
@@ -126,9 +126,9 @@ class Registration(BaseModel):
 
 
 class Buildable(Registration):
-    """A plugin with options and a `build(options, context)` that returns a `product`."""
+    """A plugin with options and a `build(options, context)` that returns one of its `products`."""
 
-    product: ClassVar[type]
+    products: ClassVar[tuple[type, ...]]
     reserved: ClassVar[frozenset[str]] = frozenset({"name"})  # keys of its table that are the engine's, not options
 
     options: type[Options] = Options
@@ -146,28 +146,34 @@ class ModelPlugin(Buildable):
     """`build(options, context)` returns `Networks`, in the precision and on the device torch defaults to."""
 
     kind: ClassVar[Kind] = Kind.MODEL
-    product: ClassVar[type] = Networks
+    products: ClassVar[tuple[type, ...]] = (Networks,)
 
 
 class LossPlugin(Buildable):
-    """`build(options, context)` returns a `Loss`: the objective of both players."""
+    """`build(options, context)` returns a `Loss`: the objective of both players.
+
+    `growth(spec)` is for an objective with a theory: by which factor a step of that benchmark multiplies the distance
+    to the solution, None where nobody knows. `ganbench sweep` draws where it is 1.
+    """
 
     kind: ClassVar[Kind] = Kind.LOSS
-    product: ClassVar[type] = Loss
+    products: ClassVar[tuple[type, ...]] = (Loss,)
+
+    growth: Callable[[Any], float | None] | None = None
 
 
 class DatasetPlugin(Buildable):
     """`build(options, context)` returns `ImageData`; its context is a `DatasetContext`."""
 
     kind: ClassVar[Kind] = Kind.DATASET
-    product: ClassVar[type] = ImageData
+    products: ClassVar[tuple[type, ...]] = (ImageData,)
 
 
 class MetricPlugin(Buildable):
-    """`build(options, context)` returns a `Metric`."""
+    """`build(options, context)` returns a `Metric` of images, or a `NetworksMetric` of the players."""
 
     kind: ClassVar[Kind] = Kind.METRIC
-    product: ClassVar[type] = Metric
+    products: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
     reserved: ClassVar[frozenset[str]] = frozenset({"name", "samples", "at_epochs", "generator_mode", "split"})
 
 
@@ -175,14 +181,14 @@ class FeatureExtractorPlugin(Buildable):
     """`build(options, context)` returns a `FeatureExtractor`."""
 
     kind: ClassVar[Kind] = Kind.FEATURE_EXTRACTOR
-    product: ClassVar[type] = FeatureExtractor
+    products: ClassVar[tuple[type, ...]] = (FeatureExtractor,)
 
 
 class OptimizerPlugin(Buildable):
     """`build(options, context)` returns a function from parameters to a `torch.optim.Optimizer`."""
 
     kind: ClassVar[Kind] = Kind.OPTIMIZER
-    product: ClassVar[type] = Callable  # type: ignore[assignment] # isinstance knows it
+    products: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance knows it
 
 
 class Reference(BaseModel):

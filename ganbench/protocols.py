@@ -47,7 +47,8 @@ class Loss(Protocol):
     networks return bfloat16: a loss that averages does so in `.float()`.
 
     A loss with a state of its own has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few
-    steps to warm up before training and puts that state back afterwards.
+    steps to warm up before training and puts that state back afterwards. A loss that can picture a training has
+    `draw(history, path)`: it gets the rows of the history and writes a PNG, the run's course.png.
     """
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
@@ -115,6 +116,25 @@ class Metric(Protocol):
 
     def compute(self) -> float:
         """The score of all images since the last `compute`, which are then forgotten."""
+
+
+@runtime_checkable
+class NetworksMetric(Protocol):
+    """Scores the players themselves instead of images: a distance between weights, an objective on other data."""
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+
+    @property
+    def better(self) -> Literal["lower", "higher"]: ...
+
+    @property
+    def stamp(self) -> Mapping[str, Any]:
+        """All that the score depends on and the engine does not know."""
+
+    def measure(self, networks: Networks, loss: Loss) -> float:
+        """The score of the players as they are, in the modes that training leaves them in; without gradients."""
 
 
 @runtime_checkable

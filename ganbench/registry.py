@@ -52,8 +52,9 @@ class Registered:
         assert isinstance(self.plugin, Buildable)
         with self.blamed("raised in build"):
             built = self.plugin.build(options, context)
-        if not isinstance(built, self.plugin.product):
-            raise PluginError(f"{self}: its build returned {type(built).__name__}, not {self.plugin.product.__name__}")
+        if not isinstance(built, self.plugin.products):
+            wanted = " or ".join(product.__name__ for product in self.plugin.products)
+            raise PluginError(f"{self}: its build returned {type(built).__name__}, not {wanted}")
         return built
 
     @contextmanager

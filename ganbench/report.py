@@ -170,7 +170,7 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
             escape(metric.label),
             "not reached" if metric.value is None else number(metric.value),
             best,
-            f"{number(metric.floor)} ({metric.floor_samples:,} images)",
+            f"{number(metric.floor)} ({metric.floor_samples:,} images)" if metric.floor_samples else "",
             curve,
         )
     return table
@@ -244,7 +244,10 @@ def column_title(name: str) -> str:
 
 
 def number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4f}"
+    """Four decimals where they tell something, four digits elsewhere."""
+    if value is None:
+        return "not finite"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
 def duration(seconds: float) -> str:

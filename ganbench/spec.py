@@ -31,6 +31,7 @@ from .result import stopped_spec
 NOT_RUN = ("name", "summary", "gate", "checkpoint")  # parts of a spec that change nothing of what it runs
 
 GeneratorMode = Literal["train", "eval"]
+Turns = Literal["alternating", "simultaneous"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 
 
@@ -158,6 +159,11 @@ class Training(Table):
     budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, finished or not")
     seed: int = Field(42, ge=0, lt=2**63)
     precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="tf32 is fp32 on a CPU")
+    turns: Turns = Field(
+        "alternating",
+        description="simultaneous: both players move at once, by gradients at one point; alternating: the generator "
+        "already sees the discriminator's move",
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:

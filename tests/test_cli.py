@@ -125,7 +125,8 @@ def test_show_prints_a_benchmark_as_json(registry: Registry) -> None:
 def test_show_applies_overrides() -> None:
     shown = tomllib.loads(printed("show dcgan-fashion -o model.width=8 -o training.steps=5"))
     assert shown["model"]["width"] == 8
-    assert shown["training"] == {"batch_size": 64, "steps": 5, "seed": 42, "precision": "tf32"}
+    assert shown["training"]["steps"] == 5
+    assert "epochs" not in shown["training"]
 
 
 def test_show_prints_each_option_of_a_plugin_with_default_and_description() -> None:

@@ -22,9 +22,11 @@ from ganbench.training.sampling import generate, generator_mode, isolated
 from ganbench.training.seeds import stream
 from ganbench_fashion_mnist.fashion_cnn import WEIGHTS_SHA256
 from ganbench_fashion_mnist.sources import embedded_subset
+from ganbench_losses.bce import BinaryCrossEntropy
 
 CPU = torch.device("cpu")
 BATCH = 16  # of the training
+LOSS = BinaryCrossEntropy()
 
 
 class BrightnessOptions(Options):
@@ -99,7 +101,7 @@ def evaluator_of(data: ImageData, context: BuildContext) -> EvaluatorOf:
 
     def make(*choices: dict[str, Any]) -> Evaluator:
         chosen = [choose(registry, name="brightness", **choice) for choice in choices or ({},)]
-        return Evaluator(chosen, data, context, BATCH)
+        return Evaluator(chosen, data, LOSS, context, BATCH)
 
     return make
 
@@ -294,7 +296,7 @@ def test_a_stamp_tells_the_whole_protocol(
     mode: GeneratorMode, batch_norm: str, registry: Registry, data: ImageData, context: BuildContext
 ) -> None:
     choice = choose(registry, name="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode)
-    stamp = dict(Evaluator([choice], data, context, BATCH).metrics[0].stamp)
+    stamp = dict(Evaluator([choice], data, LOSS, context, BATCH).metrics[0].stamp)
     assert stamp.pop("implementation").startswith("torchmetrics ")
     ours = f"({registry.find(Kind.METRIC, 'fid').provider})"
     assert stamp == {

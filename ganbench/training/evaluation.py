@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from ganbench.files import read_cache, write_cache
 from ganbench.plugin import BuildContext
-from ganbench.protocols import ImageData, Metric, Networks, ReferenceImages
+from ganbench.protocols import ImageData, Loss, Metric, Networks, NetworksMetric, ReferenceImages
 from ganbench.result import MetricResult, Point
 from ganbench.spec import Choice, GeneratorMode, MetricChoice
 
@@ -31,7 +31,7 @@ class ScoredMetric:
     """A metric of the benchmark with its stamp, its floor and the values so far."""
 
     choice: MetricChoice
-    metric: Metric
+    metric: Metric | NetworksMetric
     stamp: dict[str, Any]
     floor: float | None
     floor_samples: int
@@ -58,9 +58,15 @@ class Evaluator:
     """Builds a benchmark's metrics and scores the generator with them."""
 
     def __init__(
-        self, choices: list[MetricChoice], data: ImageData, context: BuildContext, training_batch_size: int
+        self,
+        choices: list[MetricChoice],
+        data: ImageData,
+        loss: Loss,
+        context: BuildContext,
+        training_batch_size: int,
     ) -> None:
         self.data = data
+        self.loss = loss
         self.device = torch.device(context.device)
         self.seed = context.seed
         self.training_batch_size = training_batch_size
@@ -70,24 +76,34 @@ class Evaluator:
         return any(epoch in scored.choice.at_epochs for scored in self.metrics)
 
     def evaluate(self, networks: Networks, images_done: int, epoch: int | None) -> list[tuple[str, Point]]:
-        """Score the generator with the metrics that are due after `epoch`; None is the end, when all are.
-
-        Metrics that want the same images share them.
-        """
+        """Score the generator with the metrics that are due after `epoch`; None is the end, when all are."""
         due = [scored for scored in self.metrics if epoch is None or epoch in scored.choice.at_epochs]
         due = [scored for scored in due if not scored.curve or scored.curve[-1].images != images_done]
         with isolated(self.seed, self.device):
-            for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.samples) for scored in due):
-                sharing = [s for s in due if (s.choice.generator_mode, s.choice.samples) == (mode, count)]
-                latents = stream(self.seed, "evaluation")
-                for batch in generate(networks, mode, count, self._batch_size(mode), latents, self.device):
-                    for scored in sharing:
-                        with scored.choice.plugin.blamed("raised in update"):
-                            scored.metric.update(batch)
+            self._show_images([scored for scored in due if isinstance(scored.metric, Metric)], networks)
             for scored in due:
-                value = compute(scored.choice, scored.metric)
+                value = self._value(scored, networks)
                 scored.curve.append(Point(epoch=images_done / len(self.data.train), images=images_done, value=value))
         return [(scored.metric.label, scored.curve[-1]) for scored in due]
+
+    def _show_images(self, due: list[ScoredMetric], networks: Networks) -> None:
+        """Let metrics take in generated images, which those share that want the same."""
+        for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.samples) for scored in due):
+            sharing = [s for s in due if (s.choice.generator_mode, s.choice.samples) == (mode, count)]
+            latents = stream(self.seed, "evaluation")
+            for batch in generate(networks, mode, count, self._batch_size(mode), latents, self.device):
+                for scored in sharing:
+                    assert isinstance(scored.metric, Metric)
+                    with scored.choice.plugin.blamed("raised in update"):
+                        scored.metric.update(batch)
+
+    def _value(self, scored: ScoredMetric, networks: Networks) -> float | None:
+        """The score of what the metric has taken in, or of the networks; None where it is not finite."""
+        if isinstance(scored.metric, Metric):
+            return compute(scored.choice, scored.metric)
+        with scored.choice.plugin.blamed("raised in measure"):
+            value = float(scored.metric.measure(networks, self.loss))
+        return value if math.isfinite(value) else None
 
     def curves(self) -> dict[str, list[Point]]:
         """The values so far, by the metrics' labels."""
@@ -105,7 +121,11 @@ class Evaluator:
         return self.training_batch_size if mode == "train" else EVALUATION_BATCH
 
     def _prepare(self, choice: MetricChoice, context: BuildContext) -> ScoredMetric:
-        metric: Metric = choice.build(context)
+        metric: Metric | NetworksMetric = choice.build(context)
+        versions = {"torch": Version(torch.__version__).public}
+        if isinstance(metric, NetworksMetric):
+            stamp = {**plugins_and_options(choice), **metric.stamp, "data": self.data.fingerprint, **versions}
+            return ScoredMetric(choice, metric, stamp, floor=None, floor_samples=0)
         split = self.data.test if choice.split == "test" else self.data.train
         indices = torch.arange(len(split))
         reference_stamp = {
@@ -114,7 +134,7 @@ class Evaluator:
             "data": self.data.fingerprint,
             "split": choice.split,
             "real_samples": len(indices),
-            "torch": Version(torch.__version__).public,
+            **versions,
         }
         reference = ReferenceImages(
             batches=lambda: select_images(split, indices, EVALUATION_BATCH, self.device),

@@ -13,7 +13,7 @@ from ganbench.errors import PluginError, UsageError
 from ganbench.files import cache_dir
 from ganbench.observer import Observer, Plan
 from ganbench.plugin import BuildContext, DatasetContext
-from ganbench.protocols import ImageData, Networks
+from ganbench.protocols import ImageData, Loss, Networks
 from ganbench.result import DataRecord, Environment, PluginRecord
 from ganbench.spec import BenchmarkSpec
 
@@ -90,14 +90,16 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
     for player in TURNS:
         networks[player].to(device).to(memory_format=memory_format).train()
+    loss: Loss = spec.loss.build(context)
     step = TrainingStep(
         networks,
-        spec.loss.build(context),
+        loss,
         {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
         latents=stream(seed, "latents", device),
         precision=precision,
         blamed=spec.loss.plugin.blamed,
         memory_format=memory_format,
+        turns=spec.training.turns,
     )
     observer.planned(
         Plan(
@@ -111,7 +113,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         )
     )
     observer.working("taking in the real images to compare with")
-    evaluator = Evaluator(spec.metrics, data, context, batch_size)
+    evaluator = Evaluator(spec.metrics, data, loss, context, batch_size)
     batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
     torch.manual_seed(derived_seed(seed, "training"))  # so that nothing depends on what the builds have drawn
     return Prepared(

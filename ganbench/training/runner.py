@@ -12,7 +12,7 @@ import torch
 
 from ganbench import plots
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
-from ganbench.files import default_data_dir
+from ganbench.files import default_data_dir, written_whole
 from ganbench.observer import Observer, Progress
 from ganbench.plugin import Reference
 from ganbench.result import Result, Roofline, RunDirectory, Status
@@ -282,7 +282,18 @@ class Run:
         self._write_result(status, message)
         name, losses = self.prepared.spec.name, self.directory.file("losses.png", "losses")
         plots.save_losses(self.course.history, name, losses, self.reference)
+        self._draw_course()
         return self._write_result(status, message)
+
+    def _draw_course(self) -> None:
+        """Let the loss picture the training, if it can."""
+        loss = self.prepared.step.loss
+        if hasattr(loss, "draw") and self.course.history:
+            with (
+                written_whole(self.directory.file("course.png", "course")) as part,
+                self.prepared.spec.loss.plugin.blamed("raised in draw"),
+            ):
+                loss.draw(self.course.history, part)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
         result = describe_outcome(self.course, self.directory, self.warmed_up, self.roofline, status, message)

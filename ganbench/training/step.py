@@ -1,4 +1,4 @@
-"""One training step: the discriminator's turn, then the generator's, each with the other player frozen."""
+"""One training step: the discriminator's turn and the generator's, each with the other player frozen."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from ganbench.errors import PluginError
 from ganbench.protocols import Batch, Loss, Networks, OptimizerFactory, Player
+from ganbench.spec import Turns
 
 from .precision import Precision, autocast
 
@@ -44,6 +45,7 @@ class TrainingStep:
         precision: Precision,
         blamed: Callable[[str], AbstractContextManager[None]],
         memory_format: torch.memory_format = torch.contiguous_format,
+        turns: Turns = "alternating",
     ) -> None:
         """`blamed("raised in ...")` is a context in which whatever is raised becomes an error that names the loss."""
         self.networks = networks
@@ -53,6 +55,7 @@ class TrainingStep:
         self.precision = precision
         self.blamed = blamed
         self.memory_format = memory_format
+        self.turns = turns
         self.times_restored = 0  # how often the state was put back: what an engine holds of it is then out of date
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
@@ -82,14 +85,20 @@ class TrainingStep:
         losses: list[Tensor] = []
         monitors: dict[str, Tensor] = {}
         for player in TURNS:
-            loss, reported = self._turn(player, real, labels)
+            loss, reported = self._backpropagate(player, real, labels)
+            if self.turns == "alternating":
+                self._move(player)
+            elif player == TURNS[-1]:
+                for each in TURNS:
+                    self._move(each)
             ended(player)
             losses.append(loss)
             monitors.update(reported)
         values = torch.stack([value.float() for value in (*losses, *monitors.values())])
         return StepOutput(("d_loss", "g_loss", *monitors), values)
 
-    def _turn(self, player: Player, real: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _backpropagate(self, player: Player, real: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Bring the player's gradients about; returns its loss and the monitors."""
         for each in TURNS:
             for parameter in self.trainable[each]:
                 parameter.requires_grad_(each == player)
@@ -101,11 +110,13 @@ class TrainingStep:
         if player in self.optimizers:
             if not loss.requires_grad:
                 raise PluginError(f"the loss for the {player} does not depend on the {player}'s parameters")
-            optimizer = self.optimizers[player]
-            optimizer.zero_grad()
+            self.optimizers[player].zero_grad()
             loss.backward()
-            optimizer.step()
         return loss.detach(), monitors
+
+    def _move(self, player: Player) -> None:
+        if player in self.optimizers:
+            self.optimizers[player].step()
 
 
 def choose_kernels(optimizer: Optimizer, device: torch.device) -> Optimizer:

@@ -1,4 +1,4 @@
-"""Update rules of torch.optim."""
+"""Update rules: torch.optim's, and those that were made for games."""
 
 from __future__ import annotations
 
@@ -7,47 +7,75 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, hookimpl
+from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, hookimpl
+
+from .schedule import ScheduledOptions, scheduled
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class AdamOptions(Options):
+class AdamOptions(ScheduledOptions):
     lr: float = Field(1e-4, gt=0, description="learning rate")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
-class SGDOptions(Options):
+class SGDOptions(ScheduledOptions):
     lr: float = Field(1e-2, gt=0, description="learning rate")
     momentum: float = Field(0.0, ge=0, lt=1, description="decay of the velocity")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
-class RMSpropOptions(Options):
+class RMSpropOptions(ScheduledOptions):
     lr: float = Field(5e-5, gt=0, description="learning rate")
     alpha: float = Field(0.99, ge=0, lt=1, description="decay of the running average")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
+class GradientDescentOptions(ScheduledOptions):
+    lr: float = Field(1e-2, description="learning rate; a negative one ascends")
+
+
+class GameOptions(ScheduledOptions):
+    lr: float = Field(1e-2, gt=0, description="learning rate")
+
+
 def build_adam(options: AdamOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import Adam
 
-    return partial(Adam, **options.model_dump())
+    return scheduled(partial(Adam, **options.own()), options.lr, options)
 
 
 def build_sgd(options: SGDOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import SGD
 
-    return partial(SGD, **options.model_dump())
+    return scheduled(partial(SGD, **options.own()), options.lr, options)
 
 
 def build_rmsprop(options: RMSpropOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import RMSprop
 
-    return partial(RMSprop, **options.model_dump())
+    return scheduled(partial(RMSprop, **options.own()), options.lr, options)
+
+
+def build_gradient_descent(options: GradientDescentOptions, context: BuildContext) -> OptimizerFactory:
+    from .update_rules import GradientDescent
+
+    return scheduled(partial(GradientDescent, **options.own()), options.lr, options)
+
+
+def build_optimistic(options: GameOptions, context: BuildContext) -> OptimizerFactory:
+    from .update_rules import Optimistic
+
+    return scheduled(partial(Optimistic, **options.own()), options.lr, options)
+
+
+def build_extragradient(options: GameOptions, context: BuildContext) -> OptimizerFactory:
+    from .update_rules import Extragradient
+
+    return scheduled(partial(Extragradient, **options.own()), options.lr, options)
 
 
 @hookimpl
@@ -64,5 +92,23 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
         ),
         OptimizerPlugin(
             name="rmsprop", summary="RMSprop (Tieleman and Hinton 2012)", options=RMSpropOptions, build=build_rmsprop
+        ),
+        OptimizerPlugin(
+            name="gradient-descent",
+            summary="Plain gradient descent, or ascent by a negative learning rate",
+            options=GradientDescentOptions,
+            build=build_gradient_descent,
+        ),
+        OptimizerPlugin(
+            name="optimistic",
+            summary="Optimistic gradient descent (Daskalakis et al. 2018, arXiv:1711.00141)",
+            options=GameOptions,
+            build=build_optimistic,
+        ),
+        OptimizerPlugin(
+            name="extragradient",
+            summary="Extragradient, an update in two steps (Gidel et al. 2019, arXiv:1802.10551)",
+            options=GameOptions,
+            build=build_extragradient,
         ),
     ]

@@ -1,0 +1,67 @@
+"""Update rules for games that torch.optim does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+
+class UpdateRule(Optimizer):
+    """A rule that moves one parameter at a time, by its gradient and a state of its own."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient; `closure` is there for torch's sake and is not called."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self.move(parameter, parameter.grad, group["lr"])
+
+    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+        raise NotImplementedError
+
+
+class GradientDescent(UpdateRule):
+    """w <- w - lr g. Unlike torch's SGD it takes a negative `lr`, which ascends what the player should minimise."""
+
+    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+        parameter.add_(gradient, alpha=-lr)
+
+
+class Optimistic(UpdateRule):
+    """w <- w - 2 lr g + lr g', g' being the gradient of the step before (Daskalakis et al. 2018, arXiv:1711.00141).
+
+    The first step, which has none before, is plain descent.
+    """
+
+    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+        state = self.state[parameter]
+        if "previous" not in state:
+            state["previous"] = gradient.clone()
+        parameter.add_(gradient, alpha=-2 * lr).add_(state["previous"], alpha=lr)
+        state["previous"].copy_(gradient)
+
+
+class Extragradient(UpdateRule):
+    """Look ahead, then move from where one stood by the gradient found there (Korpelevich 1976).
+
+    Every odd step extrapolates, w' <- w - lr g(w), and every even one updates, w <- w - lr g(w'): two steps, and two
+    batches, are one update (Gidel et al. 2019, arXiv:1802.10551, algorithm 4). Both players should take turns at once.
+    """
+
+    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["anchor"] = parameter.detach().clone()
+            state["ahead"] = torch.zeros((), dtype=torch.bool, device=parameter.device)
+        # without a branch in Python, so that a recorded step does the same
+        state["anchor"].copy_(torch.where(state["ahead"], state["anchor"], parameter))
+        parameter.copy_(state["anchor"] - lr * gradient)
+        state["ahead"].logical_not_()
