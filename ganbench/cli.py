@@ -27,6 +27,7 @@ from .console import (
 from .errors import ExitCode, GanbenchError, UsageError, describe
 from .gate import baseline_commands
 from .gate import commands as gate
+from .sweep.command import sweep
 
 if TYPE_CHECKING:
     from .plugin import Kind
@@ -235,6 +236,7 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
+app.command()(sweep)
 app.command()(gate.compare)
 app.command()(gate.check)
 app.command()(gate.calibrate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,11 +30,17 @@ def describe_environment(device: str) -> Environment:
         "python": platform.python_version(),
         "cuda": torch.version.cuda if device.startswith("cuda") else None,
         "cudnn": torch.backends.cudnn.version() if device.startswith("cuda") else None,
-        **{library: version(library) for library in LIBRARIES},
+        **library_versions(),
     }
     return Environment(hard=hard, soft=soft)
 
 
+@cache
+def library_versions() -> dict[str, str]:
+    return {library: version(library) for library in LIBRARIES}
+
+
+@cache
 def cpu_model() -> str:
     """The processor's name as its maker writes it, or what Python knows of it."""
     cpuinfo = Path("/proc/cpuinfo")

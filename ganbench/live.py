@@ -15,6 +15,7 @@ from .result import EpochRow, Point
 
 LONG_RUN_SECONDS = 600
 PLAIN_LINE_SECONDS = 30.0
+EPOCH_LINE_SECONDS = 0.5  # epochs of games are quicker than anyone reads
 
 
 class LiveReport(Observer):
@@ -33,7 +34,7 @@ class LiveReport(Observer):
         )
         self.task: TaskID | None = None
         self.plan: Plan | None = None
-        self.next_plain_line = 0.0
+        self.next_plain_line = self.next_epoch_line = 0.0
 
     def planned(self, plan: Plan) -> None:
         self.plan = plan
@@ -67,6 +68,9 @@ class LiveReport(Observer):
             self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
 
     def epoch_ended(self, row: EpochRow) -> None:
+        if monotonic() < self.next_epoch_line:
+            return
+        self.next_epoch_line = monotonic() + EPOCH_LINE_SECONDS
         self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
 
     def scored(self, label: str, point: Point) -> None:

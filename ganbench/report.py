@@ -16,6 +16,9 @@ from .plugin import Options
 from .registry import Registered, Registry
 from .result import EngineRecord, EpochRow, MetricResult, Profile, Result, Roofline, Window, monitor_names
 
+SHOWN_EPOCHS = 60  # a longer history is thinned out
+SHOWN_MONITORS = 4
+
 
 def plan_table(plan: Plan) -> Table:
     """What will run, on what."""
@@ -64,11 +67,15 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
 
 def history_table(history: list[EpochRow]) -> Table:
     """Losses and monitors per epoch: the homework's columns, where its loss was used."""
-    columns = ["d_loss", "g_loss", *monitor_names(history)]
+    monitors = monitor_names(history)
+    columns = ["d_loss", "g_loss", *monitors[:SHOWN_MONITORS]]
+    every = -(-len(history) // SHOWN_EPOCHS)
     table = Table(
         "Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left"
     )
-    for row in history:
+    if every > 1 or len(monitors) > SHOWN_MONITORS:
+        table.caption = "all epochs and monitors are in history.csv"
+    for row in history[::-every][::-1]:  # the last one among them
         values = loss_columns(row)
         table.add_row(
             str(row.epoch), *(number(values.get(column)) for column in columns), f"{row.images_per_second:,.0f}"

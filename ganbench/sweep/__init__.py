@@ -1,0 +1,1 @@
+"""`ganbench sweep`: a benchmark over a grid of one or two of its parameters."""

@@ -1,0 +1,64 @@
+"""A parameter of a benchmark and the values that it takes in turn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ganbench.errors import UsageError
+
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+RANGE = re.compile(rf"({NUMBER}):({NUMBER}):(\d+)(:log)?")
+MOST_AXES = 2
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values of what `path` names in the spec, in order."""
+
+    path: str
+    values: tuple[float, ...]  # ints where all are whole and the ends were written so
+    logarithmic: bool = False
+
+    def override(self, value: float) -> str:
+        """As after -o."""
+        return f"{self.path}={value!r}"
+
+
+def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
+    """Plain overrides, and axes: PATH=FROM:TO:N, or PATH=FROM:TO:N:log for values with equal ratios.
+
+    Raises `UsageError` for no axis or more than two, and for a range that is none.
+    """
+    plain: list[str] = []
+    axes: list[Axis] = []
+    for override in overrides:
+        path, _, value = (part.strip() for part in override.partition("="))
+        found = RANGE.fullmatch(value)
+        if found:
+            axes.append(make_axis(path, found[1], found[2], int(found[3]), logarithmic=bool(found[4])))
+        else:
+            plain.append(override)
+    if not 1 <= len(axes) <= MOST_AXES:
+        raise UsageError(
+            f"sweep needs one or two ranges, such as -o optimizer.generator.lr=1e-5:1e-3:9:log, and got {len(axes)}"
+        )
+    if len({axis.path for axis in axes}) < len(axes):
+        raise UsageError(f"sweep: two ranges for {axes[0].path}")
+    return plain, axes
+
+
+def make_axis(path: str, start: str, stop: str, count: int, logarithmic: bool) -> Axis:
+    """The values from `start` to `stop`, both among them. Raises `UsageError` where there are none."""
+    first, last = float(start), float(stop)
+    if count < 2:
+        raise UsageError(f"-o {path}: a range has at least 2 values, not {count}")
+    if logarithmic and not first * last > 0:
+        raise UsageError(f"-o {path}: a range with equal ratios goes from {start} to {stop} only without a 0 between")
+    values = np.geomspace(first, last, count) if logarithmic else np.linspace(first, last, count)
+    rounded = [float(f"{value:.12g}") for value in values]  # 0.3, not 0.30000000000000004
+    whole = all(value.is_integer() for value in rounded) and all(text.lstrip("+-").isdigit() for text in (start, stop))
+    return Axis(path, tuple(int(value) if whole else value for value in rounded), logarithmic)

@@ -1,0 +1,68 @@
+"""A training without a run directory: scored where it begins and where it ends, and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from pathlib import Path
+
+import torch
+
+from ganbench.errors import DivergedError
+from ganbench.files import default_data_dir
+from ganbench.observer import Observer
+from ganbench.spec import BenchmarkSpec
+
+from .cpu import set_up_cpu
+from .engines import EagerEngine
+from .history import EpochLosses
+from .precision import float32_products, repeatable_convolutions
+from .preparation import Prepared, prepare, resolve_device
+
+READ_EVERY = 50  # steps: reading their losses waits for the device
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a training."""
+
+    steps: int
+    diverged: str | None  # which loss, and at which step; None where all were finite
+    losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
+    first: dict[str, float | None]  # each metric before training, by its label
+    last: dict[str, float | None]  # and at its end; None where the score is not finite
+
+
+def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
+    """Train a benchmark by the eager engine, without warm-up, clock, pictures and files. Raises as `run` does."""
+    chosen = resolve_device(device)
+    if chosen.type == "cpu":
+        set_up_cpu()
+    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+        prepared = prepare(spec, chosen, data_dir or default_data_dir(), Observer())
+        with float32_products(prepared.precision), repeatable_convolutions():
+            return train(prepared)
+
+
+def train(prepared: Prepared) -> Trial:
+    batch_size = prepared.spec.training.batch_size
+    engine = EagerEngine(prepared.step, prepared.batches)
+    losses, steps, diverged = EpochLosses(epoch=1), 0, None
+    first = scores(prepared, 0)
+    try:
+        batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
+        for inputs in islice(batches, prepared.total_steps):
+            losses.add(engine(inputs, ended=lambda _: None))
+            steps += 1
+            if steps % READ_EVERY == 0 or steps == prepared.total_steps:
+                losses.read(steps)
+    except DivergedError as error:
+        diverged = str(error)
+    return Trial(steps, diverged, losses.last(), first, scores(prepared, steps * batch_size))
+
+
+def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
+    """Each metric of the networks as they are, by its label."""
+    evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
+    return {label: point.value for label, point in evaluated}

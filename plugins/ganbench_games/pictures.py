@@ -1,0 +1,52 @@
+"""Pictures of a game as it was played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+FARTHEST = 8.0  # times as far as the start is still in the picture; what diverges leaves it
+
+
+def draw_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: tuple[str, str], path: Path) -> None:
+    """The way of two numbers over the level lines of `value`."""
+    points = np.array([[row.monitors[name] for name in names] for row in history], dtype=float)
+    points = points[np.isfinite(points).all(axis=1)]
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.subplots()
+    if len(points):
+        start, largest = np.abs(points[0]).max(), np.abs(points).max()
+        view = 1.1 * (min(largest, FARTHEST * start) or 1.0)
+        across, up = np.meshgrid(np.linspace(-view, view, 201), np.linspace(-view, view, 201))
+        axes.contour(across, up, value(across, up), levels=21, cmap="coolwarm", linewidths=0.6, alpha=0.7)
+        axes.plot(*points.T, color="black", linewidth=0.8, marker=".", markersize=3)
+        axes.plot(*points[0], marker="o", color="tab:green", label="start")
+        axes.plot(0, 0, marker="*", markersize=12, color="tab:red", label="solution")
+        axes.set(xlim=(-view, view), ylim=(-view, view))
+        axes.legend()
+    axes.set(xlabel=names[0], ylabel=names[1], aspect="equal")
+    figure.savefig(path, dpi=120)
+
+
+def draw_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) -> None:
+    """Probabilities and preferences of the arms, and the regret so far, over the epochs."""
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    probabilities, preferences, regret = figure.subplots(3, sharex=True)
+    epochs = [row.epoch for row in history]
+    for arm, reward in enumerate(rewards, start=1):
+        for axes, name in ((probabilities, f"pi_{arm}"), (preferences, f"theta_{arm}")):
+            values = [np.nan if row.monitors[name] is None else row.monitors[name] for row in history]
+            axes.plot(epochs, values, label=f"arm {arm}, reward {reward:g}")
+    regret.plot(epochs, list(accumulate(row.monitors["regret"] or 0.0 for row in history)), color="black")
+    probabilities.set(ylabel="probability", ylim=(-0.02, 1.02))
+    probabilities.legend()
+    preferences.set(ylabel="preference theta")
+    regret.set(ylabel="regret so far", xlabel="epoch")
+    for axes in (probabilities, preferences, regret):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
