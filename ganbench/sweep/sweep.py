@@ -21,15 +21,15 @@ from .axis import Axis
 if TYPE_CHECKING:
     from ganbench.training.trial import Trial
 
-FACTOR = 10.0
+FACTOR = 2.0
 
 
 class State(StrEnum):
     """Where a training went, told by one metric of which lower is better."""
 
-    CONVERGED = "converged"  # the metric fell to a tenth of where it began, or less
+    CONVERGED = "converged"  # the metric fell to half of where it began, or less
     BOUNDED = "bounded"  # neither
-    DIVERGED = "diverged"  # it grew tenfold or more, or something was no longer finite
+    DIVERGED = "diverged"  # it doubled or more, or something was no longer finite
 
 
 @dataclass(frozen=True)

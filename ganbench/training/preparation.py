@@ -20,7 +20,7 @@ from ganbench.spec import BenchmarkSpec
 from .data import Batches, blame, make_batches
 from .evaluation import Evaluator
 from .precision import Precision, precision_on
-from .seeds import derived_seed, stream
+from .seeds import derived_seed, seed_torch, stream
 from .step import TURNS, TrainingStep
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -78,7 +78,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     steps_per_epoch = math.ceil(len(data.train) / batch_size)
     total_steps = spec.training.steps or (spec.training.epochs or 0) * steps_per_epoch
 
-    torch.manual_seed(derived_seed(seed, "networks"))
+    seed_torch(derived_seed(seed, "networks"), device)
     context = BuildContext(
         image_shape=data.image_shape,
         num_classes=data.num_classes,
@@ -115,7 +115,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     observer.working("taking in the real images to compare with")
     evaluator = Evaluator(spec.metrics, data, loss, context, batch_size)
     batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
-    torch.manual_seed(derived_seed(seed, "training"))  # so that nothing depends on what the builds have drawn
+    seed_torch(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return Prepared(
         spec=spec,
         device=device,

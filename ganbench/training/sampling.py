@@ -13,7 +13,7 @@ from ganbench.spec import GeneratorMode
 
 from .data import to_uint8
 from .precision import float32_products
-from .seeds import derived_seed
+from .seeds import derived_seed, seed_torch
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def isolated(seed: int, device: torch.device) -> Iterator[None]:
     """No gradients, IEEE float32, and torch's global random streams seeded; afterwards they are as they were."""
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(forked), torch.no_grad(), float32_products("fp32"):
-        torch.manual_seed(derived_seed(seed, "isolated"))
+        seed_torch(derived_seed(seed, "isolated"), device)
         yield
 
 

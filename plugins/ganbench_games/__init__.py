@@ -64,7 +64,7 @@ class DiracLossOptions(Options):
 
 
 class PolicyGradientOptions(Options):
-    rewards: list[float] = Field([1.0, 0.8, 0.6], min_length=2, description="what each arm pays")
+    rewards: list[float] = Field([5.0, 3.0, 1.0], min_length=2, description="what each arm pays")
     noise: float = Field(0.0, ge=0, description="standard deviation of what is added to a reward")
     baseline: bool = Field(False, description="subtract the mean of all rewards before")
     normalise: bool = Field(False, description="divide by the standard deviation of all rewards so far")
