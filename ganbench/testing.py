@@ -233,5 +233,19 @@ class OptimizerContract(Contract):
             optimizer.step()
         return point.norm().item()
 
+    def test_it_goes_on_from_its_state(self) -> None:
+        """As a run does that was stopped: torch's `load_state_dict` turns tensors into the parameters' type."""
+        whole, restarted = (nn.Parameter(torch.ones(2)) for _ in range(2))
+        for point, stop in ((whole, None), (restarted, 3)):
+            optimizer = self.build()([point])
+            for step in range(6):
+                if step == stop:
+                    state, optimizer = optimizer.state_dict(), self.build()([point])
+                    optimizer.load_state_dict(state)
+                optimizer.zero_grad()
+                point.square().sum().backward()
+                optimizer.step()
+        torch.testing.assert_close(restarted, whole, rtol=0, atol=0)
+
     def test_it_descends(self) -> None:
         assert self.descend(50) < self.descend(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
+import ganbench_games
 from ganbench import Batch, Networks, UsageError
 from ganbench.testing import (
     DatasetContract,
@@ -75,3 +78,56 @@ class TestOptimizers(OptimizerContract):
     @pytest.fixture(autouse=True)
     def under_test(self, plugin: Any) -> None:
         type(self).plugin = plugin
+
+
+class TestNone(DatasetContract):
+    (plugin,) = ganbench_games.ganbench_datasets()
+    options = {"size": 3}
+    image_shape = (1, 1, 1)
+
+
+OPTIMIZERS = {plugin.name: plugin for plugin in ganbench_optimizers()}
+Steps = Callable[..., list[float]]
+
+
+@pytest.fixture
+def steps_of() -> Steps:
+    """How far an optimiser moves a number in each of three steps by gradients of -8, restarted after the second."""
+
+    def make(name: str, **options: Any) -> list[float]:
+        plugin = OPTIMIZERS[name]
+        point = torch.nn.Parameter(torch.zeros(1))
+        way = [0.0]
+        make = plugin.build(plugin.options(**options), None)
+        optimizer = make([point])
+        for step in range(3):
+            if step == 2:
+                state = optimizer.state_dict()
+                optimizer = make([point])
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            (-8 * point).sum().backward()
+            optimizer.step()
+            way.append(point.item())
+        return [after - before for before, after in pairwise(way)]
+
+    return make
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_a_decaying_step_falls_as_it_says_and_goes_on_after_a_restart(name: str, steps_of: Steps) -> None:
+    plain, decayed = steps_of(name, lr=0.1), steps_of(name, lr=0.1, decay={"power": 0.5, "steps": 1.0})
+    if name == "extragradient":  # its second step takes the first one back
+        plain, decayed = ([steps[0], steps[0] + steps[1]] for steps in (plain, decayed))
+    expected = [step / (1 + taken) ** 0.5 for taken, step in enumerate(plain)]
+    assert decayed == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gradient-descent", "sgd", "optimistic"])
+def test_a_clipped_gradient_has_the_norm_that_was_asked_for(name: str, steps_of: Steps) -> None:
+    assert steps_of(name, lr=0.1, clip_norm=2.0) == pytest.approx([0.2, 0.2, 0.2], rel=1e-4)
+    assert steps_of(name, lr=0.1, clip_norm=20.0) == pytest.approx([0.8, 0.8, 0.8], rel=1e-4)
+
+
+def test_gradient_descent_ascends_by_a_negative_rate(steps_of: Steps) -> None:
+    assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])

@@ -103,6 +103,31 @@ def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> 
     assert moved == {"discriminator": ["discriminator"], "generator": ["discriminator", "generator"]}
 
 
+def test_in_simultaneous_turns_the_generator_does_not_see_the_discriminators_move(
+    registry: Registry, images: Tensor
+) -> None:
+    """It moves as if the discriminator had stood still, and the discriminator as ever."""
+
+    def moved(turns: str, still: bool = False) -> Networks:
+        torch.manual_seed(0)
+        networks = build_networks(registry, width=8, dropout=0.0)
+        step = build_step(networks, registry)
+        step.turns = turns
+        if still:
+            step.optimizers["discriminator"].param_groups[0]["lr"] = 0.0
+        step(*real_batch(images), ended=lambda _: None)
+        return networks
+
+    def weights(networks: Networks, player: str) -> list[Tensor]:
+        return list(networks[player].parameters())
+
+    at_once, in_turn, against_nobody = moved("simultaneous"), moved("alternating"), moved("alternating", still=True)
+    torch.testing.assert_close(weights(at_once, "generator"), weights(against_nobody, "generator"), rtol=0, atol=0)
+    torch.testing.assert_close(weights(at_once, "discriminator"), weights(in_turn, "discriminator"), rtol=0, atol=0)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(weights(at_once, "generator"), weights(in_turn, "generator"), rtol=0, atol=0)
+
+
 def test_parameters_that_a_plugin_froze_stay_frozen(registry: Registry, images: Tensor) -> None:
     networks = build_networks(registry, width=8)
     first = networks.generator.layers[0].weight.requires_grad_(False)

@@ -29,6 +29,9 @@ def sweep(
     benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")],
     overrides: Ranges = [],  # noqa: B006 - typer reads it, nothing writes it
     plugins: PluginArguments = [],  # noqa: B006
+    factor: Annotated[
+        float, typer.Option(min=1.0, help="What the first metric has to fall or grow by to count as either.")
+    ] = 2.0,
     device: Device = "auto",
     directory: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where sweep.csv and sweep.png are written.")
@@ -55,13 +58,15 @@ def sweep(
 
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("trying", total=prod(len(axis.values) for axis in axes))
-        swept = try_grid(load, axes, lambda spec: try_out(spec, device, data_dir), lambda: progress.advance(task))
+        swept = try_grid(
+            load, axes, lambda spec: try_out(spec, device, data_dir), factor, lambda: progress.advance(task)
+        )
     folder.mkdir(parents=True, exist_ok=True)
     swept.write_csv(folder / "sweep.csv")
     save_map(swept, folder / "sweep.png")
 
     counts = Counter(swept.states())
-    told = [agreed for point in swept.points if (agreed := point.agrees(swept.metric)) is not None]
+    told = swept.as_in_theory()
     if as_json:
         print_json(
             {

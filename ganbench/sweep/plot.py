@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from ganbench.files import written_whole
 
 from .axis import Axis
-from .sweep import State, Sweep
+from .sweep import UNDECIDED, State, Sweep
 
 COLOURS = {State.CONVERGED: "#5aa469", State.BOUNDED: "#e8c547", State.DIVERGED: "#c8553d"}
 
@@ -45,11 +45,10 @@ def draw_plane(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
     scale(axes, across, "x")
     scale(axes, up, "y")
     axes.set(xlabel=across.path, ylabel=up.path)
-    if not crosses_one(growth):
+    if (level := boundary_of(growth)) is None:
         return False
-    axes.contour(
-        across.values, up.values, growth.reshape(shape).T, levels=[1.0], colors="black", linestyles="--", linewidths=1.2
-    )
+    heights = growth.reshape(shape).T
+    axes.contour(across.values, up.values, heights, levels=[level], colors="black", linestyles="--", linewidths=1.2)
     return True
 
 
@@ -58,8 +57,8 @@ def draw_line(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
     (axis,) = sweep.axes
     values = np.array(axis.values, dtype=float)
     for state in State:
-        chosen = [(point.values[0], last) for point in sweep.points if point.state(sweep.metric) == state
-                  if (last := point.trial.last[sweep.metric]) is not None]  # fmt: skip
+        chosen = [(point.values[0], last) for point, found in zip(sweep.points, sweep.states(), strict=True)
+                  if found == state and (last := point.trial.last[sweep.metric]) is not None]  # fmt: skip
         if chosen:
             axes.plot(*zip(*chosen, strict=True), marker="o", markersize=4, linestyle="none", color=COLOURS[state])
     first = sweep.points[0].trial.first[sweep.metric]
@@ -68,16 +67,20 @@ def draw_line(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
         axes.annotate("before training", (values[0], first), color="grey", fontsize=8, va="bottom")
     axes.set(xlabel=axis.path, ylabel=sweep.metric, yscale="log")
     scale(axes, axis, "x")
-    if not crosses_one(growth):
+    if (level := boundary_of(growth)) is None:
         return False
     for left, right, before, after in zip(values, values[1:], growth, growth[1:], strict=False):
-        if (before - 1) * (after - 1) <= 0 and before != after:
-            axes.axvline(left + (right - left) * (1 - before) / (after - before), color="black", linestyle="--")
+        if (before < level) != (after < level):
+            axes.axvline(left + (right - left) * (level - before) / (after - before), color="black", linestyle="--")
     return True
 
 
-def crosses_one(growth: np.ndarray) -> bool:
-    return bool(np.isfinite(growth).all() and growth.min() <= 1 <= growth.max())
+def boundary_of(growth: np.ndarray) -> float | None:
+    """The growth at which the boundary is drawn: hardly above 1, where it may stay at 1; None if none crosses it."""
+    for level in (1 + UNDECIDED, 1 - UNDECIDED):
+        if np.isfinite(growth).all() and growth.min() < level < growth.max():
+            return level
+    return None
 
 
 def scale(axes: Axes, axis: Axis, side: str) -> None:

@@ -21,15 +21,15 @@ from .axis import Axis
 if TYPE_CHECKING:
     from ganbench.training.trial import Trial
 
-FACTOR = 2.0
+UNDECIDED = 1e-6  # a growth so near to 1 is neither
 
 
 class State(StrEnum):
     """Where a training went, told by one metric of which lower is better."""
 
-    CONVERGED = "converged"  # the metric fell to half of where it began, or less
+    CONVERGED = "converged"  # the metric fell by the factor that was asked for, or more
     BOUNDED = "bounded"  # neither
-    DIVERGED = "diverged"  # it doubled or more, or something was no longer finite
+    DIVERGED = "diverged"  # it grew by that factor or more, or something was no longer finite
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,11 @@ class Point:
     trial: Trial
     growth: float | None  # of the metric a step, as theory has it; None where it is silent
 
-    def state(self, metric: str) -> State:
+    def state(self, metric: str, factor: float) -> State:
         first, last = self.trial.first[metric], self.trial.last[metric]
-        if self.trial.diverged or last is None or first is None or last >= FACTOR * first > 0:
+        if self.trial.diverged or last is None or first is None or last >= factor * first > 0:
             return State.DIVERGED
-        return State.CONVERGED if last <= first / FACTOR else State.BOUNDED
-
-    def agrees(self, metric: str) -> bool | None:
-        """Whether theory has it shrink where it converged, and grow where it diverged; None where neither is told."""
-        state = self.state(metric)
-        if self.growth is None or state == State.BOUNDED:
-            return None
-        return (self.growth < 1) == (state == State.CONVERGED)
+        return State.CONVERGED if last <= first / factor else State.BOUNDED
 
 
 @dataclass(frozen=True)
@@ -61,10 +54,20 @@ class Sweep:
     benchmark: str
     axes: tuple[Axis, ...]
     metric: str  # its label
+    factor: float  # by which the metric has to fall or grow
     points: tuple[Point, ...]
 
     def states(self) -> list[State]:
-        return [point.state(self.metric) for point in self.points]
+        """Of each point."""
+        return [point.state(self.metric, self.factor) for point in self.points]
+
+    def as_in_theory(self) -> list[bool]:
+        """Of each point where both tell something: does it shrink where it converged, and grow where it diverged?"""
+        return [
+            (point.growth < 1) == (state == State.CONVERGED)
+            for point, state in zip(self.points, self.states(), strict=True)
+            if state != State.BOUNDED and point.growth is not None and abs(point.growth - 1) > UNDECIDED
+        ]
 
     def changes(self) -> Iterator[tuple[State, float, float]]:
         """Of one axis: each state with the first and the last value of a stretch of it."""
@@ -84,12 +87,10 @@ class Sweep:
         writer = csv.writer(text, lineterminator="\n")
         paths = [axis.path for axis in self.axes]
         writer.writerow([*paths, "state", f"{self.metric}, first", f"{self.metric}, last", "steps", *losses, "growth"])
-        for point in self.points:
+        for point, state in zip(self.points, self.states(), strict=True):
             trial = point.trial
             told = [trial.first[self.metric], trial.last[self.metric], trial.steps]
-            writer.writerow(
-                [*point.values, point.state(self.metric), *told, *(trial.losses.get(n) for n in losses), point.growth]
-            )
+            writer.writerow([*point.values, state, *told, *(trial.losses.get(n) for n in losses), point.growth])
         write_text(path, text.getvalue())
 
 
@@ -97,6 +98,7 @@ def sweep(
     load: Callable[[Sequence[str]], BenchmarkSpec],
     axes: Sequence[Axis],
     try_out: Callable[[BenchmarkSpec], Trial],
+    factor: float,
     done: Callable[[], None] = lambda: None,
 ) -> Sweep:
     """Try a benchmark at every point of the grid; `load` makes its spec with overrides, `done` hears of each point.
@@ -115,4 +117,4 @@ def sweep(
         points.append(Point(values, try_out(spec), loss.growth(spec) if loss.growth else None))
         done()
     assert spec is not None
-    return Sweep(spec.name, tuple(axes), next(iter(points[0].trial.first)), tuple(points))
+    return Sweep(spec.name, tuple(axes), next(iter(points[0].trial.first)), factor, tuple(points))

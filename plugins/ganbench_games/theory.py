@@ -61,10 +61,11 @@ def optimistic(steps: np.ndarray, jacobian: np.ndarray) -> float:
     return radius(np.block([[np.eye(2) - 2 * moved, moved], [np.eye(2), np.zeros((2, 2))]]))
 
 
-DESCENT, EXTRAGRADIENT, OPTIMISTIC = ((rule, "lr") for rule in ("gradient-descent", "extragradient", "optimistic"))
-MAPS = {  # by rule with the options that it may have, and by turns
-    (DESCENT, "simultaneous"): simultaneous_descent,
-    (DESCENT, "alternating"): alternating_descent,
-    (EXTRAGRADIENT, "simultaneous"): extragradient,
-    (OPTIMISTIC, "simultaneous"): optimistic,
+MAPS = {  # by rule, the only option that it may have, and by turns
+    (("gradient-descent", "lr"), "simultaneous"): simultaneous_descent,
+    (("gradient-descent", "lr"), "alternating"): alternating_descent,
+    (("sgd", "lr"), "simultaneous"): simultaneous_descent,
+    (("sgd", "lr"), "alternating"): alternating_descent,
+    (("extragradient", "lr"), "simultaneous"): extragradient,
+    (("optimistic", "lr"), "simultaneous"): optimistic,
 }

@@ -60,8 +60,8 @@ class Extragradient(UpdateRule):
         state = self.state[parameter]
         if not state:
             state["anchor"] = parameter.detach().clone()
-            state["ahead"] = torch.zeros((), dtype=torch.bool, device=parameter.device)
+            state["ahead"] = parameter.new_zeros(())  # 0 or 1: torch loads no other type
         # without a branch in Python, so that a recorded step does the same
-        state["anchor"].copy_(torch.where(state["ahead"], state["anchor"], parameter))
+        state["anchor"].copy_(torch.where(state["ahead"] > 0, state["anchor"], parameter))
         parameter.copy_(state["anchor"] - lr * gradient)
-        state["ahead"].logical_not_()
+        state["ahead"].mul_(-1).add_(1)

@@ -1,0 +1,135 @@
+"""`ganbench sweep`: the grid it was asked for, and what came of each point of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from PIL import Image
+from typer.testing import CliRunner
+
+from ganbench import UsageError
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.sweep.axis import Axis, split_overrides
+
+BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["sweep", *arguments], env={"COLUMNS": "300"})
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, outcome.output
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("override", "axis"),
+    [
+        ("a.b=0:1:5", Axis("a.b", (0, 0.25, 0.5, 0.75, 1))),
+        ("a.b=0:0.3:4", Axis("a.b", (0, 0.1, 0.2, 0.3))),
+        ("a.b=-1e-1:.5:3", Axis("a.b", (-0.1, 0.2, 0.5))),
+        ("a.b=1e-5:1e-3:3:log", Axis("a.b", (1e-5, 1e-4, 1e-3), logarithmic=True)),
+        ("training.seed=0:4:5", Axis("training.seed", (0, 1, 2, 3, 4))),
+        ("a.b=0.0:4.0:5", Axis("a.b", (0.0, 1.0, 2.0, 3.0, 4.0))),
+    ],
+)
+def test_a_range_is_its_values(override: str, axis: Axis) -> None:
+    plain, axes = split_overrides(["model.x=1.0", override, "loss=bce"])
+    assert plain == ["model.x=1.0", "loss=bce"]
+    assert axes == [axis]
+
+
+def test_whole_numbers_stay_whole_where_they_were_written_so() -> None:
+    _, (seeds, rates) = split_overrides(["training.seed=0:2:3", "x.lr=0.0:2.0:3"])
+    assert [seeds.override(value) for value in seeds.values] == [f"training.seed={seed}" for seed in range(3)]
+    assert rates.override(rates.values[1]) == "x.lr=1.0"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "sweep needs one or two ranges.*got 0"),
+        (["a=0:1:2", "b=0:1:2", "c=0:1:2"], "got 3"),
+        (["a=0:1:2", "a=0:1:3"], "two ranges for a"),
+        (["a=0:1:1"], "at least 2 values, not 1"),
+        (["a=-1:1:3:log"], "without a 0 between"),
+    ],
+)
+def test_ranges_that_are_none(overrides: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        split_overrides(overrides)
+
+
+def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Path) -> None:
+    code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
+    assert code == ExitCode.DONE, text
+    assert "as in theory: 72 of the 72 points" in text  # on the boundary nothing is told
+    found = rows(tmp_path / "sweep")
+    assert len(found) == 81
+    for row in found:
+        alpha, beta = (float(row[f"optimizer.{player}.lr"]) for player in ("generator", "discriminator"))
+        larger = max(alpha, beta)
+        assert row["state"] == ("diverged" if larger > 0.25 else "bounded" if larger == 0.25 else "converged")
+        assert float(row["growth"]) == pytest.approx(max(abs(1 - 8 * alpha), abs(1 - 8 * beta)))
+    with Image.open(tmp_path / "sweep" / "sweep.png") as picture:
+        picture.verify()
+
+
+def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
+    code, text = invoke(
+        "saddle-quadratic", "-o", "optimizer.discriminator.lr=-0.24:0.24:9", "--out", str(tmp_path / "sweep")
+    )
+    assert code == ExitCode.DONE, text
+    assert "optimizer.discriminator.lr from -0.24 to -0.06: diverged" in text
+    assert "optimizer.discriminator.lr from 0 to 0: bounded" in text
+    assert "optimizer.discriminator.lr from 0.06 to 0.24: converged" in text
+
+
+def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
+    small = [argument for override in (*SMALL, "training.steps=3") for argument in ("-o", override)]
+    small += ["-o", "optimizer.discriminator.lr=1e-4:1e8:2:log", "-o", "training.seed=1:2:2"]
+    code, text = invoke("dcgan-fashion", *small, "--device", "cpu", "--json", "--out", str(tmp_path / "sweep"))
+    assert code == ExitCode.DONE, text
+    told = json.loads(text[text.index("{") :])
+    assert told["metric"] == "FID (fashion-cnn)"
+    assert sum(told["states"].values()) == 4
+    assert told["as_in_theory"] is None
+    found = rows(tmp_path / "sweep")
+    assert [(row["optimizer.discriminator.lr"], row["training.seed"]) for row in found] == [
+        ("0.0001", "1"), ("0.0001", "2"), ("100000000.0", "1"), ("100000000.0", "2"),
+    ]  # fmt: skip
+    assert [row["state"] for row in found[2:]] == ["diverged", "diverged"]
+    assert float(found[0]["FID (fashion-cnn), last"]) != float(found[1]["FID (fashion-cnn), last"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", *BOTH], "unknown benchmark 'nothing'"),
+        (["saddle-quadratic"], "sweep needs one or two ranges"),
+        (["saddle-quadratic", "-o", "model.z=0:1:2"], "model.z: unknown key"),
+        (["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"], "has no metric that would tell"),
+        (["saddle-quadratic", "-o", "training.seed=0.5:1.5:2"], "training.seed"),
+    ],
+)
+def test_what_cannot_be_swept_exits_with_2(arguments: list[str], message: str) -> None:
+    code, text = invoke(*arguments)
+    assert code == ExitCode.USAGE
+    assert message in text
+    assert not Path("sweeps").exists()
+
+
+def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.csv").write_text("precious")
+    code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
+    assert code == ExitCode.USAGE
+    assert "there is a sweep already" in text
