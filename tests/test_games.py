@@ -129,6 +129,8 @@ def test_optimistic_descent_converges(step: float, play: Play) -> None:
     [
         ("saddle-quadratic", rates(0.1, 0.24), 0.92),
         ("saddle-quadratic", [*rates(0.1, 0.2), "loss.ascend=false"], 2.6),
+        ("saddle-quadratic", [*rates(0.1, 0.2), "loss.ascend=false", "model.y=0.0"], 0.2),
+        ("saddle-quadratic", ["model.x=0.0", "model.y=0.0"], None),
         ("saddle-quadratic", [*rates(0.05, 0.05), "loss.a=10"], 0.6),
         ("saddle-bilinear", rates(0.3, 0.5), math.sqrt(1.15)),
         ("saddle-bilinear", [*rates(0.3, 0.5), "training.turns=alternating"], 1.0),
@@ -229,11 +231,19 @@ def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
     assert noisy.std(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
 
 
-@pytest.mark.parametrize("benchmark", ["saddle-quadratic", "saddle-bilinear", "dirac-gan", "softmax-bandit"])
+@pytest.mark.parametrize(
+    ("benchmark", "overrides"),
+    [
+        ("saddle-quadratic", []),
+        ("saddle-bilinear", both("=extragradient")),
+        ("dirac-gan", ["loss.penalty=1"]),
+        ("softmax-bandit", ["loss.baseline=true"]),
+    ],
+)
 def test_a_game_runs_like_any_benchmark_and_pictures_its_course(
-    benchmark: str, registry: Registry, tmp_path: Path
+    benchmark: str, overrides: list[str], registry: Registry, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec(benchmark, registry, ["training.steps=12"])
+    spec, _ = load_spec(benchmark, registry, ["training.steps=12", *overrides])
     result, directory = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     assert len(result.history) == 12

@@ -23,7 +23,7 @@ from ganbench import (
     hookimpl,
 )
 
-from .theory import growth_by
+from .theory import bilinear_jacobian, dirac_jacobian, growth_by, quadratic_jacobian
 
 FOLDER = Path(__file__).parent
 BENCHMARKS = ("saddle_quadratic", "saddle_bilinear", "dirac_gan", "softmax_bandit")
@@ -126,25 +126,6 @@ def build_distance(options: Options, context: BuildContext) -> NetworksMetric:
     from .distance import Distance
 
     return Distance()
-
-
-def sign(options: SaddleOptions) -> int:
-    """Of the discriminator's loss beside f."""
-    return -1 if options.ascend else 1
-
-
-def quadratic_jacobian(options: QuadraticSaddleOptions) -> list[list[float]]:
-    return [[2 * options.a, 0], [0, -sign(options) * 2 * options.b]]
-
-
-def bilinear_jacobian(options: BilinearOptions) -> list[list[float]]:
-    return [[0, options.c], [sign(options) * options.c, 0]]
-
-
-def dirac_jacobian(options: DiracLossOptions) -> list[list[float]]:
-    """At (0, 0): the derivative of a logistic loss at logit 0 is 1/2, of the others 1."""
-    slope = 0.5 if options.objective in ("non-saturating", "saturating") else 1.0
-    return [[0, -slope], [slope, options.penalty]]
 
 
 @hookimpl
