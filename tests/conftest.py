@@ -28,10 +28,20 @@ SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
 UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
 
+@pytest.fixture(scope="session")
+def of_real_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where statistics and scores of real images are kept from test to test: they take longer than most trainings."""
+    return tmp_path_factory.mktemp("real-images")
+
+
 @pytest.fixture(autouse=True)
-def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "ganbench").mkdir(parents=True)
+    for name in ("fid", "floors"):
+        (of_real_images / name).mkdir(exist_ok=True)
+        (tmp_path / "cache" / "ganbench" / name).symlink_to(of_real_images / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
     monkeypatch.delenv(ONLY_VARIABLE, raising=False)

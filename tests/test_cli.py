@@ -147,7 +147,7 @@ def test_show_works_for_every_plugin(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("command", "cause"),
     [
-        ("show nonsense", "unknown plugin 'nonsense'; there are: adam, bce"),
+        ("show xyzzy", "unknown plugin 'xyzzy'; there are: adam, bce"),
         ("show dcgna", "did you mean 'dcgan'?"),
         ("show nowhere.toml", "benchmark nowhere.toml: cannot read it: No such file"),
         ("show dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),

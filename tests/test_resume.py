@@ -25,7 +25,7 @@ from ganbench.spec import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 
-QUICK = [*SMALL, "training.batch_size=250", "metrics.0.at_epochs=[0, 2]", "pictures.at_epochs=[2]"]
+QUICK = [*SMALL, "model.width=2", "training.batch_size=250", "metrics.0.at_epochs=[0, 2]", "pictures.at_epochs=[2]"]
 WHOLE = [*QUICK, "training.epochs=3"]  # of 20 steps
 
 
@@ -156,7 +156,7 @@ def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_pat
     out = tmp_path / "run"
     small_run(registry, out, WHOLE, observer=StopAt(3))
     before = load_result(out)
-    with pytest.raises(UsageError, match=r"model\.width: 8, now 9; optimizer\.generator\.lr: 0\.0001, now 0\.5"):
+    with pytest.raises(UsageError, match=r"model\.width: 2, now 9; optimizer\.generator\.lr: 0\.0001, now 0\.5"):
         resumed(registry, out, "model.width=9", "optimizer.generator.lr=0.5")
     assert load_result(out) == before
 
