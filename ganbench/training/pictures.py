@@ -1,11 +1,12 @@
-"""The pictures of a run: real images before training, generated ones along the way."""
+"""The pictures of a run: real images before training, generated ones along the way, a course at the end."""
 
 from __future__ import annotations
 
 import torch
 
 from ganbench import plots
-from ganbench.result import RunDirectory
+from ganbench.files import written_whole
+from ganbench.result import EpochRow, RunDirectory
 
 from .data import select_images
 from .preparation import Prepared
@@ -35,3 +36,15 @@ def save_generated_images(prepared: Prepared, moment: str, directory: RunDirecto
         (images,) = generate(prepared.networks, pictures.generator_mode, count, count, latents, prepared.device)
     path = directory.file(f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}")
     plots.save_grid(images[: pictures.generated].cpu().numpy(), path)
+
+
+def save_course(prepared: Prepared, history: list[EpochRow], directory: RunDirectory) -> None:
+    """Write course.png, if the loss can picture a training."""
+    loss = prepared.step.loss
+    if not hasattr(loss, "draw") or not history:
+        return
+    with (
+        written_whole(directory.file("course.png", "course")) as part,
+        prepared.spec.loss.plugin.blamed("raised in draw"),
+    ):
+        loss.draw(history, part)

@@ -12,7 +12,7 @@ import torch
 
 from ganbench import plots
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
-from ganbench.files import default_data_dir, written_whole
+from ganbench.files import default_data_dir
 from ganbench.observer import Observer, Progress
 from ganbench.plugin import Reference
 from ganbench.result import Result, Roofline, RunDirectory, Status
@@ -26,7 +26,7 @@ from .history import EpochLosses
 from .interrupt import Interrupt
 from .memory import explain_out_of_memory, is_out_of_memory
 from .outcome import describe_outcome
-from .pictures import save_generated_images, save_real_images
+from .pictures import save_course, save_generated_images, save_real_images
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
@@ -282,18 +282,8 @@ class Run:
         self._write_result(status, message)
         name, losses = self.prepared.spec.name, self.directory.file("losses.png", "losses")
         plots.save_losses(self.course.history, name, losses, self.reference)
-        self._draw_course()
+        save_course(self.prepared, self.course.history, self.directory)
         return self._write_result(status, message)
-
-    def _draw_course(self) -> None:
-        """Let the loss picture the training, if it can."""
-        loss = self.prepared.step.loss
-        if hasattr(loss, "draw") and self.course.history:
-            with (
-                written_whole(self.directory.file("course.png", "course")) as part,
-                self.prepared.spec.loss.plugin.blamed("raised in draw"),
-            ):
-                loss.draw(self.course.history, part)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
         result = describe_outcome(self.course, self.directory, self.warmed_up, self.roofline, status, message)
