@@ -15,6 +15,8 @@ from ganbench import UsageError
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.sweep.axis import Axis, split_overrides
+from ganbench.sweep.sweep import Point, State
+from ganbench.training.trial import Trial
 
 BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
 
@@ -125,6 +127,62 @@ def test_what_cannot_be_swept_exits_with_2(arguments: list[str], message: str) -
     assert code == ExitCode.USAGE
     assert message in text
     assert not Path("sweeps").exists()
+
+
+FAILS_LATER = """
+from ganbench import LossPlugin, Options, hookimpl
+from ganbench_games.saddles import Saddle
+from pydantic import Field
+
+class FailingOptions(Options):
+    at: float = 0.0
+
+def build(options, context):
+    if options.at > 2:
+        raise RuntimeError("out of luck")
+    return Saddle(lambda x, y: x * x - y * y, ascend=True)
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="failing", summary="Fails", options=FailingOptions, build=build)]
+"""
+
+
+def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILS_LATER)
+    code, text = invoke(
+        "saddle-quadratic", "-p", "failing.py", "-o", "loss=failing", "-o", "loss.at=1:4:4", "--out", "sweep"
+    )
+    assert code == ExitCode.FAILED
+    assert "loss 'failing'" in text
+    assert "out of luck" in text
+    assert "the 2 points so far are in sweep/sweep.csv" in text
+    assert [row["loss.at"] for row in rows(Path("sweep"))] == ["1", "2"]
+    assert not Path("sweep/sweep.png").exists()
+
+
+def trial(first: float | None, last: float | None, better: str = "lower", diverged: str | None = None) -> Trial:
+    return Trial(1, diverged, {}, {"score": first}, {"score": last}, {"score": better})
+
+
+@pytest.mark.parametrize(
+    ("tried", "state"),
+    [
+        (trial(4.0, 2.0), State.CONVERGED),
+        (trial(4.0, 2.1), State.BOUNDED),
+        (trial(4.0, 7.9), State.BOUNDED),
+        (trial(4.0, 8.0), State.DIVERGED),
+        (trial(4.0, 8.0, better="higher"), State.CONVERGED),
+        (trial(4.0, 2.0, better="higher"), State.DIVERGED),
+        (trial(4.0, 0.0), State.CONVERGED),
+        (trial(0.0, 0.0), State.BOUNDED),
+        (trial(0.0, 1e-9), State.DIVERGED),
+        (trial(4.0, None), State.DIVERGED),
+        (trial(4.0, 1.0, diverged="the generator's loss is nan at step 3"), State.DIVERGED),
+    ],
+)
+def test_a_point_is_judged_by_its_metric(tried: Trial, state: State) -> None:
+    assert Point((0.0,), tried, None).state("score", 2.0) == state
 
 
 def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:

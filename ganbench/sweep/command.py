@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -16,6 +18,9 @@ from rich.table import Table
 
 from ganbench.console import AsJson, DataDir, Device, PluginArguments, err, load_registry, out, print_json
 from ganbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from .sweep import Sweep
 
 Ranges = Annotated[
     list[str],
@@ -30,7 +35,7 @@ def sweep(
     overrides: Ranges = [],  # noqa: B006 - typer reads it, nothing writes it
     plugins: PluginArguments = [],  # noqa: B006
     factor: Annotated[
-        float, typer.Option(min=1.0, help="What the first metric has to fall or grow by to count as either.")
+        float, typer.Option(min=1.0, help="By how much the first metric has to get better or worse to count as either.")
     ] = 2.0,
     device: Device = "auto",
     directory: Annotated[
@@ -44,7 +49,7 @@ def sweep(
 
     from .axis import split_overrides
     from .plot import save_map
-    from .sweep import sweep as try_grid
+    from .sweep import Point, Sweep, try_points
 
     plain, axes = split_overrides(overrides)
     folder = new_folder(benchmark, directory)
@@ -53,41 +58,58 @@ def sweep(
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
 
-    load([axis.override(axis.values[0]) for axis in axes])  # what is wrong is told before torch is imported
+    name = load([axis.override(axis.values[0]) for axis in axes]).name  # what is wrong is told before torch is imported
     from ganbench.training.trial import try_out
 
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("trying", total=prod(len(axis.values) for axis in axes))
-        swept = try_grid(
-            load, axes, lambda spec: try_out(spec, device, data_dir), factor, lambda: progress.advance(task)
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    swept.write_csv(folder / "sweep.csv")
-    save_map(swept, folder / "sweep.png")
+    points: list[Point] = []
 
-    counts = Counter(swept.states())
-    told = swept.as_in_theory()
+    def written() -> Sweep:
+        swept = Sweep(name, tuple(axes), factor, tuple(points))
+        folder.mkdir(parents=True, exist_ok=True)
+        swept.write_csv(folder / "sweep.csv")
+        return swept
+
+    try:
+        with redirect_stdout(sys.stderr), Progress(console=err, transient=True) as progress:
+            trials = try_points(load, axes, lambda spec: try_out(spec, device, data_dir))
+            for point in progress.track(trials, total=prod(len(axis.values) for axis in axes), description="trying"):
+                points.append(point)
+    except BaseException:  # Ctrl-C as well
+        if points:
+            written()
+            err.print(f"the {len(points)} points so far are in {folder / 'sweep.csv'}", markup=False, soft_wrap=True)
+        raise
+    swept = written()
+    save_map(swept, folder / "sweep.png")
     if as_json:
-        print_json(
-            {
-                "benchmark": swept.benchmark,
-                "metric": swept.metric,
-                "states": dict(counts),
-                "as_in_theory": {"points": told.count(True), "of": len(told)} if told else None,
-                "files": [str(folder / name) for name in ("sweep.csv", "sweep.png")],
-            }
-        )
-        return
+        print_json(as_record(swept, folder))
+    else:
+        show(swept, folder)
+
+
+def show(swept: Sweep, folder: Path) -> None:
     table = Table("State", "Points", title=f"{swept.benchmark}: {swept.metric}", title_justify="left")
-    for state, count in sorted(counts.items()):
+    for state, count in sorted(Counter(swept.states()).items()):
         table.add_row(state, str(count))
     out.print(table)
-    if len(axes) == 1:
+    if len(swept.axes) == 1:
         for state, first, last in swept.changes():
-            out.print(f"{axes[0].path} from {first:g} to {last:g}: {state}", markup=False, highlight=False)
-    if told:
+            out.print(f"{swept.axes[0].path} from {first:g} to {last:g}: {state}", markup=False, highlight=False)
+    if told := swept.as_in_theory():
         out.print(f"as in theory: {told.count(True)} of the {len(told)} points that converged or diverged")
     out.print(f"files in {folder}: sweep.csv, sweep.png", markup=False, highlight=False, soft_wrap=True)
+
+
+def as_record(swept: Sweep, folder: Path) -> dict[str, Any]:
+    """As plain JSON types."""
+    told = swept.as_in_theory()
+    return {
+        "benchmark": swept.benchmark,
+        "metric": swept.metric,
+        "states": dict(Counter(swept.states())),
+        "as_in_theory": {"points": told.count(True), "of": len(told)} if told else None,
+        "files": [str(folder / file) for file in ("sweep.csv", "sweep.png")],
+    }
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:

@@ -25,11 +25,11 @@ UNDECIDED = 1e-6  # a growth so near to 1 is neither
 
 
 class State(StrEnum):
-    """Where a training went, told by one metric of which lower is better."""
+    """Where a training went, told by one metric."""
 
-    CONVERGED = "converged"  # the metric fell by the factor that was asked for, or more
+    CONVERGED = "converged"  # the metric got better by the factor that was asked for, or more
     BOUNDED = "bounded"  # neither
-    DIVERGED = "diverged"  # it grew by that factor or more, or something was no longer finite
+    DIVERGED = "diverged"  # it got worse by that factor or more, or something was no longer finite
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,27 @@ class Point:
 
     def state(self, metric: str, factor: float) -> State:
         first, last = self.trial.first[metric], self.trial.last[metric]
-        if self.trial.diverged or last is None or first is None or last >= factor * first > 0:
+        if self.trial.diverged or first is None or last is None:
             return State.DIVERGED
-        return State.CONVERGED if last <= first / factor else State.BOUNDED
+        good, bad = (first, last) if self.trial.better[metric] == "lower" else (last, first)
+        if bad >= factor * good and bad != good:
+            return State.DIVERGED
+        return State.CONVERGED if good >= factor * bad and bad != good else State.BOUNDED
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All points of a grid, the last axis changing fastest."""
+    """The points of a grid, the last axis changing fastest; not all of them, if it was ended before."""
 
     benchmark: str
     axes: tuple[Axis, ...]
-    metric: str  # its label
-    factor: float  # by which the metric has to fall or grow
+    factor: float  # by which the metric has to get better or worse
     points: tuple[Point, ...]
+
+    @property
+    def metric(self) -> str:
+        """The label of the benchmark's first metric, which tells where a training went."""
+        return next(iter(self.points[0].trial.first))
 
     def states(self) -> list[State]:
         """Of each point."""
@@ -94,27 +101,20 @@ class Sweep:
         write_text(path, text.getvalue())
 
 
-def sweep(
+def try_points(
     load: Callable[[Sequence[str]], BenchmarkSpec],
     axes: Sequence[Axis],
     try_out: Callable[[BenchmarkSpec], Trial],
-    factor: float,
-    done: Callable[[], None] = lambda: None,
-) -> Sweep:
-    """Try a benchmark at every point of the grid; `load` makes its spec with overrides, `done` hears of each point.
+) -> Iterator[Point]:
+    """Try a benchmark at one point of the grid after the other; `load` makes its spec with overrides.
 
-    The benchmark's first metric tells where a training went. Raises `UsageError` where there is none, or one of which
-    higher is better, and whatever a training raises.
+    Raises `UsageError` where the benchmark has no metric that would tell where a training went, and whatever a training
+    raises.
     """
-    points = []
-    spec = None
     for values in product(*(axis.values for axis in axes)):
         spec = load([axis.override(value) for axis, value in zip(axes, values, strict=True)])
         if not spec.metrics:
             raise UsageError(f"sweep: the benchmark {spec.name} has no metric that would tell how it went")
         loss = spec.loss.plugin.plugin
         assert isinstance(loss, LossPlugin)
-        points.append(Point(values, try_out(spec), loss.growth(spec) if loss.growth else None))
-        done()
-    assert spec is not None
-    return Sweep(spec.name, tuple(axes), next(iter(points[0].trial.first)), factor, tuple(points))
+        yield Point(values, try_out(spec), loss.growth(spec) if loss.growth else None)

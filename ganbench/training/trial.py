@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -30,8 +31,9 @@ class Trial:
     steps: int
     diverged: str | None  # which loss, and at which step; None where all were finite
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
-    first: dict[str, float | None]  # each metric before training, by its label
-    last: dict[str, float | None]  # and at its end; None where the score is not finite
+    first: dict[str, float | None]  # each metric before training, by its label; None where the score is not finite
+    last: dict[str, float | None]  # and at its end
+    better: dict[str, Literal["lower", "higher"]]
 
 
 def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
@@ -59,7 +61,8 @@ def train(prepared: Prepared) -> Trial:
                 losses.read(steps)
     except DivergedError as error:
         diverged = str(error)
-    return Trial(steps, diverged, losses.last(), first, scores(prepared, steps * batch_size))
+    better = {scored.metric.label: scored.metric.better for scored in prepared.evaluator.metrics}
+    return Trial(steps, diverged, losses.last(), first, scores(prepared, steps * batch_size), better)
 
 
 def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
