@@ -169,7 +169,7 @@ def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_pat
     then = checkpoint.progress
     elsewhere = Environment(
         hard={**then.environment.hard, "threads": 64},
-        soft={**then.environment.soft, "torch": "2.11.0", "platform": "another kernel"},
+        soft={**then.environment.soft, "torch": "0.1", "platform": "another kernel"},
     )
     loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
@@ -178,9 +178,7 @@ def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_pat
     with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
         resumed(registry, out)
     told = str(raised.value)
-    assert all(
-        part in told for part in ("threads: 64, now ", "torch: 2.11.0, now ", "loss bce: ganbench 0.0", "data: 0")
-    )
+    assert all(part in told for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0"))
     assert "kernel" not in told
 
 

@@ -150,6 +150,19 @@ def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
     assert signal.getsignal(number) is handler
 
 
+def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    class Preempted(Observer):
+        def working(self, what: str) -> None:
+            if what == "loading data":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        small_run(registry, tmp_path / "run", observer=Preempted())
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -> None:
     result, directory = small_run(
         registry,

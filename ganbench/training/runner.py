@@ -23,7 +23,7 @@ from .course import Course
 from .cpu import set_up_cpu
 from .engines import check_engine
 from .history import EpochLosses
-from .interrupt import Interrupt
+from .interrupt import Interrupt, sigterm_as_ctrl_c
 from .memory import explain_out_of_memory, is_out_of_memory
 from .outcome import describe_outcome
 from .pictures import save_course, save_generated_images, save_real_images
@@ -67,7 +67,8 @@ def run(
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
         set_up_cpu()
-    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext(), ExitStack() as stack:
+    on_device = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
+    with on_device, sigterm_as_ctrl_c(), ExitStack() as stack:
         checkpoint = None
         if resume is not None:
             stack.enter_context(directory.in_use())
