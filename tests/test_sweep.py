@@ -93,6 +93,7 @@ def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
     assert "optimizer.discriminator.lr from -0.24 to -0.06: diverged" in text
     assert "optimizer.discriminator.lr from 0 to 0: bounded" in text
     assert "optimizer.discriminator.lr from 0.06 to 0.24: converged" in text
+    assert "best: optimizer.discriminator.lr=0.12: " in text  # the nearest to 1/8, where y is 0 in one step
 
 
 def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
@@ -104,6 +105,7 @@ def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
     assert told["metric"] == "FID (fashion-cnn)"
     assert sum(told["states"].values()) == 4
     assert told["as_in_theory"] is None
+    assert told["best"]["optimizer.discriminator.lr"] == 1e-4
     found = rows(tmp_path / "sweep")
     assert [(row["optimizer.discriminator.lr"], row["training.seed"]) for row in found] == [
         ("0.0001", "1"), ("0.0001", "2"), ("100000000.0", "1"), ("100000000.0", "2"),

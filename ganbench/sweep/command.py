@@ -88,6 +88,8 @@ def sweep(
 
 
 def show(swept: Sweep, folder: Path) -> None:
+    from ganbench.report import number
+
     table = Table("State", "Points", title=f"{swept.benchmark}: {swept.metric}", title_justify="left")
     for state, count in sorted(Counter(swept.states()).items()):
         table.add_row(state, str(count))
@@ -95,6 +97,9 @@ def show(swept: Sweep, folder: Path) -> None:
     if len(swept.axes) == 1:
         for state, first, last in swept.changes():
             out.print(f"{swept.axes[0].path} from {first:g} to {last:g}: {state}", markup=False, highlight=False)
+    if best := swept.best():
+        where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(swept.axes, best.values, strict=True))
+        out.print(f"best: {where}: {number(best.trial.last[swept.metric])}", markup=False, highlight=False)
     if told := swept.as_in_theory():
         out.print(f"as in theory: {told.count(True)} of the {len(told)} points that converged or diverged")
     out.print(f"files in {folder}: sweep.csv, sweep.png", markup=False, highlight=False, soft_wrap=True)
@@ -102,11 +107,15 @@ def show(swept: Sweep, folder: Path) -> None:
 
 def as_record(swept: Sweep, folder: Path) -> dict[str, Any]:
     """As plain JSON types."""
+    best = swept.best()
     told = swept.as_in_theory()
     return {
         "benchmark": swept.benchmark,
         "metric": swept.metric,
         "states": dict(Counter(swept.states())),
+        "best": None
+        if best is None
+        else {axis.path: value for axis, value in zip(swept.axes, best.values, strict=True)},
         "as_in_theory": {"points": told.count(True), "of": len(told)} if told else None,
         "files": [str(folder / file) for file in ("sweep.csv", "sweep.png")],
     }

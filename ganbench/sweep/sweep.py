@@ -76,6 +76,12 @@ class Sweep:
             if state != State.BOUNDED and point.growth is not None and abs(point.growth - 1) > UNDECIDED
         ]
 
+    def best(self) -> Point | None:
+        """The point with the best metric at the end of its training; None where none is finite."""
+        finite = [(last, point) for point in self.points if (last := point.trial.last[self.metric]) is not None]
+        pick = min if self.points[0].trial.better[self.metric] == "lower" else max
+        return pick(finite, key=lambda pair: pair[0])[1] if finite else None
+
     def changes(self) -> Iterator[tuple[State, float, float]]:
         """Of one axis: each state with the first and the last value of a stretch of it."""
         (axis,) = self.axes
