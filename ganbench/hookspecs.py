@@ -98,7 +98,7 @@ def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
-    """Scores of generated images.
+    """Scores of generated images, or of the players themselves (see `NetworksMetric`).
 
     from pydantic import Field
     from ganbench import FeatureExtractorChoice, MetricPlugin, Options, hookimpl
