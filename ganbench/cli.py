@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs: `--help` starts at once, and only `run` imports torch."""
+"""The commands. Each imports what it needs when it runs: `--help` starts at once, and only training imports torch."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class LiveReport(Observer):
         self.task: TaskID | None = None
         self.plan: Plan | None = None
         self.next_plain_line = self.next_epoch_line = 0.0
+        self.untold: EpochRow | None = None  # an epoch that has ended since the last line
 
     def planned(self, plan: Plan) -> None:
         self.plan = plan
@@ -43,6 +44,7 @@ class LiveReport(Observer):
         self.console.print(plan_table(plan))
 
     def working(self, what: str) -> None:
+        self._tell_epoch()
         if self.console.is_terminal and self.task is not None:
             self.bar.update(self.task, status=what)
             self.bar.refresh()
@@ -68,7 +70,13 @@ class LiveReport(Observer):
             self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
 
     def epoch_ended(self, row: EpochRow) -> None:
-        if monotonic() < self.next_epoch_line:
+        self.untold = row
+        if monotonic() >= self.next_epoch_line:
+            self._tell_epoch()
+
+    def _tell_epoch(self) -> None:
+        row, self.untold = self.untold, None
+        if row is None:
             return
         self.next_epoch_line = monotonic() + EPOCH_LINE_SECONDS
         self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
@@ -78,6 +86,7 @@ class LiveReport(Observer):
 
     def stop(self) -> None:
         """Take the live bar off the terminal."""
+        self._tell_epoch()
         self.bar.stop()
 
     def _estimate(self, progress: Progress) -> None:

@@ -48,7 +48,8 @@ class Loss(Protocol):
 
     A loss with a state of its own has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few
     steps to warm up before training and puts that state back afterwards. A loss that can picture a training has
-    `draw(history, path)`: it gets the rows of the history and writes a PNG, the run's course.png.
+    `draw(history, path)`: it gets the rows of the history and writes a PNG, the run's course.png. What the scores of a
+    `NetworksMetric` mean may depend on the loss's options: it tells those in `stamp`, a mapping.
     """
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...

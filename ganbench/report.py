@@ -39,8 +39,9 @@ def plan_table(plan: Plan) -> Table:
         f"{plan.data.test_images:,} test images",
         "optimizers": f"generator {described(spec.optimizer.generator.model_dump())}; "
         f"discriminator {described(spec.optimizer.discriminator.model_dump())}",
-        "training": f"{length}, batch {training.batch_size}{budget}, seed {training.seed}, {training.precision}",
-        "metrics": ", ".join(f"{metric.name} ({metric.samples:,} samples)" for metric in spec.metrics) or "none",
+        "training": f"{length}, batch {training.batch_size}{budget}, seed {training.seed}, {training.precision}, "
+        f"{training.turns} turns",
+        "metrics": ", ".join(metric.name for metric in spec.metrics) or "none",
         "device": f"{plan.device} ({plan.device_name})",
     }
     for name, text in rows.items():
@@ -267,7 +268,7 @@ def duration(seconds: float) -> str:
 
 def described(choice: Mapping[str, Any]) -> str:
     """A plugin and its options in a line: "adam (lr 0.0001, betas [0.9, 0.999])"."""
-    options = ", ".join(f"{key} {value}" for key, value in choice.items() if key != "name")
+    options = ", ".join(f"{key} {value}" for key, value in choice.items() if key != "name" and value is not None)
     return f"{choice['name']} ({options})" if options else str(choice["name"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,7 +102,7 @@ def evaluator_of(data: ImageData, context: BuildContext) -> EvaluatorOf:
 
     def make(*choices: dict[str, Any]) -> Evaluator:
         chosen = [choose(registry, name="brightness", **choice) for choice in choices or ({},)]
-        return Evaluator(chosen, data, LOSS, context, BATCH)
+        return Evaluator(chosen, data, LOSS, {}, context, BATCH)
 
     return make
 
@@ -190,6 +191,54 @@ def test_the_floor_is_computed_once_for_each_protocol(evaluator_of: EvaluatorOf)
     (first,), (second,), (other,) = (evaluator_of({"samples": samples}).metrics for samples in (20, 20, 30))
     assert first.floor == second.floor
     assert [scored.metric.seen for scored in (first, second, other)] == [20, 0, 30]
+
+
+class Touching:
+    """A metric of the networks that runs them as training does."""
+
+    label = "loss on other noise"
+    better = "lower"
+    stamp = {"implementation": "a test's"}
+
+    def measure(self, networks: Networks, loss: Any) -> float:
+        networks.discriminator.eval()
+        loss.seen += 1
+        return networks.generator(torch.randn(8, networks.latent_dim)).mean().item()
+
+
+class Counting(BinaryCrossEntropy):
+    seen = 3
+
+    def state_dict(self) -> dict[str, int]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.seen = state["seen"]
+
+
+def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
+    data: ImageData, networks: Networks, context: BuildContext
+) -> None:
+    plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
+    registry = Registry()
+    registry.add(Registered(plugin, Provider("ganbench-test", None, "test")))
+    loss = Counting()
+    evaluator = Evaluator([choose(registry, name="touching")], data, loss, {"loss": "own"}, context, BATCH)
+    before = [copy.deepcopy(networks[player].state_dict()) for player in ("generator", "discriminator")]
+    random = torch.get_rng_state()
+    ((label, point),) = evaluator.evaluate(networks, 0, epoch=0)
+    assert label == "loss on other noise"
+    assert math.isfinite(point.value)
+    after = [networks[player].state_dict() for player in ("generator", "discriminator")]
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert networks.discriminator.training
+    assert loss.seen == 3
+    (result,) = evaluator.results(0)
+    assert result.floor is None
+    assert result.stamp["loss"] == "own"
+    assert result.stamp["data"] == data.fingerprint
+    assert "generated_samples" not in result.stamp
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda whole: whole[:-1] + b"7"], ids=["empty", "digit"])
@@ -296,7 +345,7 @@ def test_a_stamp_tells_the_whole_protocol(
     mode: GeneratorMode, batch_norm: str, registry: Registry, data: ImageData, context: BuildContext
 ) -> None:
     choice = choose(registry, name="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode)
-    stamp = dict(Evaluator([choice], data, LOSS, context, BATCH).metrics[0].stamp)
+    stamp = dict(Evaluator([choice], data, LOSS, {}, context, BATCH).metrics[0].stamp)
     assert stamp.pop("implementation").startswith("torchmetrics ")
     ours = f"({registry.find(Kind.METRIC, 'fid').provider})"
     assert stamp == {

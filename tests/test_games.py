@@ -137,6 +137,7 @@ def test_optimistic_descent_converges(step: float, play: Play) -> None:
         ("saddle-bilinear", [*both("=sgd"), *rates(0.5, 0.5), "loss.c=2"], math.sqrt(2)),
         ("saddle-bilinear", [*both("=extragradient"), *rates(0.5, 0.5)], (1 - 0.25 + 0.0625) ** 0.25),
         ("dirac-gan", [*rates(0.2, 0.2), "training.turns=simultaneous"], math.sqrt(1.01)),
+        ("saddle-quadratic", rates(0.1, 0.0), 1.0),
         ("saddle-bilinear", both("=adam"), None),
         ("saddle-bilinear", both(".decay.power=1"), None),
         ("saddle-bilinear", [*both("=sgd"), *both(".momentum=0.5")], None),
@@ -274,6 +275,8 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "error", "message"),
     [
+        ("dirac-gan", ["model=scalar-players"], UsageError, "needs a discriminator that looks at the point"),
+        ("softmax-bandit", ["training.steps=2", "pictures.generated=4"], PluginError, "the generator makes no images"),
         ("saddle-quadratic", ["model=softmax-policy"], UsageError, "needs the model 'scalar-players' or 'dirac'"),
         ("softmax-bandit", ["model.arms=5"], UsageError, "needs the model 'softmax-policy' with model.arms=3"),
         ("softmax-bandit", ["loss=bce", "metrics=[]"], PluginError, "does not depend on the generator's parameters"),

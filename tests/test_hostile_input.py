@@ -204,7 +204,7 @@ SOME_TENSORS = {"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.bias"
 
 @tried
 @given(data=st.data())
-def test_damaged_weights_are_refused_by_name(data: st.DataObject) -> None:
+def test_damaged_weights_and_others_tensors_are_refused_by_name(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         shipped, given_by_hand = Path(folder) / "shipped.safetensors", Path(folder) / "inception.pth"
         whole = fashion_cnn.WEIGHTS.read_bytes()

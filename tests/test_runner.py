@@ -223,6 +223,32 @@ def test_a_state_that_no_checkpoint_can_keep_is_told_at_once(tmp_path: Path) -> 
         small_run(registry, tmp_path / "run", ["loss=failing"])
 
 
+HOARDING = """
+from torch.optim import SGD
+from ganbench import OptimizerPlugin, hookimpl
+
+class Hoarding(SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["own"] = range  # no tensor, number or text
+        return super().step(closure)
+
+@hookimpl
+def ganbench_optimizers():
+    build = lambda options, context: lambda parameters: Hoarding(parameters, lr=1e-3)
+    return [OptimizerPlugin(name="hoarding", summary="Keeps a class", build=build)]
+"""
+
+
+def test_an_optimisers_state_that_no_checkpoint_can_keep_is_told_with_the_first_that_has_one(tmp_path: Path) -> None:
+    (tmp_path / "hoarding.py").write_text(HOARDING)
+    registry = Registry.load([str(tmp_path / "hoarding.py")])
+    own = ["optimizer.generator=hoarding", "training.steps=3"]
+    with pytest.raises(PluginError, match=r"failed after 3 steps: the state of a plugin .* has more than tensors"):
+        small_run(registry, tmp_path / "run", own)
+
+
 @pytest.mark.parametrize(
     ("overrides", "fault"),
     [

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import UNSCORED
 
-from ganbench import Observer, PluginError
+from ganbench import DataError, Observer, PluginError
 from ganbench.observer import Progress
 from ganbench.registry import Registry
 from ganbench.result import load_result
@@ -53,6 +53,16 @@ def build(options, context):
 def ganbench_datasets():
     return [DatasetPlugin(name="folder", summary="Images read one by one", options=FolderOptions, build=build)]
 """
+
+
+TORN = FOLDER_OF_IMAGES.replace(
+    "    def __getitem__(self, index):",
+    """
+    def __getitem__(self, index):
+        from ganbench import DataError
+        if torch.utils.data.get_worker_info():
+            raise DataError("image 3 is torn: buy: another")""",
+)
 
 
 @pytest.fixture
@@ -100,6 +110,16 @@ def test_it_resumes_exactly_although_it_draws_at_random(
     run(stopped, device="cpu", resume=tmp_path / "run")
     ended, alike = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in ("run", "whole"))
     torch.testing.assert_close(ended["networks"], alike["networks"], rtol=0, atol=0)
+
+
+def test_an_error_for_people_is_told_without_its_traceback(
+    plugins: Registry, overrides: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "torn.py").write_text(TORN)
+    registry = Registry.load([str(tmp_path / "torn.py")])
+    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    with pytest.raises(DataError, match=r"^the run failed after 0 steps: image 3 is torn: buy: another\. The result"):
+        run(spec, device="cpu", out=tmp_path / "run")
 
 
 def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SMALL
+from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -15,7 +19,8 @@ from ganbench import UsageError
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.sweep.axis import Axis, split_overrides
-from ganbench.sweep.sweep import Point, State
+from ganbench.sweep.plot import draw_line, draw_plane
+from ganbench.sweep.sweep import Point, State, Sweep
 from ganbench.training.trial import Trial
 
 BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
@@ -39,7 +44,9 @@ def rows(folder: Path) -> list[dict[str, str]]:
         ("a.b=0:0.3:4", Axis("a.b", (0, 0.1, 0.2, 0.3))),
         ("a.b=-1e-1:.5:3", Axis("a.b", (-0.1, 0.2, 0.5))),
         ("a.b=1e-5:1e-3:3:log", Axis("a.b", (1e-5, 1e-4, 1e-3), logarithmic=True)),
+        ("a.b=-0.2:0.4:7", Axis("a.b", (-0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4))),
         ("training.seed=0:4:5", Axis("training.seed", (0, 1, 2, 3, 4))),
+        ("a.b=9007199254740993:9007199254740995:3", Axis("a.b", tuple(9007199254740993 + step for step in range(3)))),
         ("a.b=0.0:4.0:5", Axis("a.b", (0.0, 1.0, 2.0, 3.0, 4.0))),
     ],
 )
@@ -61,8 +68,10 @@ def test_whole_numbers_stay_whole_where_they_were_written_so() -> None:
         ([], "sweep needs one or two ranges.*got 0"),
         (["a=0:1:2", "b=0:1:2", "c=0:1:2"], "got 3"),
         (["a=0:1:2", "a=0:1:3"], "two ranges for a"),
-        (["a=0:1:1"], "at least 2 values, not 1"),
-        (["a=-1:1:3:log"], "without a 0 between"),
+        (["a=0:1:1"], "a range has 2 to 10,000 values, not 1"),
+        (["a=0:1:99999999999"], "not 99,999,999,999"),
+        (["a=1:1e400:3"], "from a finite number to another"),
+        (["a=-1:1:3:log"], "has ends above 0, not -1 and 1"),
     ],
 )
 def test_ranges_that_are_none(overrides: list[str], message: str) -> None:
@@ -93,6 +102,7 @@ def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
     assert "optimizer.discriminator.lr from -0.24 to -0.06: diverged" in text
     assert "optimizer.discriminator.lr from 0 to 0: bounded" in text
     assert "optimizer.discriminator.lr from 0.06 to 0.24: converged" in text
+    assert "as in theory: 8 of the 8 points" in text
     assert "best: optimizer.discriminator.lr=0.12: " in text  # the nearest to 1/8, where y is 0 in one step
 
 
@@ -111,6 +121,7 @@ def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
         ("0.0001", "1"), ("0.0001", "2"), ("100000000.0", "1"), ("100000000.0", "2"),
     ]  # fmt: skip
     assert [row["state"] for row in found[2:]] == ["diverged", "diverged"]
+    assert [row["FID (fashion-cnn), last"] for row in found[2:]] == ["", ""]  # what diverged is not scored
     assert float(found[0]["FID (fashion-cnn), last"]) != float(found[1]["FID (fashion-cnn), last"])
 
 
@@ -122,13 +133,17 @@ def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
         (["saddle-quadratic", "-o", "model.z=0:1:2"], "model.z: unknown key"),
         (["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"], "has no metric that would tell"),
         (["saddle-quadratic", "-o", "training.seed=0.5:1.5:2"], "training.seed"),
+        (["saddle-quadratic", "-o", "training.steps=10:25:3"], "training.steps"),  # 17.5, and nothing is trained
+        (["saddle-quadratic", *BOTH, "-o", "training.budget_seconds=1"], "training.budget_seconds"),
+        (["saddle-quadratic", *BOTH, "-o", "engine.mode=graph", "--device", "cpu"], "engine.mode: graph needs a CUDA"),
+        (["saddle-quadratic", *BOTH, "--out", "/proc/none"], "/proc/none: cannot write there"),
     ],
 )
 def test_what_cannot_be_swept_exits_with_2(arguments: list[str], message: str) -> None:
     code, text = invoke(*arguments)
     assert code == ExitCode.USAGE
     assert message in text
-    assert not Path("sweeps").exists()
+    assert not list(Path().rglob("sweep.csv"))
 
 
 FAILS_LATER = """
@@ -163,8 +178,8 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
     assert not Path("sweep/sweep.png").exists()
 
 
-def trial(first: float | None, last: float | None, better: str = "lower", diverged: str | None = None) -> Trial:
-    return Trial(1, diverged, {}, {"score": first}, {"score": last}, {"score": better})
+def trial(first: float | None, last: float | None, better: str = "lower") -> Trial:
+    return Trial(1, False, {}, {"score": first}, {"score": last}, {"score": better})
 
 
 @pytest.mark.parametrize(
@@ -180,11 +195,42 @@ def trial(first: float | None, last: float | None, better: str = "lower", diverg
         (trial(0.0, 0.0), State.BOUNDED),
         (trial(0.0, 1e-9), State.DIVERGED),
         (trial(4.0, None), State.DIVERGED),
-        (trial(4.0, 1.0, diverged="the generator's loss is nan at step 3"), State.DIVERGED),
     ],
 )
 def test_a_point_is_judged_by_its_metric(tried: Trial, state: State) -> None:
     assert Point((0.0,), tried, None).state("score", 2.0) == state
+
+
+def swept(*axes: Axis, growth: Callable[..., float | None]) -> Sweep:
+    """A sweep in which the growth is what theory has, and the state follows from it."""
+    points = []
+    for values in product(*(axis.values for axis in axes)):
+        told = growth(*values)
+        points.append(Point(values, trial(1.0, 1.0 if told is None else told**20), told))
+    return Sweep("any", axes, 2.0, tuple(points))
+
+
+def test_the_map_of_a_plane_has_its_axes_and_its_boundary_where_they_belong() -> None:
+    across, up = Axis("across", (0.0, 1.0, 2.0)), Axis("up", (0.0, 1.0, 2.0, 3.0))
+    axes = Figure().subplots()
+    field = swept(across, up, growth=lambda x, _: 0.5 if x < 2 else 1.5)
+    assert draw_plane(axes, field)
+    mesh, contour = axes.collections
+    assert mesh.get_array().tolist() == [[0, 0, 2]] * 4  # a row for each value of the second axis
+    xs = np.concatenate([path.vertices[:, 0] for path in contour.get_paths()])
+    assert xs == pytest.approx(1.5, abs=1e-4)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("across", "up")
+
+
+def test_the_picture_of_a_line_has_its_points_and_its_boundary_where_they_belong() -> None:
+    axis = Axis("rate", (0.0, 1.0, 2.0, 3.0))
+    axes = Figure().subplots()
+    assert draw_line(axes, swept(axis, growth=lambda x: None if x == 0 else [0.5, 0.5, 1.5][int(x) - 1]))
+    (boundary,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert boundary.get_xdata()[0] == pytest.approx(2.5, abs=1e-4)
+    drawn = {tuple(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None"}
+    assert drawn == {(1.0, 2.0), (0.0,), (3.0,)}
+    assert not draw_line(Figure().subplots(), swept(axis, growth=lambda _: None))
 
 
 def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:
@@ -192,4 +238,5 @@ def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "sweep" / "sweep.csv").write_text("precious")
     code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.USAGE
-    assert "there is a sweep already" in text
+    assert "it is not empty; choose another with --out" in text
+    assert (tmp_path / "sweep" / "sweep.csv").read_text() == "precious"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from ganbench.errors import UsageError
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):(\d+)(:log)?")
 MOST_AXES = 2
+MOST_VALUES = 10_000
+DIGITS = 12  # of the larger end: 0.3, not 0.30000000000000004
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,18 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
 def make_axis(path: str, start: str, stop: str, count: int, logarithmic: bool) -> Axis:
     """The values from `start` to `stop`, both among them. Raises `UsageError` where there are none."""
     first, last = float(start), float(stop)
-    if count < 2:
-        raise UsageError(f"-o {path}: a range has at least 2 values, not {count}")
-    if logarithmic and not first * last > 0:
-        raise UsageError(f"-o {path}: a range with equal ratios goes from {start} to {stop} only without a 0 between")
-    values = np.geomspace(first, last, count) if logarithmic else np.linspace(first, last, count)
-    rounded = [float(f"{value:.12g}") for value in values]  # 0.3, not 0.30000000000000004
-    whole = all(value.is_integer() for value in rounded) and all(text.lstrip("+-").isdigit() for text in (start, stop))
-    return Axis(path, tuple(int(value) if whole else value for value in rounded), logarithmic)
+    if not 2 <= count <= MOST_VALUES:
+        raise UsageError(f"-o {path}: a range has 2 to {MOST_VALUES:,} values, not {count:,}")
+    if not math.isfinite(first) or not math.isfinite(last):
+        raise UsageError(f"-o {path}: a range goes from a finite number to another, not from {start} to {stop}")
+    if logarithmic:
+        if first <= 0 or last <= 0:
+            raise UsageError(f"-o {path}: a range with equal ratios has ends above 0, not {start} and {stop}")
+        return Axis(path, tuple(float(f"{value:.12g}") for value in np.geomspace(first, last, count)), logarithmic=True)
+    if all(text.lstrip("+-").isdigit() for text in (start, stop)):
+        distance = int(stop) - int(start)
+        if distance % (count - 1) == 0:
+            return Axis(path, tuple(int(start) + step * distance // (count - 1) for step in range(count)))
+    largest = max(abs(first), abs(last)) or 1.0
+    digits = DIGITS - math.floor(math.log10(largest))
+    return Axis(path, tuple(round(float(value), digits) for value in np.linspace(first, last, count)))

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,35 +48,37 @@ def sweep(
 
     from .axis import split_overrides
     from .plot import save_map
-    from .sweep import Point, Sweep, try_points
+    from .sweep import Point, Sweep, plan, try_points
 
     plain, axes = split_overrides(overrides)
-    folder = new_folder(benchmark, directory)
     registry = load_registry(plugins)
 
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
 
-    name = load([axis.override(axis.values[0]) for axis in axes]).name  # what is wrong is told before torch is imported
+    tasks = plan(load, axes)  # what is wrong is told before anything is trained
+    folder = new_folder(benchmark, directory)
+    from ganbench.training.interrupt import sigterm_as_ctrl_c
     from ganbench.training.trial import try_out
 
     points: list[Point] = []
 
     def written() -> Sweep:
-        swept = Sweep(name, tuple(axes), factor, tuple(points))
-        folder.mkdir(parents=True, exist_ok=True)
+        swept = Sweep(tasks[0].spec.name, tuple(axes), factor, tuple(points))
         swept.write_csv(folder / "sweep.csv")
         return swept
 
     try:
-        with redirect_stdout(sys.stderr), Progress(console=err, transient=True) as progress:
-            trials = try_points(load, axes, lambda spec: try_out(spec, device, data_dir))
-            for point in progress.track(trials, total=prod(len(axis.values) for axis in axes), description="trying"):
+        with redirect_stdout(sys.stderr), sigterm_as_ctrl_c(), Progress(console=err, transient=True) as progress:
+            trials = try_points(tasks, lambda spec: try_out(spec, device, data_dir))
+            for point in progress.track(trials, total=len(tasks), description="trying"):
                 points.append(point)
     except BaseException:  # Ctrl-C as well
         if points:
             written()
             err.print(f"the {len(points)} points so far are in {folder / 'sweep.csv'}", markup=False, soft_wrap=True)
+        else:
+            folder.rmdir()
         raise
     swept = written()
     save_map(swept, folder / "sweep.png")
@@ -122,9 +123,13 @@ def as_record(swept: Sweep, folder: Path) -> dict[str, Any]:
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:
-    """Where the sweep is written. Raises `UsageError` if one is there already."""
+    """Make the folder that the sweep is written to. Raises `UsageError` if it cannot be made, or holds something."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     folder = directory or Path("sweeps") / Path(benchmark).stem / name
-    if (folder / "sweep.csv").exists() or (folder.exists() and not folder.is_dir()):
-        raise UsageError(f"{folder}: there is a sweep already; choose another folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
+    if any(folder.iterdir()):
+        raise UsageError(f"{folder}: it is not empty; choose another with --out")
     return folder

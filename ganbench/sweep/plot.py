@@ -23,8 +23,7 @@ def save_map(sweep: Sweep, path: Path) -> None:
     """Draw where it converged, stayed bounded and diverged, with the theory's boundary over it where there is one."""
     figure = Figure(figsize=(7, 6 if len(sweep.axes) == 2 else 4.5), layout="constrained")
     axes = figure.subplots()
-    growth = np.array([np.nan if point.growth is None else point.growth for point in sweep.points])
-    boundary = draw_plane(axes, sweep, growth) if len(sweep.axes) == 2 else draw_line(axes, sweep, growth)
+    boundary = draw_plane(axes, sweep) if len(sweep.axes) == 2 else draw_line(axes, sweep)
     legend: list[Patch | Line2D] = [Patch(color=COLOURS[state], label=state) for state in State]
     if boundary:
         legend.append(Line2D([], [], color="black", linestyle="--", label="boundary in theory"))
@@ -34,7 +33,7 @@ def save_map(sweep: Sweep, path: Path) -> None:
         figure.savefig(part, dpi=120)
 
 
-def draw_plane(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
+def draw_plane(axes: Axes, sweep: Sweep) -> bool:
     """A field a point; returns whether there is a boundary to draw."""
     across, up = sweep.axes
     shape = (len(across.values), len(up.values))
@@ -45,6 +44,7 @@ def draw_plane(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
     scale(axes, across, "x")
     scale(axes, up, "y")
     axes.set(xlabel=across.path, ylabel=up.path)
+    growth = growth_of(sweep)
     if (level := boundary_of(growth)) is None:
         return False
     heights = growth.reshape(shape).T
@@ -52,7 +52,7 @@ def draw_plane(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
     return True
 
 
-def draw_line(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
+def draw_line(axes: Axes, sweep: Sweep) -> bool:
     """The metric at the end over the axis; returns whether there is a boundary to draw."""
     (axis,) = sweep.axes
     values = np.array(axis.values, dtype=float)
@@ -67,18 +67,25 @@ def draw_line(axes: Axes, sweep: Sweep, growth: np.ndarray) -> bool:
         axes.annotate("before training", (values[0], first), color="grey", fontsize=8, va="bottom")
     axes.set(xlabel=axis.path, ylabel=sweep.metric, yscale="log")
     scale(axes, axis, "x")
+    growth = growth_of(sweep)
     if (level := boundary_of(growth)) is None:
         return False
     for left, right, before, after in zip(values, values[1:], growth, growth[1:], strict=False):
-        if (before < level) != (after < level):
+        if np.isfinite([before, after]).all() and (before < level) != (after < level):
             axes.axvline(left + (right - left) * (level - before) / (after - before), color="black", linestyle="--")
     return True
 
 
+def growth_of(sweep: Sweep) -> np.ndarray:
+    """Of each point, as theory has it; NaN where it is silent."""
+    return np.array([np.nan if point.growth is None else point.growth for point in sweep.points])
+
+
 def boundary_of(growth: np.ndarray) -> float | None:
     """The growth at which the boundary is drawn: hardly above 1, where it may stay at 1; None if none crosses it."""
+    known = growth[np.isfinite(growth)]
     for level in (1 + UNDECIDED, 1 - UNDECIDED):
-        if np.isfinite(growth).all() and growth.min() < level < growth.max():
+        if known.size and known.min() < level < known.max():
             return level
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -42,7 +42,7 @@ class Point:
 
     def state(self, metric: str, factor: float) -> State:
         first, last = self.trial.first[metric], self.trial.last[metric]
-        if self.trial.diverged or first is None or last is None:
+        if first is None or last is None:
             return State.DIVERGED
         good, bad = (first, last) if self.trial.better[metric] == "lower" else (last, first)
         if bad >= factor * good and bad != good:
@@ -107,20 +107,43 @@ class Sweep:
         write_text(path, text.getvalue())
 
 
-def try_points(
-    load: Callable[[Sequence[str]], BenchmarkSpec],
-    axes: Sequence[Axis],
-    try_out: Callable[[BenchmarkSpec], Trial],
-) -> Iterator[Point]:
-    """Try a benchmark at one point of the grid after the other; `load` makes its spec with overrides.
+@dataclass(frozen=True)
+class Task:
+    """A point that is still to be tried."""
 
-    Raises `UsageError` where the benchmark has no metric that would tell where a training went, and whatever a training
-    raises.
+    values: tuple[float, ...]
+    spec: BenchmarkSpec
+    growth: float | None
+
+
+def plan(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis]) -> list[Task]:
+    """Every point of the grid; `load` makes a spec with overrides.
+
+    Raises `UsageError` for a spec that is none, and where a benchmark has no metric that would tell where a training
+    went, or a budget of time, which differs from point to point.
     """
+    tasks = []
     for values in product(*(axis.values for axis in axes)):
         spec = load([axis.override(value) for axis, value in zip(axes, values, strict=True)])
         if not spec.metrics:
             raise UsageError(f"sweep: the benchmark {spec.name} has no metric that would tell how it went")
+        if spec.training.budget_seconds is not None:
+            raise UsageError("sweep: training.budget_seconds: points are as long as one another; give steps or epochs")
         loss = spec.loss.plugin.plugin
         assert isinstance(loss, LossPlugin)
-        yield Point(values, try_out(spec), loss.growth(spec) if loss.growth else None)
+        with spec.loss.plugin.blamed("raised in growth"):
+            tasks.append(Task(values, spec, loss.growth(spec) if loss.growth else None))
+    return tasks
+
+
+def try_points(tasks: Iterable[Task], try_out: Callable[[BenchmarkSpec], Trial]) -> Iterator[Point]:
+    """Try one point after the other.
+
+    Raises `UsageError` for a metric below 0, of which no factor tells anything, and whatever a training raises.
+    """
+    for task in tasks:
+        trial = try_out(task.spec)
+        label = next(iter(trial.first))
+        if any(value is not None and value < 0 for value in (trial.first[label], trial.last[label])):
+            raise UsageError(f"sweep: {label} is below 0, and a sweep judges by the factor of its change")
+        yield Point(task.values, trial, task.growth)

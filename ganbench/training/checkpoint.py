@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from copy import deepcopy
 from dataclasses import dataclass
@@ -146,4 +147,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error).partition("\n")[0])  # torch's are coloured

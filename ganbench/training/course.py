@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from ganbench.result import EpochRow, RunDirectory
 
@@ -52,7 +53,8 @@ class Course:
         """Turn the open epoch into a row of the history, also when training ended within it; None if there is none."""
         if self.open_epoch is None or not self.open_epoch.steps:
             return None
-        windows = [window for window in self.clock.windows if window.epoch == self.open_epoch.epoch]
+        epoch = self.open_epoch.epoch
+        windows = list(takewhile(lambda window: window.epoch == epoch, reversed(self.clock.windows)))
         row = self.open_epoch.row(sum(window.images for window in windows), sum(window.seconds for window in windows))
         self.open_epoch = None
         self.history.append(row)

@@ -88,8 +88,9 @@ class StreamedBatches:
     def epoch(self) -> Iterator[Inputs]:
         try:
             yield from self.loader
-        except PluginError as error:  # from a worker, torch tells it after its traceback
-            raise PluginError(str(error).rpartition("PluginError: ")[2].rstrip()) from None
+        except GanbenchError as error:  # from a worker, torch tells it after its traceback
+            name = f"{type(error).__module__}.{type(error).__qualname__}: "
+            raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)

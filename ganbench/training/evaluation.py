@@ -19,7 +19,7 @@ from ganbench.result import MetricResult, Point
 from ganbench.spec import Choice, GeneratorMode, MetricChoice
 
 from .data import select_images
-from .sampling import generate, isolated
+from .sampling import generate, isolated, kept
 from .seeds import stream
 
 EVALUATION_BATCH = 250
@@ -62,11 +62,13 @@ class Evaluator:
         choices: list[MetricChoice],
         data: ImageData,
         loss: Loss,
+        loss_stamp: dict[str, Any],
         context: BuildContext,
         training_batch_size: int,
     ) -> None:
         self.data = data
         self.loss = loss
+        self.loss_stamp = loss_stamp  # what a metric of the networks may mean by its loss
         self.device = torch.device(context.device)
         self.seed = context.seed
         self.training_batch_size = training_batch_size
@@ -101,7 +103,7 @@ class Evaluator:
         """The score of what the metric has taken in, or of the networks; None where it is not finite."""
         if isinstance(scored.metric, Metric):
             return compute(scored.choice, scored.metric)
-        with scored.choice.plugin.blamed("raised in measure"):
+        with scored.choice.plugin.blamed("raised in measure"), kept(networks, self.loss):
             value = float(scored.metric.measure(networks, self.loss))
         return value if math.isfinite(value) else None
 
@@ -123,8 +125,9 @@ class Evaluator:
     def _prepare(self, choice: MetricChoice, context: BuildContext) -> ScoredMetric:
         metric: Metric | NetworksMetric = choice.build(context)
         versions = {"torch": Version(torch.__version__).public}
-        if isinstance(metric, NetworksMetric):
-            stamp = {**plugins_and_options(choice), **metric.stamp, "data": self.data.fingerprint, **versions}
+        if not isinstance(metric, Metric):
+            own = {**plugins_and_options(choice), **metric.stamp, **self.loss_stamp, "data": self.data.fingerprint}
+            stamp = {**own, **versions}
             return ScoredMetric(choice, metric, stamp, floor=None, floor_samples=0)
         split = self.data.test if choice.split == "test" else self.data.train
         indices = torch.arange(len(split))

@@ -113,7 +113,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         )
     )
     observer.working("taking in the real images to compare with")
-    evaluator = Evaluator(spec.metrics, data, loss, context, batch_size)
+    loss_stamp = {"loss": f"{spec.loss.name} ({spec.loss.plugin.provider})", **getattr(loss, "stamp", {})}
+    evaluator = Evaluator(spec.metrics, data, loss, loss_stamp, context, batch_size)
     batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
     seed_torch(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return Prepared(

@@ -34,6 +34,8 @@ from .roofline import measure_roofline
 from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
 
+HISTORY_SECONDS = 1.0  # between two times that it is written: the epochs of games take less
+
 
 def run(
     spec: BenchmarkSpec,
@@ -112,6 +114,8 @@ class Run:
         self.warmed_up: WarmedUp | None = None
         self.roofline: Roofline | None = None
         self.saved_at = perf_counter()  # the checkpoint
+        self.checkpoint_proven = False
+        self.history_written_at = -math.inf
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Stand where an earlier process of the run stood when the checkpoint was taken."""
@@ -169,7 +173,6 @@ class Run:
         deadline = self._deadline()
         if course.steps == 0:
             self._save_checkpoint()  # so that there is one whatever ends the training
-            need_readable(self.directory)
         while True:
             if (ended := self._ended(interrupt)) is not None:
                 self._save_checkpoint()
@@ -258,8 +261,13 @@ class Run:
     def _end_epoch(self) -> None:
         row = self.course.end_epoch()
         if row is not None:
-            self.directory.write_history(self.course.history)
+            if perf_counter() - self.history_written_at >= HISTORY_SECONDS:
+                self._write_history()
             self.observer.epoch_ended(row)
+
+    def _write_history(self) -> None:
+        self.directory.write_history(self.course.history)
+        self.history_written_at = perf_counter()
 
     def _evaluate(self, epoch: int | None) -> None:
         """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
@@ -275,11 +283,15 @@ class Run:
 
     def _save_checkpoint(self) -> None:
         self.course.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
+        if not self.checkpoint_proven:
+            need_readable(self.directory)
+            self.checkpoint_proven = self.course.steps > 0  # before, optimisers have no state
         self.saved_at = perf_counter()
 
     def _store(self, status: Status, message: str | None) -> Result:
         """Write all files that tell what came of the run: the result first, lest what follows fails."""
         self._end_epoch()
+        self._write_history()
         self._write_result(status, message)
         name, losses = self.prepared.spec.name, self.directory.file("losses.png", "losses")
         plots.save_losses(self.course.history, name, losses, self.reference)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganbench.protocols import Networks
+from ganbench.errors import PluginError
+from ganbench.protocols import Loss, Networks
 from ganbench.spec import GeneratorMode
 
 from .data import to_uint8
@@ -28,16 +30,33 @@ def isolated(seed: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def generator_mode(networks: Networks, mode: GeneratorMode) -> Iterator[None]:
     """The generator in train or eval mode; afterwards its modes and buffers are as they were."""
-    generator = networks.generator
-    modes = {module: module.training for module in generator.modules()}
-    buffers = {name: buffer.clone() for name, buffer in generator.named_buffers()}
+    with modes_and_buffers_kept(networks.generator):
+        networks.generator.train(mode == "train")
+        yield
+
+
+@contextmanager
+def kept(networks: Networks, loss: Loss) -> Iterator[None]:
+    """After the block, modes and buffers of both players and the state of the loss are as they were."""
+    state = deepcopy(loss.state_dict()) if hasattr(loss, "state_dict") else None
     try:
-        generator.train(mode == "train")
+        with modes_and_buffers_kept(networks.generator), modes_and_buffers_kept(networks.discriminator):
+            yield
+    finally:
+        if hasattr(loss, "load_state_dict"):
+            loss.load_state_dict(state)
+
+
+@contextmanager
+def modes_and_buffers_kept(network: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in network.modules()}
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    try:
         yield
     finally:
         for module, training in modes.items():
             module.training = training
-        for name, buffer in generator.named_buffers():
+        for name, buffer in network.named_buffers():
             buffer.copy_(buffers[name])
 
 
@@ -52,4 +71,10 @@ def generate(
     with generator_mode(networks, mode):
         for start in range(0, count, batch_size):
             latent = torch.randn(batch_size, networks.latent_dim, generator=latents).to(device)
-            yield to_uint8(networks.generator(latent))[: count - start]
+            images = networks.generator(latent)
+            if images.dim() != 4:
+                raise PluginError(
+                    f"the generator makes no images: what it returns has the shape {tuple(images.shape)}, not "
+                    "(N, channels, height, width)"
+                )
+            yield to_uint8(images)[: count - start]

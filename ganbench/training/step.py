@@ -80,7 +80,7 @@ class TrainingStep:
         self.played = Networks(generator, discriminator, self.networks.latent_dim)
 
     def __call__(self, real: Tensor, labels: Tensor, ended: Callable[[Player], None]) -> StepOutput:
-        """Take both turns; `ended` is told after each, for the clock."""
+        """Take both turns; `ended` is told after each, for the clock. Simultaneous moves count to the generator's."""
         real = real.contiguous(memory_format=self.memory_format)
         losses: list[Tensor] = []
         monitors: dict[str, Tensor] = {}

@@ -16,7 +16,7 @@ from ganbench.observer import Observer
 from ganbench.spec import BenchmarkSpec
 
 from .cpu import set_up_cpu
-from .engines import EagerEngine
+from .engines import EagerEngine, check_engine
 from .history import EpochLosses
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
@@ -29,7 +29,7 @@ class Trial:
     """What came of a training."""
 
     steps: int
-    diverged: str | None  # which loss, and at which step; None where all were finite
+    diverged: bool  # whether a loss left the finite numbers; nothing is scored then
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
     first: dict[str, float | None]  # each metric before training, by its label; None where the score is not finite
     last: dict[str, float | None]  # and at its end
@@ -39,6 +39,7 @@ class Trial:
 def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
     """Train a benchmark by the eager engine, without warm-up, clock, pictures and files. Raises as `run` does."""
     chosen = resolve_device(device)
+    check_engine(spec.engine, chosen, verify_steps=None)
     if chosen.type == "cpu":
         set_up_cpu()
     with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
@@ -50,7 +51,7 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
 def train(prepared: Prepared) -> Trial:
     batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
-    losses, steps, diverged = EpochLosses(epoch=1), 0, None
+    losses, steps, diverged = EpochLosses(epoch=1), 0, False
     first = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
@@ -59,10 +60,11 @@ def train(prepared: Prepared) -> Trial:
             steps += 1
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-    except DivergedError as error:
-        diverged = str(error)
+    except DivergedError:
+        diverged = True
+    last = dict.fromkeys(first) if diverged else scores(prepared, steps * batch_size)
     better = {scored.metric.label: scored.metric.better for scored in prepared.evaluator.metrics}
-    return Trial(steps, diverged, losses.last(), first, scores(prepared, steps * batch_size), better)
+    return Trial(steps, diverged, losses.last(), first, last, better)
 
 
 def scores(prepared: Prepared, images: int) -> dict[str, float | None]:

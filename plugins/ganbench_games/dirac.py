@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from ganbench import Batch, Networks
+from ganbench import Batch, Networks, UsageError
 
 from .pictures import draw_path
-from .players import scalars
+from .players import is_linear, scalars
 
 Objective = Literal["saturating", "non-saturating", "wasserstein", "hinge"]
 Logits = Callable[[Tensor], Tensor]
@@ -52,6 +52,8 @@ class Dirac:
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         point, slope = scalars(networks)
+        if not is_linear(networks.discriminator):
+            raise UsageError("the loss 'dirac' needs a discriminator that looks at the point: the model 'dirac'")
         data = torch.zeros_like(batch.real, requires_grad=self.penalty > 0)  # the blank images are only nearly 0
         real, fake = networks.discriminator(data), networks.discriminator(networks.generator(batch.latent))
         loss = REAL[self.objective](real).mean() + FAKE[self.objective](fake).mean()

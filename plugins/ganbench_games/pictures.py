@@ -42,7 +42,8 @@ def draw_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) ->
         for axes, name in ((probabilities, f"pi_{arm}"), (preferences, f"theta_{arm}")):
             values = [np.nan if row.monitors[name] is None else row.monitors[name] for row in history]
             axes.plot(epochs, values, label=f"arm {arm}, reward {reward:g}")
-    regret.plot(epochs, list(accumulate(row.monitors["regret"] or 0.0 for row in history)), color="black")
+    draws = (row.images * (row.monitors["regret"] or 0.0) for row in history)  # an image a draw
+    regret.plot(epochs, list(accumulate(draws)), color="black")
     probabilities.set(ylabel="probability", ylim=(-0.02, 1.02))
     probabilities.legend()
     preferences.set(ylabel="preference theta")

@@ -58,6 +58,11 @@ def scalars(networks: Networks) -> tuple[nn.Parameter, nn.Parameter]:
     return x, y
 
 
+def is_linear(discriminator: nn.Module) -> bool:
+    """Also when it went through torch.compile."""
+    return isinstance(getattr(discriminator, "_orig_mod", discriminator), Slope)
+
+
 def policy(networks: Networks, arms: int) -> Policy:
     """The policy over so many arms. Raises `UsageError` for another player, or other arms."""
     found: Any = networks.generator  # or what torch.compile made of it

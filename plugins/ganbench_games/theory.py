@@ -54,8 +54,8 @@ def dirac_jacobian(options: Any) -> list[list[float]]:
 
 
 def told(optimizer: Any) -> dict[str, Any]:
-    """What of an optimiser's options is not left at nothing."""
-    return {name: value for name, value in optimizer.model_dump().items() if value}
+    """Name and learning rate of an optimiser, and what of its other options is not left at nothing."""
+    return {name: value for name, value in optimizer.model_dump().items() if value or name == "lr"}
 
 
 def radius(matrix: np.ndarray, start: np.ndarray) -> float | None:

@@ -107,7 +107,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
         ),
         OptimizerPlugin(
             name="extragradient",
-            summary="Extragradient, an update in two steps (Gidel et al. 2019, arXiv:1802.10551)",
+            summary="Extragradient, an update in two steps, for simultaneous turns (Korpelevich 1976)",
             options=GameOptions,
             build=build_extragradient,
         ),

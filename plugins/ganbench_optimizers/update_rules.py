@@ -53,7 +53,8 @@ class Extragradient(UpdateRule):
     """Look ahead, then move from where one stood by the gradient found there (Korpelevich 1976).
 
     Every odd step extrapolates, w' <- w - lr g(w), and every even one updates, w <- w - lr g(w'): two steps, and two
-    batches, are one update (Gidel et al. 2019, arXiv:1802.10551, algorithm 4). Both players should take turns at once.
+    batches, are one update; for GANs see Gidel et al. 2019 (arXiv:1802.10551). It is meant for both players at once, in
+    simultaneous turns, and an even number of steps: after an odd one they stand where they looked ahead to.
     """
 
     def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
