@@ -233,6 +233,16 @@ def test_the_picture_of_a_line_has_its_points_and_its_boundary_where_they_belong
     assert not draw_line(Figure().subplots(), swept(axis, growth=lambda _: None))
 
 
+def test_the_picture_of_a_line_shows_what_could_not_be_scored_too() -> None:
+    axis = Axis("rate", (0.0, 1.0))
+    points = (Point((0.0,), trial(1.0, 0.5), None), Point((1.0,), trial(1.0, None), None))
+    axes = Figure().subplots()
+    draw_line(axes, Sweep("any", (axis,), 2.0, points))
+    (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
+    assert crosses.get_xdata().tolist() == [1.0]
+    assert axes.get_xlim()[1] > 1
+
+
 def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.csv").write_text("precious")

@@ -61,6 +61,9 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
                   if found == state and (last := point.trial.last[sweep.metric]) is not None]  # fmt: skip
         if chosen:
             axes.plot(*zip(*chosen, strict=True), marker="o", markersize=4, linestyle="none", color=COLOURS[state])
+    if unscored := [point.values[0] for point in sweep.points if point.trial.last[sweep.metric] is None]:
+        heights, at_the_top = [0.97] * len(unscored), axes.get_xaxis_transform()
+        axes.plot(unscored, heights, "x", color=COLOURS[State.DIVERGED], transform=at_the_top)
     first = sweep.points[0].trial.first[sweep.metric]
     if first:
         axes.axhline(first, color="grey", linewidth=0.8)
