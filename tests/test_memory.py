@@ -17,6 +17,7 @@ from ganbench.spec import load_spec
 from ganbench.training.data import ResidentBatches
 from ganbench.training.memory import is_out_of_memory, peak_rss
 from ganbench.training.runner import run
+from ganbench.training.trial import try_out
 
 MESSAGE = r"out of memory on cpu with a batch of 64, after a peak of [\d,]+ MiB: lower training.batch_size"
 
@@ -60,6 +61,13 @@ def test_before_training_it_says_the_same_and_leaves_nothing(
     with pytest.raises(GanbenchError, match=MESSAGE):
         run(spec, device="cpu", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_in_a_sweep_it_says_the_same(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResidentBatches, "load", lambda *_: too_much())
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
+    with pytest.raises(GanbenchError, match=MESSAGE):
+        try_out(spec, "cpu")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("memory")])

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from ganbench.errors import DivergedError
+from ganbench.errors import DivergedError, GanbenchError
 from ganbench.files import default_data_dir
 from ganbench.observer import Observer
 from ganbench.spec import BenchmarkSpec
@@ -18,6 +18,7 @@ from ganbench.spec import BenchmarkSpec
 from .cpu import set_up_cpu
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses
+from .memory import explain_out_of_memory
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 
@@ -42,10 +43,15 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
     check_engine(spec.engine, chosen, verify_steps=None)
     if chosen.type == "cpu":
         set_up_cpu()
-    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
-        prepared = prepare(spec, chosen, data_dir or default_data_dir(), Observer())
-        with float32_products(prepared.precision), repeatable_convolutions():
-            return train(prepared)
+    try:
+        with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+            prepared = prepare(spec, chosen, data_dir or default_data_dir(), Observer())
+            with float32_products(prepared.precision), repeatable_convolutions():
+                return train(prepared)
+    except Exception as error:
+        if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
+            raise GanbenchError(out_of_memory) from error
+        raise
 
 
 def train(prepared: Prepared) -> Trial:
