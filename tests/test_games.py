@@ -124,6 +124,19 @@ def test_optimistic_descent_converges(step: float, play: Play) -> None:
     assert np.linalg.norm(way[-1]) < np.linalg.norm(way[0]) / 2
 
 
+def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None:
+    own = [*both(".momentum=-0.5"), *rates(0.2, 0.2), "training.turns=alternating"]
+    way = play("saddle-bilinear", 200, *own)
+    w, velocity = np.ones((201, 2)), np.zeros(2)
+    for t in range(200):
+        velocity[1] = -0.5 * velocity[1] + 0.2 * w[t, 0]
+        w[t + 1, 1] = w[t, 1] + velocity[1]
+        velocity[0] = -0.5 * velocity[0] - 0.2 * w[t + 1, 1]
+        w[t + 1, 0] = w[t, 0] + velocity[0]
+    np.testing.assert_allclose(way, w, atol=1e-4)
+    assert np.linalg.norm(way[-1]) < np.linalg.norm(way[0]) / 2
+
+
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "expected"),
     [
@@ -140,6 +153,7 @@ def test_optimistic_descent_converges(step: float, play: Play) -> None:
         ("saddle-quadratic", rates(0.1, 0.0), 1.0),
         ("saddle-bilinear", both("=adam"), None),
         ("saddle-bilinear", both(".decay.power=1"), None),
+        ("saddle-bilinear", both(".momentum=-0.5"), None),
         ("saddle-bilinear", [*both("=sgd"), *both(".momentum=0.5")], None),
         ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
     ],

@@ -36,6 +36,9 @@ class RMSpropOptions(ScheduledOptions):
 
 class GradientDescentOptions(ScheduledOptions):
     lr: float = Field(1e-2, description="learning rate; a negative one ascends")
+    momentum: float = Field(
+        0.0, gt=-1, lt=1, description="decay of the velocity; a negative one brakes games that rotate"
+    )
 
 
 class GameOptions(ScheduledOptions):
@@ -95,7 +98,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
         ),
         OptimizerPlugin(
             name="gradient-descent",
-            summary="Plain gradient descent, or ascent by a negative learning rate",
+            summary="Plain gradient descent; learning rate and momentum may be negative",
             options=GradientDescentOptions,
             build=build_gradient_descent,
         ),

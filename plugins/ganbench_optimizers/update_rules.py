@@ -29,10 +29,24 @@ class UpdateRule(Optimizer):
 
 
 class GradientDescent(UpdateRule):
-    """w <- w - lr g. Unlike torch's SGD it takes a negative `lr`, which ascends what the player should minimise."""
+    """v <- momentum v - lr g, w <- w + v: plain descent without momentum.
+
+    Unlike torch's SGD it takes a negative `lr`, which ascends what the player should minimise, and a negative
+    `momentum`, which brakes games that rotate (Gidel et al. 2019, arXiv:1807.04740).
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float) -> None:
+        super().__init__(parameters, lr)
+        self.momentum = momentum
 
     def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
-        parameter.add_(gradient, alpha=-lr)
+        if not self.momentum:
+            parameter.add_(gradient, alpha=-lr)
+            return
+        state = self.state[parameter]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(parameter)
+        parameter.add_(state["velocity"].mul_(self.momentum).add_(gradient, alpha=-lr))
 
 
 class Optimistic(UpdateRule):
