@@ -15,7 +15,7 @@ from .result import EpochRow, Point
 
 LONG_RUN_SECONDS = 600
 PLAIN_LINE_SECONDS = 30.0
-EPOCH_LINE_SECONDS = 0.5  # epochs of games are quicker than anyone reads
+EPOCH_LINE_SECONDS = 0.5  # epochs can be quicker than anyone reads
 
 
 class LiveReport(Observer):

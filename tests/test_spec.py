@@ -120,6 +120,7 @@ def test_the_default_benchmark_comes_with_the_published_curve(registry: Registry
         [],
         ["model.width=8", "optimizer.generator=rmsprop", "dataset.source=embedded"],
         ["training.steps=100", "training.budget_seconds=1.5"],
+        ["optimizer.generator.decay.power=0.6", "optimizer.discriminator.clip_norm=1.0"],
         ["metrics.0.features=inception-v3"],
         ["metrics.0.features=inception-v3", "metrics.0.features.weights=/tmp/w.pth"],
         ["metrics=[]"],

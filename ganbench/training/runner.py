@@ -34,7 +34,7 @@ from .roofline import measure_roofline
 from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
 
-HISTORY_SECONDS = 1.0  # between two times that it is written: the epochs of games take less
+HISTORY_SECONDS = 1.0  # between two times that it is written: an epoch may be a single step
 
 
 def run(
