@@ -94,9 +94,8 @@ class ReferenceImages:
     fingerprint: str  # a key to cache what is derived from them: equal for equal images, metric, options and plugins
 
 
-@runtime_checkable
-class Metric(Protocol):
-    """Scores images against real ones."""
+class Score(Protocol):
+    """What every metric tells of itself."""
 
     @property
     def label(self) -> str:
@@ -109,6 +108,11 @@ class Metric(Protocol):
     def stamp(self) -> Mapping[str, Any]:
         """All that the score depends on and the engine does not know: extractor, weights' hash, library."""
 
+
+@runtime_checkable
+class Metric(Score, Protocol):
+    """Scores images against real ones."""
+
     def fit(self, reference: ReferenceImages) -> None:
         """Take in the real images; called once, before any `update`."""
 
@@ -120,19 +124,8 @@ class Metric(Protocol):
 
 
 @runtime_checkable
-class NetworksMetric(Protocol):
+class NetworksMetric(Score, Protocol):
     """Scores the players themselves instead of images: a distance between weights, an objective on other data."""
-
-    @property
-    def label(self) -> str:
-        """As tables show it."""
-
-    @property
-    def better(self) -> Literal["lower", "higher"]: ...
-
-    @property
-    def stamp(self) -> Mapping[str, Any]:
-        """All that the score depends on and the engine does not know."""
 
     def measure(self, networks: Networks, loss: Loss) -> float:
         """The score of the players as they are, in the modes that training leaves them in; without gradients."""

@@ -179,7 +179,7 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
 
 
 def trial(first: float | None, last: float | None, better: str = "lower") -> Trial:
-    return Trial(1, False, {}, {"score": first}, {"score": last}, {"score": better})
+    return Trial(1, {}, {"score": first}, {"score": last}, {"score": better})
 
 
 @pytest.mark.parametrize(

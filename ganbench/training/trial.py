@@ -30,10 +30,9 @@ class Trial:
     """What came of a training."""
 
     steps: int
-    diverged: bool  # whether a loss left the finite numbers; nothing is scored then
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
     first: dict[str, float | None]  # each metric before training, by its label; None where the score is not finite
-    last: dict[str, float | None]  # and at its end
+    last: dict[str, float | None]  # and at its end; None as well where a loss left the finite numbers
     better: dict[str, Literal["lower", "higher"]]
 
 
@@ -57,7 +56,7 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
 def train(prepared: Prepared) -> Trial:
     batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
-    losses, steps, diverged = EpochLosses(epoch=1), 0, False
+    losses, steps = EpochLosses(epoch=1), 0
     first = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
@@ -66,11 +65,11 @@ def train(prepared: Prepared) -> Trial:
             steps += 1
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
+        last = scores(prepared, steps * batch_size)
     except DivergedError:
-        diverged = True
-    last = dict.fromkeys(first) if diverged else scores(prepared, steps * batch_size)
+        last = dict.fromkeys(first)
     better = {scored.metric.label: scored.metric.better for scored in prepared.evaluator.metrics}
-    return Trial(steps, diverged, losses.last(), first, last, better)
+    return Trial(steps, losses.last(), first, last, better)
 
 
 def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
