@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .result import Environment
+from .source import source_hash
 
 LIBRARIES = ("ganbench", "torch", "torchvision", "torchmetrics", "numpy")
 
@@ -31,6 +32,7 @@ def describe_environment(device: str) -> Environment:
         "cuda": torch.version.cuda if device.startswith("cuda") else None,
         "cudnn": torch.backends.cudnn.version() if device.startswith("cuda") else None,
         **library_versions(),
+        "ganbench_source": source_hash("ganbench"),
     }
     return Environment(hard=hard, soft=soft)
 

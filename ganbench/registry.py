@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import pluggy
 from . import hookspecs
 from .errors import GanbenchError, PluginError, UsageError, describe
 from .plugin import REGISTRATIONS, Buildable, Kind, Registration
+from .source import source_hash
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
 ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the distributions to load, separated by commas
@@ -35,6 +37,12 @@ class Provider:
     distribution: str
     version: str | None
     entry_point: str
+    module: str  # that holds the hooks
+
+    @property
+    def source(self) -> str:
+        """The hash of its code, so that an edit is noticed where the version stays the same."""
+        return source_hash(self.module)
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.version else self.distribution
@@ -68,12 +76,13 @@ class Registered:
             raise PluginError(f"{self} {deed}: {describe(error)}") from error
 
     def record(self) -> dict[str, str | None]:
-        """Kind and name of the plugin, distribution and version of who offers it: for results and --json."""
+        """Kind and name of the plugin; distribution, version and hash of the code of who offers it."""
         return {
             "kind": self.plugin.kind.value,
             "name": self.plugin.name,
             "distribution": self.provider.distribution,
             "version": self.provider.version,
+            "source": self.provider.source,
         }
 
     def __str__(self) -> str:
@@ -174,9 +183,10 @@ class _Loader:
     def load_entry_point(self, entry_point: EntryPoint) -> None:
         distribution = entry_point.dist
         provider = Provider(
-            distribution=distribution.name if distribution else "unknown",
+            distribution=distribution_name(entry_point),
             version=distribution.version if distribution else None,
             entry_point=entry_point.name,
+            module=entry_point.module,
         )
         self.registry.providers.append(provider)
         try:
@@ -202,7 +212,7 @@ class _Loader:
     def collect(self, module: Any, provider: Provider) -> None:
         """Call each hook of a plugin module and add what it returns."""
         try:
-            self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}")
+            self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}:{provider.module}")
         except (pluggy.PluginValidationError, ValueError) as error:
             self._fail(provider, "register", describe(error))
             return
@@ -248,9 +258,15 @@ class _Loader:
         return problems
 
 
+def distribution_name(entry_point: EntryPoint) -> str:
+    """The name of the distribution, or "unknown" where an interrupted uninstall has left entry points and no name."""
+    name: str | None = entry_point.dist.name if entry_point.dist else None
+    return name or "unknown"
+
+
 def _selected_entry_points() -> list[EntryPoint]:
     """The entry points of the group, in a fixed order, limited to the distributions that the variable names."""
-    found = [(point.dist.name if point.dist else "", point) for point in entry_points(group=ENTRY_POINT_GROUP)]
+    found = [(distribution_name(point), point) for point in entry_points(group=ENTRY_POINT_GROUP)]
     only = os.environ.get(ONLY_VARIABLE)
     if only:
         from packaging.utils import canonicalize_name
@@ -272,14 +288,15 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         if not path.is_file():
             raise UsageError(f"-p {name}: there is no such file")
         content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        module_name = f"ganbench_plugin_{path.stem}_{content_hash}"  # cannot shadow an installed module
+        stem = re.sub(r"\W", "_", path.stem)
+        module_name = f"ganbench_plugin_{stem}_{content_hash}"  # cannot shadow an installed module
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         spec.loader.exec_module(module)
-        return module, Provider(str(path), f"sha256:{content_hash}", path.stem)
+        return module, Provider(path.name, f"sha256:{content_hash}", path.stem, module_name)
     if "" not in sys.path:
         sys.path.insert(0, "")  # the current folder, as for python -m
     try:
@@ -290,4 +307,4 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         found = None
     if found is None:
         raise UsageError(f"-p {name}: there is no such module (a file's name ends in .py)")
-    return importlib.import_module(name), Provider(name, None, name)
+    return importlib.import_module(name), Provider(name, None, name, name)

@@ -154,11 +154,15 @@ class PluginRecord(Record):
     name: str
     distribution: str
     version: str | None
+    source: str | None = None  # a hash of its code; None in results from before it was recorded
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} (source {self.source})"
 
 
 def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
     """Who provides each plugin, by kind and name."""
-    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in plugins}
+    return {f"{plugin.kind} {plugin.name}": str(plugin) for plugin in plugins}
 
 
 class Environment(Record):

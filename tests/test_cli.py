@@ -175,7 +175,12 @@ def test_plugins_as_json_tells_plugins_and_failures(registry: Registry, install:
     shown = json.loads(printed("plugins --json"))
     assert shown["plugins"] == [registered.record() for registered in registry.everything()]
     (failure,) = shown["failures"]
-    assert failure["provider"] == {"distribution": "broken-in-json", "version": "1.2", "entry_point": "models"}
+    assert failure["provider"] == {
+        "distribution": "broken-in-json",
+        "version": "1.2",
+        "entry_point": "models",
+        "module": "broken_in_json",
+    }
     assert failure["stage"] == "import"
     assert "no_such_package" in failure["cause"]
 
