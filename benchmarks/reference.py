@@ -94,7 +94,7 @@ def scores(results: list[Result]) -> dict[str, Any]:
             "epochs": epochs,
             "by_seed": by_seed,
             **mean_and_deviation(by_epoch),
-            "stamp": metric.stamp,
+            "stamp": metric.stamp.model_dump(),
         }
     return told
 

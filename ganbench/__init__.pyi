@@ -1,6 +1,6 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
-from .errors import DataError, GanbenchError, MissingError, PluginError, UsageError
+from .errors import DataError, GanbenchError, MissingError, PluginError, ScoreWarning, UsageError
 from .files import read_cache, write_cache, written_whole
 from .hookspecs import hookimpl
 from .observer import Observer
@@ -30,7 +30,7 @@ from .protocols import (
 )
 from .registry import Registry
 from .result import Result, load_result
-from .spec import BenchmarkSpec, FeatureExtractorChoice, load_spec
+from .spec import BenchmarkSpec, FeatureExtractorChoice, LossChoice, OptimizerChoice, load_spec
 from .training.runner import run
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "GanbenchError",
     "ImageData",
     "Loss",
+    "LossChoice",
     "LossPlugin",
     "Metric",
     "MetricPlugin",
@@ -55,6 +56,7 @@ __all__ = [
     "Networks",
     "NetworksMetric",
     "Observer",
+    "OptimizerChoice",
     "OptimizerFactory",
     "OptimizerPlugin",
     "Options",
@@ -63,6 +65,7 @@ __all__ = [
     "ReferenceImages",
     "Registry",
     "Result",
+    "ScoreWarning",
     "UsageError",
     "hookimpl",
     "load_result",

@@ -38,6 +38,12 @@ def describe_environment(device: str) -> Environment:
 
 
 @cache
+def ganbench_version() -> str:
+    """The version of ganbench with a hash of its source, which may be edited without a new version."""
+    return f"{version('ganbench')} (source {source_hash('ganbench')})"
+
+
+@cache
 def library_versions() -> dict[str, str]:
     return {library: version(library) for library in LIBRARIES}
 

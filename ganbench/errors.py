@@ -58,6 +58,10 @@ class DivergedError(GanbenchError):
     """Training left the finite numbers."""
 
 
+class ScoreWarning(UserWarning):
+    """A score may mislead. A metric reports it with `warnings.warn(ScoreWarning(...))`; it is stored with the score."""
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -174,7 +174,7 @@ class MetricPlugin(Buildable):
 
     kind: ClassVar[Kind] = Kind.METRIC
     products: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
-    reserved: ClassVar[frozenset[str]] = frozenset({"name", "samples", "at_epochs", "generator_mode", "split"})
+    reserved: ClassVar[frozenset[str]] = frozenset({"name", "id", "samples", "at_epochs", "generator_mode", "split"})
 
 
 class FeatureExtractorPlugin(Buildable):

@@ -106,7 +106,11 @@ class Score(Protocol):
 
     @property
     def stamp(self) -> Mapping[str, Any]:
-        """All that the score depends on and the engine does not know: extractor, weights' hash, library."""
+        """The part of the protocol that the engine does not know: extractor, weights' hash, resize.
+
+        The engine adds the plugin's options, the data and the counts. Versions of libraries do not belong here: a
+        metric may list them in an attribute `software`, a mapping from name to version.
+        """
 
 
 @runtime_checkable

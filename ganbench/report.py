@@ -14,7 +14,17 @@ from rich.table import Table
 from .observer import Plan
 from .plugin import Options
 from .registry import Registered, Registry
-from .result import EngineRecord, EpochRow, MetricResult, Profile, Result, Roofline, Window, monitor_names
+from .result import (
+    EngineRecord,
+    EpochRow,
+    MetricResult,
+    Profile,
+    Result,
+    Roofline,
+    Window,
+    metric_titles,
+    monitor_names,
+)
 
 SHOWN_EPOCHS = 60  # a longer history is thinned out
 SHOWN_MONITORS = 4
@@ -171,26 +181,32 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
     table = Table(
         "Metric", "At the end", "Best", "Real images (floor)", "By epoch", title="Scores", title_justify="left"
     )
+    titles = metric_titles(metrics)
     for metric in metrics:
         curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
         best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
         table.add_row(
-            escape(metric.label),
+            escape(titles[metric.id]),
             "not reached" if metric.value is None else number(metric.value),
             best,
             f"{number(metric.floor)} ({metric.floor_samples:,} images)" if metric.floor_samples else "",
             curve,
         )
+    notes = [f"{titles[metric.id]}: {warning}" for metric in metrics for warning in metric.warnings]
+    if notes:
+        table.caption = escape("\n".join(notes))
     return table
 
 
 def stamps_table(metrics: list[MetricResult]) -> Table:
-    """The full protocol behind each score: only scores whose stamps are equal may be compared."""
-    table = Table(
-        "Stamp", *(escape(metric.label) for metric in metrics), title="How it was scored", title_justify="left"
-    )
-    for key in dict.fromkeys(key for metric in metrics for key in metric.stamp):
-        table.add_row(escape(key), *(escape(str(metric.stamp.get(key, ""))) for metric in metrics))
+    """The full protocol and the software behind each score: only scores of one protocol may be compared."""
+    titles = metric_titles(metrics).values()
+    table = Table("", *map(escape, titles), title="Evaluation protocol, and software", title_justify="left")
+    for part in ("protocol", "software"):
+        fields = [getattr(metric.stamp, part) for metric in metrics]
+        for name in dict.fromkeys(name for field in fields for name in field):
+            table.add_row(escape(name), *(escape(str(field.get(name, ""))) for field in fields))
+        table.add_section()
     return table
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .errors import MissingError, UsageError
 from .files import write_text
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 LOCK = ".lock"  # held by the run that writes in a run directory
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
@@ -135,9 +135,17 @@ class Point(Record):
     value: float | None  # None where it is not finite
 
 
+class Stamp(Record):
+    """All that a score depends on."""
+
+    protocol: dict[str, Any]  # how it is measured and on what: scores of different protocols are never ranked together
+    software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
+
+
 class MetricResult(Record):
     """A metric over the course of a run, and the full protocol behind each of its values."""
 
+    id: str  # unique in the run
     name: str
     label: str
     value: float | None  # at the end of training; None where the run did not get to it
@@ -146,7 +154,18 @@ class MetricResult(Record):
     curve: list[Point]
     floor: float | None  # the same metric of real images from the other split: what a perfect generator would get
     floor_samples: int
-    stamp: dict[str, Any]
+    stamp: Stamp
+    warnings: list[str] = []  # why the values may mislead
+
+
+def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
+    """What to call each metric in tables, by its id: its label, with the id where others have the same label."""
+    listed = list(metrics)
+    labels = [metric.label for metric in listed]
+    return {
+        metric.id: metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{metric.id}]"
+        for metric in listed
+    }
 
 
 class PluginRecord(Record):
@@ -176,7 +195,9 @@ class DataRecord(Record):
     """Which data the run trained on."""
 
     source: str
-    fingerprint: str
+    fingerprint: str  # as the data set's plugin declares it
+    content_sha256: str  # of the decoded images and labels
+    content_basis: str  # which of them the hash covers: "all images", or a sample where there are too many
     train_images: int
     test_images: int
     notice: str | None
@@ -200,7 +221,7 @@ class Profile(Record):
 
 
 class Result(Record):
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     created_at: datetime
     status: Status

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import tomli_w
 from pydantic import (
+    BaseModel,
     Field,
     GetJsonSchemaHandler,
+    PrivateAttr,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -35,6 +39,21 @@ Turns = Literal["alternating", "simultaneous"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 
 
+def _choices_in(value: Any) -> Iterator[Choice]:
+    """The choices in a value, not those in their options."""
+    if isinstance(value, Choice):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, item in value:
+            yield from _choices_in(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _choices_in(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _choices_in(item)
+
+
 class Choice(Table):
     """A plugin by name with its options beside it, as in `{name = "adam", lr = 1e-4}`; a bare name is enough.
 
@@ -45,6 +64,7 @@ class Choice(Table):
 
     plugin: Registered
     options: SerializeAsAny[Options]
+    _built: Any = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -97,9 +117,19 @@ class Choice(Table):
     def name(self) -> str:
         return self.plugin.plugin.name
 
+    @property
+    def built(self) -> Any:
+        """What the last `build` returned; None before."""
+        return self._built
+
     def build(self, context: Any) -> Any:
         """What the plugin's `build` makes of these options. Raises `PluginError` if it raises."""
-        return self.plugin.build(self.options, context)
+        self._built = self.plugin.build(self.options, context)
+        return self._built
+
+    def nested(self) -> list[Choice]:
+        """This choice and all in its options, however deep."""
+        return [self, *(inner for choice in _choices_in(self.options) for inner in choice.nested())]
 
 
 class ModelChoice(Choice):
@@ -139,6 +169,11 @@ class MetricChoice(Choice):
 
     kind = Kind.METRIC
 
+    id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="what tells it from the benchmark's other metrics; by default its name, numbered where it repeats",
+    )
     samples: int = Field(10_000, ge=2, description="how many images to generate")
     at_epochs: Epochs = Field(
         [0, 10, 30, 50], description="after which epochs to score; 0 is before training, the end always counts"
@@ -199,7 +234,7 @@ class GateOptions(Table):
     memory: float = Field(2.0, ge=0, description="peak memory")
     memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB: both have to be exceeded")
     scores: float = Field(5.0, gt=0, description="every metric that is not named below")
-    metrics: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="single metrics, by name or label")
+    metrics: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="single metrics, by id, name or label")
 
 
 class Pictures(Table):
@@ -225,14 +260,27 @@ class BenchmarkSpec(Table):
     checkpoint: CheckpointOptions = CheckpointOptions()
     gate: GateOptions = GateOptions()
 
+    @field_validator("metrics")
+    @classmethod
+    def _identify(cls, metrics: list[MetricChoice]) -> list[MetricChoice]:
+        """Give every metric an id; two that were given the same one are an error."""
+        given = [metric.id for metric in metrics if metric.id is not None]
+        if repeated := sorted({name for name in given if given.count(name) > 1}):
+            raise PydanticCustomError("metric_id", "two metrics have the id '{id}'", {"id": repeated[0]})
+        taken = set(given)
+        identified = []
+        for metric in metrics:
+            if metric.id is None:
+                names = (metric.name if number == 1 else f"{metric.name}-{number}" for number in count(1))
+                metric = metric.model_copy(update={"id": next(name for name in names if name not in taken)})
+                taken.add(str(metric.id))
+            identified.append(metric)
+        return identified
+
     def choices(self) -> list[Choice]:
-        """Every plugin that the spec names, feature extractors inside metrics' options included."""
+        """Every plugin that the spec names, those inside the options of others included."""
         direct = [self.model, self.loss, self.dataset, self.optimizer.generator, self.optimizer.discriminator]
-        chosen: list[Choice] = [*direct, *self.metrics]
-        for choice in chosen:  # grows while it is walked, so that options of options are found
-            values = [getattr(choice.options, field) for field in type(choice.options).model_fields]
-            chosen.extend(value for value in values if isinstance(value, Choice))
-        return chosen
+        return [inner for choice in [*direct, *self.metrics] for inner in choice.nested()]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types, without what is not set."""

@@ -69,8 +69,11 @@ def train():
         "status": "diverged" if diverged else "completed", "message": "d_loss is nan" if diverged else None,
         "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
         "metrics": [{
-            "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid, "better": "lower",
-            "stamp": {"samples": namespace.get("SAMPLES", 100), "torch": namespace.get("TORCH", "2.14")},
+            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid, "better": "lower",
+            "stamp": {
+                "protocol": {"samples": namespace.get("SAMPLES", 100)},
+                "software": {"torch": namespace.get("TORCH", "2.14")},
+            },
         }],
         **circumstances,
     })

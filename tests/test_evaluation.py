@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +14,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganbench import BuildContext, ImageData, MetricPlugin, Networks, Options, PluginError, ReferenceImages
+from ganbench import (
+    BuildContext,
+    ImageData,
+    MetricPlugin,
+    Networks,
+    Options,
+    PluginError,
+    ReferenceImages,
+    ScoreWarning,
+)
 from ganbench.plugin import Kind
 from ganbench.registry import Provider, Registered, Registry
-from ganbench.spec import GeneratorMode, MetricChoice
+from ganbench.result import DataRecord
+from ganbench.spec import GeneratorMode, LossChoice, MetricChoice
 from ganbench.training.data import to_uint8, to_unit_range
 from ganbench.training.evaluation import EVALUATION_BATCH, Evaluator
+from ganbench.training.identity import state_hash
 from ganbench.training.sampling import generate, generator_mode, isolated
 from ganbench.training.seeds import stream
 from ganbench_fashion_mnist.fashion_cnn import WEIGHTS_SHA256
@@ -28,6 +40,16 @@ from ganbench_losses.bce import BinaryCrossEntropy
 CPU = torch.device("cpu")
 BATCH = 16  # of the training
 LOSS = BinaryCrossEntropy()
+PROVIDER = Provider("ganbench-test", None, "test", __name__)
+RECORD = DataRecord(
+    source="embedded",
+    fingerprint="a part of the subset",
+    content_sha256="0123456789abcdef",
+    content_basis="all images",
+    train_images=300,
+    test_images=200,
+    notice=None,
+)
 
 
 class BrightnessOptions(Options):
@@ -90,25 +112,35 @@ def batches(networks: Networks) -> Iterator[list[int]]:
         yield sizes
 
 
+@pytest.fixture
+def loss_choice(registry: Registry) -> LossChoice:
+    return LossChoice.model_validate("bce", context={"registry": registry})
+
+
 EvaluatorOf = Callable[..., Evaluator]
 
 
 @pytest.fixture
-def evaluator_of(data: ImageData, context: BuildContext) -> EvaluatorOf:
+def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice) -> EvaluatorOf:
     """Evaluators of brightness of 20 images: `evaluator_of()`; of two kinds: `evaluator_of({}, {"samples": 30})`."""
     plugin = MetricPlugin(name="brightness", summary="A test's", options=BrightnessOptions, build=Brightness)
     registry = Registry()
-    registry.add(Registered(plugin, Provider("ganbench-test", None, "test")))
+    registry.add(Registered(plugin, PROVIDER))
 
     def make(*choices: dict[str, Any]) -> Evaluator:
-        chosen = [choose(registry, name="brightness", **choice) for choice in choices or ({},)]
-        return Evaluator(chosen, data, LOSS, {}, context, BATCH)
+        given = [
+            {"name": "brightness", "id": f"brightness-{number}", **choice}
+            for number, choice in enumerate(choices or ({},))
+        ]
+        return Evaluator(
+            [choose(registry, **choice) for choice in given], data, RECORD, LOSS, loss_choice, context, BATCH
+        )
 
     return make
 
 
 def choose(registry: Registry, **keys: Any) -> MetricChoice:
-    return MetricChoice.model_validate({"samples": 20, **keys}, context={"registry": registry})
+    return MetricChoice.model_validate({"samples": 20, "id": keys["name"], **keys}, context={"registry": registry})
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -217,13 +249,13 @@ class Counting(BinaryCrossEntropy):
 
 
 def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
-    data: ImageData, networks: Networks, context: BuildContext
+    data: ImageData, networks: Networks, context: BuildContext, loss_choice: LossChoice
 ) -> None:
     plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
     registry = Registry()
-    registry.add(Registered(plugin, Provider("ganbench-test", None, "test")))
+    registry.add(Registered(plugin, PROVIDER))
     loss = Counting()
-    evaluator = Evaluator([choose(registry, name="touching")], data, loss, {"loss": "own"}, context, BATCH)
+    evaluator = Evaluator([choose(registry, name="touching")], data, RECORD, loss, loss_choice, context, BATCH)
     before = [copy.deepcopy(networks[player].state_dict()) for player in ("generator", "discriminator")]
     random = torch.get_rng_state()
     ((label, point),) = evaluator.evaluate(networks, 0, epoch=0)
@@ -236,9 +268,10 @@ def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
     assert loss.seen == 3
     (result,) = evaluator.results(0)
     assert result.floor is None
-    assert result.stamp["loss"] == "own"
-    assert result.stamp["data"] == data.fingerprint
-    assert "generated_samples" not in result.stamp
+    assert result.stamp.protocol["loss"] == "bce@ganbench"
+    assert result.stamp.protocol["data"] == RECORD.content_sha256
+    assert "generated_samples" not in result.stamp.protocol
+    assert "loss bce" in result.stamp.software
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda whole: whole[:-1] + b"7"], ids=["empty", "digit"])
@@ -259,7 +292,7 @@ def test_metrics_that_want_the_same_images_share_them(
     wanted = {"samples": 40, "generator_mode": "train"}
     first, second = evaluator_of(wanted, {**wanted, "better": "higher"}).evaluate(networks, 0, epoch=0)
     assert batches == [BATCH] * 3
-    assert first == second
+    assert first[1] == second[1]
 
 
 def test_metrics_that_want_other_images_get_their_own(
@@ -340,29 +373,58 @@ def test_what_a_metric_draws_and_computes_is_kept_from_the_training(
     assert draws[-1] == draws[-2]  # the same whenever it is scored
 
 
+def test_a_warning_about_a_score_is_reported_once_and_stored(
+    networks: Networks, evaluator_of: EvaluatorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(_: Brightness) -> float:
+        warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
+        return 1.0
+
+    monkeypatch.setattr(Brightness, "compute", compute)
+    evaluator, reported = evaluator_of({"at_epochs": [0, 1]}), []
+    evaluator.warn = reported.append
+    (scored,) = evaluator.metrics
+    scored.warnings.clear()  # the real images' score has warned already
+    for epoch in (0, 1):
+        evaluator.evaluate(networks, 300 * epoch, epoch)
+    assert reported == ["brightness: too dark to compare"]
+    assert evaluator.results(300)[0].warnings == ["too dark to compare"]
+
+
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
 def test_a_stamp_tells_the_whole_protocol(
-    mode: GeneratorMode, batch_norm: str, registry: Registry, data: ImageData, context: BuildContext
+    mode: GeneratorMode,
+    batch_norm: str,
+    registry: Registry,
+    data: ImageData,
+    context: BuildContext,
+    loss_choice: LossChoice,
 ) -> None:
-    choice = choose(registry, name="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode)
-    stamp = dict(Evaluator([choice], data, LOSS, {}, context, BATCH).metrics[0].stamp)
-    assert stamp.pop("implementation").startswith("torchmetrics ")
-    ours = f"({registry.find(Kind.METRIC, 'fid').provider})"
-    assert stamp == {
-        "metric": f"fid {ours}",
-        "features": f"fashion-cnn {ours}",
+    choice = choose(
+        registry, name="fid", id="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode
+    )
+    stamp = Evaluator([choice], data, RECORD, LOSS, loss_choice, context, BATCH).metrics[0].stamp
+    network = registry.find(Kind.FEATURE_EXTRACTOR, "fashion-cnn").build(Options(), context)
+    assert stamp.protocol == {
+        "metric": "fid@ganbench",
+        "metric.features": "fashion-cnn@ganbench",
+        "metric.features.state": state_hash(network),
+        "statistics": "float64",
         "extractor": "fashion-cnn",
         "weights_sha256": WEIGHTS_SHA256,
         "resize": "none",
-        "data": data.fingerprint,
+        "data": RECORD.content_sha256,
         "split": "train",
         "real_samples": 300,
         "generated_samples": 150,
-        "quantisation": "uint8, rounded",
+        "quantization": "uint8, rounded",
         "weights": "raw",
         "batch_norm": batch_norm,
-        "torch": torch.__version__.partition("+")[0],
     }
+    assert stamp.software["torch"] == torch.__version__.partition("+")[0]
+    assert stamp.software["torchmetrics"]
+    for name in ("ganbench", "metric fid", "feature-extractor fashion-cnn"):
+        assert "source" in stamp.software[name]
 
 
 def unfinished(*_: object) -> None:

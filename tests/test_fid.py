@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +15,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from ganbench import DataError, UsageError
+from ganbench import DataError, ScoreWarning, UsageError
 from ganbench_fashion_mnist import fashion_cnn
 from ganbench_fashion_mnist.fashion_cnn import WEIGHTS, FashionCNN, load_extractor
 from ganbench_fashion_mnist.sources import embedded_subset
-from ganbench_metrics.fid import FID
+from ganbench_metrics.fid import FID, Gaussian, frechet_distance
 
 BATCH = 250
 SUBSET = embedded_subset()
@@ -59,7 +60,7 @@ def score(fid: FID, images: Tensor) -> float:
     return fid.compute()
 
 
-def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+def by_definition(real: np.ndarray, fake: np.ndarray) -> float:
     """The definition (Heusel et al. 2017, eq. 6) with SciPy's matrix square root, in float64."""
     real_cov, fake_cov = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
     mean_difference = real.mean(0) - fake.mean(0)
@@ -86,7 +87,44 @@ def test_it_agrees_with_the_definition_computed_by_scipy(images: Tensor, fid: FI
     real, fake = (
         torch.cat([extractor(batch) for batch in each.split(BATCH)]).double().numpy() for each in (REAL, images)
     )
-    assert score(fid, images) == pytest.approx(frechet_distance(real, fake), rel=1e-9)  # float32 would be 1e-7 off
+    assert score(fid, images) == pytest.approx(by_definition(real, fake), rel=1e-9)  # float32 would be 1e-7 off
+
+
+def gaussian(features: np.ndarray) -> Gaussian:
+    covariance = np.cov(features, rowvar=False)
+    return Gaussian(len(features), torch.from_numpy(features.mean(0)), torch.from_numpy(covariance))
+
+
+@pytest.mark.parametrize("count", [5, 60, 300])
+def test_it_is_exact_with_fewer_images_than_features(count: int) -> None:
+    """With centered features A and B, the trace of the root is the sum of the singular values of ABᵀ / (n - 1)."""
+    draw = np.random.default_rng(0)
+    real, fake = (np.maximum(draw.standard_normal((count, 200)) + shift, 0) for shift in (0, 0.3))
+    real_centered, fake_centered = real - real.mean(0), fake - fake.mean(0)
+    root = np.linalg.svd(real_centered @ fake_centered.T, compute_uv=False).sum() / (count - 1)
+    traces = (real_centered**2).sum() / (count - 1) + (fake_centered**2).sum() / (count - 1)
+    exact = ((real.mean(0) - fake.mean(0)) ** 2).sum() + traces - 2 * root
+    assert frechet_distance(gaussian(real), gaussian(fake)) == pytest.approx(exact, rel=1e-11)
+    assert frechet_distance(gaussian(real), gaussian(real)) == pytest.approx(0, abs=1e-10)
+
+
+def test_images_that_are_all_alike_have_a_distance(fid: FID) -> None:
+    assert score(fid, REAL[:1].expand(500, -1, -1, -1)) > 1
+
+
+def test_features_that_are_not_numbers_have_none() -> None:
+    features = np.random.default_rng(0).standard_normal((50, 4))
+    damaged = features.copy()
+    damaged[3, 1] = np.nan
+    assert np.isnan(frechet_distance(gaussian(features), gaussian(damaged)))
+
+
+def test_too_few_images_for_the_covariance_are_a_warning(fid: FID) -> None:
+    with pytest.warns(ScoreWarning, match="128 images do not determine the covariance of 128 features"):
+        score(fid, REAL[:128])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score(fid, REAL[:129])
 
 
 def test_it_is_zero_for_the_real_images_themselves_in_any_order(fid: FID) -> None:
@@ -158,7 +196,8 @@ def test_its_label_and_stamp_name_the_features_and_their_weights(fid: FID) -> No
     assert fid.better == "lower"
     assert fid.stamp["extractor"] == "fashion-cnn"
     assert fid.stamp["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-    assert fid.stamp["implementation"].startswith("torchmetrics ")
+    assert fid.stamp["statistics"] == "float64"
+    assert fid.software["torchmetrics"]
 
 
 def test_fashion_cnn_gives_128_features_that_do_not_depend_on_the_batch(extractor: FashionCNN) -> None:

@@ -15,7 +15,7 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.gate.comparison import compare, flatten
 from ganbench.registry import Registry
-from ganbench.result import Result
+from ganbench.result import Result, Stamp
 from ganbench.spec import load_spec
 from ganbench.training.runner import run
 
@@ -130,3 +130,44 @@ def test_what_cannot_be_compared(names: list[str], code: int, message: str, resu
 def test_nested_tables_are_told_by_the_paths_that_overrides_take() -> None:
     spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
     assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
+
+
+def with_metrics(result: Result, *metrics: tuple[str, int, str]) -> Result:
+    """The result with other FIDs: their ids, the samples of their protocols, and the version of torch behind them."""
+    fid = result.metrics[0]
+    return result.model_copy(
+        update={
+            "metrics": [
+                fid.model_copy(
+                    update={
+                        "id": name,
+                        "value": float(samples),
+                        "stamp": Stamp(protocol={"samples": samples}, software={"torch": torch}),
+                    }
+                )
+                for name, samples, torch in metrics
+            ]
+        }
+    )
+
+
+def test_metrics_of_one_label_are_compared_by_their_protocol_wherever_they_stand(results: dict[str, Path]) -> None:
+    one = with_metrics(load(results["one"]), ("fid", 100, "2.14"), ("fid-2", 500, "2.14"))
+    swapped = with_metrics(load(results["one"]), ("fid", 500, "2.14"), ("fid-2", 100, "2.14"))
+    first, second = compare([one, swapped]).metrics
+    assert (first.name, first.values) == ("FID (fashion-cnn) [fid]", (100, 100))
+    assert (second.name, second.values) == ("FID (fashion-cnn) [fid-2]", (500, 500))
+    assert first.differing == second.differing == {}
+
+
+def test_scores_of_another_software_are_ranked_with_a_mark(
+    results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    sides = [with_metrics(load(results["one"]), ("fid", 100, torch)) for torch in ("2.13", "2.14")]
+    (fid,) = compare(sides).metrics
+    assert fid.best is not None
+    assert fid.software == {"torch": ("2.13", "2.14")}
+    for name, side in zip("ab", sides, strict=True):
+        (tmp_path / f"{name}.json").write_text(side.to_json())
+    assert "ranked across software: torch differs" in invoke(tmp_path / "a.json", tmp_path / "b.json")[1]

@@ -19,6 +19,7 @@ from ganbench.gate.quality import Quality
 from ganbench.gate.smoke import envelope, smoke_finding
 from ganbench.gate.training import Score, Training, Trainings, train
 from ganbench.gate.verdict import Verdict, judge_all
+from ganbench.result import Stamp
 from ganbench.spec import GateOptions
 
 
@@ -124,7 +125,9 @@ def test_a_margin_for_a_metric_that_there_is_not(commit: Any) -> None:
 
 
 def training(value: float | None, better: str = "lower", **more: Any) -> Training:
-    score = Score(name="score", label="score", value=value, better=better, stamp={})
+    score = Score(
+        id="score", name="score", label="score", value=value, better=better, stamp=Stamp(protocol={}, software={})
+    )
     whole: dict[str, Any] = {"status": "completed", "losses": {"d_loss": 1.0}, "metrics": [score], "data": "0", **more}
     return Training.model_construct(**whole)
 
@@ -155,7 +158,7 @@ def test_a_score_that_is_not_positive_is_not_judged_in_silence() -> None:
 
 def test_a_score_or_a_loss_on_one_side_only_is_told() -> None:
     without = training(1.0, metrics=[])
-    with pytest.raises(NotComparableError, match="score: scored, and None"):
+    with pytest.raises(NotComparableError, match="metric score: score, and None"):
         smoke_finding(Trainings([training(1.0)] * 3, [without]))
     other = training(1.0, losses={"d_loss": 1.0, "penalty": 0.1})
     finding = smoke_finding(Trainings([training(1.0)] * 3, [other]))
@@ -194,7 +197,8 @@ def recorded(commit: Any) -> Path:
         ("", ("--quality",), ExitCode.DONE, "PASS: FID (tiny)"),
         ("FID = 23.0\n", ("--quality",), ExitCode.REGRESSION, "REGRESSED: FID (tiny)"),
         ("FID = 23.0\n", (), ExitCode.DONE, "WARNING: from the same seed, training goes another way: FID (tiny)"),
-        ('TORCH = "2.15"\n', ("--quality",), ExitCode.NOT_COMPARABLE, "FID (tiny), torch: 2.14, now 2.15"),
+        ('TORCH = "2.15"\n', ("--quality",), ExitCode.DONE, "PASS: FID (tiny)"),
+        ('TORCH = "2.15"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
         ('TORCH = "2.15"\n', (), ExitCode.DONE, "PASS: from the same seed"),
     ],
 )

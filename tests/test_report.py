@@ -28,6 +28,7 @@ from ganbench.result import (
     Result,
     Roofline,
     Spread,
+    Stamp,
     Throughput,
     Window,
 )
@@ -46,8 +47,9 @@ def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
 def result(**changes: object) -> Result:
     curve = [Point(epoch=0, images=0, value=12.5), Point(epoch=1, images=5000, value=4.0)]
     fid = MetricResult(
-        name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve, floor=0.05,
-        floor_samples=5000, stamp={"extractor": "fashion-cnn", "split": "test"},
+        id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve,
+        floor=0.05, floor_samples=5000,
+        stamp=Stamp(protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"}),
     )  # fmt: skip
     reading = GPUReading(joules=62.5, sm_clock_mhz=1500, throttled_by=["sw_power_cap"])
     roofline = Roofline(
@@ -57,7 +59,10 @@ def result(**changes: object) -> Result:
         run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
         spec={"training": {"batch_size": 50}},
         spec_sha256="0", plugins=[], environment=Environment(hard={}, soft={}),
-        data=DataRecord(source="embedded", fingerprint="0", train_images=5000, test_images=1000, notice=NOTICE),
+        data=DataRecord(
+            source="embedded", fingerprint="0", content_sha256="0", content_basis="all images", train_images=5000,
+            test_images=1000, notice=NOTICE,
+        ),
         history=[row(1)],
         throughput=Throughput(
             images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
@@ -124,7 +129,15 @@ def test_text_from_elsewhere_is_never_read_as_markup() -> None:
 @pytest.fixture
 def plan(registry: Registry) -> Plan:
     spec, _ = load_spec("dcgan-fashion", registry)
-    data = DataRecord(source="embedded", fingerprint="0", train_images=5000, test_images=1000, notice=NOTICE)
+    data = DataRecord(
+        source="embedded",
+        fingerprint="0",
+        content_sha256="0",
+        content_basis="all images",
+        train_images=5000,
+        test_images=1000,
+        notice=NOTICE,
+    )
     return Plan(spec, "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950)
 
 

@@ -173,7 +173,7 @@ def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_pat
     )
     loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
-    began = then.model_copy(update={"data_fingerprint": "0", "environment": elsewhere, "plugins": older})
+    began = then.model_copy(update={"data_content": "0", "environment": elsewhere, "plugins": older})
     replace(checkpoint, progress=began).save(out / "checkpoint.pt")
     with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
         resumed(registry, out)

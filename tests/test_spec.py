@@ -97,6 +97,7 @@ def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> 
     (metric,) = load().to_dict()["metrics"]
     assert metric == {
         "name": "fid",
+        "id": "fid",
         "features": {"name": "fashion-cnn"},
         "samples": 10_000,
         "at_epochs": [0, 10, 30, 50],

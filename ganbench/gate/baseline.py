@@ -14,7 +14,7 @@ from ganbench.result import Record
 from ganbench.spec import NOT_RUN
 
 from .session import Session
-from .training import Training
+from .training import Training, software_differences
 
 SCHEMA_VERSION: Literal[1] = 1
 ENOUGH_SESSIONS = 8  # with fewer, the deviation between sessions is not known well enough to fail a build
@@ -52,8 +52,14 @@ class Baseline(Record):
         if quality and not self.quality:
             raise MissingError(f"baseline {name}: it has no seeds to judge scores by: {again} --quality`")
 
+    def advisory_scores(self, fresh: Training) -> list[str]:
+        """Why a verdict on scores must not fail a build; empty where it may."""
+        software = software_differences(self.quality[0], fresh)
+        told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
+        return [f"the software behind the scores differs from the baseline's: {told}"] if software else []
+
     def advisory(self, fresh: Session) -> list[str]:
-        """Why a verdict against it must not fail a build; empty where it may."""
+        """Why a verdict on speed must not fail a build; empty where it may."""
         reasons = []
         if len(self.sessions) < ENOUGH_SESSIONS:
             reasons.append(f"the baseline has {len(self.sessions)} sessions, and {ENOUGH_SESSIONS} are needed to gate")
@@ -96,15 +102,6 @@ def need_same_conditions(baseline: Baseline, session: Session) -> None:
 def need_same_training(stored: Training, fresh: Training) -> None:
     """Raise `NotComparableError` with what differs of spec, plugins and data."""
     need_equal(what_ran(stored), what_ran(fresh), "trained under other conditions, so losses say")
-
-
-def need_same_stamps(stored: Training, fresh: Training) -> None:
-    """Raise `NotComparableError` with what differs of the scores' stamps, versions included."""
-    need_equal(stamps(stored), stamps(fresh), "scored under other conditions, so scores say")
-
-
-def stamps(training: Training) -> dict[str, Any]:
-    return {f"{score.label}, {field}": value for score in training.metrics for field, value in score.stamp.items()}
 
 
 def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:

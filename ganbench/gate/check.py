@@ -12,7 +12,7 @@ from ganbench.spec import GateOptions
 
 from . import smoke, speed
 from .arm import Arm, Measurement
-from .baseline import Baseline, need_same_conditions, need_same_stamps, need_same_training
+from .baseline import Baseline, need_same_conditions, need_same_training
 from .calibration import calibrated_noise_floor
 from .quality import Quality, seeds_of, train_seeds
 from .session import Session
@@ -126,13 +126,13 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
             need_same_training(baseline.smoke[0], smoked[0])
         if plan.quality:
             need_same_training(baseline.quality[0], seeded[0])
-            need_same_stamps(baseline.quality[0], seeded[0])
         evidence = Evidence(
             Sessions(baseline.sessions, sessions, in_pairs=False) if plan.speed else None,
             Trainings(baseline.smoke, smoked) if plan.smoke else None,
             Trainings(baseline.quality, seeded) if plan.quality else None,
         )
         reasons = baseline.advisory(sessions[0]) if plan.speed else []
+        reasons += baseline.advisory_scores(seeded[0]) if plan.quality else []
         findings = judged(evidence, plan, plan.margins.stored_throughput)
         check = Check(
             benchmark=measurement.benchmark,

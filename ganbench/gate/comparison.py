@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
+from ganbench.comparability import compare_stamps
 from ganbench.differences import differing, flatten
-from ganbench.result import Result, providers
+from ganbench.result import MetricResult, Result, metric_titles, providers
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Figure:
     name: str
     values: tuple[float | None, ...]  # None where a result has none
     better: Literal["higher", "lower"] | None  # None: it is shown, and says nothing about who is better
-    differing: dict[str, tuple[Any, ...]]  # fields of the stamp that are not equal: then nothing is ranked
+    differing: dict[str, tuple[Any, ...]]  # fields of the protocol that are not equal: then nothing is ranked
+    software: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # versions that differ: ranked, with a mark
 
     @property
     def best(self) -> int | None:
@@ -56,7 +60,12 @@ class Comparison:
             ],
             **{
                 what: {
-                    figure.name: {"values": figure.values, "best": figure.best, "differing": list(figure.differing)}
+                    figure.name: {
+                        "values": figure.values,
+                        "best": figure.best,
+                        "differing": list(figure.differing),
+                        "software": list(figure.software),
+                    }
                     for figure in told
                 }
                 for what, told in figures.items()
@@ -108,12 +117,41 @@ def loss_figures(results: Sequence[Result]) -> Iterable[Figure]:
 
 
 def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
-    """Each metric at the end of training, by its label, with what its stamps differ in."""
-    for label in dict.fromkeys(metric.label for result in results for metric in result.metrics):
-        found = [next((m for m in result.metrics if m.label == label), None) for result in results]
-        having = [metric for metric in found if metric is not None]
-        values = tuple(metric.value if metric else None for metric in found)
-        yield Figure(label, values, having[0].better, differing(metric.stamp for metric in having))
+    """Each metric at the end of training, with what its stamps differ in."""
+    titles: Counter[str] = Counter()
+    for row in metric_rows(results):
+        having = [metric for metric in row if metric is not None]
+        holder = next(result for result, metric in zip(results, row, strict=True) if metric is not None)
+        title = metric_titles(holder.metrics)[having[0].id]
+        titles[title] += 1
+        name = title if titles[title] == 1 else f"{title} ({titles[title]})"
+        differences = compare_stamps(metric.stamp for metric in having)
+        values = tuple(metric.value if metric else None for metric in row)
+        yield Figure(name, values, having[0].better, differences.protocol, differences.software)
+
+
+def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
+    """The metrics of all results in rows: with one of the same protocol where there is one, else with their id's."""
+    rows: list[list[MetricResult | None]] = []
+
+    def find_row(position: int, metric: MetricResult, key: Callable[[MetricResult], Any]) -> Any:
+        free = (row for row in rows if row[position] is None)
+        return next((row for row in free if any(other and key(other) == key(metric) for other in row)), None)
+
+    for position, result in enumerate(results):
+        left = []
+        for metric in result.metrics:
+            if row := find_row(position, metric, attrgetter("stamp.protocol")):
+                row[position] = metric
+            else:
+                left.append(metric)
+        for metric in left:
+            row = find_row(position, metric, attrgetter("id"))
+            if row is None:
+                row = [None] * len(results)
+                rows.append(row)
+            row[position] = metric
+    return rows
 
 
 def last_row(result: Result) -> Any:

@@ -58,6 +58,9 @@ def figures_table(title: str, figures: Iterable[Figure], names: list[str]) -> Ta
         if figure.differing and figure.better is not None:
             fields = ", ".join(figure.differing)
             table.add_row(Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing) == 1)}", style="dim"))
+        elif figure.software:
+            fields = ", ".join(figure.software)
+            table.add_row(Text(f"  ranked across software: {fields} differ{'s' * (len(figure.software) == 1)}", "dim"))
     return table
 
 

@@ -8,6 +8,7 @@ from statistics import median, stdev
 
 from ganbench.errors import NotComparableError, UsageError
 from ganbench.report import number
+from ganbench.result import metric_titles
 from ganbench.spec import GateOptions
 
 from .arm import Arm, Measurement
@@ -29,7 +30,8 @@ def train_seeds(
     trainings = []
     for seed in seeds:
         training = train(arm, measurement, [f"training.seed={seed}"])
-        ended = ", ".join(f"{score.label} {number(score.value)}" for score in training.metrics)
+        titles = metric_titles(training.metrics)
+        ended = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in training.metrics)
         told(f"seed {seed} of {arm.name}: {training.message or ended}")
         trainings.append(training)
     return trainings
@@ -56,25 +58,28 @@ class Quality:
             )
         for training in self.sound[1]:
             need_same_protocol(self.sound[0][0], training)
-        self.metrics = {score.label: score for score in self.sound[0][0].metrics}
-        known = {name for score in self.metrics.values() for name in (score.name, score.label)}
+        self.metrics = {score.id: score for score in self.sound[0][0].metrics}
+        self.titles = metric_titles(self.metrics.values())
+        known = dict.fromkeys(name for score in self.metrics.values() for name in (score.id, score.name, score.label))
         for name in margins.metrics:
             if name not in known:
                 raise UsageError(f"gate.metrics.{name}: the benchmark has no such metric; it has {', '.join(known)}")
 
     def estimates(self) -> dict[str, Estimate]:
-        """How much worse each score of head is, where it is positive and both sides have two."""
-        costs = {label: self._costs(score) for label, score in self.metrics.items()}
+        """How much worse each score of head is, by its title, where it is positive and both sides have two."""
+        costs = {self.titles[score.id]: self._costs(score) for score in self.metrics.values()}
         return {
-            label: welch(*sides)
-            for label, sides in costs.items()
+            title: welch(*sides)
+            for title, sides in costs.items()
             if all(len(side) >= 2 and min(side) > 0 for side in sides)
         }
 
-    def threshold(self, label: str) -> Threshold:
+    def threshold(self, title: str) -> Threshold:
         """Its margin, and no less than what seeds alone make of it."""
-        score = self.metrics[label]
-        named = self.margins.metrics.get(label, self.margins.metrics.get(score.name, self.margins.scores))
+        score = next(score for score in self.metrics.values() if self.titles[score.id] == title)
+        named = self.margins.scores
+        for name in (score.name, score.label, score.id):  # the most specific one last
+            named = self.margins.metrics.get(name, named)
         scatter = stdev(map(math.log, self._costs(score)[0]))
         return Threshold(max(named / 100, math.expm1(DEVIATIONS * scatter)), pass_alpha=PASS_ALPHA)
 
@@ -83,24 +88,24 @@ class Quality:
         failed = [len(side) - len(sound) for side, sound in zip(self.sides, self.sound, strict=True)]
         if any(failed):
             yield "divergence", divergence_finding(failed, [len(side) for side in self.sides])
-        for label in self.metrics:
-            values = [[value_of(training, label) for training in side] for side in self.sound]
+        for metric_id, title in self.titles.items():
+            values = [[value_of(training, metric_id) for training in side] for side in self.sound]
             base, head = (f"{number(median(side))} ({len(side)} seeds)" if side else "none" for side in values)
-            if label not in judgements:
-                why = f"{label} cannot be judged: the rule needs two seeds on each side, and positive values"
-                yield label, Finding(Verdict.INCONCLUSIVE, (base, head), why)
+            if title not in judgements:
+                why = f"{title} cannot be judged: the rule needs two seeds on each side, and positive values"
+                yield title, Finding(Verdict.INCONCLUSIVE, (base, head), why)
                 continue
-            judgement = judgements[label]
-            sentence = judgement_sentence(label, f"beside a margin of {self.threshold(label).margin:.1%}", judgement)
-            better = judgement.upper < 0 and -judgement.effect >= self.threshold(label).margin
+            judgement = judgements[title]
+            sentence = judgement_sentence(title, f"beside a margin of {self.threshold(title).margin:.1%}", judgement)
+            better = judgement.upper < 0 and -judgement.effect >= self.threshold(title).margin
             verdict = judgement.verdict
             if better and verdict == Verdict.PASS:
                 verdict, sentence = Verdict.WARNING, f"{sentence}. So much better? See that it is scored as it was"
-            yield label, Finding(verdict, (base, head), sentence, judgement)
+            yield title, Finding(verdict, (base, head), sentence, judgement)
 
     def _costs(self, score: Score) -> tuple[list[float], list[float]]:
         """The score's values on both sides, turned over where more is better."""
-        base, head = ([value_of(training, score.label) for training in side] for side in self.sound)
+        base, head = ([value_of(training, score.id) for training in side] for side in self.sound)
         if score.better == "higher":
             base, head = ([1 / value if value else 0.0 for value in side] for side in (base, head))
         return base, head
@@ -111,8 +116,8 @@ def is_sound(training: Training) -> bool:
     return training.status == "completed" and all(score.value is not None for score in training.metrics)
 
 
-def value_of(training: Training, label: str) -> float:
-    value = next(score.value for score in training.metrics if score.label == label)
+def value_of(training: Training, metric_id: str) -> float:
+    value = next(score.value for score in training.metrics if score.id == metric_id)
     assert value is not None
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ganbench.report import number
+from ganbench.result import metric_titles
 
 from .arm import Arm, Measurement, SessionError
 from .training import Training, Trainings, need_same_protocol, train
@@ -56,7 +57,8 @@ def envelope(values: list[float]) -> tuple[float, float]:
 
 def figures(training: Training) -> dict[str, float]:
     """The losses and monitors of the last epoch, and the scores."""
-    scores = {score.label: score.value for score in training.metrics}
+    titles = metric_titles(training.metrics)
+    scores = {titles[score.id]: score.value for score in training.metrics}
     return {name: value for name, value in {**training.losses, **scores}.items() if value is not None}
 
 

@@ -7,23 +7,23 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ganbench.comparability import compare_stamps
 from ganbench.differences import differing
 from ganbench.errors import NotComparableError
-from ganbench.result import Environment, PluginRecord, Record
+from ganbench.result import Environment, PluginRecord, Record, Stamp
 
 from .arm import Arm, Measurement, SessionError
-
-SOFTWARE = ("torch", "implementation")  # fields of a stamp that tell versions alone
 
 
 class Score(Record):
     """A metric at the end of a training."""
 
+    id: str
     name: str
     label: str
     value: float | None  # None where it is not finite, or training did not get there
     better: Literal["lower", "higher"]
-    stamp: dict[str, Any]
+    stamp: Stamp
 
 
 class Training(Record):
@@ -61,25 +61,30 @@ def train(arm: Arm, measurement: Measurement, overrides: list[str]) -> Training:
 def need_same_protocol(base: Training, head: Training) -> None:
     """Raise `NotComparableError` where a score is missing on one side, or was measured by another protocol.
 
-    The versions of the software that measures are left out: they may be the very thing that was changed.
+    Their software may differ: it may be the very thing that was changed.
     """
-    fields = differing([protocol(base), protocol(head)])
+    fields = differing([{"data": base.data, **labels(base)}, {"data": head.data, **labels(head)}])
+    for score, other in paired_scores(base, head):
+        differences = compare_stamps([score.stamp, other.stamp])
+        fields |= {f"{score.label}, {name}": values for name, values in differences.protocol.items()}
     if fields:
         told = "; ".join(f"{name}: {before}, and {after}" for name, (before, after) in fields.items())
         raise NotComparableError(f"the two sides were not scored alike, so their scores say nothing: {told}")
 
 
-def protocol(training: Training) -> dict[str, Any]:
-    """How scores were measured, and on what."""
-    told: dict[str, Any] = {"data": training.data}
-    for score in training.metrics:
-        told[score.label] = "scored"
-        for field, value in score.stamp.items():
-            if field not in SOFTWARE:
-                told[f"{score.label}, {field}"] = without_provider(value)
-    return told
+def software_differences(base: Training, head: Training) -> dict[str, tuple[Any, ...]]:
+    """The software behind the scores that differs, with its versions on both sides."""
+    fields: dict[str, tuple[Any, ...]] = {}
+    for score, other in paired_scores(base, head):
+        fields |= compare_stamps([score.stamp, other.stamp]).software
+    return fields
 
 
-def without_provider(value: Any) -> Any:
-    """A plugin's name alone, of "NAME (DISTRIBUTION VERSION)"."""
-    return value.partition(" (")[0] if isinstance(value, str) else value
+def labels(training: Training) -> dict[str, str]:
+    return {f"metric {score.id}": score.label for score in training.metrics}
+
+
+def paired_scores(base: Training, head: Training) -> list[tuple[Score, Score]]:
+    """The metrics of both sides, by their ids."""
+    others = {score.id: score for score in head.metrics}
+    return [(score, others[score.id]) for score in base.metrics if score.id in others]

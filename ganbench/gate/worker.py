@@ -98,7 +98,8 @@ def train(request: Json, answer: Any) -> Json:
         "message": result["message"],
         "losses": {name: value for name, value in last_row.items() if name not in NO_LOSSES},
         "metrics": [
-            {key: metric[key] for key in ("name", "label", "value", "better", "stamp")} for metric in result["metrics"]
+            {key: metric[key] for key in ("id", "name", "label", "value", "better", "stamp")}
+            for metric in result["metrics"]
         ],
         **circumstances(result),
     }

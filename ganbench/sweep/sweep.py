@@ -61,7 +61,7 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """The label of the benchmark's first metric, which tells where a training went."""
+        """The title of the benchmark's first metric, which tells where a training went."""
         return next(iter(self.points[0].trial.first))
 
     def states(self) -> list[State]:
@@ -143,7 +143,7 @@ def try_points(tasks: Iterable[Task], try_out: Callable[[BenchmarkSpec], Trial])
     """
     for task in tasks:
         trial = try_out(task.spec)
-        label = next(iter(trial.first))
-        if any(value is not None and value < 0 for value in (trial.first[label], trial.last[label])):
-            raise UsageError(f"sweep: {label} is below 0, and a sweep judges by the factor of its change")
+        title = next(iter(trial.first))
+        if any(value is not None and value < 0 for value in (trial.first[title], trial.last[title])):
+            raise UsageError(f"sweep: {title} is below 0, and a sweep judges by the factor of its change")
         yield Point(task.values, trial, task.growth)

@@ -21,7 +21,7 @@ from ganbench.result import Environment, EpochRow, Memory, PluginRecord, Point, 
 from .data import Batches
 from .step import TURNS, TrainingStep
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # whatever a file that is no whole checkpoint can make torch and pydantic raise
 UNREADABLE = (
     OSError,
@@ -94,7 +94,7 @@ class Progress(Record):
     spec: dict[str, Any]
     plugins: list[PluginRecord]
     environment: Environment
-    data_fingerprint: str
+    data_content: str  # its SHA-256
     steps: int
     images: int
     history: list[EpochRow]
@@ -103,7 +103,7 @@ class Progress(Record):
     phase_seconds: dict[str, float]
     memory: Memory
     evaluation_seconds: float
-    curves: dict[str, list[Point]]  # of each metric, by its label
+    curves: dict[str, list[Point]]  # of each metric, by its id
     artifacts: dict[str, str]
 
 

@@ -70,7 +70,7 @@ class Course:
             spec=prepared.spec.to_dict(),
             plugins=prepared.plugins,
             environment=prepared.environment,
-            data_fingerprint=prepared.data.fingerprint,
+            data_content=prepared.data_record.content_sha256,
             steps=self.steps,
             images=self.images,
             history=self.history,

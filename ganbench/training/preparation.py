@@ -19,7 +19,9 @@ from ganbench.spec import BenchmarkSpec
 
 from .data import Batches, blame, make_batches
 from .evaluation import Evaluator
+from .identity import data_content
 from .precision import Precision, precision_on
+from .sampling import isolated
 from .seeds import derived_seed, seed_torch, stream
 from .step import TURNS, TrainingStep
 
@@ -68,9 +70,13 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
             f"{spec.dataset.plugin}: its images are {image.dtype} of {image.dim()} dimensions, not uint8 "
             "(channels, height, width)"
         )
+    with isolated(seed, device):  # reading an image may draw at random
+        content_sha256, content_basis = data_content(data, spec.dataset)
     data_record = DataRecord(
         source=data.source,
         fingerprint=data.fingerprint,
+        content_sha256=content_sha256,
+        content_basis=content_basis,
         train_images=len(data.train),
         test_images=len(data.test),
         notice=data.notice,
@@ -113,8 +119,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         )
     )
     observer.working("taking in the real images to compare with")
-    loss_stamp = {"loss": f"{spec.loss.name} ({spec.loss.plugin.provider})", **getattr(loss, "stamp", {})}
-    evaluator = Evaluator(spec.metrics, data, loss, loss_stamp, context, batch_size)
+    evaluator = Evaluator(spec.metrics, data, data_record, loss, spec.loss, context, batch_size, observer.warned)
     batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
     seed_torch(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return Prepared(

@@ -64,8 +64,8 @@ def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> No
         )
     fields = differing(
         [
-            surroundings(progress.environment, progress.plugins, progress.data_fingerprint),
-            surroundings(prepared.environment, prepared.plugins, prepared.data.fingerprint),
+            surroundings(progress.environment, progress.plugins, progress.data_content),
+            surroundings(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
         ]
     )
     if fields:
@@ -75,7 +75,7 @@ def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> No
         )
 
 
-def surroundings(environment: Environment, plugins: list[PluginRecord], data_fingerprint: str) -> dict[str, Any]:
+def surroundings(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
     """All but the spec that a run's numbers depend on."""
     soft = {name: value for name, value in environment.soft.items() if name not in OF_NO_WEIGHT}
-    return {**environment.hard, **soft, **providers(plugins), "data": data_fingerprint}
+    return {**environment.hard, **soft, **providers(plugins), "data": data_content}

@@ -31,7 +31,7 @@ class Trial:
 
     steps: int
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
-    first: dict[str, float | None]  # each metric before training, by its label; None where the score is not finite
+    first: dict[str, float | None]  # each metric before training, by its title; None where the score is not finite
     last: dict[str, float | None]  # and at its end; None as well where a loss left the finite numbers
     better: dict[str, Literal["lower", "higher"]]
 
@@ -68,11 +68,11 @@ def train(prepared: Prepared) -> Trial:
         last = scores(prepared, steps * batch_size)
     except DivergedError:
         last = dict.fromkeys(first)
-    better = {scored.metric.label: scored.metric.better for scored in prepared.evaluator.metrics}
+    better = {prepared.evaluator.titles[scored.id]: scored.metric.better for scored in prepared.evaluator.metrics}
     return Trial(steps, losses.last(), first, last, better)
 
 
 def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
-    """Each metric of the networks as they are, by its label."""
+    """Each metric of the networks as they are, by its title."""
     evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
-    return {label: point.value for label, point in evaluated}
+    return {title: point.value for title, point in evaluated}

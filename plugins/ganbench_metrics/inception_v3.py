@@ -48,8 +48,8 @@ class InceptionV3(nn.Module):
             "extractor": "inception-v3",
             "weights_sha256": sha256(weights),
             "resize": "299x299, bilinear as in TensorFlow 1",
-            "torch_fidelity": version("torch-fidelity"),
         }
+        self.software = {"torch-fidelity": version("torch-fidelity")}
 
     def forward(self, images: Tensor) -> Tensor:
         (features,) = self.network(images.expand(-1, 3, -1, -1))
