@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ganbench.openmp import wait_policy
 from ganbench.result import Result, Roofline, RunDirectory, Status, Throughput
 
 from .course import Course
@@ -55,6 +56,7 @@ def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Ro
         engine=engine,
         stamp={
             **prepared.environment.hard,
+            **({"wait_policy": wait_policy()} if prepared.device.type == "cpu" else {}),
             "precision": prepared.precision,
             "engine": engine.name if engine else None,
             "compile": prepared.spec.engine.compile,
