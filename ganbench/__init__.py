@@ -1,7 +1,8 @@
 """ganbench: benchmark GANs with numbers you can trust.
 
 What plugin authors and scripts use is here, listed in `__init__.pyi` and imported when it is first asked for: importing
-ganbench alone imports neither torch nor pydantic. A script runs a benchmark with
+ganbench alone imports neither torch nor pydantic. Import it before torch: it sets OMP_WAIT_POLICY unless you have (see
+`openmp.py`), and torch reads that once. A script runs a benchmark with
 
     spec, reference = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), ["training.epochs=1"])
     result, directory = ganbench.run(spec, reference=reference)
@@ -9,4 +10,7 @@ ganbench alone imports neither torch nor pydantic. A script runs a benchmark wit
 
 import lazy_loader
 
+from .openmp import set_wait_policy
+
+set_wait_policy()  # first of all: whatever is imported next may load torch
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

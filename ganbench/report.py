@@ -28,6 +28,7 @@ from .result import (
 
 SHOWN_EPOCHS = 60  # a longer history is thinned out
 SHOWN_MONITORS = 4
+OVERHEAD = 0.01  # of a step's time: where arithmetic and memory traffic need less, they bound nothing
 
 
 def plan_table(plan: Plan) -> Table:
@@ -98,11 +99,14 @@ def speed_table(result: Result) -> Table:
     """Throughput over the windows, what explains it, and memory."""
     table = Table("", "", title="Speed", title_justify="left", show_header=False)
     throughput, memory = result.throughput, result.memory
-    rate, apart, roofline = throughput.images_per_second, throughput.apart, throughput.roofline
-    if rate and throughput.seconds_per_kimg:
-        windows = f"{len(throughput.windows)} windows"
-        table.add_row("images/s", f"{rate.median:,.0f} (p10 {rate.p10:,.0f}, p90 {rate.p90:,.0f}, {windows})")
+    spread, mean, apart = throughput.images_per_second, throughput.mean_images_per_second, throughput.apart
+    if spread and mean:
+        windows = f"{len(throughput.windows)} window{'s' * (len(throughput.windows) != 1)}"
+        table.add_row("images/s", f"{mean:,.0f} (p10 {spread.p10:,.0f}, p90 {spread.p90:,.0f}, {windows})")
         table.add_row("seconds per 1,000 images", f"{throughput.seconds_per_kimg:.3f}")
+    if throughput.disturbed_by:
+        warning = f"{throughput.disturbed_by}; on a quiet machine these figures would be different"
+        table.add_row("[bold yellow]disturbed[/]", f"[bold yellow]{escape(warning)}[/]")
     if throughput.engine:
         table.add_row("engine", escape(engine_line(throughput.engine)))
     table.add_row("time by phase", ", ".join(f"{phase} {share:.1%}" for phase, share in throughput.phases.items()))
@@ -112,11 +116,9 @@ def speed_table(result: Result) -> Table:
         table.add_row(
             "images/s apart", f"{apart.data_only:,.0f} without learning, {apart.compute_only:,.0f} without new data"
         )
-    if rate and roofline:
-        table.add_row("arithmetic", arithmetic_line(roofline, rate.median))
-        batch_size = result.spec["training"]["batch_size"]
-        step, floor = batch_size / rate.median, roofline.floor_seconds(batch_size)
-        table.add_row("time of a step", f"{step * 1e3:,.3f} ms, {step / floor:.2f} times the floor of the device")
+    if mean and throughput.roofline:
+        for name, text in bound_lines(throughput.roofline, mean, result.spec["training"]["batch_size"]).items():
+            table.add_row(name, text)
     if throughput.joules_per_image is not None:
         table.add_row("energy", f"{throughput.joules_per_image * 1e3:,.2f} mJ an image, of the whole board")
     throttled = sorted({reason for window in throughput.windows if window.gpu for reason in window.gpu.throttled_by})
@@ -152,13 +154,23 @@ def clocks_line(windows: list[Window]) -> str:
     return f"dispatch {dispatch / wall:.1%} of the wall clock's, device {device / wall:.1%}"
 
 
-def arithmetic_line(roofline: Roofline, images_per_second: float) -> str:
-    """What an image costs, and which share of a matrix product's rate training reaches."""
-    return (
-        f"{roofline.flops_per_image / 1e6:,.2f} MFLOP an image: {roofline.utilisation(images_per_second):.1%} of the "
-        f"{roofline.matmul_flops_per_second / 1e12:,.3f} TFLOP/s of a matrix product "
-        f"(a copy: {roofline.copy_bytes_per_second / 1e9:,.1f} GB/s)"
-    )
+def bound_lines(roofline: Roofline, images_per_second: float, batch_size: int) -> dict[str, str]:
+    """How near a step comes to what the device can do, where the measured ceilings can say that."""
+    step, floor = batch_size / images_per_second, roofline.floor_seconds(batch_size)
+    milliseconds = f"{step * 1e3:,.3f} ms"
+    arithmetic = f"{roofline.flops_per_image / 1e6:,.2f} MFLOP an image"
+    if roofline.unreliable:
+        return {"arithmetic": arithmetic, "time of a step": f"{milliseconds}; no bound: {roofline.unreliable}"}
+    if floor < OVERHEAD * step:
+        needed = f"its arithmetic and memory traffic need less than {OVERHEAD:.0%} of it"
+        return {"time of a step": f"{milliseconds}, nearly all of it overhead: {needed}"}
+    share = f"{roofline.utilisation(images_per_second):.1%}"
+    matmul = f"{roofline.matmul_flops_per_second / 1e12:,.3f} TFLOP/s of a matrix product"
+    copy = f"a copy: {roofline.copy_bytes_per_second / 1e9:,.1f} GB/s"
+    return {
+        "arithmetic": f"{arithmetic}: {share} of the {matmul} ({copy})",
+        "time of a step": f"{milliseconds}, {step / floor:.2f} times the floor of the device",
+    }
 
 
 def profile_table(profile: Profile, rows: int = 15) -> Table:

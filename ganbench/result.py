@@ -54,6 +54,17 @@ class GPUReading(Record):
     throttled_by: list[str]  # why the clock is not at its highest, such as sw_power_cap
 
 
+class CPUReading(Record):
+    """What Linux counted, around a window, on the CPUs that the process may use."""
+
+    seconds: float  # that it spans: the window, or several short ones together
+    own_cpu_seconds: float  # of the process and its children
+    others_cpu_seconds: float  # of other processes
+    stolen_cpu_seconds: float  # that a hypervisor gave to other machines
+    throttled_cpu_seconds: float  # in which the CPU limit of a container stopped threads
+    involuntary_switches: int  # times that a thread had to leave its CPU to another
+
+
 class Window(Record):
     """A stretch of training timed as a whole, synchronised with the device only at its ends."""
 
@@ -63,13 +74,28 @@ class Window(Record):
     dispatch_seconds: float  # until the host had handed over all the work
     device_seconds: float | None  # from first to last on the device's own clock; None on a CPU
     gpu: GPUReading | None = None
+    cpu: CPUReading | None = None  # None where the system does not count, and where it came too soon after another
     whole: bool = True  # False where the training ended within it
 
 
 class Spread(Record):
+    """Percentiles of a rate, each window weighing as much as the time that it took."""
+
     median: float
     p10: float
     p90: float
+
+
+class CPUUse(Record):
+    """How much of the CPUs training did not get, over all windows; in cores, as an average over the time."""
+
+    cores: int  # physical ones that the process may use
+    threads: int  # that training computes with
+    others_cores: float  # busy with other processes
+    stolen_cores: float  # given to other machines by a hypervisor
+    throttled_cores: float  # withheld by the CPU limit of a container
+    involuntary_switches_per_second: float
+    lost_share: float  # of the cores that its threads could have used
 
 
 class EngineRecord(Record):
@@ -97,6 +123,7 @@ class Roofline(Record):
     state_bytes_per_step: int  # weights, gradients and optimiser state, each read once and written once
     matmul_flops_per_second: float  # a large matrix product in the run's precision, in the same run
     copy_bytes_per_second: float  # a large copy on the device, read plus written, in the same run
+    unreliable: str | None = None  # why no bound may be drawn from them: training was faster, or the CPUs were busy
 
     def floor_seconds(self, batch_size: int) -> float:
         """No step of so many images can be quicker: its arithmetic or its state's traffic at the device's best."""
@@ -109,9 +136,12 @@ class Roofline(Record):
 
 
 class Throughput(Record):
-    images_per_second: Spread | None  # over whole windows; None when there is none
-    seconds_per_kimg: float | None
+    images_per_second: Spread | None  # over all windows; None when there is none
+    seconds_per_kimg: float | None  # all seconds over all images
     windows: list[Window]
+    cpu: CPUUse | None = None  # None where the system does not count, or training was too short
+    disturbed: bool = False  # others took so much of the CPUs that the speed says more of them than of the code
+    disturbed_by: str | None = None  # who took how much
     warmup_seconds: float
     evaluation_seconds: float  # of all scores and pictures together
     phases: dict[str, float]  # share of training time, by phase
@@ -120,6 +150,11 @@ class Throughput(Record):
     joules_per_image: float | None  # over all windows; None without a GPU that tells
     engine: EngineRecord | None
     stamp: dict[str, Any]  # device, precision, engine, where the data lived, batch size
+
+    @property
+    def mean_images_per_second(self) -> float | None:
+        """All images over all seconds."""
+        return 1000 / self.seconds_per_kimg if self.seconds_per_kimg else None
 
 
 class Memory(Record):

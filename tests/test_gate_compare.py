@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.gate.comparison import compare, flatten
+from ganbench.gate.comparison_tables import comparison_tables
+from ganbench.openmp import wait_policy
 from ganbench.registry import Registry
-from ganbench.result import Result, Stamp
+from ganbench.result import Result, Spread, Stamp
 from ganbench.spec import load_spec
 from ganbench.training.runner import run
 
@@ -44,16 +48,70 @@ def load(path: Path) -> Result:
     return Result.model_validate_json((path / "result.json").read_bytes())
 
 
+def at_speed(result: Result, mean: float, p10: float, p90: float, disturbed_by: str | None = None) -> Result:
+    changes = {
+        "seconds_per_kimg": 1000 / mean,
+        "images_per_second": Spread(median=mean, p10=p10, p90=p90),
+        "disturbed": disturbed_by is not None,
+        "disturbed_by": disturbed_by,
+    }
+    return result.model_copy(update={"throughput": result.throughput.model_copy(update=changes)})
+
+
 def test_equal_stamps_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
-    comparison = compare([load(results["one"]), load(results["other-seed"])])
+    comparison = compare(
+        [at_speed(load(results["one"]), 200, 190, 210), at_speed(load(results["other-seed"]), 300, 290, 310)]
+    )
     (rate, *_), (fid,) = comparison.speed, comparison.metrics
     for figure in (rate, fid):
         assert figure.differing == {}
-        assert figure.best in (0, 1)
     assert fid.values[fid.best] == min(fid.values)
-    assert rate.values[rate.best] == max(rate.values)
+    assert rate.values == pytest.approx((200, 300))
+    assert rate.best == 1
+    assert rate.ratio_spread(1) == pytest.approx((290 / 210, 310 / 190))
     assert comparison.differences["spec"] == {"training.seed": (1, 2)}
     assert comparison.differences["plugins"] == comparison.differences["environment"] == {}
+
+
+def table_of(*compared: Result) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for table in comparison_tables(compare(compared), [str(position) for position in range(len(compared))]):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_speeds_whose_spreads_overlap_have_no_best(results: dict[str, Path]) -> None:
+    one, other = load(results["one"]), load(results["other-seed"])
+    slow, fast = at_speed(one, 230, 150, 330), at_speed(other, 326, 290, 350)
+    rate = next(iter(compare([slow, fast]).speed))
+    assert rate.best is None
+    assert rate.overlap(0, 1)
+    text = table_of(slow, fast)
+    assert "326 (x 1.417)" in text
+    assert "290 to 350 (x 0.879 to 2.333, overlapping)" in text
+    told = compare([slow, fast]).to_dict(["slow", "fast"])["speed"]["images/s"]
+    assert told["spreads"] == ((150, 330), (290, 350))
+    assert told["ratio_spreads"][1] == pytest.approx((290 / 330, 350 / 150))
+
+
+def test_a_disturbed_result_is_marked_and_its_speed_not_ranked(results: dict[str, Path]) -> None:
+    reason = "other processes used 0.92 of the 2 CPU cores while it trained"
+    quiet = at_speed(load(results["one"]), 300, 295, 305)
+    busy = at_speed(load(results["other-seed"]), 100, 95, 105, reason)
+    comparison = compare([quiet, busy])
+    assert next(iter(comparison.speed)).best is None
+    assert [result["disturbed_by"] for result in comparison.to_dict(["0", "1"])["results"]] == [None, reason]
+    text = table_of(quiet, busy)
+    assert "not ranked: a result was disturbed" in text
+    assert reason in text
+
+
+def test_the_policy_of_waiting_threads_is_in_the_stamp(results: dict[str, Path]) -> None:
+    one = load(results["one"])
+    assert one.throughput.stamp["wait_policy"] == wait_policy()
+    spinning = one.throughput.model_copy(update={"stamp": {**one.throughput.stamp, "wait_policy": "active"}})
+    rate = next(iter(compare([one, one.model_copy(update={"throughput": spinning})]).speed))
+    assert list(rate.differing) == ["wait_policy"]
 
 
 def test_unequal_stamps_are_never_ranked(results: dict[str, Path]) -> None:

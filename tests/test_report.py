@@ -87,7 +87,7 @@ def shown(thing: Result, tmp_path: object = "runs/x") -> str:
 def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamps() -> None:
     text = shown(result())
     for expected in (
-        "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 windows)", "2.000",
+        "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 window)", "2.000",
         "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
         "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
         "graph, 3 steps verified: as eager does, bit for bit", "dispatch 25.0% of the wall clock's, device 95.0%",
@@ -95,6 +95,43 @@ def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamp
         "100.000 ms, 4.00 times the floor", "12.50 mJ an image", "sw_power_cap", "warm-up 1.5 s, evaluation 3.2 s",
     ):  # fmt: skip
         assert expected in text
+
+
+def with_throughput(**changes: object) -> Result:
+    return result(throughput=result().throughput.model_copy(update=changes))
+
+
+def test_the_headline_is_all_images_over_all_seconds() -> None:
+    assert "326 (p10 109, p90 2,708" in shown(
+        with_throughput(seconds_per_kimg=1000 / 326, images_per_second=Spread(median=2273, p10=109, p90=2708))
+    )
+
+
+def test_a_disturbed_run_says_by_whom_and_prints_no_bound() -> None:
+    reason = "other processes used 1.48 of the 2 CPU cores while it trained"
+    roofline = result().throughput.roofline.model_copy(update={"unreliable": reason})
+    text = shown(with_throughput(disturbed=True, disturbed_by=reason, roofline=roofline))
+    assert f"disturbed                │ {reason}; on a quiet machine" in text
+    assert "times the floor" not in text
+    assert "of a matrix product" not in text
+    assert "disturbed" not in shown(result())
+
+
+def test_a_bound_that_training_contradicts_is_not_printed() -> None:
+    roofline = result().throughput.roofline.model_copy(update={"unreliable": "training was faster"})
+    text = shown(with_throughput(roofline=roofline))
+    assert "100.000 ms; no bound: training was faster" in text
+    assert "times the floor" not in text
+
+
+@pytest.mark.parametrize(("flops", "state_bytes"), [(10.0, 64), (0.0, 0)])
+def test_a_step_that_is_all_overhead_is_held_to_no_bound(flops: float, state_bytes: int) -> None:
+    """A game of two numbers takes 200,000 times as long as its arithmetic: that says nothing."""
+    changes = {"flops_per_image": flops, "state_bytes_per_step": state_bytes}
+    text = shown(with_throughput(roofline=result().throughput.roofline.model_copy(update=changes)))
+    assert "100.000 ms, nearly all of it overhead" in text
+    assert "times the floor" not in text
+    assert "MFLOP" not in text
 
 
 def test_an_engine_that_fell_back_says_why() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganbench.result import Roofline
-from ganbench.training.roofline import best_seconds, measure_roofline
+from ganbench.training.roofline import best_seconds, measure_roofline, why_unreliable
 
 CPU = torch.device("cpu")
 
@@ -18,6 +18,17 @@ def test_the_floor_is_arithmetic_or_traffic_whichever_is_longer() -> None:
     assert roofline.floor_seconds(batch_size=10) == pytest.approx(0.1)  # moving the state takes longer
     assert roofline.floor_seconds(batch_size=1000) == pytest.approx(1.0)  # computing does
     assert roofline.utilisation(images_per_second=500) == pytest.approx(0.5)
+
+
+def test_a_ceiling_that_training_went_through_is_none() -> None:
+    roofline = Roofline(
+        flops_per_image=1e9, state_bytes_per_step=10**6, matmul_flops_per_second=1e12, copy_bytes_per_second=1e10
+    )
+    assert why_unreliable(roofline, batch_size=100, step_seconds=0.11) is None
+    told = why_unreliable(roofline, batch_size=100, step_seconds=0.03)  # 305 % of a matrix product, say
+    assert told is not None
+    assert "faster than the ceiling" in told
+    assert why_unreliable(roofline, 100, 0.11, "other processes used 1.48 of the 2 CPU cores") is not None
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

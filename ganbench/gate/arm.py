@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import ExitCode, GanbenchError, MissingError
+from ganbench.openmp import sleeping_threads
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # of a crashed session that are shown
@@ -78,7 +79,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [arm.python, "-P", str(WORKER), json.dumps(request)],  # -P: this folder's modules are not the worker's
                 cwd=arm.folder,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**os.environ, **sleeping_threads(os.environ), "PYTHONPATH": os.pathsep.join(paths)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

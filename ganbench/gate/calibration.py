@@ -93,6 +93,7 @@ def fingerprint(session: Session, measurement: Measurement) -> dict[str, Any]:
     return {
         **session.environment.hard,
         **speed.conditions(session),
+        "wait_policy": session.stamp.get("wait_policy"),
         "benchmark": measurement.benchmark,
         "overrides": measurement.overrides,
         "windows": measurement.windows,

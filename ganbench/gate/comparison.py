@@ -22,15 +22,24 @@ class Figure:
     better: Literal["higher", "lower"] | None  # None: it is shown, and says nothing about who is better
     differing: dict[str, tuple[Any, ...]]  # fields of the protocol that are not equal: then nothing is ranked
     software: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # versions that differ: ranked, with a mark
+    spreads: tuple[tuple[float, float] | None, ...] = ()  # p10 and p90 of each value, where it is a mean over a run
+    doubtful: bool = False  # a value was measured on a busy machine: then none is the best
 
     @property
     def best(self) -> int | None:
         """The position of the best value, if the values may be ranked and one of them is."""
         finite = [(value, position) for position, value in enumerate(self.values) if value is not None]
-        if self.better is None or self.differing or len(finite) < 2:
+        if self.better is None or self.differing or self.doubtful or len(finite) < 2:
             return None
         pick = max if self.better == "higher" else min
-        return pick(finite, key=lambda pair: pair[0])[1]
+        best = pick(finite, key=lambda pair: pair[0])[1]
+        return None if any(self.overlap(best, position) for _, position in finite if position != best) else best
+
+    def overlap(self, one: int, other: int) -> bool:
+        """Whether the spreads of two values have a part in common; not where there are none."""
+        if not self.spreads or (first := self.spreads[one]) is None or (second := self.spreads[other]) is None:
+            return False
+        return first[0] <= second[1] and second[0] <= first[1]
 
     def ratio(self, position: int) -> float | None:
         """A value over the first one, if they may be compared."""
@@ -38,6 +47,24 @@ class Figure:
         if self.better is None or self.differing or not first or value is None:
             return None
         return value / first
+
+    def ratio_spread(self, position: int) -> tuple[float, float] | None:
+        """Between what and what the ratio lies, as the spreads of both values have it."""
+        if self.ratio(position) is None or not self.spreads:
+            return None
+        first, own = self.spreads[0], self.spreads[position]
+        return (own[0] / first[1], own[1] / first[0]) if first and own else None
+
+    def to_dict(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {
+            "values": self.values,
+            "best": self.best,
+            "differing": list(self.differing),
+            "software": list(self.software),
+        }
+        if self.spreads:
+            plain |= {"spreads": self.spreads, "ratio_spreads": [*map(self.ratio_spread, range(len(self.values)))]}
+        return plain
 
 
 @dataclass(frozen=True)
@@ -55,21 +82,16 @@ class Comparison:
         figures = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
         return {
             "results": [
-                {"name": name, "run_id": result.run_id, "benchmark": result.benchmark, "status": result.status}
+                {
+                    "name": name,
+                    "run_id": result.run_id,
+                    "benchmark": result.benchmark,
+                    "status": result.status,
+                    "disturbed_by": result.throughput.disturbed_by,
+                }
                 for name, result in zip(names, self.results, strict=True)
             ],
-            **{
-                what: {
-                    figure.name: {
-                        "values": figure.values,
-                        "best": figure.best,
-                        "differing": list(figure.differing),
-                        "software": list(figure.software),
-                    }
-                    for figure in told
-                }
-                for what, told in figures.items()
-            },
+            **{what: {figure.name: figure.to_dict() for figure in told} for what, told in figures.items()},
             "differences": self.differences,
         }
 
@@ -93,11 +115,14 @@ def compare(results: Sequence[Result]) -> Comparison:
 def speed_figures(results: Sequence[Result]) -> Iterable[Figure]:
     """Throughput and memory, which depend on device, precision, engine and batch size."""
     stamps = differing(result.throughput.stamp for result in results)
-    rates = tuple(
-        result.throughput.images_per_second.median if result.throughput.images_per_second else None
-        for result in results
+    yield Figure(
+        "images/s",
+        tuple(result.throughput.mean_images_per_second for result in results),
+        "higher",
+        stamps,
+        spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
+        doubtful=any(result.throughput.disturbed for result in results),
     )
-    yield Figure("images/s", rates, "higher", stamps)
     yield Figure("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", stamps)
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),

@@ -41,6 +41,7 @@ def what_table(results: Iterable[Result], names: list[str]) -> Table:
         "begun": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
         "epochs": [f"{sum(row.images for row in r.history) / r.data.train_images:.3g}" for r in results],
         "device": [str(result.environment.hard.get("device", "")) for result in results],
+        "disturbed": [result.throughput.disturbed_by or "" for result in results],
     }
     for name, cells in rows.items():
         if any(cells):
@@ -55,6 +56,10 @@ def figures_table(title: str, figures: Iterable[Figure], names: list[str]) -> Ta
         table.add_row(
             escape(figure.name.removesuffix(", bytes")), *(cell(figure, position) for position in range(len(names)))
         )
+        if any(figure.spreads):
+            table.add_row("  p10 to p90", *(spread_cell(figure, position) for position in range(len(names))))
+        if figure.doubtful:
+            table.add_row(Text("  not ranked: a result was disturbed", style="dim"))
         if figure.differing and figure.better is not None:
             fields = ", ".join(figure.differing)
             table.add_row(Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing) == 1)}", style="dim"))
@@ -71,6 +76,18 @@ def cell(figure: Figure, position: int) -> Text:
     if ratio is not None and position:
         text += f" (x {ratio:.3f})"
     return Text(text, style="bold" if figure.best == position else "")
+
+
+def spread_cell(figure: Figure, position: int) -> str:
+    """Between what and what the value lay for most of the run, and the same of its ratio."""
+    spread, ratio = figure.spreads[position], figure.ratio_spread(position)
+    if spread is None:
+        return "none"
+    text = " to ".join(formatted(figure.name, value) for value in spread)
+    if ratio is None or not position:
+        return text
+    overlap = ", overlapping" if figure.overlap(0, position) else ""
+    return f"{text} (x {ratio[0]:.3f} to {ratio[1]:.3f}{overlap})"
 
 
 def formatted(name: str, value: float) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
+from ganbench.openmp import wait_policy
 from ganbench.result import Result, Roofline, RunDirectory, Status, Throughput
 
 from .course import Course
+from .machine import cpu_use, disturbed_by
+from .roofline import why_unreliable
 from .warmup import WarmedUp
 
 
@@ -42,10 +47,20 @@ def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Ro
     """What the windows amount to, with all that tells where the time went."""
     prepared, clock, rate = course.prepared, course.clock, course.clock.rate()
     engine = warmed_up.engine_record if warmed_up else None
+    seconds_per_image = clock.seconds_per_image()
+    use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
+    disturbance = disturbed_by(use)
+    if roofline and rate:
+        step_seconds = prepared.spec.training.batch_size / rate.p90
+        reason = why_unreliable(roofline, prepared.spec.training.batch_size, step_seconds, disturbance)
+        roofline = roofline.model_copy(update={"unreliable": reason})
     return Throughput(
         images_per_second=rate,
-        seconds_per_kimg=1000 / rate.median if rate else None,
+        seconds_per_kimg=1000 * seconds_per_image if seconds_per_image else None,
         windows=clock.windows,
+        cpu=use,
+        disturbed=disturbance is not None,
+        disturbed_by=disturbance,
         warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
         evaluation_seconds=course.evaluation_seconds,
         phases=clock.phases(),
@@ -55,6 +70,7 @@ def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Ro
         engine=engine,
         stamp={
             **prepared.environment.hard,
+            **({"wait_policy": wait_policy()} if prepared.device.type == "cpu" else {}),
             "precision": prepared.precision,
             "engine": engine.name if engine else None,
             "compile": prepared.spec.engine.compile,

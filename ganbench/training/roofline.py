@@ -74,6 +74,18 @@ def measure_roofline(
     )
 
 
+def why_unreliable(
+    roofline: Roofline, batch_size: int, step_seconds: float, disturbed_by: str | None = None
+) -> str | None:
+    """Why a measured ceiling is none, in the light of steps that took so long; None if nothing speaks against it."""
+    if step_seconds < roofline.floor_seconds(batch_size):
+        return (
+            "training was faster than the ceiling measured after it, as happens on a busy machine and where all that a "
+            "step moves fits in the CPU's caches"
+        )
+    return disturbed_by
+
+
 def best_seconds(work: Callable[[], object], device: torch.device) -> float:
     """The shortest time that the work took, of as many goes as fit; the first does not count."""
     work()

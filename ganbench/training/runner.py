@@ -31,7 +31,7 @@ from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
 from .roofline import measure_roofline
-from .timing import WINDOW_SECONDS, windows_in
+from .timing import WINDOW_SECONDS
 from .warmup import WarmedUp, warm_up
 
 HISTORY_SECONDS = 1.0  # between two times that it is written: an epoch may be a single step
@@ -162,6 +162,7 @@ class Run:
         trace = self.directory.file("trace.json", "trace") if self.profile else None
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
         self.course.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
+        self.course.clock.step_seconds = self.warmed_up.step_seconds
         if self.warmed_up.engine_record.fallback:
             self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
         return self.warmed_up
@@ -184,9 +185,9 @@ class Run:
             batch = course.batches_of_epoch()
             steps_left = min(steps_per_epoch - course.steps_into_epoch, total_steps - course.steps)
             interrupt.training = True
-            for window_steps in windows_in(steps_left, warmed_up.step_seconds, self.window_seconds):
+            while steps_left:
                 with clock.window(epoch) as count:
-                    for inputs in islice(batch, window_steps):
+                    for inputs in islice(batch, clock.window_steps(steps_left, self.window_seconds)):
                         losses.add(engine(inputs, clock.ended))
                         count.steps += 1
                         count.images += len(inputs[0])
@@ -195,6 +196,7 @@ class Run:
                         if interrupt.requested or clock.training_seconds > deadline:
                             count.whole = False
                             break
+                steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(course.steps)
                 self._report_progress(losses)

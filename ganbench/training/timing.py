@@ -13,6 +13,7 @@ import torch
 
 from ganbench.result import Memory, Spread, Window
 
+from .machine import CPUMonitor
 from .memory import peak_rss
 from .nvml import GPUMonitor
 
@@ -36,7 +37,9 @@ class TrainingClock:
         self.device_peak_bytes = 0
         self.hidden_bytes = 0  # that steps take on the device while they run, and torch's own peak does not show
         self.host_peak_bytes: int | None = None
+        self.step_seconds = 0.0  # of the last window's steps; before there is one, what the warm-up measured
         self._gpu = GPUMonitor(device)
+        self._cpu = CPUMonitor()
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
         self._finished_seconds = 0.0
         self._opened_at: float | None = None
@@ -56,6 +59,7 @@ class TrainingClock:
         A window in which no image was counted, or which an exception left, is not kept.
         """
         count = WindowCount()
+        self._cpu.begin()
         synchronize(self.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -72,6 +76,8 @@ class TrainingClock:
         finally:
             self._opened_at = None
         self._finished_seconds += seconds
+        if count.steps:
+            self.step_seconds = seconds / count.steps
         self._add_marked_phases()
         self.host_peak_bytes = max(filter(None, (peak_rss(), self.host_peak_bytes)), default=None)
         if self.device.type == "cuda":
@@ -86,6 +92,7 @@ class TrainingClock:
                 dispatch_seconds=dispatch_seconds,
                 device_seconds=between(start, end) if self.device.type == "cuda" else None,
                 gpu=self._gpu.reading(since=joules),
+                cpu=self._cpu.reading(),
                 whole=count.whole,
             )
             self.windows.append(window)
@@ -104,10 +111,28 @@ class TrainingClock:
         """Seconds in windows so far, the open one included (by the host's clock)."""
         return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
+    def window_steps(self, steps_left: int, window_seconds: float = WINDOW_SECONDS) -> int:
+        """How many steps the next window takes: the first of about equal parts of about so many seconds each.
+
+        It follows the speed, which can change while a run trains: on a shared machine the warm-up may be slow.
+        """
+        windows = max(1, round(steps_left * self.step_seconds / window_seconds))
+        return max(1, steps_left // windows)
+
     def rate(self) -> Spread | None:
-        """Images a second over whole windows; None when there is none."""
-        rates = [window.images / window.seconds for window in self.windows if window.whole]
-        return spread(rates) if rates else None
+        """Images a second over all windows; None when there is none."""
+        if not self.windows:
+            return None
+        rates = [window.images / window.seconds for window in self.windows]
+        seconds = [window.seconds for window in self.windows]
+        quantiles = np.quantile(rates, [0.1, 0.5, 0.9], weights=seconds, method="inverted_cdf")
+        p10, median, p90 = (float(value) for value in quantiles)
+        return Spread(median=median, p10=p10, p90=p90)
+
+    def seconds_per_image(self) -> float | None:
+        """Over all windows together; None when there is none."""
+        images = sum(window.images for window in self.windows)
+        return sum(window.seconds for window in self.windows) / images if images else None
 
     def phases(self) -> dict[str, float]:
         """Shares of training time."""
@@ -161,15 +186,3 @@ class WindowCount:
     steps = 0
     images = 0
     whole = True
-
-
-def spread(values: list[float]) -> Spread:
-    """Median, 10th and 90th percentile, linearly interpolated."""
-    p10, median, p90 = (float(value) for value in np.percentile(values, [10, 50, 90]))
-    return Spread(median=median, p10=p10, p90=p90)
-
-
-def windows_in(steps: int, step_seconds: float, window_seconds: float = WINDOW_SECONDS) -> list[int]:
-    """How many steps each window takes: `steps` in about equal parts of about `window_seconds` each."""
-    count = min(steps, max(1, round(steps * step_seconds / window_seconds)))
-    return [steps * (index + 1) // count - steps * index // count for index in range(count)]
