@@ -9,7 +9,7 @@ from pathlib import Path
 from conftest import SMALL
 from typer.testing import CliRunner
 
-from benchmarks import speed_table
+from benchmarks import homework, speed_table
 from ganbench.cli import app
 from ganbench.result import load_result
 
@@ -45,6 +45,11 @@ def test_both_quickstart_commands_start_from_nothing() -> None:
 def test_the_table_of_speeds_is_made_from_the_stored_results() -> None:
     _, _, rest = README.partition(speed_table.BEGIN)
     assert rest.partition(speed_table.END)[0] == speed_table.render()
+
+
+def test_the_tables_of_the_homework_are_made_from_the_stored_run() -> None:
+    _, _, rest = homework.PAGE.read_text(encoding="utf-8").partition(homework.BEGIN)
+    assert rest.partition(homework.END)[0] == homework.render()
 
 
 def test_every_linked_file_is_there() -> None:

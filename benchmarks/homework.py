@@ -1,0 +1,90 @@
+"""The tables and pictures of docs/homework.md, made from the stored runs of `dcgan-fashion`.
+
+python -m benchmarks.homework
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import zip_longest
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ganbench import Registry, load_spec
+from ganbench.plots import read_curve
+
+ROOT = Path(__file__).parent.parent
+RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"
+PAGE = ROOT / "docs" / "homework.md"
+IMAGES = ROOT / "docs" / "images"
+BEGIN, END = "<!-- tables: made by python -m benchmarks.homework -->\n", "<!-- end of tables -->"
+COLUMNS = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "real score", "fake_score": "fake score"}
+
+
+def main() -> None:
+    published, measured = published_curve(), read_curve(RUN / "history.csv")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+    save_curves(published, measured, IMAGES / "dcgan-fashion-losses.png")
+    save_samples(IMAGES / "dcgan-fashion-samples.png")
+
+
+def published_curve() -> dict[str, list[float]]:
+    _, reference = load_spec("dcgan-fashion", Registry.load())
+    assert reference is not None
+    return read_curve(reference.history)
+
+
+def render() -> str:
+    """Losses and scores of each epoch beside the published ones, and FID, as Markdown tables."""
+    published, measured = published_curve(), read_curve(RUN / "history.csv")
+    titles = [f"{title}, {of}" for title in COLUMNS.values() for of in ("published", "seed 42")]
+    lines = [f"| epoch | {' | '.join(titles)} |", "|---" * (1 + len(titles)) + "|"]
+    pairs = [zip_longest(published[column], measured[column]) for column in COLUMNS]
+    for epoch, cells in enumerate(zip(*pairs, strict=True), start=1):
+        values = [f"{value:.4f}" if value is not None else "" for pair in cells for value in pair]
+        lines.append(f"| {epoch} | {' | '.join(values)} |")
+    scores = fid_curve()
+    lines += ["", f"| epoch | {' | '.join(map(str, scores))} |", "|---" * (1 + len(scores)) + "|"]
+    lines.append(f"| FID (fashion-cnn) | {' | '.join(f'{value:.4f}' for value in scores.values())} |")
+    return "\n".join(lines) + "\n"
+
+
+def fid_curve() -> dict[int, float]:
+    stored = json.loads((RUN / "scores.json").read_text(encoding="utf-8"))
+    return {int(epoch): value for epoch, value in stored["curve"].items()}
+
+
+def save_curves(published: dict[str, list[float]], measured: dict[str, list[float]], path: Path) -> None:
+    """Draw both losses over the published ones, and FID below."""
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
+    losses, fid = figure.subplots(2, height_ratios=[2, 1], sharex=True)
+    for column, label, color in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
+        losses.plot(published["epoch"], published[column], color=color, alpha=0.3, label=f"{label}, published")
+        losses.plot(measured["epoch"], measured[column], color=color, label=f"{label}, seed 42")
+    losses.set(ylabel="mean loss")
+    fid.plot(*zip(*fid_curve().items(), strict=True), color="black", marker="o", markersize=4)
+    fid.set(xlabel="epoch", ylabel="FID (fashion-cnn)", ylim=(0, None))
+    for axes in (losses, fid):
+        axes.grid(alpha=0.3)
+    losses.legend()
+    figure.savefig(path, dpi=120)
+
+
+def save_samples(path: Path) -> None:
+    """Put the stored grids side by side: real images, then what the generator made of the same latent vectors."""
+    grids = [Image.open(RUN / "samples" / f"{name}.png").convert("L") for name in ("real", "epoch-0010", "epoch-0030")]
+    gap = 16
+    sheet = Image.new("L", (sum(grid.width + gap for grid in grids) - gap, max(grid.height for grid in grids)), 255)
+    left = 0
+    for grid in grids:
+        sheet.paste(grid, (left, 0))
+        left += grid.width + gap
+    sheet.save(path)
+
+
+if __name__ == "__main__":
+    main()
