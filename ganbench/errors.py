@@ -58,6 +58,10 @@ class DivergedError(GanbenchError):
     """Training left the finite numbers."""
 
 
+class GanbenchWarning(UserWarning):
+    """Something is missing or failed that no number depends on; the message is one readable paragraph."""
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
+from .errors import GanbenchWarning
+
 SHA256_BYTES = 32  # before the content of a cache file
 
 
@@ -55,7 +57,8 @@ def write_cache(target: Path, content: bytes) -> None:
         with written_whole(target) as part:
             part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
-        warnings.warn(f"cannot write the cache file {target}: {error}", stacklevel=2)
+        reason = error.strerror or error
+        warnings.warn(f"cannot write the cache file {target}: {reason}", GanbenchWarning, stacklevel=2)
 
 
 def read_cache(target: Path) -> bytes | None:
