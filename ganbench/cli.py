@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from .console import (
 from .errors import ExitCode, GanbenchError, UsageError, describe
 from .gate import baseline_commands
 from .gate import commands as gate
-from .streams import output_lost, safe_streams
+from .streams import safe_streams
 from .sweep.command import sweep
 
 if TYPE_CHECKING:
@@ -48,14 +47,13 @@ class Commands(TyperGroup):
     """Turns every error into one paragraph and its exit code: 1 is left to regressions."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with safe_streams():
+        with safe_streams() as stdout:
             try:
                 return super().main(*args, **kwargs)
             except SystemExit as ended:
-                sys.stdout.flush()
-                lost = output_lost(sys.stdout)  # of --help and --version: commands print on a stream of their own
-                if lost and not ended.code:
-                    self.explain(lost)
+                stdout.flush()
+                if stdout.loss and not ended.code:  # --help or --version: commands have a stream of their own
+                    self.explain(stdout.loss)
                     raise SystemExit(ExitCode.FAILED) from None
                 raise
 

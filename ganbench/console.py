@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,7 +16,7 @@ from rich.segment import Segment
 from typer.core import TyperCommand
 
 from .errors import GanbenchError, GanbenchWarning
-from .streams import answer_on_stdout, output_lost
+from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -56,13 +56,13 @@ class Command(TyperCommand):
     """A command whose outcome is more than its output: a lost output is a warning, and the exit code stays."""
 
     def invoke(self, ctx: Any) -> Any:
-        with answer_on_stdout() as answer, out.writing_to(answer), plain_warnings():
+        with answer_on_stdout() as answer, out.writing_to(cast(IO[str], answer)), plain_warnings():
             try:
                 return super().invoke(ctx)
             finally:
                 answer.flush()
-                if lost := output_lost(answer):
-                    self.on_lost_output(lost)
+                if answer.loss:
+                    self.on_lost_output(answer.loss)
 
     def on_lost_output(self, reason: str) -> None:
         err.print(f"[bold yellow]{reason}[/]", soft_wrap=True)

@@ -19,9 +19,9 @@ class SafeStream:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self.lost: Exception | None = None
-        if stream is not None:
-            with suppress(OSError, ValueError):
-                os.set_blocking(stream.fileno(), True)  # else a slow reader would look like one that left
+        if self.descriptor is not None:
+            with suppress(OSError):
+                os.set_blocking(self.descriptor, True)  # else a slow reader would look like one that left
 
     def write(self, text: str) -> int:
         if self.lost is None:
@@ -53,13 +53,32 @@ class SafeStream:
 
     def _lose(self, error: Exception) -> None:
         self.lost = error
-        with suppress(OSError, ValueError):  # what is buffered must not fail again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if self.descriptor is not None:  # what is buffered must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.descriptor)
+
+    @property
+    def loss(self) -> str | None:
+        """The reason for people; None if nothing was lost, or if a reader left that had seen enough."""
+        if self.lost is None or isinstance(self.lost, BrokenPipeError):
+            return None
+        return f"cannot write to standard output: {getattr(self.lost, 'strerror', None) or self.lost}"
+
+    def another(self) -> SafeStream:
+        """A stream to the same place whose losses are its own."""
+        return SafeStream(self._stream)
 
     def fileno(self) -> int:
         if self._stream is None:
             raise OSError("it is closed")
         return self._stream.fileno()
+
+    @property
+    def descriptor(self) -> int | None:
+        """As `fileno`, but None where there is none."""
+        try:
+            return self.fileno()
+        except (OSError, ValueError):
+            return None
 
     def isatty(self) -> bool:
         try:
@@ -76,18 +95,18 @@ class SafeStream:
 
 
 @contextmanager
-def safe_streams() -> Iterator[None]:
-    """Make `sys.stdout` and `sys.stderr` safe within the block."""
+def safe_streams() -> Iterator[SafeStream]:
+    """Make `sys.stdout` and `sys.stderr` safe within the block; yields the first."""
     for descriptor in (0, 1, 2):
         reserve(descriptor)
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, SafeStream(stream)) for stream in before)
-    safe = sys.stdout, sys.stderr
+    stdout, stderr = map(SafeStream, before)
+    sys.stdout, sys.stderr = cast(TextIO, stdout), cast(TextIO, stderr)
     try:
-        yield
+        yield stdout
     finally:
-        for stream in safe:
-            stream.flush()
+        stdout.flush()
+        stderr.flush()
         sys.stdout, sys.stderr = before
 
 
@@ -103,36 +122,23 @@ def reserve(descriptor: int) -> None:
 
 
 @contextmanager
-def answer_on_stdout() -> Iterator[TextIO]:
+def answer_on_stdout() -> Iterator[SafeStream]:
     """Within `safe_streams`, yield a stream to standard output that the caller alone writes to.
 
     All else that is written to standard output goes to standard error: by Python, by child processes, or by C
     libraries. For the process's own standard output this lasts until the process ends, as libraries and children may
     print at their own end.
     """
-    answer = sys.stdout
-    if descriptor_of(answer) == 1:
-        answer.flush()
-        kept = os.fdopen(os.dup(1), "w", encoding=answer.encoding, errors="replace")
-        answer = cast(TextIO, SafeStream(kept))
+    stdout = sys.stdout
+    assert isinstance(stdout, SafeStream)
+    if stdout.descriptor == 1:
+        stdout.flush()
+        answer = SafeStream(os.fdopen(os.dup(1), "w", encoding=stdout.encoding))
         os.dup2(2, 1)
+    else:
+        answer = stdout.another()
     sys.stdout = sys.stderr
     try:
         yield answer
     finally:
         answer.flush()
-
-
-def descriptor_of(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError):
-        return None
-
-
-def output_lost(stream: TextIO) -> str | None:
-    """Why something that was written to a safe stream did not arrive; None if it did, or if the reader had enough."""
-    lost = getattr(stream, "lost", None)
-    if lost is None or isinstance(lost, BrokenPipeError):
-        return None
-    return f"cannot write to standard output: {getattr(lost, 'strerror', None) or lost}"

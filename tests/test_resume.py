@@ -105,7 +105,7 @@ def test_a_run_that_failed_goes_on_from_its_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", fill_the_disk)
-        with pytest.raises(Exception, match="the run failed after .* No space left on device"):
+        with pytest.raises(Exception, match=r"the run failed after .* No space left on device"):
             small_run(registry, tmp_path / "run", [*WHOLE, "checkpoint.every_epochs=1"])
     assert load_result(tmp_path / "run").status == "failed"
     assert numbers(resumed(registry, tmp_path / "run")) == numbers(uninterrupted.result)
