@@ -71,6 +71,25 @@ def read_cache(target: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
+def why_no_locks(file: Path) -> str | None:
+    """Why the file system cannot lock `file`, which it makes; None if it can. Raises `OSError` if it cannot be made.
+
+    Some network file systems have no flock, such as Lustre mounted without it.
+    """
+    if os.name != "posix":
+        return None
+    import fcntl
+
+    with file.open("ab") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # it is locked already
+            return None
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
+
+
 def default_data_dir() -> Path:
     """Where data sets live: `$GANBENCH_DATA`, else a folder in the user's cache."""
     configured = os.environ.get("GANBENCH_DATA")

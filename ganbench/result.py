@@ -6,8 +6,9 @@ import csv
 import io
 import os
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import GanbenchError, MissingError, UsageError, describe
-from .files import write_text
+from .errors import GanbenchError, GanbenchWarning, MissingError, UsageError, describe
+from .files import why_no_locks, write_text
 
 SCHEMA_VERSION: Literal[1] = 1
 LOCK = ".lock"  # held by the run that writes in a run directory
@@ -293,15 +294,23 @@ class RunDirectory:
         """Make the folder if it is not there, and hold it: no other run writes into it within the block.
 
         What a run that was killed has left half written goes away. Raises `UsageError` if the folder cannot be made, or
-        another run holds it.
+        another run holds it. Where the file system has no locks, it warns and holds nothing: a lock file of our own
+        would outlive a run that is killed.
         """
         try:
-            (self.path / "samples").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / LOCK).acquire(timeout=0)
+            self.path.mkdir(parents=True, exist_ok=True)
+            unlocked = why_no_locks(self.path / LOCK)
+            lock = nullcontext() if unlocked else FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
             raise UsageError(f"run directory {self.path}: another run is writing there") from None
         except OSError as error:
             raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
+        if unlocked:
+            warnings.warn(
+                f"run directory {self.path}: the file system has no locks ({unlocked}): start no second run there",
+                GanbenchWarning,
+                stacklevel=3,
+            )
         with lock:
             for file in self.path.rglob(".*"):
                 if is_leftover(file) and file.name != LOCK:
@@ -316,8 +325,10 @@ class RunDirectory:
     @contextmanager
     def extra(self, name: str, artifact: str, warned: Callable[[str], None]) -> Iterator[Path]:
         """The path of a file to write within the block that only shows the result: if it fails, that is a warning."""
+        path = self.path / name
         try:
-            yield self.path / name
+            path.parent.mkdir(exist_ok=True)
+            yield path
         except Exception as error:
             if name not in self._failed_extras:
                 warned(f"{name} could not be written: {describe(error)}")
