@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-import sys
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +15,13 @@ from typer.core import TyperGroup
 
 from .console import (
     AsJson,
+    Command,
     DataDir,
     Device,
     Overrides,
     PluginArguments,
+    Query,
     err,
-    forget_output,
     load_registry,
     out,
     print_json,
@@ -27,6 +29,7 @@ from .console import (
 from .errors import ExitCode, GanbenchError, UsageError, describe
 from .gate import baseline_commands
 from .gate import commands as gate
+from .streams import safe_streams
 from .sweep.command import sweep
 
 if TYPE_CHECKING:
@@ -43,6 +46,17 @@ STATUS_EXIT_CODES = {
 class Commands(TyperGroup):
     """Turns every error into one paragraph and its exit code: 1 is left to regressions."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with safe_streams() as stdout:
+            try:
+                return super().main(*args, **kwargs)
+            except SystemExit as ended:
+                stdout.flush()
+                if stdout.loss and not ended.code:  # --help or --version: commands have a stream of their own
+                    self.explain(stdout.loss)
+                    raise SystemExit(ExitCode.FAILED) from None
+                raise
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -50,21 +64,18 @@ class Commands(TyperGroup):
             err.print("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except GanbenchError as error:
-            self.explain(str(error), ctx)
+            self.explain(str(error), ctx.params["traceback"])
             raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            forget_output(sys.stdout)
-            raise typer.Exit(ExitCode.DONE) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if hasattr(error, "exit_code"):  # typer's own ways to leave
                 raise
-            self.explain(f"{describe(error)} (unforeseen; ganbench --traceback shows where)", ctx)
+            self.explain(f"{describe(error)} (unforeseen; ganbench --traceback shows where)", ctx.params["traceback"])
             raise typer.Exit(ExitCode.FAILED) from None
 
     @staticmethod
-    def explain(message: str, ctx: Any) -> None:
+    def explain(message: str, traceback: bool = False) -> None:
         """Print the error that is being handled, after its traceback if that was asked for."""
-        if ctx.params.get("traceback"):
+        if traceback:
             err.print_exception()
         err.print("[bold red]error:[/] ", end="")
         err.print(message, markup=False, highlight=False, soft_wrap=True)
@@ -80,7 +91,7 @@ def main(
     """Benchmark GANs with numbers you can trust."""
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     benchmark: Annotated[
         str | None, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file; not with --resume.")
@@ -134,28 +145,39 @@ def run(
 
     console = err if as_json else out
     live = LiveReport(console)
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever plugins print
-        try:
-            result, run_directory = run_benchmark(
-                spec,
-                device=device,
-                out=directory,
-                resume=resume,
-                data_dir=data_dir,
-                reference=reference,
-                observer=live,
-                verify_engine=verify_engine,
-                profile=profile,
-            )
-        finally:
+    try:
+        result, run_directory = run_benchmark(
+            spec,
+            device=device,
+            out=directory,
+            resume=resume,
+            data_dir=data_dir,
+            reference=reference,
+            observer=live,
+            verify_engine=verify_engine,
+            profile=profile,
+        )
+    finally:
+        with reported("the live report"):
             live.stop()
-    report.show_result(console, result, run_directory.path)
+    with reported("the tables of the result"):
+        report.show_result(console, result, run_directory.path)
     if as_json:
-        sys.stdout.write(result.to_json())
+        print_json(json.loads(result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[result.status])
 
 
-@app.command("list")
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Within the block, an error of what only shows a run is a warning: the run and its exit code are not affected."""
+    try:
+        yield
+    except Exception as error:
+        err.print(f"[bold yellow]warning:[/] {what} failed: ", end="")
+        err.print(describe(error), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("list", cls=Query)
 def list_plugins(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="benchmarks, models, losses, ...")] = None,
     plugins: PluginArguments = [],  # noqa: B006
@@ -172,7 +194,7 @@ def list_plugins(
         out.print(report.list_table(found))
 
 
-@app.command()
+@app.command(cls=Query)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A benchmark, its TOML file, or any plugin.")],
     overrides: Overrides = [],  # noqa: B006
@@ -195,7 +217,7 @@ def show(
 
             out.print(Syntax(spec.to_toml(), "toml", background_color="default"))
         else:
-            sys.stdout.write(spec.to_toml())
+            out.file.write(spec.to_toml())
         return
     if overrides:
         raise UsageError(f"-o is for benchmarks, and '{name}' is none")
@@ -210,7 +232,7 @@ def show(
         out.print(report.options_table(schema))
 
 
-@app.command("plugins")
+@app.command("plugins", cls=Query)
 def show_plugins(
     plugins: PluginArguments = [],  # noqa: B006
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 if anything failed to load.")] = False,
@@ -236,13 +258,13 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
-app.command()(sweep)
-app.command()(gate.compare)
-app.command()(gate.check)
-app.command()(gate.calibrate)
+app.command(cls=Command)(sweep)
+app.command(cls=Query)(gate.compare)
+app.command(cls=Command)(gate.check)
+app.command(cls=Command)(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Keep sessions to check against later.")
-baseline.command()(baseline_commands.record)
-baseline.command()(baseline_commands.show)
+baseline.command(cls=Command)(baseline_commands.record)
+baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
 
 

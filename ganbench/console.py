@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from typer.core import TyperCommand
+
+from .errors import GanbenchError, GanbenchWarning
+from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
     from .registry import Registry
 
 
 class SafeConsole(Console):
-    """A console that any text may be printed on, and whose reader may leave.
+    """A console that any text may be printed on.
 
-    What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done. What is printed
-    after the reader has left goes nowhere, and nothing else changes.
+    What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        forget_output(self.file)
+    @contextmanager
+    def writing_to(self, file: IO[str]) -> Iterator[None]:
+        before, self._file = self._file, file
+        try:
+            yield
+        finally:
+            self._file = before
 
 
 def printable(text: str) -> str:
@@ -41,13 +48,55 @@ def printable(text: str) -> str:
     )
 
 
-def forget_output(file: IO[str]) -> None:
-    """Let what is still to be written to a closed pipe go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
-
-
-out = SafeConsole()
+out = SafeConsole()  # within a command, the only way to standard output: print on it, or write to `out.file`
 err = SafeConsole(stderr=True)
+
+
+class Command(TyperCommand):
+    """A command whose outcome is more than its output: a lost output is a warning, and the exit code stays."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with answer_on_stdout() as answer, out.writing_to(cast(IO[str], answer)), plain_warnings():
+            try:
+                return super().invoke(ctx)
+            finally:
+                answer.flush()
+                if answer.loss:
+                    self.on_lost_output(answer.loss)
+
+    def on_lost_output(self, reason: str) -> None:
+        err.print(f"[bold yellow]{reason}[/]", soft_wrap=True)
+
+
+class Query(Command):
+    """A command that only prints: it fails if it cannot."""
+
+    def on_lost_output(self, reason: str) -> None:
+        raise GanbenchError(reason)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show ganbench's own warnings as plain lines, without the source line that raised them."""
+    show = warnings.showwarning
+
+    def show_plainly(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, GanbenchWarning):
+            sys.stderr.write(f"warning: {printable(str(message))}\n")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_plainly
+        yield
+
 
 PluginArguments = Annotated[
     list[str], typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Add an unpublished plugin.")
@@ -61,12 +110,11 @@ DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where data se
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    """Print JSON that any encoding can hold."""
+    out.file.write(json.dumps(value, indent=2) + "\n")
 
 
 def load_registry(plugins: list[str]) -> Registry:
-    """All plugins; what they print while they load goes to stderr, stdout being for what was asked."""
     from .registry import Registry
 
-    with redirect_stdout(sys.stderr):
-        return Registry.load(plugins)
+    return Registry.load(plugins)

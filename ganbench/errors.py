@@ -62,6 +62,10 @@ class ScoreWarning(UserWarning):
     """A score may mislead. A metric reports it with `warnings.warn(ScoreWarning(...))`; it is stored with the score."""
 
 
+class GanbenchWarning(UserWarning):
+    """Something is missing or failed that no number depends on; the message is one readable paragraph."""
+
+
 def describe(error: BaseException) -> str:
     """An exception in one line: its type and message."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

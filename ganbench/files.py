@@ -12,6 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
+from .errors import GanbenchWarning
+
 SHA256_BYTES = 32  # before the content of a cache file
 
 
@@ -55,7 +57,8 @@ def write_cache(target: Path, content: bytes) -> None:
         with written_whole(target) as part:
             part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
-        warnings.warn(f"cannot write the cache file {target}: {error}", stacklevel=2)
+        reason = error.strerror or error
+        warnings.warn(f"cannot write the cache file {target}: {reason}", GanbenchWarning, stacklevel=2)
 
 
 def read_cache(target: Path) -> bytes | None:
@@ -66,6 +69,25 @@ def read_cache(target: Path) -> bytes | None:
         return None
     digest, content = kept[:SHA256_BYTES], kept[SHA256_BYTES:]
     return content if hashlib.sha256(content).digest() == digest else None
+
+
+def why_no_locks(file: Path) -> str | None:
+    """Why the file system cannot lock `file`, which it makes; None if it can. Raises `OSError` if it cannot be made.
+
+    Some network file systems have no flock, such as Lustre mounted without it.
+    """
+    if os.name != "posix":
+        return None
+    import fcntl
+
+    with file.open("ab") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:  # it is locked already
+            return None
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
 
 
 def default_data_dir() -> Path:

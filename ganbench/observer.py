@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
+from .errors import GanbenchWarning, describe
 from .result import DataRecord, EpochRow, Point
 from .spec import BenchmarkSpec
 
@@ -53,3 +55,42 @@ class Observer:
 
     def scored(self, label: str, point: Point) -> None:
         """A metric was computed."""
+
+
+class DroppedIfItFails(Observer):
+    """Passes everything on to an observer until that raises: then it warns once, and the run goes on without it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer: Observer | None = observer
+
+    def planned(self, plan: Plan) -> None:
+        self._pass_on("planned", plan)
+
+    def working(self, what: str) -> None:
+        self._pass_on("working", what)
+
+    def warned(self, what: str) -> None:
+        self._pass_on("warned", what)
+
+    def progressed(self, progress: Progress) -> None:
+        self._pass_on("progressed", progress)
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        self._pass_on("epoch_ended", row)
+
+    def scored(self, label: str, point: Point) -> None:
+        self._pass_on("scored", label, point)
+
+    def _pass_on(self, method: str, *arguments: object) -> None:
+        if self.observer is None:
+            return
+        try:
+            getattr(self.observer, method)(*arguments)
+        except (Exception, SystemExit) as error:
+            name = type(self.observer).__qualname__
+            self.observer = None
+            warnings.warn(
+                f"the observer {name} raised in {method}, and the run continues without it: {describe(error)}",
+                GanbenchWarning,
+                stacklevel=2,
+            )

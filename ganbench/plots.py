@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from .files import written_whole
@@ -36,6 +35,8 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
 
 def save_losses(history: list[EpochRow], title: str, path: Path, reference: Reference | None = None) -> None:
     """Draw both losses over the epochs, and the published ones faintly behind."""
+    from matplotlib.figure import Figure  # here, so that a broken installation of it costs the picture alone
+
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     published = read_curve(reference.history) if reference else {}

@@ -6,46 +6,24 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import pluggy
 
 from . import hookspecs
 from .errors import GanbenchError, PluginError, UsageError, describe
+from .installed import ONLY_VARIABLE, LoadFailure, Provider, Stage, installed_plugins
 from .plugin import REGISTRATIONS, Buildable, Kind, Registration
-from .source import source_hash
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
-ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the distributions to load, separated by commas
-
-Stage = Literal["import", "register", "hook", "name"]
-
-
-@dataclass(frozen=True)
-class Provider:
-    """Who offers a plugin: an installed distribution's entry point, or a file or module given with -p."""
-
-    distribution: str
-    version: str | None
-    entry_point: str
-    module: str  # that holds the hooks
-
-    @property
-    def source(self) -> str:
-        """The hash of its code, so that an edit is noticed where the version stays the same."""
-        return source_hash(self.module)
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}" if self.version else self.distribution
 
 
 @dataclass(frozen=True)
@@ -89,18 +67,6 @@ class Registered:
         return f"{self.plugin.kind} '{self.plugin.name}' (from {self.provider})"
 
 
-@dataclass(frozen=True)
-class LoadFailure:
-    """Something a provider could not give, at which stage and why."""
-
-    provider: Provider
-    stage: Stage
-    cause: str
-
-    def __str__(self) -> str:
-        return f"{self.provider}, entry point '{self.provider.entry_point}', {self.stage}: {self.cause}"
-
-
 @dataclass
 class Registry:
     """All plugins that could be loaded, and all failures."""
@@ -118,8 +84,9 @@ class Registry:
         """
         registry = cls()
         loader = _Loader(registry)
-        for entry_point in _selected_entry_points():
-            loader.load_entry_point(entry_point)
+        installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)
+        for provider, entry_point in installed:
+            loader.load_entry_point(provider, entry_point)
         for name in dict.fromkeys(extra):
             loader.load_extra(name)
         return registry
@@ -180,14 +147,7 @@ class _Loader:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
 
-    def load_entry_point(self, entry_point: EntryPoint) -> None:
-        distribution = entry_point.dist
-        provider = Provider(
-            distribution=distribution_name(entry_point),
-            version=distribution.version if distribution else None,
-            entry_point=entry_point.name,
-            module=entry_point.module,
-        )
+    def load_entry_point(self, provider: Provider, entry_point: EntryPoint) -> None:
         self.registry.providers.append(provider)
         try:
             module = entry_point.load()
@@ -256,29 +216,6 @@ class _Loader:
             if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
                 problems.append(f"{hook} is not marked with @ganbench.hookimpl")
         return problems
-
-
-def distribution_name(entry_point: EntryPoint) -> str:
-    """The name of the distribution, or "unknown" where an interrupted uninstall has left entry points and no name."""
-    name: str | None = entry_point.dist.name if entry_point.dist else None
-    return name or "unknown"
-
-
-def _selected_entry_points() -> list[EntryPoint]:
-    """The entry points of the group, in a fixed order, limited to the distributions that the variable names."""
-    found = [(distribution_name(point), point) for point in entry_points(group=ENTRY_POINT_GROUP)]
-    only = os.environ.get(ONLY_VARIABLE)
-    if only:
-        from packaging.utils import canonicalize_name
-
-        wanted = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
-        found = [(name, point) for name, point in found if canonicalize_name(name) in wanted]
-        missing = wanted - {canonicalize_name(name) for name, _ in found}
-        if missing:
-            raise UsageError(
-                f"{ONLY_VARIABLE} names {', '.join(sorted(missing))}, which offers no ganbench plugin here"
-            )
-    return [point for _, point in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
 
 def _import_extra(name: str) -> tuple[ModuleType, Provider]:

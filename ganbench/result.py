@@ -6,8 +6,9 @@ import csv
 import io
 import os
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import MissingError, UsageError
-from .files import write_text
+from .errors import GanbenchError, GanbenchWarning, MissingError, UsageError, describe
+from .files import why_no_locks, write_text
 
 SCHEMA_VERSION: Literal[2] = 2
 LOCK = ".lock"  # held by the run that writes in a run directory
@@ -338,6 +339,7 @@ class RunDirectory:
         self.created_at = datetime.now(UTC)
         self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         self.artifacts: dict[str, str] = {}
+        self._failed_extras: set[str] = set()
 
     def adopt(self, run_id: str, created_at: datetime, artifacts: dict[str, str]) -> None:
         """Be the directory of an earlier process's run, with the files that it has written."""
@@ -348,15 +350,23 @@ class RunDirectory:
         """Make the folder if it is not there, and hold it: no other run writes into it within the block.
 
         What a run that was killed has left half written goes away. Raises `UsageError` if the folder cannot be made, or
-        another run holds it.
+        another run holds it. Where the file system has no locks, it warns and holds nothing: a lock file of our own
+        would outlive a run that is killed.
         """
         try:
-            (self.path / "samples").mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / LOCK).acquire(timeout=0)
+            self.path.mkdir(parents=True, exist_ok=True)
+            unlocked = why_no_locks(self.path / LOCK)
+            lock = nullcontext() if unlocked else FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
             raise UsageError(f"run directory {self.path}: another run is writing there") from None
         except OSError as error:
             raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
+        if unlocked:
+            warnings.warn(
+                f"run directory {self.path}: the file system has no locks ({unlocked}): start no second run there",
+                GanbenchWarning,
+                stacklevel=3,
+            )
         with lock:
             for file in self.path.rglob(".*"):
                 if is_leftover(file) and file.name != LOCK:
@@ -368,20 +378,43 @@ class RunDirectory:
         self.artifacts[artifact] = name
         return self.path / name
 
-    def write_spec(self, toml: str) -> None:
-        write_text(self.file("spec.toml", "spec"), toml)
+    @contextmanager
+    def extra(self, name: str, artifact: str, warned: Callable[[str], None]) -> Iterator[Path]:
+        """The path of a file to write within the block that only shows the result: if it fails, that is a warning."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            yield path
+        except Exception as error:
+            if name not in self._failed_extras:
+                warned(f"{name} could not be written: {describe(error)}")
+            self._failed_extras.add(name)
+        else:
+            self.file(name, artifact)
 
-    def write_history(self, history: list[EpochRow]) -> None:
-        """Write history.csv: a row for each epoch, the monitors between losses and speed."""
+    def write_spec(self, toml: str) -> None:
+        self.write_text("spec.toml", toml)
+        self.artifacts["spec"] = "spec.toml"
+
+    def write_history(self, history: list[EpochRow], warned: Callable[[str], None]) -> None:
+        """Write history.csv: a row for each epoch, the monitors between losses and speed. The result has it as well."""
         columns = ["epoch", "d_loss", "g_loss", *monitor_names(history), "images", "seconds", "images_per_second"]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(row.model_dump() for row in history)
-        write_text(self.file("history.csv", "history"), text.getvalue())
+        with self.extra("history.csv", "history", warned) as path:
+            write_text(path, text.getvalue())
 
     def write_result(self, result: Result) -> None:
-        write_text(self.path / "result.json", result.to_json())
+        self.write_text("result.json", result.to_json())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file that the run cannot do without. Raises `GanbenchError` if that fails."""
+        try:
+            write_text(self.path / name, text)
+        except OSError as error:
+            raise GanbenchError(f"cannot write {self.path / name}: {error.strerror or error}") from error
 
 
 def monitor_names(history: list[EpochRow]) -> list[str]:

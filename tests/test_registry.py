@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -279,3 +280,65 @@ def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path
 
 def test_the_keys_that_metrics_must_not_take_are_those_of_the_engine() -> None:
     assert MetricPlugin.reserved == MetricChoice.own_keys() | {"name"}
+
+
+def broken_distribution(site: Path, files: dict[str, bytes]) -> Path:
+    folder = site / "ganbench_left-1.0.dist-info"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+NAMED = b"Metadata-Version: 2.1\nName: ganbench-left\nVersion: 1.0\n"
+OURS = b"[ganbench]\nleft = ganbench_left\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "cause"),
+    [
+        ({"entry_points.txt": OURS}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b""}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: left\n"}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: \xff\xfe\n"}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": b"[ganbench]\nleft", "METADATA": NAMED}, "cannot read its entry_points.txt"),
+        ({"entry_points.txt": b"\xff\xfe[ganbench]", "METADATA": NAMED}, "cannot read its entry_points.txt"),
+        ({"entry_points.txt": b"[ganbench]\nleft = 1 2", "METADATA": NAMED}, "'1 2' is not MODULE or MODULE:OBJECT"),
+        ({"entry_points.txt": OURS, "METADATA": NAMED}, "No module named 'ganbench_left'"),
+        ({"entry_points.txt": OURS.replace(b"left\n", b"left:x\n"), "METADATA": NAMED}, "No module named"),
+    ],
+    ids=[
+        "no METADATA", "empty METADATA", "no version", "METADATA is not UTF-8", "no value", "not UTF-8",
+        "no module name", "no module", "no module of an object",
+    ],
+)  # fmt: skip
+def test_a_distribution_that_is_broken_is_named_and_nothing_else_fails(
+    files: dict[str, bytes], cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_distribution(tmp_path, files)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry.load()
+    (failure,) = registry.failures
+    assert failure.provider.distribution in ("ganbench_left", "ganbench-left")
+    assert cause in str(failure)
+    assert "dcgan" in names(registry)
+    monkeypatch.setenv(ONLY_VARIABLE, "ganbench")
+    assert not Registry.load().failures
+
+
+def test_a_broken_distribution_that_offers_no_plugin_is_of_no_interest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_distribution(tmp_path, {"entry_points.txt": b"[console_scripts]\nleft"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not Registry.load().failures
+
+
+def test_a_distribution_further_along_the_path_is_shadowed(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("Ganbench-Twice", offering("tiny"), version="2.0")
+    (tmp_path / "later" / "ganbench_twice-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path / "later")])
+    (tmp_path / "later" / "ganbench_twice-1.0.dist-info" / "entry_points.txt").write_bytes(OURS)
+    assert not Registry.load().failures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -164,7 +163,7 @@ def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json:
     if summary:
         write_text(summary, "\n".join(map(outputs.markdown, checks)))
     for line in outputs.tell_github(checks):
-        (sys.stderr if as_json else sys.stdout).write(line + "\n")
+        console.file.write(line + "\n")
     if as_json:
         print_json({"checks": [outputs.to_dict(check) for check in checks]})
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ def time_turns(request: Json, answer: Any) -> Json:
             self.ended = False
 
         def progressed(self, progress: Any) -> None:
+            try:
+                self.take_in(progress)
+            except Exception:  # a run drops an observer that fails, and this one alone can end the training
+                traceback.print_exc()
+                raise KeyboardInterrupt from None
+
+        def take_in(self, progress: Any) -> None:
             if self.ended:
                 return
             images = (progress.step - self.last_step) * spec.training.batch_size

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +67,7 @@ def sweep(
         return swept
 
     try:
-        with redirect_stdout(sys.stderr), sigterm_as_ctrl_c(), Progress(console=err, transient=True) as progress:
+        with sigterm_as_ctrl_c(), Progress(console=err, transient=True) as progress:
             trials = try_points(tasks, lambda spec: try_out(spec, device, data_dir))
             for point in progress.track(trials, total=len(tasks), description="trying"):
                 points.append(point)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to end soon and in order."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to end soon and in order."""
 
 from __future__ import annotations
 
@@ -9,37 +9,46 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+def termination_signals() -> list[signal.Signals]:
+    """SIGTERM, and SIGHUP (a closed terminal) unless it is ignored: `nohup` and `disown` let a process outlive that."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    heeded = hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN
+    return [signal.SIGTERM, hangup] if heeded and hangup else [signal.SIGTERM]
+
+
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within the block, SIGTERM raises `KeyboardInterrupt`, so that what is half done is cleaned up."""
+    """Within the block, SIGTERM and SIGHUP raise `KeyboardInterrupt`, so that what is half done is cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in termination_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interrupt:
     """Within the block, a first signal while `training` is noted in `requested`: training ends after the step.
 
-    A second one raises `KeyboardInterrupt`, and so does SIGTERM while something else goes on: whoever sends that (a
-    cluster, before it takes the machine away) does not wait for long. Python hands signals to the main thread alone: in
-    another one, nothing is noted.
+    A second Ctrl-C raises `KeyboardInterrupt`. So does a first SIGTERM or SIGHUP while something other than training
+    runs: a cluster that is about to take the machine away does not wait long. Once `storing` is set, the run is about
+    to end anyway and no signal disturbs it. Python delivers signals to the main thread only: in another one, nothing is
+    noted.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.requested = False
-        self.terminated = False  # by SIGTERM
+        self.terminated = False  # by SIGTERM or SIGHUP
         self.training = False
+        self.storing = False
+        self._terminating = False  # KeyboardInterrupt was raised for it; a closed terminal sends SIGHUP twice
 
     def __enter__(self) -> Interrupt:
         in_main_thread = threading.current_thread() is threading.main_thread()
-        caught = self.SIGNALS if in_main_thread else ()
+        caught = [signal.SIGINT, *termination_signals()] if in_main_thread else []
         self._before = {number: signal.signal(number, self._note) for number in caught}
         return self
 
@@ -48,7 +57,14 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.terminated |= number == signal.SIGTERM
-        if self.requested or (self.terminated and not self.training):
+        again, self.requested = self.requested, True
+        if self.storing:
+            return
+        if number == signal.SIGINT:
+            if again:
+                raise KeyboardInterrupt
+            return
+        self.terminated = True
+        if not self.training and not self._terminating:
+            self._terminating = True
             raise KeyboardInterrupt
-        self.requested = True

@@ -1,4 +1,7 @@
-"""The pictures of a run: real images before training, generated ones along the way, a course at the end."""
+"""The pictures of a run: real images before training, generated ones along the way, losses and a course at the end.
+
+They are not part of the result: one that cannot be written is a warning.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import torch
 
 from ganbench import plots
 from ganbench.files import written_whole
+from ganbench.observer import Observer
 from ganbench.result import EpochRow, RunDirectory
 
 from .data import select_images
@@ -14,7 +18,7 @@ from .sampling import generate, isolated
 from .seeds import stream
 
 
-def save_real_images(prepared: Prepared, directory: RunDirectory) -> None:
+def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/real.png: some images of the train split."""
     train, count = prepared.data.train, prepared.spec.pictures.real
     if not count:
@@ -22,10 +26,11 @@ def save_real_images(prepared: Prepared, directory: RunDirectory) -> None:
     chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
     with isolated(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
         (images,) = select_images(train, chosen, count, torch.device("cpu"))
-    plots.save_grid(images.numpy(), directory.file("samples/real.png", "samples_real"), columns=4)
+    with directory.extra("samples/real.png", "samples_real", observer.warned) as path:
+        plots.save_grid(images.numpy(), path, columns=4)
 
 
-def save_generated_images(prepared: Prepared, moment: str, directory: RunDirectory) -> None:
+def save_generated_images(prepared: Prepared, moment: str, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/MOMENT.png: what the generator makes of one fixed noise, a whole batch of it."""
     training, pictures = prepared.spec.training, prepared.spec.pictures
     if not pictures.generated:
@@ -34,17 +39,19 @@ def save_generated_images(prepared: Prepared, moment: str, directory: RunDirecto
     latents = stream(training.seed, "pictures")
     with isolated(training.seed, prepared.device):
         (images,) = generate(prepared.networks, pictures.generator_mode, count, count, latents, prepared.device)
-    path = directory.file(f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}")
-    plots.save_grid(images[: pictures.generated].cpu().numpy(), path)
+    name, artifact = f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}"
+    with directory.extra(name, artifact, observer.warned) as path:
+        plots.save_grid(images[: pictures.generated].cpu().numpy(), path)
 
 
-def save_course(prepared: Prepared, history: list[EpochRow], directory: RunDirectory) -> None:
+def save_course(prepared: Prepared, history: list[EpochRow], directory: RunDirectory, observer: Observer) -> None:
     """Write course.png, if the loss can picture a training."""
     loss = prepared.step.loss
     if not hasattr(loss, "draw") or not history:
         return
     with (
-        written_whole(directory.file("course.png", "course")) as part,
+        directory.extra("course.png", "course", observer.warned) as path,
+        written_whole(path) as part,
         prepared.spec.loss.plugin.blamed("raised in draw"),
     ):
         loss.draw(history, part)

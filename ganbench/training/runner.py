@@ -13,7 +13,7 @@ import torch
 from ganbench import plots
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
 from ganbench.files import default_data_dir
-from ganbench.observer import Observer, Progress
+from ganbench.observer import DroppedIfItFails, Observer, Progress
 from ganbench.plugin import Reference
 from ganbench.result import Result, Roofline, RunDirectory, Status
 from ganbench.spec import BenchmarkSpec
@@ -63,7 +63,7 @@ def run(
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
-    observer = observer or Observer()
+    observer = DroppedIfItFails(observer or Observer())
     directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_engine)
@@ -127,7 +127,7 @@ class Run:
         with float32_products(self.prepared.precision), repeatable_convolutions(), Interrupt() as interrupt:
             try:
                 self.directory.write_spec(self.prepared.spec.to_toml())
-                save_real_images(self.prepared, self.directory)
+                save_real_images(self.prepared, self.directory, self.observer)
                 if self.course.steps == 0:
                     self._evaluate(epoch=0)
                 warmed_up = self._warm_up()
@@ -139,11 +139,13 @@ class Run:
                 status, message = "diverged", str(error)
             except KeyboardInterrupt:
                 status, message = "interrupted", f"interrupted after step {self.course.steps}, and not scored"
-            except Exception as error:
+            except (Exception, SystemExit) as error:
+                interrupt.storing = True
                 raise self._failed(error) from error
+            interrupt.storing = True
             return self._store(status, message)
 
-    def _failed(self, error: Exception) -> GanbenchError:
+    def _failed(self, error: Exception | SystemExit) -> GanbenchError:
         """Store the result so far, and make the error to raise."""
         batch_size, device = self.prepared.spec.training.batch_size, self.prepared.device
         told = explain_out_of_memory(error, batch_size, device)
@@ -268,7 +270,7 @@ class Run:
             self.observer.epoch_ended(row)
 
     def _write_history(self) -> None:
-        self.directory.write_history(self.course.history)
+        self.directory.write_history(self.course.history, self.observer.warned)
         self.history_written_at = perf_counter()
 
     def _evaluate(self, epoch: int | None) -> None:
@@ -280,7 +282,7 @@ class Run:
             for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
                 self.observer.scored(label, point)
         if epoch is None or epoch in self.prepared.spec.pictures.at_epochs:
-            save_generated_images(self.prepared, self.course.moment, self.directory)
+            save_generated_images(self.prepared, self.course.moment, self.directory, self.observer)
         self.course.evaluation_seconds += perf_counter() - start
 
     def _save_checkpoint(self) -> None:
@@ -295,9 +297,9 @@ class Run:
         self._end_epoch()
         self._write_history()
         self._write_result(status, message)
-        name, losses = self.prepared.spec.name, self.directory.file("losses.png", "losses")
-        plots.save_losses(self.course.history, name, losses, self.reference)
-        save_course(self.prepared, self.course.history, self.directory)
+        with self.directory.extra("losses.png", "losses", self.observer.warned) as path:
+            plots.save_losses(self.course.history, self.prepared.spec.name, path, self.reference)
+        save_course(self.prepared, self.course.history, self.directory, self.observer)
         return self._write_result(status, message)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
