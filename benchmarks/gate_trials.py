@@ -50,7 +50,13 @@ def main(
         draw = random.Random(f"{seed} {number}")
         head = replace(base, name="head", delay=delay * step_seconds)
         other_load = OtherLoad(draw)
-        plan = Plan(measurement, smoke=False, order_seed=draw.randrange(2**32), told=other_load.now_and_then)
+        plan = Plan(
+            measurement,
+            smoke=False,
+            always_measure=True,
+            order_seed=draw.randrange(2**32),
+            told=other_load.now_and_then,
+        )
         check = check_interleaved(base, head, plan)
         told.append({"planted": delay, **row(check), "other_load_seconds": other_load.seconds})
         line = f"{number}/{len(trials)}: planted {delay:.0%}, {told[-1]['verdict']}, {told[-1]['effect']:+.2%}"

@@ -8,27 +8,30 @@ SAMPLES for what is trained.
 from __future__ import annotations
 
 SOURCE = """
-import importlib, itertools, json, random, sys
+import hashlib, importlib, itertools, json, random, sys
 from pathlib import Path
 
 request = json.loads(sys.argv[1])
-plugin = request["plugins"][0]
+plugin = request["plugins"][0] if request["plugins"] else "json"
 if plugin.endswith(".py"):
     namespace = {}
     exec(open(plugin).read(), namespace)
+    path = Path(plugin)
 else:
-    namespace = vars(importlib.import_module(plugin))
+    module = importlib.import_module(plugin)
+    namespace, path = vars(module), Path(module.__file__)
+source = hashlib.sha256(path.read_bytes()).hexdigest()
 if namespace.get("CRASH"):
     sys.exit("Traceback: the plugin crashed")
 
 def answer(told):
     print(json.dumps(told), flush=True)
 
-settings = dict(text.split("=") for text in request["overrides"])
+seed = request["training"].get("seed", 0)
 environment = {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}
 circumstances = {
     "environment": environment, "data": "0", "plugins": [],
-    "spec": {"training": {"seed": int(settings.get("training.seed", 0))}},
+    "spec": {"training": {"seed": seed}}, "code": {path.name: {"path": str(path), "source": source}},
 }
 
 def take_number():
@@ -42,14 +45,14 @@ def take_number():
 def time_turns():
     answer(1.0)
     rates = [1.0]
-    if sys.stdin.readline():  # turns are asked for one after another: here it is certain which session comes first
+    if sys.stdin.read(1) == "g":  # turns are asked for one after another: here it is certain which session comes first
         draw = random.Random(f"session {take_number()}")
     rate = namespace["RATE"] * draw.lognormvariate(0, namespace.get("NOISE", 0.0001))
     if request["delay"]:
         rate = 1 / (1 / rate + request["delay"] / 64)
     rates.append(rate)
     answer(rate)
-    while sys.stdin.readline():
+    while sys.stdin.read(1) == "g":
         rates.append(rate)
         answer(rate)
     clock = namespace.get("CLOCK")
@@ -62,7 +65,6 @@ def time_turns():
     })
 
 def train():
-    seed = int(settings.get("training.seed", 0))
     diverged = seed in namespace.get("DIVERGED", [])
     fid = namespace.get("FID", 20.0) * random.Random(seed).lognormvariate(0, namespace.get("SCATTER", 0.01))
     answer({
@@ -78,7 +80,11 @@ def train():
         **circumstances,
     })
 
-{"time": time_turns, "train": train}[request["job"]]()
+def probe():
+    told = {name: circumstances[name] for name in ("code", "spec", "data")}
+    answer({**told, "files": {path.name: source}, "environment": environment})
+
+{"probe": probe, "time": time_turns, "train": train}[request["job"]]()
 """
 FAST = 'RATE = 1000\nPHASES = {"discriminator": 0.5, "generator": 0.5}\n'
 SLOW = 'RATE = 800\nPHASES = {"discriminator": 0.4, "generator": 0.6}\n'  # 1/1000 = 0.5 + 0.5, 1/800 = 0.5 + 0.75 ms

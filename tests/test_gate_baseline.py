@@ -120,7 +120,7 @@ def other_benchmark(text: str) -> str:
     [
         (lambda text: text[: len(text) // 2], ExitCode.USAGE, "not a whole baseline of ganbench"),
         (lambda _: '{"some": "json"}', ExitCode.USAGE, "not a whole baseline of ganbench"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), ExitCode.USAGE, "schema_version"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), ExitCode.USAGE, "schema_version"),
         (other_benchmark, ExitCode.NOT_COMPARABLE, "it is of benchmark another, not of dcgan-fashion"),
         (lambda text: json.dumps({**json.loads(text), "sessions": []}), ExitCode.USAGE, "it has no sessions"),
     ],

@@ -173,7 +173,7 @@ def test_the_envelope_reaches_as_far_again_as_repeats_span_or_as_rounding_leads(
 
 def test_a_real_training_tells_losses_and_scores_and_repeats_itself() -> None:
     measurement = Measurement("dcgan-fashion", [*SMALL, "training.batch_size=100"], device="cpu")
-    first, again = (train(Arm("base"), measurement, ["training.steps=2", "training.seed=1"]) for _ in range(2))
+    first, again = (train(Arm("base"), measurement, {"epochs": None, "steps": 2, "seed": 1}) for _ in range(2))
     assert first.status == "completed"
     assert set(first.losses) == {"d_loss", "g_loss", "real_score", "fake_score"}
     assert first.metrics[0].name == "fid"

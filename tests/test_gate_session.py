@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.gate.arm import Measurement
+from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.session import MOST_WARMUP_WINDOWS, has_settled, take_turns
 
 TOLD: dict[str, Any] = {
@@ -15,6 +15,7 @@ TOLD: dict[str, Any] = {
     "data": "0",
     "spec": {},
     "plugins": [],
+    "code": {},
 }
 
 
@@ -23,6 +24,7 @@ class FakeWorker:
 
     def __init__(self, name: str, rates: list[float], asked: list[str]) -> None:
         self.name, self.rates, self.asked, self.turn = name, rates, asked, 0
+        self.arm = Arm(name)
 
     def go_on(self) -> None:
         self.asked.append(self.name)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+import sysconfig
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ganbench.errors import UsageError
-from ganbench.registry import ENTRY_POINT_GROUP
+from ganbench.errors import NotComparableError, UsageError
 
-from .arm import Arm
+from .arm import Arm, Code
 from .baseline import Baseline
 from .check import Check, Plan, check_interleaved, check_stored
-from .revision import checked_out, import_paths_within, need_something_under_test
+from .localized import Localized
+from .revision import checked_out
+from .under_test import UnderTest, installed_from
 
 
 def check_revision(reference: str, plan: Plan) -> Check:
@@ -23,26 +24,59 @@ def check_revision(reference: str, plan: Plan) -> Check:
     from the repository; else as `check_interleaved` does.
     """
     with checked_out(reference) as revision:
-        modules = [entry_point.module for entry_point in entry_points(group=ENTRY_POINT_GROUP)]
-        paths = import_paths_within(revision.repository, modules)
-        named = [*plan.measurement.plugins, plan.measurement.benchmark]
-        files = [name for name in named if name.endswith((".py", ".toml"))]
-        need_something_under_test(paths, revision.repository, files)
-        stands = revision.of(Path.cwd())
+        under_test = UnderTest(revision, plan.measurement)
+        localized = Localized(revision, plan.words)
+
+        def need_of_head(code: Mapping[str, Code]) -> None:
+            under_test.need_of_head(code)
+            under_test.need_something(code, localized.files_of(plan.measurement))
+
+        checkouts = (revision.folder, revision.repository)
+        held = tuple(installed_from(revision.repository))
         base = Arm(
             f"{reference} ({revision.commit[:9]})",
-            folder=stands if stands.is_dir() else revision.folder,
-            own=revision.of,
-            import_paths=tuple(revision.of(path) for path in paths),
+            folder=localized.base_stands,
+            import_paths=under_test.base,
+            checkouts=checkouts,
+            held=held,
+            temporary=(revision.folder.parent,),
+            localized=localized.base,
+            need_own=under_test.need_of_base,
         )
-        return check_interleaved(base, Arm("the working tree", import_paths=tuple(paths)), plan)
+        head = Arm(
+            "the working tree",
+            import_paths=under_test.head,
+            checkouts=checkouts,
+            held=held,
+            temporary=(revision.folder.parent,),
+            localized=localized.head,
+            need_own=need_of_head,
+        )
+        return check_interleaved(base, head, plan)
 
 
 def check_with_python(python: Path, plan: Plan) -> Check:
     """The running Python against another. Raises `UsageError` where there is none; else as `check_interleaved` does."""
     if not python.is_file():
         raise UsageError(f"--against-python {python}: there is no such file")
-    return check_interleaved(Arm(str(python), python=str(python)), Arm(sys.executable), plan)
+    base = Arm(str(python), python=str(python), need_own=need_nothing_of_this_python(python))
+    return check_interleaved(base, Arm(sys.executable), plan)
+
+
+def need_nothing_of_this_python(python: Path) -> Callable[[Mapping[str, Code]], None]:
+    """What raises `NotComparableError` where another Python imports code from this one's site-packages."""
+    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
+    is_another = python.absolute().parent.resolve() != Path(sys.executable).absolute().parent.resolve()
+
+    def need_own(code: Mapping[str, Code]) -> None:
+        for name, imported in code.items():
+            if is_another and any(Path(imported.path).is_relative_to(folder) for folder in installed):
+                raise NotComparableError(
+                    f"{python} would not be measured with its own code: {name} comes from {imported.path}, where "
+                    f"{sys.executable} has it. Install it for {python}, and see that PYTHONPATH does not lead here"
+                )
+
+    return need_own
 
 
 def check_baselines(baselines: Mapping[str, Baseline], plan: Plan) -> list[Check]:

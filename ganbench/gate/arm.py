@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganbench import source
 from ganbench.errors import ExitCode, GanbenchError, MissingError
 from ganbench.openmp import sleeping_threads
+from ganbench.result import Record
+from ganbench.signals import postponed
+
+from .git import without_git_locals
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # of a crashed session that are shown
@@ -21,6 +29,13 @@ LOG_LINES = 30  # of a crashed session that are shown
 
 class SessionError(GanbenchError):
     """A session crashed or diverged: there is nothing to compare, and it is never taken for slow."""
+
+
+class Code(Record):
+    """A package or module as a session imported it."""
+
+    path: str  # its folder or file
+    source: str  # a hash of its source files
 
 
 @dataclass(frozen=True)
@@ -32,9 +47,18 @@ class Measurement:
     plugins: list[str] = field(default_factory=list)
     device: str = "auto"
     data_dir: Path | None = None
+    files: tuple[Path, ...] = ()  # of the repository, that overrides or the benchmark name
     windows: int = 5
     window_seconds: float = 2.0
     in_turns: bool = True  # the two sessions of a pair are alive together and take turns by windows
+
+
+def as_it_is(measurement: Measurement) -> Measurement:
+    return measurement
+
+
+def trusted(code: Mapping[str, Code]) -> None:
+    """Any code will do."""
 
 
 @dataclass(frozen=True)
@@ -44,64 +68,94 @@ class Arm:
     name: str
     python: str = sys.executable
     folder: Path = field(default_factory=Path.cwd)
-    import_paths: tuple[Path, ...] = ()
-    own: Callable[[Path], Path] = lambda path: path  # where this side has a file that people name by the other's path
+    import_paths: tuple[Path, ...] | None = None  # the whole PYTHONPATH; None leaves the environment's
+    checkouts: tuple[Path, ...] = ()  # where the repository's files are on either side, if this is about one
+    localized: Callable[[Measurement], Measurement] = as_it_is  # with this side's paths instead of the other's
+    held: tuple[str, ...] = ()  # names of packages that count as code under test even where they are installed
+    temporary: tuple[Path, ...] = ()  # folders that its sessions remove where the gate was killed
+    need_own: Callable[[Mapping[str, Code]], None] = trusted  # raises `NotComparableError` for code of another side
     delay: float = 0.0  # seconds that each step is made to take longer, to test the gate itself
 
-    def start(self, job: str, measurement: Measurement, overrides: list[str] | None = None) -> Worker:
-        """Start a process that does a job of `worker.py`. Raises `SessionError` if it cannot be started."""
+    def start(self, job: str, measurement: Measurement, training: Mapping[str, Any] | None = None) -> Worker:
+        """Start a process that does a job of `worker.py`. Raises `SessionError` if it cannot be started.
+
+        `training` is put into the spec's `training` after everything else has been resolved, so that it replaces the
+        benchmark's own length and seed, however they were given.
+        """
+        here = self.localized(measurement)
         request = {
             "job": job,
-            "benchmark": self._named(measurement.benchmark),
-            "overrides": [*measurement.overrides, *(overrides or [])],
-            "plugins": [self._named(plugin) for plugin in measurement.plugins],
-            "device": measurement.device,
-            "data_dir": str(measurement.data_dir.resolve()) if measurement.data_dir else None,
-            "window_seconds": measurement.window_seconds,
+            "benchmark": here.benchmark,
+            "overrides": here.overrides,
+            "plugins": here.plugins,
+            "training": dict(training or {}),
+            "device": here.device,
+            "data_dir": str(here.data_dir.resolve()) if here.data_dir else None,
+            "window_seconds": here.window_seconds,
             "delay": self.delay,
+            "source_module": source.__file__,
+            "files": list(map(str, here.files)),
+            "held": list(self.held),
+            "checkouts": list(map(str, self.checkouts)),
         }
         return Worker(self, request)
 
-    def _named(self, name: str) -> str:
-        return str(self.own(Path(name).resolve())) if name.endswith((".py", ".toml")) else name
-
 
 class Worker:
-    """A running process of an arm: it is told to go on line by line, and answers in JSON."""
+    """A running process of an arm: it is asked for turns one by one, and answers in JSON, line by line.
+
+    It has a process group of its own, so that a Ctrl-C reaches the gate alone and whatever the process has started ends
+    with it. It ends by itself, in whatever job, when its standard input is closed: then the gate is gone.
+    """
 
     def __init__(self, arm: Arm, request: dict[str, Any]) -> None:
         self.arm = arm
+        self._folder = tempfile.mkdtemp(prefix="ganbench-session-")
+        request |= {"folder": self._folder, "temporary": [self._folder, *map(str, arm.temporary)]}
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `__exit__` does
-        paths = [str(path) for path in arm.import_paths]
-        if "PYTHONPATH" in os.environ:
-            paths.append(os.environ["PYTHONPATH"])
+        environment = without_git_locals()
+        if arm.import_paths is not None:
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, arm.import_paths))
         try:
             self._process = subprocess.Popen(
-                [arm.python, "-P", str(WORKER), json.dumps(request)],  # -P: this folder's modules are not the worker's
+                # -P: this folder's modules are not the worker's
+                [arm.python, "-P", str(WORKER), json.dumps(request)],
                 cwd=arm.folder,
-                env={**os.environ, **sleeping_threads(os.environ), "PYTHONPATH": os.pathsep.join(paths)},
+                env=environment | sleeping_threads(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
+                process_group=0,
             )
         except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise SessionError(f"a session of {arm.name} could not be started: {error.strerror}") from None
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It does not outlive the block, whatever ended that."""
-        self._process.kill()
-        with self._process:  # waits, and closes its pipes
-            self._log.close()
+        """Neither it nor its files outlive the block, whatever ended that."""
+        with postponed():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with self._process:  # waits, and closes its pipes
+                self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def go_on(self) -> None:
         """Let it take its next turn."""
+        self._ask("g")
+
+    def end(self) -> None:
+        """Let it take no further turn; it has a last answer."""
+        self._ask("e")
+
+    def _ask(self, letter: str) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write("go on\n")
+            self._process.stdin.write(letter)
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._crashed() from None
@@ -119,11 +173,6 @@ class Worker:
             return json.loads(line)
         except ValueError as error:
             raise SessionError(f"a session of {self.arm.name} said what cannot be read: {error}: {line}") from None
-
-    def end(self) -> None:
-        """Let it take no further turn; it has a last answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
 
     def last_answer(self) -> Any:
         """Wait for it to end. Raises `SessionError` as `answer` does, and if it ends badly."""

@@ -13,10 +13,11 @@ from ganbench.files import write_text
 from ganbench.result import Record
 from ganbench.spec import NOT_RUN
 
+from .arm import Measurement
 from .session import Session
 from .training import Training, software_differences
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 ENOUGH_SESSIONS = 8  # with fewer, the deviation between sessions is not known well enough to fail a build
 
 
@@ -24,7 +25,7 @@ class Baseline(Record):
     """What was measured of one benchmark under the same conditions."""
 
     kind: Literal["ganbench baseline"] = "ganbench baseline"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     benchmark: str
     sessions: list[Session]
     smoke: list[Training] = []  # repeats of one seed
@@ -41,6 +42,16 @@ class Baseline(Record):
         for session in fresh:
             need_same_conditions(self, session)
         return self.model_copy(update={"sessions": [*self.sessions, *fresh]})
+
+    def need_windows(self, name: str, measurement: Measurement) -> None:
+        """Raise `NotComparableError` if its sessions were timed by other windows: they scatter in another way."""
+        first = self.sessions[0]
+        if (first.windows, first.window_seconds) != (measurement.windows, measurement.window_seconds):
+            before, now = f"{first.window_seconds:g}", f"{measurement.window_seconds:g}"
+            raise NotComparableError(
+                f"baseline {name}: its sessions timed {first.windows} windows of {before} s, not {measurement.windows} "
+                f"of {now} s: give --windows {first.windows} --window-seconds {before}, or record another baseline"
+            )
 
     def need(self, name: str, *, speed: bool, smoke: bool, quality: bool) -> None:
         """Raise `MissingError` if it lacks what is to be judged, `NotComparableError` if it has too little of it."""
@@ -79,13 +90,15 @@ def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
     try:
         baseline = Baseline.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise MissingError(f"baseline {path}: cannot read it: {error.strerror}") from None
+        remedy = f": record it with `ganbench baseline record {benchmark} --out {path}`, or check with "
+        hint = f"{remedy}--missing-baseline record" if benchmark and not path.exists() else ""
+        raise MissingError(f"baseline {path}: cannot read it: {error.strerror}{hint}") from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"]))
         problem = f"{where}: {detail['msg']}" if where else detail["msg"]
         raise UsageError(
-            f"baseline {path}: not a whole baseline of ganbench, schema {SCHEMA_VERSION}: {problem}"
+            f"baseline {path}: not a whole baseline of ganbench, schema {SCHEMA_VERSION}: {problem}; record it again"
         ) from None
     if not baseline.sessions:
         raise UsageError(f"baseline {path}: it has no sessions")
@@ -108,7 +121,7 @@ def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:
     fields = differing([stored, fresh])
     if fields:
         told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(f"the baseline was {how} nothing: {told}")
+        raise NotComparableError(f"the baseline was {how} nothing: {told}. Measure as it was, or record another")
 
 
 def conditions(session: Session) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, out, print_json
+from ganbench.signals import ending_in_order
 
 from .options import (
     WINDOW_SECONDS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SESSIONS = 12  # enough to see a slowdown of 1.5 margins 19 times of 20 (benchmarks/gate_power.py)
 
 
+@ending_in_order()
 def record(
     benchmark: Benchmark,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A baseline; one that is there grows.")],
@@ -87,6 +89,8 @@ def record_into(file: Path, plan: Plan) -> Baseline:
         if before:
             need_same_conditions(before, session)
 
+    if before:
+        before.need_windows(str(file), measurement)
     sessions = measure_fresh(now, measurement, plan.sessions, told, need_comparable)
     smoked = before.smoke if before else []
     seeded = before.quality if before else []

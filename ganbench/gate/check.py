@@ -14,11 +14,12 @@ from . import smoke, speed
 from .arm import Arm, Measurement
 from .baseline import Baseline, need_same_conditions, need_same_training
 from .calibration import calibrated_noise_floor
+from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_seeds
 from .session import Session
-from .speed import QUADS, Sessions
+from .speed import QUADS, Sessions, need_unchanged
 from .training import Trainings
-from .verdict import Finding, Threshold, Verdict, judge_all, overall
+from .verdict import Finding, Threshold, Verdict, judge, judge_all, overall, share_of_level
 
 FRESH_SESSIONS = 4
 
@@ -32,12 +33,19 @@ class Plan:
     speed: bool = True
     smoke: bool = True
     quality: bool = False
+    always_measure: bool = False  # even where both sides are the same
     quads: int = QUADS  # of sessions, in one job
     sessions: int = FRESH_SESSIONS  # beside stored ones
     training_seed: int = 0  # the benchmark's own
     metrics: tuple[str, ...] = ()  # of the benchmark
+    words: frozenset[str] = frozenset()  # values in the benchmark's spec that are no paths, whatever files there are
     order_seed: int = 0  # of the order of sessions
     told: Callable[[str], None] = lambda _: None  # hears how it goes
+
+    @property
+    def level(self) -> float:
+        """Of a false alarm: for speed, and for all scores together."""
+        return share_of_level(speed=self.speed, scores=self.quality)
 
     def __post_init__(self) -> None:
         """Raises `UsageError` where there is no score to judge."""
@@ -52,6 +60,12 @@ class Evidence:
     sessions: Sessions | None = None
     smoke: Trainings | None = None
     quality: Trainings | None = None
+
+    def need_unchanged(self) -> None:
+        """Raise `NotComparableError` if the code of a side was changed between two of its sessions or trainings."""
+        parts = [part for part in (self.sessions, self.smoke, self.quality) if part]
+        for side in ("base", "head"):
+            need_unchanged([record.code for part in parts for record in getattr(part, side)])
 
 
 @dataclass(frozen=True)
@@ -76,11 +90,15 @@ class Check:
 
 
 def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
-    """Measure both sides, and judge head.
+    """Measure both sides, and judge head. Where both would run the very same, they pass at once.
 
-    Raises `NotComparableError` where the sides ran under different conditions, `SessionError` where one crashed.
+    Raises `NotComparableError` where the sides ran under different conditions or code that is not theirs,
+    `SessionError` where one crashed.
     """
     measurement, told = plan.measurement, plan.told
+    if not plan.always_measure and are_equal(base, head, probe_sides(base, head, measurement)):
+        findings = {"code": NOTHING_TO_MEASURE}
+        return Check(measurement.benchmark, (base.name, head.name), Evidence(), findings, plan.order_seed)
     sessions = smoked = seeded = None
     if plan.smoke:
         repeats = smoke.train_repeats(base, measurement, smoke.REPEATS, told)
@@ -88,12 +106,13 @@ def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
     if plan.speed:
         threshold = throughput_threshold(plan.margins.throughput, measurement)
         order = random.Random(plan.order_seed)
-        sessions = speed.measure_interleaved(base, head, measurement, threshold, plan.quads, order, told)
+        sessions = speed.measure_interleaved(base, head, measurement, threshold, plan.level, plan.quads, order, told)
     if plan.quality:
         base_seeds, head_seeds = seeds_of(plan.training_seed)
         of_base = train_seeds(base, measurement, base_seeds, told)
         seeded = Trainings(of_base, train_seeds(head, measurement, head_seeds, told))
     evidence = Evidence(sessions, smoked, seeded)
+    evidence.need_unchanged()
     return Check(
         benchmark=measurement.benchmark,
         names=(base.name, head.name),
@@ -112,6 +131,8 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
     measurement, told = plan.measurement, plan.told
     for name, baseline in baselines.items():
         baseline.need(name, speed=plan.speed, smoke=plan.smoke, quality=plan.quality)
+        if plan.speed:
+            baseline.need_windows(name, measurement)
 
     def need_comparable(session: Session) -> None:
         for baseline in baselines.values():
@@ -120,6 +141,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
     smoked = smoke.train_repeats(head, measurement, 1, told) if plan.smoke else []
     sessions = speed.measure_fresh(head, measurement, plan.sessions, told, need_comparable) if plan.speed else []
     seeded = train_seeds(head, measurement, seeds_of(plan.training_seed)[1], told) if plan.quality else []
+    need_unchanged([record.code for records in (sessions, smoked, seeded) for record in records])
     checks = []
     for name, baseline in baselines.items():
         if plan.smoke:
@@ -147,24 +169,20 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
 
 def judged(evidence: Evidence, plan: Plan, throughput_margin: float) -> dict[str, Finding]:
     """What is said of each figure. Those that scatter share the level of a false alarm."""
-    sessions, quality, findings = evidence.sessions, None, {}
-    estimates, thresholds = {}, {}
+    sessions, findings = evidence.sessions, {}
     if sessions:
-        estimates["throughput"] = sessions.estimate()
-        thresholds["throughput"] = throughput_threshold(throughput_margin, plan.measurement)(sessions.base[0])
-    if evidence.quality:
-        quality = Quality(evidence.quality, plan.margins)
-        estimates |= (scores := quality.estimates())
-        thresholds |= {label: quality.threshold(label) for label in scores}
-    judgements = judge_all(estimates, thresholds)
-    if sessions:
-        findings["throughput"] = speed.throughput_finding(sessions, judgements["throughput"])
+        threshold = throughput_threshold(throughput_margin, plan.measurement)(sessions.base[0])
+        judgement = judge(sessions.estimate(), threshold, plan.level)
+        findings["throughput"] = speed.throughput_finding(sessions, judgement)
         if memory := speed.memory_finding(sessions, plan.margins):
             findings["memory"] = memory
     if evidence.smoke:
         findings["smoke"] = smoke.smoke_finding(evidence.smoke)
-    if quality:
-        findings |= quality.findings(judgements)
+    if evidence.quality:
+        quality = Quality(evidence.quality, plan.margins)
+        estimates = quality.estimates()
+        thresholds = {label: quality.threshold(label) for label in estimates}
+        findings |= quality.findings(judge_all(estimates, thresholds, plan.level))
     return findings
 
 

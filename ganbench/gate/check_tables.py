@@ -35,7 +35,7 @@ def check_tables(check: Check) -> Iterable[Table]:
 
 
 def findings_table(check: Check) -> Table:
-    """A row a figure: how much worse head is, between which bounds, and what would have been caught."""
+    """A row a figure: how much worse head is, between which bounds, and the verdict."""
     base, head = map(escape, check.names)
     table = Table("Figure", base, head, "Worse by", "Between", title="Check", title_justify="left")
     table.add_column("Verdict", min_width=len(Verdict.INCONCLUSIVE))
@@ -45,10 +45,7 @@ def findings_table(check: Check) -> Table:
 
 
 def verdict_text(finding: Finding) -> Text:
-    text = Text(finding.verdict.upper(), style=STYLES[finding.verdict])
-    if finding.judgement:
-        text.append(f": would have caught {finding.judgement.smallest_detectable:.1%}", style="not bold")
-    return text
+    return Text(finding.verdict.upper(), style=STYLES[finding.verdict])
 
 
 def phases_table(sessions: Sessions, names: tuple[str, str]) -> Table:
@@ -88,5 +85,5 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     table.add_row("noise floor", f"{calibration.noise_floor:.2%}")
     for quads in (QUADS, 2 * QUADS):
         seen = calibration.smallest_detectable(margin, 2 * quads)
-        table.add_row(f"a check of {quads} quads would catch", f"{seen:.1%}")
+        table.add_row(f"smallest detectable regression, {quads} quads", f"{seen:.1%}")
     return table

@@ -11,6 +11,7 @@ import typer
 
 from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, err, out, print_json
 from ganbench.errors import ExitCode, UsageError
+from ganbench.signals import ending_in_order
 
 from .baseline_commands import SESSIONS, record_into
 from .options import (
@@ -62,6 +63,7 @@ def compare(
         out.print()
 
 
+@ending_in_order()
 def check(
     benchmark: Benchmark,
     against: Annotated[
@@ -84,6 +86,9 @@ def check(
     quality: Quality = False,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
+    always_measure: Annotated[
+        bool, typer.Option("--always-measure", help="Measure even where code, spec, data and environment are equal.")
+    ] = False,
     quads: Quads = 4,
     sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions against stored ones.")] = 4,
     windows: Windows = WINDOWS,
@@ -113,6 +118,7 @@ def check(
         speed=speed,
         smoke=smoke,
         quality=quality,
+        always_measure=always_measure,
         quads=quads,
         sessions=sessions,
         told=teller(err if as_json else out),
@@ -190,12 +196,14 @@ def stored_baselines(files: list[Path], missing: MissingBaseline, plan: Plan) ->
     for file in files:
         if missing == MissingBaseline.RECORD and not file.exists():
             plan.told(f"{file} is not there: recording it, and there is nothing to check against")
-            record_into(file, replace(plan, sessions=SESSIONS))
+            recorded = record_into(file, replace(plan, sessions=SESSIONS))
+            plan.told(f"{len(recorded.sessions)} sessions in {file}; the next check has a baseline")
         else:
             stored[str(file)] = load_baseline(file, plan.measurement.benchmark)
     return stored
 
 
+@ending_in_order()
 def calibrate(
     benchmark: Benchmark,
     quads: Quads = 8,

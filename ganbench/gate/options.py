@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -14,6 +14,8 @@ from ganbench.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ganbench.spec import BenchmarkSpec
 
     from .check import Plan
 
@@ -69,8 +71,17 @@ def plan_of(
         margins=spec.gate,
         training_seed=spec.training.seed,
         metrics=tuple(metric.name for metric in spec.metrics),
+        words=words_of(spec),
         order_seed=random.SystemRandom().randrange(2**32) if order_seed is None else order_seed,
     )
+
+
+def words_of(spec: BenchmarkSpec) -> frozenset[str]:
+    """Names of plugins, and values that options take from a fixed list."""
+    choices = spec.choices()
+    fields = [field for choice in choices for field in type(choice.options).model_fields.values()]
+    fixed = {value for field in fields for value in get_args(field.annotation) if isinstance(value, str)}
+    return frozenset(fixed | {choice.name for choice in choices})
 
 
 def need_folders(*files: Path | None) -> None:

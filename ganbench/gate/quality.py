@@ -29,7 +29,7 @@ def train_seeds(
     """The whole benchmark from each seed. Raises `SessionError` where one crashes; to diverge is a result."""
     trainings = []
     for seed in seeds:
-        training = train(arm, measurement, [f"training.seed={seed}"])
+        training = train(arm, measurement, {"seed": seed})
         titles = metric_titles(training.metrics)
         ended = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in training.metrics)
         told(f"seed {seed} of {arm.name}: {training.message or ended}")

@@ -28,7 +28,7 @@ class SelfTest:
 
 def self_test(plan: Plan) -> SelfTest:
     """Check this Python's code against itself, then against itself slowed by twice the margin."""
-    plan = replace(plan, speed=True, smoke=False, quality=False)
+    plan = replace(plan, speed=True, smoke=False, quality=False, always_measure=True)
     one, again = Arm("as it is"), Arm("again")
     unchanged = check_interleaved(one, again, plan)
     assert unchanged.evidence.sessions is not None

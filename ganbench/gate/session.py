@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ganbench.result import Environment, GPUReading, Memory, PluginRecord, Record
 
-from .arm import Arm, Measurement, SessionError, Worker
+from .arm import Arm, Code, Measurement, SessionError, Worker
 
 SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
 MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is
@@ -24,9 +24,12 @@ class Session(Record):
     memory: Memory
     stamp: dict[str, Any]
     environment: Environment
-    data: str  # its fingerprint
+    data: str  # the SHA-256 of its content
     spec: dict[str, Any]
     plugins: list[PluginRecord]
+    code: dict[str, Code]  # that ran: ganbench and the plugins in use
+    windows: int  # that were asked for
+    window_seconds: float  # likewise; about how long each was
     gpu: list[GPUReading | None]  # at the end of each timed window
 
     @property
@@ -91,7 +94,7 @@ def take_turns(workers: list[Worker], measurement: Measurement) -> list[Session]
         take_a_round()
     for worker in workers:
         worker.end()
-    return [session_of(worker, settled_after) for worker in workers]
+    return [session_of(worker, measurement, settled_after) for worker in workers]
 
 
 def has_settled(rates: list[float]) -> bool:
@@ -99,12 +102,15 @@ def has_settled(rates: list[float]) -> bool:
     return len(rates) >= MOST_WARMUP_WINDOWS or (len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD)
 
 
-def session_of(worker: Worker, settled_after: int) -> Session:
+def session_of(worker: Worker, measurement: Measurement, settled_after: int) -> Session:
     """What a worker tells in the end, of the windows that count."""
     told = worker.last_answer()
+    settings = {"windows": measurement.windows, "window_seconds": measurement.window_seconds}
     try:
         for series in ("images_per_second", "gpu"):
             told[series] = told[series][1 + settled_after :]  # the first is the one before any turn
-        return Session.model_validate({**told, "settled_after": settled_after})
+        session = Session.model_validate({**told, **settings, "settled_after": settled_after})
     except (ValidationError, KeyError, TypeError) as error:
         raise SessionError(f"a session of {worker.arm.name} told what cannot be read: {error}") from None
+    worker.arm.need_own(session.code)
+    return session

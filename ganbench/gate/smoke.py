@@ -20,7 +20,7 @@ def train_repeats(arm: Arm, measurement: Measurement, count: int, told: Callable
     """The benchmark's own seed, again and again. Raises `SessionError` where that crashes, or leaves the numbers."""
     trainings = []
     for repeat in range(1, count + 1):
-        training = train(arm, measurement, [f"training.steps={STEPS}", "training.budget_seconds=1e9"])
+        training = train(arm, measurement, {"steps": STEPS, "epochs": None, "budget_seconds": None})
         if training.status == "diverged":
             raise SessionError(f"a training of {arm.name} over {STEPS} steps diverged: {training.message}")
         told(f"smoke training {repeat}/{count} of {arm.name}: {losses_sentence(training)}")

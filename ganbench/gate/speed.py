@@ -15,7 +15,7 @@ from ganbench.report import mebibytes
 from ganbench.result import providers
 from ganbench.spec import GateOptions
 
-from .arm import Arm, Measurement
+from .arm import Arm, Code, Measurement
 from .session import Session, measure_alone, measure_pair
 from .statistics import Estimate, paired, predicted
 from .verdict import Finding, Judgement, Threshold, Verdict, judge
@@ -58,18 +58,20 @@ def measure_interleaved(
     head: Arm,
     measurement: Measurement,
     threshold: Callable[[Session], Threshold],
+    level: float,
     quads: int,
     order: random.Random,
     told: Callable[[str], None],
 ) -> Sessions:
     """Measure quads of both sides, look, and measure as many again if that is inconclusive.
 
-    `threshold` is asked with the first session. Raises as `measure_quads` does.
+    `threshold` is asked with the first session; `level` is that of the verdict in the end, so that the look which ends
+    the measuring cannot be overruled. Raises as `measure_quads` does.
     """
     sessions = Sessions(base=[], head=[], in_pairs=True)
     for _ in range(LOOKS):
         measure_quads(sessions, base, head, measurement, quads, order, told)
-        if judge(sessions.estimate(), threshold(sessions.base[0])).verdict != Verdict.INCONCLUSIVE:
+        if judge(sessions.estimate(), threshold(sessions.base[0]), level).verdict != Verdict.INCONCLUSIVE:
             break
     return sessions
 
@@ -137,8 +139,8 @@ def judgement_sentence(name: str, unit: str, judgement: Judgement) -> str:
     """A figure's judgement in words."""
     change = f"{'better' if judgement.effect < 0 else 'worse'} by {abs(judgement.effect):.1%} {unit}"
     told = f"{name} is {change} (worse by between {judgement.lower:+.1%} and {judgement.upper:+.1%})"
-    noisy = "too noisy to tell, " if judgement.verdict == Verdict.INCONCLUSIVE else ""
-    return f"{told}: {noisy}would have caught {judgement.smallest_detectable:.1%}"
+    noisy = "too noisy to tell; " if judgement.verdict == Verdict.INCONCLUSIVE else ""
+    return f"{told}; {noisy}smallest detectable regression {judgement.smallest_detectable:.1%}"
 
 
 def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:
@@ -152,16 +154,24 @@ def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:
     most, least = max(base), min(head)
     worse = least - most > max(margins.memory_mib * 2**20, margins.memory / 100 * most)
     told = (mebibytes(most), mebibytes(least))
-    sentence = f"peak memory was at most {told[0]} on one side and at least {told[1]} on the other"
+    sentence = f"peak memory: base needs up to {told[0]}, head at least {told[1]}"
     return Finding(Verdict.REGRESSED if worse else Verdict.PASS, told, sentence)
 
 
 def need_comparable(sessions: Sessions) -> None:
-    """Raise `NotComparableError` if sessions ran under different conditions."""
+    """Raise `NotComparableError` if sessions ran under different conditions, or a side's code has changed meanwhile."""
     fields = differing(conditions(session) for session in [*sessions.base, *sessions.head])
     if fields:
         told = "; ".join(f"{name}: {', '.join(map(str, dict.fromkeys(values)))}" for name, values in fields.items())
         raise NotComparableError(f"the two sides ran under different conditions, so speeds say nothing: {told}")
+    need_unchanged([session.code for session in sessions.base])
+    need_unchanged([session.code for session in sessions.head])
+
+
+def need_unchanged(codes: list[dict[str, Code]]) -> None:
+    """Raise `NotComparableError` if the code of one side is not the same in all of its sessions."""
+    if fields := differing(codes):
+        raise NotComparableError(f"the code was changed while it was measured: {', '.join(fields)}; check again")
 
 
 def conditions(session: Session) -> dict[str, Any]:

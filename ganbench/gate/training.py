@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from ganbench.differences import differing
 from ganbench.errors import NotComparableError
 from ganbench.result import Environment, PluginRecord, Record, Stamp
 
-from .arm import Arm, Measurement, SessionError
+from .arm import Arm, Code, Measurement, SessionError
 
 
 class Score(Record):
@@ -34,9 +35,10 @@ class Training(Record):
     losses: dict[str, float | None]  # a row of the history: the last epoch's
     metrics: list[Score]
     environment: Environment
-    data: str  # its fingerprint
+    data: str  # the SHA-256 of its content
     spec: dict[str, Any]
     plugins: list[PluginRecord]
+    code: dict[str, Code]  # that ran: ganbench and the plugins in use
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,19 @@ class Trainings:
     head: list[Training]
 
 
-def train(arm: Arm, measurement: Measurement, overrides: list[str]) -> Training:
-    """Train to the end. Raises `SessionError` if that crashes or fails; to diverge is a way to end."""
-    with arm.start("train", measurement, overrides) as worker:
-        worker.end()
+def train(arm: Arm, measurement: Measurement, length_and_seed: Mapping[str, Any]) -> Training:
+    """Train to the end. Raises `SessionError` if that crashes or fails; to diverge is a way to end.
+
+    `length_and_seed` replaces what the spec's `training` has of these fields.
+    """
+    with arm.start("train", measurement, length_and_seed) as worker:
         told = worker.last_answer()
     try:
-        return Training.model_validate(told)
+        training = Training.model_validate(told)
     except ValidationError as error:
         raise SessionError(f"a training of {arm.name} told what cannot be read: {error}") from None
+    arm.need_own(training.code)
+    return training
 
 
 def need_same_protocol(base: Training, head: Training) -> None:

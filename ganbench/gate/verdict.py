@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from .statistics import Estimate, holm
 
-ALPHA = 0.005  # of each bound, at each look
+ALPHA = 0.005  # of all lower bounds together at each look, and of each upper bound
 NOISE_FLOOR = 0.01
 
 
@@ -73,11 +73,22 @@ def judge(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Jud
     return Judgement(verdict, math.expm1(estimate.effect), math.expm1(lower), math.expm1(upper), math.expm1(detectable))
 
 
-def judge_all(estimates: Mapping[str, Estimate], thresholds: Mapping[str, Threshold]) -> dict[str, Judgement]:
+def share_of_level(*, speed: bool, scores: bool) -> float:
+    """What speed gets of the level, and what all scores together get: all of it, or each a half.
+
+    The shares are fixed before anything is measured. Speed is looked at more than once, and measuring ends where a look
+    is conclusive: at a level that depended on the scores, as Holm's does, the verdict in the end could be another one.
+    """
+    return ALPHA / 2 if speed and scores else ALPHA
+
+
+def judge_all(
+    estimates: Mapping[str, Estimate], thresholds: Mapping[str, Threshold], alpha: float = ALPHA
+) -> dict[str, Judgement]:
     """A judgement on each figure, with Holm's levels over all of them."""
     names = list(estimates)
     p_values = [estimates[name].p_value(math.log1p(thresholds[name].noise_floor)) for name in names]
-    levels = holm(p_values, ALPHA)
+    levels = holm(p_values, alpha)
     return {name: judge(estimates[name], thresholds[name], level) for name, level in zip(names, levels, strict=True)}
 
 
