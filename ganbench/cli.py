@@ -134,7 +134,7 @@ def run(
         "precision": precision,
     }
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
-    registry = load_registry(plugins)
+    registry = load_registry(plugins, benchmark, resume)
     if resume is not None:
         spec, reference = load_stopped_spec(resume, registry, [*overrides, *given])
     else:
@@ -204,10 +204,10 @@ def show(
     """Show a benchmark's resolved spec, as TOML to save, edit and run; or a plugin's options."""
     from . import report
     from .plugin import Buildable, Kind
-    from .spec import load_spec
+    from .spec import is_spec_file, load_spec
 
-    registry = load_registry(plugins)
-    found = [] if name.endswith(".toml") else registry.named(name)
+    registry = load_registry(plugins, name)
+    found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
         spec, _ = load_spec(name, registry, overrides)
         if as_json:

@@ -114,7 +114,13 @@ def print_json(value: Any) -> None:
     out.file.write(json.dumps(value, indent=2) + "\n")
 
 
-def load_registry(plugins: list[str]) -> Registry:
+def load_registry(plugins: list[str], benchmark: str | None = None, resume: Path | None = None) -> Registry:
+    """All plugins: also those given when the run was started that is resumed, or whose spec.toml is the benchmark."""
+    from .launch import plugins_for_spec, plugins_to_resume
     from .registry import Registry
 
+    if resume is not None:
+        plugins = plugins_to_resume(plugins, resume)
+    elif benchmark is not None:
+        plugins = plugins_for_spec(plugins, benchmark)
     return Registry.load(plugins)

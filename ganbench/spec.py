@@ -263,13 +263,21 @@ def load_spec(
     `overrides` are `path=value` texts, as after -o. Raises `UsageError` with the path of each wrong field.
     """
     reference = None
-    if benchmark.endswith(".toml"):
+    if is_spec_file(benchmark, registry):
         data = _read_toml(Path(benchmark))
     else:
         registered = registry.find(Kind.BENCHMARK, benchmark).plugin
         assert isinstance(registered, Benchmark)
         data, reference = registered.spec, registered.reference
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+
+
+def is_spec_file(benchmark: str, registry: Registry) -> bool:
+    """Whether it is the path of a spec's file, whatever its suffix, and no registered benchmark's name."""
+    if benchmark.lower().endswith(".toml"):
+        return True
+    names = {registered.plugin.name for registered in registry.all(Kind.BENCHMARK)}
+    return benchmark not in names and Path(benchmark).is_file()
 
 
 def load_stopped_spec(

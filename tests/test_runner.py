@@ -50,7 +50,7 @@ def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Pa
         "spec.toml",
     ]
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", ".lock",
+        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", "launch.json", ".lock",
     }  # fmt: skip
     for picture in folder.rglob("*.png"):
         with Image.open(picture) as image:

@@ -49,7 +49,7 @@ def sweep(
     from .sweep import Point, Sweep, plan, try_points
 
     plain, axes = split_overrides(overrides)
-    registry = load_registry(plugins)
+    registry = load_registry(plugins, benchmark)
 
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
