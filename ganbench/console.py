@@ -15,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from typer.core import TyperCommand
 
-from .errors import GanbenchError, GanbenchWarning
+from .errors import GanbenchError, GanbenchWarning, describe
 from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
@@ -107,6 +107,16 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")]
 DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")]
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Within the block, an error of what only shows a run is a warning: the run and its exit code are not affected."""
+    try:
+        yield
+    except Exception as error:
+        err.print(f"[bold yellow]warning:[/] {what} failed: ", end="")
+        err.print(describe(error), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -11,11 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tomli_w
 from pydantic import (
+    BaseModel,
     Field,
     GetJsonSchemaHandler,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
+    create_model,
     model_serializer,
     model_validator,
 )
@@ -270,6 +272,27 @@ def load_spec(
         assert isinstance(registered, Benchmark)
         data, reference = registered.spec, registered.reference
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+
+
+def sections() -> dict[str, type[Table]]:
+    """The parts of a spec that name no plugin, such as training, and what each accepts."""
+    return {
+        "training": Training,
+        "engine": EngineOptions,
+        "pictures": Pictures,
+        "checkpoint": CheckpointOptions,
+        "gate": GateOptions,
+    }
+
+
+def metric_keys() -> type[BaseModel]:
+    """The keys of a metric's table that are the engine's, as a model of their own."""
+    keys: dict[str, Any] = {
+        key: (field.annotation, field)
+        for key, field in MetricChoice.model_fields.items()
+        if key in MetricChoice.own_keys()
+    }
+    return create_model("MetricKeys", **keys)
 
 
 def is_spec_file(benchmark: str, registry: Registry) -> bool:

@@ -32,6 +32,7 @@ from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
 from .roofline import measure_roofline
+from .step import TURNS
 from .timing import WINDOW_SECONDS, windows_in
 from .warmup import WarmedUp, warm_up
 
@@ -303,7 +304,14 @@ class Run:
         self._write_history()
         self._write_result(status, message)
         with self.directory.extra("losses.png", "losses", self.observer.warned) as path:
-            plots.save_losses(self.course.history, self.prepared.spec.name, path, self.reference)
+            plots.save_losses(
+                self.course.history,
+                self.prepared.spec.name,
+                path,
+                self.reference,
+                players=[player for player in TURNS if self.prepared.step.trainable[player]],
+                epoch_images=len(self.prepared.data.train),
+            )
         save_course(self.prepared, self.course.history, self.directory, self.observer)
         return self._write_result(status, message)
 
