@@ -32,6 +32,7 @@ from .registry import Registry
 from .result import Result, load_result
 from .spec import BenchmarkSpec, FeatureExtractorChoice, LossChoice, OptimizerChoice, load_spec
 from .training.runner import run
+from .version import __version__
 
 __all__ = [
     "Batch",
@@ -67,6 +68,7 @@ __all__ = [
     "Result",
     "ScoreWarning",
     "UsageError",
+    "__version__",
     "hookimpl",
     "load_result",
     "load_spec",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +23,7 @@ from .console import (
     load_registry,
     out,
     print_json,
+    reported,
 )
 from .errors import ExitCode, GanbenchError, UsageError, describe
 from .gate import baseline_commands
@@ -81,12 +80,23 @@ class Commands(TyperGroup):
         err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_version(asked: bool) -> None:
+    if asked:
+        from .version import __version__
+
+        typer.echo(f"ganbench {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def main(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Benchmark GANs with numbers you can trust."""
 
@@ -100,7 +110,10 @@ def run(
     plugins: PluginArguments = [],  # noqa: B006
     epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length in steps, instead of epochs.")] = None,
-    budget: Annotated[str | None, typer.Option(metavar="90s|5m|2h", help="Stop training after this time.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="90s|5m|2h", help="Stop training after this time; warm-up and scoring are not counted."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random streams.")] = None,
     device: Device = "auto",
     precision: Annotated[str | None, typer.Option(metavar="fp32|tf32|bf16", help="Number format.")] = None,
@@ -119,7 +132,7 @@ def run(
 ) -> None:
     """Train, time and score a benchmark."""
     if (benchmark is None) == (resume is None):
-        raise UsageError("run takes a benchmark, or --resume DIR, and not both")
+        raise UsageError("run takes either a benchmark or --resume DIR; ganbench list benchmarks shows what there is")
     if resume is not None and directory is not None:
         raise UsageError("--resume goes on in its own directory: leave --out away")
     from . import report
@@ -134,7 +147,7 @@ def run(
         "precision": precision,
     }
     given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
-    registry = load_registry(plugins)
+    registry = load_registry(plugins, benchmark, resume)
     if resume is not None:
         spec, reference = load_stopped_spec(resume, registry, [*overrides, *given])
     else:
@@ -167,16 +180,6 @@ def run(
     raise typer.Exit(STATUS_EXIT_CODES[result.status])
 
 
-@contextmanager
-def reported(what: str) -> Iterator[None]:
-    """Within the block, an error of what only shows a run is a warning: the run and its exit code are not affected."""
-    try:
-        yield
-    except Exception as error:
-        err.print(f"[bold yellow]warning:[/] {what} failed: ", end="")
-        err.print(describe(error), markup=False, highlight=False, soft_wrap=True)
-
-
 @app.command("list", cls=Query)
 def list_plugins(
     kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="benchmarks, models, losses, ...")] = None,
@@ -201,13 +204,21 @@ def show(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Show a benchmark's resolved spec, as TOML to save, edit and run; or a plugin's options."""
+    """Show a benchmark's resolved spec, as TOML to save, edit and run; the options of a plugin; or what one part of a
+    spec accepts: training, engine, pictures, checkpoint or gate.
+    """
     from . import report
     from .plugin import Buildable, Kind
-    from .spec import load_spec
+    from .spec import is_spec_file, load_spec, metric_keys, sections
 
-    registry = load_registry(plugins)
-    found = [] if name.endswith(".toml") else registry.named(name)
+    registry = load_registry(plugins, name)
+    if name in sections() and not overrides:
+        if as_json:
+            print_json(sections()[name].model_json_schema())
+        else:
+            out.print(report.options_table(sections()[name], title=f"[{name}]".replace("[", "\\[")))
+        return
+    found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
         spec, _ = load_spec(name, registry, overrides)
         if as_json:
@@ -230,6 +241,8 @@ def show(
     for registered, schema in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(report.options_table(schema))
+        if registered.plugin.kind == Kind.METRIC:
+            out.print(report.options_table(metric_keys(), title="Keys that every metric takes besides"))
 
 
 @app.command("plugins", cls=Query)
@@ -269,11 +282,11 @@ app.add_typer(baseline, name="baseline")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from "90s", "5m", "2h" or a bare number of seconds. Raises `UsageError` for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    """Seconds from "90s", "5m" or "2h". Raises `UsageError` for anything else, a number without a unit included."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match:
-        raise UsageError(f"--budget {text}: write it as 90s, 5m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+        raise UsageError(f"--budget {text}: write it with its unit, as 90s, 5m or 2h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def parse_kind(text: str) -> Kind:

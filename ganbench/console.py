@@ -15,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from typer.core import TyperCommand
 
-from .errors import GanbenchError, GanbenchWarning
+from .errors import GanbenchError, GanbenchWarning, describe
 from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
@@ -109,12 +109,28 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to
 DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")]
 
 
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Within the block, an error of what only shows a run is a warning: the run and its exit code are not affected."""
+    try:
+        yield
+    except Exception as error:
+        err.print(f"[bold yellow]warning:[/] {what} failed: ", end="")
+        err.print(describe(error), markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON that any encoding can hold."""
     out.file.write(json.dumps(value, indent=2) + "\n")
 
 
-def load_registry(plugins: list[str]) -> Registry:
+def load_registry(plugins: list[str], benchmark: str | None = None, resume: Path | None = None) -> Registry:
+    """All plugins: also those given when the run was started that is resumed, or whose spec.toml is the benchmark."""
+    from .launch import plugins_for_spec, plugins_to_resume
     from .registry import Registry
 
+    if resume is not None:
+        plugins = plugins_to_resume(plugins, resume)
+    elif benchmark is not None:
+        plugins = plugins_for_spec(plugins, benchmark)
     return Registry.load(plugins)

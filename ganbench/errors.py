@@ -67,7 +67,13 @@ class GanbenchWarning(UserWarning):
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and message."""
+    """An exception in one line: its type and message; of pydantic's, the problems alone."""
+    if hasattr(error, "errors") and type(error).__name__ == "ValidationError":
+        problems = (
+            (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
+            for problem in error.errors(include_url=False)
+        )
+        return "; ".join(f"{where}: {message}" if where else message for where, message in problems)
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from .errors import GanbenchWarning
+from .errors import GanbenchWarning, UsageError
 
 SHA256_BYTES = 32  # before the content of a cache file
 
@@ -90,10 +90,27 @@ def why_no_locks(file: Path) -> str | None:
     return None
 
 
+def file_version(path: Path) -> str:
+    """What identifies a plugin that is a single file: a hash of its content."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def named_data_dir(given: Path | None) -> Path | None:
+    """Where data sets live by `given`, else by `$GANBENCH_DATA`; None where neither names a folder.
+
+    Raises `UsageError` if the folder is not there: it would be made and filled for a mistyped name.
+    """
+    configured = os.environ.get("GANBENCH_DATA")
+    named = given or (Path(configured) if configured else None)
+    if named is not None and not named.is_dir():
+        source = "--data-dir" if given else "$GANBENCH_DATA:"
+        raise UsageError(f"{source} {named}: there is no such folder; if data is to be downloaded there, make it first")
+    return named
+
+
 def default_data_dir() -> Path:
     """Where data sets live: `$GANBENCH_DATA`, else a folder in the user's cache."""
-    configured = os.environ.get("GANBENCH_DATA")
-    return Path(configured) if configured else cache_dir() / "data"
+    return named_data_dir(None) or cache_dir() / "data"
 
 
 def state_dir() -> Path:

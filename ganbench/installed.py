@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import PurePath
 from typing import Literal
@@ -27,6 +27,7 @@ class Provider:
     version: str | None
     entry_point: str
     module: str  # that holds the hooks
+    given: str | None = field(default=None, compare=False)  # with -p: a file's absolute path, or a module's name
 
     @property
     def source(self) -> str:

@@ -47,10 +47,16 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
     node: Any = spec
     for depth, part in enumerate(path):
         if isinstance(node, list):
-            if not part.isdecimal() or int(part) >= len(node):
-                where = ".".join(path[:depth])
-                raise UsageError(f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(node)}")
+            where = ".".join(path[:depth])
+            adds = part == str(len(node)) and depth == len(path) - 1
+            if not adds and (not part.isdecimal() or int(part) >= len(node)):
+                raise UsageError(
+                    f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(node)}; "
+                    f"-o {where}.{len(node)}=VALUE adds one"
+                )
             key: Any = int(part)
+            if adds:
+                node.append({})
         else:
             key = part
             node.setdefault(key, {})

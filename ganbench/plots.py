@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from .plugin import Reference
 from .result import EpochRow
 
 GAP = 2  # pixels between images of a grid
+LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
 UPSCALED_HEIGHT = 112  # small images are enlarged to about this many pixels, without smoothing
 
 
@@ -33,22 +35,36 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
         picture.save(part)
 
 
-def save_losses(history: list[EpochRow], title: str, path: Path, reference: Reference | None = None) -> None:
-    """Draw both losses over the epochs, and the published ones faintly behind."""
+def save_losses(
+    history: list[EpochRow],
+    title: str,
+    path: Path,
+    reference: Reference | None = None,
+    *,
+    players: Sequence[str] = ("discriminator", "generator"),
+    epoch_images: int | None = None,
+) -> None:
+    """Draw the losses of the players over the epochs, and the published ones faintly behind.
+
+    An epoch of `epoch_images` that was not finished is drawn at the point where training ended.
+    """
     from matplotlib.figure import Figure  # here, so that a broken installation of it costs the picture alone
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     published = read_curve(reference.history) if reference else {}
-    for column, label, colour in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
+    epochs = [row.epoch - 1 + min(1.0, row.images / (epoch_images or row.images)) for row in history]
+    for player in players:
+        column, color = LOSSES[player]
         if reference and column in published:
-            axes.plot(
-                published["epoch"], published[column], color=colour, alpha=0.3, label=f"{label}, {reference.label}"
-            )
+            label = f"{player}, {reference.label}"
+            axes.plot(published["epoch"], published[column], color=color, alpha=0.3, label=label)
         values = [np.nan if value is None else value for value in (getattr(row, column) for row in history)]
         marker = "o" if len(history) < 20 else None
-        axes.plot([row.epoch for row in history], values, color=colour, marker=marker, label=label)
+        axes.plot(epochs, values, color=color, marker=marker, label=player)
     axes.set(title=title, xlabel="epoch", ylabel="mean loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     with written_whole(path) as part:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import re
@@ -20,6 +19,7 @@ import pluggy
 
 from . import hookspecs
 from .errors import GanbenchError, PluginError, UsageError, describe
+from .files import file_version
 from .installed import ONLY_VARIABLE, LoadFailure, Provider, Stage, installed_plugins
 from .plugin import REGISTRATIONS, Buildable, Kind, Registration
 
@@ -224,7 +224,8 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"-p {name}: there is no such file")
-        content_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        version = file_version(path)
+        content_hash = version.partition(":")[2]
         stem = re.sub(r"\W", "_", path.stem)
         module_name = f"ganbench_plugin_{stem}_{content_hash}"  # cannot shadow an installed module
         spec = importlib.util.spec_from_file_location(module_name, path)
@@ -233,7 +234,11 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         spec.loader.exec_module(module)
-        return module, Provider(path.name, f"sha256:{content_hash}", path.stem, module_name)
+        return module, Provider(path.name, version, path.stem, module_name, given=str(path.resolve()))
+    how = "give a file that ends in .py, or a module's name such as my.plugin"
+    if not re.fullmatch(r"\w+(\.\w+)*", name):
+        kind = "a folder" if Path(name).is_dir() else "neither a file's nor a module's name"
+        raise UsageError(f"-p {name}: it is {kind}; {how}")
     if "" not in sys.path:
         sys.path.insert(0, "")  # the current folder, as for python -m
     try:
@@ -243,5 +248,7 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
             raise  # the package is there and misses something
         found = None
     if found is None:
-        raise UsageError(f"-p {name}: there is no such module (a file's name ends in .py)")
-    return importlib.import_module(name), Provider(name, None, name, name)
+        raise UsageError(f"-p {name}: there is no such module; {how}")
+    if found.loader is None or found.origin is None:  # a namespace package, which has no hooks
+        raise UsageError(f"-p {name}: it is a folder; {how}")
+    return importlib.import_module(name), Provider(name, None, name, name, given=name)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from .observer import Plan
-from .plugin import Options
 from .registry import Registered, Registry
 from .result import (
     EngineRecord,
@@ -36,7 +37,7 @@ def plan_table(plan: Plan) -> Table:
     spec = plan.spec
     table = Table(title=f"{spec.name}: {escape(spec.summary)}", show_header=False, title_justify="left")
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     parameters = ", ".join(f"{player} {count:,}" for player, count in plan.parameters.items())
     training = spec.training
     length = (
@@ -64,7 +65,7 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     """The tables after a run, and where its files are."""
     if result.data.notice:
         console.print(f"\n[bold yellow]{escape(result.data.notice)}[/]")
-    tables = [history_table(result.history), speed_table(result)]
+    tables = [*loss_tables(console, result.history), speed_table(result)]
     if result.profile:
         tables.append(profile_table(result.profile))
     if result.metrics:
@@ -72,20 +73,41 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     for table in tables:
         console.print()
         console.print(table)
-    console.print(f"\n[bold]{result.status}[/]" + (f": {escape(result.message)}" if result.message else ""))
+    console.print(f"\n{ending(result.status, result.message)}", highlight=False)
     console.print("files in ", f"[bold]{escape(str(directory))}[/]: ", sep="", end="")
     console.print("result.json, " + ", ".join(result.artifacts.values()), markup=False, highlight=False)
+    if result.status == "interrupted":
+        command = f"ganbench run --resume {shlex.quote(str(directory))}"
+        console.print(f"resume with: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
-def history_table(history: list[EpochRow]) -> Table:
+def ending(status: str, message: str | None) -> str:
+    """How a run ended, without saying its status twice."""
+    if message is None or message.startswith(status):
+        return f"[bold]{escape(message or status)}[/]"
+    return f"[bold]{status}[/]: {escape(message)}"
+
+
+def loss_tables(console: Console, history: list[EpochRow]) -> list[Table]:
+    """The history with as many monitors as fit on the console; nothing where training did not begin."""
+    if not history:
+        return []
+    for shown in range(SHOWN_MONITORS, 0, -1):
+        table = history_table(history, shown)
+        if console.measure(table, options=console.options.update_width(1000)).maximum <= console.width:
+            return [table]
+    return [history_table(history, 0)]
+
+
+def history_table(history: list[EpochRow], shown_monitors: int) -> Table:
     """Losses and monitors per epoch: the homework's columns, where its loss was used."""
     monitors = monitor_names(history)
-    columns = ["d_loss", "g_loss", *monitors[:SHOWN_MONITORS]]
+    columns = ["d_loss", "g_loss", *monitors[:shown_monitors]]
     every = -(-len(history) // SHOWN_EPOCHS)
     table = Table(
         "Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left"
     )
-    if every > 1 or len(monitors) > SHOWN_MONITORS:
+    if every > 1 or len(monitors) > shown_monitors:
         table.caption = "all epochs and monitors are in history.csv"
     for row in history[::-every][::-1]:  # the last one among them
         values = loss_columns(row)
@@ -230,7 +252,7 @@ def plugins_table(registry: Registry) -> Table:
         gives[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
     for provider, names in gives.items():
         table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))
-    return table
+    return _folded(table)
 
 
 def list_table(plugins: list[Registered]) -> Table:
@@ -239,18 +261,18 @@ def list_table(plugins: list[Registered]) -> Table:
     for registered in plugins:
         plugin = registered.plugin
         table.add_row(plugin.kind, plugin.name, escape(plugin.summary), escape(str(registered.provider)))
-    return table
+    return _folded(table)
 
 
-def options_table(options: type[Options]) -> Table:
-    """A plugin's options, from their schema."""
-    table = Table("Option", "Type", "Default", "Description")
+def options_table(options: type[BaseModel], title: str | None = None) -> Table:
+    """A plugin's options, or the keys of a part of a spec, from their schema."""
+    table = Table("Option", "Type", "Default", "Description", title=title, title_justify="left")
     schema = options.model_json_schema()
     for name, field in schema.get("properties", {}).items():
         resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
         default = json.dumps(field["default"]) if "default" in field else "required"
         table.add_row(name, escape(_type_of(resolved)), escape(default), escape(resolved.get("description", "")))
-    return table
+    return _folded(table)
 
 
 def _type_of(field: Mapping[str, Any]) -> str:
@@ -302,6 +324,13 @@ def described(choice: Mapping[str, Any]) -> str:
 
 def mebibytes(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
+
+
+def _folded(table: Table) -> Table:
+    """On a narrow terminal, a long word goes on in the next line: a name is of no use without its end."""
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
 
 
 def _right_aligned(table: Table) -> Table:

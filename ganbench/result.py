@@ -20,6 +20,7 @@ from .errors import GanbenchError, GanbenchWarning, MissingError, UsageError, de
 from .files import why_no_locks, write_text
 
 SCHEMA_VERSION: Literal[2] = 2
+LAUNCH = "launch.json"  # how the run was started
 LOCK = ".lock"  # held by the run that writes in a run directory
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 

@@ -19,6 +19,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
     model_serializer,
     model_validator,
@@ -311,13 +312,42 @@ def load_spec(
     `overrides` are `path=value` texts, as after -o. Raises `UsageError` with the path of each wrong field.
     """
     reference = None
-    if benchmark.endswith(".toml"):
+    if is_spec_file(benchmark, registry):
         data = _read_toml(Path(benchmark))
     else:
         registered = registry.find(Kind.BENCHMARK, benchmark).plugin
         assert isinstance(registered, Benchmark)
         data, reference = registered.spec, registered.reference
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+
+
+def sections() -> dict[str, type[Table]]:
+    """The parts of a spec that name no plugin, such as training, and what each accepts."""
+    return {
+        "training": Training,
+        "engine": EngineOptions,
+        "pictures": Pictures,
+        "checkpoint": CheckpointOptions,
+        "gate": GateOptions,
+    }
+
+
+def metric_keys() -> type[BaseModel]:
+    """The keys of a metric's table that are the engine's, as a model of their own."""
+    keys: dict[str, Any] = {
+        key: (field.annotation, field)
+        for key, field in MetricChoice.model_fields.items()
+        if key in MetricChoice.own_keys()
+    }
+    return create_model("MetricKeys", **keys)
+
+
+def is_spec_file(benchmark: str, registry: Registry) -> bool:
+    """Whether it is the path of a spec's file, whatever its suffix, and no registered benchmark's name."""
+    if benchmark.lower().endswith(".toml"):
+        return True
+    names = {registered.plugin.name for registered in registry.all(Kind.BENCHMARK)}
+    return benchmark not in names and Path(benchmark).is_file()
 
 
 def load_stopped_spec(

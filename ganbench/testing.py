@@ -13,7 +13,10 @@ pytest then runs every test of the contract against the plugin.
 from __future__ import annotations
 
 import json
+import math
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -59,9 +62,15 @@ class Contract:
             image_shape=self.image_shape,
             num_classes=self.num_classes,
             device="cpu",
-            cache_dir=Path(tempfile.mkdtemp(prefix="ganbench-contract-")),
+            cache_dir=self.new_folder(),
             seed=SEED,
         )
+
+    def new_folder(self) -> Path:
+        """An empty folder that goes away with this object."""
+        folder = tempfile.mkdtemp(prefix="ganbench-contract-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def images(self, seed: int = SEED) -> Tensor:
         """Smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1]."""
@@ -147,7 +156,7 @@ class DatasetContract(Contract):
     data_dir: ClassVar[Path] = Path()
 
     def context(self) -> DatasetContext:
-        return DatasetContext(data_dir=self.data_dir, cache_dir=Path(tempfile.mkdtemp()), seed=SEED)
+        return DatasetContext(data_dir=self.data_dir, cache_dir=self.new_folder(), seed=SEED)
 
     def test_splits_are_uint8_images_of_one_shape_with_labels_in_range(self) -> None:
         data: ImageData = self.build()
@@ -202,10 +211,22 @@ class MetricContract(Contract):
             metric.update(batch)
         return metric.compute()
 
-    def test_real_images_score_better_than_their_negatives(self) -> None:
+    def test_real_images_score_better_than_images_of_something_else(self) -> None:
+        """Better than their negatives, blank images or noise, and worse than none of them.
+
+        A metric need not tell all three from real images: their negatives may well have a precision of 1.
+        """
         metric = self.fitted()
-        same, negative = (self.score(metric, images, 8) for images in (self.images(), -self.images()))
-        assert same < negative if metric.better == "lower" else same > negative
+        images = self.images()
+        noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+        others = {"negatives": -images, "blank images": -torch.ones_like(images), "noise": noise}
+        real = self.score(metric, images, 8)
+        scores = {name: self.score(metric, other, 8) for name, other in others.items()}
+        sign = 1 if metric.better == "lower" else -1
+        gaps = [sign * (score - real) if math.isfinite(score) else math.inf for score in scores.values()]
+        told = f"real images score {real:g}, other images {scores}, and {metric.better} is better"
+        assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {told}"
+        assert any(gap > 0 for gap in gaps), f"real images score no better than others: {told}"
 
     def test_a_score_depends_neither_on_batches_nor_on_the_score_before(self) -> None:
         metric = self.fitted()

@@ -237,8 +237,8 @@ def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "run takes a benchmark, or --resume DIR, and not both"),
-        (["run", "dcgan-fashion", "--resume", "x"], "run takes a benchmark, or --resume DIR, and not both"),
+        (["run"], "run takes either a benchmark or --resume DIR"),
+        (["run", "dcgan-fashion", "--resume", "x"], "run takes either a benchmark or --resume DIR"),
         (["run", "--resume", "x", "--out", "y"], "--resume goes on in its own directory"),
         (["run", "--resume", "x"], "--resume x: it is no run directory: there is no spec.toml in it"),
     ],

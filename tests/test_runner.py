@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import signal
 from collections.abc import Iterable
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 from conftest import SMALL
 from PIL import Image
+from rich.console import Console
 
-from ganbench import GanbenchError, PluginError, UsageError
-from ganbench.observer import Observer, Progress
+from ganbench import GanbenchError, PluginError, UsageError, files, report
+from ganbench.errors import GanbenchWarning, describe
+from ganbench.observer import DroppedIfItFails, Observer, Progress
 from ganbench.registry import Registry
 from ganbench.result import Result, RunDirectory, load_result
 from ganbench.spec import load_spec
@@ -50,7 +53,7 @@ def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Pa
         "spec.toml",
     ]
     assert {path.name for path in folder.iterdir()} == {
-        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", ".lock",
+        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", "launch.json", ".lock",
     }  # fmt: skip
     for picture in folder.rglob("*.png"):
         with Image.open(picture) as image:
@@ -135,7 +138,7 @@ class SignalAfterFirstWindow(Observer):
             self.number = None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
     number: signal.Signals, registry: Registry, tmp_path: Path
 ) -> None:
@@ -149,6 +152,129 @@ def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
     assert scored == (number == signal.SIGINT)  # whoever sends SIGTERM does not wait
     assert load_result(directory.path) == result
     assert signal.getsignal(number) is handler
+
+
+class SendsWhen(Observer):
+    """Sends itself signals when something begins."""
+
+    def __init__(self, when: str, numbers: list[signal.Signals]) -> None:
+        self.when, self.numbers = when, numbers
+
+    def working(self, what: str) -> None:
+        if what == self.when:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Registry, tmp_path: Path) -> None:
+    observer = SendsWhen("warming up", [signal.SIGINT])
+    result, directory = small_run(registry, tmp_path / "my run", observer=observer)
+    assert (result.status, result.history) == ("interrupted", [])
+    assert load_result(directory.path) == result
+    console = Console(file=io.StringIO(), width=200)
+    report.show_result(console, result, directory.path)
+    text = console.file.getvalue()
+    assert "interrupted after step 0\n" in text
+    assert text.count("interrupted") == 1
+    assert f"resume with: ganbench run --resume '{directory.path}'" in text
+
+
+@pytest.mark.parametrize("when", ["warming up", "evaluating"])
+def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
+    when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("ganbench.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", observer=SendsWhen(when, [signal.SIGHUP]))
+    assert result.status == "interrupted"
+    assert load_result(directory.path) == result
+
+
+def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        observer = SendsWhen("warming up", [signal.SIGHUP])
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=observer)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.status == "completed"
+
+
+EVENTS = ["planned", "working", "warned", "progressed", "epoch_ended", "scored"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
+@pytest.mark.parametrize("event", [event for event in EVENTS if event != "warned"])
+def test_an_observer_that_fails_is_named_and_dropped(
+    event: str, error: BaseException, registry: Registry, tmp_path: Path
+) -> None:
+    calls = []
+
+    class Tracker(Observer):
+        pass
+
+    def fail(self: Observer, *arguments: Any) -> None:
+        calls.append(event)
+        raise error
+
+    setattr(Tracker, event, fail)
+    with pytest.warns(GanbenchWarning) as warned:
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], observer=Tracker())
+    assert result.status == "completed"
+    assert len(calls) == len(warned) == 1
+    assert f"Tracker raised in {event}, and the run continues without it: {describe(error)}" in str(warned[0].message)
+
+
+def test_every_event_is_passed_on(registry: Registry) -> None:
+    told = []
+    observer = Observer()
+    for event in EVENTS:
+        setattr(observer, event, lambda *_, event=event: told.append(event))
+    passing = DroppedIfItFails(observer)
+    for event in EVENTS:
+        getattr(passing, event)(*([None] * (2 if event == "scored" else 1)))
+    assert told == EVENTS == [name for name in vars(Observer) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("drawing", ["save_losses", "save_grid"])
+def test_a_picture_that_cannot_be_written_is_a_warning(
+    drawing: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = []
+
+    class Watch(Observer):
+        def warned(self, what: str) -> None:
+            warned.append(what)
+
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"ganbench.plots.{drawing}", fail)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=Watch())
+    assert result.status == "completed"
+    assert load_result(directory.path) == result
+    assert all((directory.path / name).exists() for name in result.artifacts.values())
+    missing = ["losses.png"] if drawing == "save_losses" else ["samples/real.png", "samples/step-000001.png"]
+    assert [text.partition(" could not be written: OSError: [Errno 28]")[0] for text in warned] == missing
+
+
+def test_a_result_that_cannot_be_written_is_a_clear_failure(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = files.write_text
+
+    def fill_the_disk(target: Path, text: str) -> None:
+        if target.name == "result.json":
+            raise OSError(28, "No space left on device")
+        whole(target, text)
+
+    monkeypatch.setattr("ganbench.result.write_text", fill_the_disk)
+    with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
+        small_run(registry, tmp_path / "run", ["training.steps=1"])
 
 
 def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
@@ -278,7 +404,7 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
-    monkeypatch.setattr("ganbench.plots.save_losses", lambda *arguments: drawn.append(arguments[-1]))
+    monkeypatch.setattr("ganbench.plots.save_losses", lambda *arguments, **_: drawn.append(arguments[-1]))
     _, reference = load_spec("dcgan-fashion", registry)
     assert reference is not None
     small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])

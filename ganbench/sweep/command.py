@@ -13,7 +13,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from ganbench.console import AsJson, DataDir, Device, PluginArguments, err, load_registry, out, print_json
+from ganbench.console import AsJson, DataDir, Device, PluginArguments, err, load_registry, out, print_json, reported
 from ganbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,11 +45,10 @@ def sweep(
     from ganbench.spec import BenchmarkSpec, load_spec
 
     from .axis import split_overrides
-    from .plot import save_map
     from .sweep import Point, Sweep, plan, try_points
 
     plain, axes = split_overrides(overrides)
-    registry = load_registry(plugins)
+    registry = load_registry(plugins, benchmark)
 
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
@@ -79,7 +78,10 @@ def sweep(
             folder.rmdir()
         raise
     swept = written()
-    save_map(swept, folder / "sweep.png")
+    with reported("the picture sweep.png"):
+        from .plot import save_map
+
+        save_map(swept, folder / "sweep.png")
     if as_json:
         print_json(as_record(swept, folder))
     else:

@@ -12,10 +12,11 @@ import torch
 
 from ganbench import plots
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
-from ganbench.files import default_data_dir
+from ganbench.files import default_data_dir, named_data_dir
+from ganbench.launch import Launch, launch_of, read_launch
 from ganbench.observer import DroppedIfItFails, Observer, Progress
 from ganbench.plugin import Reference
-from ganbench.result import Result, Roofline, RunDirectory, Status
+from ganbench.result import LAUNCH, Result, Roofline, RunDirectory, Status
 from ganbench.spec import BenchmarkSpec
 
 from .checkpoint import Checkpoint
@@ -31,6 +32,7 @@ from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
 from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
 from .roofline import measure_roofline
+from .step import TURNS
 from .timing import WINDOW_SECONDS
 from .warmup import WarmedUp, warm_up
 
@@ -65,7 +67,10 @@ def run(
     """
     observer = DroppedIfItFails(observer or Observer())
     directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
-    chosen = resolve_device(device)
+    launch = launch_of(spec, directory.path, named_data_dir(data_dir), device)
+    if resume is not None:
+        launch = launch.resuming(read_launch(resume), data_dir)
+    chosen = resolve_device(launch.device)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
         set_up_cpu()
@@ -76,14 +81,14 @@ def run(
             stack.enter_context(directory.in_use())
             checkpoint = find_checkpoint(directory, spec)
         try:
-            prepared = prepare(spec, chosen, data_dir or default_data_dir(), observer)
+            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), observer)
         except Exception as error:
             if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
                 raise GanbenchError(out_of_memory) from error
             raise
         if resume is None:
             stack.enter_context(directory.in_use())
-        training = Run(prepared, directory, reference, observer, verify_engine, profile, window_seconds)
+        training = Run(prepared, directory, launch, reference, observer, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             need_same_course(checkpoint.progress, prepared, directory.path)
             training.go_on_from(checkpoint)
@@ -97,6 +102,7 @@ class Run:
         self,
         prepared: Prepared,
         directory: RunDirectory,
+        launch: Launch,
         reference: Reference | None,
         observer: Observer,
         verify_engine: int | None,
@@ -105,6 +111,7 @@ class Run:
     ) -> None:
         self.prepared = prepared
         self.directory = directory
+        self.launch = launch
         self.reference = reference if reference and reference.data_fingerprint == prepared.data.fingerprint else None
         self.observer = observer
         self.verify_engine = verify_engine
@@ -127,6 +134,7 @@ class Run:
         with float32_products(self.prepared.precision), repeatable_convolutions(), Interrupt() as interrupt:
             try:
                 self.directory.write_spec(self.prepared.spec.to_toml())
+                self.directory.write_text(LAUNCH, self.launch.model_dump_json(indent=2))
                 save_real_images(self.prepared, self.directory, self.observer)
                 if self.course.steps == 0:
                     self._evaluate(epoch=0)
@@ -298,7 +306,14 @@ class Run:
         self._write_history()
         self._write_result(status, message)
         with self.directory.extra("losses.png", "losses", self.observer.warned) as path:
-            plots.save_losses(self.course.history, self.prepared.spec.name, path, self.reference)
+            plots.save_losses(
+                self.course.history,
+                self.prepared.spec.name,
+                path,
+                self.reference,
+                players=[player for player in TURNS if self.prepared.step.trainable[player]],
+                epoch_images=len(self.prepared.data.train),
+            )
         save_course(self.prepared, self.course.history, self.directory, self.observer)
         return self._write_result(status, message)
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from ganbench.errors import DivergedError, GanbenchError
-from ganbench.files import default_data_dir
+from ganbench.files import default_data_dir, named_data_dir
 from ganbench.observer import Observer
 from ganbench.spec import BenchmarkSpec
 
@@ -44,7 +44,7 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
         set_up_cpu()
     try:
         with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
-            prepared = prepare(spec, chosen, data_dir or default_data_dir(), Observer())
+            prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Observer())
             with float32_products(prepared.precision), repeatable_convolutions():
                 return train(prepared)
     except Exception as error:

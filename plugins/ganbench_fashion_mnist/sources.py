@@ -106,7 +106,10 @@ def unpack(archive: Path, target: Path, expected: str) -> None:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"FashionMNIST: {archive} is truncated or altered ({error}); remove it or replace it") from None
     except OSError as error:
-        raise DataError(f"FashionMNIST: cannot unpack {archive} to {target}: {error}") from error
+        raise DataError(
+            f"FashionMNIST: cannot unpack {archive} to {target}: {error.strerror or error}; name a folder that can be "
+            "written to with --data-dir"
+        ) from error
 
 
 def download(data_dir: Path) -> Path:
@@ -125,7 +128,9 @@ def download(data_dir: Path) -> Path:
     except (RuntimeError, HTTPException, TimeoutError, ConnectionError) as error:  # no mirror answered as it should
         raise ConnectionError(str(error)) from error
     except OSError as error:
-        raise DataError(f"FashionMNIST: cannot write to {raw}: {error}") from error
+        raise DataError(
+            f"FashionMNIST: cannot write to {raw}: {error.strerror or error}; name another folder with --data-dir"
+        ) from error
     return raw
 
 

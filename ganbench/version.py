@@ -1,0 +1,8 @@
+"""Which ganbench this is."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("ganbench")
+except PackageNotFoundError:  # imported from a checkout that is not installed
+    __version__ = "unknown"
