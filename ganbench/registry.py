@@ -22,6 +22,7 @@ from .errors import GanbenchError, PluginError, UsageError, describe
 from .files import file_version
 from .installed import ONLY_VARIABLE, LoadFailure, Provider, Stage, installed_plugins
 from .plugin import REGISTRATIONS, Buildable, Kind, Registration
+from .torch_defaults import torch_defaults_kept
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
 
@@ -36,7 +37,7 @@ class Registered:
     def build(self, options: Any, context: Any) -> Any:
         """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
-        with self.blamed("raised in build"):
+        with self.blamed("raised in build"), torch_defaults_kept(f"{self}: its build changed"):
             built = self.plugin.build(options, context)
         if not isinstance(built, self.plugin.products):
             wanted = " or ".join(product.__name__ for product in self.plugin.products)
@@ -150,7 +151,8 @@ class _Loader:
     def load_entry_point(self, provider: Provider, entry_point: EntryPoint) -> None:
         self.registry.providers.append(provider)
         try:
-            module = entry_point.load()
+            with torch_defaults_kept("its import changed"):
+                module = entry_point.load()
         except (Exception, SystemExit) as error:
             self._fail(provider, "import", describe(error))
             return
@@ -158,7 +160,8 @@ class _Loader:
 
     def load_extra(self, name: str) -> None:
         try:
-            module, provider = _import_extra(name)
+            with torch_defaults_kept(f"-p {name}: its import changed"):
+                module, provider = _import_extra(name)
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:

@@ -189,7 +189,10 @@ class Optimizers(Table):
 
 
 class Training(Table):
-    batch_size: int = Field(64, ge=1, description="real images a step")
+    batch_size: int = Field(64, ge=1, description="real images per step")
+    drop_last: bool = Field(
+        False, description="skip the smaller last batch of an epoch, where the batch size does not divide the images"
+    )
     epochs: int | None = Field(None, ge=1, description="length in passes over the train split")
     steps: int | None = Field(None, ge=1, description="length in steps, instead of epochs")
     budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, finished or not")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ganbench.registry import ONLY_VARIABLE, Registry
+from ganbench.training.culprit import Culprits
 from ganbench.training.data import to_unit_range
 from ganbench_fashion_mnist.sources import embedded_subset
 
@@ -55,6 +56,10 @@ def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganbench.training.roofline.CEILING_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
     monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
+
+
+# the plugins of a step that is built by hand
+CULPRITS = Culprits("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
 
 
 @pytest.fixture(scope="session")

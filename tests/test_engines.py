@@ -8,13 +8,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
-from conftest import SMALL
+from conftest import CULPRITS, SMALL
 from tape import TapeRecorder
 from torch import Tensor
 
@@ -36,14 +35,6 @@ BATCH, REMAINDER = 16, 8
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
-@contextmanager
-def blamed(deed: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise GanbenchError(f"the loss {deed}: {error}") from error
-
-
 def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: list[str] = []) -> EagerEngine:  # noqa: B006
     """The homework's step, narrow, on the embedded subset, with another loss if one is given."""
     spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
@@ -54,7 +45,7 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
         networks[player].to(device)
     factories = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
     latents = stream(0, "latents", device)
-    step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", blamed)
+    step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", CULPRITS)
     return EagerEngine(step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), stream(0, "order")))
 
 

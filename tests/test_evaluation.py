@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from conftest import CULPRITS
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -31,7 +32,7 @@ from ganbench.spec import GeneratorMode, LossChoice, MetricChoice
 from ganbench.training.data import to_uint8, to_unit_range
 from ganbench.training.evaluation import EVALUATION_BATCH, Evaluator
 from ganbench.training.identity import state_hash
-from ganbench.training.sampling import generate, generator_mode, isolated
+from ganbench.training.sampling import Sampler, generator_mode, isolated
 from ganbench.training.seeds import stream
 from ganbench_fashion_mnist.fashion_cnn import WEIGHTS_SHA256
 from ganbench_fashion_mnist.sources import embedded_subset
@@ -117,11 +118,16 @@ def loss_choice(registry: Registry) -> LossChoice:
     return LossChoice.model_validate("bce", context={"registry": registry})
 
 
+def sampler_of(networks: Networks, warnings: list[str] | None = None) -> Sampler:
+    """A sampler of FashionMNIST's shape, which adds to the warnings."""
+    return Sampler(networks, CULPRITS, (1, 28, 28), CPU, ([] if warnings is None else warnings).append)
+
+
 EvaluatorOf = Callable[..., Evaluator]
 
 
 @pytest.fixture
-def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice) -> EvaluatorOf:
+def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice, networks: Networks) -> EvaluatorOf:
     """Evaluators of brightness of 20 images: `evaluator_of()`; of two kinds: `evaluator_of({}, {"samples": 30})`."""
     plugin = MetricPlugin(name="brightness", summary="A test's", options=BrightnessOptions, build=Brightness)
     registry = Registry()
@@ -133,7 +139,15 @@ def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice
             for number, choice in enumerate(choices or ({},))
         ]
         return Evaluator(
-            [choose(registry, **choice) for choice in given], data, RECORD, LOSS, loss_choice, context, BATCH
+            [choose(registry, **choice) for choice in given],
+            data,
+            RECORD,
+            LOSS,
+            loss_choice,
+            context,
+            BATCH,
+            sampler_of(networks),
+            len(data.train),
         )
 
     return make
@@ -179,7 +193,7 @@ def test_sampling_leaves_no_trace(mode: GeneratorMode, was_training: bool, netwo
 def test_it_generates_exactly_as_many_images_as_asked_for_each_from_a_full_batch(
     count: int, mode: GeneratorMode, networks: Networks, batches: list[int]
 ) -> None:
-    images = torch.cat(list(generate(networks, mode, count, BATCH, stream(0, "test"), CPU)))
+    images = torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, stream(0, "test"))))
     assert images.shape == (count, 1, 28, 28)
     assert images.dtype == torch.uint8
     assert batches == [BATCH] * math.ceil(count / BATCH)
@@ -188,7 +202,7 @@ def test_it_generates_exactly_as_many_images_as_asked_for_each_from_a_full_batch
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_equal_seeds_give_equal_images_and_other_seeds_others(mode: GeneratorMode, networks: Networks) -> None:
     def images(seed: int, count: int = 40) -> Tensor:
-        return torch.cat(list(generate(networks, mode, count, BATCH, stream(seed, "test"), CPU)))
+        return torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, stream(seed, "test"))))
 
     assert torch.equal(images(0), images(0))
     assert torch.equal(images(0)[:20], images(0, count=20))
@@ -255,7 +269,9 @@ def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
     registry = Registry()
     registry.add(Registered(plugin, PROVIDER))
     loss = Counting()
-    evaluator = Evaluator([choose(registry, name="touching")], data, RECORD, loss, loss_choice, context, BATCH)
+    evaluator = Evaluator(
+        [choose(registry, name="touching")], data, RECORD, loss, loss_choice, context, BATCH, sampler_of(networks), 300
+    )
     before = [copy.deepcopy(networks[player].state_dict()) for player in ("generator", "discriminator")]
     random = torch.get_rng_state()
     ((label, point),) = evaluator.evaluate(networks, 0, epoch=0)
@@ -399,11 +415,14 @@ def test_a_stamp_tells_the_whole_protocol(
     data: ImageData,
     context: BuildContext,
     loss_choice: LossChoice,
+    networks: Networks,
 ) -> None:
     choice = choose(
         registry, name="fid", id="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode
     )
-    stamp = Evaluator([choice], data, RECORD, LOSS, loss_choice, context, BATCH).metrics[0].stamp
+    stamp = (
+        Evaluator([choice], data, RECORD, LOSS, loss_choice, context, BATCH, sampler_of(networks), 300).metrics[0].stamp
+    )
     network = registry.find(Kind.FEATURE_EXTRACTOR, "fashion-cnn").build(Options(), context)
     assert stamp.protocol == {
         "metric": "fid@ganbench",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
 from functools import partial
 
 import pytest
 import torch
+from conftest import CULPRITS
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,9 +33,7 @@ def build_step(
 ) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     factory = partial(optimizer, lr=lr)
-    return TrainingStep(
-        networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", lambda _: nullcontext()
-    )
+    return TrainingStep(networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", CULPRITS)
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL
+from conftest import CULPRITS, SMALL
 
 from ganbench.registry import Registry
 from ganbench.result import GPUReading, Window
@@ -160,9 +159,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
     optimizers = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
-    step = TrainingStep(
-        networks, spec.loss.build(context), optimizers, stream(0, "latents"), "fp32", lambda _: nullcontext()
-    )
+    step = TrainingStep(networks, spec.loss.build(context), optimizers, stream(0, "latents"), "fp32", CULPRITS)
     batches = make_batches(data.train, 64, CPU, stream(0, "order"))
 
     def three_steps() -> list[list[float]]:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbench.errors import MissingError, UsageError
 from ganbench.files import written_whole
 from ganbench.result import Environment, EpochRow, Memory, PluginRecord, Point, Record, Window
 
 from .data import Batches
+from .seeds import default_states, set_default_states
 from .step import TURNS, TrainingStep
 
 SCHEMA_VERSION = 3
@@ -43,15 +44,14 @@ def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """As `capture_state`, but with the very tensors that the next step will change: it takes no memory."""
-    device = step.latents.device
     return {
         "networks": {player: step.networks[player].state_dict() for player in TURNS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
-        "buffers": {player: dict(step.networks[player].named_buffers()) for player in TURNS},  # unsaved ones too
+        "buffers": {player: all_buffers(step.networks[player]) for player in TURNS},  # unsaved ones too
         "loss": step.loss.state_dict() if hasattr(step.loss, "state_dict") else None,
+        "python": step.python_state.state_dict(),
         "random": {
-            "cpu": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            **default_states(step.latents.device),
             "latents": step.latents.get_state(),
             "order": batches.generator.get_state(),
         },
@@ -62,19 +62,52 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     """Bring everything back to where `capture_state` found it."""
     step.times_restored += 1
     for player in TURNS:
+        restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
         step.networks[player].load_state_dict(state["networks"][player])
-        for name, buffer in step.networks[player].named_buffers():
-            buffer.copy_(state["buffers"][player][name])
     for player, optimizer in step.optimizers.items():
         optimizer.load_state_dict(deepcopy(state["optimizers"][player]))
     if hasattr(step.loss, "load_state_dict"):
         step.loss.load_state_dict(deepcopy(state["loss"]))
+    step.python_state.load_state_dict(state["python"])
     random = state["random"]
-    torch.set_rng_state(random["cpu"])
-    if random["cuda"] is not None:
-        torch.cuda.set_rng_state(random["cuda"], step.latents.device)
+    set_default_states(random, step.latents.device)
     step.latents.set_state(random["latents"])
     batches.generator.set_state(random["order"])
+
+
+def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:
+    """The buffers by their names, also those that are registered as None and made later."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, module in network.named_modules()
+        for name, buffer in module._buffers.items()
+    }
+
+
+def restore_buffers(network: nn.Module, buffers: dict[str, Tensor | None], saved: set[str]) -> None:
+    """Give a network these buffers and no others: some are made in a first forward, or have a batch's size.
+
+    `saved` has the names of those that are part of its `state_dict`.
+    """
+    present = all_buffers(network)
+    for name in [*present, *(name for name in buffers if name not in present)]:
+        path, _, own_name = name.rpartition(".")
+        module = network.get_submodule(path)
+        now, before = present.get(name), buffers.get(name)
+        if name not in buffers:
+            delattr(module, own_name)
+        elif now is not None and before is not None and now.shape == before.shape and now.dtype == before.dtype:
+            now.copy_(before)
+        elif now is not before:
+            fresh = None if before is None else before.to(device_of(network), copy=True)
+            if name in present:
+                module._buffers[own_name] = fresh
+            else:
+                module.register_buffer(own_name, fresh, persistent=name in saved)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.get_default_device())
 
 
 class OpenEpoch(Record):

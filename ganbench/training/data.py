@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganbench.errors import GanbenchError, PluginError, describe
-from ganbench.protocols import ImageData, Split
+from ganbench.errors import GanbenchError
+from ganbench.protocols import Split
+
+from .seeds import OwnGenerators
 
 MAX_RESIDENT_BYTES = 4 * 2**30
 STREAM_WORKERS = 2
@@ -51,17 +53,26 @@ class ResidentBatches:
 
     placement = "resident"
 
-    def __init__(self, split: TensorDataset, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        split: TensorDataset,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        drop_last: bool = False,
+    ) -> None:
         images, labels = split.tensors
         self.images = images.to(device)
-        self.labels = labels.to(device)
+        self.labels = labels.to(device).long()
         self.batch_size = batch_size
         self.generator = generator
+        self.drop_last = drop_last
 
     def epoch(self) -> Iterator[Inputs]:
         order = torch.randperm(len(self.images), generator=self.generator).to(self.images.device)
         for indices in order.split(self.batch_size):
-            yield (indices,)
+            if len(indices) == self.batch_size or not self.drop_last:
+                yield (indices,)
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
@@ -69,72 +80,75 @@ class ResidentBatches:
 
 
 class StreamedBatches:
-    """Batches from worker processes, for splits too large for the device or read from files one by one."""
+    """Batches from worker processes, for splits too large for the device or read from files one by one.
+
+    A daemonic process, such as a worker of `multiprocessing.Pool`, may have no children: it reads the images itself.
+    """
 
     placement = "streamed"
 
-    def __init__(self, split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator,
+        drop_last: bool = False,
+    ) -> None:
         self.device = device
         self.generator = generator
         self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
             batch_size=batch_size,
             shuffle=True,
+            drop_last=drop_last,
             generator=generator,
-            num_workers=STREAM_WORKERS,
+            num_workers=0 if multiprocessing.current_process().daemon else STREAM_WORKERS,
             pin_memory=device.type == "cuda",  # workers start anew, seeded, in each epoch: it can be had again
         )
 
     def epoch(self) -> Iterator[Inputs]:
+        if self.loader.num_workers == 0:
+            yield from self._epoch_in_this_process()
+            return
         try:
             yield from self.loader
         except GanbenchError as error:  # from a worker, torch tells it after its traceback
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
             raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
 
+    def _epoch_in_this_process(self) -> Iterator[Inputs]:
+        """As a worker would read it: whatever the data draws at random comes from the epoch's own generators."""
+        batches = iter(self.loader)
+        own = OwnGenerators(int(torch.randint(2**62, (), generator=self.generator.clone_state())))
+        while True:
+            with own:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
         return to_unit_range(images), labels
 
 
-class BlamedSplit:
-    """A split that is read image by image, whose errors name the plugin that it comes from."""
+def make_batches(
+    split: Split, batch_size: int, device: torch.device, generator: torch.Generator, drop_last: bool = False
+) -> Batches:
+    """Resident batches for a `TensorDataset` that is small enough, else streamed ones.
 
-    def __init__(self, split: Split, plugin: str) -> None:
-        self.split = split
-        self.plugin = plugin
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
-        try:
-            return self.split[index]
-        except GanbenchError:
-            raise
-        except Exception as error:
-            raise PluginError(f"{self.plugin} raised when image {index} was read: {describe(error)}") from error
-
-
-def blame(data: ImageData, plugin: str) -> ImageData:
-    """The data, reading which names the plugin if it fails: a folder can be lost while a run trains."""
-    train, test = (
-        split if isinstance(split, TensorDataset) else BlamedSplit(split, plugin) for split in (data.train, data.test)
-    )
-    return replace(data, train=train, test=test)
-
-
-def make_batches(split: Split, batch_size: int, device: torch.device, generator: torch.Generator) -> Batches:
-    """Resident batches for a `TensorDataset` that is small enough, else streamed ones."""
-    if isinstance(split, TensorDataset) and split.tensors[0].nbytes <= MAX_RESIDENT_BYTES:
-        return ResidentBatches(split, batch_size, device, generator)
-    return StreamedBatches(split, batch_size, device, generator)
+    A subclass of `TensorDataset` may change what an item is, so it is read item by item.
+    """
+    if type(split) is TensorDataset and split.tensors[0].nbytes <= MAX_RESIDENT_BYTES:
+        return ResidentBatches(split, batch_size, device, generator, drop_last)
+    return StreamedBatches(split, batch_size, device, generator, drop_last)
 
 
 def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """The images at `indices` in that order, uint8 `(N, C, H, W)` on the device, in batches."""
     for batch in indices.split(batch_size):
-        if isinstance(split, TensorDataset):
+        if type(split) is TensorDataset:
             yield split.tensors[0][batch].to(device)
         else:
             yield torch.stack([split[index][0] for index in batch.tolist()]).to(device)

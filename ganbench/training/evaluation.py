@@ -25,7 +25,7 @@ from ganbench.spec import GeneratorMode, LossChoice, MetricChoice
 
 from .data import select_images
 from .identity import DIGITS, choice_identity, software_of
-from .sampling import generate, isolated, kept
+from .sampling import NotFiniteError, Sampler, isolated, kept
 from .seeds import stream
 
 EVALUATION_BATCH = 250
@@ -84,6 +84,8 @@ class Evaluator:
         loss_choice: LossChoice,
         context: BuildContext,
         training_batch_size: int,
+        sampler: Sampler,
+        images_per_epoch: int,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`warn` is called with each warning about a score, once."""
@@ -95,6 +97,8 @@ class Evaluator:
         self.device = torch.device(context.device)
         self.seed = context.seed
         self.training_batch_size = training_batch_size
+        self.sampler = sampler
+        self.images_per_epoch = images_per_epoch
         self.metrics = [self._prepare(choice, context) for choice in choices]
         self.titles = metric_titles(self.metrics)
 
@@ -109,22 +113,32 @@ class Evaluator:
         due = [scored for scored in self.metrics if epoch is None or epoch in scored.choice.at_epochs]
         due = [scored for scored in due if not scored.curve or scored.curve[-1].images != images_done]
         with isolated(self.seed, self.device):
-            self._show_images([scored for scored in due if isinstance(scored.metric, Metric)], networks)
+            not_finite = self._show_images([scored for scored in due if isinstance(scored.metric, Metric)])
             for scored in due:
-                value = self._value(scored, networks)
-                scored.curve.append(Point(epoch=images_done / len(self.data.train), images=images_done, value=value))
+                value = self._value(scored, networks)  # also of what counts for nothing, so that it is forgotten
+                value = None if scored in not_finite else value
+                scored.curve.append(Point(epoch=images_done / self.images_per_epoch, images=images_done, value=value))
         return [(self.titles[scored.id], scored.curve[-1]) for scored in due]
 
-    def _show_images(self, due: list[ScoredMetric], networks: Networks) -> None:
-        """Let metrics take in generated images, which those share that want the same."""
+    def _show_images(self, due: list[ScoredMetric]) -> list[ScoredMetric]:
+        """Let metrics take in generated images, which those share that want the same.
+
+        Returns the metrics that were given images with NaN or infinite numbers in them.
+        """
+        not_finite: list[ScoredMetric] = []
         for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.samples) for scored in due):
             sharing = [s for s in due if (s.choice.generator_mode, s.choice.samples) == (mode, count)]
             latents = stream(self.seed, "evaluation")
-            for batch in generate(networks, mode, count, self._batch_size(mode), latents, self.device):
-                for scored in sharing:
-                    assert isinstance(scored.metric, Metric)
-                    with scored.choice.plugin.blamed("raised in update"):
-                        scored.metric.update(batch)
+            try:
+                for batch in self.sampler.generate(mode, count, self._batch_size(mode), latents):
+                    for scored in sharing:
+                        assert isinstance(scored.metric, Metric)
+                        with scored.choice.plugin.blamed("raised in update"):
+                            scored.metric.update(batch)
+            except NotFiniteError as error:
+                self.sampler.warn_once("not finite", str(error))
+                not_finite += sharing
+        return not_finite
 
     def _value(self, scored: ScoredMetric, networks: Networks) -> float | None:
         """The score of what the metric has taken in, or of the networks; None where it is not finite."""

@@ -11,7 +11,7 @@ from ganbench.errors import DivergedError
 from ganbench.result import EpochRow
 
 from .checkpoint import OpenEpoch
-from .step import TURNS, StepOutput
+from .step import TURNS, StepOutput, TrainingStep
 
 LARGEST_LOSS = 1e9  # beyond it neighbouring float32 numbers are 64 apart: such a loss tells nothing any more
 
@@ -82,6 +82,14 @@ class EpochLosses:
             seconds=seconds,
             images_per_second=images / seconds,
         )
+
+
+def need_finite_weights(step: TrainingStep, when: str) -> None:
+    """Raise `DivergedError` naming the first parameter that has NaN or infinite numbers, as after a last bad update."""
+    for player in TURNS:
+        for name, parameter in step.networks[player].named_parameters():
+            if not parameter.isfinite().all():
+                raise DivergedError(f"the {player}'s parameter {name} has NaN or infinite numbers {when}")
 
 
 def _mean(values: list[float]) -> float | None:

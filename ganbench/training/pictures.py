@@ -13,15 +13,15 @@ from ganbench.observer import Observer
 from ganbench.result import EpochRow, RunDirectory
 
 from .data import select_images
-from .preparation import Prepared
-from .sampling import generate, isolated
+from .preparation import Prepared, can_show
+from .sampling import NotFiniteError, isolated
 from .seeds import stream
 
 
 def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/real.png: some images of the train split."""
     train, count = prepared.data.train, prepared.spec.pictures.real
-    if not count:
+    if not count or not can_show(prepared.data.image_shape):
         return
     chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
     with isolated(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
@@ -33,12 +33,16 @@ def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Obse
 def save_generated_images(prepared: Prepared, moment: str, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/MOMENT.png: what the generator makes of one fixed noise, a whole batch of it."""
     training, pictures = prepared.spec.training, prepared.spec.pictures
-    if not pictures.generated:
+    if not pictures.generated or not can_show(prepared.data.image_shape):
         return
     count = max(pictures.generated, training.batch_size)
     latents = stream(training.seed, "pictures")
     with isolated(training.seed, prepared.device):
-        (images,) = generate(prepared.networks, pictures.generator_mode, count, count, latents, prepared.device)
+        try:
+            (images,) = prepared.sampler.generate(pictures.generator_mode, count, count, latents)
+        except NotFiniteError as error:
+            prepared.sampler.warn_once("not finite", str(error))
+            return
     name, artifact = f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}"
     with directory.extra(name, artifact, observer.warned) as path:
         plots.save_grid(images[: pictures.generated].cpu().numpy(), path)

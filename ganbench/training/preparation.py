@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ganbench.environment import describe_environment
 from ganbench.errors import PluginError, UsageError
@@ -17,12 +19,15 @@ from ganbench.protocols import ImageData, Loss, Networks
 from ganbench.result import DataRecord, Environment, PluginRecord
 from ganbench.spec import BenchmarkSpec
 
-from .data import Batches, blame, make_batches
+from .culprit import Culprits
+from .data import Batches, make_batches
+from .data_contract import changes_between_reads, checked, described
 from .evaluation import Evaluator
 from .identity import data_content
+from .measuring import keep_modes
 from .precision import Precision, precision_on
-from .sampling import isolated
-from .seeds import derived_seed, seed_torch, stream
+from .sampling import Sampler, isolated
+from .seeds import derived_seed, seed_defaults, stream
 from .step import TURNS, TrainingStep
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -43,6 +48,7 @@ class Prepared:
     step: TrainingStep
     batches: Batches
     evaluator: Evaluator
+    sampler: Sampler
     steps_per_epoch: int
     total_steps: int
 
@@ -58,17 +64,13 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
 
     observer.working("loading data")
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
-    data = blame(built, str(spec.dataset.plugin))
+    with isolated(seed, device):  # reading an image may draw at random
+        data = checked(built, str(spec.dataset.plugin))
+        unsteady = changes_between_reads(data)
     if batch_size > len(data.train):
         raise UsageError(
             f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
             "the train split"
-        )
-    image = data.train[0][0]
-    if image.dtype != torch.uint8 or image.dim() != 3:
-        raise PluginError(
-            f"{spec.dataset.plugin}: its images are {image.dtype} of {image.dim()} dimensions, not uint8 "
-            "(channels, height, width)"
         )
     with isolated(seed, device):  # reading an image may draw at random
         content_sha256, content_basis = data_content(data, spec.dataset)
@@ -81,10 +83,11 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         test_images=len(data.test),
         notice=data.notice,
     )
-    steps_per_epoch = math.ceil(len(data.train) / batch_size)
+    whole_batches, remainder = divmod(len(data.train), batch_size)
+    steps_per_epoch = whole_batches + (remainder > 0 and not spec.training.drop_last)
     total_steps = spec.training.steps or (spec.training.epochs or 0) * steps_per_epoch
 
-    seed_torch(derived_seed(seed, "networks"), device)
+    seed_defaults(derived_seed(seed, "networks"), device)
     context = BuildContext(
         image_shape=data.image_shape,
         num_classes=data.num_classes,
@@ -94,8 +97,11 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
     )
     networks: Networks = spec.model.build(context)
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
+    culprits = Culprits.of(spec)
+    check_networks(networks, culprits.model)
     for player in TURNS:
-        networks[player].to(device).to(memory_format=memory_format).train()
+        networks[player].to(device).to(memory_format=memory_format)
+        keep_modes(networks[player])
     loss: Loss = spec.loss.build(context)
     step = TrainingStep(
         networks,
@@ -103,7 +109,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
         latents=stream(seed, "latents", device),
         precision=precision,
-        blamed=spec.loss.plugin.blamed,
+        culprits=culprits,
         memory_format=memory_format,
         turns=spec.training.turns,
     )
@@ -118,10 +124,33 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
             total_steps=total_steps,
         )
     )
+    if unsteady:
+        observer.warned(
+            f"{spec.dataset.plugin}: an image differs between two reads with equal seeds, so that scores and training "
+            "cannot be repeated; draw from torch's, Python's or numpy's default generators"
+        )
+    if not can_show(data.image_shape) and (spec.pictures.real or spec.pictures.generated):
+        observer.warned(
+            f"no pictures: the images of {spec.dataset.plugin} have {data.image_shape[0]} channels, and pictures can "
+            "show 1 or 3"
+        )
     observer.working("taking in the real images to compare with")
-    evaluator = Evaluator(spec.metrics, data, data_record, loss, spec.loss, context, batch_size, observer.warned)
-    batches = make_batches(data.train, batch_size, device, stream(seed, "order"))
-    seed_torch(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
+    sampler = Sampler(networks, culprits, data.image_shape, device, observer.warned)
+    images_per_epoch = steps_per_epoch * batch_size if spec.training.drop_last else len(data.train)
+    evaluator = Evaluator(
+        spec.metrics,
+        data,
+        data_record,
+        loss,
+        spec.loss,
+        context,
+        batch_size,
+        sampler,
+        images_per_epoch,
+        observer.warned,
+    )
+    batches = make_batches(data.train, batch_size, device, stream(seed, "order"), spec.training.drop_last)
+    seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return Prepared(
         spec=spec,
         device=device,
@@ -134,9 +163,31 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         step=step,
         batches=batches,
         evaluator=evaluator,
+        sampler=sampler,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
     )
+
+
+def can_show(image_shape: tuple[int, int, int]) -> bool:
+    """Whether pictures can show images of that shape: gray ones and colored ones."""
+    return image_shape[0] in (1, 3)
+
+
+def check_networks(networks: Networks, plugin: str) -> None:
+    """Raise `PluginError` for players that are no modules, or whose parameters do not exist yet."""
+    for player in TURNS:
+        module: Any = networks[player]
+        if not isinstance(module, nn.Module):
+            raise PluginError(f"{plugin}: its {player} is {described(module)}; wanted: a torch.nn.Module")
+        for name, parameter in module.named_parameters():
+            if is_lazy(parameter):
+                raise PluginError(
+                    f"{plugin}: the {player}'s parameter {name} is made in its first forward (as by nn.LazyLinear), "
+                    "and optimizers need it before; call the network once in build, or give the layer its size"
+                )
+    if type(networks.latent_dim) is not int or networks.latent_dim < 1:
+        raise PluginError(f"{plugin}: its latent_dim is {networks.latent_dim!r}; wanted: a whole number above 0")
 
 
 def resolve_device(name: str) -> torch.device:

@@ -23,8 +23,9 @@ from .checkpoint import Checkpoint
 from .course import Course
 from .cpu import set_up_cpu
 from .engines import check_engine
-from .history import EpochLosses
+from .history import EpochLosses, need_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
+from .measuring import untouched
 from .memory import explain_out_of_memory, is_out_of_memory
 from .outcome import describe_outcome
 from .pictures import save_course, save_generated_images, save_real_images
@@ -173,6 +174,8 @@ class Run:
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
         self.course.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
         self.course.clock.step_seconds = self.warmed_up.step_seconds
+        for warning in self.warmed_up.warnings:
+            self.observer.warned(warning)
         if self.warmed_up.engine_record.fallback:
             self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
         return self.warmed_up
@@ -190,6 +193,8 @@ class Run:
                 self._end_epoch()
                 return ended
             self._after_epoch()
+            if interrupt.requested:
+                continue  # it came while the epoch was scored
             epoch = course.steps // steps_per_epoch + 1
             losses = course.open_epoch = course.open_epoch or EpochLosses(epoch)
             batch = course.batches_of_epoch()
@@ -285,12 +290,17 @@ class Run:
         """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
         start = perf_counter()
         evaluator = self.prepared.evaluator
-        if epoch is None or evaluator.is_due(epoch):
-            self.observer.working("evaluating")
-            for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
-                self.observer.scored(label, point)
-        if epoch is None or epoch in self.prepared.spec.pictures.at_epochs:
-            save_generated_images(self.prepared, self.course.moment, self.directory, self.observer)
+        scores = epoch is None or evaluator.is_due(epoch)
+        pictures = epoch is None or epoch in self.prepared.spec.pictures.at_epochs
+        if scores or pictures:
+            need_finite_weights(self.prepared.step, f"after step {self.course.steps}")
+            with untouched(self.prepared.step, self.prepared.batches, self.observer.warned):
+                if scores:
+                    self.observer.working("evaluating")
+                    for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
+                        self.observer.scored(label, point)
+                if pictures:
+                    save_generated_images(self.prepared, self.course.moment, self.directory, self.observer)
         self.course.evaluation_seconds += perf_counter() - start
 
     def _save_checkpoint(self) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -15,14 +20,68 @@ def derived_seed(seed: int, stream: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:8], "big") >> 1
 
 
-def seed_torch(seed: int, device: torch.device) -> None:
-    """Seed what torch draws from where no generator is named, on the CPU and on the device.
+def seed_defaults(seed: int, device: torch.device) -> None:
+    """Seed what is drawn from where no generator is named: torch's on the CPU and the device, Python's and numpy's.
 
-    `torch.manual_seed` does so too, and keeps a note with a stack trace for every kind of device that there is not.
+    `torch.manual_seed` does so too for torch, and keeps a note with a stack trace for every kind of device that there
+    is not.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+
+
+def default_states(device: torch.device) -> dict[str, Any]:
+    """The states of the generators that `seed_defaults` seeds, as tensors, numbers and text."""
+    state: Any = np.random.get_state()
+    kind, words, position, has_gauss, gauss = state
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(words.astype(np.int64)), position, has_gauss, gauss),
+    }
+
+
+def set_default_states(states: dict[str, Any], device: torch.device) -> None:
+    """Bring the generators back to where `default_states` found them."""
+    torch.set_rng_state(states["cpu"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, words, *rest = states["numpy"]
+    np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))
+
+
+@contextmanager
+def defaults_restored(device: torch.device) -> Iterator[None]:
+    """After the block, torch's, Python's and numpy's default generators are as they were."""
+    states = default_states(device)
+    try:
+        yield
+    finally:
+        set_default_states(states, device)
+
+
+class OwnGenerators:
+    """A context, to be entered time and again, in which the CPU's default generators are a stream of their own."""
+
+    def __init__(self, seed: int) -> None:
+        self.device = torch.device("cpu")
+        with defaults_restored(self.device):
+            seed_defaults(seed, self.device)
+            self.own = default_states(self.device)
+
+    def __enter__(self) -> None:
+        self.outside = default_states(self.device)
+        set_default_states(self.own, self.device)
+
+    def __exit__(self, *exception: object) -> None:
+        self.own = default_states(self.device)
+        set_default_states(self.outside, self.device)
 
 
 def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:

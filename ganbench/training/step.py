@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from ganbench.errors import PluginError
+from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.protocols import Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.spec import Turns
 
+from .culprit import Culprits
+from .data_contract import described
 from .precision import Precision, autocast
+from .python_state import PythonState
 
 TURNS: tuple[Player, Player] = ("discriminator", "generator")
 
@@ -31,9 +33,10 @@ class StepOutput:
 class TrainingStep:
     """Trains both players on one batch of real images.
 
-    Freezing is the engine's: in each turn the other player's parameters require no gradient. So the generator is not
-    back-propagated through in the discriminator's turn, and the discriminator's weight gradients are not computed in
-    the generator's: the same mathematics as the textbook loop for 1/1.39 of its arithmetic (on DCGAN at 28x28).
+    Freezing is the engine's: in each turn the player's own parameters require a gradient and no others do. So the
+    generator is not back-propagated through in the discriminator's turn, and the discriminator's weight gradients are
+    not computed in the generator's: the same mathematics as the textbook loop for 1/1.39 of its arithmetic (on DCGAN at
+    28x28). A parameter that both players have learns in both turns.
     """
 
     def __init__(
@@ -43,30 +46,48 @@ class TrainingStep:
         factories: Mapping[Player, OptimizerFactory],
         latents: torch.Generator,
         precision: Precision,
-        blamed: Callable[[str], AbstractContextManager[None]],
+        culprits: Culprits,
         memory_format: torch.memory_format = torch.contiguous_format,
         turns: Turns = "alternating",
     ) -> None:
-        """`blamed("raised in ...")` is a context in which whatever is raised becomes an error that names the loss."""
+        """`culprits` names the plugin that is at fault where something raises."""
         self.networks = networks
         self.played = networks  # as the loss gets them: `compile` puts compiled ones here
         self.loss = loss
         self.latents = latents
         self.precision = precision
-        self.blamed = blamed
+        self.culprits = culprits
         self.memory_format = memory_format
         self.turns = turns
         self.times_restored = 0  # how often the state was put back: what an engine holds of it is then out of date
+        self.parameters = {player: list(networks[player].parameters()) for player in TURNS}
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
             for player in TURNS
         }
-        # a player without parameters has no optimiser: it takes its turn and does not move
-        self.optimizers: dict[Player, Optimizer] = {
-            player: choose_kernels(factories[player](self.trainable[player]), latents.device)
-            for player in TURNS
-            if self.trainable[player]
+        own = {player: set(map(id, self.trainable[player])) for player in TURNS}
+        self.frozen = {  # in each turn: what only the other player has
+            player: [parameter for parameter in self.trainable[other] if id(parameter) not in own[player]]
+            for player, other in zip(TURNS, reversed(TURNS), strict=True)
         }
+        if turns == "simultaneous" and own["discriminator"] & own["generator"]:
+            raise PluginError(
+                f"{culprits.model}: its networks share parameters, and training.turns=simultaneous computes both "
+                "networks' gradients before either is updated, so they would be mixed up; use "
+                "-o training.turns=alternating"
+            )
+        # a player without parameters has no optimiser: it takes its turn and does not move
+        self.optimizers: dict[Player, Optimizer] = {}
+        for player in TURNS:
+            if self.trainable[player]:
+                optimizer = factories[player](self.trainable[player])
+                if not isinstance(optimizer, Optimizer):
+                    raise PluginError(
+                        f"{culprits.optimizers[player]}: for the {player}'s parameters it gave {described(optimizer)}; "
+                        "wanted: a torch.optim.Optimizer"
+                    )
+                self.optimizers[player] = choose_kernels(optimizer, latents.device)
+        self.python_state = PythonState(self)
 
     def compile(self) -> None:
         """From the next step on, run both networks through torch.compile; shapes are taken as fixed."""
@@ -94,29 +115,74 @@ class TrainingStep:
             ended(player)
             losses.append(loss)
             monitors.update(reported)
-        values = torch.stack([value.float() for value in (*losses, *monitors.values())])
+        try:
+            values = torch.stack([value.float() for value in (*losses, *monitors.values())])
+        except Exception as error:
+            cause = wrong_number({"d_loss": losses[0], "g_loss": losses[1], **monitors}) or describe(error)
+            raise PluginError(f"{self.culprits.loss}: {cause}") from error
         return StepOutput(("d_loss", "g_loss", *monitors), values)
 
     def _backpropagate(self, player: Player, real: Tensor, labels: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Bring the player's gradients about; returns its loss and the monitors."""
-        for each in TURNS:
-            for parameter in self.trainable[each]:
-                parameter.requires_grad_(each == player)
+        for parameter in self.frozen[player]:
+            parameter.requires_grad_(False)
+        for parameter in self.trainable[player]:
+            parameter.requires_grad_(True)
         latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
         objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
-        with self.blamed(f"raised in {player}_loss"), autocast(self.precision, real.device):
-            loss, monitors = objective(self.played, Batch(real, labels, latent))
+        returned: Any = None
+        try:
+            with autocast(self.precision, real.device):
+                returned = objective(self.played, Batch(real, labels, latent))
+            loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
-        if player in self.optimizers:
-            if not loss.requires_grad:
-                raise PluginError(f"the loss for the {player} does not depend on the {player}'s parameters")
-            self.optimizers[player].zero_grad()
-            loss.backward()
-        return loss.detach(), monitors
+            if player in self.optimizers:
+                if not loss.requires_grad:
+                    raise PluginError(
+                        f"{self.culprits.loss}: the loss for the {player} does not depend on the {player}'s "
+                        "parameters: it was detached, made a new tensor, or computed without gradients"
+                    )
+                self.optimizers[player].zero_grad()
+                loss.backward()
+            return loss.detach(), monitors
+        except GanbenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            if returned is not None and (breach := wrong_return(returned)):
+                raise PluginError(f"{self.culprits.loss}: {player}_loss returned {breach}") from error
+            raise self.culprits.in_turn(error, player, self.networks) from error
 
     def _move(self, player: Player) -> None:
         if player in self.optimizers:
-            self.optimizers[player].step()
+            try:
+                self.optimizers[player].step()
+            except GanbenchError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise self.culprits.in_optimizer(error, player) from error
+
+
+def wrong_return(returned: Any) -> str | None:
+    """What is wrong with what a loss's method returned; None if nothing."""
+    wanted = "wanted: a pair of the loss, a tensor with one number, and a mapping from names to tensors to monitor"
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return f"{described(returned)}; {wanted}"
+    loss, monitors = returned
+    if not isinstance(loss, Tensor):
+        return f"{described(loss)} as the loss (.item() and float() cut it off from the parameters); {wanted}"
+    if loss.dim() or not loss.is_floating_point():
+        return f"{described(loss)} as the loss; {wanted}"
+    if not isinstance(monitors, Mapping):
+        return f"{described(monitors)} as monitors; {wanted}"
+    return wrong_number(monitors)
+
+
+def wrong_number(reported: Mapping[str, Any]) -> str | None:
+    """What is wrong with a loss or monitor by its name; None if nothing."""
+    for name, value in reported.items():
+        if not isinstance(value, Tensor) or value.dim():
+            return f"{described(value)} as {name!r}; wanted: a tensor with one number, of shape ()"
+    return None
 
 
 def choose_kernels(optimizer: Optimizer, device: torch.device) -> Optimizer:

@@ -17,7 +17,8 @@ from ganbench.spec import BenchmarkSpec
 
 from .cpu import set_up_cpu
 from .engines import EagerEngine, check_engine
-from .history import EpochLosses
+from .history import EpochLosses, need_finite_weights
+from .measuring import untouched
 from .memory import explain_out_of_memory
 from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
@@ -74,5 +75,7 @@ def train(prepared: Prepared) -> Trial:
 
 def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
     """Each metric of the networks as they are, by its title."""
-    evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
+    need_finite_weights(prepared.step, f"after {images} images")
+    with untouched(prepared.step, prepared.batches, Observer().warned):
+        evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
     return {title: point.value for title, point in evaluated}

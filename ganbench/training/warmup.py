@@ -5,7 +5,8 @@ Afterwards weights, buffers, optimisers and random streams are as they were: a w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -15,13 +16,16 @@ import torch
 
 from ganbench.errors import GanbenchError, PluginError, causes
 from ganbench.result import Apart, EngineRecord, EpochRow, Profile
+from ganbench.torch_defaults import torch_defaults_kept
 
 from .checkpoint import capture_state, restore_state
 from .data import Batches, Inputs
 from .engines import EagerEngine, Engine, choose_engine
 from .preparation import Prepared
 from .profiling import profile_steps
+from .python_state import Snapshot, inspect_step
 from .roofline import count_flops, count_state_bytes
+from .step import TURNS, TrainingStep
 from .timing import synchronize
 
 FIRST_STEPS = 3  # of each batch size: allocators, autotuners and lazily made states settle
@@ -40,6 +44,7 @@ class WarmedUp:
     state_bytes_per_step: int
     profile: Profile | None
     seconds: float
+    warnings: list[str]
 
 
 def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) -> WarmedUp:
@@ -47,17 +52,21 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
     start = perf_counter()
     spec, step, batches = prepared.spec, prepared.step, prepared.batches
     eager = EagerEngine(step, batches)
-    state = capture_state(step, batches)
+    state, before = capture_state(step, batches), Snapshot(step)
 
     def restore() -> None:
         restore_state(state, step, batches)
 
     examples = examples_of_each_size(prepared)
     try:
-        flops_per_image = count_flops(eager, examples[0])
+        with remainder_named(prepared, len(examples[0][0])), torch_defaults_kept(f"{spec.loss.plugin}: a step changed"):
+            flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
         for inputs in examples * FIRST_STEPS:
-            output = eager(inputs, ended=lambda _: None)
+            with remainder_named(prepared, len(inputs[0])):
+                output = eager(inputs, ended=lambda _: None)
+        need_known_parameters(prepared)
+        warnings = what_is_lost(step)
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
         if reserved:
             raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
@@ -81,16 +90,70 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
         state_bytes_per_step=state_bytes,
         profile=profile,
         seconds=perf_counter() - start,
+        warnings=[*warnings, *what_is_left(step, before)],
     )
 
 
 def examples_of_each_size(prepared: Prepared) -> list[Inputs]:
     """Inputs of a whole batch, and of the smaller last one of an epoch if training will come to one."""
     whole = next(iter(prepared.batches.epoch()))
-    remainder = len(prepared.data.train) % prepared.spec.training.batch_size
+    training = prepared.spec.training
+    remainder = 0 if training.drop_last else len(prepared.data.train) % training.batch_size
     if not remainder or prepared.total_steps < prepared.steps_per_epoch:
         return [whole]
     return [whole, tuple(tensor[:remainder] for tensor in whole)]
+
+
+@contextmanager
+def remainder_named(prepared: Prepared, size: int) -> Iterator[None]:
+    """An error of the smaller last batch of an epoch says what is to be done about it."""
+    try:
+        yield
+    except GanbenchError as error:
+        batch_size, images = prepared.spec.training.batch_size, len(prepared.data.train)
+        if size == batch_size:
+            raise
+        raise type(error)(
+            f"{error}. That was with the last batch of an epoch, which has {size} image{'s' * (size > 1)}, as "
+            f"{images:,} images are no multiple of {batch_size}: -o training.drop_last=true skips it, and so does "
+            "another training.batch_size"
+        ) from error
+
+
+def need_known_parameters(prepared: Prepared) -> None:
+    """Raise `PluginError` for parameters that came after the optimizers, which do not know them."""
+    for player in TURNS:
+        known = set(map(id, prepared.step.parameters[player]))
+        for name, parameter in prepared.networks[player].named_parameters():
+            if id(parameter) not in known:
+                raise PluginError(
+                    f"{prepared.spec.model.plugin}: the {player}'s parameter {name} was made or replaced in the first "
+                    "steps, when the optimizer had its parameters already; make it in build"
+                )
+
+
+def what_is_lost(step: TrainingStep) -> list[str]:
+    """Warnings about what the first steps have changed and a checkpoint cannot keep, or nobody can see."""
+    saves_itself = hasattr(step.loss, "state_dict")
+    lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
+    return [
+        f"{step.culprits.owner(path)}: {path} {problem}, so that equal seeds may give other numbers and a resumed run "
+        "will differ; keep it as numbers, text or tensors"
+        for paths, problem in (
+            (lost, "changes in training, and no checkpoint can keep it"),
+            (inspect_step(step).iterators, "is an iterator, whose position cannot be read or restored"),
+        )
+        for path in paths
+    ]
+
+
+def what_is_left(step: TrainingStep, before: Snapshot) -> list[str]:
+    """Warnings about what the warm-up has changed for good."""
+    return [
+        f"{step.culprits.owner(path)}: {path} changes in training and could not be restored after the warm-up, so that "
+        "equal seeds may give other numbers"
+        for path in before.changed()
+    ]
 
 
 def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ganbench.training.checkpoint import capture_state
 from ganbench.training.data import Inputs
+from ganbench.training.python_state import inspect_step
 from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.values import Held, frozen, same_bits
 
 from .eager import EagerEngine, Engine
 
@@ -32,13 +34,29 @@ class Verification:
         self.restore = restore
 
     def moving_python(self) -> str | None:
-        """What a step changes in Python, which a recording would freeze; None if nothing."""
+        """What is in the way of recording a step: what one changes in Python, or what cannot be looked into.
+
+        None if there is nothing. Steps of a whole batch are compared, for what depends on a batch's size alone is as
+        still as that; and a first step may set up anything but tensors, which are no longer where it was recorded
+        with them once the state is restored.
+        """
         self.restore()
+        cold = standing_still(self.eager.step)
         seen = []
         for inputs in self.sequence:
             self.eager(inputs, ended=lambda _: None)
-            seen.append(python_state(self.eager.step))
-        return first_difference(seen[0], seen[-1])  # the first step may set things up
+            if inputs is self.sequence[0]:
+                seen.append(standing_still(self.eager.step))
+        for path, type_name in inspect_step(self.eager.step).opaque.items():
+            return f"{path} is {type_name}, of which nobody can see whether a step changes it"
+        for later in seen[1:]:
+            if moving := first_difference(seen[0], later):
+                return f"{moving} changes in Python from step to step, which a recording would freeze"
+        optimizers = tuple(f"{player}'s optimizer" for player in TURNS)
+        for path, leaf in seen[0].items():
+            if isinstance(leaf, Held) and leaf.is_tensor and path not in cold and not path.startswith(optimizers):
+                return f"{path} is a tensor that the first step makes, so that it would be another one in each training"
+        return None
 
     def trace(self, engine: Engine) -> Leaves:
         """Every step's report and the state after the last one."""
@@ -59,16 +77,6 @@ def first_difference(expected: Leaves, actual: Leaves) -> str | None:
         if path not in expected or path not in actual or not same_bits(expected[path], actual[path]):
             return path
     return None
-
-
-def same_bits(first: Any, second: Any) -> bool:
-    """Equality of plain values; of tensors in shape, type and every bit, so that NaN equals NaN and 0 not -0."""
-    if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
-        return type(first) is type(second) and bool(first == second)
-    if first.shape != second.shape or first.dtype != second.dtype:
-        return False
-    bits = (tensor.detach().contiguous().reshape(-1).view(torch.uint8) for tensor in (first, second))
-    return torch.equal(*bits)
 
 
 def distance(expected: Leaves, actual: Leaves) -> float:
@@ -99,28 +107,27 @@ def flat(value: Any, path: str = "") -> Leaves:
     return leaves
 
 
-def python_state(step: TrainingStep) -> Leaves:
-    """All that a step might keep in Python: plain values in loss, networks and optimisers, and random streams."""
-    kept: Leaves = {"loss": plain(vars(step.loss)) if hasattr(step.loss, "__dict__") else None}
-    for player in TURNS:
-        for name, module in step.networks[player].named_modules():
-            kept[f"{player}.{name}" if name else player] = plain(vars(module))
+def standing_still(step: TrainingStep) -> Leaves:
+    """All that a step might keep in Python: numbers and text as they are, tensors and other objects by identity."""
+    inspection = inspect_step(step)
+    # a tensor in a module of torch's own is one that it computes in each step, as the weight under spectral norm
+    leaves: Leaves = {
+        path: frozen(place.value)
+        for path, place in inspection.places.items()
+        if not (isinstance(place.value, Tensor) and place.library == "torch")
+    }
+    for path, module in inspection.modules.items():
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            leaves[f"{path}.{name}"] = frozen(tensor)
     for player, optimizer in step.optimizers.items():
-        groups = [{key: item for key, item in group.items() if key != "params"} for group in optimizer.param_groups]
-        kept[f"{player}'s optimizer"] = plain({"groups": groups, "state": list(optimizer.state.values())})
-    kept["Python's random stream"] = random.getstate()
-    kept["numpy's random stream"] = plain(np.random.get_state(legacy=False))
+        for number, group in enumerate(optimizer.param_groups):
+            for key, value in group.items():
+                leaves[f"{player}'s optimizer.{number}.{key}"] = frozen(value)
+        for number, state in enumerate(optimizer.state.values()):
+            for key, value in state.items():
+                leaves[f"{player}'s optimizer.state.{number}.{key}"] = frozen(value)
+    leaves["Python's random stream"] = frozen(random.getstate())
+    leaves["numpy's random stream"] = frozen(np.random.mtrand._rand)
     if step.latents.device.type != "cpu":
-        kept["torch's random stream of the CPU"] = torch.get_rng_state()
-    return flat(kept)
-
-
-def plain(value: Any) -> Any:
-    """The plain values in nested containers; tensors, modules and other objects are left out."""
-    if isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.ndarray):
-        return value.tobytes()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items() if isinstance(key, str | int)}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else None
+        leaves["torch's random stream of the CPU"] = torch.get_rng_state()
+    return leaves
