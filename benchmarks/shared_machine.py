@@ -1,0 +1,178 @@
+"""What OMP_WAIT_POLICY is worth: training alone, beside a busy process, and two trainings at once.
+
+python -m benchmarks.shared_machine --rounds 5 --seconds 10 --out shared_machine.json
+
+"before" is OpenMP's default, in which threads spin while they wait; "after" is ganbench's default. With `--before DIR`,
+"before" is the code of another checkout, such as a git worktree of an older commit. Both are measured in fresh
+processes, one after the other in each round: the ratios can be trusted where the rates cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+
+CONDITIONS = {"alone": (1, 0), "beside a busy process": (1, 1), "two at once": (2, 0)}  # trainings, busy processes
+SIDES = ("before", "after")
+WINDOW_SECONDS = 0.5
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Training time of each measurement.")] = 10.0,
+    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "embedded",
+    before: Annotated[
+        Path | None, typer.Option(help="A checkout of older code; by default this code with OpenMP's default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
+    inside: Annotated[str | None, typer.Option(hidden=True)] = None,  # the side that a child measures
+) -> None:
+    if inside:
+        print(json.dumps(train(inside, seconds, source)))
+        return
+    environment = undecided(os.environ)
+    rates: dict[str, dict[str, list[list[float]]]] = {name: {side: [] for side in SIDES} for name in CONDITIONS}
+    policies: dict[str, str | None] = {}
+    for round_number in range(rounds):
+        for condition, (trainings, busy) in CONDITIONS.items():
+            for side in SIDES if round_number % 2 == 0 else reversed(SIDES):
+                folder = before if before and side == "before" else Path(__file__).parent.parent
+                with busy_processes(busy):
+                    told = at_once(trainings, side, seconds, source, folder.resolve(), environment)
+                policies[side] = told[0]["wait_policy"]
+                rates[condition][side].append(rates_while_all_trained(told))
+                shown = " + ".join(f"{rate:,.0f}" for rate in rates[condition][side][-1])
+                print(f"round {round_number + 1}, {condition}, {side}: {shown} images/s", file=sys.stderr)
+        ratios = {name: ratios_of(*(of[side] for side in SIDES)) for name, of in rates.items()}
+        if out is not None:
+            setting = {"rounds": rounds, "seconds": seconds, "source": source, "before": commit_of(before)}
+            write(out, setting, {"wait_policy": policies, "images_per_second": rates, "after_by_before": ratios})
+    show(rates, ratios)
+
+
+def undecided(environ: Any) -> dict[str, str]:
+    """The environment without what says how threads wait. Importing ganbench sets it, so this comes first."""
+    environment = dict(environ)
+    from ganbench.openmp import VARIABLES
+
+    return {name: value for name, value in environment.items() if name not in VARIABLES}
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """So many processes that compute, each as fast as one CPU lets it."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def at_once(
+    trainings: int, side: str, seconds: float, source: str, checkout: Path, environment: dict[str, str]
+) -> list[dict[str, Any]]:
+    """What so many trainings of a checkout's code report that are started together."""
+    path = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
+    options = ["--inside", side, "--seconds", str(seconds), "--source", source]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-P", __file__, *options],
+            env={**environment, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(trainings)
+    ]
+    answers = [child.communicate()[0] for child in children]
+    if any(child.returncode for child in children):
+        raise SystemExit(f"a training failed ({side})")
+    return [json.loads(answer.splitlines()[-1]) for answer in answers]
+
+
+def train(side: str, seconds: float, source: str) -> dict[str, Any]:
+    """Train without scores and pictures; when each window ended, and with how many images."""
+    if side == "before":
+        import torch  # noqa: F401 - OpenMP has read its variables by the time that ganbench could set one
+    import ganbench
+
+    class Moments(ganbench.Observer):
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+
+        def progressed(self, progress: Any) -> None:
+            self.ends.append(perf_counter())
+
+    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
+    spec, _ = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), [*unscored, *length])
+    moments = Moments()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        result, _ = ganbench.run(spec, device="cpu", out=out, observer=moments, window_seconds=WINDOW_SECONDS)
+    images = [window.images for window in result.throughput.windows]
+    return {"ends": moments.ends, "images": images, "wait_policy": result.throughput.stamp.get("wait_policy")}
+
+
+def rates_while_all_trained(told: list[dict[str, Any]]) -> list[float]:
+    """Images a second of each training, between the ends of the windows in which all of them were training."""
+    begin = max(training["ends"][0] for training in told)
+    end = min(training["ends"][-1] for training in told)
+    rates = []
+    for training in told:
+        ends = [moment for moment in training["ends"] if begin <= moment <= end]
+        if len(ends) < 2:
+            raise SystemExit("too few windows to measure a rate: raise --seconds")
+        images = [
+            images
+            for moment, images in zip(training["ends"], training["images"], strict=True)
+            if ends[0] < moment <= ends[-1]
+        ]
+        rates.append(sum(images) / (ends[-1] - ends[0]))
+    return rates
+
+
+def ratios_of(before: list[list[float]], after: list[list[float]]) -> list[float]:
+    """Of each round, of all its trainings together."""
+    return [sum(later) / sum(earlier) for earlier, later in zip(before, after, strict=True)]
+
+
+def commit_of(checkout: Path | None) -> str | None:
+    if checkout is None:
+        return None
+    finished = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    return finished.stdout.strip()
+
+
+def write(out: Path, setting: dict[str, Any], figures: dict[str, Any]) -> None:
+    from benchmarks.figures import write_figures
+
+    write_figures(out, setting, "cpu", figures)
+
+
+def show(rates: dict[str, dict[str, list[list[float]]]], ratios: dict[str, list[float]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "before, images/s (median)", "after", "after / before (median)", "range over rounds")
+    for condition, of in rates.items():
+        cells = [f"{median(map(sum, of[side])):,.0f}" for side in SIDES]
+        spread = f"{min(ratios[condition]):.2f} to {max(ratios[condition]):.2f}"
+        table.add_row(condition, *cells, f"{median(ratios[condition]):.2f}", spread)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
