@@ -99,6 +99,7 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
     """A setting's figures over the rounds, and its ratio to the first setting, round by round."""
     rates = [images_per_second(result) for result in measured]
     rooflines = [result.throughput.roofline for result in measured if result.throughput.roofline]
+    bounded = bool(rooflines) and not any(roofline.unreliable for roofline in rooflines)
     floors = [roofline.floor_seconds(setting.batch_size) for roofline in rooflines]
     compile_seconds = [result.throughput.engine.compile_seconds for result in measured if result.throughput.engine]
     return {
@@ -106,8 +107,12 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
         "images_per_second": rates,
         "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=False)],
         "step_milliseconds": 1000 * setting.batch_size / median(rates),
-        "times_floor": setting.batch_size / median(rates) / median(floors),
-        "utilisation": median(roofline.utilisation(rate) for roofline, rate in zip(rooflines, rates, strict=True)),
+        "times_floor": setting.batch_size / median(rates) / median(floors) if bounded else None,
+        "utilisation": (
+            median(roofline.utilisation(rate) for roofline, rate in zip(rooflines, rates, strict=True))
+            if bounded
+            else None
+        ),
         "rooflines": [roofline.model_dump() for roofline in rooflines],
         "joules_per_image": [result.throughput.joules_per_image for result in measured],
         "device_peak_bytes": measured[0].memory.device_peak_bytes,
@@ -137,8 +142,8 @@ def show(rows: list[dict[str, Any]]) -> None:
             str(row["batch_size"]),
             f"{median(row['images_per_second']):,.0f}",
             f"{row['step_milliseconds']:.3f}",
-            f"{row['times_floor']:.2f}",
-            f"{row['utilisation']:.1%}",
+            f"{row['times_floor']:.2f}" if row["times_floor"] else "unknown",
+            f"{row['utilisation']:.1%}" if row["utilisation"] else "unknown",
             f"{middle:.3f} ({low:.3f} to {high:.3f})",
         )
     Console(width=140).print(table)

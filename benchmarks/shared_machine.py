@@ -2,7 +2,7 @@
 
 python -m benchmarks.shared_machine --rounds 5 --seconds 10 --out shared_machine.json
 
-"before" is OpenMP's default, in which threads spin while they wait; "after" is ganbench's. With `--before DIR`,
+"before" is OpenMP's default, in which threads spin while they wait; "after" is ganbench's default. With `--before DIR`,
 "before" is the code of another checkout, such as a git worktree of an older commit. Both are measured in fresh
 processes, one after the other in each round: the ratios can be trusted where the rates cannot.
 """
@@ -133,6 +133,8 @@ def rates_while_all_trained(told: list[dict[str, Any]]) -> list[float]:
     rates = []
     for training in told:
         ends = [moment for moment in training["ends"] if begin <= moment <= end]
+        if len(ends) < 2:
+            raise SystemExit("too few windows to measure a rate: raise --seconds")
         images = [
             images
             for moment, images in zip(training["ends"], training["images"], strict=True)

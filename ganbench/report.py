@@ -16,12 +16,14 @@ from rich.table import Table
 from .observer import Plan
 from .registry import Registered, Registry
 from .result import (
+    Apart,
     EngineRecord,
     EpochRow,
     MetricResult,
     Profile,
     Result,
     Roofline,
+    Spread,
     Window,
     metric_titles,
     monitor_names,
@@ -135,9 +137,7 @@ def speed_table(result: Result) -> Table:
     if any(window.device_seconds is not None for window in throughput.windows):
         table.add_row("time by clock", clocks_line(throughput.windows))
     if apart:
-        table.add_row(
-            "images/s apart", f"{apart.data_only:,.0f} without learning, {apart.compute_only:,.0f} without new data"
-        )
+        table.add_row("images/s apart", apart_line(apart, spread))
     if mean and throughput.roofline:
         for name, text in bound_lines(throughput.roofline, mean, result.spec["training"]["batch_size"]).items():
             table.add_row(name, text)
@@ -165,6 +165,14 @@ def engine_line(engine: EngineRecord) -> str:
         line += f", as no graph could be taken: {engine.fallback}"
     if engine.compile_seconds is not None:
         line += f", networks compiled in {engine.compile_seconds:.1f} s"
+    return line
+
+
+def apart_line(apart: Apart, spread: Spread | None) -> str:
+    """Each half of the work alone, which training cannot outrun: where it did, the machine was busy in the warm-up."""
+    line = f"{apart.data_only:,.0f} without learning, {apart.compute_only:,.0f} without new data"
+    if spread and min(apart.data_only, apart.compute_only) < spread.p10:
+        line += "; training was faster, so these say nothing: the machine was busy when they were measured"
     return line
 
 

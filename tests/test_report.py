@@ -124,6 +124,13 @@ def test_a_bound_that_training_contradicts_is_not_printed() -> None:
     assert "times the floor" not in text
 
 
+@pytest.mark.parametrize(("compute_only", "contradicted"), [(510, False), (470, True)])
+def test_halves_of_the_work_that_training_outran_say_so(compute_only: float, contradicted: bool) -> None:
+    text = shown(with_throughput(apart=Apart(data_only=9000, compute_only=compute_only)))
+    assert f"{compute_only} without new data" in text
+    assert ("these say nothing" in text) is contradicted  # p10 is 480
+
+
 @pytest.mark.parametrize(("flops", "state_bytes"), [(10.0, 64), (0.0, 0)])
 def test_a_step_that_is_all_overhead_is_held_to_no_bound(flops: float, state_bytes: int) -> None:
     """A game of two numbers takes 200,000 times as long as its arithmetic: that says nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import write_figures
+from benchmarks.shared_machine import busy_processes
 
 from .setting import Setting
 
@@ -47,6 +49,7 @@ def main(
     precision: Annotated[str, typer.Option(metavar="fp32|tf32")] = "fp32",
     source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
+    busy: Annotated[int, typer.Option(min=0, help="How many busy processes run beside each loop.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
     only: Annotated[str | None, typer.Option(hidden=True)] = None,  # the worker's side of a round
 ) -> None:
@@ -60,7 +63,8 @@ def main(
     rates: dict[str, list[float]] = {name: [] for name in loops}
     for round_number in range(pairs):
         for name in loops if round_number % 2 == 0 else reversed(loops):
-            timed = in_fresh_process(name)
+            with busy_processes(busy):
+                timed = in_fresh_process(name)
             rates[name].append(timed["images"] / timed["seconds"])
             print(f"round {round_number + 1}, {name}: {rates[name][-1]:,.0f} images/s", file=sys.stderr)
         ratios = {
@@ -69,7 +73,9 @@ def main(
         }
         if out is not None:
             figures = {"images_per_second": rates, "ganbench_ratio": ratios}
-            write_figures(out, {**asdict(setting), "data_dir": None, "rounds": pairs}, setting.device, figures)
+            write_figures(
+                out, {**asdict(setting), "data_dir": None, "rounds": pairs, "busy": busy}, setting.device, figures
+            )
     show(rates, ratios)
 
 
@@ -82,9 +88,15 @@ def can_run(name: str, setting: Setting) -> bool:
 
 
 def in_fresh_process(name: str) -> dict[str, float]:
-    """One loop's images and seconds, measured by this same command in a process of its own."""
+    """One loop's images and seconds, measured by this same command in a process of its own.
+
+    How threads wait is ganbench's own choice, and these processes load torch before ganbench could make it.
+    """
+    from ganbench.openmp import sleeping_threads  # here, since importing ganbench before torch sets it for all loops
+
+    waiting = sleeping_threads(os.environ) if name.startswith("ganbench") else {}
     command = [sys.executable, "-m", "benchmarks.loops", *sys.argv[1:], "--only", name]
-    finished = subprocess.run(command, capture_output=True, text=True)
+    finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **waiting})
     if finished.returncode:
         raise SystemExit(f"{name} failed:\n{finished.stderr}")
     measured: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
