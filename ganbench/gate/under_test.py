@@ -25,7 +25,10 @@ from .revision import Revision
 
 def is_source(path: Path, folder: Path) -> bool:
     """Whether it is one of the folder's own files, and not of a virtual environment in it."""
-    return path.is_relative_to(folder) and not source.INSTALLED & set(path.relative_to(folder).parts)
+    if not path.is_relative_to(folder) or source.INSTALLED & set(path.relative_to(folder).parts):
+        return False
+    environment = Path(sys.prefix).resolve()
+    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
 
 
 class UnderTest:
