@@ -80,7 +80,8 @@ class UnderTest:
             path = Path(imported.path)
             if not is_source(path, folder) and (name in self.held or is_source(path, others)):
                 raise NotComparableError(
-                    f"{side} would not be measured with its own code: {name} comes from {path}, not from {folder}. "
+                    f"{side} would not be measured with its own code: {name} comes from {path}, not from the "
+                    f"source files in {folder}. "
                     f"Install the repository in editable form (pip install -e {self.revision.repository}); a revision "
                     f"that has no {name} there can be installed into an environment of its own, for --against-python"
                 )
