@@ -16,7 +16,7 @@ from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.arm import Arm, Code, Measurement
 from ganbench.gate.check import Evidence
 from ganbench.gate.localized import Localized, inline
-from ganbench.gate.probe import Probe, are_equal
+from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.speed import Sessions
@@ -221,3 +221,15 @@ def test_sessions_do_not_inherit_what_git_hands_to_its_hooks(monkeypatch: pytest
     monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
     with Arm("base").start("any", Measurement("any")) as session:
         assert session.last_answer() is False
+
+
+def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_path: Path) -> None:
+    (tmp_path / "unused.py").write_text("import ganbench\n")
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "named.py").write_text("import helper\n")
+    site = str(tmp_path)
+    arms = [Arm(name, import_paths=(*map(Path, sys.path), tmp_path), checkouts=(tmp_path,)) for name in "AB"]
+    probes = probe_sides(*arms, Measurement("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu"))
+    assert set(probes[0].code) == {"ganbench", "ganbench_games", "ganbench_optimizers", "named", "helper"}
+    assert probes[0].code["helper"].path == f"{site}/helper.py"
+    assert are_equal(*arms, probes)
