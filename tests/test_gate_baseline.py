@@ -106,7 +106,7 @@ def test_a_rolling_and_a_pinned_baseline_let_nothing_creep_in(plugin: Any) -> No
 
 
 def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
-    assert_told(check(), ExitCode.NOT_COMPARABLE, "baseline baseline.json: cannot read it")
+    assert_told(check(), ExitCode.NOT_COMPARABLE, "or check with --missing-baseline record")
     assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json is not there: recording it")
     assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
 
@@ -135,6 +135,14 @@ def test_a_baseline_that_is_none(spoil: Any, code: int, message: str, plugin: An
 def test_one_session_tells_nothing_of_scatter(plugin: Any) -> None:
     record("--sessions", "1")
     assert_told(check(), ExitCode.NOT_COMPARABLE, "one session tells nothing of how they scatter")
+
+
+@pytest.mark.parametrize("other", [("--windows", "3"), ("--window-seconds", "0.5")])
+def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], plugin: Any) -> None:
+    record("--sessions", "2")
+    for outcome in (check(*other), record(*other)):
+        assert_told(outcome, ExitCode.NOT_COMPARABLE, "give --windows 5 --window-seconds 2, or record another baseline")
+    assert check(*other, "--no-speed")[0] == ExitCode.DONE
 
 
 def test_sessions_under_other_conditions_are_not_added(plugin: Any) -> None:

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +291,72 @@ def test_real_sessions_settle_in_turns_time_their_windows_and_tell_what_they_saw
 def test_a_side_that_does_not_have_the_benchmark_is_not_slower_but_missing_something() -> None:
     with pytest.raises(MissingError, match="base does not have what is to be measured: unknown benchmark 'nowhere'"):
         measure_alone(Arm("base"), Measurement("nowhere"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_whatever_ends_a_check_nothing_is_left(name: str, commit: Any, tmp_path: Path) -> None:
+    commit(FAST)
+    commit(SLOW)
+    with waiting_check(tmp_path) as check:
+        check.send_signal(getattr(signal, name))
+        check.send_signal(signal.SIGTERM)  # services send several within seconds
+        assert check.communicate(timeout=30)[1] == "interrupted\n"
+    assert check.returncode == ExitCode.INTERRUPTED
+    assert_nothing_left(tmp_path)
+
+
+def test_sessions_of_a_killed_check_end_and_clean_up(commit: Any, tmp_path: Path) -> None:
+    commit(FAST)
+    commit(SLOW)
+    with waiting_check(tmp_path) as check:
+        check.kill()
+    end = time.monotonic() + 30
+    while list((tmp_path / "tmp").iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert_nothing_left(tmp_path)
+
+
+@contextmanager
+def waiting_check(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A check whose sessions wait for ever, as soon as both are there; temporary files are in `folder/tmp`."""
+    (folder / "tmp").mkdir()
+    worker = folder / "forever.py"
+    real = Path(ganbench.gate.__file__).with_name("worker.py")
+    worker.write_text(
+        "import importlib.util, json, os, pathlib, sys, time\n"
+        f"found = importlib.util.spec_from_file_location('worker', {str(real)!r})\n"
+        "worker = importlib.util.module_from_spec(found)\n"
+        "found.loader.exec_module(worker)\n"
+        "worker.listen(json.loads(sys.argv[1])['temporary'])\n"
+        "pathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n"
+        "time.sleep(600)\n"
+    )
+    start = f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(worker)!r}; ganbench.cli.app()"
+    with subprocess.Popen(
+        [sys.executable, "-c", start, "check", "dcgan-fashion", *AGAINST],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder / "tmp")},
+    ) as check:
+        while len(list(folder.glob("*.pid"))) < 2:
+            assert check.poll() is None
+            time.sleep(0.01)
+        yield check
+
+
+def assert_nothing_left(folder: Path) -> None:
+    assert not list((folder / "tmp").iterdir())
+    end = time.monotonic() + 30
+    for pid in folder.glob("*.pid"):
+        while is_running(int(pid.stem)) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not is_running(int(pid.stem))
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    try:
+        return "State:\tZ" not in status.read_text()  # nobody may be there to reap an orphan
+    except FileNotFoundError:
+        return False

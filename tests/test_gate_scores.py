@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.arm import Arm, Measurement
+from ganbench.gate.check import Evidence, Plan, judged
 from ganbench.gate.quality import Quality
 from ganbench.gate.smoke import envelope, smoke_finding
+from ganbench.gate.statistics import Estimate, paired
 from ganbench.gate.training import Score, Training, Trainings, train
-from ganbench.gate.verdict import Verdict, judge_all
+from ganbench.gate.verdict import ALPHA, Threshold, Verdict, judge, judge_all, share_of_level
 from ganbench.result import Stamp
 from ganbench.spec import GateOptions
 
@@ -76,6 +78,45 @@ def test_seeds_are_judged(text: str, code: int, message: str, commit: Any) -> No
     exit_code, told = check(*QUALITY, "--strict")
     assert message in told
     assert exit_code == code
+
+
+@pytest.mark.parametrize("length", ["training.epochs=5", "training.steps=7", "training={epochs=1, batch_size=32}"])
+def test_the_smoke_training_has_its_own_length_whatever_was_given(length: str, commit: Any) -> None:
+    measurement = Measurement("dcgan-fashion", [length])
+    arm = Arm("base")
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganbench.gate.arm.Worker", lambda _, request: asked.append(request))
+        arm.start("train", measurement, {"steps": 200, "epochs": None})
+    assert asked[0]["overrides"] == [length]  # nothing is added that could be at odds with it
+    assert asked[0]["training"] == {"steps": 200, "epochs": None}
+
+
+def test_speed_is_judged_in_the_end_at_the_level_that_ended_the_measuring() -> None:
+    """At Holm's level over speed and scores, this look would be undone: a score of a large p-value shares it."""
+    assert share_of_level(speed=True, scores=False) == share_of_level(speed=False, scores=True) == ALPHA
+    assert share_of_level(speed=True, scores=True) == ALPHA / 2
+    ratios = [0.1 + error for error in (0.02, -0.02, 0.06, -0.06, 0.1, -0.1, 0.06, -0.06)]
+    for scale in (0.5, 0.8, 1.0, 1.1, 1.2, 1.5):
+        sessions = FixedEstimate(paired([0.1 + scale * (ratio - 0.1) for ratio in ratios]))
+        plan = Plan(Measurement("any"), quality=True, metrics=("fid",))
+        looked = judge(sessions.estimate(), Threshold(0.05), plan.level)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ganbench.gate.check.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
+            patch.setattr("ganbench.gate.speed.throughput_finding", lambda _, judgement: judgement)
+            patch.setattr("ganbench.gate.speed.memory_finding", lambda *_: None)
+            scores = [training(value) for value in (10.0, 10.1, 9.9)]
+            found = judged(Evidence(sessions, quality=Trainings(scores, scores)), plan, 5.0)  # type: ignore[arg-type]
+        assert found["throughput"].verdict == looked.verdict
+
+
+class FixedEstimate:
+    """Sessions of a known estimate."""
+
+    base = (None,)
+
+    def __init__(self, estimate: Estimate) -> None:
+        self.estimate = lambda: estimate
 
 
 def test_no_seed_is_on_both_sides(commit: Any) -> None:

@@ -25,7 +25,10 @@ from .revision import Revision
 
 def is_source(path: Path, folder: Path) -> bool:
     """Whether it is one of the folder's own files, and not of a virtual environment in it."""
-    return path.is_relative_to(folder) and not source.INSTALLED & set(path.relative_to(folder).parts)
+    if not path.is_relative_to(folder) or source.INSTALLED & set(path.relative_to(folder).parts):
+        return False
+    environment = Path(sys.prefix).resolve()
+    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
 
 
 class UnderTest:
@@ -77,7 +80,8 @@ class UnderTest:
             path = Path(imported.path)
             if not is_source(path, folder) and (name in self.held or is_source(path, others)):
                 raise NotComparableError(
-                    f"{side} would not be measured with its own code: {name} comes from {path}, not from {folder}. "
+                    f"{side} would not be measured with its own code: {name} comes from {path}, not from the "
+                    f"source files in {folder}. "
                     f"Install the repository in editable form (pip install -e {self.revision.repository}); a revision "
                     f"that has no {name} there can be installed into an environment of its own, for --against-python"
                 )

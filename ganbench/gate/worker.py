@@ -76,7 +76,7 @@ def probe(request: Json, answer: Any, asked: Asked) -> Json:
             files = {name: code[name].pop("files") for name in code}
             told = {
                 "code": code,
-                "files": {**files, **files_in_checkouts({*read, *request["files"]}, request)},
+                "files": {**files, **files_in_checkouts({*filter(os.path.isfile, read), *request["files"]}, request)},
                 "spec": spec.model_dump(mode="json"),
                 "data": plan.data.content_sha256,
                 "environment": {
@@ -133,6 +133,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
                 os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
 
     spec, registry = load(request)
+    asked_for = spec
     endless = spec.training.model_copy(update={"epochs": 10**9, "steps": None, "budget_seconds": None})
     spec = unseen(spec).model_copy(update={"metrics": [], "training": endless})
     turns = Turns()
@@ -150,7 +151,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
         "phases": throughput["phases"],
         "memory": result["memory"],
         "stamp": throughput["stamp"],
-        **circumstances(result, spec, registry, request),
+        **circumstances(result, asked_for, registry, request),
     }
 
 
@@ -274,7 +275,8 @@ def files_in_checkouts(paths: set[str], request: Json) -> dict[str, str]:
         for checkout in request["checkouts"]:
             if path.resolve().is_relative_to(checkout) and path.suffix not in (".py", ".pyc"):
                 name = path.resolve().relative_to(checkout)
-                if not {*source.INSTALLED, ".git"} & set(name.parts):
+                installed = path.resolve().is_relative_to(sys.prefix) or source.INSTALLED & set(name.parts)
+                if not installed and ".git" not in name.parts:
                     hashes[name.as_posix()] = source.hash_files(source.all_files(path))
                 break
     return hashes
