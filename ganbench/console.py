@@ -13,9 +13,11 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from typer.core import TyperCommand
 
 from .errors import GanbenchError, GanbenchWarning, describe
+from .narrow import fitted
 from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 
 
 class SafeConsole(Console):
-    """A console that any text may be printed on.
+    """A console that any text may be printed on, and any table on any width.
 
     What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Table):
+            renderable = fitted(renderable, self, options or self.options)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
