@@ -17,6 +17,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from .errors import GanbenchError, GanbenchWarning, describe
+from .files import named_data_dir
 from .narrow import fitted
 from .streams import answer_on_stdout
 
@@ -110,7 +111,14 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")]
-DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where data sets live.",
+        callback=lambda given: None if given is None else named_data_dir(given),
+    ),
+]
 
 
 @contextmanager
