@@ -13,9 +13,12 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from typer.core import TyperCommand
 
 from .errors import GanbenchError, GanbenchWarning, describe
+from .files import named_data_dir
+from .narrow import fitted
 from .streams import answer_on_stdout
 
 if TYPE_CHECKING:
@@ -23,12 +26,14 @@ if TYPE_CHECKING:
 
 
 class SafeConsole(Console):
-    """A console that any text may be printed on.
+    """A console that any text may be printed on, and any table on any width.
 
     What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        if isinstance(renderable, Table):
+            renderable = fitted(renderable, self, options or self.options)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
@@ -106,7 +111,14 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")]
-DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Where data sets live.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where data sets live.",
+        callback=lambda given: None if given is None else named_data_dir(given),
+    ),
+]
 
 
 @contextmanager

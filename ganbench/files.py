@@ -103,8 +103,8 @@ def named_data_dir(given: Path | None) -> Path | None:
     configured = os.environ.get("GANBENCH_DATA")
     named = given or (Path(configured) if configured else None)
     if named is not None and not named.is_dir():
-        source = "--data-dir" if given else "$GANBENCH_DATA:"
-        raise UsageError(f"{source} {named}: there is no such folder; if data is to be downloaded there, make it first")
+        source = "--data-dir " if given else "GANBENCH_DATA="
+        raise UsageError(f"{source}{named}: there is no such folder; if data is to be downloaded there, make it first")
     return named
 
 

@@ -64,7 +64,9 @@ def save_losses(
         marker = "o" if len(history) < 20 else None
         axes.plot(epochs, values, color=color, marker=marker, label=player)
     axes.set(title=title, xlabel="epoch", ylabel="mean loss")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if max(epochs, default=0) < 2 and not reference:
+        axes.set_xlim(0, 2)  # wide enough for a whole epoch to have its tick
     axes.grid(alpha=0.3)
     axes.legend()
     with written_whole(path) as part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -158,6 +159,45 @@ def test_show_of_what_is_not_there_is_a_wrong_usage(command: str, cause: str) ->
     assert result.exit_code == USAGE
     assert cause in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("section", ["training", "engine", "pictures", "checkpoint", "gate"])
+def test_show_prints_what_a_part_of_a_spec_accepts(section: str) -> None:
+    table = printed(f"show {section}")
+    keys = json.loads(printed(f"show {section} --json"))["properties"]
+    assert set(keys) == set(type(getattr(load_spec("dcgan-fashion", Registry.load())[0], section)).model_fields)
+    assert all(key in table for key in keys)
+
+
+def test_show_of_a_metric_lists_the_keys_of_the_engine_as_well() -> None:
+    table = printed("show fid")
+    assert all(key in table for key in ("features", "samples", "at_epochs", "generator_mode", "split"))
+
+
+@pytest.mark.parametrize("file", ["mine.TOML", "mine.txt", "mine"])
+def test_a_file_is_a_benchmark_whatever_its_suffix(file: str, tmp_path: Path) -> None:
+    toml = printed("show dcgan-fashion")
+    (tmp_path / file).write_text(toml)
+    assert printed(f"show {file}") == toml
+    assert printed(f"show ./{file}") == toml
+
+
+def test_the_version_is_printed_and_exported() -> None:
+    import ganbench as package
+
+    assert printed("--version") == f"ganbench {package.__version__}\n"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", package.__version__)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("command", ["list", "show training", "show fid", "plugins"])
+def test_no_word_of_a_table_is_cut_on_a_narrow_terminal(command: str, width: int) -> None:
+    outcome = CliRunner(env={"COLUMNS": str(width)}).invoke(app, shlex.split(command))
+    assert outcome.exit_code == DONE
+    assert "…" not in outcome.stdout
+    assert max(map(len, outcome.stdout.splitlines())) <= width
+    names = {"list": "quadratic-saddle", "show training": "budget_seconds", "show fid": "generator_mode"}
+    assert names.get(command, "fashion-mnist") in outcome.stdout
 
 
 # plugins
@@ -319,7 +359,7 @@ def test_an_error_shows_where_it_came_from_when_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "run --help", "list", "show dcgan-fashion", "show dcgan", "plugins", "run nonsense"]
+    "command", ["--help", "--version", "list", "show dcgan-fashion", "show training", "plugins", "run nonsense"]
 )
 def test_a_command_that_does_not_train_leaves_torch_alone(command: str) -> None:
     probe = "import sys; from ganbench.cli import app\ntry: app()\nfinally: sys.exit('torch' in sys.modules)"

@@ -15,12 +15,15 @@ from textwrap import dedent
 from typing import Any, TextIO, cast
 
 import pytest
+from conftest import SMALL
+from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.result import load_result
 from ganbench.streams import SafeStream
 
+SCORED = ["run", "dcgan-fashion", *(argument for override in SMALL for argument in ("-o", override)), "--steps", "1"]
 GAME = ["run", "softmax-bandit", "--steps", "2", "-o", "metrics=[]", "--device", "cpu", "--out", "run"]
 
 
@@ -37,9 +40,7 @@ def ganbench(arguments: list[str], redirection: str = "", **more: Any) -> subpro
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
-@pytest.mark.parametrize(
-    "arguments", [["list", "--json"], ["plugins"], ["show", "dcgan"], ["show", "dcgan-fashion"], ["--help"]]
-)
+@pytest.mark.parametrize("arguments", [["list", "--json"], ["plugins"], ["show", "dcgan-fashion"], ["--help"]])
 def test_a_command_that_only_prints_fails_if_it_cannot(arguments: list[str], redirection: str) -> None:
     ended = ganbench(arguments, redirection)
     assert ended.returncode == ExitCode.FAILED
@@ -59,8 +60,7 @@ def test_an_error_keeps_its_exit_code_where_it_cannot_be_printed(redirection: st
     assert ended.stdout == ended.stderr == ""
 
 
-@pytest.mark.parametrize("stdout", [None, "full"])
-@pytest.mark.parametrize("stderr", [None, "full", "whole"])
+@pytest.mark.parametrize(("stdout", "stderr"), [(None, None), ("full", "full"), (None, "whole"), ("full", "whole")])
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 def test_a_run_ends_as_it_would_have_where_nothing_can_be_printed(
     stdout: str | None, stderr: str | None, as_json: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,3 +193,61 @@ def test_a_safe_stream_waits_for_a_slow_reader() -> None:
     stream.flush()
     assert stream.lost is None
     assert os.wait()[1] == 0
+
+
+def test_ganbenchs_own_warnings_are_plain_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, SCORED)
+    assert outcome.exit_code == ExitCode.DONE, outcome.output
+    lines = [line for line in outcome.stderr.splitlines() if "cannot write the cache file" in line]
+    assert lines
+    assert all(line.startswith("warning: cannot write the cache file ") for line in lines)
+    assert all(line.endswith(": Not a directory") for line in lines)
+    assert "warnings.warn" not in outcome.output
+
+
+def test_others_warnings_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("import warnings; warnings.warn('old style')")
+    with pytest.warns(UserWarning, match="old style"):
+        outcome = CliRunner().invoke(app, ["list", "models", "-p", "old.py"])
+    assert outcome.exit_code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("part", ["ganbench.report.show_result", "ganbench.live.LiveReport.stop"])
+def test_what_only_shows_a_run_may_fail(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise ZeroDivisionError("no columns")
+
+    monkeypatch.setattr(part, fail)
+    outcome = CliRunner().invoke(app, GAME)
+    assert outcome.exit_code == ExitCode.DONE
+    assert "failed: ZeroDivisionError: no columns" in outcome.stderr
+    assert load_result(tmp_path / "run").status == "completed"
+
+
+@pytest.mark.parametrize("leaving", ["sys.exit(1)", "raise SystemExit(0)", "raise BrokenPipeError"])
+def test_a_plugin_cannot_choose_the_exit_code(leaving: str, tmp_path: Path) -> None:
+    (tmp_path / "leaving.py").write_text(LEAVING.replace("LEAVE", leaving))
+    outcome = CliRunner().invoke(app, ["show", "dcgan-fashion", "-p", "leaving.py", "-o", "loss=leaving"])
+    assert outcome.exit_code == ExitCode.FAILED
+    assert "unforeseen" in outcome.stderr
+
+
+LEAVING = """
+import sys
+from ganbench import LossPlugin, Options, hookimpl
+from pydantic import field_validator
+
+class LeavingOptions(Options):
+    x: int = 1
+
+    @field_validator("x")
+    @classmethod
+    def _leave(cls, value):
+        LEAVE
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="leaving", summary="Leaves", options=LeavingOptions, build=print)]
+"""

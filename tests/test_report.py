@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import Field
@@ -78,9 +79,9 @@ def result(**changes: object) -> Result:
     return whole.model_copy(update=changes)
 
 
-def shown(thing: Result, tmp_path: object = "runs/x") -> str:
+def shown(thing: Result, directory: Path = Path("runs/x")) -> str:
     console = Console(file=io.StringIO(), width=140)
-    report.show_result(console, thing, tmp_path)
+    report.show_result(console, thing, directory)
     return console.file.getvalue()
 
 
@@ -163,6 +164,33 @@ def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
     text = shown(result(history=[row(1, d_loss=None)], status="diverged", message="the discriminator's loss is nan"))
     assert "not finite" in text
     assert "diverged: the discriminator's loss is nan" in text
+
+
+def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
+    text = shown(result(status="interrupted", message="interrupted after step 7"), Path("my runs/x"))
+    assert text.count("interrupted") == 1
+    assert "resume with: ganbench run --resume 'my runs/x'\n" in text
+    assert "resume with" not in shown(result())
+
+
+def test_a_result_without_training_is_shown() -> None:
+    nothing = result().throughput.model_copy(
+        update={"images_per_second": None, "windows": [], "phases": {}, "apart": None, "engine": None, "roofline": None}
+    )
+    text = shown(result(history=[], metrics=[], throughput=nothing, status="interrupted", message=None))
+    assert "Losses" not in text
+    assert "interrupted" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_losses_are_whole_numbers_on_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    report.show_result(console, result(), Path("runs/x"))
+    losses = console.file.getvalue().partition("Losses")[2].partition("Speed")[0]
+    assert "0.5000" in losses
+    assert "2.5000" in losses
+    assert ("Real Score" in losses) == (width > 40)
+    assert "…" not in losses
 
 
 def test_text_from_elsewhere_is_never_read_as_markup() -> None:

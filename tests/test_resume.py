@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 
 from ganbench import Observer, UsageError
 from ganbench.cli import app
-from ganbench.errors import ExitCode, NotComparableError
+from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
 from ganbench.observer import Progress
 from ganbench.registry import Registry
 from ganbench.result import Environment, Result, RunDirectory, load_result
@@ -232,6 +234,21 @@ def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) ->
     ):
         resumed(registry, tmp_path / "run", "training.steps=2")
     assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_used_without(
+    number: int, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    told = re.escape(f"the file system has no locks ({os.strerror(number)}): start no second run there")
+    with pytest.warns(GanbenchWarning, match=told):
+        small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    with pytest.warns(GanbenchWarning, match=told):
+        assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,19 @@ def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
     assert load_result(directory.path) == result
 
 
+def test_no_signal_disturbs_a_result_that_is_being_stored(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("ganbench.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"])
+    assert result.status == "completed"
+    assert load_result(directory.path) == result
+
+
 def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

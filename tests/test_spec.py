@@ -341,3 +341,21 @@ def test_a_faulty_file_is_an_error_that_names_it(content: bytes | None, cause: s
 def test_an_unknown_benchmark_is_an_error_with_a_suggestion(load: Load) -> None:
     with pytest.raises(UsageError, match="unknown benchmark 'dcgan-fashon'; did you mean 'dcgan-fashion'"):
         load(benchmark="dcgan-fashon")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["metrics.1=distance"],
+        ["metrics.1.name=distance"],
+        ["metrics.1={name = 'distance'}"],
+        ["metrics.1.samples=5", "metrics.1=distance"],
+    ],
+)
+def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
+    assert [metric.name for metric in load(*overrides).metrics] == ["fid", "distance"]
+
+
+def test_a_metric_that_is_too_far_names_the_form_that_adds_one(load: Load) -> None:
+    with pytest.raises(UsageError, match=r"which has 1; -o metrics\.1=VALUE adds one"):
+        load("metrics.2=fid")

@@ -1,0 +1,81 @@
+"""The contracts accept what is right, refuse what is wrong with its reason, and leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganbench import MetricPlugin
+from ganbench.testing import MetricContract
+
+
+class Nearest:
+    """The share of images whose nearest real image is no further than real images are from each other."""
+
+    better, label, stamp = "higher", "precision", {}
+
+    def __init__(self) -> None:
+        self.batches: list[Tensor] = []
+
+    def features(self, images: Tensor) -> Tensor:
+        return (images.double().flatten(1) - 127.5).abs()  # the same for images and their negatives
+
+    def fit(self, reference: Any) -> None:
+        self.real = torch.cat([self.features(batch) for batch in reference.batches()])
+        self.radius = torch.cdist(self.real, self.real).topk(4, largest=False).values[:, -1]
+
+    def update(self, images: Tensor) -> None:
+        self.batches.append(self.features(images))
+
+    def compute(self) -> float:
+        distances = torch.cdist(torch.cat(self.batches), self.real)
+        self.batches.clear()
+        return (distances <= self.radius + 1.0).any(1).double().mean().item()
+
+
+class Blind(Nearest):
+    def compute(self) -> float:
+        self.batches.clear()
+        return 1.0
+
+
+class Reversed(Nearest):
+    def compute(self) -> float:
+        return -super().compute()
+
+
+def contract_of(metric: type[Nearest]) -> MetricContract:
+    contract = MetricContract()
+    plugin = MetricPlugin(name="nearest", summary="Nearest", build=lambda *_: metric())
+    contract.plugin = plugin  # type: ignore[misc]
+    return contract
+
+
+def test_a_precision_that_negatives_share_is_right() -> None:
+    contract = contract_of(Nearest)
+    metric = contract.fitted()
+    assert contract.score(metric, contract.images(), 8) == contract.score(metric, -contract.images(), 8) == 1.0
+    contract.test_real_images_score_better_than_images_of_something_else()
+
+
+@pytest.mark.parametrize(("metric", "told"), [(Blind, "no better than others"), (Reversed, "worse than others")])
+def test_a_metric_that_sees_no_difference_is_refused_with_its_scores(metric: type[Nearest], told: str) -> None:
+    with pytest.raises(AssertionError, match=f"real images score {told}: real images score .*'noise': "):
+        contract_of(metric).test_real_images_score_better_than_images_of_something_else()
+
+
+def test_contracts_leave_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    contract = contract_of(Nearest)
+    folder = contract.context().cache_dir
+    assert folder.is_dir()
+    assert folder.parent == tmp_path
+    del contract
+    gc.collect()
+    assert not folder.exists()
