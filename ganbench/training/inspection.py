@@ -25,6 +25,10 @@ import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganbench.hookspecs import PROJECT
+from ganbench.installed import installed_plugins
+from ganbench.source import find_root, is_installed
+
 from .values import ATOMS, GENERATORS, is_atom
 from .values import CONTAINERS as PLAIN_CONTAINERS
 
@@ -173,7 +177,7 @@ class Inspection:
                 yield from self._note(path, {name: cell.cell_contents}, in_cell(cell), None)
         yield from self._note(path, vars(function), in_dictionary(vars(function)), None)
         yield from (("defaults", held) for held in (function.__defaults__, function.__kwdefaults__) if held)
-        if library_of(function) is None:
+        if is_plugins_code(function):
             yield from self._globals(function)
 
     def _globals(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
@@ -194,7 +198,7 @@ class Inspection:
     def _class(self, path: str, value: type) -> Iterator[tuple[str, Any]]:
         """What plugins keep in classes, and the code of their methods."""
         for base in value.__mro__:
-            if library_of(base) is not None or issubclass(base, Enum):
+            if not is_plugins_code(base) or issubclass(base, Enum):
                 continue
             held = {}
             for name, attribute in vars(base).items():
@@ -248,9 +252,35 @@ def slots_of(value: Any) -> list[str]:
 
 def library_of(code: Any) -> str | None:
     """The library that a class, or a function's code, belongs to; None if it is a plugin's, or what a plugin uses."""
-    module = code.__globals__.get("__name__") if isinstance(code, types.FunctionType) else code.__module__
-    package = str(module).partition(".")[0]
+    package = package_of(code)
     return package if package in LIBRARIES else None
+
+
+def is_plugins_code(code: Any) -> bool:
+    """Whether a class or function belongs to a plugin or to a package in development.
+
+    Other libraries' code is not followed into their globals: that would lead through all of matplotlib, say.
+    """
+    package = package_of(code)
+    return package not in LIBRARIES and (package in plugin_packages() or not is_installed_package(package))
+
+
+def package_of(code: Any) -> str:
+    module = code.__globals__.get("__name__") if isinstance(code, types.FunctionType) else code.__module__
+    return str(module).partition(".")[0]
+
+
+@functools.cache
+def plugin_packages() -> set[str]:
+    """The top-level packages of installed plugins."""
+    found, _ = installed_plugins(PROJECT)
+    return {provider.module.partition(".")[0] for provider, _ in found}
+
+
+@functools.cache
+def is_installed_package(package: str) -> bool:
+    root = find_root(package)
+    return root is not None and is_installed(root)
 
 
 def names_in(code: types.CodeType) -> set[str]:
