@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ class ImageData:
     fingerprint: str  # a SHA-256 of the content: equal if and only if the data is
     notice: str | None = None  # what people must know before they trust a score, shown in bold before training
 
-    @property
+    @cached_property
     def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width, read once: reading an image may draw at random."""
         channels, height, width = self.train[0][0].shape
         return channels, height, width
 

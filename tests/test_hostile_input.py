@@ -151,6 +151,9 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data="0",
         spec={},
         plugins=[],
+        windows=1,
+        window_seconds=2.0,
+        code={},
         gpu=[None],
     )
     file = tmp_path_factory.mktemp("baseline") / "baseline.json"
