@@ -277,8 +277,8 @@ def read(text: Any, now: Any) -> Any:
         parts = tuple(read(item, inner) for item, inner in zip(content, held, strict=True))
         return now if all(part is inner for part, inner in zip(parts, held, strict=True)) else parts
     own = now if type(now).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
-    held = list(own) if kind != "set" else []
-    new = [read(item, held[i] if i < len(held) else None) for i, item in enumerate(content)]
+    before = list(own) if kind != "set" else []
+    new = [read(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
     own.clear()
     (own.update if kind == "set" else own.extend)(new)
     return own
