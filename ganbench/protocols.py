@@ -17,8 +17,9 @@ Player = Literal["discriminator", "generator"]
 class Networks:
     """The two players as a model plugin built them.
 
-    All parameters exist when `build` returns. `generator` maps latents `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]; what
-    `discriminator` returns is between the model and the loss, customarily logits of shape `(N, 1)`.
+    All parameters exist when `build` returns. `generator` maps latents `(N, latent_dim)` to images
+    `(N, channels, height, width)` in [-1, 1]; what `discriminator` returns is between the model and the loss,
+    customarily logits of shape `(N, 1)`.
     """
 
     generator: nn.Module

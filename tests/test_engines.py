@@ -5,10 +5,10 @@ On a CPU the recording is a tape's; where CUDA is, the same is shown of CUDA gra
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from ganbench.training.step import TURNS, TrainingStep
 from ganbench_fashion_mnist.sources import embedded_subset
 
 BATCH, REMAINDER = 16, 8
+UNSEEN = "GANBENCH_TEST_COUNTER"
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
@@ -103,7 +104,8 @@ class Wrong:
 
 
 @pytest.fixture(autouse=True)
-def repeatable() -> Iterator[None]:
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(UNSEEN, "0")
     with repeatable_convolutions():
         yield
 
@@ -242,27 +244,31 @@ class Restless(Wrong):
 
 
 class Hidden(Wrong):
-    """A loss with a state in Python that is no plain value, so that only its effect tells."""
+    """A loss with a state that nobody can see in Python, so that only its effect tells."""
 
     def __init__(self) -> None:
-        super().__init__(count_call)
-        self.calls = Fraction(0)
+        super().__init__(lambda _, __: None)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"calls": self.calls}
+        return {"calls": os.environ[UNSEEN]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.calls = state["calls"]
+        os.environ[UNSEEN] = state["calls"]
 
     def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         loss, monitors = super().generator_loss(networks, batch)
-        return loss * float(self.calls), monitors
+        return loss * count_unseen(), monitors
+
+
+def count_unseen() -> int:
+    """Count in the process's environment, which is no plugin's state."""
+    os.environ[UNSEEN] = str(int(os.environ[UNSEEN]) + 1)
+    return int(os.environ[UNSEEN])
 
 
 def jitter(size: float) -> Callable[[], Tensor]:
     """As of sums in no fixed order: other bits each time, which nothing can put back."""
-    own = torch.Generator().manual_seed(0)
-    return lambda: size * torch.rand((), generator=own)
+    return lambda: size * torch.rand((), generator=torch.Generator().manual_seed(count_unseen()))
 
 
 @pytest.mark.usefixtures("on_tape")
