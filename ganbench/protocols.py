@@ -18,8 +18,9 @@ Player = Literal["discriminator", "generator"]
 class Networks:
     """The two players as a model plugin built them.
 
-    `generator` maps latents `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]; what
-    `discriminator` returns is between the model and the loss, customarily logits of shape `(N, 1)`.
+    All parameters exist when `build` returns. `generator` maps latents `(N, latent_dim)` to images
+    `(N, channels, height, width)` in [-1, 1]; what `discriminator` returns is between the model and the loss,
+    customarily logits of shape `(N, 1)`.
     """
 
     generator: nn.Module
@@ -48,7 +49,7 @@ class Loss(Protocol):
     networks return bfloat16: a loss that averages does so in `.float()`.
 
     A loss with a state of its own has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few
-    steps to warm up before training and puts that state back afterwards. A loss that can picture a training has
+    steps to warm up before training and restores that state afterwards. A loss that can picture a training has
     `draw(history, path)`: it gets the rows of the history and writes a PNG, the run's course.png. What the scores of a
     `NetworksMetric` mean may depend on the loss's options: it tells those in `stamp`, a mapping.
     """
@@ -61,7 +62,8 @@ class Loss(Protocol):
 class Split(Protocol):
     """A map-style `torch.utils.data.Dataset` of (image, label), image uint8 `(channels, height, width)`.
 
-    A `TensorDataset(images, labels)` is kept on the training device; any other is streamed by a `DataLoader`.
+    A `TensorDataset(images, labels)` is kept on the training device; any other, a subclass of it included, is read item
+    by item and streamed by a `DataLoader`. A label is a whole number from 0 to `num_classes - 1`.
     """
 
     def __len__(self) -> int: ...

@@ -32,6 +32,7 @@ from ganbench.training.step import TURNS, TrainingStep
 from ganbench_fashion_mnist.sources import embedded_subset
 
 BATCH, REMAINDER = 16, 8
+UNSEEN = "GANBENCH_TEST_COUNTER"
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
@@ -103,7 +104,8 @@ class Wrong:
 
 
 @pytest.fixture(autouse=True)
-def repeatable() -> Iterator[None]:
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(UNSEEN, "0")
     with repeatable_convolutions():
         yield
 
@@ -229,9 +231,6 @@ def test_a_graph_that_was_asked_for_and_cannot_be_is_an_error(asked: dict[str, A
         choose(build(registry, loss=Wrong(count_call)), **asked)
 
 
-CALLS = "GANBENCH_TEST_CALLS"
-
-
 class Restless(Wrong):
     """A loss whose scale comes from what nothing puts back."""
 
@@ -245,26 +244,31 @@ class Restless(Wrong):
 
 
 class Hidden(Wrong):
-    """A loss whose state is outside of Python's objects, so that only its effect shows."""
+    """A loss with a state that nobody can see in Python, so that only its effect tells."""
 
     def __init__(self) -> None:
         super().__init__(lambda _, __: None)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"calls": os.environ.get(CALLS, "0")}
+        return {"calls": os.environ[UNSEEN]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        os.environ[CALLS] = state["calls"]
+        os.environ[UNSEEN] = state["calls"]
 
     def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         loss, monitors = super().generator_loss(networks, batch)
-        os.environ[CALLS] = str(int(os.environ.get(CALLS, "0")) + 1)
-        return loss * int(os.environ[CALLS]), monitors
+        return loss * count_unseen(), monitors
+
+
+def count_unseen() -> int:
+    """Count in the process's environment, which is no plugin's state."""
+    os.environ[UNSEEN] = str(int(os.environ[UNSEEN]) + 1)
+    return int(os.environ[UNSEEN])
 
 
 def jitter(size: float) -> Callable[[], Tensor]:
     """As of sums in no fixed order: other bits each time, which nothing can put back."""
-    return lambda: size * torch.tensor(int.from_bytes(os.urandom(4), "big") / 2**32)
+    return lambda: size * torch.rand((), generator=torch.Generator().manual_seed(count_unseen()))
 
 
 @pytest.mark.usefixtures("on_tape")
@@ -284,9 +288,8 @@ def test_a_step_with_a_little_scatter_is_recorded_and_the_scatter_is_told(regist
     ],
 )
 def test_a_step_with_more_than_scatter_is_not(
-    loss: Any, verify_steps: int | None, message: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    loss: Any, verify_steps: int | None, message: str, registry: Registry
 ) -> None:
-    monkeypatch.setenv(CALLS, "0")
     eager = build(registry, loss=loss)
     try:
         fallback = choose(eager, verify_steps)[1].fallback

@@ -88,8 +88,7 @@ def test_the_default_benchmark_is_the_homework(load: Load) -> None:
     assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
     assert spec["optimizer"] == {"generator": ADAM, "discriminator": ADAM}
     assert spec["training"] == {
-        "batch_size": 64, "epochs": 50, "seed": 42, "precision": "tf32", "turns": "alternating",
-        "drop_last": False,
+        "batch_size": 64, "drop_last": False, "epochs": 50, "seed": 42, "precision": "tf32", "turns": "alternating",
     }  # fmt: skip
     assert spec["pictures"] == {"real": 8, "generated": 10, "at_epochs": [10, 30, 50], "generator_mode": "train"}
 

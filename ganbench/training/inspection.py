@@ -133,9 +133,11 @@ class Inspection:
         elif isinstance(value, type):
             yield from self._class(path, value)
         elif isinstance(value, types.MethodType):
+            if isinstance(value.__self__, GENERATORS):  # numpy's have methods of this type
+                yield from self._constants(path, {"self": value.__self__})
             yield from (("", value.__self__), ("", value.__func__))
         elif isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
-            yield "", value.__self__
+            yield from self._constants(path, {"self": value.__self__})
         elif isinstance(value, LRU_CACHE | staticmethod | classmethod):
             yield "", value.__wrapped__
         elif isinstance(value, property):
@@ -148,7 +150,8 @@ class Inspection:
         if contained:
             yield from items(value)
         if isinstance(value, partial):
-            yield from (("", value.func), ("args", value.args), ("keywords", value.keywords))
+            yield "", value.func
+            yield from self._constants(path, {"args": value.args, "keywords": value.keywords})
         attributes, slots = getattr(value, "__dict__", None), slots_of(value)
         library = library_of(type(value))
         if attributes is None and not slots and not contained and library not in ("torch", "numpy"):
@@ -176,7 +179,8 @@ class Inspection:
             if is_filled(cell):
                 yield from self._note(path, {name: cell.cell_contents}, in_cell(cell), None)
         yield from self._note(path, vars(function), in_dictionary(vars(function)), None)
-        yield from (("defaults", held) for held in (function.__defaults__, function.__kwdefaults__) if held)
+        defaults = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
+        yield from self._constants(path, {name: held for name, held in defaults.items() if held})
         if is_plugins_code(function):
             yield from self._globals(function)
 
@@ -208,6 +212,11 @@ class Inspection:
                     held[name] = attribute
             access = Access(vars(base).__getitem__, partial(setattr, base), partial(delattr, base))
             yield from self._note(f"{base.__module__}.{base.__qualname__}", held, access, None)
+
+    def _constants(self, path: str, held: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """What is held for good, and may change within, such as a list that is an argument's default."""
+        if not all(isinstance(value, types.ModuleType) for value in held.values()):
+            yield from self._note(path, held, in_dictionary(held), None)
 
     def _note(
         self, owner: str, held: Mapping[Any, Any], access: Access, library: str | None

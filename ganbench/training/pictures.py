@@ -21,7 +21,7 @@ from .seeds import stream
 def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/real.png: some images of the train split."""
     train, count = prepared.data.train, prepared.spec.pictures.real
-    if not count or not can_show(prepared.data.image_shape):
+    if not count or not can_show(prepared.sampler.image_shape):
         return
     chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
     with isolated(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
@@ -33,7 +33,7 @@ def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Obse
 def save_generated_images(prepared: Prepared, moment: str, directory: RunDirectory, observer: Observer) -> None:
     """Write samples/MOMENT.png: what the generator makes of one fixed noise, a whole batch of it."""
     training, pictures = prepared.spec.training, prepared.spec.pictures
-    if not pictures.generated or not can_show(prepared.data.image_shape):
+    if not pictures.generated or not can_show(prepared.sampler.image_shape):
         return
     count = max(pictures.generated, training.batch_size)
     latents = stream(training.seed, "pictures")

@@ -20,6 +20,7 @@ from .precision import Precision, autocast
 from .python_state import PythonState
 
 TURNS: tuple[Player, Player] = ("discriminator", "generator")
+NOTHING = object()  # as long as a loss has not returned
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class TrainingStep:
             parameter.requires_grad_(True)
         latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
         objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
-        returned: Any = None
+        returned: Any = NOTHING
         try:
             with autocast(self.precision, real.device):
                 returned = objective(self.played, Batch(real, labels, latent))
@@ -148,7 +149,7 @@ class TrainingStep:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            if returned is not None and (breach := wrong_return(returned)):
+            if returned is not NOTHING and (breach := wrong_return(returned)):
                 raise PluginError(f"{self.culprits.loss}: {player}_loss returned {breach}") from error
             raise self.culprits.in_turn(error, player, self.networks) from error
 

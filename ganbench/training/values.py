@@ -273,10 +273,12 @@ def read(text: Any, now: Any) -> Any:
         own.update(fresh)
         return own
     if kind == "tuple":
-        return tuple(read(item, None) for item in content)
+        held = now if type(now) is tuple and len(now) == len(content) else (None,) * len(content)
+        parts = tuple(read(item, inner) for item, inner in zip(content, held, strict=True))
+        return now if all(part is inner for part, inner in zip(parts, held, strict=True)) else parts
     own = now if type(now).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
-    held = list(own) if kind != "set" else []
-    new = [read(item, held[i] if i < len(held) else None) for i, item in enumerate(content)]
+    before = list(own) if kind != "set" else []
+    new = [read(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
     own.clear()
     (own.update if kind == "set" else own.extend)(new)
     return own
