@@ -5,6 +5,8 @@ On a CPU the recording is a tape's; where CUDA is, the same is shown of CUDA gra
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -305,3 +307,88 @@ def test_a_graph_where_there_can_be_none_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         check_engine(EngineOptions(**options), torch.device("cpu"), verify_steps)
+
+
+class LazyR1:
+    """R1 every 16 steps (Karras et al. 2020, arXiv:1912.04958, app. B), counted by something else than the loss."""
+
+    def __init__(self, due: Callable[[], bool]) -> None:
+        self.due = due
+
+    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = networks.discriminator(batch.real).mean()
+        if self.due():
+            real = batch.real.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(networks.discriminator(real).sum(), real, create_graph=True)
+            loss = loss + gradient.square().sum()
+        return loss, {}
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return networks.discriminator(networks.generator(batch.latent)).mean(), {}
+
+
+class Every:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, *_: Any) -> bool:
+        self.calls += 1
+        return self.calls % 16 == 0
+
+
+def counted_in_a_closure() -> LazyR1:
+    calls = 0
+
+    def due() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls % 16 == 0
+
+    return LazyR1(due)
+
+
+def counted_in_a_hook(eager: EagerEngine) -> None:
+    eager.step.networks.discriminator.register_forward_hook(lambda *_: every())
+    every = Every()
+
+
+def counted_in_a_submodule(eager: EagerEngine) -> None:
+    class Part(torch.nn.Identity):
+        calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            return images
+
+    eager.step.networks.discriminator.layers.append(Part())
+
+
+def left_alone(_: EagerEngine) -> None:
+    pass
+
+
+COUNTERS: dict[str, tuple[Callable[[], Any], Callable[[EagerEngine], None], str]] = {
+    "helper": (lambda: LazyR1(Every()), left_alone, r"^.*loss\.due\.calls changes in Python from step to step"),
+    "closure": (counted_in_a_closure, left_alone, r"loss\.due\.calls changes in Python"),
+    "partial": (lambda: LazyR1(functools.partial(Every(), 1)), left_alone, r"loss\.due.*calls changes in Python"),
+    "list": (lambda: LazyR1(functools.partial([0].append, 1)), left_alone, r"loss\.due.* changes in Python"),
+    "iterator": (
+        lambda: LazyR1(functools.partial(next, itertools.cycle([False] * 15 + [True]))),
+        left_alone,
+        r"loss\.due.* is cycle, of which nobody can see whether a step changes it",
+    ),
+    "hook": (lambda: None, counted_in_a_hook, r"discriminator\._forward_hooks.*calls changes in Python"),
+    "submodule": (lambda: None, counted_in_a_submodule, r"discriminator\.layers\.\d+\.calls changes in Python"),
+}
+
+
+@pytest.mark.usefixtures("on_tape")
+@pytest.mark.parametrize(("loss", "change", "message"), COUNTERS.values(), ids=COUNTERS.keys())
+def test_what_counts_anywhere_in_python_is_not_recorded_and_named(
+    loss: Callable[[], Any], change: Callable[[EagerEngine], None], message: str, registry: Registry
+) -> None:
+    eager = build(registry, loss=loss())
+    change(eager)
+    engine, record = choose(eager)
+    assert engine is eager
+    assert re.search(message, record.fallback), record.fallback

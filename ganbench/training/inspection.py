@@ -25,6 +25,10 @@ import numpy as np
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganbench.hookspecs import PROJECT
+from ganbench.installed import installed_plugins
+from ganbench.source import find_root, is_installed
+
 from .values import ATOMS, GENERATORS, is_atom
 from .values import CONTAINERS as PLAIN_CONTAINERS
 
@@ -75,6 +79,21 @@ def in_attributes(owner: Any) -> Access:
     return Access(partial(getattr, owner), partial(object.__setattr__, owner), partial(object.__delattr__, owner))
 
 
+def in_tuple(get: Callable[[], tuple[Any, ...]], put: Callable[[tuple[Any, ...]], None]) -> Access:
+    """The items of a tuple that its owner can only replace as a whole, by their position."""
+
+    def replace(position: int, new: Any) -> None:
+        held = get()
+        put((*held[:position], new, *held[position + 1 :]))
+
+    return Access(lambda position: get()[position], replace, lambda _: None)
+
+
+def in_place_only(value: Any) -> Access:
+    """A value that its owner never replaces, such as the object of a bound method."""
+    return Access(lambda _: value, lambda _, __: None, lambda _: None)
+
+
 def in_cell(cell: types.CellType) -> Access:
     """A variable of a closure, which is all that its cell holds."""
     return Access(lambda _: cell.cell_contents, lambda _, new: setattr(cell, "cell_contents", new), lambda _: None)
@@ -101,6 +120,7 @@ class Inspection:
         self.modules: dict[str, nn.Module] = {}
         self.opaque: dict[str, str] = {}  # what cannot be looked into, by its path: the name of its type
         self.iterators: list[str] = []  # those of them that have a position
+        self._holders: dict[str, Any] = {}  # the one object whose places begin with a path
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that no address comes twice
         for root in roots.values():
             self._seen[id(root)] = root
@@ -129,9 +149,10 @@ class Inspection:
         elif isinstance(value, type):
             yield from self._class(path, value)
         elif isinstance(value, types.MethodType):
-            yield from (("", value.__self__), ("", value.__func__))
+            yield from self._bound(path, value.__self__)
+            yield "", value.__func__
         elif isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
-            yield "", value.__self__
+            yield from self._bound(path, value.__self__)
         elif isinstance(value, LRU_CACHE | staticmethod | classmethod):
             yield "", value.__wrapped__
         elif isinstance(value, property):
@@ -144,7 +165,10 @@ class Inspection:
         if contained:
             yield from items(value)
         if isinstance(value, partial):
-            yield from (("", value.func), ("args", value.args), ("keywords", value.keywords))
+            yield "", value.func
+            arguments = in_tuple(lambda: value.args, lambda new: value.__setstate__(state_of(value, new)))
+            yield from self._note(f"{path}.args", value, dict(enumerate(value.args)), arguments, None)
+            yield from self._note(f"{path}.keywords", value, value.keywords, in_dictionary(value.keywords), None)
         attributes, slots = getattr(value, "__dict__", None), slots_of(value)
         library = library_of(type(value))
         if attributes is None and not slots and not contained and library not in ("torch", "numpy"):
@@ -155,25 +179,35 @@ class Inspection:
         yield "", type(value)
         held = dict(attributes or {})
         if isinstance(value, nn.Module):
-            self.modules[path] = value
+            self.modules[self._path_of(path, value)] = value
             for name in TENSORS_OF_MODULES:
                 held.pop(name, None)
             yield from value._modules.items()
         if isinstance(value, Optimizer):  # its state and its groups are in every checkpoint
             held = {name: item for name, item in held.items() if name not in ("state", "param_groups")}
         if attributes is not None:
-            yield from self._note(path, held, in_dictionary(attributes), library)
+            yield from self._note(path, value, held, in_dictionary(attributes), library)
         filled = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        yield from self._note(path, filled, in_attributes(value), library)
+        yield from self._note(path, value, filled, in_attributes(value), library)
+
+    def _bound(self, path: str, owner: Any) -> Iterator[tuple[str, Any]]:
+        """The object of a bound method, which is a place of its own where it is plain: `history.append`, say."""
+        if isinstance(owner, (*PLAIN_CONTAINERS, Tensor, np.ndarray, *GENERATORS)):
+            yield from self._note(path, owner, {"__self__": owner}, in_place_only(owner), None)
+        else:
+            yield "", owner
 
     def _function(self, path: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+        yield from self._note(path, function, vars(function), in_dictionary(vars(function)), None)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         for name, cell in cells.items():
             if is_filled(cell):
-                yield from self._note(path, {name: cell.cell_contents}, in_cell(cell), None)
-        yield from self._note(path, vars(function), in_dictionary(vars(function)), None)
-        yield from (("defaults", held) for held in (function.__defaults__, function.__kwdefaults__) if held)
-        if library_of(function) is None:
+                yield from self._note(path, function, {name: cell.cell_contents}, in_cell(cell), None)
+        defaults, keywords = function.__defaults__ or (), function.__kwdefaults__ or {}
+        replaceable = in_tuple(lambda: function.__defaults__ or (), partial(setattr, function, "__defaults__"))
+        yield from self._note(f"{path}.defaults", function, dict(enumerate(defaults)), replaceable, None)
+        yield from self._note(f"{path}.keyword defaults", function, keywords, in_dictionary(keywords), None)
+        if is_plugins_code(function):
             yield from self._globals(function)
 
     def _globals(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
@@ -189,12 +223,12 @@ class Inspection:
         for space in spaces:
             found = {name: space[name] for name in sorted(names) if name in space}
             found = {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}
-            yield from self._note(str(space.get("__name__")), found, in_dictionary(space), None)
+            yield from self._note(str(space.get("__name__")), space, found, in_dictionary(space), None)
 
     def _class(self, path: str, value: type) -> Iterator[tuple[str, Any]]:
         """What plugins keep in classes, and the code of their methods."""
         for base in value.__mro__:
-            if library_of(base) is not None or issubclass(base, Enum):
+            if not is_plugins_code(base) or issubclass(base, Enum):
                 continue
             held = {}
             for name, attribute in vars(base).items():
@@ -203,16 +237,30 @@ class Inspection:
                 elif not name.startswith("__") and name not in ("_abc_impl", "model_config"):
                     held[name] = attribute
             access = Access(vars(base).__getitem__, partial(setattr, base), partial(delattr, base))
-            yield from self._note(f"{base.__module__}.{base.__qualname__}", held, access, None)
+            yield from self._note(f"{base.__module__}.{base.__qualname__}", base, held, access, None)
+
+    def _path_of(self, path: str, holder: Any) -> str:
+        """The path, numbered if it leads to another object, too: an attribute has the name of a method, say."""
+        numbered, number = path, 1
+        while self._holders.setdefault(numbered, holder) is not holder:
+            number += 1
+            numbered = f"{path} ({number})"
+        return numbered
 
     def _note(
-        self, owner: str, held: Mapping[Any, Any], access: Access, library: str | None
+        self, owner: str, holder: Any, held: Mapping[Any, Any], access: Access, library: str | None
     ) -> Iterator[tuple[str, Any]]:
+        owner = self._path_of(owner, holder)
         self.owners.setdefault(owner, access)
         for key, value in held.items():
             path = f"{owner}.{key}"
             self.places.setdefault(path, Place(path, owner, key, value, access, library))
             yield str(key), value
+
+
+def state_of(value: partial[Any], arguments: tuple[Any, ...]) -> Any:
+    """As `partial.__setstate__` takes it, with other arguments."""
+    return value.func, arguments, value.keywords, vars(value)
 
 
 def is_filled(cell: types.CellType) -> bool:
@@ -248,9 +296,35 @@ def slots_of(value: Any) -> list[str]:
 
 def library_of(code: Any) -> str | None:
     """The library that a class, or a function's code, belongs to; None if it is a plugin's, or what a plugin uses."""
-    module = code.__globals__.get("__name__") if isinstance(code, types.FunctionType) else code.__module__
-    package = str(module).partition(".")[0]
+    package = package_of(code)
     return package if package in LIBRARIES else None
+
+
+def is_plugins_code(code: Any) -> bool:
+    """Whether a class or function belongs to a plugin or to a package in development.
+
+    Other libraries' code is not followed into their globals: that would lead through all of matplotlib, say.
+    """
+    package = package_of(code)
+    return package not in LIBRARIES and (package in plugin_packages() or not is_installed_package(package))
+
+
+def package_of(code: Any) -> str:
+    module = code.__globals__.get("__name__") if isinstance(code, types.FunctionType) else code.__module__
+    return str(module).partition(".")[0]
+
+
+@functools.cache
+def plugin_packages() -> set[str]:
+    """The top-level packages of installed plugins."""
+    found, _ = installed_plugins(PROJECT)
+    return {provider.module.partition(".")[0] for provider, _ in found}
+
+
+@functools.cache
+def is_installed_package(package: str) -> bool:
+    root = find_root(package)
+    return root is not None and is_installed(root)
 
 
 def names_in(code: types.CodeType) -> set[str]:

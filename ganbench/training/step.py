@@ -20,6 +20,7 @@ from .precision import Precision, autocast
 from .python_state import PythonState
 
 TURNS: tuple[Player, Player] = ("discriminator", "generator")
+NOTHING = object()  # a loss may return None
 
 
 @dataclass(frozen=True)
@@ -130,14 +131,14 @@ class TrainingStep:
             parameter.requires_grad_(True)
         latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
         objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
-        returned: Any = None
+        returned: Any = NOTHING
         try:
             with autocast(self.precision, real.device):
                 returned = objective(self.played, Batch(real, labels, latent))
             loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
             if player in self.optimizers:
-                if not loss.requires_grad:
+                if not loss.requires_grad and not wrong_return(returned):
                     raise PluginError(
                         f"{self.culprits.loss}: the loss for the {player} does not depend on the {player}'s "
                         "parameters: it was detached, made a new tensor, or computed without gradients"
@@ -148,7 +149,7 @@ class TrainingStep:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            if returned is not None and (breach := wrong_return(returned)):
+            if returned is not NOTHING and (breach := wrong_return(returned)):
                 raise PluginError(f"{self.culprits.loss}: {player}_loss returned {breach}") from error
             raise self.culprits.in_turn(error, player, self.networks) from error
 

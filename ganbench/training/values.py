@@ -273,7 +273,8 @@ def read(text: Any, now: Any) -> Any:
         own.update(fresh)
         return own
     if kind == "tuple":
-        return tuple(read(item, None) for item in content)
+        same_length = isinstance(now, tuple) and len(now) == len(content)
+        return tuple(read(item, now[i] if same_length else None) for i, item in enumerate(content))
     own = now if type(now).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
     held = list(own) if kind != "set" else []
     new = [read(item, held[i] if i < len(held) else None) for i, item in enumerate(content)]
