@@ -29,6 +29,7 @@ from ganbench.training.engines import EagerEngine, Engine, check_engine, choose_
 from ganbench.training.engines.choice import make_recorder
 from ganbench.training.engines.graph import GraphEngine, Unrecordable, said_as_unrecordable
 from ganbench.training.precision import repeatable_convolutions
+from ganbench.training.python_state import PythonState
 from ganbench.training.seeds import stream
 from ganbench.training.step import TURNS, TrainingStep
 from ganbench_fashion_mnist.sources import embedded_subset
@@ -348,7 +349,7 @@ def counted_in_a_closure() -> LazyR1:
 
 
 def counted_in_a_hook(eager: EagerEngine) -> None:
-    eager.step.networks.discriminator.register_forward_hook(lambda *_: every())
+    eager.step.networks.discriminator.register_forward_hook(lambda *_: [every()] and None)
     every = Every()
 
 
@@ -389,6 +390,7 @@ def test_what_counts_anywhere_in_python_is_not_recorded_and_named(
 ) -> None:
     eager = build(registry, loss=loss())
     change(eager)
+    eager.step.python_state = PythonState(eager.step)  # as if the model had been built so
     engine, record = choose(eager)
     assert engine is eager
     assert re.search(message, record.fallback), record.fallback

@@ -166,7 +166,7 @@ class Inspection:
             yield from items(value)
         if isinstance(value, partial):
             yield "", value.func
-            arguments = in_tuple(lambda: value.args, lambda new: value.__setstate__(state_of(value, new)))
+            arguments = in_tuple(lambda: value.args, lambda new: set_arguments(value, new))
             yield from self._note(f"{path}.args", value, dict(enumerate(value.args)), arguments, None)
             yield from self._note(f"{path}.keywords", value, value.keywords, in_dictionary(value.keywords), None)
         attributes, slots = getattr(value, "__dict__", None), slots_of(value)
@@ -258,9 +258,9 @@ class Inspection:
             yield str(key), value
 
 
-def state_of(value: partial[Any], arguments: tuple[Any, ...]) -> Any:
-    """As `partial.__setstate__` takes it, with other arguments."""
-    return value.func, arguments, value.keywords, vars(value)
+def set_arguments(value: Any, arguments: tuple[Any, ...]) -> None:
+    """Give a partial other positional arguments, which it shows read-only."""
+    value.__setstate__((value.func, arguments, value.keywords, vars(value)))
 
 
 def is_filled(cell: types.CellType) -> bool:

@@ -71,6 +71,7 @@ class Snapshot:
         self.step = step
         inspection = inspect_step(step)
         elsewhere = saved_elsewhere(step)
+        self.owners = set(inspection.owners)
         self.places = {place.path: place for place in open_places(inspection, step)}
         self.kept = {path: Kept(place.value, elsewhere) for path, place in self.places.items()}
 
@@ -85,7 +86,7 @@ class Snapshot:
     def restore(self) -> None:
         """Bring the values back, and remove what is new."""
         for place in open_places(inspect_step(self.step), self.step):
-            if place.path not in self.kept:
+            if place.path not in self.kept and place.owner_path in self.owners:  # new objects go as a whole
                 place.access.remove(place.key)
         for path, place in self.places.items():
             value = self.kept[path].restore()
