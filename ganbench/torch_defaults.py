@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import PluginError
+from .errors import PluginError, describe
 
 
 def torch_defaults() -> dict[str, Any] | None:
@@ -40,16 +40,31 @@ def set_torch_defaults(defaults: dict[str, Any]) -> None:
 def torch_defaults_kept(culprit: str) -> Iterator[None]:
     """If the block changes a default of torch's, put it back and raise `PluginError`: "CULPRIT torch's default ..."."""
     before = torch_defaults()
-    yield
+    try:
+        yield
+    except Exception as error:
+        if changed := put_back(before):
+            raise PluginError(f"{culprit} {changed}. With that: {describe(error)}") from error
+        raise
+    except BaseException:
+        put_back(before)
+        raise
+    if changed := put_back(before):
+        raise PluginError(f"{culprit} {changed}")
+
+
+def put_back(before: dict[str, Any] | None) -> str | None:
+    """Set the defaults as they were; returns what has changed and what is to be done, None if nothing has."""
     after = torch_defaults()
     if after is None:
-        return
+        return None
     if before is None:
         before = after | {"default dtype": sys.modules["torch"].float32, "gradient mode": True}
     changed = [f"{name} from {before[name]} to {after[name]}" for name in before if before[name] != after[name]]
-    if changed:
-        set_torch_defaults(before)
-        raise PluginError(
-            f"{culprit} torch's {', '.join(changed)} for the whole process, and so for every other plugin; set it back "
-            "where it is set, or where the library is imported that sets it"
-        )
+    if not changed:
+        return None
+    set_torch_defaults(before)
+    return (
+        f"torch's {', '.join(changed)} for the whole process, and so for every other plugin; set it back where it is "
+        "set, or where the library is imported that sets it"
+    )

@@ -161,3 +161,16 @@ def test_every_precision_trains_on_a_cpu(precision: str, registry: Registry, ima
     output = step(*real_batch(images), ended=lambda _: None)
     assert output.values.isfinite().all()
     assert networks.generator.layers[0].weight.dtype == torch.float32
+
+
+def test_a_parameter_that_both_players_have_learns_in_both_turns(registry: Registry, images: Tensor) -> None:
+    trunk = nn.Linear(28 * 28, 28 * 28)
+    generator = nn.Sequential(nn.Linear(3, 28 * 28), trunk, nn.Unflatten(1, (1, 28, 28)))
+    discriminator = nn.Sequential(nn.Flatten(), trunk, nn.Linear(28 * 28, 1))
+    step = build_step(Networks(generator, discriminator, latent_dim=3), registry)
+    weights = [trunk.weight.detach().clone()]
+    step(*real_batch(images), ended=lambda _: weights.append(trunk.weight.detach().clone()))
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+    with pytest.raises(PluginError, match=r"the model: its networks share parameters.*training\.turns=alternating"):
+        TrainingStep(step.networks, step.loss, {}, step.latents, "fp32", CULPRITS, turns="simultaneous")

@@ -73,7 +73,7 @@ class NetworkState:
     def restore(self) -> None:
         set_modes(self.modes)
         for held, before in self.held:
-            if list(held.items()) != list(before.items()):
+            if list(held) != list(before) or any(held[name] is not tensor for name, tensor in before.items()):
                 held.clear()
                 held.update(before)
         with torch.no_grad():

@@ -138,7 +138,7 @@ class TrainingStep:
             loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
             if player in self.optimizers:
-                if not loss.requires_grad:
+                if not loss.requires_grad and not wrong_return(returned):
                     raise PluginError(
                         f"{self.culprits.loss}: the loss for the {player} does not depend on the {player}'s "
                         "parameters: it was detached, made a new tensor, or computed without gradients"

@@ -6,7 +6,7 @@ Afterwards weights, buffers, optimisers and random streams are as they were: a w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -79,8 +79,11 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
             compute_only=spec.training.batch_size / seconds,
         )
         profile = profile_steps(eager, examples[0], trace) if trace is not None else None
-    finally:
-        restore()
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to report
+            restore()
+        raise
+    restore()
     return WarmedUp(
         engine=engine,
         engine_record=record.model_copy(update={"compile_seconds": compile_seconds}),
