@@ -135,6 +135,7 @@ def test_the_tables_name_the_fields_that_forbid_a_ranking(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     code, text = invoke(*results.values())
+    text = " ".join(text.replace("│", " ").split())  # long paths leave the notes a narrow column
     assert code == ExitCode.DONE
     for expected in ("not ranked: batch_size differs", "not ranked: generated_samples differs", "training.seed"):
         assert expected in text
@@ -228,4 +229,5 @@ def test_scores_of_another_software_are_ranked_with_a_mark(
     assert fid.software == {"torch": ("2.13", "2.14")}
     for name, side in zip("ab", sides, strict=True):
         (tmp_path / f"{name}.json").write_text(side.to_json())
-    assert "ranked across software: torch differs" in invoke(tmp_path / "a.json", tmp_path / "b.json")[1]
+    _, text = invoke(tmp_path / "a.json", tmp_path / "b.json")
+    assert "ranked across software: torch differs" in " ".join(text.replace("│", " ").split())
