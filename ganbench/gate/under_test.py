@@ -11,12 +11,13 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import distributions, entry_points
+from importlib.metadata import distributions
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganbench import source
 from ganbench.errors import NotComparableError
+from ganbench.installed import installed_plugins
 from ganbench.registry import ENTRY_POINT_GROUP
 
 from .arm import Code, Measurement
@@ -37,7 +38,7 @@ class UnderTest:
     def __init__(self, revision: Revision, measurement: Measurement) -> None:
         self.revision = revision
         named = [plugin for plugin in measurement.plugins if not plugin.endswith(".py")]
-        points = [entry_point.module for entry_point in entry_points(group=ENTRY_POINT_GROUP)]
+        points = [provider.module for provider, _ in installed_plugins(ENTRY_POINT_GROUP)[0]]
         self.held: set[str] = set()  # the top-level names that the repository has
         head, base = [], []
         for module in dict.fromkeys(["ganbench.cli", *points, *named, *installed_from(revision.repository)]):

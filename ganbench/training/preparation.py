@@ -15,7 +15,7 @@ from ganbench.errors import PluginError, UsageError
 from ganbench.files import cache_dir
 from ganbench.observer import Observer, Plan
 from ganbench.plugin import BuildContext, DatasetContext
-from ganbench.protocols import ImageData, Loss, Networks
+from ganbench.protocols import ImageData, Networks
 from ganbench.result import DataRecord, Environment, PluginRecord
 from ganbench.spec import BenchmarkSpec
 
@@ -58,36 +58,14 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
 
     Raises `GanbenchError`: a plugin that raises in build, data that cannot be had, a batch larger than the data.
     """
-    seed, batch_size = spec.training.seed, spec.training.batch_size
-    precision = precision_on(device, spec.training.precision)
+    seed, training = spec.training.seed, spec.training
+    precision = precision_on(device, training.precision)
     environment = describe_environment(str(device))
+    data, data_record = load_data(spec, device, data_dir, observer)
+    whole_batches, remainder = divmod(len(data.train), training.batch_size)
+    steps_per_epoch = whole_batches + (remainder > 0 and not training.drop_last)
+    total_steps = training.steps or (training.epochs or 0) * steps_per_epoch
 
-    observer.working("loading data")
-    built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
-    with isolated(seed, device):  # reading an image may draw at random
-        data = checked(built, str(spec.dataset.plugin))
-        unsteady = changes_between_reads(data)
-    if batch_size > len(data.train):
-        raise UsageError(
-            f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
-            "the train split"
-        )
-    with isolated(seed, device):  # reading an image may draw at random
-        content_sha256, content_basis = data_content(data, spec.dataset)
-    data_record = DataRecord(
-        source=data.source,
-        fingerprint=data.fingerprint,
-        content_sha256=content_sha256,
-        content_basis=content_basis,
-        train_images=len(data.train),
-        test_images=len(data.test),
-        notice=data.notice,
-    )
-    whole_batches, remainder = divmod(len(data.train), batch_size)
-    steps_per_epoch = whole_batches + (remainder > 0 and not spec.training.drop_last)
-    total_steps = spec.training.steps or (spec.training.epochs or 0) * steps_per_epoch
-
-    seed_defaults(derived_seed(seed, "networks"), device)
     context = BuildContext(
         image_shape=data.image_shape,
         num_classes=data.num_classes,
@@ -95,24 +73,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         cache_dir=cache_dir(),
         seed=seed,
     )
-    networks: Networks = spec.model.build(context)
-    memory_format = MEMORY_FORMATS[spec.engine.memory_format]
-    culprits = Culprits.of(spec)
-    check_networks(networks, culprits.model)
-    for player in TURNS:
-        networks[player].to(device).to(memory_format=memory_format)
-        keep_modes(networks[player])
-    loss: Loss = spec.loss.build(context)
-    step = TrainingStep(
-        networks,
-        loss,
-        {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
-        latents=stream(seed, "latents", device),
-        precision=precision,
-        culprits=culprits,
-        memory_format=memory_format,
-        turns=spec.training.turns,
-    )
+    step = build_step(spec, context, device, precision)
     observer.planned(
         Plan(
             spec=spec,
@@ -124,32 +85,21 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
             total_steps=total_steps,
         )
     )
-    if unsteady:
-        observer.warned(
-            f"{spec.dataset.plugin}: an image differs between two reads with equal seeds, so that scores and training "
-            "cannot be repeated; draw from torch's, Python's or numpy's default generators"
-        )
-    if not can_show(data.image_shape) and (spec.pictures.real or spec.pictures.generated):
-        observer.warned(
-            f"no pictures: the images of {spec.dataset.plugin} have {data.image_shape[0]} channels, and pictures can "
-            "show 1 or 3"
-        )
     observer.working("taking in the real images to compare with")
-    sampler = Sampler(networks, culprits, data.image_shape, device, observer.warned)
-    images_per_epoch = steps_per_epoch * batch_size if spec.training.drop_last else len(data.train)
+    sampler = Sampler(step.networks, step.culprits, data.image_shape, device, observer.warned)
     evaluator = Evaluator(
         spec.metrics,
         data,
         data_record,
-        loss,
+        step.loss,
         spec.loss,
         context,
-        batch_size,
+        training.batch_size,
         sampler,
-        images_per_epoch,
-        observer.warned,
+        images_per_epoch=steps_per_epoch * training.batch_size if training.drop_last else len(data.train),
+        warn=observer.warned,
     )
-    batches = make_batches(data.train, batch_size, device, stream(seed, "order"), spec.training.drop_last)
+    batches = make_batches(data.train, training.batch_size, device, stream(seed, "order"), training.drop_last)
     seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return Prepared(
         spec=spec,
@@ -159,13 +109,74 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         environment=environment,
         data=data,
         data_record=data_record,
-        networks=networks,
+        networks=step.networks,
         step=step,
         batches=batches,
         evaluator=evaluator,
         sampler=sampler,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
+    )
+
+
+def load_data(
+    spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer: Observer
+) -> tuple[ImageData, DataRecord]:
+    """Build the data set, check both splits, and identify their content. Raises as `prepare` does."""
+    observer.working("loading data")
+    seed, batch_size, plugin = spec.training.seed, spec.training.batch_size, str(spec.dataset.plugin)
+    built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
+    with isolated(seed, device):  # reading an image may draw at random
+        data = checked(built, plugin)
+        image_shape = data.image_shape
+        unsteady = changes_between_reads(data)
+    if batch_size > len(data.train):
+        raise UsageError(
+            f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
+            "the train split"
+        )
+    with isolated(seed, device):
+        content_sha256, content_basis = data_content(data, spec.dataset)
+    if unsteady:
+        observer.warned(
+            f"{plugin}: an image differs between two reads with equal seeds, so that scores and training cannot be "
+            "repeated; draw from torch's, Python's or numpy's default generators"
+        )
+    if not can_show(image_shape) and (spec.pictures.real or spec.pictures.generated):
+        observer.warned(
+            f"no pictures: the images of {plugin} have {image_shape[0]} channels, and pictures can show 1 or 3"
+        )
+    record = DataRecord(
+        source=data.source,
+        fingerprint=data.fingerprint,
+        content_sha256=content_sha256,
+        content_basis=content_basis,
+        train_images=len(data.train),
+        test_images=len(data.test),
+        notice=data.notice,
+    )
+    return data, record
+
+
+def build_step(spec: BenchmarkSpec, context: BuildContext, device: torch.device, precision: Precision) -> TrainingStep:
+    """Build both networks from the run's seed, the loss and the optimizers. Raises as `prepare` does."""
+    seed_defaults(derived_seed(context.seed, "networks"), device)
+    networks: Networks = spec.model.build(context)
+    memory_format = MEMORY_FORMATS[spec.engine.memory_format]
+    culprits = Culprits.of(spec)
+    check_networks(networks, culprits.model)
+    for player in TURNS:
+        networks[player].to(device).to(memory_format=memory_format)
+        keep_modes(networks[player])
+    return TrainingStep(
+        networks,
+        spec.loss.build(context),
+        {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
+        latents=stream(context.seed, "latents", device),
+        precision=precision,
+        culprits=culprits,
+        memory_format=memory_format,
+        turns=spec.training.turns,
     )
 
 
