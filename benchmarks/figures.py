@@ -30,7 +30,7 @@ def command() -> str:
     words = ["python -m", specification.name.removesuffix(".__main__")]
     arguments = iter(sys.argv[1:])
     for argument in arguments:
-        if argument in ("--out", "--out-dir", "--data-dir"):
+        if argument in ("--out", "--out-dir", "--data-dir", "--before"):
             next(arguments)
         else:
             words.append(argument)
