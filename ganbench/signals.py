@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+ENDING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))  # Windows has no SIGHUP
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def ending_in_order() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for ending in ENDING:
-            signal.signal(ending, lambda *_: None)  # SIG_IGN would be complained of for one that has just come
+            signal.signal(ending, lambda *_: None)  # Python reports a pending signal that is set to SIG_IGN
         raise KeyboardInterrupt
 
     with _handled_by(interrupt):

@@ -173,7 +173,7 @@ class MetricChoice(Choice):
     id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
-        description="what tells it from the benchmark's other metrics; by default its name, numbered where it repeats",
+        description="unique name within the benchmark; by default the metric's name, numbered where it repeats",
     )
     samples: int = Field(10_000, ge=2, description="how many images to generate")
     at_epochs: Epochs = Field(

@@ -38,7 +38,7 @@ def probe_of(worker: Worker) -> Probe:
     try:
         probe = Probe.model_validate(told)
     except ValidationError as error:
-        raise SessionError(f"a session of {worker.arm.name} told what cannot be read: {error}") from None
+        raise SessionError(f"a session of {worker.arm.name} sent an invalid reply: {error}") from None
     worker.arm.need_own(probe.code)
     return probe
 

@@ -61,7 +61,7 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """The title of the benchmark's first metric, which tells where a training went."""
+        """The title of the benchmark's first metric, by which its points are judged."""
         return next(iter(self.points[0].trial.first))
 
     def states(self) -> list[State]:
