@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
-from ganbench.environment import describe_environment
-from ganbench.files import write_text
-from ganbench.registry import Registry
-from ganbench.spec import load_spec
+from ganbench.plugin.registry import Registry
+from ganbench.results.environment import describe_environment
+from ganbench.spec.benchmark import load_spec
+from ganbench.system.files import write_text
 from ganbench.training.trial import try_out
 
 OWN = "optimizer.generator"

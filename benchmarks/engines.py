@@ -19,7 +19,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ganbench import GanbenchError, Registry, Result, load_spec, run
+from ganbench import (
+    GanbenchError,
+    Registry,
+    Result,
+    load_spec,
+    run,
+)
 
 from .figures import write_figures
 

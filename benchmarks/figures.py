@@ -11,7 +11,7 @@ from typing import Any
 
 def write_figures(path: Path, setting: dict[str, Any], device: str, figures: dict[str, Any]) -> None:
     """Write the figures with the command that made them and the environment that they hold in."""
-    from ganbench.environment import describe_environment
+    from ganbench.results.environment import describe_environment
 
     whole = {
         "command": command(),

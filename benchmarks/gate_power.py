@@ -21,7 +21,7 @@ import typer
 from ganbench.gate.speed import LOOKS, QUADS
 from ganbench.gate.statistics import paired, predicted
 from ganbench.gate.verdict import Threshold, Verdict, judge
-from ganbench.spec import GateOptions
+from ganbench.spec.benchmark import GateOptions
 
 from .figures import write_figures
 

@@ -35,7 +35,7 @@ pack() {
 import gzip, sys
 from pathlib import Path
 from ganbench.files import default_data_dir
-from ganbench_fashion_mnist.sources import SHA256, find_files
+from ganbench_datasets.fashion_mnist.sources import SHA256, find_files
 found, target = find_files(default_data_dir()), Path(sys.argv[1])
 if found is None:
     sys.exit("FashionMNIST is not on this machine")
@@ -80,7 +80,7 @@ run() {
   part verify 90 "$python" -m ganbench run dcgan-fashion --device cuda --epochs 1 --verify-engine 200 --profile \
     --out "$verified/run"
   [ ! -e "$verified/run/result.json" ] || cp "$verified/run/result.json" "$OUT/verify.json"
-  part tests 60 "$python" -m pytest -q -k cuda tests/test_engines.py
+  part tests 60 "$python" -m pytest -q -k cuda tests/training/test_engines.py
   # the reference run: all 50 epochs with their scores, of three seeds, against the published curve
   part reference 190 "$python" -m benchmarks.reference --seeds 42,1,2 --device cuda --out-dir "$OUT/reference"
   part loops 140 "$python" -m benchmarks.loops --device cuda --precision tf32 --pairs 2 --seconds 3 --out "$OUT/loops.json"

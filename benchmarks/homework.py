@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ganbench import Registry, load_spec
-from ganbench.plots import read_curve
+from ganbench.reporting.plots import read_curve
 
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"

@@ -18,8 +18,13 @@ from typing import Annotated
 
 import typer
 
-from ganbench import Observer, Registry, load_spec, run
-from ganbench.observer import Progress
+from ganbench import (
+    Observer,
+    Registry,
+    load_spec,
+    run,
+)
+from ganbench.plugin.callbacks import Progress
 
 from .figures import write_figures
 

@@ -19,9 +19,14 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ganbench import Registry, Result, load_spec, run
-from ganbench.live import LiveReport
-from ganbench.plots import read_curve
+from ganbench import (
+    Registry,
+    Result,
+    load_spec,
+    run,
+)
+from ganbench.reporting.live import LiveReport
+from ganbench.reporting.plots import read_curve
 
 from .figures import write_figures
 

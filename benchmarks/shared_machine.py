@@ -64,7 +64,7 @@ def main(
 def undecided(environ: Any) -> dict[str, str]:
     """The environment without what says how threads wait. Importing ganbench sets it, so this comes first."""
     environment = dict(environ)
-    from ganbench.openmp import VARIABLES
+    from ganbench.system.openmp import VARIABLES
 
     return {name: value for name, value in environment.items() if name not in VARIABLES}
 

@@ -10,7 +10,7 @@ ganbench alone imports neither torch nor pydantic. Import it before torch: it se
 
 import lazy_loader
 
-from .openmp import set_wait_policy
+from .system.openmp import set_wait_policy
 
 set_wait_policy()  # first of all: whatever is imported next may load torch
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

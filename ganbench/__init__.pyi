@@ -1,10 +1,27 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
-from .errors import DataError, GanbenchError, MissingError, PluginError, ScoreWarning, UsageError
-from .files import read_cache, write_cache, written_whole
-from .hookspecs import hookimpl
-from .observer import Observer
-from .plugin import (
+from .errors import (
+    DataError,
+    GanbenchError,
+    MissingError,
+    PluginError,
+    ScoreWarning,
+    UsageError,
+)
+from .plugin.callbacks import Observer
+from .plugin.hookspecs import hookimpl
+from .plugin.interfaces import (
+    Batch,
+    FeatureExtractor,
+    ImageData,
+    Loss,
+    Metric,
+    Networks,
+    NetworksMetric,
+    OptimizerFactory,
+    ReferenceImages,
+)
+from .plugin.registrations import (
     Benchmark,
     BuildContext,
     DatasetContext,
@@ -17,20 +34,16 @@ from .plugin import (
     Options,
     Reference,
 )
-from .protocols import (
-    Batch,
-    FeatureExtractor,
-    ImageData,
-    Loss,
-    Metric,
-    Networks,
-    NetworksMetric,
-    OptimizerFactory,
-    ReferenceImages,
+from .plugin.registry import Registry
+from .results.result import Result, load_result
+from .spec.benchmark import (
+    BenchmarkSpec,
+    FeatureExtractorChoice,
+    LossChoice,
+    OptimizerChoice,
+    load_spec,
 )
-from .registry import Registry
-from .result import Result, load_result
-from .spec import BenchmarkSpec, FeatureExtractorChoice, LossChoice, OptimizerChoice, load_spec
+from .system.files import read_cache, write_cache, written_whole
 from .training.runner import run
 from .version import __version__
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .console import (
+from .errors import (
+    ExitCode,
+    GanbenchError,
+    UsageError,
+    describe,
+)
+from .gate import baseline_commands
+from .gate import commands as gate
+from .reporting.console import (
     AsJson,
     Command,
     DataDir,
@@ -25,14 +33,11 @@ from .console import (
     print_json,
     reported,
 )
-from .errors import ExitCode, GanbenchError, UsageError, describe
-from .gate import baseline_commands
-from .gate import commands as gate
-from .streams import safe_streams
-from .sweep.command import sweep
+from .suite.sweep.command import sweep
+from .system.streams import safe_streams
 
 if TYPE_CHECKING:
-    from .plugin import Kind
+    from .plugin.registrations import Kind
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -135,9 +140,9 @@ def run(
         raise UsageError("run takes either a benchmark or --resume DIR; ganbench list benchmarks shows what there is")
     if resume is not None and directory is not None:
         raise UsageError("--resume goes on in its own directory: leave --out away")
-    from . import report
-    from .live import LiveReport
-    from .spec import load_spec, load_stopped_spec
+    from .reporting import tables as report
+    from .reporting.live import LiveReport
+    from .spec.benchmark import load_spec, load_stopped_spec
 
     shorthands = {
         "epochs": epochs,
@@ -187,7 +192,7 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
-    from . import report
+    from .reporting import tables as report
 
     registry = load_registry(plugins)
     found = registry.everything() if kind is None else registry.all(parse_kind(kind))
@@ -207,9 +212,14 @@ def show(
     """Show a benchmark's resolved spec, as TOML to save, edit and run; the options of a plugin; or what one part of a
     spec accepts: training, engine, pictures, checkpoint or gate.
     """
-    from . import report
-    from .plugin import Buildable, Kind
-    from .spec import is_spec_file, load_spec, metric_keys, sections
+    from .plugin.registrations import Buildable, Kind
+    from .reporting import tables as report
+    from .spec.benchmark import (
+        is_spec_file,
+        load_spec,
+        metric_keys,
+        sections,
+    )
 
     registry = load_registry(plugins, name)
     if name in sections() and not overrides:
@@ -252,7 +262,7 @@ def show_plugins(
     as_json: AsJson = False,
 ) -> None:
     """Show which distributions give which plugins, and what failed to load and why."""
-    from . import report
+    from .reporting import tables as report
 
     registry = load_registry(plugins)
     if as_json:
@@ -291,7 +301,7 @@ def parse_duration(text: str) -> float:
 
 def parse_kind(text: str) -> Kind:
     """A kind by its singular or plural. Raises `UsageError` for anything else."""
-    from .plugin import Kind
+    from .plugin.registrations import Kind
 
     for kind in Kind:
         if text in (kind, kind.plural):

@@ -24,7 +24,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .plugin import (
+from .data.batches import to_uint8
+from .plugin.interfaces import (
+    Batch,
+    FeatureExtractor,
+    ImageData,
+    Metric,
+    Networks,
+    ReferenceImages,
+)
+from .plugin.registrations import (
     BuildContext,
     DatasetContext,
     DatasetPlugin,
@@ -34,10 +43,8 @@ from .plugin import (
     ModelPlugin,
     OptimizerPlugin,
 )
-from .protocols import Batch, FeatureExtractor, ImageData, Metric, Networks, ReferenceImages
-from .registry import Registry
-from .result import EpochRow
-from .training.data import to_uint8
+from .plugin.registry import Registry
+from .results.result import EpochRow
 
 BATCH = 16
 SEED = 0

@@ -14,10 +14,10 @@ import stand_in
 import torch
 from torch import Tensor
 
-from ganbench.registry import ONLY_VARIABLE, Registry
-from ganbench.training.culprit import Culprits
-from ganbench.training.data import to_unit_range
-from ganbench_fashion_mnist.sources import embedded_subset
+from ganbench.data.batches import to_unit_range
+from ganbench.plugin.registry import ONLY_VARIABLE, Registry
+from ganbench.runtime.culprit import Culprits
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another
 os.environ["OMP_NUM_THREADS"] = "1"

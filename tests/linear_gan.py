@@ -15,16 +15,16 @@ from torch.optim import SGD
 from torch.utils.data import TensorDataset
 
 from ganbench import Networks
-from ganbench.observer import Observer
-from ganbench.registry import Registry
-from ganbench.result import Result
-from ganbench.spec import load_spec
-from ganbench.training.data import ResidentBatches
+from ganbench.data.batches import ResidentBatches
+from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import Result
+from ganbench.runtime.seeds import stream
+from ganbench.spec.benchmark import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.runner import run
-from ganbench.training.seeds import stream
 from ganbench.training.step import TURNS, TrainingStep
-from ganbench_fashion_mnist.sources import embedded_subset
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 LATENT, PIXELS = 4, 28 * 28
 IMAGES = 40

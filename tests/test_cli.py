@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ganbench.cli import app
-from ganbench.plugin import Kind
-from ganbench.registry import Registry
-from ganbench.spec import load_spec
-from ganbench_dcgan import DCGANOptions
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import Registry
+from ganbench.spec.benchmark import load_spec
+from ganbench_models.dcgan import DCGANOptions
 
 Install = Callable[..., Path]
 

@@ -29,8 +29,8 @@ from benchmarks.shared_machine import busy_processes
 from .setting import Setting
 
 if TYPE_CHECKING:
-    from ganbench.training.precision import Precision
-    from ganbench_fashion_mnist.sources import Source
+    from ganbench.runtime.precision import Precision
+    from ganbench_datasets.fashion_mnist.sources import Source
 
 LOOPS = {
     "notebook": "benchmarks.loops.notebook",
@@ -92,7 +92,9 @@ def in_fresh_process(name: str) -> dict[str, float]:
 
     How threads wait is ganbench's own choice, and these processes load torch before ganbench could make it.
     """
-    from ganbench.openmp import sleeping_threads  # here, since importing ganbench before torch sets it for all loops
+    from ganbench.system.openmp import (
+        sleeping_threads,  # here, since importing ganbench before torch sets it for all loops
+    )
 
     waiting = sleeping_threads(os.environ) if name.startswith("ganbench") else {}
     command = [sys.executable, "-m", "benchmarks.loops", *sys.argv[1:], "--only", name]

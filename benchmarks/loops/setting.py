@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganbench.files import default_data_dir
-from ganbench.training.cpu import use_physical_cores
-from ganbench.training.precision import Precision, float32_products
-from ganbench_dcgan.networks import Discriminator, Generator
-from ganbench_fashion_mnist.sources import Source, load
+from ganbench.runtime.cpu import use_physical_cores
+from ganbench.runtime.precision import Precision, float32_products
+from ganbench.system.files import default_data_dir
+from ganbench_datasets.fashion_mnist.sources import Source, load
+from ganbench_models.dcgan.networks import Discriminator, Generator
 
 WARMUP_STEPS = 5
 LATENT_DIM = 100

@@ -8,8 +8,8 @@ from time import perf_counter
 
 from ganbench import Observer, Registry, load_spec
 from ganbench import run as run_benchmark
-from ganbench.observer import Progress
-from ganbench.spec import BenchmarkSpec
+from ganbench.plugin.callbacks import Progress
+from ganbench.spec.benchmark import BenchmarkSpec
 
 from .setting import Setting, Timed
 

@@ -11,7 +11,12 @@ from ganbench.errors import NotComparableError, UsageError
 
 from .arm import Arm, Code
 from .baseline import Baseline
-from .check import Check, Plan, check_interleaved, check_stored
+from .check import (
+    Check,
+    Plan,
+    check_interleaved,
+    check_stored,
+)
 from .localized import Localized
 from .revision import checked_out
 from .under_test import UnderTest, installed_from

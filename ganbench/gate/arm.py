@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganbench import source
 from ganbench.errors import ExitCode, GanbenchError, MissingError
-from ganbench.openmp import sleeping_threads
-from ganbench.result import Record
-from ganbench.signals import postponed
+from ganbench.results.result import Record
+from ganbench.system import source
+from ganbench.system.openmp import sleeping_threads
+from ganbench.system.signals import postponed
 
 from .git import without_git_locals
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ganbench.differences import differing, flatten
 from ganbench.errors import MissingError, NotComparableError, UsageError
-from ganbench.files import write_text
-from ganbench.result import Record
-from ganbench.spec import NOT_RUN
+from ganbench.results.differences import differing, flatten
+from ganbench.results.result import Record
+from ganbench.spec.benchmark import NOT_RUN
+from ganbench.system.files import write_text
 
 from .arm import Measurement
 from .session import Session

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, out, print_json
-from ganbench.signals import ending_in_order
+from ganbench.reporting.console import (
+    AsJson,
+    DataDir,
+    Device,
+    Overrides,
+    PluginArguments,
+    out,
+    print_json,
+)
+from ganbench.system.signals import ending_in_order
 
 from .options import (
     WINDOW_SECONDS,

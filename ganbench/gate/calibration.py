@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.errors import GanbenchError
-from ganbench.files import state_dir, write_text
-from ganbench.result import Record
+from ganbench.results.result import Record
+from ganbench.system.files import state_dir, write_text
 
 from . import speed
 from .arm import Arm, Measurement

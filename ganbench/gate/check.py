@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ganbench.errors import UsageError
-from ganbench.spec import GateOptions
+from ganbench.spec.benchmark import GateOptions
 
 from . import smoke, speed
 from .arm import Arm, Measurement
@@ -19,7 +19,15 @@ from .quality import Quality, seeds_of, train_seeds
 from .session import Session
 from .speed import QUADS, Sessions, need_unchanged
 from .training import Trainings
-from .verdict import Finding, Threshold, Verdict, judge, judge_all, overall, share_of_level
+from .verdict import (
+    Finding,
+    Threshold,
+    Verdict,
+    judge,
+    judge_all,
+    overall,
+    share_of_level,
+)
 
 FRESH_SESSIONS = 4
 

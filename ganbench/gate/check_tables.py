@@ -9,12 +9,18 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ganbench.reporting.comparison_tables import differences_table
+
 from .baseline import ENOUGH_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
-from .comparison_tables import differences_table
 from .outputs import bounds
-from .speed import QUADS, Sessions, clocks_mhz, phase_seconds
+from .speed import (
+    QUADS,
+    Sessions,
+    clocks_mhz,
+    phase_seconds,
+)
 from .verdict import Finding, Verdict
 
 STYLES = {

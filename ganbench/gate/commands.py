@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganbench.console import AsJson, DataDir, Device, Overrides, PluginArguments, err, out, print_json
 from ganbench.errors import ExitCode, UsageError
-from ganbench.signals import ending_in_order
+from ganbench.reporting.console import (
+    AsJson,
+    DataDir,
+    Device,
+    Overrides,
+    PluginArguments,
+    err,
+    out,
+    print_json,
+)
+from ganbench.system.signals import ending_in_order
 
 from .baseline_commands import SESSIONS, record_into
 from .options import (
@@ -49,10 +58,9 @@ def compare(
     """Stand results side by side. Gates nothing, and ranks only what may be ranked."""
     if len(results) < 2:
         raise UsageError("compare takes at least two results: run directories, or their result.json")
-    from ganbench.result import load_result
-
-    from .comparison import compare as compare_results
-    from .comparison_tables import comparison_tables
+    from ganbench.reporting.comparison_tables import comparison_tables
+    from ganbench.results.comparison import compare as compare_results
+    from ganbench.results.result import load_result
 
     comparison = compare_results([load_result(path) for path in results])
     if as_json:
@@ -148,7 +156,7 @@ def exit_code(checks: list[Check], strict: bool) -> ExitCode:
 
 def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
     """Say what came of the checks wherever it was asked for."""
-    from ganbench.files import write_text
+    from ganbench.system.files import write_text
 
     from . import outputs
     from .check_tables import check_tables

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganbench.differences import flatten
+from ganbench.results.differences import flatten
 
 from .arm import Measurement
 from .revision import Revision

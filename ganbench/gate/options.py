@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from ganbench.console import load_registry
 from ganbench.errors import UsageError
+from ganbench.reporting.console import load_registry
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganbench.spec import BenchmarkSpec
+    from ganbench.spec.benchmark import BenchmarkSpec
 
     from .check import Plan
 
@@ -50,7 +50,7 @@ def plan_of(
 
     Margins are the judge's: sessions are not told of them, and an older ganbench need not know them.
     """
-    from ganbench.spec import load_spec
+    from ganbench.spec.benchmark import load_spec
 
     from .arm import Measurement
     from .check import Plan

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ganbench.console import printable
-from ganbench.files import write_text
+from ganbench.reporting.console import printable
+from ganbench.system.files import write_text
 
 from .check import Check
 from .speed import clocks_mhz, phase_seconds

@@ -7,10 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.result import Record
-from ganbench.spec import NOT_RUN
+from ganbench.results.result import Record
+from ganbench.spec.benchmark import NOT_RUN
 
-from .arm import Arm, Code, Measurement, SessionError, Worker
+from .arm import (
+    Arm,
+    Code,
+    Measurement,
+    SessionError,
+    Worker,
+)
 from .verdict import Finding, Verdict
 
 

@@ -7,15 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median, stdev
 
 from ganbench.errors import NotComparableError, UsageError
-from ganbench.report import number
-from ganbench.result import metric_titles
-from ganbench.spec import GateOptions
+from ganbench.reporting.tables import number
+from ganbench.results.result import metric_titles
+from ganbench.spec.benchmark import GateOptions
 
 from .arm import Arm, Measurement
 from .speed import judgement_sentence
 from .statistics import Estimate, welch
-from .training import Score, Training, Trainings, need_same_protocol, train
-from .verdict import Finding, Judgement, Threshold, Verdict
+from .training import (
+    Score,
+    Training,
+    Trainings,
+    need_same_protocol,
+    train,
+)
+from .verdict import (
+    Finding,
+    Judgement,
+    Threshold,
+    Verdict,
+)
 
 BASE_SEEDS, HEAD_SEEDS = 10, 5
 DEVIATIONS = 1.5  # of base's seeds: no less is called worse

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganbench.errors import UsageError
-from ganbench.signals import postponed
+from ganbench.system.signals import postponed
 
 from .git import git
 

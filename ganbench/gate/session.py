@@ -7,9 +7,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.result import Environment, GPUReading, Memory, PluginRecord, Record
+from ganbench.results.result import (
+    Environment,
+    GPUReading,
+    Memory,
+    PluginRecord,
+    Record,
+)
 
-from .arm import Arm, Code, Measurement, SessionError, Worker
+from .arm import (
+    Arm,
+    Code,
+    Measurement,
+    SessionError,
+    Worker,
+)
 
 SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
 MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganbench.report import number
-from ganbench.result import metric_titles
+from ganbench.reporting.tables import number
+from ganbench.results.result import metric_titles
 
 from .arm import Arm, Measurement, SessionError
-from .training import Training, Trainings, need_same_protocol, train
+from .training import (
+    Training,
+    Trainings,
+    need_same_protocol,
+    train,
+)
 from .verdict import Finding, Verdict
 
 STEPS = 200

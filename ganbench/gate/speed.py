@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from ganbench.differences import differing, flatten
 from ganbench.errors import NotComparableError
-from ganbench.report import mebibytes
-from ganbench.result import providers
-from ganbench.spec import GateOptions
+from ganbench.reporting.tables import mebibytes
+from ganbench.results.differences import differing, flatten
+from ganbench.results.result import providers
+from ganbench.spec.benchmark import GateOptions
 
 from .arm import Arm, Code, Measurement
 from .session import Session, measure_alone, measure_pair
 from .statistics import Estimate, paired, predicted
-from .verdict import Finding, Judgement, Threshold, Verdict, judge
+from .verdict import (
+    Finding,
+    Judgement,
+    Threshold,
+    Verdict,
+    judge,
+)
 
 QUADS = 4  # and as many again where the first look is inconclusive
 LOOKS = 2

@@ -8,12 +8,22 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ganbench.comparability import compare_stamps
-from ganbench.differences import differing
 from ganbench.errors import NotComparableError
-from ganbench.result import Environment, PluginRecord, Record, Stamp
+from ganbench.results.comparability import compare_stamps
+from ganbench.results.differences import differing
+from ganbench.results.result import (
+    Environment,
+    PluginRecord,
+    Record,
+    Stamp,
+)
 
-from .arm import Arm, Code, Measurement, SessionError
+from .arm import (
+    Arm,
+    Code,
+    Measurement,
+    SessionError,
+)
 
 
 class Score(Record):

@@ -15,10 +15,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ganbench import source
 from ganbench.errors import NotComparableError
-from ganbench.installed import installed_plugins
-from ganbench.registry import ENTRY_POINT_GROUP
+from ganbench.plugin.installed import installed_plugins
+from ganbench.plugin.registry import ENTRY_POINT_GROUP
+from ganbench.system import source
 
 from .arm import Code, Measurement
 from .revision import Revision

@@ -14,12 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganbench.data.batches import Batches
 from ganbench.errors import MissingError, UsageError
-from ganbench.files import written_whole
-from ganbench.result import Environment, EpochRow, Memory, PluginRecord, Point, Record, Window
+from ganbench.results.result import (
+    Environment,
+    EpochRow,
+    Memory,
+    PluginRecord,
+    Point,
+    Record,
+    Window,
+)
+from ganbench.runtime.seeds import default_states, set_default_states
+from ganbench.system.files import written_whole
 
-from .data import Batches
-from .seeds import default_states, set_default_states
 from .step import TURNS, TrainingStep
 
 SCHEMA_VERSION = 3

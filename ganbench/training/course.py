@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import takewhile
 
-from ganbench.result import EpochRow, RunDirectory
+from ganbench.data.batches import Inputs
+from ganbench.results.result import EpochRow, RunDirectory
 
-from .checkpoint import Checkpoint, Progress, live_state, restore_state
-from .data import Inputs
+from .checkpoint import (
+    Checkpoint,
+    Progress,
+    live_state,
+    restore_state,
+)
 from .history import EpochLosses
 from .preparation import Prepared
 from .timing import TrainingClock

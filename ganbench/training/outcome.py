@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from ganbench.openmp import wait_policy
-from ganbench.result import Result, Roofline, RunDirectory, Status, Throughput
+from ganbench.results.result import (
+    Result,
+    Roofline,
+    RunDirectory,
+    Status,
+    Throughput,
+)
+from ganbench.runtime.machine import cpu_use, disturbed_by
+from ganbench.system.openmp import wait_policy
 
 from .course import Course
-from .machine import cpu_use, disturbed_by
 from .roofline import why_unreliable
 from .warmup import WarmedUp
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import torch
 
-from ganbench import plots
-from ganbench.files import written_whole
-from ganbench.observer import Observer
-from ganbench.result import EpochRow, RunDirectory
+from ganbench.data.batches import select_images
+from ganbench.plugin.callbacks import Observer
+from ganbench.reporting import plots
+from ganbench.results.result import EpochRow, RunDirectory
+from ganbench.runtime.seeds import stream
+from ganbench.scoring.sampling import NotFiniteError, isolated
+from ganbench.system.files import written_whole
 
-from .data import select_images
 from .preparation import Prepared, can_show
-from .sampling import NotFiniteError, isolated
-from .seeds import stream
 
 
 def save_real_images(prepared: Prepared, directory: RunDirectory, observer: Observer) -> None:

@@ -10,24 +10,24 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ganbench.environment import describe_environment
+from ganbench.data.batches import Batches, make_batches
+from ganbench.data.contract import changes_between_reads, checked, described
 from ganbench.errors import PluginError, UsageError
-from ganbench.files import cache_dir
-from ganbench.observer import Observer, Plan
-from ganbench.plugin import BuildContext, DatasetContext
-from ganbench.protocols import ImageData, Networks
-from ganbench.result import DataRecord, Environment, PluginRecord
-from ganbench.spec import BenchmarkSpec
+from ganbench.plugin.callbacks import Observer, Plan
+from ganbench.plugin.interfaces import ImageData, Networks
+from ganbench.plugin.registrations import BuildContext, DatasetContext
+from ganbench.results.environment import describe_environment
+from ganbench.results.result import DataRecord, Environment, PluginRecord
+from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.networks import keep_modes
+from ganbench.runtime.precision import Precision, precision_on
+from ganbench.runtime.seeds import derived_seed, seed_defaults, stream
+from ganbench.scoring.evaluation import Evaluator
+from ganbench.scoring.identity import data_content
+from ganbench.scoring.sampling import Sampler, isolated
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.system.files import cache_dir
 
-from .culprit import Culprits
-from .data import Batches, make_batches
-from .data_contract import changes_between_reads, checked, described
-from .evaluation import Evaluator
-from .identity import data_content
-from .measuring import keep_modes
-from .precision import Precision, precision_on
-from .sampling import Sampler, isolated
-from .seeds import derived_seed, seed_defaults, stream
 from .step import TURNS, TrainingStep
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

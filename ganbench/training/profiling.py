@@ -11,11 +11,11 @@ import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError
-from ganbench.files import written_whole
-from ganbench.result import Profile, ProfiledKernel
+from ganbench.results.result import Profile, ProfiledKernel
+from ganbench.system.files import written_whole
 
-from .data import Inputs
 from .engines import EagerEngine
 from .timing import PHASES, Phase, synchronize
 

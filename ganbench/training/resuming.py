@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ganbench.differences import differing, flatten
-from ganbench.errors import MissingError, NotComparableError, PluginError, UsageError
-from ganbench.result import Environment, PluginRecord, RunDirectory, providers
-from ganbench.spec import NOT_RUN, BenchmarkSpec
+from ganbench.errors import (
+    MissingError,
+    NotComparableError,
+    PluginError,
+    UsageError,
+)
+from ganbench.results.differences import differing, flatten
+from ganbench.results.result import (
+    Environment,
+    PluginRecord,
+    RunDirectory,
+    providers,
+)
+from ganbench.spec.benchmark import NOT_RUN, BenchmarkSpec
 
 from .checkpoint import Checkpoint, Progress, load_checkpoint
 from .preparation import Prepared

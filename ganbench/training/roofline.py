@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from ganbench.result import Roofline
+from ganbench.data.batches import Inputs
+from ganbench.results.result import Roofline
+from ganbench.runtime.precision import Precision
 
-from .data import Inputs
 from .engines import EagerEngine
-from .precision import Precision
 from .step import TURNS, TrainingStep
 from .timing import synchronize
 

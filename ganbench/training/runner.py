@@ -10,29 +10,45 @@ from time import perf_counter
 
 import torch
 
-from ganbench import plots
-from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
-from ganbench.files import default_data_dir, named_data_dir
-from ganbench.launch import Launch, launch_of, read_launch
-from ganbench.observer import DroppedIfItFails, Observer, Progress
-from ganbench.plugin import Reference
-from ganbench.result import LAUNCH, Result, Roofline, RunDirectory, Status
-from ganbench.spec import BenchmarkSpec
+from ganbench.errors import (
+    DivergedError,
+    GanbenchError,
+    PluginError,
+    describe,
+)
+from ganbench.plugin.callbacks import DroppedIfItFails, Observer, Progress
+from ganbench.plugin.registrations import Reference
+from ganbench.reporting import plots
+from ganbench.results.result import (
+    LAUNCH,
+    Result,
+    Roofline,
+    RunDirectory,
+    Status,
+)
+from ganbench.runtime.cpu import set_up_cpu
+from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
+from ganbench.runtime.precision import float32_products, repeatable_convolutions
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.launch import Launch, launch_of, read_launch
+from ganbench.system.files import default_data_dir, named_data_dir
 
 from .checkpoint import Checkpoint
 from .course import Course
-from .cpu import set_up_cpu
 from .engines import check_engine
 from .history import EpochLosses, need_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
-from .measuring import untouched
-from .memory import explain_out_of_memory, is_out_of_memory
 from .outcome import describe_outcome
 from .pictures import save_course, save_generated_images, save_real_images
-from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
-from .resuming import CHECKPOINT, find_checkpoint, need_readable, need_same_course
+from .resuming import (
+    CHECKPOINT,
+    find_checkpoint,
+    need_readable,
+    need_same_course,
+)
 from .roofline import measure_roofline
+from .state.measuring import untouched
 from .step import TURNS
 from .timing import WINDOW_SECONDS
 from .warmup import WarmedUp, warm_up

@@ -10,14 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
+from ganbench.data.contract import described
 from ganbench.errors import GanbenchError, PluginError, describe
-from ganbench.protocols import Batch, Loss, Networks, OptimizerFactory, Player
-from ganbench.spec import Turns
+from ganbench.plugin.interfaces import (
+    Batch,
+    Loss,
+    Networks,
+    OptimizerFactory,
+    Player,
+)
+from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.precision import Precision, autocast
+from ganbench.spec.benchmark import Turns
 
-from .culprit import Culprits
-from .data_contract import described
-from .precision import Precision, autocast
-from .python_state import PythonState
+from .state.python_state import PythonState
 
 TURNS: tuple[Player, Player] = ("discriminator", "generator")
 NOTHING = object()  # as long as a loss has not returned

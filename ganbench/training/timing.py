@@ -11,11 +11,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ganbench.result import Memory, Spread, Window
-
-from .machine import CPUMonitor
-from .memory import peak_rss
-from .nvml import GPUMonitor
+from ganbench.results.result import Memory, Spread, Window
+from ganbench.runtime.machine import CPUMonitor
+from ganbench.runtime.memory import peak_rss
+from ganbench.runtime.nvml import GPUMonitor
 
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")

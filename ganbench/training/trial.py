@@ -11,17 +11,17 @@ from typing import Literal
 import torch
 
 from ganbench.errors import DivergedError, GanbenchError
-from ganbench.files import default_data_dir, named_data_dir
-from ganbench.observer import Observer
-from ganbench.spec import BenchmarkSpec
+from ganbench.plugin.callbacks import Observer
+from ganbench.runtime.cpu import set_up_cpu
+from ganbench.runtime.memory import explain_out_of_memory
+from ganbench.runtime.precision import float32_products, repeatable_convolutions
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.system.files import default_data_dir, named_data_dir
 
-from .cpu import set_up_cpu
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses, need_finite_weights
-from .measuring import untouched
-from .memory import explain_out_of_memory
-from .precision import float32_products, repeatable_convolutions
 from .preparation import Prepared, prepare, resolve_device
+from .state.measuring import untouched
 
 READ_EVERY = 50  # steps: reading their losses waits for the device
 

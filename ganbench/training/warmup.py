@@ -14,17 +14,22 @@ from time import perf_counter
 
 import torch
 
+from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, PluginError, causes
-from ganbench.result import Apart, EngineRecord, EpochRow, Profile
-from ganbench.torch_defaults import torch_defaults_kept
+from ganbench.results.result import (
+    Apart,
+    EngineRecord,
+    EpochRow,
+    Profile,
+)
+from ganbench.system.torch_defaults import torch_defaults_kept
 
 from .checkpoint import capture_state, restore_state
-from .data import Batches, Inputs
 from .engines import EagerEngine, Engine, choose_engine
 from .preparation import Prepared
 from .profiling import profile_steps
-from .python_state import Snapshot, inspect_step
 from .roofline import count_flops, count_state_bytes
+from .state.python_state import Snapshot, inspect_step
 from .step import TURNS, TrainingStep
 from .timing import synchronize
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ganbench import BuildContext, Loss, LossPlugin, Options, hookimpl
+from ganbench import (
+    BuildContext,
+    Loss,
+    LossPlugin,
+    Options,
+    hookimpl,
+)
 
 
 def build_bce(options: Options, context: BuildContext) -> Loss:

@@ -16,7 +16,13 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganbench import FeatureExtractor, ReferenceImages, ScoreWarning, read_cache, write_cache
+from ganbench import (
+    FeatureExtractor,
+    ReferenceImages,
+    ScoreWarning,
+    read_cache,
+    write_cache,
+)
 
 REAL_STATE = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")
 

@@ -7,7 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, hookimpl
+from ganbench import (
+    BuildContext,
+    OptimizerFactory,
+    OptimizerPlugin,
+    hookimpl,
+)
 
 from .schedule import ScheduledOptions, scheduled
 

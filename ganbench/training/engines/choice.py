@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import torch
 
+from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError, UsageError
-from ganbench.result import EngineRecord
-from ganbench.spec import EngineOptions
-from ganbench.training.data import Inputs
+from ganbench.results.result import EngineRecord
+from ganbench.spec.benchmark import EngineOptions
 from ganbench.training.step import TrainingStep
 
 from .eager import EagerEngine, Engine

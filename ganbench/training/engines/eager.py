@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from ganbench.training.data import Batches, Inputs
+from ganbench.data.batches import Batches, Inputs
 from ganbench.training.step import StepOutput, TrainingStep
 from ganbench.training.timing import Phase
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 import ganbench
+from ganbench.data.batches import Inputs
 from ganbench.errors import causes
-from ganbench.protocols import Player
-from ganbench.training.data import Inputs
-from ganbench.training.memory import is_out_of_memory
+from ganbench.plugin.interfaces import Player
+from ganbench.runtime.memory import is_out_of_memory
 from ganbench.training.step import StepOutput
 from ganbench.training.timing import PHASES, Phase
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganbench.data.batches import Inputs
+from ganbench.runtime.values import Held, frozen, same_bits
 from ganbench.training.checkpoint import capture_state
-from ganbench.training.data import Inputs
-from ganbench.training.python_state import inspect_step
+from ganbench.training.state.python_state import inspect_step
 from ganbench.training.step import TURNS, TrainingStep
-from ganbench.training.values import Held, frozen, same_bits
 
 from .eager import EagerEngine, Engine
 

@@ -1,0 +1,1 @@
+"""Torch: the images of a dataset, checked, in batches, on the device."""

@@ -1,0 +1,206 @@
+"""The hooks: how a plugin package tells ganbench what it offers.
+
+A hook takes no arguments and returns a list of registration objects. A package points the entry-point group
+`ganbench` at the module that holds its hooks:
+
+    [project.entry-points.ganbench]
+    tiny = "ganbench_tiny"
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from .registrations import (
+    Benchmark,
+    DatasetPlugin,
+    FeatureExtractorPlugin,
+    LossPlugin,
+    MetricPlugin,
+    ModelPlugin,
+    OptimizerPlugin,
+)
+
+PROJECT = "ganbench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
+    """Pairs of generator and discriminator.
+
+    from pydantic import Field
+    from ganbench import ModelPlugin, Networks, Options, hookimpl
+
+    class LinearOptions(Options):
+        latent_dim: int = Field(16, ge=1, description="size of the generator's input")
+
+    def build(options, context):
+        from math import prod
+        from torch import nn
+        size = prod(context.image_shape)
+        generator = nn.Sequential(
+            nn.Linear(options.latent_dim, size), nn.Tanh(), nn.Unflatten(1, context.image_shape)
+        )
+        discriminator = nn.Sequential(nn.Flatten(), nn.Linear(size, 1))
+        return Networks(generator, discriminator, options.latent_dim)
+
+    @hookimpl
+    def ganbench_models():
+        return [ModelPlugin(name="linear", summary="One layer each", options=LinearOptions, build=build)]
+    """
+
+
+@hookspec
+def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
+    """Objectives of both players.
+
+    from ganbench import LossPlugin, hookimpl
+
+    class LeastSquares:  # Mao et al. 2016, arXiv:1611.04076
+        def discriminator_loss(self, networks, batch):
+            real = networks.discriminator(batch.real)
+            fake = networks.discriminator(networks.generator(batch.latent))
+            return (real - 1).square().mean() + fake.square().mean(), {"real_output": real.mean()}
+
+        def generator_loss(self, networks, batch):
+            fake = networks.discriminator(networks.generator(batch.latent))
+            return (fake - 1).square().mean(), {}
+
+    @hookimpl
+    def ganbench_losses():
+        return [LossPlugin(name="lsgan", summary="Least squares", build=lambda options, context: LeastSquares())]
+    """
+
+
+@hookspec
+def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
+    """Data sets of images and labels.
+
+    import hashlib
+    from ganbench import DatasetPlugin, ImageData, hookimpl
+
+    def build(options, context):
+        import torch
+        from torch.utils.data import TensorDataset
+        levels = torch.arange(256, dtype=torch.uint8)
+        images = levels.view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous()
+        split = TensorDataset(images, torch.zeros(256, dtype=torch.int64))
+        fingerprint = hashlib.sha256(images.numpy().tobytes()).hexdigest()
+        return ImageData(split, split, num_classes=1, source="computed", fingerprint=fingerprint)
+
+    @hookimpl
+    def ganbench_datasets():
+        return [DatasetPlugin(name="greys", summary="Every level of grey, once", build=build)]
+    """
+
+
+@hookspec
+def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
+    """Scores of generated images, or of the players themselves (see `NetworksMetric`).
+
+    from pydantic import Field
+    from ganbench import FeatureExtractorChoice, MetricPlugin, Options, hookimpl
+
+    class MeanDistanceOptions(Options):
+        features: FeatureExtractorChoice = Field(description="the feature extractor, by name")
+
+    class MeanDistance:
+        better = "lower"
+
+        def __init__(self, extractor):
+            self.extractor, self.batches = extractor, []
+            self.label = f"mean distance ({extractor.stamp['extractor']})"
+            self.stamp = extractor.stamp
+
+        def mean(self, batches):
+            return sum(self.extractor(batch).sum(0) for batch in batches) / sum(map(len, batches))
+
+        def fit(self, reference):
+            self.real = self.mean(list(reference.batches()))
+
+        def update(self, images):
+            self.batches.append(images)
+
+        def compute(self):
+            distance = (self.mean(self.batches) - self.real).norm().item()
+            self.batches.clear()
+            return distance
+
+    def build(options, context):
+        return MeanDistance(options.features.build(context))
+
+    @hookimpl
+    def ganbench_metrics():
+        return [
+            MetricPlugin(name="mean", summary="Distance of means", options=MeanDistanceOptions, build=build)
+        ]
+    """
+
+
+@hookspec
+def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: ignore[empty-body]
+    """Frozen networks from images to features, for metrics.
+
+    from ganbench import FeatureExtractorPlugin, hookimpl
+
+    def build(options, context):
+        import torch
+
+        class Thumbnail(torch.nn.Module):
+            num_features = 16
+            stamp = {"extractor": "thumbnail", "resize": "4x4, averaged"}
+
+            def forward(self, images):
+                return torch.nn.functional.adaptive_avg_pool2d(images.float().mean(1), 4).flatten(1)
+
+        return Thumbnail().eval()
+
+    @hookimpl
+    def ganbench_feature_extractors():
+        return [FeatureExtractorPlugin(name="thumbnail", summary="The image itself, at 4x4", build=build)]
+    """
+
+
+@hookspec
+def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
+    """Update rules; what `build` returns makes a `torch.optim.Optimizer` from one player's parameters.
+
+    from functools import partial
+    from pydantic import Field
+    from ganbench import OptimizerPlugin, Options, hookimpl
+
+    class AdadeltaOptions(Options):
+        lr: float = Field(1.0, gt=0, description="learning rate")
+
+    def build(options, context):
+        from torch.optim import Adadelta
+        return partial(Adadelta, lr=options.lr)
+
+    @hookimpl
+    def ganbench_optimizers():
+        return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
+    """
+
+
+@hookspec
+def ganbench_benchmarks() -> list[Benchmark]:  # type: ignore[empty-body]
+    """Named specs; `Benchmark.from_toml(Path(__file__).with_name("mine.toml"))` reads one from a file.
+
+    from ganbench import Benchmark, hookimpl
+
+    SPEC = {
+        "name": "quick-fashion",
+        "summary": "A hundred steps on the embedded subset",
+        "model": {"name": "dcgan", "width": 8},
+        "loss": "bce",
+        "dataset": {"name": "fashion-mnist", "source": "embedded"},
+        "optimizer": {"generator": "adam", "discriminator": "adam"},
+        "training": {"steps": 100},
+    }
+
+    @hookimpl
+    def ganbench_benchmarks():
+        return [Benchmark(name=SPEC["name"], summary=SPEC["summary"], spec=SPEC)]
+    """

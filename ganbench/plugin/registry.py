@@ -1,0 +1,274 @@
+"""Finds plugins, keeps the broken ones apart, and looks up names."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from ganbench.errors import (
+    GanbenchError,
+    PluginError,
+    UsageError,
+    describe,
+)
+from ganbench.system.files import file_version
+from ganbench.system.torch_defaults import torch_defaults_kept
+
+from . import hookspecs
+from .installed import (
+    ONLY_VARIABLE,
+    LoadFailure,
+    Provider,
+    Stage,
+    installed_plugins,
+)
+from .registrations import (
+    REGISTRATIONS,
+    Buildable,
+    Kind,
+    Registration,
+)
+
+ENTRY_POINT_GROUP = hookspecs.PROJECT
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A plugin and who offers it."""
+
+    plugin: Registration
+    provider: Provider
+
+    def build(self, options: Any, context: Any) -> Any:
+        """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
+        assert isinstance(self.plugin, Buildable)
+        with self.blamed("raised in build"), torch_defaults_kept(f"{self}: its build changed"):
+            built = self.plugin.build(options, context)
+        if not isinstance(built, self.plugin.products):
+            wanted = " or ".join(product.__name__ for product in self.plugin.products)
+            raise PluginError(f"{self}: its build returned {type(built).__name__}, not {wanted}")
+        return built
+
+    @contextmanager
+    def blamed(self, deed: str) -> Iterator[None]:
+        """Whatever is raised inside and not meant for people becomes an error that names plugin and distribution."""
+        try:
+            yield
+        except GanbenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{self} {deed}: {describe(error)}") from error
+
+    def record(self) -> dict[str, str | None]:
+        """Kind and name of the plugin; distribution, version and hash of the code of who offers it."""
+        return {
+            "kind": self.plugin.kind.value,
+            "name": self.plugin.name,
+            "distribution": self.provider.distribution,
+            "version": self.provider.version,
+            "source": self.provider.source,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.plugin.kind} '{self.plugin.name}' (from {self.provider})"
+
+
+@dataclass
+class Registry:
+    """All plugins that could be loaded, and all failures."""
+
+    providers: list[Provider] = field(default_factory=list)
+    failures: list[LoadFailure] = field(default_factory=list)
+    _registered: dict[Kind, dict[str, list[Registered]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+
+    @classmethod
+    def load(cls, extra: Iterable[str] = ()) -> Registry:
+        """Load every installed plugin, then the `extra` ones: paths of Python files or names of modules.
+
+        An installed plugin that fails is recorded in `failures`. An extra one was asked for by name, so its failure
+        raises `PluginError`, or `UsageError` where there is no such file or module.
+        """
+        registry = cls()
+        loader = _Loader(registry)
+        installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)
+        for provider, entry_point in installed:
+            loader.load_entry_point(provider, entry_point)
+        for name in dict.fromkeys(extra):
+            loader.load_extra(name)
+        return registry
+
+    def all(self, kind: Kind) -> list[Registered]:
+        """All plugins of a kind, by name; a name claimed twice appears twice."""
+        return [registered for _, claims in sorted(self._registered[kind].items()) for registered in claims]
+
+    def everything(self) -> list[Registered]:
+        """All plugins of all kinds."""
+        return [registered for kind in Kind for registered in self.all(kind)]
+
+    def find(self, kind: Kind, name: str) -> Registered:
+        """The one plugin of that name. Raises `UsageError` if there is none or more than one claims the name."""
+        claims = self._registered[kind].get(name, [])
+        if not claims:
+            raise UsageError(f"unknown {kind} '{name}'; {self._hint(name, sorted(self._registered[kind]))}")
+        if len(claims) > 1:
+            owners = " and ".join(str(claim.provider) for claim in claims)
+            raise UsageError(
+                f"{kind} '{name}' is claimed by {owners}: uninstall one, or name the distributions to load in the "
+                f"environment variable {ONLY_VARIABLE}"
+            )
+        return claims[0]
+
+    def named(self, name: str) -> list[Registered]:
+        """The plugins of that name, of whatever kind. Raises `UsageError` if there is none."""
+        found = [registered for registered in self.everything() if registered.plugin.name == name]
+        if not found:
+            known = sorted({registered.plugin.name for registered in self.everything()})
+            raise UsageError(f"unknown plugin '{name}'; {self._hint(name, known)}")
+        return found
+
+    def _hint(self, name: str, known: list[str]) -> str:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
+        if self.failures:
+            broken = "; ".join(str(failure) for failure in self.failures)
+            hint += f"{'' if close else '.'} It may be in a plugin that failed to load: {broken}"
+        return hint
+
+    def add(self, registered: Registered) -> None:
+        """Register a plugin; a second one of the same kind and name from the same distribution is a failure."""
+        plugin, provider = registered.plugin, registered.provider
+        claims = self._registered[plugin.kind].setdefault(plugin.name, [])
+        for claim in claims:
+            cause = f"{plugin.kind} '{plugin.name}' is registered twice, here and by {claim.provider}"
+            self.failures.append(LoadFailure(provider, "name", cause))
+        if all(claim.provider.distribution != provider.distribution for claim in claims):
+            claims.append(registered)
+
+
+class _Loader:
+    """Brings providers into a registry, one by one, each failure kept to its provider."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+
+    def load_entry_point(self, provider: Provider, entry_point: EntryPoint) -> None:
+        self.registry.providers.append(provider)
+        try:
+            with torch_defaults_kept("its import changed"):
+                module = entry_point.load()
+        except (Exception, SystemExit) as error:
+            self._fail(provider, "import", describe(error))
+            return
+        self.collect(module, provider)
+
+    def load_extra(self, name: str) -> None:
+        try:
+            with torch_defaults_kept(f"-p {name}: its import changed"):
+                module, provider = _import_extra(name)
+        except GanbenchError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"-p {name}: the plugin failed to import: {describe(error)}") from error
+        self.registry.providers.append(provider)
+        known = len(self.registry.failures)
+        self.collect(module, provider)
+        if len(self.registry.failures) > known:
+            raise PluginError(f"-p {name}: {self.registry.failures[known].cause}")
+
+    def collect(self, module: Any, provider: Provider) -> None:
+        """Call each hook of a plugin module and add what it returns."""
+        try:
+            self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}:{provider.module}")
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self._fail(provider, "register", describe(error))
+            return
+        for problem in self._misnamed(module):
+            self._fail(provider, "register", problem)
+        for kind in Kind:
+            for implementation in getattr(self.manager.hook, kind.hook).get_hookimpls():
+                if implementation.plugin is module:
+                    self._call(kind, implementation.function, provider)
+
+    def _call(self, kind: Kind, hook: Callable[[], Any], provider: Provider) -> None:
+        try:
+            plugins = hook()
+        except (Exception, SystemExit) as error:
+            self._fail(provider, "hook", f"{kind.hook} raised {describe(error)}")
+            return
+        if not isinstance(plugins, list):
+            self._fail(provider, "hook", f"{kind.hook} returned {plugins!r}, not a list")
+            return
+        expected = REGISTRATIONS[kind]
+        for plugin in plugins:
+            if isinstance(plugin, expected):
+                self.registry.add(Registered(plugin, provider))
+            else:
+                self._fail(provider, "hook", f"{kind.hook} returned {plugin!r}, not a {expected.__name__}")
+
+    def _fail(self, provider: Provider, stage: Stage, cause: str) -> None:
+        self.registry.failures.append(LoadFailure(provider, stage, cause))
+
+    def _misnamed(self, module: Any) -> list[str]:
+        """What looks like a hook and is none: a marked function of an unknown name, an unmarked one of a known."""
+        hooks = [kind.hook for kind in Kind]
+        problems = []
+        for caller in self.manager.get_hookcallers(module) or []:
+            if caller.spec is None:
+                close = difflib.get_close_matches(caller.name, hooks, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(hooks)}"
+                problems.append(f"unknown hook {caller.name}; {hint}")
+        for hook in hooks:
+            function = getattr(module, hook, None)
+            if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+                problems.append(f"{hook} is not marked with @ganbench.hookimpl")
+        return problems
+
+
+def _import_extra(name: str) -> tuple[ModuleType, Provider]:
+    """Import a plugin given with -p; a file's version is its hash, so that a result tells which text ran."""
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"-p {name}: there is no such file")
+        version = file_version(path)
+        content_hash = version.partition(":")[2]
+        stem = re.sub(r"\W", "_", path.stem)
+        module_name = f"ganbench_plugin_{stem}_{content_hash}"  # cannot shadow an installed module
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        spec.loader.exec_module(module)
+        return module, Provider(path.name, version, path.stem, module_name, given=str(path.resolve()))
+    how = "give a file that ends in .py, or a module's name such as my.plugin"
+    if not re.fullmatch(r"\w+(\.\w+)*", name):
+        kind = "a folder" if Path(name).is_dir() else "neither a file's nor a module's name"
+        raise UsageError(f"-p {name}: it is {kind}; {how}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # the current folder, as for python -m
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # the package is there and misses something
+        found = None
+    if found is None:
+        raise UsageError(f"-p {name}: there is no such module; {how}")
+    if found.loader is None or found.origin is None:  # a namespace package, which has no hooks
+        raise UsageError(f"-p {name}: it is a folder; {how}")
+    return importlib.import_module(name), Provider(name, None, name, name, given=name)

@@ -1,0 +1,106 @@
+"""What people see while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as ProgressBar
+
+from ganbench.plugin.callbacks import Observer, Plan, Progress
+from ganbench.results.result import EpochRow, Point
+
+from .tables import (
+    duration,
+    loss_columns,
+    losses_line,
+    number,
+    plan_table,
+)
+
+LONG_RUN_SECONDS = 600
+PLAIN_LINE_SECONDS = 30.0
+EPOCH_LINE_SECONDS = 0.5  # epochs can be quicker than anyone reads
+
+
+class LiveReport(Observer):
+    """Shows a run on a console as it goes."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = ProgressBar(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:.0f} %"),
+            TextColumn("{task.fields[status]}", markup=False),
+            console=console,
+            transient=True,
+            auto_refresh=False,  # no thread of its own inside the clock
+        )
+        self.task: TaskID | None = None
+        self.plan: Plan | None = None
+        self.next_plain_line = self.next_epoch_line = 0.0
+        self.untold: EpochRow | None = None  # an epoch that has ended since the last line
+
+    def planned(self, plan: Plan) -> None:
+        self.plan = plan
+        if plan.data.notice:
+            self.console.print(f"[bold yellow]{escape(plan.data.notice)}[/]\n", highlight=False)
+        self.console.print(plan_table(plan))
+
+    def working(self, what: str) -> None:
+        self._tell_epoch()
+        if self.console.is_terminal and self.task is not None:
+            self.bar.update(self.task, status=what)
+            self.bar.refresh()
+        else:
+            self.console.print(f"[dim]{escape(what)} ...[/]")
+
+    def warned(self, what: str) -> None:
+        self.console.print(f"[bold yellow]{escape(what)}[/]", highlight=False)
+
+    def progressed(self, progress: Progress) -> None:
+        assert self.plan is not None
+        if self.task is None:
+            self._estimate(progress)
+            self.task = self.bar.add_task("", total=progress.total_steps, epoch=progress.epoch, status="")
+            if self.console.is_terminal:
+                self.bar.start()
+        status = f"{losses_line(progress.losses)}  {progress.images_per_second:,.0f} images/s"
+        left = f"{duration(progress.seconds_left)} left"
+        self.bar.update(self.task, completed=progress.step, epoch=progress.epoch, status=f"{status}  {left}")
+        self.bar.refresh()
+        if not self.console.is_terminal and monotonic() >= self.next_plain_line:
+            self.next_plain_line = monotonic() + PLAIN_LINE_SECONDS
+            self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        self.untold = row
+        if monotonic() >= self.next_epoch_line:
+            self._tell_epoch()
+
+    def _tell_epoch(self) -> None:
+        row, self.untold = self.untold, None
+        if row is None:
+            return
+        self.next_epoch_line = monotonic() + EPOCH_LINE_SECONDS
+        self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
+
+    def scored(self, label: str, point: Point) -> None:
+        self._line(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
+
+    def stop(self) -> None:
+        """Take the live bar off the terminal."""
+        self._tell_epoch()
+        self.bar.stop()
+
+    def _estimate(self, progress: Progress) -> None:
+        assert self.plan is not None
+        self._line(f"training will take about {duration(progress.seconds_left)}")
+        if progress.seconds_left > LONG_RUN_SECONDS and self.plan.spec.training.budget_seconds is None:
+            self.console.print("[dim]to end sooner with what there is by then: Ctrl-C, or --budget 5m next time[/]")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

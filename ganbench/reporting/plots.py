@@ -1,0 +1,80 @@
+"""Pictures: grids of images and curves of losses."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ganbench.plugin.registrations import Reference
+from ganbench.results.result import EpochRow
+from ganbench.system.files import written_whole
+
+GAP = 2  # pixels between images of a grid
+LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
+UPSCALED_HEIGHT = 112  # small images are enlarged to about this many pixels, without smoothing
+
+
+def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
+    """Write images, uint8 `(N, channels, height, width)` with one or three channels, as a PNG grid."""
+    count, channels, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    grid = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
+    for index, image in enumerate(images):
+        top = GAP + index // columns * (height + GAP)
+        left = GAP + index % columns * (width + GAP)
+        grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
+    scale = max(1, round(UPSCALED_HEIGHT / height))
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    with written_whole(path) as part:
+        picture.save(part)
+
+
+def save_losses(
+    history: list[EpochRow],
+    title: str,
+    path: Path,
+    reference: Reference | None = None,
+    *,
+    players: Sequence[str] = ("discriminator", "generator"),
+    epoch_images: int | None = None,
+) -> None:
+    """Draw the losses of the players over the epochs, and the published ones faintly behind.
+
+    An epoch of `epoch_images` that was not finished is drawn at the point where training ended.
+    """
+    from matplotlib.figure import Figure  # here, so that a broken installation of it costs the picture alone
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    published = read_curve(reference.history) if reference else {}
+    epochs = [row.epoch - 1 + min(1.0, row.images / (epoch_images or row.images)) for row in history]
+    for player in players:
+        column, color = LOSSES[player]
+        if reference and column in published:
+            label = f"{player}, {reference.label}"
+            axes.plot(published["epoch"], published[column], color=color, alpha=0.3, label=label)
+        values = [np.nan if value is None else value for value in (getattr(row, column) for row in history)]
+        marker = "o" if len(history) < 20 else None
+        axes.plot(epochs, values, color=color, marker=marker, label=player)
+    axes.set(title=title, xlabel="epoch", ylabel="mean loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if max(epochs, default=0) < 2 and not reference:
+        axes.set_xlim(0, 2)  # wide enough for a whole epoch to have its tick
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with written_whole(path) as part:
+        figure.savefig(part, dpi=120)
+
+
+def read_curve(path: Path) -> dict[str, list[float]]:
+    """The columns of a CSV file of numbers."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {column: [float(row[column]) for row in rows] for column in rows[0]}

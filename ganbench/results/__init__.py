@@ -1,0 +1,1 @@
+"""What a run stores and what may be compared: the result, its environment, differences between results."""

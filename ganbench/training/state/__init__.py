@@ -1,0 +1,1 @@
+"""The state of networks, losses and optimizers, wherever a plugin keeps it."""

@@ -1,0 +1,300 @@
+"""Finds all that objects of plugins hold in Python: attributes, items, closures and globals, however deep.
+
+What belongs to torch, numpy, ganbench or Python's own library is passed through for what plugins have put in it, and
+its code is not followed.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+import operator
+import re
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganbench.plugin.hookspecs import PROJECT
+from ganbench.plugin.installed import installed_plugins
+from ganbench.runtime.values import ATOMS, GENERATORS, is_atom
+from ganbench.runtime.values import CONTAINERS as PLAIN_CONTAINERS
+from ganbench.system.source import find_root, is_installed
+
+MOST_OBJECTS = 200_000
+LRU_CACHE = functools._lru_cache_wrapper
+CONTAINERS = (*PLAIN_CONTAINERS, types.MappingProxyType)
+LIBRARIES = {*sys.stdlib_module_names, "torch", "numpy", "ganbench", "pydantic", "pydantic_core", "pluggy"}
+# C objects without a state of their own, or with none that a step could depend on
+STILL = (
+    types.ModuleType,
+    types.CodeType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GenericAlias,
+    types.UnionType,
+    type(Ellipsis),
+    type(NotImplemented),
+    re.Pattern,
+    weakref.ReferenceType,
+    logging.Logger,
+    operator.itemgetter,
+    operator.attrgetter,
+    operator.methodcaller,
+    type(threading.Lock()),
+    type(threading.RLock()),
+)
+NOTHING_WITHIN = (*ATOMS, *STILL, Tensor, np.ndarray, *GENERATORS)
+TENSORS_OF_MODULES = ("_parameters", "_buffers", "_non_persistent_buffers_set")
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the values that one owner holds are read, replaced and removed, by their keys."""
+
+    get: Callable[[Any], Any]  # raises where there is none
+    put: Callable[[Any, Any], None]
+    remove: Callable[[Any], None]
+
+
+def in_dictionary(values: dict[Any, Any]) -> Access:
+    return Access(values.__getitem__, values.__setitem__, values.__delitem__)
+
+
+def in_attributes(owner: Any) -> Access:
+    return Access(partial(getattr, owner), partial(object.__setattr__, owner), partial(object.__delattr__, owner))
+
+
+def in_cell(cell: types.CellType) -> Access:
+    """A variable of a closure, which is all that its cell holds."""
+    return Access(lambda _: cell.cell_contents, lambda _, new: setattr(cell, "cell_contents", new), lambda _: None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value is held: an attribute, an item, a variable of a closure, a global."""
+
+    path: str  # for people, such as "loss.helper.calls"
+    owner_path: str
+    key: Any
+    value: Any
+    access: Access
+    library: str | None  # that the class of what holds it belongs to
+
+
+class Inspection:
+    """One walk through the objects under `roots`, each once, under the first path that leads to it."""
+
+    def __init__(self, roots: Mapping[str, Any]) -> None:
+        self.places: dict[str, Place] = {}
+        self.owners: dict[str, Access] = {}
+        self.modules: dict[str, nn.Module] = {}
+        self.opaque: dict[str, str] = {}  # what cannot be looked into, by its path: the name of its type
+        self.iterators: list[str] = []  # those of them that have a position
+        self._seen: dict[int, Any] = {}  # holds what it has seen, so that no address comes twice
+        for root in roots.values():
+            self._seen[id(root)] = root
+        for path, root in roots.items():
+            self._walk(path, root)
+
+    def _walk(self, path: str, root: Any) -> None:
+        stack = [(path, root)]
+        while stack:
+            path, value = stack.pop()
+            for name, inner in reversed(list(self._look_into(path, value))):
+                if is_atom(inner) or id(inner) in self._seen:
+                    continue
+                self._seen[id(inner)] = inner
+                stack.append((f"{path}.{name}" if name else path, inner))
+            if len(self._seen) > MOST_OBJECTS:
+                self.opaque[path] = f"one of more than {MOST_OBJECTS:,} objects"
+                return
+
+    def _look_into(self, path: str, value: Any) -> Iterator[tuple[str, Any]]:
+        """The objects that one holds directly, with their names; notes the places of those that may change."""
+        if isinstance(value, NOTHING_WITHIN) or type(value) is object:
+            return
+        if isinstance(value, types.FunctionType):
+            yield from self._function(path, value)
+        elif isinstance(value, type):
+            yield from self._class(path, value)
+        elif isinstance(value, types.MethodType):
+            if isinstance(value.__self__, GENERATORS):  # numpy's have methods of this type
+                yield from self._constants(path, {"self": value.__self__})
+            yield from (("", value.__self__), ("", value.__func__))
+        elif isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
+            yield from self._constants(path, {"self": value.__self__})
+        elif isinstance(value, LRU_CACHE | staticmethod | classmethod):
+            yield "", value.__wrapped__
+        elif isinstance(value, property):
+            yield from (("", accessor) for accessor in (value.fget, value.fset, value.fdel))
+        else:
+            yield from self._object(path, value)
+
+    def _object(self, path: str, value: Any) -> Iterator[tuple[str, Any]]:
+        contained = isinstance(value, CONTAINERS)
+        if contained:
+            yield from items(value)
+        if isinstance(value, partial):
+            yield "", value.func
+            yield from self._constants(path, {"args": value.args, "keywords": value.keywords})
+        attributes, slots = getattr(value, "__dict__", None), slots_of(value)
+        library = library_of(type(value))
+        if attributes is None and not slots and not contained and library not in ("torch", "numpy"):
+            self.opaque[path] = type(value).__qualname__
+            if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+                self.iterators.append(path)
+            return
+        yield "", type(value)
+        held = dict(attributes or {})
+        if isinstance(value, nn.Module):
+            self.modules[path] = value
+            for name in TENSORS_OF_MODULES:
+                held.pop(name, None)
+            yield from value._modules.items()
+        if isinstance(value, Optimizer):  # its state and its groups are in every checkpoint
+            held = {name: item for name, item in held.items() if name not in ("state", "param_groups")}
+        if attributes is not None:
+            yield from self._note(path, held, in_dictionary(attributes), library)
+        filled = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+        yield from self._note(path, filled, in_attributes(value), library)
+
+    def _function(self, path: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        for name, cell in cells.items():
+            if is_filled(cell):
+                yield from self._note(path, {name: cell.cell_contents}, in_cell(cell), None)
+        yield from self._note(path, vars(function), in_dictionary(vars(function)), None)
+        defaults = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
+        yield from self._constants(path, {name: held for name, held in defaults.items() if held})
+        if is_plugins_code(function):
+            yield from self._globals(function)
+
+    def _globals(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+        """The globals that a function names, also of modules of its own package."""
+        names = names_in(function.__code__)
+        own = function.__globals__
+        package = str(own.get("__name__")).partition(".")[0]
+        spaces = [own]
+        for name in names:
+            module = own.get(name)
+            if isinstance(module, types.ModuleType) and module.__name__.partition(".")[0] == package:
+                spaces.append(vars(module))
+        for space in spaces:
+            found = {name: space[name] for name in sorted(names) if name in space}
+            found = {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}
+            yield from self._note(str(space.get("__name__")), found, in_dictionary(space), None)
+
+    def _class(self, path: str, value: type) -> Iterator[tuple[str, Any]]:
+        """What plugins keep in classes, and the code of their methods."""
+        for base in value.__mro__:
+            if not is_plugins_code(base) or issubclass(base, Enum):
+                continue
+            held = {}
+            for name, attribute in vars(base).items():
+                if isinstance(attribute, types.FunctionType | staticmethod | classmethod | property):
+                    yield name, attribute
+                elif not name.startswith("__") and name not in ("_abc_impl", "model_config"):
+                    held[name] = attribute
+            access = Access(vars(base).__getitem__, partial(setattr, base), partial(delattr, base))
+            yield from self._note(f"{base.__module__}.{base.__qualname__}", held, access, None)
+
+    def _constants(self, path: str, held: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """What is held for good, and may change within, such as a list that is an argument's default."""
+        if not all(isinstance(value, types.ModuleType) for value in held.values()):
+            yield from self._note(path, held, in_dictionary(held), None)
+
+    def _note(
+        self, owner: str, held: Mapping[Any, Any], access: Access, library: str | None
+    ) -> Iterator[tuple[str, Any]]:
+        self.owners.setdefault(owner, access)
+        for key, value in held.items():
+            path = f"{owner}.{key}"
+            self.places.setdefault(path, Place(path, owner, key, value, access, library))
+            yield str(key), value
+
+
+def is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def items(value: Any) -> Iterator[tuple[str, Any]]:
+    """The items of a container, under keys where those are text, else by their position."""
+    if isinstance(value, Mapping):
+        for position, (key, item) in enumerate(value.items()):
+            yield (key if isinstance(key, str) else str(position)), item
+            if not is_atom(key):
+                yield f"keys.{position}", key
+    else:
+        for position, item in enumerate(value):
+            yield str(position), item
+
+
+def slots_of(value: Any) -> list[str]:
+    """The attributes that objects of a class have outside of their dictionary."""
+    names: list[str] = []
+    for base in type(value).__mro__:
+        own = base.__dict__.get("__slots__", ())
+        for name in [own] if isinstance(own, str) else own:
+            private = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return [name for name in names if not name.endswith("__")]
+
+
+def library_of(code: Any) -> str | None:
+    """The library that a class, or a function's code, belongs to; None if it is a plugin's, or what a plugin uses."""
+    package = package_of(code)
+    return package if package in LIBRARIES else None
+
+
+def is_plugins_code(code: Any) -> bool:
+    """Whether a class or function belongs to a plugin or to a package in development.
+
+    Other libraries' code is not followed into their globals: that would lead through all of matplotlib, say.
+    """
+    package = package_of(code)
+    return package not in LIBRARIES and (package in plugin_packages() or not is_installed_package(package))
+
+
+def package_of(code: Any) -> str:
+    module = code.__globals__.get("__name__") if isinstance(code, types.FunctionType) else code.__module__
+    return str(module).partition(".")[0]
+
+
+@functools.cache
+def plugin_packages() -> set[str]:
+    """The top-level packages of installed plugins."""
+    found, _ = installed_plugins(PROJECT)
+    return {provider.module.partition(".")[0] for provider, _ in found}
+
+
+@functools.cache
+def is_installed_package(package: str) -> bool:
+    root = find_root(package)
+    return root is not None and is_installed(root)
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """The names that code uses, that of functions within it included."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= names_in(constant)
+    return names

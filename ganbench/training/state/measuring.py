@@ -1,0 +1,51 @@
+"""Measuring leaves no trace: networks, losses and random generators are afterwards as they were, bit for bit.
+
+Whatever a plugin does in `eval()`, `train()` or its forward: weights that were averaged or merged, buffers, counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+
+from ganbench.data.batches import Batches
+from ganbench.errors import PluginError, describe
+from ganbench.runtime.networks import NetworkState
+from ganbench.runtime.seeds import defaults_restored
+from ganbench.training.step import TURNS, TrainingStep
+
+from .python_state import Snapshot
+
+
+@contextmanager
+def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
+    """After the block, all that the next step depends on is as it was; `warn` is called with what could not be."""
+    networks = {player: NetworkState(step.networks[player]) for player in TURNS}
+    loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
+    python = Snapshot(step)
+    streams = [(generator, generator.get_state()) for generator in (step.latents, batches.generator)]
+    with defaults_restored(step.latents.device):
+        try:
+            yield
+        finally:
+            for player, state in networks.items():
+                try:
+                    state.restore()
+                except Exception as error:
+                    raise PluginError(
+                        f"{step.culprits.model} raised in train(), in which the {player} was put again after it was "
+                        f"used for scores or pictures: {describe(error)}"
+                    ) from error
+            if hasattr(step.loss, "load_state_dict"):
+                step.loss.load_state_dict(loss)
+            python.restore()
+            for generator, stream in streams:
+                generator.set_state(stream)
+    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
+    left += python.changed()
+    if left:
+        warn(
+            f"scoring has changed {', '.join(left[:5])}, which cannot be restored: a run that is scored at other times "
+            f"will differ. It belongs to {step.culprits.owner(left[0])}"
+        )

@@ -1,0 +1,12 @@
+"""Datasets, each in a module of its own."""
+
+from __future__ import annotations
+
+from ganbench import DatasetPlugin, hookimpl
+
+from . import fashion_mnist
+
+
+@hookimpl
+def ganbench_datasets() -> list[DatasetPlugin]:
+    return [fashion_mnist.PLUGIN]

@@ -1,0 +1,44 @@
+"""Feature extractors for metrics that compare features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ganbench import BuildContext, FeatureExtractor, FeatureExtractorPlugin, Options, hookimpl
+
+
+class InceptionOptions(Options):
+    weights: Path | None = Field(
+        None, description="torch-fidelity's weights file; by default torch hub's cache, else its download"
+    )
+
+
+def build_fashion_cnn(options: Options, context: BuildContext) -> FeatureExtractor:
+    from .fashion_cnn import load_extractor
+
+    return load_extractor(context.image_shape, context.device)
+
+
+def build_inception(options: InceptionOptions, context: BuildContext) -> FeatureExtractor:
+    from .inception_v3 import load_extractor
+
+    return load_extractor(options.weights, context.device)
+
+
+@hookimpl
+def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
+    return [
+        FeatureExtractorPlugin(
+            name="fashion-cnn",
+            summary="128 features of a small FashionMNIST classifier, shipped with its weights",
+            build=build_fashion_cnn,
+        ),
+        FeatureExtractorPlugin(
+            name="inception-v3",
+            summary="2,048 features of the Inception network that FID was defined with, by torch-fidelity",
+            options=InceptionOptions,
+            build=build_inception,
+        ),
+    ]

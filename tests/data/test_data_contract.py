@@ -1,0 +1,232 @@
+"""A dataset that gives anything but what was agreed is named, with the item, what it is, and what was wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import few_images, own_run
+from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
+
+from ganbench import ImageData, PluginError
+from ganbench.data.batches import (
+    ResidentBatches,
+    StreamedBatches,
+    make_batches,
+    select_images,
+)
+from ganbench.data.contract import checked
+
+CPU = torch.device("cpu")
+
+
+class Items:
+    """A split whose items a function makes."""
+
+    def __init__(self, item: Callable[[int], Any], length: Any = 20) -> None:
+        self.item = item
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        return self.item(index)
+
+
+def image(channels: int = 1, dtype: torch.dtype = torch.uint8) -> Tensor:
+    return torch.zeros(channels, 28, 28, dtype=dtype)
+
+
+def pillow(index: int) -> Any:
+    from PIL import Image
+
+    return Image.new("L", (28, 28)), 0
+
+
+def torn(index: int) -> Any:
+    raise OSError("torn")
+
+
+GOOD = Items(lambda _: (image(), 0))
+ITEMS = {
+    "PIL": (pillow, "item 0 of the test split has as its image a PIL.Image.Image; wanted: a pair of an image, uint8"),
+    "dictionary": (
+        lambda _: {"image": image(), "label": 0},
+        "is a dict with the keys 'image', 'label'; wanted: a pair",
+    ),
+    "unlabelled": (lambda _: image(), r"is a tensor, uint8 of shape \(1, 28, 28\); wanted: a pair"),
+    "floats": (lambda _: (image(dtype=torch.float32), 0), r"its image a tensor, float32 of shape .*; wanted: a pair"),
+    "flat": (lambda _: (image()[0], 0), r"its image a tensor, uint8 of shape \(28, 28\); wanted: a pair"),
+    "class": (
+        lambda _: (image(), 10),
+        "has the label 10; wanted: a whole number from 0 to 9, as its num_classes is 10",
+    ),
+    "half": (lambda _: (image(), 0.5), "has the label 0.5; wanted: a whole number from 0 to 9"),
+    "text": (lambda _: (image(), "shoe"), "has the label 'shoe'; wanted: a whole number"),
+    "many labels": (lambda _: (image(), torch.zeros(3)), r"has the label a tensor, float32 of shape \(3,\); wanted"),
+    "color": (lambda _: (image(3), 0), r"is .*\(3, 28, 28\).*\(1, 28, 28\)|images of shape \(3, 28, 28\) in the test"),
+    "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split is an image of shape \(3, 28, 28\)"),
+    "raises": (torn, "raised when image 0 of the test split was read: OSError: torn"),
+}
+
+
+@pytest.mark.parametrize(("item", "message"), ITEMS.values(), ids=ITEMS.keys())
+def test_both_splits_are_checked_item_by_item(item: Any, message: str) -> None:
+    with pytest.raises(PluginError, match=r"^dataset 'own'.*test split") as raised:
+        checked(ImageData(GOOD, Items(item), 10, "own", "ef"), "dataset 'own'")
+    assert re.search(message, str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize("item", [item for kind, (item, _) in ITEMS.items() if kind != "color"])
+def test_the_train_split_is_checked_too(item: Any) -> None:
+    with pytest.raises(PluginError, match=r"^dataset 'own'.*train split"):
+        checked(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
+
+
+def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
+    return TensorDataset(images, labels)
+
+
+IMAGES, LABELS = torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+SPLITS = {
+    "float images": (
+        tensors(IMAGES.float(), LABELS),
+        r"images of its test split are a tensor, float32 .*; wanted: uint8",
+    ),
+    "no channels": (tensors(IMAGES[:, 0], LABELS), r"uint8 of shape \(4, 28, 28\); wanted: uint8 of shape \(N, ch"),
+    "no labels": (TensorDataset(IMAGES), "is a TensorDataset of 1 tensors; wanted: images and labels"),
+    "float labels": (
+        tensors(IMAGES, LABELS.float()),
+        "labels of its test split are a tensor, float32 .*; wanted: whole",
+    ),
+    "one-hot": (tensors(IMAGES, torch.zeros(4, 10, dtype=torch.int64)), r"int64 of shape \(4, 10\); wanted: whole"),
+    "class": (tensors(IMAGES, LABELS + 10), "labels of its test split go from 10 to 10; wanted: 0 to 9, as"),
+    "empty": (tensors(IMAGES[:0], LABELS[:0]), "its test split has no images"),
+    "color": (
+        tensors(IMAGES.expand(4, 3, 28, 28), LABELS),
+        r"\(3, 28, 28\) in the test split, and \(1, 28, 28\) in the",
+    ),
+    "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); wanted: a map-style dataset"),
+    "wrong length": (Items(torn, length="many"), r"raised in len\(\) of its test split: TypeError"),
+}
+
+
+@pytest.mark.parametrize(("split", "message"), SPLITS.values(), ids=SPLITS.keys())
+def test_whole_splits_are_checked(split: Any, message: str) -> None:
+    with pytest.raises(PluginError, match=r"^dataset 'own'.*") as raised:
+        checked(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
+    assert re.search(message, str(raised.value)), raised.value
+
+
+class Inverted(TensorDataset):
+    def __getitem__(self, index: int) -> Any:
+        image, label = super().__getitem__(index)
+        return 255 - image, label
+
+
+def inverted_subset() -> Any:
+    return Subset(Inverted(*few_images().tensors), range(5, 25))
+
+
+@pytest.mark.parametrize("make", [lambda: Inverted(*few_images().tensors), inverted_subset], ids=["subclass", "subset"])
+def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable[[], Any]) -> None:
+    split = make()
+    first = 5 if isinstance(split, Subset) else 0
+    wanted = 255 - few_images().tensors[0][first : first + 4]
+    data = checked(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
+    (reference,) = select_images(data.train, torch.arange(4), 4, CPU)
+    assert torch.equal(reference, wanted)
+    batches = make_batches(data.train, 4, CPU, torch.Generator().manual_seed(0))
+    assert isinstance(batches, StreamedBatches)
+    trained = torch.cat([inputs[0] for inputs in batches._epoch_in_this_process()])
+    mine = torch.stack([split[index][0] for index in range(len(split))])
+    assert torch.equal(trained.flatten(1).sort(0).values, mine.flatten(1).sort(0).values)
+
+
+def test_plain_tensors_stay_resident() -> None:
+    data = checked(ImageData(few_images(), few_images(), 10, "own", "ef"), "dataset 'own'")
+    assert isinstance(make_batches(data.train, 4, CPU, torch.Generator()), ResidentBatches)
+
+
+MIXED = """
+class Mixed:
+    def __len__(self):
+        return 400
+
+    def __getitem__(self, index):
+        return torch.zeros(3 if index == 201 else 1, 28, 28, dtype=torch.uint8), 0
+
+train_split = Mixed
+"""
+
+
+def test_an_image_of_other_channels_that_a_worker_reads_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as raised:
+        own_run(tmp_path, MIXED, ["training.batch_size=200"])
+    told = str(raised.value)
+    assert "dataset 'own' (from " in told
+    assert (
+        "item 201 of the train split is an image of shape (3, 28, 28), and the first train image has (1, 28, 28)"
+        in told
+    )
+    assert "Traceback" not in told
+
+
+FIVE = """
+def train_split():
+    return torch.utils.data.TensorDataset(torch.zeros(40, 5, 28, 28, dtype=torch.uint8), torch.zeros(40).long())
+
+test_split = train_split
+
+def build_model(options, context):
+    c, h, w = context.image_shape
+    size = c * h * w
+    made = nn.Sequential(nn.Linear(LATENT, size), nn.Tanh(), nn.Unflatten(1, context.image_shape))
+    return Networks(made, nn.Sequential(nn.Flatten(), nn.Linear(size, 1)), LATENT)
+"""
+
+
+def test_images_of_five_channels_train_without_pictures(tmp_path: Path) -> None:
+    result, warnings = own_run(tmp_path, FIVE, ["pictures.real=4", "pictures.generated=4"])
+    assert result.status == "completed"
+    assert not list((tmp_path / "run").glob("samples/*"))
+    assert any(
+        re.search(r"no pictures: .*dataset 'own'.* 5 channels, and pictures can show 1 or 3", w) for w in warnings
+    )
+
+
+UNSTEADY = """
+import os
+
+class Unsteady:
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        return torch.frombuffer(bytearray(os.urandom(784)), dtype=torch.uint8).view(1, 28, 28), 0
+
+train_split = Unsteady
+"""
+
+
+def test_a_dataset_that_no_seed_repeats_is_a_warning(tmp_path: Path) -> None:
+    _, warnings = own_run(tmp_path, UNSTEADY, ["training.steps=1"])
+    assert any("dataset 'own'" in w and "differs between two reads with equal seeds" in w for w in warnings)
+
+
+def read_epoch(_: int) -> int:
+    torch.set_num_threads(1)
+    batches = StreamedBatches(Items(lambda _: (image(), 0)), 8, CPU, torch.Generator().manual_seed(0))
+    return sum(len(inputs[0]) for inputs in batches.epoch())
+
+
+def test_a_daemonic_process_reads_the_images_itself() -> None:
+    with get_context("fork").Pool(1) as pool:
+        assert pool.map(read_epoch, [0]) == [20]

@@ -1,0 +1,141 @@
+"""Data that is read image by image while a run trains: it resumes exactly, and when it is lost the run says so."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import UNSCORED
+
+from ganbench import DataError, Observer, PluginError
+from ganbench.plugin.callbacks import Progress
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import load_result
+from ganbench.spec.benchmark import load_spec, load_stopped_spec
+from ganbench.training.checkpoint import load_checkpoint
+from ganbench.training.runner import run
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+FOLDER_OF_IMAGES = """
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch.utils.data import Dataset
+
+from ganbench import DatasetPlugin, ImageData, Options, hookimpl
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+class FolderOptions(Options):
+    path: Path = Field(description="where the images are")
+
+class Mirrored(Dataset):
+    def __init__(self, folder):
+        self.files = sorted(folder.iterdir())
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        image = torch.load(self.files[index], weights_only=True)
+        return (image.flip(-1) if torch.rand(()) < 0.5 else image), 0
+
+def build(options, context):
+    split = Mirrored(options.path)
+    return ImageData(train=split, test=split, num_classes=1, source="files", fingerprint="0")
+
+@hookimpl
+def ganbench_datasets():
+    return [DatasetPlugin(name="folder", summary="Images read one by one", options=FolderOptions, build=build)]
+"""
+
+
+TORN = FOLDER_OF_IMAGES.replace(
+    "    def __getitem__(self, index):",
+    """
+    def __getitem__(self, index):
+        from ganbench import DataError
+        if torch.utils.data.get_worker_info():
+            raise DataError("image 3 is torn: buy: another")""",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Real images, a file each."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, image in enumerate(embedded_subset().test.tensors[0][:40]):
+        torch.save(image.clone(), folder / f"{number:02}.pt")
+    return folder
+
+
+@pytest.fixture
+def overrides(folder: Path) -> list[str]:
+    own = ["dataset=folder", f"dataset.path={folder}", "training.batch_size=8", "training.epochs=3"]
+    return [*UNSCORED[1:], *own]
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Registry:
+    (tmp_path / "folder.py").write_text(FOLDER_OF_IMAGES)
+    return Registry.load([str(tmp_path / "folder.py")])
+
+
+class At(Observer):
+    """Does something once, when a step is reached."""
+
+    def __init__(self, step: int, deed: Callable[[], object]) -> None:
+        self.step, self.deed = step, deed
+
+    def progressed(self, progress: Progress) -> None:
+        if progress.step == self.step:
+            self.deed()
+
+
+def test_it_resumes_exactly_although_it_draws_at_random(
+    plugins: Registry, overrides: list[str], tmp_path: Path
+) -> None:
+    spec, _ = load_spec("dcgan-fashion", plugins, overrides)
+    whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
+    assert whole.throughput.stamp["data"] == "streamed"
+    stop = At(7, lambda: os.kill(os.getpid(), signal.SIGINT))  # within the second epoch of five steps
+    run(spec, device="cpu", out=tmp_path / "run", observer=stop, window_seconds=1e-9)
+    stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
+    run(stopped, device="cpu", resume=tmp_path / "run")
+    ended, alike = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in ("run", "whole"))
+    torch.testing.assert_close(ended["networks"], alike["networks"], rtol=0, atol=0)
+
+
+def test_an_error_for_people_is_told_without_its_traceback(
+    plugins: Registry, overrides: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "torn.py").write_text(TORN)
+    registry = Registry.load([str(tmp_path / "torn.py")])
+    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    with pytest.raises(DataError, match=r"^the run failed after 0 steps: image 3 is torn: buy: another\. The result"):
+        run(spec, device="cpu", out=tmp_path / "run")
+
+
+def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(
+    plugins: Registry, overrides: list[str], folder: Path, tmp_path: Path
+) -> None:
+    spec, _ = load_spec("dcgan-fashion", plugins, overrides)
+    lost = At(7, lambda: folder.rename(tmp_path / "elsewhere"))
+    with pytest.raises(PluginError) as raised:
+        run(spec, device="cpu", out=tmp_path / "run", observer=lost, window_seconds=1e-9)
+    told = str(raised.value)
+    assert re.match(r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised when image", told)
+    assert "FileNotFoundError: [Errno 2] No such file or directory" in told
+    assert "Traceback" not in told
+    result = load_result(tmp_path / "run")
+    assert result.status == "failed"
+    assert result.history[-1].images > 0
+    (tmp_path / "elsewhere").rename(folder)
+    stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
+    assert run(stopped, device="cpu", resume=tmp_path / "run")[0].status == "completed"

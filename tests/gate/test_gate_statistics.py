@@ -1,0 +1,157 @@
+"""The gate's rules, as functions over numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ganbench.gate.session import Session
+from ganbench.gate.speed import log_ratio
+from ganbench.gate.statistics import (
+    Estimate,
+    holm,
+    paired,
+    predicted,
+    welch,
+)
+from ganbench.gate.verdict import (
+    ALPHA,
+    Threshold,
+    Verdict,
+    judge,
+    judge_all,
+    overall,
+)
+
+FIVE_PERCENT = Threshold(margin=0.05)
+
+
+def test_paired_is_the_paired_t_test_on_logs() -> None:
+    base, head = [1.0, 1.1, 0.9, 1.05], [1.06, 1.2, 0.97, 1.08]
+    estimate = paired(list(np.log(head) - np.log(base)))
+    reference = stats.ttest_rel(np.log(head), np.log(base), alternative="greater")
+    assert estimate.effect == pytest.approx(np.mean(np.log(head) - np.log(base)))
+    assert estimate.p_value(at_least=0.0) == pytest.approx(reference.pvalue)
+    assert estimate.lower(0.01) == pytest.approx(reference.confidence_interval(0.99).low)
+
+
+def session(*images_per_second: float) -> Session:
+    """A session that saw so many images a second in its windows."""
+    return Session.model_construct(images_per_second=list(images_per_second))
+
+
+def test_a_drift_that_hits_both_of_a_pair_cancels() -> None:
+    drift = [1000.0, 1500.0, 3000.0]
+    pair = (session(*drift), session(*(rate / 1.1 for rate in drift)))
+    assert log_ratio(*pair) == pytest.approx(math.log(1.1))
+
+
+def test_a_window_that_something_else_disturbed_does_not_move_its_pair() -> None:
+    assert log_ratio(session(1000, 1000, 1000), session(1000, 1000, 10)) == pytest.approx(0)
+
+
+def test_welch_is_welchs_t_test_on_logs() -> None:
+    base, head = [1.0, 1.1, 0.9, 1.05, 1.2], [1.3, 1.6, 1.1]
+    estimate = welch(base, head)
+    reference = stats.ttest_ind(np.log(head), np.log(base), equal_var=False, alternative="greater")
+    assert estimate.p_value(at_least=0.0) == pytest.approx(reference.pvalue)
+    assert estimate.degrees_of_freedom == pytest.approx(reference.df)
+
+
+def test_a_prediction_interval_holds_as_many_fresh_sessions_as_it_says() -> None:
+    draw = np.random.default_rng(0)
+    outside = 0
+    for _ in range(4000):
+        stored, fresh = np.exp(draw.normal(0, 0.03, 8)), np.exp(draw.normal(0, 0.03, 2))
+        outside += predicted(list(stored), list(fresh)).lower(0.05) > 0
+    assert outside / 4000 == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "sides"), [(paired, ([1.0],)), (welch, ([1.0], [1.0, 2.0])), (predicted, ([1.0], [1.0]))]
+)
+def test_too_few_sessions_are_refused(estimate: Any, sides: tuple[list[float], ...]) -> None:
+    with pytest.raises(ValueError, match="too few"):
+        estimate(*sides)
+
+
+def test_holms_levels() -> None:
+    assert holm([0.04, 0.001, 0.02], alpha=0.03) == pytest.approx([0.015, 0.01, 0.015])
+    assert holm([0.001, 0.002, 0.003], alpha=0.03) == pytest.approx([0.01, 0.015, 0.03])
+    assert holm([], alpha=0.03) == []
+
+
+def effect_of(percent: float, error: float) -> Estimate:
+    return Estimate(math.log1p(percent / 100), error, degrees_of_freedom=7)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "verdict"),
+    [
+        (effect_of(10, 0.005), Verdict.REGRESSED),
+        (effect_of(0, 0.005), Verdict.PASS),
+        (effect_of(-10, 0.005), Verdict.PASS),
+        (effect_of(0, 0.05), Verdict.INCONCLUSIVE),  # no evidence is not a pass
+        (effect_of(10, 0.05), Verdict.INCONCLUSIVE),  # large, but it may be noise
+        (effect_of(4, 0.001), Verdict.PASS),  # certainly slower, and certainly less than the margin
+        (effect_of(4.9, 0.005), Verdict.INCONCLUSIVE),  # nearer to the margin than can be told
+        (effect_of(5.5, 0.015), Verdict.INCONCLUSIVE),  # beyond the margin, and not certainly above the noise
+    ],
+)
+def test_the_verdict(estimate: Estimate, verdict: Verdict) -> None:
+    assert judge(estimate, FIVE_PERCENT).verdict == verdict
+
+
+def test_a_noisy_machine_needs_a_larger_effect() -> None:
+    estimate = effect_of(6, 0.005)
+    assert judge(estimate, FIVE_PERCENT).verdict == Verdict.REGRESSED
+    assert judge(estimate, Threshold(margin=0.05, noise_floor=0.045)).verdict == Verdict.INCONCLUSIVE
+
+
+def test_a_pass_tells_what_would_have_been_caught() -> None:
+    assert judge(effect_of(0, 0.002), FIVE_PERCENT).smallest_detectable == pytest.approx(0.05)
+    wide = judge(effect_of(0, 0.013), FIVE_PERCENT)
+    assert wide.verdict == Verdict.PASS
+    assert wide.smallest_detectable > 0.05
+
+
+def test_several_figures_share_the_level_and_one_regression_is_enough() -> None:
+    estimates = {"throughput": effect_of(0, 0.002), "fid": effect_of(30, 0.01)}
+    findings = judge_all(estimates, dict.fromkeys(estimates, FIVE_PERCENT))
+    alone = judge(estimates["throughput"], FIVE_PERCENT)
+    assert findings["fid"].verdict == Verdict.REGRESSED
+    assert findings["throughput"].upper == pytest.approx(alone.upper)  # the last one left has the whole level
+    assert findings["fid"].lower < judge(estimates["fid"], FIVE_PERCENT).lower  # the first has half of it
+    assert overall(finding.verdict for finding in findings.values()) == Verdict.REGRESSED
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        ([Verdict.PASS, Verdict.PASS], Verdict.PASS),
+        ([Verdict.PASS, Verdict.WARNING], Verdict.WARNING),
+        ([Verdict.WARNING, Verdict.INCONCLUSIVE], Verdict.INCONCLUSIVE),
+        ([], Verdict.INCONCLUSIVE),
+        ([Verdict.INCONCLUSIVE, Verdict.REGRESSED], Verdict.REGRESSED),
+    ],
+)
+def test_the_whole_verdict(verdicts: list[Verdict], whole: Verdict) -> None:
+    assert overall(verdicts) == whole
+
+
+@pytest.mark.parametrize(("true_effect", "least", "most"), [(0.0, 0.0, 0.001), (0.02, 0.0, 0.004), (0.075, 0.99, 1.0)])
+def test_the_rule_at_a_pair_deviation_of_3_percent(true_effect: float, least: float, most: float) -> None:
+    """Both looks of an interleaved check, simulated: what share of them is called a regression."""
+    draw, checks, regressed = np.random.default_rng(0), 2000, 0
+    for _ in range(checks):
+        ratios = draw.normal(math.log1p(true_effect), 0.03, 16)
+        for pairs in (8, 16):
+            finding = judge(paired(list(ratios[:pairs])), FIVE_PERCENT, ALPHA)
+            if finding.verdict != Verdict.INCONCLUSIVE:
+                break
+        regressed += finding.verdict == Verdict.REGRESSED
+    assert least <= regressed / checks <= most

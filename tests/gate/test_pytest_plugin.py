@@ -1,0 +1,45 @@
+"""The fixture `ganbench_check`, in a suite of somebody's own; the sessions are a stand-in's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stand_in import FAST, SLOW
+
+import ganbench.gate.against  # noqa: F401 - before pytester, which forgets what its tests import, and its patches
+
+pytest_plugins = ["pytester"]
+
+SUITE = """
+def test_speed(ganbench_check):
+    checks = ganbench_check("dcgan-fashion", {against}, plugins=["own_loss.py"], order_seed=1)
+    assert checks[0].findings["throughput"]
+"""
+AGAINST = 'against="HEAD~1"'
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "against", "outcome", "message"),
+    [
+        (SLOW, FAST, AGAINST, "passed", ""),
+        (FAST, SLOW, AGAINST, "failed", "*throughput is worse by 25.*phase generator*"),
+        (FAST, FAST + "NOISE = 0.5\n", AGAINST, "skipped", "*too noisy to tell*"),
+        (FAST, FAST + "LOSS = 2.0\n", AGAINST, "passed", "*training goes another way*"),
+        (FAST, FAST + "CRASH = True\n", AGAINST, "failed", "*a session of the working tree failed*"),
+        (FAST, SLOW, 'against="nowhere"', "failed", "*--against nowhere: there is no such revision*"),
+        (FAST, SLOW, 'baselines=["none.json"]', "failed", "*baseline none.json: cannot read it*"),
+        (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*takes either against=REF or baselines=*"),
+    ],
+)
+def test_a_check_is_an_assertion(
+    base: str, head: str, against: str, outcome: str, message: str, pytester: pytest.Pytester, commit: Any
+) -> None:
+    commit(base)
+    commit(head)
+    pytester.makeconftest('pytest_plugins = ["ganbench.gate.pytest_plugin"]')
+    suite = pytester.makepyfile(SUITE.format(against=against))
+    result = pytester.runpytest_inprocess(suite, "-rs", "--rootdir", pytester.path, "-p", "no:cacheprovider")
+    result.assert_outcomes(**{outcome: 1}, warnings=1 if "LOSS" in head else 0)
+    if message:
+        result.stdout.fnmatch_lines([message])

@@ -1,0 +1,47 @@
+"""The example of every hook is a plugin that loads, and together they make a benchmark that runs."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from ganbench import Registry, load_spec, run
+from ganbench.plugin import hookspecs
+from ganbench.plugin.registrations import Kind
+
+EXAMPLES = {kind: inspect.getdoc(getattr(hookspecs, kind.hook)) or "" for kind in Kind}
+
+
+def write_example(kind: Kind, folder: Path) -> str:
+    """The code of a hook's docstring as a plugin file; its path."""
+    _, _, code = EXAMPLES[kind].partition("\n\n")
+    path = folder / f"example_{kind.replace('-', '_')}.py"
+    path.write_text(dedent(code), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_example_registers_one_plugin(kind: Kind, tmp_path: Path) -> None:
+    before = {registered.plugin.name for registered in Registry.load().all(kind)}
+    after = {registered.plugin.name for registered in Registry.load([write_example(kind, tmp_path)]).all(kind)}
+    assert len(after - before) == 1
+
+
+def test_a_benchmark_of_nothing_but_examples_runs(tmp_path: Path) -> None:
+    registry = Registry.load([write_example(kind, tmp_path) for kind in Kind])
+    overrides = [
+        "model=linear",
+        "loss=lsgan",
+        "dataset=greys",
+        "optimizer.generator=adadelta",
+        'metrics=[{name = "mean", features = "thumbnail", samples = 64}]',
+        "training.steps=5",
+    ]
+    spec, _ = load_spec("quick-fashion", registry, overrides)
+    result, _ = run(spec, device="cpu", out=tmp_path / "run")
+    assert result.status == "completed"
+    assert result.metrics[0].label == "mean distance (thumbnail)"
+    assert result.metrics[0].value is not None

@@ -1,0 +1,348 @@
+"""Plugins are found, and a broken one is reported and harms no other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import NamedTuple
+
+import pytest
+
+from ganbench import MetricPlugin, PluginError, UsageError
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import ONLY_VARIABLE, Registry
+from ganbench.spec.benchmark import MetricChoice
+
+Install = Callable[..., Path]
+
+MODELS_HOOK = """
+from ganbench import LossPlugin, ModelPlugin, UsageError, hookimpl
+
+def build(options, context):
+    raise RuntimeError("no weights")
+
+@hookimpl
+def ganbench_models():
+    """
+
+
+def offering(*models: str) -> str:
+    """The source of a plugin module that offers models of these names."""
+    plugins = ", ".join(f"ModelPlugin(name='{name}', summary='For tests', build=build)" for name in models)
+    return f"{MODELS_HOOK}return [{plugins}]"
+
+
+def names(registry: Registry, kind: Kind = Kind.MODEL) -> list[str]:
+    return [registered.plugin.name for registered in registry.all(kind)]
+
+
+class Fault(NamedTuple):
+    source: str
+    stage: str
+    cause: str
+
+
+FAULTS = {  # by the distribution that has it; they all load before the shipped plugins
+    "broken-import": Fault("import no_such_package", "import", "No module named 'no_such_package'"),
+    "broken-syntax": Fault("def ganbench_models(:", "import", "SyntaxError"),
+    "broken-exit": Fault("raise SystemExit(3)", "import", "SystemExit: 3"),
+    "broken-hook": Fault(
+        MODELS_HOOK + "raise OSError('disk gone')", "hook", "ganbench_models raised OSError: disk gone"
+    ),
+    "broken-hook-exit": Fault(MODELS_HOOK + "raise SystemExit(3)", "hook", "ganbench_models raised SystemExit: 3"),
+    "broken-return": Fault(MODELS_HOOK + "return None", "hook", "ganbench_models returned None, not a list"),
+    "broken-generator": Fault(MODELS_HOOK + "yield", "hook", "not a list"),
+    "broken-item": Fault(MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models returned 'tiny', not a ModelPlugin"),
+    "broken-kind": Fault(
+        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]", "hook", "not a ModelPlugin"
+    ),
+    "broken-name": Fault(offering("Not A Name"), "hook", "name"),
+    "broken-spelling": Fault(
+        offering("tiny").replace("ganbench_models", "ganbench_modles"),
+        "register",
+        "unknown hook ganbench_modles; did you mean ganbench_models?",
+    ),
+    "broken-mark": Fault(
+        offering("tiny").replace("@hookimpl", ""), "register", "ganbench_models is not marked with @ganbench.hookimpl"
+    ),
+    "broken-argument": Fault(offering("tiny").replace("models()", "models(config)"), "register", "config"),
+    "broken-twice": Fault(offering("tiny", "tiny"), "name", "model 'tiny' is registered twice"),
+}
+
+
+@pytest.mark.parametrize("distribution", FAULTS)
+def test_a_broken_plugin_is_reported_and_leaves_the_others_working(distribution: str, install: Install) -> None:
+    fault = FAULTS[distribution]
+    install(distribution, fault.source, version="1.2", entry_point="models")
+
+    registry = Registry.load()
+
+    (failure,) = registry.failures
+    provider = failure.provider
+    assert (provider.distribution, provider.version, provider.entry_point) == (distribution, "1.2", "models")
+    assert failure.stage == fault.stage
+    assert fault.cause in failure.cause
+    assert str(failure).startswith(f"{distribution} 1.2, entry point 'models', {fault.stage}: ")
+    assert "dcgan" in names(registry)
+
+
+def test_several_broken_plugins_are_each_reported(install: Install) -> None:
+    install("first-broken", "1 / 0")
+    install("second-broken", MODELS_HOOK + "return 5")
+
+    failures = Registry.load().failures
+
+    assert [failure.provider.distribution for failure in failures] == ["first-broken", "second-broken"]
+
+
+def test_the_sound_part_of_a_broken_plugin_loads(install: Install) -> None:
+    broken_hook = "\n\n@hookimpl\ndef ganbench_losses():\n    return None\n"
+    install("half-sound", offering("tiny").replace("]", ", 'junk']") + broken_hook)
+
+    registry = Registry.load()
+
+    assert len(registry.failures) == 2
+    assert "tiny" in names(registry)
+
+
+def test_a_name_given_twice_by_one_distribution_still_works(install: Install) -> None:
+    install("twice-given", offering("tiny", "tiny"))
+
+    registry = Registry.load()
+
+    assert names(registry).count("tiny") == 1
+    assert registry.find(Kind.MODEL, "tiny").provider.distribution == "twice-given"
+
+
+def test_a_name_claimed_by_two_distributions_is_refused_and_other_names_work(install: Install) -> None:
+    install("claim-one", offering("tiny", "mine"), version="1.0")
+    install("claim-two", offering("tiny", "yours"), version="2.0")
+
+    registry = Registry.load()
+
+    with pytest.raises(UsageError, match=r"'tiny' is claimed by claim-one 1\.0 and claim-two 2\.0"):
+        registry.find(Kind.MODEL, "tiny")
+    for name, distribution in {"mine": "claim-one", "yours": "claim-two", "dcgan": "ganbench"}.items():
+        assert registry.find(Kind.MODEL, name).provider.distribution == distribution
+
+
+def test_two_claims_are_settled_by_naming_the_distributions_to_load(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("rival-one", offering("tiny"))
+    install("rival-two", offering("tiny"))
+    monkeypatch.setenv(ONLY_VARIABLE, "ganbench,rival-two")
+
+    registry = Registry.load()
+
+    assert registry.find(Kind.MODEL, "tiny").provider.distribution == "rival-two"
+    assert not registry.failures
+
+
+def test_plugins_of_different_kinds_may_share_a_name(install: Install) -> None:
+    install("shares-a-name", offering("adam"))
+
+    registry = Registry.load()
+
+    assert {found.plugin.kind for found in registry.named("adam")} == {Kind.MODEL, Kind.OPTIMIZER}
+    assert not registry.failures
+
+
+def test_an_unknown_name_suggests_the_nearest(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'dcgna'; did you mean 'dcgan'\?$"):
+        registry.find(Kind.MODEL, "dcgna")
+    with pytest.raises(UsageError, match=r"unknown plugin 'rmspop'; did you mean 'rmsprop'\?$"):
+        registry.named("rmspop")
+
+
+def test_an_unknown_name_like_no_other_lists_what_there_is(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"there are: adam, .*, sgd"):
+        registry.find(Kind.OPTIMIZER, "quantum")
+
+
+@pytest.mark.parametrize("name", ["quantum", "dcgna"])
+def test_an_unknown_name_quotes_the_plugins_that_failed_to_load(name: str, install: Install) -> None:
+    install("quantum-gan", "import no_qubits", version="0.3", entry_point="quantum")
+
+    with pytest.raises(UsageError) as caught:
+        Registry.load().find(Kind.MODEL, name)
+
+    message = str(caught.value)
+    assert "It may be in a plugin that failed to load: quantum-gan 0.3, entry point 'quantum', import" in message
+    assert "No module named 'no_qubits'" in message
+    assert "?." not in message
+
+
+@pytest.mark.parametrize("only", ["only-this", "Only_This", " only-this ", "only-this,"])
+def test_the_variable_limits_loading_to_the_distributions_it_names(
+    only: str, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("only-this", offering("tiny"))
+    install("not-that", "raise RuntimeError('must not be imported')")
+    monkeypatch.setenv(ONLY_VARIABLE, only)
+
+    registry = Registry.load()
+
+    assert names(registry) == ["tiny"]
+    assert not registry.failures
+
+
+def test_the_variable_may_not_name_an_unknown_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ONLY_VARIABLE, "ganbench,ganbnech")
+    with pytest.raises(UsageError, match=f"{ONLY_VARIABLE} names ganbnech"):
+        Registry.load()
+
+
+def test_an_extra_file_is_a_plugin_whose_version_is_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "my.plugin.py"
+    versions = set()
+    for name in ("tiny", "small"):
+        path.write_text(offering(name))
+        provider = Registry.load([str(path)]).find(Kind.MODEL, name).provider
+        assert provider.distribution == path.name
+        versions.add(provider.version)
+    assert len(versions) == 2
+
+
+def test_an_extra_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "extra_package").mkdir()
+    (tmp_path / "extra_package" / "gans.py").write_text(offering("tiny"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    registered = Registry.load(["extra_package.gans"]).find(Kind.MODEL, "tiny")
+
+    assert registered.provider.distribution == "extra_package.gans"
+
+
+@pytest.mark.parametrize("missing", ["nowhere.py", "folder/nowhere.py", "nowhere", "nowhere.gans", "json.nowhere"])
+def test_an_extra_plugin_that_is_not_there_is_a_wrong_usage(missing: str) -> None:
+    with pytest.raises(UsageError, match=f"-p {missing}: there is no such (file|module)"):
+        Registry.load([missing])
+
+
+@pytest.mark.parametrize("distribution", FAULTS)
+def test_an_extra_plugin_that_is_broken_is_an_error_with_its_cause(distribution: str, tmp_path: Path) -> None:
+    fault = FAULTS[distribution]
+    path = tmp_path / f"{distribution}.py"
+    path.write_text(fault.source)
+
+    with pytest.raises(PluginError) as caught:
+        Registry.load([str(path)])
+
+    assert f"-p {path}: " in str(caught.value)
+    assert fault.cause in str(caught.value)
+
+
+def test_an_extra_plugin_may_not_take_an_installed_name(tmp_path: Path) -> None:
+    path = tmp_path / "usurper.py"
+    path.write_text(offering("dcgan"))
+    with pytest.raises(PluginError, match=r"'dcgan' is registered twice, here and by ganbench \d"):
+        Registry.load([str(path)])
+
+
+def test_a_build_that_raises_names_plugin_distribution_and_version(install: Install) -> None:
+    install("raising-build", offering("tiny"), version="1.2")
+
+    with pytest.raises(
+        PluginError, match=r"model 'tiny' \(from raising-build 1\.2\) raised in build: RuntimeError: no weights"
+    ):
+        Registry.load().find(Kind.MODEL, "tiny").build(None, None)
+
+
+def test_a_build_may_raise_an_error_meant_for_the_user(install: Install) -> None:
+    install("refusing-build", offering("tiny").replace("RuntimeError", "UsageError"))
+
+    with pytest.raises(UsageError, match=r"^no weights$"):
+        Registry.load().find(Kind.MODEL, "tiny").build(None, None)
+
+
+def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path) -> None:
+    plugin = tmp_path / "greedy.py"
+    plugin.write_text(
+        dedent(
+            """
+            from ganbench import MetricPlugin, Options, hookimpl
+
+            class Greedy(Options):
+                samples: int = 7
+
+            @hookimpl
+            def ganbench_metrics():
+                return [MetricPlugin(name="greedy", summary="Greedy", options=Greedy, build=print)]
+            """
+        )
+    )
+    with pytest.raises(
+        PluginError, match="metric 'greedy' has an option samples, which is ganbench's own key"
+    ) as error:
+        Registry.load([str(plugin)])
+    assert "pydantic" not in str(error.value)
+    assert "input_value" not in str(error.value)
+
+
+def test_the_keys_that_metrics_must_not_take_are_those_of_the_engine() -> None:
+    assert MetricPlugin.reserved == MetricChoice.own_keys() | {"name"}
+
+
+def broken_distribution(site: Path, files: dict[str, bytes]) -> Path:
+    folder = site / "ganbench_left-1.0.dist-info"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+NAMED = b"Metadata-Version: 2.1\nName: ganbench-left\nVersion: 1.0\n"
+OURS = b"[ganbench]\nleft = ganbench_left\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "cause"),
+    [
+        ({"entry_points.txt": OURS}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b""}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: left\n"}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: \xff\xfe\n"}, "has no METADATA with a name and a version"),
+        ({"entry_points.txt": b"[ganbench]\nleft", "METADATA": NAMED}, "cannot read its entry_points.txt"),
+        ({"entry_points.txt": b"\xff\xfe[ganbench]", "METADATA": NAMED}, "cannot read its entry_points.txt"),
+        ({"entry_points.txt": b"[ganbench]\nleft = 1 2", "METADATA": NAMED}, "'1 2' is not MODULE or MODULE:OBJECT"),
+        ({"entry_points.txt": OURS, "METADATA": NAMED}, "No module named 'ganbench_left'"),
+        ({"entry_points.txt": OURS.replace(b"left\n", b"left:x\n"), "METADATA": NAMED}, "No module named"),
+    ],
+    ids=[
+        "no METADATA", "empty METADATA", "no version", "METADATA is not UTF-8", "no value", "not UTF-8",
+        "no module name", "no module", "no module of an object",
+    ],
+)  # fmt: skip
+def test_a_distribution_that_is_broken_is_named_and_nothing_else_fails(
+    files: dict[str, bytes], cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_distribution(tmp_path, files)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry.load()
+    (failure,) = registry.failures
+    assert failure.provider.distribution in ("ganbench_left", "ganbench-left")
+    assert cause in str(failure)
+    assert "dcgan" in names(registry)
+    monkeypatch.setenv(ONLY_VARIABLE, "ganbench")
+    assert not Registry.load().failures
+
+
+def test_a_broken_distribution_that_offers_no_plugin_is_of_no_interest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_distribution(tmp_path, {"entry_points.txt": b"[console_scripts]\nleft"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not Registry.load().failures
+
+
+def test_a_distribution_further_along_the_path_is_shadowed(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("Ganbench-Twice", offering("tiny"), version="2.0")
+    (tmp_path / "later" / "ganbench_twice-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path / "later")])
+    (tmp_path / "later" / "ganbench_twice-1.0.dist-info" / "entry_points.txt").write_bytes(OURS)
+    assert not Registry.load().failures

@@ -1,0 +1,134 @@
+"""The shipped plugins keep the contracts that any plugin keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+import ganbench_games
+from ganbench import Batch, Networks, UsageError
+from ganbench.testing import (
+    DatasetContract,
+    FeatureExtractorContract,
+    LossContract,
+    MetricContract,
+    ModelContract,
+    OptimizerContract,
+)
+from ganbench_datasets import ganbench_datasets
+from ganbench_features import ganbench_feature_extractors
+from ganbench_losses import ganbench_losses
+from ganbench_metrics import ganbench_metrics
+from ganbench_models import ganbench_models
+from ganbench_optimizers import ganbench_optimizers
+
+
+class TestDCGAN(ModelContract):
+    (plugin,) = ganbench_models()
+    options = {"width": 8}
+
+
+class TestDCGANOnColourImages(TestDCGAN):
+    image_shape = (3, 32, 32)
+
+
+def test_dcgan_refuses_images_whose_sides_are_no_multiples_of_4() -> None:
+    contract = TestDCGAN()
+    contract.image_shape = (1, 30, 28)
+    with pytest.raises(UsageError, match="multiples of 4, this data set's are 30x28"):
+        contract.build()
+
+
+class TestFashionMNIST(DatasetContract):
+    (plugin,) = ganbench_datasets()
+    options = {"source": "embedded"}
+
+
+class TestFashionCNN(FeatureExtractorContract):
+    (plugin,) = (found for found in ganbench_feature_extractors() if found.name == "fashion-cnn")
+
+
+class TestFID(MetricContract):
+    (plugin,) = ganbench_metrics()
+    options = {"features": "fashion-cnn"}
+
+
+class TestBCE(LossContract):
+    (plugin,) = ganbench_losses()
+
+    def test_at_equilibrium_the_losses_are_2_log_2_and_log_2(self) -> None:
+        class Undecided(torch.nn.Module):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                return images.new_zeros(len(images), 1)
+
+        networks = Networks(self.networks().generator, Undecided(), latent_dim=8)
+        batch: Batch = self.batch(networks)
+        d_loss, monitors = self.build().discriminator_loss(networks, batch)
+        g_loss, _ = self.build().generator_loss(networks, batch)
+        assert d_loss.item() == pytest.approx(2 * torch.tensor(2.0).log().item())
+        assert g_loss.item() == pytest.approx(torch.tensor(2.0).log().item())
+        assert {name: value.item() for name, value in monitors.items()} == {"real_score": 0.5, "fake_score": 0.5}
+
+
+@pytest.mark.parametrize("plugin", ganbench_optimizers(), ids=lambda plugin: plugin.name)
+class TestOptimizers(OptimizerContract):
+    @pytest.fixture(autouse=True)
+    def under_test(self, plugin: Any) -> None:
+        type(self).plugin = plugin
+
+
+class TestNone(DatasetContract):
+    (plugin,) = ganbench_games.ganbench_datasets()
+    options = {"size": 3}
+    image_shape = (1, 1, 1)
+
+
+OPTIMIZERS = {plugin.name: plugin for plugin in ganbench_optimizers()}
+Steps = Callable[..., list[float]]
+
+
+@pytest.fixture
+def steps_of() -> Steps:
+    """How far an optimiser moves a number in each of three steps by gradients of -8, restarted after the second."""
+
+    def make(name: str, **options: Any) -> list[float]:
+        plugin = OPTIMIZERS[name]
+        point = torch.nn.Parameter(torch.zeros(1))
+        way = [0.0]
+        make = plugin.build(plugin.options(**options), None)
+        optimizer = make([point])
+        for step in range(3):
+            if step == 2:
+                state = optimizer.state_dict()
+                optimizer = make([point])
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            (-8 * point).sum().backward()
+            optimizer.step()
+            way.append(point.item())
+        return [after - before for before, after in pairwise(way)]
+
+    return make
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_a_decaying_step_falls_as_it_says_and_goes_on_after_a_restart(name: str, steps_of: Steps) -> None:
+    plain, decayed = steps_of(name, lr=0.1), steps_of(name, lr=0.1, decay={"power": 0.5, "steps": 1.0})
+    if name == "extragradient":  # its second step takes the first one back
+        plain, decayed = ([steps[0], steps[0] + steps[1]] for steps in (plain, decayed))
+    expected = [step / (1 + taken) ** 0.5 for taken, step in enumerate(plain)]
+    assert decayed == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gradient-descent", "sgd", "optimistic"])
+def test_a_clipped_gradient_has_the_norm_that_was_asked_for(name: str, steps_of: Steps) -> None:
+    assert steps_of(name, lr=0.1, clip_norm=2.0) == pytest.approx([0.2, 0.2, 0.2], rel=1e-4)
+    assert steps_of(name, lr=0.1, clip_norm=20.0) == pytest.approx([0.8, 0.8, 0.8], rel=1e-4)
+
+
+def test_gradient_descent_ascends_by_a_negative_rate(steps_of: Steps) -> None:
+    assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])

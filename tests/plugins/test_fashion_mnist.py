@@ -1,0 +1,298 @@
+"""Where FashionMNIST comes from, and that nothing else is ever taken for it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import FashionMNIST
+
+from ganbench import DataError, ImageData
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import Registry
+from ganbench_datasets.fashion_mnist import sources
+from ganbench_datasets.fashion_mnist.sources import FULL_FINGERPRINT, embedded_subset, load, raw_folder
+
+Files = Mapping[str, bytes]
+TRAIN_IMAGES = "train-images-idx3-ubyte"
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array of bytes in the format of the published files."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+
+
+@pytest.fixture(scope="module")
+def unpacked() -> Files:
+    """The four published files, as if only the embedded subset had been published."""
+    with np.load(sources.SUBSET) as subset:
+        return {
+            f"{prefix}-{kind}-idx{dimensions}-ubyte": idx(subset[f"{split}_{kind}"])
+            for prefix, split in (("train", "train"), ("t10k", "test"))
+            for kind, dimensions in (("images", 3), ("labels", 1))
+        }
+
+
+@pytest.fixture(scope="module")
+def packed(unpacked: Files) -> Files:
+    return {f"{name}.gz": gzip.compress(content, compresslevel=1, mtime=0) for name, content in unpacked.items()}
+
+
+@pytest.fixture(autouse=True)
+def small_and_offline(unpacked: Files, packed: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our four files are the published ones; there is no Debian package and no network."""
+    hashes = {name: sha256(content) for name, content in unpacked.items()}
+    monkeypatch.setattr(sources, "SHA256", hashes)
+    monkeypatch.setattr(sources, "FULL_FINGERPRINT", sha256("".join(hashes.values()).encode()))
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(FashionMNIST, "mirrors", [f"file://{tmp_path}/no-mirror/"])
+    checksums = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
+    monkeypatch.setattr(FashionMNIST, "resources", checksums)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def raw(data_dir: Path) -> Path:
+    """The folder into which a user puts the files."""
+    return raw_folder(data_dir)
+
+
+@pytest.fixture
+def debian(tmp_path: Path) -> Path:
+    """The folder of Debian's package."""
+    return tmp_path / "debian"
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that a web server on this machine offers to torchvision's download."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+def put(files: Files, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def assert_complete(data: ImageData, source: str) -> None:
+    """The data is all that the four files hold, and says where it came from."""
+    assert data.source == source
+    assert data.notice is None
+    assert data.fingerprint == sources.FULL_FINGERPRINT
+    subset = embedded_subset()
+    for found, expected in ((data.train, subset.train), (data.test, subset.test)):
+        assert all(torch.equal(*pair) for pair in zip(found.tensors, expected.tensors, strict=True))
+
+
+@pytest.mark.parametrize("source", ["auto", "files"])
+@pytest.mark.parametrize("form", ["unpacked", "packed"])
+def test_files_in_the_data_folder_are_loaded(
+    form: str, source: sources.Source, data_dir: Path, raw: Path, request: pytest.FixtureRequest
+) -> None:
+    put(request.getfixturevalue(form), raw)
+    assert_complete(load(source, data_dir), "files")
+
+
+def test_some_files_may_be_packed_and_others_not(data_dir: Path, raw: Path, unpacked: Files, packed: Files) -> None:
+    put({name: unpacked[name] for name in unpacked if "images" in name}, raw)
+    put({name: packed[name] for name in packed if "labels" in name}, raw)
+    assert_complete(load("files", data_dir), "files")
+
+
+def test_debians_files_are_unpacked_once_and_not_needed_afterwards(
+    data_dir: Path, raw: Path, debian: Path, unpacked: Files, packed: Files
+) -> None:
+    put(packed, debian)
+    assert_complete(load("auto", data_dir), "files")
+    assert {path.name: path.read_bytes() for path in raw.iterdir()} == unpacked
+    for archive in debian.iterdir():
+        archive.unlink()
+    assert_complete(load("auto", data_dir), "files")
+
+
+def test_a_download_ends_with_the_files_in_place(
+    data_dir: Path, raw: Path, mirror: Path, unpacked: Files, packed: Files
+) -> None:
+    put(packed, mirror)
+    assert_complete(load("download", data_dir), "download")
+    assert {path.name: path.read_bytes() for path in raw.iterdir()} == unpacked
+    assert_complete(load("files", data_dir), "files")
+
+
+def test_auto_takes_files_before_a_download_before_the_embedded_subset(
+    data_dir: Path, mirror: Path, packed: Files
+) -> None:
+    assert load("auto", data_dir).source == "embedded"
+    put(packed, mirror)
+    assert load("auto", data_dir).source == "download"
+    assert load("auto", data_dir).source == "files"
+
+
+def test_without_a_network_auto_takes_the_embedded_subset_and_says_so(data_dir: Path, raw: Path, debian: Path) -> None:
+    data = load("auto", data_dir)
+    assert data.source == "embedded"
+    assert data.notice is not None
+    assert "EMBEDDED SUBSET of 5,000 images" in data.notice
+    assert all(str(place) in data.notice for place in (raw, debian, "no-mirror"))
+    assert embedded_subset().notice is None  # who asks for the subset needs no warning
+
+
+def test_a_forced_download_without_a_network_is_an_error(data_dir: Path) -> None:
+    with pytest.raises(DataError, match=re.escape(f"download into {data_dir} failed: ")) as raised:
+        load("download", data_dir)
+    assert "no-mirror" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_download_cut_short_leaves_nothing_behind(data_dir: Path, raw: Path, mirror: Path, packed: Files) -> None:
+    put({**packed, f"{TRAIN_IMAGES}.gz": packed[f"{TRAIN_IMAGES}.gz"][:1000]}, mirror)
+    with pytest.raises(DataError, match=re.escape(f"download into {data_dir} failed")):
+        load("download", data_dir)
+    assert not list(raw.iterdir())
+
+
+def test_a_mirror_that_talks_nonsense_counts_as_no_network(
+    data_dir: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "handle", lambda self: self.wfile.write(b"no HTTP\r\n\r\n"))
+    assert load("auto", data_dir).source == "embedded"
+
+
+def test_missing_files_are_an_error_that_says_where_to_put_them(data_dir: Path, raw: Path, debian: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        load("files", data_dir)
+    message = str(raised.value)
+    assert f"Put the four files {', '.join(sources.SHA256)} (or their .gz)" in message
+    assert all(hint in message for hint in (str(raw), str(debian), "dataset.source=download|embedded"))
+
+
+def truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def altered(content: bytes) -> bytes:
+    """One bit is another in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("source", ["auto", "files"])
+@pytest.mark.parametrize("damage", [truncated, altered])
+@pytest.mark.parametrize("name", [TRAIN_IMAGES, "t10k-labels-idx1-ubyte"])
+def test_a_damaged_file_is_named_with_the_expected_and_the_found_hash(
+    name: str, damage: Callable[[bytes], bytes], source: sources.Source, data_dir: Path, raw: Path, unpacked: Files
+) -> None:
+    damaged = damage(unpacked[name])
+    put({**unpacked, name: damaged}, raw)
+    with pytest.raises(DataError) as raised:
+        load(source, data_dir)
+    assert all(fact in str(raised.value) for fact in (str(raw / name), sha256(unpacked[name]), sha256(damaged)))
+
+
+ARCHIVE_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: content[:0],
+    "header cut": lambda content: content[:5],
+    "truncated": truncated,
+    "end cut": lambda content: content[:-4],
+    "altered": altered,
+    "of another data set": lambda content: gzip.compress(altered(gzip.decompress(content)), compresslevel=1),
+}
+
+
+@pytest.mark.parametrize("damage", ARCHIVE_DAMAGES.values(), ids=ARCHIVE_DAMAGES.keys())
+@pytest.mark.parametrize("place", ["raw", "debian"])
+def test_a_damaged_archive_is_named_and_leaves_nothing_half_written(
+    place: str,
+    damage: Callable[[bytes], bytes],
+    data_dir: Path,
+    raw: Path,
+    packed: Files,
+    request: pytest.FixtureRequest,
+) -> None:
+    archive = request.getfixturevalue(place) / f"{TRAIN_IMAGES}.gz"
+    put({**packed, archive.name: damage(packed[archive.name])}, archive.parent)
+    with pytest.raises(DataError, match=re.escape(str(archive))):
+        load("auto", data_dir)
+    assert {path.name for path in raw.iterdir()} <= packed.keys()
+
+
+def test_torchvisions_processed_files_of_old_are_not_taken_for_the_verified_ones(
+    data_dir: Path, raw: Path, unpacked: Files
+) -> None:
+    put(unpacked, raw)
+    processed = raw.with_name("processed")
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(7, 28, 28, dtype=torch.uint8), torch.zeros(7)), processed / name)
+    assert_complete(load("files", data_dir), "files")
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(data_dir: Path, debian: Path, packed: Files) -> None:
+    data_dir.write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=f"cannot write to {data_dir}"):
+        load("download", data_dir)
+    with pytest.raises(DataError, match=f"cannot write to {data_dir}"):
+        load("auto", data_dir)  # the user's mistake is no reason to train on less
+    put(packed, debian)
+    with pytest.raises(DataError, match=rf"cannot unpack {debian}/.* to {data_dir}/"):
+        load("auto", data_dir)
+
+
+@pytest.mark.parametrize(("split", "images_a_class"), [("train", 500), ("test", 100)])
+def test_the_embedded_subset_is_balanced(split: str, images_a_class: int) -> None:
+    images, labels = getattr(embedded_subset(), split).tensors
+    assert images.shape == (10 * images_a_class, 1, 28, 28)
+    assert images.dtype == torch.uint8
+    assert labels.bincount().tolist() == [images_a_class] * 10
+
+
+def test_the_embedded_images_are_garments_and_carry_the_right_labels() -> None:
+    """Two thirds of the test images are nearest to their own class's mean train image; of noise, a tenth would be."""
+    data = embedded_subset()
+    (train, train_labels), (test, test_labels) = data.train.tensors, data.test.tensors
+    means = torch.stack([train[train_labels == label].float().mean(0).flatten() for label in range(10)])
+    nearest = torch.cdist(test.flatten(1).float(), means).argmin(1)
+    assert (nearest == test_labels).double().mean() > 0.6
+
+
+def test_fingerprints_are_equal_exactly_for_equal_content(
+    data_dir: Path, debian: Path, raw: Path, mirror: Path, tmp_path: Path, unpacked: Files, packed: Files
+) -> None:
+    put(unpacked, raw)
+    put(packed, mirror)
+    put(packed, debian)
+    from_files, from_debian = load("files", data_dir), load("files", tmp_path / "other")
+    downloaded, embedded = load("download", tmp_path / "third"), load("embedded", data_dir)
+    assert from_files.fingerprint == from_debian.fingerprint == downloaded.fingerprint
+    assert embedded.fingerprint not in (from_files.fingerprint, FULL_FINGERPRINT)
+
+
+def test_the_homeworks_published_curve_belongs_to_the_full_data(registry: Registry) -> None:
+    benchmark = registry.find(Kind.BENCHMARK, "dcgan-fashion").plugin
+    assert benchmark.reference.data_fingerprint == FULL_FINGERPRINT  # as imported, before this file's patches

@@ -1,0 +1,311 @@
+"""The homework's games against their closed forms: where each rule converges, turns for ever, or leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganbench import (
+    Batch,
+    Networks,
+    Observer,
+    PluginError,
+    UsageError,
+)
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import load_result
+from ganbench.spec.benchmark import load_spec
+from ganbench.training.engines import EagerEngine
+from ganbench.training.preparation import prepare
+from ganbench.training.runner import run
+from ganbench_games.bandit import PolicyGradient
+from ganbench_games.players import Nobody, Policy
+
+Play = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def play(registry: Registry, tmp_path: Path) -> Play:
+    """`play(benchmark, steps, *overrides)`: the parameters of both players, generator first, before each step and after
+    the last."""
+
+    def make(benchmark: str, steps: int, *overrides: str) -> np.ndarray:
+        spec, _ = load_spec(benchmark, registry, overrides)
+        prepared = prepare(spec, torch.device("cpu"), tmp_path, Observer())
+        engine = EagerEngine(prepared.step, prepared.batches)
+        players = [*prepared.networks.generator.parameters(), *prepared.networks.discriminator.parameters()]
+        way = []
+        for step in range(steps + 1):
+            way.append(np.concatenate([player.detach().flatten().double().numpy() for player in players]))
+            if step < steps:
+                engine(next(iter(prepared.batches.epoch())), ended=lambda _: None)
+        return np.array(way)
+
+    return make
+
+
+def both(option: str) -> list[str]:
+    return [f"optimizer.{player}{option}" for player in ("generator", "discriminator")]
+
+
+def rates(x: float, y: float) -> list[str]:
+    return [f"optimizer.generator.lr={x}", f"optimizer.discriminator.lr={y}"]
+
+
+@pytest.mark.parametrize("turns", ["simultaneous", "alternating"])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.1, 0.2), (0.24, 0.01), (0.26, 0.1), (0.1, 0.3), (0.1, -0.1)])
+def test_the_quadratic_saddle_shrinks_by_1_minus_8_alpha_and_1_minus_8_beta(
+    alpha: float, beta: float, turns: str, play: Play
+) -> None:
+    """The homework's own answer for y, 1 + 8 beta and so -1/4 < beta < 0, has a slip of sign."""
+    way = play("saddle-quadratic", 20, *rates(alpha, beta), f"training.turns={turns}")
+    expected = np.array([1 - 8 * alpha, 1 - 8 * beta]) ** np.arange(21)[:, None]
+    np.testing.assert_allclose(way, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("step", [1e-3, 0.1, 0.2])
+def test_descent_on_both_diverges_for_every_step_unless_y_starts_at_0(step: float, play: Play) -> None:
+    way = play("saddle-quadratic", 20, *rates(step, step), "loss.ascend=false")
+    np.testing.assert_allclose(way[:, 1], (1 + 8 * step) ** np.arange(21), rtol=1e-4)
+    from_0 = play("saddle-quadratic", 20, *rates(step, step), "loss.ascend=false", "model.y=0.0")
+    np.testing.assert_allclose(from_0[:, 0], (1 - 8 * step) ** np.arange(21), rtol=1e-4, atol=1e-7)
+    assert not from_0[:, 1].any()
+
+
+def test_even_then_x_converges_only_below_a_quarter(play: Play) -> None:
+    ends = [
+        abs(play("saddle-quadratic", 40, *rates(step, step), "loss.ascend=false", "model.y=0.0")[-1, 0])
+        for step in (0.24, 0.25, 0.26)
+    ]
+    assert ends[0] < 0.1 < ends[1] == 1 < 10 < ends[2]
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.1, 0.1), (0.5, 0.5), (0.1, 0.4)])
+def test_simultaneous_descent_spirals_out_of_the_bilinear_game(alpha: float, beta: float, play: Play) -> None:
+    way = play("saddle-bilinear", 50, *rates(alpha, beta))
+    radii = np.sqrt(way[:, 0] ** 2 / alpha + way[:, 1] ** 2 / beta)  # in which every step is the same spiral
+    growth = (radii[-1] / radii[0]) ** (1 / 50)
+    assert growth == pytest.approx(math.sqrt(1 + alpha * beta), abs=1e-6)
+
+
+def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Play) -> None:
+    way = play("saddle-bilinear", 1000, *rates(0.5, 0.5), "training.turns=alternating")
+    distances = np.linalg.norm(way, axis=1)
+    assert distances[500:].max() == pytest.approx(distances[:500].max(), rel=1e-2)
+    assert distances.max() < 2
+    assert distances[900:].min() > 0.9  # and it does not converge
+    away = play("saddle-bilinear", 100, *rates(2.05, 2.05), "training.turns=alternating")
+    assert np.linalg.norm(away[-1]) > 1000
+
+
+@pytest.mark.parametrize("step", [0.1, 0.5])
+def test_extragradient_converges(step: float, play: Play) -> None:
+    """Two steps are one update: w <- (1 - D J (1 - D J)) w, of eigenvalues 1 - step^2 +- i step."""
+    way = play("saddle-bilinear", 60, *both("=extragradient"), *rates(step, step))
+    distances = np.linalg.norm(way[::2], axis=1)
+    growth = (distances[-1] / distances[0]) ** (1 / 30)
+    assert growth == pytest.approx(math.sqrt(1 - step**2 + step**4), abs=1e-6)
+    assert growth < 1
+
+
+@pytest.mark.parametrize("step", [0.1, 0.4])
+def test_optimistic_descent_converges(step: float, play: Play) -> None:
+    way = play("saddle-bilinear", 300, *both("=optimistic"), *rates(step, step))
+    x, y = np.ones((2, 301))
+    before = y[0], -x[0]  # the gradients of the step before; of the first, its own
+    for t in range(300):
+        now = y[t], -x[t]
+        x[t + 1] = x[t] - 2 * step * now[0] + step * before[0]
+        y[t + 1] = y[t] - 2 * step * now[1] + step * before[1]
+        before = now
+    np.testing.assert_allclose(way, np.stack([x, y], axis=1), atol=1e-4)
+    assert np.linalg.norm(way[-1]) < np.linalg.norm(way[0]) / 2
+
+
+def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None:
+    own = [*both(".momentum=-0.5"), *rates(0.2, 0.2), "training.turns=alternating"]
+    way = play("saddle-bilinear", 200, *own)
+    w, velocity = np.ones((201, 2)), np.zeros(2)
+    for t in range(200):
+        velocity[1] = -0.5 * velocity[1] + 0.2 * w[t, 0]
+        w[t + 1, 1] = w[t, 1] + velocity[1]
+        velocity[0] = -0.5 * velocity[0] - 0.2 * w[t + 1, 1]
+        w[t + 1, 0] = w[t, 0] + velocity[0]
+    np.testing.assert_allclose(way, w, atol=1e-4)
+    assert np.linalg.norm(way[-1]) < np.linalg.norm(way[0]) / 2
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "overrides", "expected"),
+    [
+        ("saddle-quadratic", rates(0.1, 0.24), 0.92),
+        ("saddle-quadratic", [*rates(0.1, 0.2), "loss.ascend=false"], 2.6),
+        ("saddle-quadratic", [*rates(0.1, 0.2), "loss.ascend=false", "model.y=0.0"], 0.2),
+        ("saddle-quadratic", ["model.x=0.0", "model.y=0.0"], None),
+        ("saddle-quadratic", [*rates(0.05, 0.05), "loss.a=10"], 0.6),
+        ("saddle-bilinear", rates(0.3, 0.5), math.sqrt(1.15)),
+        ("saddle-bilinear", [*rates(0.3, 0.5), "training.turns=alternating"], 1.0),
+        ("saddle-bilinear", [*both("=sgd"), *rates(0.5, 0.5), "loss.c=2"], math.sqrt(2)),
+        ("saddle-bilinear", [*both("=extragradient"), *rates(0.5, 0.5)], (1 - 0.25 + 0.0625) ** 0.25),
+        ("dirac-gan", [*rates(0.2, 0.2), "training.turns=simultaneous"], math.sqrt(1.01)),
+        ("saddle-quadratic", rates(0.1, 0.0), 1.0),
+        ("saddle-bilinear", both("=adam"), None),
+        ("saddle-bilinear", both(".decay.power=1"), None),
+        ("saddle-bilinear", both(".momentum=-0.5"), None),
+        ("saddle-bilinear", [*both("=sgd"), *both(".momentum=0.5")], None),
+        ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
+    ],
+)
+def test_theory_knows_the_growth_of_the_rules_that_it_covers(
+    benchmark: str, overrides: list[str], expected: float | None, registry: Registry
+) -> None:
+    spec, _ = load_spec(benchmark, registry, overrides)
+    found = spec.loss.plugin.plugin.growth(spec)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize("objective", ["saturating", "non-saturating", "wasserstein", "hinge"])
+@pytest.mark.parametrize("turns", ["simultaneous", "alternating"])
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
+    objective: str, turns: str, penalty: float, play: Play, registry: Registry
+) -> None:
+    own = [f"loss.objective={objective}", f"training.turns={turns}", f"loss.penalty={penalty}", *rates(0.3, 0.3)]
+    way = play("dirac-gan", 150, *own, "model.point=1e-6", "model.slope=1e-6")
+    spec, _ = load_spec("dirac-gan", registry, own)
+    distances = np.linalg.norm(way, axis=1)
+    growth = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
+    assert growth == pytest.approx(spec.loss.plugin.plugin.growth(spec), abs=3e-3)
+
+
+@pytest.mark.parametrize("objective", ["saturating", "wasserstein", "hinge"])
+def test_only_the_penalty_lets_the_dirac_gan_converge(objective: str, play: Play) -> None:
+    plain, penalised = (
+        np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.penalty={penalty}")[-1])
+        for penalty in (0.0, 1.0)
+    )
+    assert penalised < 0.1 < 0.5 < plain
+
+
+def bandit(rewards: list[float], **options: Any) -> PolicyGradient:
+    return PolicyGradient(rewards, **{"noise": 0.0, "baseline": False, "normalise": False, "device": "cpu", **options})
+
+
+def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tensor:
+    """What gradient descent with a rate of 1 adds to theta."""
+    policy = Policy(len(theta))
+    policy.theta.data = torch.tensor(theta)
+    latent = torch.zeros(count, 1)
+    value, _ = loss.generator_loss(Networks(policy, Nobody(), 1), Batch(latent, latent, latent))
+    value.backward()
+    assert policy.theta.grad is not None
+    return -policy.theta.grad
+
+
+REWARDS = [5.0, 3.0, 1.0, -2.0]
+THETA = [0.3, -0.2, 0.9, 0.1]
+
+
+def test_a_drawn_arm_moves_the_policy_by_its_reward(play: Play) -> None:
+    """By eta R_a (1[i = a] - pi_i), in the benchmark's own steps."""
+    way = play("softmax-bandit", 30, "optimizer.generator.lr=0.3")
+    rewards, drawn = np.array([5.0, 3.0, 1.0]), set()
+    for before, after in pairwise(way):
+        pi = np.exp(before) / np.exp(before).sum()
+        arm = int(np.argmax(after - before))  # only the drawn one grows
+        drawn.add(arm)
+        np.testing.assert_allclose(after - before, 0.3 * rewards[arm] * (np.eye(3)[arm] - pi), atol=1e-6)
+    assert len(drawn) > 1
+
+
+def test_the_mean_of_100_000_draws_is_the_exact_gradient() -> None:
+    torch.manual_seed(0)
+    count = 100_000
+    moved = draw(bandit(REWARDS), THETA, count).double().numpy()
+    pi = np.exp(THETA) / np.exp(THETA).sum()
+    each = np.array(REWARDS)[:, None] * (np.eye(4) - pi)  # the update by each arm
+    exact = pi * (np.array(REWARDS) - pi @ REWARDS)
+    np.testing.assert_allclose(pi @ each, exact)
+    errors = np.sqrt((pi @ each**2 - exact**2) / count)
+    assert (abs(moved - exact) < 3 * errors).all()
+
+
+def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
+    torch.manual_seed(0)
+    assert not draw(bandit([2.0, 2.0], baseline=True), [0.0, 0.0]).any()  # the first step's baseline is its own reward
+    loss = bandit([4.0, 4.0], baseline=True)
+    loss.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})  # rewards 3 and -1 before
+    assert loss._advantages(torch.tensor([4.0])).item() == 3
+    assert loss.state_dict()["sums"].tolist() == [3, 6, 26]
+    normalised = bandit([4.0, 4.0], normalise=True)
+    normalised.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
+    assert normalised._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
+    noisy = torch.stack([draw(bandit([0.0, 0.0], noise=1.0), [0.0, 0.0]) for _ in range(400)])
+    assert noisy.std(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "overrides"),
+    [
+        ("saddle-quadratic", []),
+        ("saddle-bilinear", both("=extragradient")),
+        ("dirac-gan", ["loss.penalty=1"]),
+        ("softmax-bandit", ["loss.baseline=true"]),
+    ],
+)
+def test_a_game_runs_like_any_benchmark_and_pictures_its_course(
+    benchmark: str, overrides: list[str], registry: Registry, tmp_path: Path
+) -> None:
+    spec, _ = load_spec(benchmark, registry, ["training.steps=12", *overrides])
+    result, directory = run(spec, device="cpu", out=tmp_path / "run")
+    assert result.status == "completed"
+    assert len(result.history) == 12
+    (distance,) = result.metrics
+    assert distance.label == "distance to the solution"
+    assert [point.epoch for point in distance.curve][:1] == [0]
+    assert distance.curve[-1].epoch == 12
+    assert distance.floor is None
+    with Image.open(directory.path / result.artifacts["course"]) as picture:
+        picture.verify()
+    assert load_result(directory.path) == result
+
+
+def test_monitors_are_where_the_players_stood_before_the_step(registry: Registry, tmp_path: Path) -> None:
+    spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=3"])
+    result, _ = run(spec, device="cpu", out=tmp_path / "run")
+    assert [row.monitors["x"] for row in result.history] == pytest.approx([1, 0.2, 0.04])
+    assert result.history[0].monitors["distance"] == pytest.approx(math.sqrt(2))
+
+
+def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: Path) -> None:
+    spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
+    result, directory = run(spec, device="cpu", out=tmp_path / "run")
+    assert result.status == "diverged"
+    assert (directory.path / "course.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "overrides", "error", "message"),
+    [
+        ("dirac-gan", ["model=scalar-players"], UsageError, "needs a discriminator that looks at the point"),
+        ("softmax-bandit", ["training.steps=2", "pictures.generated=4"], PluginError, "its generator makes no images"),
+        ("saddle-quadratic", ["model=softmax-policy"], UsageError, "needs the model 'scalar-players' or 'dirac'"),
+        ("softmax-bandit", ["model.arms=5"], UsageError, "needs the model 'softmax-policy' with model.arms=3"),
+        ("softmax-bandit", ["loss=bce", "metrics=[]"], PluginError, "does not depend on the generator's parameters"),
+        ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "knows no solution to be near to"),
+    ],
+)
+def test_players_and_losses_that_do_not_fit_are_named(
+    benchmark: str, overrides: list[str], error: type[Exception], message: str, registry: Registry, tmp_path: Path
+) -> None:
+    spec, _ = load_spec(benchmark, registry, overrides)
+    with pytest.raises(error, match=message):
+        run(spec, device="cpu", out=tmp_path / "run")

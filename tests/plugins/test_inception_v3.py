@@ -1,0 +1,208 @@
+"""inception-v3 without its real weights: the same file format with random values, and what may be wrong with a file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_fidelity import feature_extractor_inceptionv3 as torch_fidelity
+
+from ganbench import (
+    BuildContext,
+    DataError,
+    MissingError,
+    ReferenceImages,
+)
+from ganbench.errors import ExitCode
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import Registry
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_features import inception_v3
+from ganbench_features.inception_v3 import InceptionV3, find_weights, load_extractor
+from ganbench_metrics.fid import FID
+
+GREY = embedded_subset().test.tensors[0][:8]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A weights file as torch-fidelity publishes it, of random values."""
+    with pytest.MonkeyPatch.context() as patch:
+        network_class = torch_fidelity.FeatureExtractorInceptionV3
+        patch.setattr(torch_fidelity, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(network_class, "load_state_dict", lambda *_: None)
+        network = network_class("random", ["2048"])
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)  # the default would let the features fade to nothing
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    torch.save(network.state_dict(), path)
+    yield path
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
+def extractor(weights: Path) -> InceptionV3:
+    return load_extractor(weights, "cpu")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty torch hub's folder of checkpoints."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+CONTENT = b"weights"
+
+
+def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let torch-fidelity's weights be `CONTENT`, published at the returned path of this machine."""
+    file = folder / "weights.pth"
+    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", file.as_uri())
+    monkeypatch.setattr(inception_v3, "WEIGHTS_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    return file
+
+
+def test_features_of_grey_images_are_those_of_the_image_in_three_channels(extractor: InceptionV3) -> None:
+    grey = extractor(GREY[:2])
+    assert grey.shape == (2, extractor.num_features) == (2, 2048)
+    assert grey.std(0).max() > 0
+    assert torch.equal(grey, extractor(GREY[:2].repeat(1, 3, 1, 1)))
+
+
+def test_features_of_colour_images_depend_on_the_colour(extractor: InceptionV3) -> None:
+    red = GREY[:1] * torch.tensor([1, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    features = extractor(torch.cat([red, red.flip(1)]))
+    assert features.shape == (2, 2048)
+    assert not torch.allclose(features[0], features[1])
+
+
+def test_the_stamp_tells_the_weights_apart(extractor: InceptionV3, weights: Path) -> None:
+    assert extractor.stamp["extractor"] == "inception-v3"
+    assert extractor.stamp["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert extractor.stamp["resize"]
+    assert not extractor.network.training
+
+
+def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: Path) -> None:
+    """Of few images the trace of the root is the nuclear norm of a small matrix: no root of 2048 x 2048 needed."""
+
+    def gaussian(images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean, and a root of the covariance: centred features `(N, 2048)` over the root of N - 1."""
+        features = extractor(images).double()
+        return features.mean(0), (features - features.mean(0)) / (len(features) - 1) ** 0.5
+
+    real, fake = GREY[:4], GREY[4:]
+    fid = FID(extractor, "cpu", tmp_path)
+    fid.fit(ReferenceImages(lambda: iter([real]), len(real), "real"))
+    fid.update(fake)
+    assert fid.label == "FID (inception-v3)"
+    (real_mean, real_root), (fake_mean, fake_root) = gaussian(real), gaussian(fake)
+    expected = (real_mean - fake_mean).square().sum() + real_root.square().sum() + fake_root.square().sum()
+    expected -= 2 * torch.linalg.matrix_norm(real_root @ fake_root.T, "nuc")
+    assert fid.compute() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_an_option_that_names_no_file_is_missing_weights(registry: Registry, tmp_path: Path) -> None:
+    plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3")
+    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
+    path = tmp_path / "none.pth"
+    with pytest.raises(MissingError, match=re.escape(f"no weights file {path}")) as raised:
+        plugin.build(plugin.plugin.options(weights=path), context)
+    assert raised.value.exit_code == ExitCode.NOT_COMPARABLE == 3
+
+
+def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = publish(tmp_path / "no-such-folder", monkeypatch)
+    with pytest.raises(MissingError) as raised:
+        load_extractor(None, "cpu")
+    expected = (f"Fetch {published.as_uri()} elsewhere", f"put it at {hub / 'weights.pth'}", "features.weights")
+    assert all(hint in str(raised.value) for hint in expected)
+    assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
+
+
+def test_a_cache_that_cannot_be_written_is_missing_weights_too(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path, monkeypatch)
+    (tmp_path / "torch").write_text("a file where the folder should be")
+    with pytest.raises(MissingError, match=re.escape(str(hub))):
+        load_extractor(None, "cpu")
+
+
+def test_weights_are_downloaded_once_and_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = publish(tmp_path, monkeypatch)
+    published.write_bytes(CONTENT)
+    assert find_weights(None) == hub / published.name
+    published.unlink()
+    assert find_weights(None).read_bytes() == CONTENT
+
+
+def test_a_download_of_something_else_is_not_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, monkeypatch).write_bytes(b"a login page")
+    with pytest.raises(MissingError, match="invalid hash value"):
+        load_extractor(None, "cpu")
+    assert not list(hub.iterdir())
+
+
+def test_a_kept_file_that_was_altered_is_named(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, monkeypatch)
+    hub.mkdir(parents=True)
+    (hub / "weights.pth").write_bytes(CONTENT + b"!")
+    with pytest.raises(DataError, match=rf"{re.escape(str(hub))}.*is not the published file.*Remove it"):
+        load_extractor(None, "cpu")
+
+
+def saved(content: Any) -> bytes:
+    torch.save(content, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+WRONG_CONTENTS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"<!DOCTYPE html><title>Not found</title>",
+    "truncated": lambda right: right[: len(right) // 2],
+    "other tensors": lambda _: saved({"weight": torch.zeros(3)}),
+    "other names": lambda _: saved({7: torch.zeros(3)}),
+    "one tensor": lambda _: saved(torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_CONTENTS.values(), ids=WRONG_CONTENTS.keys())
+def test_a_file_without_the_weights_is_named(wrong: Callable[[bytes], bytes], weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.pth"
+    path.write_bytes(wrong(weights.read_bytes()))
+    with pytest.raises(DataError, match=re.escape(f"{path} does not hold torch-fidelity's Inception weights")):
+        load_extractor(path, "cpu")
+
+
+class Malicious:
+    """Unpickled with trust, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_weights_file_is_not_run(zipped: bool, tmp_path: Path) -> None:
+    path, mark = tmp_path / "malicious.pth", tmp_path / "mark"
+    torch.save({"weight": Malicious(mark)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        load_extractor(path, "cpu")
+    assert not mark.exists()
+    torch.load(path, weights_only=False)
+    assert mark.exists()  # so the file would have

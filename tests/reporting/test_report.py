@@ -1,0 +1,265 @@
+"""What people see: tables that name what they show, text that cannot break them."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+from rich.console import Console
+
+from ganbench import Options
+from ganbench.plugin.callbacks import Plan, Progress
+from ganbench.plugin.registry import Registry
+from ganbench.reporting import tables as report
+from ganbench.reporting.live import LiveReport
+from ganbench.results.result import (
+    Apart,
+    DataRecord,
+    EngineRecord,
+    Environment,
+    EpochRow,
+    GPUReading,
+    Memory,
+    MetricResult,
+    Point,
+    Profile,
+    ProfiledKernel,
+    Result,
+    Roofline,
+    Spread,
+    Stamp,
+    Throughput,
+    Window,
+)
+from ganbench.spec.benchmark import load_spec
+
+NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
+
+
+def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
+    return EpochRow(
+        epoch=epoch, d_loss=d_loss, g_loss=2.5, real_score=0.7, fake_score=0.2, images=5000, seconds=10.0,
+        images_per_second=500.0,
+    )  # fmt: skip
+
+
+def result(**changes: object) -> Result:
+    curve = [Point(epoch=0, images=0, value=12.5), Point(epoch=1, images=5000, value=4.0)]
+    fid = MetricResult(
+        id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve,
+        floor=0.05, floor_samples=5000,
+        stamp=Stamp(protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"}),
+    )  # fmt: skip
+    reading = GPUReading(joules=62.5, sm_clock_mhz=1500, throttled_by=["sw_power_cap"])
+    roofline = Roofline(
+        flops_per_image=1e9, state_bytes_per_step=2**20, matmul_flops_per_second=2e12, copy_bytes_per_second=1e11
+    )
+    whole = Result(
+        run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
+        spec={"training": {"batch_size": 50}},
+        spec_sha256="0", plugins=[], environment=Environment(hard={}, soft={}),
+        data=DataRecord(
+            source="embedded", fingerprint="0", content_sha256="0", content_basis="all images", train_images=5000,
+            test_images=1000, notice=NOTICE,
+        ),
+        history=[row(1)],
+        throughput=Throughput(
+            images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
+            windows=[Window(epoch=1, images=5000, seconds=10.0, dispatch_seconds=2.5, device_seconds=9.5, gpu=reading)],
+            warmup_seconds=1.5, evaluation_seconds=3.25, phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
+            apart=Apart(data_only=9000, compute_only=510), roofline=roofline, joules_per_image=0.0125,
+            engine=EngineRecord(name="graph", requested="auto", verified_steps=3, eager_scatter=0.0),
+            stamp={"engine": "graph"},
+        ),
+        memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
+        artifacts={"losses": "losses.png"},
+    )  # fmt: skip
+    return whole.model_copy(update=changes)
+
+
+def shown(thing: Result, directory: Path = Path("runs/x")) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    report.show_result(console, thing, directory)
+    return console.file.getvalue()
+
+
+def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamps() -> None:
+    text = shown(result())
+    for expected in (
+        "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 window)", "2.000",
+        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
+        "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
+        "graph, 3 steps verified: as eager does, bit for bit", "dispatch 25.0% of the wall clock's, device 95.0%",
+        "9,000 without learning, 510 without new data", "1,000.00 MFLOP an image: 25.0% of the 2.000 TFLOP/s",
+        "100.000 ms, 4.00 times the floor", "12.50 mJ an image", "sw_power_cap", "warm-up 1.5 s, evaluation 3.2 s",
+    ):  # fmt: skip
+        assert expected in text
+
+
+def with_throughput(**changes: object) -> Result:
+    return result(throughput=result().throughput.model_copy(update=changes))
+
+
+def test_the_headline_is_all_images_over_all_seconds() -> None:
+    assert "326 (p10 109, p90 2,708" in shown(
+        with_throughput(seconds_per_kimg=1000 / 326, images_per_second=Spread(median=2273, p10=109, p90=2708))
+    )
+
+
+def test_a_disturbed_run_says_by_whom_and_prints_no_bound() -> None:
+    reason = "other processes used 1.48 of the 2 CPU cores while it trained"
+    roofline = result().throughput.roofline.model_copy(update={"unreliable": reason})
+    text = shown(with_throughput(disturbed=True, disturbed_by=reason, roofline=roofline))
+    assert f"disturbed                │ {reason}; on a quiet machine" in text
+    assert "times the floor" not in text
+    assert "of a matrix product" not in text
+    assert "disturbed" not in shown(result())
+
+
+def test_a_bound_that_training_contradicts_is_not_printed() -> None:
+    roofline = result().throughput.roofline.model_copy(update={"unreliable": "training was faster"})
+    text = shown(with_throughput(roofline=roofline))
+    assert "100.000 ms; no bound: training was faster" in text
+    assert "times the floor" not in text
+
+
+@pytest.mark.parametrize(("compute_only", "contradicted"), [(510, False), (470, True)])
+def test_halves_of_the_work_that_training_outran_say_so(compute_only: float, contradicted: bool) -> None:
+    text = shown(with_throughput(apart=Apart(data_only=9000, compute_only=compute_only)))
+    assert f"{compute_only} without new data" in text
+    assert ("these say nothing" in text) is contradicted  # p10 is 480
+
+
+@pytest.mark.parametrize(("flops", "state_bytes"), [(10.0, 64), (0.0, 0)])
+def test_a_step_that_is_all_overhead_is_held_to_no_bound(flops: float, state_bytes: int) -> None:
+    """A game of two numbers takes 200,000 times as long as its arithmetic: that says nothing."""
+    changes = {"flops_per_image": flops, "state_bytes_per_step": state_bytes}
+    text = shown(with_throughput(roofline=result().throughput.roofline.model_copy(update=changes)))
+    assert "100.000 ms, nearly all of it overhead" in text
+    assert "times the floor" not in text
+    assert "MFLOP" not in text
+
+
+def test_an_engine_that_fell_back_says_why() -> None:
+    engine = EngineRecord(name="eager", requested="auto", fallback="hinge.py:9 in loss: x.item(): it waits")
+    throughput = result().throughput.model_copy(update={"engine": engine})
+    assert "eager, as no graph could be taken: hinge.py:9 in loss" in shown(result(throughput=throughput))
+
+
+def test_a_profile_shows_phases_and_the_longest_kernels() -> None:
+    kernels = [
+        ProfiledKernel(name=f"gemm[{index}]", phase="generator", calls_per_step=2, seconds_per_step=0.003 / index)
+        for index in range(1, 30)
+    ]
+    profile = Profile(steps=5, phases={"data": 0.001, "discriminator": 0.004, "generator": 0.005}, kernels=kernels)
+    text = shown(result(profile=profile))
+    for expected in ("Profile of a step", "50.0%", "gemm[1]", "3.000", "30.0%", "gemm[15]"):
+        assert expected in text
+    assert "gemm[16]" not in text
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
+    text = shown(result(history=[row(1, d_loss=None)], status="diverged", message="the discriminator's loss is nan"))
+    assert "not finite" in text
+    assert "diverged: the discriminator's loss is nan" in text
+
+
+def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
+    text = shown(result(status="interrupted", message="interrupted after step 7"), Path("my runs/x"))
+    assert text.count("interrupted") == 1
+    assert "resume with: ganbench run --resume 'my runs/x'\n" in text
+    assert "resume with" not in shown(result())
+
+
+def test_a_result_without_training_is_shown() -> None:
+    nothing = result().throughput.model_copy(
+        update={"images_per_second": None, "windows": [], "phases": {}, "apart": None, "engine": None, "roofline": None}
+    )
+    text = shown(result(history=[], metrics=[], throughput=nothing, status="interrupted", message=None))
+    assert "Losses" not in text
+    assert "interrupted" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_losses_are_whole_numbers_on_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    report.show_result(console, result(), Path("runs/x"))
+    losses = console.file.getvalue().partition("Losses")[2].partition("Speed")[0]
+    assert "0.5000" in losses
+    assert "2.5000" in losses
+    assert ("Real Score" in losses) == (width > 40)
+    assert "…" not in losses
+
+
+def test_text_from_elsewhere_is_never_read_as_markup() -> None:
+    text = shown(result(message="[bold]not bold[/bold] [/]", status="failed"))
+    assert "[bold]not bold[/bold] [/]" in text
+
+
+@pytest.fixture
+def plan(registry: Registry) -> Plan:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    data = DataRecord(
+        source="embedded",
+        fingerprint="0",
+        content_sha256="0",
+        content_basis="all images",
+        train_images=5000,
+        test_images=1000,
+        notice=NOTICE,
+    )
+    return Plan(spec, "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950)
+
+
+def told(plan: Plan, seconds_left: float, terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
+    live = LiveReport(console)
+    live.planned(plan)
+    for step in (10, 20):
+        live.progressed(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
+    live.epoch_ended(row(1))
+    live.scored("FID (fashion-cnn)", Point(epoch=1, images=5000, value=4.0))
+    live.stop()
+    return console.file.getvalue()
+
+
+def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: Plan) -> None:
+    text = told(plan, 60, terminal=True)
+    assert text.startswith("\x1b[1;33m" + NOTICE)
+
+
+@pytest.mark.parametrize(("seconds", "hinted"), [(60, False), (6000, True)])
+def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: Plan) -> None:
+    text = told(plan, seconds, terminal=False)
+    assert f"training will take about {report.duration(seconds)}" in text
+    assert ("--budget" in text) is hinted
+
+
+def test_without_a_terminal_progress_is_plain_lines(plan: Plan) -> None:
+    text = told(plan, 60, terminal=False)
+    assert "\x1b" not in text
+    assert "epoch 1, step 10/3950: D Loss 0.5000  G Loss 2.5000  150 images/s  60 s left" in text
+    assert "step 20/3950" not in text  # a line every half minute, not every window
+    assert "epoch 1: FID (fashion-cnn) 4.0000" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (19_200, "5 h 20 min"), (5399, "1 h 30 min")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+def test_options_are_described_from_their_schema() -> None:
+    class TinyOptions(Options):
+        width: int = Field(32, ge=4, description="channels of the [first] layer")
+        kind: str = Field(description="no default")
+
+    console = Console(file=io.StringIO(), width=140)
+    console.print(report.options_table(TinyOptions))
+    text = console.file.getvalue()
+    for expected in ("width", "integer, at least 4", "32", "channels of the [first] layer", "required"):
+        assert expected in text

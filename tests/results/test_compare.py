@@ -1,0 +1,233 @@
+"""`ganbench compare`: results side by side, ranked only where their stamps allow it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+from rich.console import Console
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.plugin.registry import Registry
+from ganbench.reporting.comparison_tables import comparison_tables
+from ganbench.results.comparison import compare, flatten
+from ganbench.results.result import Result, Spread, Stamp
+from ganbench.spec.benchmark import load_spec
+from ganbench.system.openmp import wait_policy
+from ganbench.training.runner import run
+
+
+@pytest.fixture(scope="module")
+def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three small runs: one, one like it with another seed, and one with another batch and count of samples."""
+    folder = tmp_path_factory.mktemp("results")
+    variants = {
+        "one": ["training.seed=1"],
+        "other-seed": ["training.seed=2"],
+        "other-protocol": ["training.batch_size=32", "metrics.0.samples=50"],
+    }
+    for name, overrides in variants.items():
+        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=8", *overrides])
+        run(spec, device="cpu", out=folder / name)
+    return {name: folder / name for name in variants}
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    return outcome.exit_code, outcome.output
+
+
+def load(path: Path) -> Result:
+    return Result.model_validate_json((path / "result.json").read_bytes())
+
+
+def at_speed(result: Result, mean: float, p10: float, p90: float, disturbed_by: str | None = None) -> Result:
+    changes = {
+        "seconds_per_kimg": 1000 / mean,
+        "images_per_second": Spread(median=mean, p10=p10, p90=p90),
+        "disturbed": disturbed_by is not None,
+        "disturbed_by": disturbed_by,
+    }
+    return result.model_copy(update={"throughput": result.throughput.model_copy(update=changes)})
+
+
+def test_equal_stamps_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
+    comparison = compare(
+        [at_speed(load(results["one"]), 200, 190, 210), at_speed(load(results["other-seed"]), 300, 290, 310)]
+    )
+    (rate, *_), (fid,) = comparison.speed, comparison.metrics
+    for figure in (rate, fid):
+        assert figure.differing == {}
+    assert fid.values[fid.best] == min(fid.values)
+    assert rate.values == pytest.approx((200, 300))
+    assert rate.best == 1
+    assert rate.ratio_spread(1) == pytest.approx((290 / 210, 310 / 190))
+    assert comparison.differences["spec"] == {"training.seed": (1, 2)}
+    assert comparison.differences["plugins"] == comparison.differences["environment"] == {}
+
+
+def table_of(*compared: Result) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for table in comparison_tables(compare(compared), [str(position) for position in range(len(compared))]):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_speeds_whose_spreads_overlap_have_no_best(results: dict[str, Path]) -> None:
+    one, other = load(results["one"]), load(results["other-seed"])
+    slow, fast = at_speed(one, 230, 150, 330), at_speed(other, 326, 290, 350)
+    rate = next(iter(compare([slow, fast]).speed))
+    assert rate.best is None
+    assert rate.overlap(0, 1)
+    text = table_of(slow, fast)
+    assert "326 (x 1.417)" in text
+    assert "290 to 350 (x 0.879 to 2.333, overlapping)" in text
+    told = compare([slow, fast]).to_dict(["slow", "fast"])["speed"]["images/s"]
+    assert told["spreads"] == ((150, 330), (290, 350))
+    assert told["ratio_spreads"][1] == pytest.approx((290 / 330, 350 / 150))
+
+
+def test_a_disturbed_result_is_marked_and_its_speed_not_ranked(results: dict[str, Path]) -> None:
+    reason = "other processes used 0.92 of the 2 CPU cores while it trained"
+    quiet = at_speed(load(results["one"]), 300, 295, 305)
+    busy = at_speed(load(results["other-seed"]), 100, 95, 105, reason)
+    comparison = compare([quiet, busy])
+    assert next(iter(comparison.speed)).best is None
+    assert [result["disturbed_by"] for result in comparison.to_dict(["0", "1"])["results"]] == [None, reason]
+    text = table_of(quiet, busy)
+    assert "not ranked: a result was disturbed" in text
+    assert reason in text
+
+
+def test_the_policy_of_waiting_threads_is_in_the_stamp(results: dict[str, Path]) -> None:
+    one = load(results["one"])
+    assert one.throughput.stamp["wait_policy"] == wait_policy()
+    spinning = one.throughput.model_copy(update={"stamp": {**one.throughput.stamp, "wait_policy": "active"}})
+    rate = next(iter(compare([one, one.model_copy(update={"throughput": spinning})]).speed))
+    assert list(rate.differing) == ["wait_policy"]
+
+
+def test_unequal_stamps_are_never_ranked(results: dict[str, Path]) -> None:
+    comparison = compare([load(results["one"]), load(results["other-protocol"])])
+    (rate, *_), (fid,) = comparison.speed, comparison.metrics
+    assert rate.differing == {"batch_size": (64, 32)}
+    assert fid.differing == {"generated_samples": (100, 50)}
+    for figure in (rate, fid):
+        assert figure.best is None
+        assert figure.ratio(1) is None
+
+
+def test_a_loss_is_shown_and_says_nothing_of_who_is_better(results: dict[str, Path]) -> None:
+    comparison = compare([load(path) for path in results.values()])
+    assert [figure.name for figure in comparison.losses] == ["d_loss", "g_loss", "real_score", "fake_score"]
+    assert all(figure.best is None and None not in figure.values for figure in comparison.losses)
+
+
+def test_the_tables_name_the_fields_that_forbid_a_ranking(
+    results: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, text = invoke(*results.values())
+    text = " ".join(text.replace("│", " ").split())  # long paths leave the notes a narrow column
+    assert code == ExitCode.DONE
+    for expected in ("not ranked: batch_size differs", "not ranked: generated_samples differs", "training.seed"):
+        assert expected in text
+    assert "completed" in text
+
+
+def test_a_run_that_did_not_get_to_a_score_is_no_obstacle(results: dict[str, Path], tmp_path: Path) -> None:
+    diverged = load(results["one"]).model_copy(
+        update={"status": "diverged", "message": "the generator's loss is nan", "metrics": [], "history": []}
+    )
+    (tmp_path / "result.json").write_text(diverged.to_json())
+    code, text = invoke(results["one"], tmp_path)
+    assert code == ExitCode.DONE
+    assert "diverged" in text
+    assert "the generator's loss is nan" in " ".join(text.split())
+    fid = compare([load(results["one"]), diverged]).metrics[0]
+    assert fid.values[1] is None
+    assert fid.best is None
+
+
+def test_json_has_the_figures_and_nothing_else_on_stdout(results: dict[str, Path]) -> None:
+    code, text = invoke(results["one"], results["other-protocol"], "--json")
+    told = json.loads(text)
+    assert code == ExitCode.DONE
+    assert told["results"][0]["name"] == str(results["one"])
+    assert told["metrics"]["FID (fashion-cnn)"]["differing"] == ["generated_samples"]
+    assert told["differences"]["spec"]["training.batch_size"] == [64, 32]
+
+
+def test_it_starts_without_torch_and_scipy(results: dict[str, Path]) -> None:
+    probe = (
+        "import sys; from ganbench.cli import app\n"
+        "try: app()\n"
+        "finally: print('heavy:', {'torch', 'scipy'} & set(sys.modules), file=sys.stderr)"
+    )
+    arguments = [sys.executable, "-c", probe, "compare", results["one"], results["other-seed"]]
+    finished = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "heavy: set()" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [(["one"], ExitCode.USAGE, "at least two results"), (["one", "nowhere"], ExitCode.NOT_COMPARABLE, "nowhere")],
+)
+def test_what_cannot_be_compared(names: list[str], code: int, message: str, results: dict[str, Path]) -> None:
+    exit_code, text = invoke(*(results.get(name, Path(name)) for name in names))
+    assert exit_code == code
+    assert message in " ".join(text.split())
+
+
+def test_nested_tables_are_told_by_the_paths_that_overrides_take() -> None:
+    spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
+    assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
+
+
+def with_metrics(result: Result, *metrics: tuple[str, int, str]) -> Result:
+    """The result with other FIDs: their ids, the samples of their protocols, and the version of torch behind them."""
+    fid = result.metrics[0]
+    return result.model_copy(
+        update={
+            "metrics": [
+                fid.model_copy(
+                    update={
+                        "id": name,
+                        "value": float(samples),
+                        "stamp": Stamp(protocol={"samples": samples}, software={"torch": torch}),
+                    }
+                )
+                for name, samples, torch in metrics
+            ]
+        }
+    )
+
+
+def test_metrics_of_one_label_are_compared_by_their_protocol_wherever_they_stand(results: dict[str, Path]) -> None:
+    one = with_metrics(load(results["one"]), ("fid", 100, "2.14"), ("fid-2", 500, "2.14"))
+    swapped = with_metrics(load(results["one"]), ("fid", 500, "2.14"), ("fid-2", 100, "2.14"))
+    first, second = compare([one, swapped]).metrics
+    assert (first.name, first.values) == ("FID (fashion-cnn) [fid]", (100, 100))
+    assert (second.name, second.values) == ("FID (fashion-cnn) [fid-2]", (500, 500))
+    assert first.differing == second.differing == {}
+
+
+def test_scores_of_another_software_are_ranked_with_a_mark(
+    results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    sides = [with_metrics(load(results["one"]), ("fid", 100, torch)) for torch in ("2.13", "2.14")]
+    (fid,) = compare(sides).metrics
+    assert fid.best is not None
+    assert fid.software == {"torch": ("2.13", "2.14")}
+    for name, side in zip("ab", sides, strict=True):
+        (tmp_path / f"{name}.json").write_text(side.to_json())
+    _, text = invoke(tmp_path / "a.json", tmp_path / "b.json")
+    assert "ranked across software: torch differs" in " ".join(text.replace("│", " ").split())

@@ -1,0 +1,52 @@
+"""How a process is set up to train on a CPU."""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+
+import joblib
+import pytest
+import torch
+
+from ganbench.runtime.cpu import (
+    M_MMAP_MAX,
+    M_TRIM_THRESHOLD,
+    keep_freed_memory,
+    use_physical_cores,
+)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 6 if only_physical_cores else 12)
+    return chosen
+
+
+def test_torch_computes_on_physical_cores(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    use_physical_cores()
+    assert threads == [6]
+
+
+def test_the_users_own_number_of_threads_stands(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    use_physical_cores()
+    assert threads == []
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, int]] = []
+    monkeypatch.setattr("ganbench.runtime.cpu.sys", SimpleNamespace(platform="linux"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: said.append(pair)))
+    keep_freed_memory()
+    assert dict(said) == {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_other_c_libraries_are_left_alone(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.runtime.cpu.sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+    keep_freed_memory()

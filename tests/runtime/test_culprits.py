@@ -1,0 +1,207 @@
+"""A plugin that breaks its contract is named in one paragraph, with what it gave and what was wanted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import SCORED, own_run
+
+from ganbench import GanbenchError, PluginError
+from ganbench.system.torch_defaults import set_torch_defaults, torch_defaults, torch_defaults_kept
+
+PICTURED = ["pictures.generated=4"]
+LOSS = """
+class Own(LeastSquares):
+    def generator_loss(self, networks, batch):
+        loss, monitors = super().generator_loss(networks, batch)
+        return RETURNED
+
+build_loss = lambda options, context: Own()
+"""
+GENERATOR = """
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = generator()
+        self.calls = 0
+
+    def forward(self, latent):
+        {}
+
+build_model = lambda options, context: Networks(Own(), discriminator(), LATENT)
+"""
+MODEL, LOSS_NAME = r"model 'own' \(from .*own\.py.*?\)", r"loss 'own' \(from .*own\.py.*?\)"
+
+LOSSES = {
+    "item": ("loss.item(), monitors", r"returned .* as the loss \(\.item\(\) and float\(\) cut it off from the param"),
+    "alone": ("loss", r"generator_loss returned a tensor, float32 of shape \(\); wanted: a pair of the loss"),
+    "three": ("loss, monitors, 1", "generator_loss returned a tuple of 3; wanted: a pair of the loss"),
+    "nothing": ("None", "generator_loss returned .*; wanted: a pair of the loss"),
+    "vector": ("loss.expand(8), monitors", r"returned a tensor, float32 of shape \(8,\) as the loss; wanted: a pair"),
+    "whole number": ("loss.long(), monitors", r"returned a tensor, int64 of shape \(\) as the loss; wanted"),
+    "detached": ("loss.detach(), monitors", "the loss for the generator does not depend on the generator's parameters"),
+    "monitors": ("loss, [loss]", "returned a list of 1 as monitors; wanted: a pair"),
+    "float monitor": ("loss, {'own': 1.0}", "returned 1.0 as 'own'; wanted: a tensor with one number"),
+    "vector monitor": ("loss, {'own': batch.latent}", r"shape \(8, 4\) as 'own'; wanted: a tensor with one number"),
+    "column": ("loss, {'seconds': loss.detach()}", "a monitor is called seconds, as a column is"),
+}
+
+
+@pytest.mark.parametrize(("returned", "message"), LOSSES.values(), ids=LOSSES.keys())
+def test_a_loss_that_returns_something_else(returned: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as raised:
+        own_run(tmp_path, LOSS.replace("RETURNED", returned))
+    told = str(raised.value)
+    assert re.search(LOSS_NAME + ".*" + message, told), told
+    assert "\n" not in told
+
+
+FORWARDS: dict[str, tuple[str, str, list[str]]] = {
+    "raises": ("raise RuntimeError('torn')", "raised in its generator: RuntimeError: torn", []),
+    "a layer raises": ("return self.body(latent[:, 1:])", r"raised in its generator\.body\.0: RuntimeError", []),
+    "only in scores": (
+        "if not self.training: raise RuntimeError('torn')\n        return self.body(latent)",
+        "raised in its generator: RuntimeError: torn",
+        SCORED,
+    ),
+    "only in pictures": (
+        "if not torch.is_grad_enabled(): raise SystemExit('torn')\n        return self.body(latent)",
+        "raised in its generator: SystemExit: torn",
+        PICTURED,
+    ),
+    "flat": (
+        "return self.body(latent).flatten(1)",
+        r"for \d+ latents it returned a tensor.*; wanted: floating",
+        SCORED,
+    ),
+    "half as many": (
+        "return self.body(latent)[::2]",
+        r"makes no images of the dataset's shape: for \d+ latents",
+        SCORED,
+    ),
+    "whole numbers": (
+        "images = self.body(latent)\n        return images if self.training else images.byte()",
+        "it returned a tensor, uint8 of shape .*; wanted: floating-point numbers",
+        SCORED,
+    ),
+    "a tuple": (
+        "images = self.body(latent)\n        return images if self.training else (images, latent)",
+        "it returned a tuple of 2; wanted: floating-point numbers",
+        SCORED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("forward", "message", "overrides"), FORWARDS.values(), ids=FORWARDS.keys())
+def test_a_generator_that_raises_or_makes_no_images(
+    forward: str, message: str, overrides: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(PluginError) as raised:
+        own_run(tmp_path, GENERATOR.format(forward), overrides)
+    told = str(raised.value)
+    assert re.search(MODEL + ".*" + message, told), told
+    assert "\n" not in told
+
+
+def test_a_generator_that_wants_labels(tmp_path: Path) -> None:
+    wants = GENERATOR.format("return self.body(latent)").replace(
+        "forward(self, latent)", "forward(self, latent, labels)"
+    )
+    with pytest.raises(PluginError, match=LOSS_NAME + f" calls the generator of {MODEL} with other arguments than"):
+        own_run(tmp_path, wants)
+    gives = """
+class Labelled(LeastSquares):
+    def discriminator_loss(self, networks, batch):
+        fake = networks.generator(batch.latent, batch.labels)
+        return networks.discriminator(fake).mean() - networks.discriminator(batch.real).mean(), {}
+
+    def generator_loss(self, networks, batch):
+        return -networks.discriminator(networks.generator(batch.latent, batch.labels)).mean(), {}
+
+build_loss = lambda options, context: Labelled()
+"""
+    with pytest.raises(PluginError, match=MODEL + ".* the generator gets latents .* and nothing else, such as labels"):
+        own_run(tmp_path, wants + gives, SCORED, name="scored")
+
+
+BUILDS: dict[str, tuple[str, str]] = {
+    "optimizer": (
+        "build_optimizer = lambda options, context: lambda parameters: list(parameters)",
+        r"^optimizer 'own' \(from .*\): for the discriminator's parameters it gave a list of 2; wanted: a torch.optim",
+    ),
+    "optimizer steps": (
+        "class Own(torch.optim.SGD):\n    def step(self, closure=None): raise ValueError('torn')\n"
+        "build_optimizer = lambda options, context: lambda parameters: Own(parameters, lr=0.1)",
+        r"optimizer 'own' \(from .*\) raised in step\(\), for the discriminator: ValueError: torn",
+    ),
+    "not a module": (
+        "build_model = lambda options, context: Networks(generator(), len, LATENT)",
+        f"^{MODEL}: its discriminator is a builtin_function_or_method; wanted: a torch.nn.Module",
+    ),
+    "latent size": (
+        "build_model = lambda options, context: Networks(generator(), discriminator(), 4.0)",
+        f"^{MODEL}: its latent_dim is 4.0; wanted: a whole number above 0",
+    ),
+    "lazy": (
+        "build_model = lambda options, context: Networks(generator(), "
+        "nn.Sequential(nn.Flatten(), nn.LazyLinear(1)), LATENT)",
+        f"^{MODEL}: the discriminator's parameter 1.weight is made in its first forward .* or give the layer its size",
+    ),
+    "late parameter": (
+        "class Late(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.body = discriminator()\n"
+        "    def forward(self, images):\n"
+        "        if not hasattr(self, 'scale'): self.scale = nn.Parameter(torch.ones(()))\n"
+        "        return self.scale * self.body(images)\n"
+        "build_model = lambda options, context: Networks(generator(), Late(), LATENT)",
+        f"{MODEL}: the discriminator's parameter scale was made or replaced in the first steps",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "message"), BUILDS.values(), ids=BUILDS.keys())
+def test_a_build_that_gives_something_else(source: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as raised:
+        own_run(tmp_path, source)
+    assert re.search(message, str(raised.value)), raised.value
+
+
+DEFAULTS = {
+    "dtype": ("torch.set_default_dtype(torch.float64)", "default dtype from torch.float32 to torch.float64"),
+    "device": ("torch.set_default_device('meta')", "default device from cpu to meta"),
+    "gradients": ("torch.set_grad_enabled(False)", "gradient mode from True to False"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), DEFAULTS.values(), ids=DEFAULTS.keys())
+@pytest.mark.parametrize("where", ["import", "build", "step"])
+def test_a_default_of_torch_that_a_plugin_changes(where: str, changes: str, message: str, tmp_path: Path) -> None:
+    before = torch_defaults()
+    source = {
+        "import": changes,
+        "build": f"def build_loss(options, context):\n    {changes}\n    return LeastSquares()\n",
+        "step": "class Own(LeastSquares):\n    def factor(self):\n"
+        f"        {changes}\n        return 1.0\n\nbuild_loss = lambda options, context: Own()\n",
+    }[where]
+    if where == "step" and "dtype" not in changes:
+        source = source.replace(changes, "torch.set_default_dtype(torch.float64)")
+        message = "default dtype from"
+    with pytest.raises(GanbenchError) as raised:
+        own_run(tmp_path, source)
+    told = str(raised.value)
+    assert "own.py" in told
+    assert f"changed torch's {message}" in told
+    assert torch_defaults() == before
+
+
+def test_defaults_are_put_back() -> None:
+    before: Any = torch_defaults()
+    torch.set_default_dtype(torch.float64)
+    set_torch_defaults(before)
+    assert torch.get_default_dtype() == torch.float32
+    with torch_defaults_kept("nobody changed"):
+        pass

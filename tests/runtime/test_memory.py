@@ -1,0 +1,81 @@
+"""Out of memory: the message that helps, wherever it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import UNSCORED
+
+from ganbench import GanbenchError, ModelPlugin
+from ganbench.data.batches import ResidentBatches
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import load_result
+from ganbench.runtime.memory import is_out_of_memory, peak_rss
+from ganbench.spec.benchmark import load_spec
+from ganbench.training.runner import run
+from ganbench.training.trial import try_out
+
+MESSAGE = r"out of memory on cpu with a batch of 64, after a peak of [\d,]+ MiB: lower training.batch_size"
+
+
+def too_much() -> None:
+    torch.empty(2**55, dtype=torch.uint8)  # more than any address space holds
+
+
+def device_full() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize("run_out", [too_much, device_full])
+def test_in_training_it_names_batch_and_peak_and_keeps_the_result_so_far(
+    run_out: Callable[[], None], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ResidentBatches.load
+
+    def short(self: ResidentBatches, *inputs: Any) -> Any:
+        if len(inputs[0]) < 64:  # the last batch of an epoch
+            run_out()
+        return load(self, *inputs)
+
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.epochs=2"])
+    monkeypatch.setattr("ganbench.training.warmup.examples_of_each_size", lambda p: [next(iter(p.batches.epoch()))])
+    monkeypatch.setattr(ResidentBatches, "load", short)
+    with pytest.raises(GanbenchError, match=rf"the run failed after 78 steps: {MESSAGE}.*The result so far is in"):
+        run(spec, device="cpu", out=tmp_path / "run")
+    result = load_result(tmp_path / "run")
+    assert result.status == "failed"
+    assert "out of memory" in str(result.message)
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_before_training_it_says_the_same_and_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = registry.find(ModelPlugin.kind, "dcgan").plugin
+    monkeypatch.setitem(model.__dict__, "build", lambda *_: too_much())
+    spec, _ = load_spec("dcgan-fashion", registry, UNSCORED)
+    with pytest.raises(GanbenchError, match=MESSAGE):
+        run(spec, device="cpu", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_in_a_sweep_it_says_the_same(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResidentBatches, "load", lambda *_: too_much())
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
+    with pytest.raises(GanbenchError, match=MESSAGE):
+        try_out(spec, "cpu")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("memory")])
+def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
+    assert not is_out_of_memory(error)
+
+
+def test_the_peak_of_the_process_is_known() -> None:
+    peak = peak_rss()
+    assert peak is not None
+    assert peak > 2**20

@@ -1,0 +1,204 @@
+"""Identity is content: what data, frozen networks and options are, whatever they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, TensorDataset
+
+from ganbench import (
+    BuildContext,
+    FeatureExtractorChoice,
+    FeatureExtractorPlugin,
+    ImageData,
+    LossChoice,
+    LossPlugin,
+    MetricPlugin,
+    Options,
+    UsageError,
+)
+from ganbench.plugin.registry import Provider, Registered, Registry
+from ganbench.scoring import identity
+from ganbench.scoring.identity import (
+    choice_identity,
+    data_content,
+    software_of,
+    state_hash,
+)
+from ganbench.spec.benchmark import (
+    Choice,
+    DatasetChoice,
+    MetricChoice,
+    load_spec,
+    resolve,
+)
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+IMAGES, LABELS = (tensor[:40] for tensor in embedded_subset().test.tensors)
+
+
+@pytest.fixture
+def choice(registry: Registry) -> DatasetChoice:
+    return DatasetChoice.model_validate("fashion-mnist", context={"registry": registry})
+
+
+class Streamed(Dataset):
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], 0
+
+
+def data_of(images: Tensor = IMAGES, labels: Tensor = LABELS, **changes: Any) -> ImageData:
+    split = TensorDataset(images, labels)
+    data = ImageData(split, split, num_classes=10, source="own", fingerprint="declared once and for all")
+    return replace(data, **changes)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        data_of(images=255 - IMAGES),
+        data_of(labels=9 - LABELS),
+        data_of(images=IMAGES.flip(0)),
+        data_of(test=TensorDataset(255 - IMAGES, LABELS)),
+        data_of(num_classes=11),
+    ],
+    ids=["pixels", "labels", "order", "test split", "classes"],
+)
+def test_a_change_of_the_data_is_noticed_where_the_declared_fingerprint_stays(
+    changed: ImageData, choice: DatasetChoice
+) -> None:
+    assert data_content(changed, choice)[0] != data_content(data_of(), choice)[0]
+
+
+def test_equal_images_are_the_same_data_under_another_name(choice: DatasetChoice) -> None:
+    content, basis = data_content(data_of(), choice)
+    assert data_content(data_of(fingerprint="other", source="download"), choice) == (content, basis)
+    assert basis == "all images"
+
+
+def test_streamed_data_is_sampled_and_the_basis_says_so(choice: DatasetChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "SAMPLED_IMAGES", 5)
+    streamed = data_of(train=Streamed(IMAGES), test=Streamed(IMAGES))
+    content, basis = data_content(streamed, choice)
+    assert basis == "5 images of each split, and the declared fingerprint"
+    assert data_content(streamed, choice)[0] == content
+    for changed in (
+        replace(streamed, train=Streamed(255 - IMAGES)),
+        replace(streamed, train=Streamed(IMAGES[:39])),
+        replace(streamed, fingerprint="other"),
+    ):
+        assert data_content(changed, choice)[0] != content
+
+
+class ThumbnailOptions(Options):
+    scale: int = 1
+    weights: Path | None = None
+
+
+class WrapperOptions(Options):
+    base: LossChoice
+    others: list[FeatureExtractorChoice] = []
+
+
+class ScoredOptions(Options):
+    features: FeatureExtractorChoice
+    table: Path | None = None
+
+
+def build_thumbnail(options: ThumbnailOptions, context: Any) -> nn.Module:
+    network = nn.Linear(4, 4, bias=False)
+    nn.init.constant_(network.weight, float(options.weights.read_text()) if options.weights else 1.0)
+    network.num_features, network.stamp = 4, {"extractor": "thumbnail"}
+    return network
+
+
+@pytest.fixture
+def own(registry: Registry) -> Registry:
+    """The shipped plugins, an extractor, a metric that uses one and a loss that wraps another."""
+    own = Registry()
+    for registered in registry.everything():
+        own.add(registered)
+    for plugin in (
+        FeatureExtractorPlugin(name="thumbnail", summary="-", options=ThumbnailOptions, build=build_thumbnail),
+        MetricPlugin(name="scored", summary="-", options=ScoredOptions, build=lambda *_: None),
+        LossPlugin(name="wrapper", summary="-", options=WrapperOptions, build=lambda *_: None),
+    ):
+        own.add(Registered(plugin, Provider("own-plugins", "1.0", "own", __name__)))
+    return own
+
+
+Identify = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def identify(own: Registry, tmp_path: Path) -> Identify:
+    """The identity of a metric over `thumbnail` with these options."""
+    context = BuildContext(image_shape=(1, 2, 2), num_classes=1, device="cpu", cache_dir=tmp_path, seed=0)
+
+    def of(features: dict[str, Any], **options: Any) -> dict[str, Any]:
+        given = {"name": "scored", "features": {"name": "thumbnail", **features}, **options}
+        choice = MetricChoice.model_validate(given, context={"registry": own})
+        choice.options.features.build(context)
+        return choice_identity(choice, "metric")
+
+    return of
+
+
+def test_an_extractors_options_and_weights_are_part_of_the_protocol(identify: Identify, tmp_path: Path) -> None:
+    plain, scaled = identify({}), identify({"scale": 2})
+    assert plain["metric"] == "scored@own-plugins"
+    assert plain["metric.features"] == "thumbnail@own-plugins"
+    assert (plain["metric.features.scale"], scaled["metric.features.scale"]) == (1, 2)
+    (tmp_path / "one").write_text("1.0")
+    (tmp_path / "two").write_text("2.0")
+    assert identify({"weights": tmp_path / "one"}) == plain  # the very weights that it has without a file
+    assert identify({"weights": tmp_path / "two"}) != plain
+
+
+def test_a_file_among_the_options_counts_by_its_content(identify: Identify, tmp_path: Path) -> None:
+    first, copy = tmp_path / "a" / "table.csv", tmp_path / "b" / "moved.csv"
+    for file in (first, copy):
+        file.parent.mkdir()
+        file.write_text("1,2")
+    before = identify({}, table=first)
+    assert identify({}, table=copy) == before
+    copy.write_text("1,3")
+    assert identify({}, table=copy) != before
+
+
+def test_the_state_of_a_network_is_its_parameters_and_buffers() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = state_hash(network)
+    network[1].running_mean.add_(1)
+    assert state_hash(network) != before
+
+
+def test_what_a_loss_wraps_is_among_the_plugins_of_the_spec(own: Registry) -> None:
+    data, _ = load_spec("dcgan-fashion", own)
+    wrapped = {"name": "wrapper", "base": "bce", "others": ["thumbnail"]}
+    spec = resolve({**data.to_dict(), "loss": wrapped}, own, origin="a test's")
+    used: list[Choice] = spec.choices()
+    assert {"wrapper", "bce", "thumbnail"} <= {choice.name for choice in used}
+    assert {"loss wrapper", "loss bce", "feature-extractor thumbnail"} == software_of(spec.loss).keys()
+
+
+def test_metrics_get_ids_of_their_own(registry: Registry) -> None:
+    fid = '{name="fid",features="fashion-cnn"}'
+    spec, _ = load_spec("dcgan-fashion", registry, [f"metrics=[{fid},{fid},{fid[:-1]},id='fid'}}]"])
+    assert [metric.id for metric in spec.metrics] == ["fid-2", "fid-3", "fid"]
+    assert resolve(spec.to_dict(), registry, origin="itself").metrics == spec.metrics
+    with pytest.raises(UsageError, match="metrics: two metrics have the id 'a'"):
+        load_spec("dcgan-fashion", registry, [f"metrics=[{fid[:-1]},id='a'}},{fid[:-1]},id='a'}}]"])

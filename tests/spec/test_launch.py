@@ -1,0 +1,130 @@
+"""A run is resumed without the options that it was started with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import UNSCORED
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.results.result import load_result
+from ganbench.spec.launch import read_launch
+
+LEAST_SQUARES = """
+from ganbench import LossPlugin, hookimpl
+
+class LeastSquares:
+    def discriminator_loss(self, networks, batch):
+        real, fake = networks.discriminator(batch.real), networks.discriminator(networks.generator(batch.latent))
+        return (real - 1).square().mean() + fake.square().mean(), {}
+
+    def generator_loss(self, networks, batch):
+        return (networks.discriminator(networks.generator(batch.latent)) - 1).square().mean(), {}
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="lsq", summary="Least squares", build=lambda options, context: LeastSquares())]
+"""
+OVERRIDES = [*UNSCORED, "model.width=2", "training.batch_size=500", "pictures.real=0", "pictures.generated=0"]
+SMALL_RUN = [argument for override in OVERRIDES for argument in ("-o", override)]
+
+
+def ganbench(*arguments: str | Path) -> tuple[int, str]:
+    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(argument) for argument in arguments])
+    return outcome.exit_code, outcome.output
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Path:
+    """The folder of a run with a plugin file and a data folder of its own, which are beside it."""
+    place = tmp_path / "place"
+    (place / "data").mkdir(parents=True)
+    (place / "lsq.py").write_text(LEAST_SQUARES)
+    code, text = ganbench(
+        *("run", "dcgan-fashion", *SMALL_RUN, "--steps", "1", "-o", "loss=lsq", "--device", "cpu"),
+        *("-p", "place/lsq.py", "--data-dir", "place/data", "--out", "place/run"),
+    )
+    assert code == ExitCode.DONE, text
+    return place / "run"
+
+
+def test_a_run_is_resumed_with_the_plugins_and_the_data_that_it_was_started_with(
+    started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, text = ganbench("run", "--resume", started, "--steps", "2")
+    assert code == ExitCode.DONE, text
+    assert load_result(started).history[-1].images == 2 * 500
+    launch = read_launch(started)
+    assert (launch.data_dir, launch.device) == (str(started.parent / "data"), "cpu")
+
+
+def test_a_run_that_moved_with_its_plugin_is_resumed(started: Path, tmp_path: Path) -> None:
+    started.parent.rename(tmp_path / "moved")
+    code, text = ganbench("run", "--resume", "moved/run", "--steps", "2")
+    assert code == ExitCode.DONE, text
+    assert "which the run was started with, is gone: looking in the default one" in text
+    assert read_launch(tmp_path / "moved" / "run").plugins[0].given == str(tmp_path / "moved" / "lsq.py")
+
+
+def test_a_copy_of_the_plugin_elsewhere_is_as_good(started: Path, tmp_path: Path) -> None:
+    (tmp_path / "copies").mkdir()
+    shutil.move(started.parent / "lsq.py", tmp_path / "copies" / "lsq.py")
+    code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "copies/lsq.py")
+    assert code == ExitCode.DONE, text
+
+
+@pytest.mark.parametrize("again", [["--resume", "place/run"], ["place/run/spec.toml"]])
+def test_a_plugin_that_is_gone_is_named_with_its_hash(again: list[str], started: Path) -> None:
+    (started.parent / "lsq.py").unlink()
+    code, text = ganbench("run", *again)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert f"the plugin {started.parent / 'lsq.py'} (sha256:" in text
+    assert "give the path of a copy with -p" in text
+
+
+def test_a_plugin_that_has_changed_is_refused(started: Path, tmp_path: Path) -> None:
+    (tmp_path / "lsq.py").write_text(LEAST_SQUARES + "# changed")
+    code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "lsq.py")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "loss lsq: lsq.py sha256:" in text
+    (tmp_path / "lsq.py").rename(started.parent / "lsq.py")
+    code, text = ganbench("run", "--resume", started, "--steps", "2")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert f"the plugin {started.parent / 'lsq.py'} has changed since the run was started" in text
+
+
+def test_the_spec_of_a_run_brings_its_plugins(started: Path) -> None:
+    code, text = ganbench("show", started / "spec.toml")
+    assert code == ExitCode.DONE, text
+    assert 'name = "lsq"' in text
+    code, text = ganbench("run", started / "spec.toml", "--out", "another", "--device", "cpu")
+    assert code == ExitCode.DONE, text
+    assert load_result(Path("another")).spec["loss"]["name"] == "lsq"
+
+
+def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
+    (started / "launch.json").write_text('{"plugins": 3}')
+    code, text = ganbench("run", "--resume", started)
+    assert code == ExitCode.USAGE
+    assert "launch.json: not a file of ganbench's" in text
+
+
+@pytest.mark.parametrize("command", [["run"], ["sweep", "-o", "training.seed=1:2:2"], ["check", "--self-test"]])
+def test_a_mistyped_data_folder_is_neither_made_nor_filled(command: list[str], tmp_path: Path) -> None:
+    code, text = ganbench(command[0], "dcgan-fashion", *command[1:], "--data-dir", tmp_path / "tpyo")
+    assert code == ExitCode.USAGE
+    assert f"--data-dir {tmp_path / 'tpyo'}: there is no such folder" in text
+    assert not (tmp_path / "tpyo").exists()
+
+
+def test_a_mistyped_data_folder_in_the_environment_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANBENCH_DATA", "tpyo")
+    code, text = ganbench("run", "dcgan-fashion", *SMALL_RUN, "--steps", "1")
+    assert code == ExitCode.USAGE
+    assert "GANBENCH_DATA=tpyo: there is no such folder" in text

@@ -1,0 +1,361 @@
+"""A benchmark's spec: the homework's facts, TOML there and back, overrides, and errors that tell the field."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganbench import UsageError
+from ganbench.plugin.registry import Registry
+from ganbench.spec.benchmark import BenchmarkSpec, load_spec
+
+Install = Callable[..., Path]
+Load = Callable[..., BenchmarkSpec]
+
+ADAM = {"name": "adam", "lr": 1e-4, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
+DCGAN = {"name": "dcgan", "width": 64, "latent_dim": 100, "negative_slope": 0.3, "dropout": 0.3}
+
+TINY = """
+from pydantic import Field
+from ganbench import DatasetPlugin, MetricPlugin, ModelPlugin, Options, hookimpl
+
+class Tiny(Options):
+    depth: int = Field(2, ge=1, description="layers")
+
+class Clothes(Options):
+    split: str = Field("balanced", description="a list of images")
+
+@hookimpl
+def ganbench_models():
+    return [ModelPlugin(name="tiny", summary="For tests", options=Tiny, build=print)]
+
+@hookimpl
+def ganbench_datasets():
+    return [DatasetPlugin(name="clothes", summary="For tests", options=Clothes, build=print)]
+
+@hookimpl
+def ganbench_metrics():
+    return [MetricPlugin(name="count", summary="For tests", build=print)]
+"""
+
+
+@pytest.fixture
+def load(registry: Registry) -> Load:
+    """`load("model.width=8")`: the homework's spec with overrides; `benchmark=` takes another's name or file."""
+
+    def load(*overrides: str, benchmark: str | Path = "dcgan-fashion", registry: Registry = registry) -> BenchmarkSpec:
+        return load_spec(str(benchmark), registry, overrides)[0]
+
+    return load
+
+
+@pytest.fixture
+def tiny(install: Install) -> Registry:
+    """The shipped plugins, and of our own a model `tiny`, a data set `clothes` and a metric `count`."""
+    install("ganbench-tiny-spec", TINY)
+    return Registry.load()
+
+
+def saved(spec: BenchmarkSpec, folder: Path) -> Path:
+    path = folder / "saved.toml"
+    path.write_text(spec.to_toml(), encoding="utf-8")
+    return path
+
+
+def taken(table: dict[str, Any], path: str) -> object:
+    """What is at a dotted path of the table; it is removed there."""
+    *parents, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    return reduce(getitem, parents, table).pop(last)
+
+
+def assert_all_in(message: object, fragments: Iterable[str]) -> None:
+    assert [fragment for fragment in fragments if fragment not in str(message)] == [], str(message)
+
+
+# what a benchmark is
+
+
+def test_the_default_benchmark_is_the_homework(load: Load) -> None:
+    spec = load().to_dict()
+    assert spec["model"] == DCGAN
+    assert spec["loss"] == {"name": "bce"}
+    assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
+    assert spec["optimizer"] == {"generator": ADAM, "discriminator": ADAM}
+    assert spec["training"] == {
+        "batch_size": 64, "drop_last": False, "epochs": 50, "seed": 42, "precision": "tf32", "turns": "alternating",
+    }  # fmt: skip
+    assert spec["pictures"] == {"real": 8, "generated": 10, "at_epochs": [10, 30, 50], "generator_mode": "train"}
+
+
+def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> None:
+    (metric,) = load().to_dict()["metrics"]
+    assert metric == {
+        "name": "fid",
+        "id": "fid",
+        "features": {"name": "fashion-cnn"},
+        "samples": 10_000,
+        "at_epochs": [0, 10, 30, 50],
+        "generator_mode": "eval",
+        "split": "test",
+    }
+
+
+def test_the_default_benchmark_comes_with_the_published_curve(registry: Registry) -> None:
+    _, published = load_spec("dcgan-fashion", registry)
+    assert published is not None
+    with published.history.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 51))
+    assert (float(rows[0]["d_loss"]), float(rows[0]["g_loss"])) == (0.5943, 2.5842)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["model.width=8", "optimizer.generator=rmsprop", "dataset.source=embedded"],
+        ["training.steps=100", "training.budget_seconds=1.5"],
+        ["optimizer.generator.decay.power=0.6", "optimizer.discriminator.clip_norm=1.0"],
+        ["metrics.0.features=inception-v3"],
+        ["metrics.0.features=inception-v3", "metrics.0.features.weights=/tmp/w.pth"],
+        ["metrics=[]"],
+        ["""summary="GANs für 'alle' [1] # \\"x\\"\\\\" """],
+    ],
+)
+def test_a_saved_spec_loads_as_the_same_spec(overrides: list[str], load: Load, tmp_path: Path) -> None:
+    spec = load(*overrides)
+    again = load(benchmark=saved(spec, tmp_path))
+    assert again == spec
+    assert again.sha256() == spec.sha256()
+    assert again.to_toml() == spec.to_toml()
+
+
+def test_the_hash_tells_what_would_run_and_not_how_it_is_written(load: Load, tmp_path: Path) -> None:
+    short = tmp_path / "short.toml"
+    short.write_text(
+        'name = "one"\nmodel = "dcgan"\nloss = "bce"\ndataset = "fashion-mnist"\ntraining.steps = 10\n'
+        'optimizer = { generator = "adam", discriminator = "adam" }\nmetrics = []\n'
+    )
+    spec = load(benchmark=short)
+    assert load("model.width=64", "optimizer.generator.lr=0.00010", benchmark=short).sha256() == spec.sha256()
+    assert load("model.width=65", benchmark=short).sha256() != spec.sha256()
+
+
+def test_a_spec_names_all_its_plugins_also_those_in_options(load: Load) -> None:
+    chosen = [choice.name for choice in load("optimizer.generator=sgd").choices()]
+    assert sorted(chosen) == ["adam", "bce", "dcgan", "fashion-cnn", "fashion-mnist", "fid", "sgd"]
+
+
+# overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("training.batch_size=128", "training.batch_size", 128),
+        ("training.batch_size = 128", "training.batch_size", 128),
+        ("optimizer.generator.lr=1e-3", "optimizer.generator.lr", 1e-3),
+        ("optimizer.generator.betas=[0.5, 0.9]", "optimizer.generator.betas", [0.5, 0.9]),
+        ("dataset.source=embedded", "dataset.source", "embedded"),
+        ("dataset.source='embedded'", "dataset.source", "embedded"),
+        ("dataset.source = embedded", "dataset.source", "embedded"),
+        ("summary=two words = one summary", "summary", "two words = one summary"),
+        ("summary=", "summary", ""),
+        ("summary='128'", "summary", "128"),
+        ("name=my-run", "name", "my-run"),
+        ("model={name='dcgan', width=8}", "model", DCGAN | {"width": 8}),
+        ("metrics=[]", "metrics", []),
+        ("metrics.0.samples=100", "metrics.0.samples", 100),
+        ("metrics.0.at_epochs=[]", "metrics.0.at_epochs", []),
+        ("metrics.0.features=inception-v3", "metrics.0.features.name", "inception-v3"),
+        ("metrics.0.features.name=inception-v3", "metrics.0.features.name", "inception-v3"),
+        ("pictures.real=4", "pictures.real", 4),
+    ],
+)
+def test_an_override_sets_one_field_and_no_other(override: str, path: str, value: object, load: Load) -> None:
+    before, after = load().to_dict(), load(override).to_dict()
+    assert taken(after, path) == value
+    taken(before, path)
+    assert after == before
+
+
+def test_options_of_a_plugin_named_by_an_override_can_be_set(load: Load) -> None:
+    spec = load("metrics.0.features.weights=/tmp/w.pth", "metrics.0.features=inception-v3").to_dict()
+    assert spec["metrics"][0]["features"] == {"name": "inception-v3", "weights": "/tmp/w.pth"}
+
+
+@pytest.mark.parametrize("override", ["model=tiny", "model.name=tiny"])
+def test_another_plugin_starts_from_its_own_options(override: str, load: Load, tiny: Registry, tmp_path: Path) -> None:
+    wide = saved(load("model.width=8"), tmp_path)
+    assert load(override, benchmark=wide, registry=tiny).to_dict()["model"] == {"name": "tiny", "depth": 2}
+
+
+def test_another_plugin_takes_none_of_the_old_ones_options(load: Load, tiny: Registry, tmp_path: Path) -> None:
+    clothes = saved(load("dataset=clothes", registry=tiny), tmp_path)
+    spec = load("dataset=fashion-mnist", benchmark=clothes, registry=tiny).to_dict()
+    assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
+
+
+def test_naming_the_same_plugin_again_keeps_its_options(load: Load, tmp_path: Path) -> None:
+    wide = saved(load("model.width=8"), tmp_path)
+    assert load("model=dcgan", benchmark=wide) == load(benchmark=wide)
+
+
+def test_another_metric_keeps_when_and_on_how_many_images_it_is_computed(load: Load, tiny: Registry) -> None:
+    (metric,) = load("metrics.0.samples=100", "metrics.0=count", registry=tiny).to_dict()["metrics"]
+    assert (metric["name"], metric["samples"], metric["at_epochs"]) == ("count", 100, [0, 10, 30, 50])
+    assert "features" not in metric
+
+
+def test_the_order_of_overrides_does_not_matter(load: Load, tiny: Registry) -> None:
+    overrides = ["model=tiny", "model.depth=3", "optimizer.generator=sgd", "optimizer.generator.momentum=0.5"]
+    assert load(*overrides, registry=tiny) == load(*reversed(overrides), registry=tiny)
+
+
+def test_of_two_overrides_of_a_field_the_last_wins(load: Load) -> None:
+    assert load("model.width=8", "model.width=16") == load("model.width=16")
+
+
+def test_steps_replace_epochs_and_epochs_replace_steps(load: Load, tmp_path: Path) -> None:
+    in_steps = load("training.steps=100")
+    in_epochs = load("training.epochs=3", benchmark=saved(in_steps, tmp_path))
+    assert (in_steps.training.steps, in_steps.training.epochs) == (100, None)
+    assert (in_epochs.training.steps, in_epochs.training.epochs) == (None, 3)
+
+
+def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
+    load("model.width=8", "metrics.0.samples=100", "training.steps=5")
+    assert load().model.options.model_dump() == {key: value for key, value in DCGAN.items() if key != "name"}
+    assert (load().metrics[0].samples, load().training.epochs) == (10_000, 50)
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("model.width=0", ["model.width:", "greater than or equal to 1", "got 0"]),
+        ("model.widht=8", ["model.widht: unknown key; did you mean 'width'?"]),
+        ("model.quux=8", ["model.quux: unknown key; there are: width, latent_dim, negative_slope, dropout"]),
+        ("loss.width=8", ["loss.width: unknown key"]),
+        ("traning.seed=1", ["traning: unknown key; did you mean 'training'?"]),
+        ("metrics.0.sample=5", ["metrics.0.sample: unknown key; did you mean 'samples'?"]),
+        ("model.width=wide", ["model.width:", "valid integer", "got 'wide'"]),
+        ("model.width=8.5", ["model.width:", "valid integer", "got 8.5"]),
+        ("training.seed=-1", ["training.seed:", "greater than or equal to 0"]),
+        ("training.epochs=-1", ["training.epochs:", "greater than or equal to 1", "got -1"]),
+        ("training.epochs=0", ["training.epochs:", "greater than or equal to 1"]),
+        ("training.precision=fp8", ["training.precision:", "'fp32', 'tf32' or 'bf16'", "got 'fp8'"]),
+        ("training=5", ["training:", "got 5"]),
+        ("metrics.0.at_epochs=[0, -1]", ["metrics.0.at_epochs.1:", "got -1"]),
+        ("metrics.0.samples=1", ["metrics.0.samples:", "greater than or equal to 2"]),
+        ("metrics.0={name='fid'}", ["metrics.0.features:", "required"]),
+        ("metrics=fid", ["metrics:", "valid list"]),
+        ("optimizer.generator.lr=0", ["optimizer.generator.lr:", "greater than 0"]),
+        ("optimizer.generator.betas=[0.9]", ["optimizer.generator.betas"]),
+        ("optimizer.generator.betas=[2.0, 0.9]", ["optimizer.generator.betas", "less than 1"]),
+        ("optimizer.critic=adam", ["optimizer.critic: unknown key"]),
+        ("loss=bcee", ["loss: unknown loss 'bcee'; did you mean 'bce'?"]),
+        ("model=2024-01-01", ["model:", "model's name"]),
+        ("model={width=8}", ["model:", "'name'"]),
+        ("metrics.0.features=inception", ["metrics.0.features:", "did you mean 'inception-v3'?"]),
+        ("name=../up", ["name:", "got '../up'"]),
+    ],
+)
+def test_an_error_tells_the_field_and_what_is_wrong_with_it(override: str, fragments: list[str], load: Load) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(override)
+    assert_all_in(caught.value, ["benchmark dcgan-fashion: ", *fragments])
+
+
+@pytest.mark.parametrize(
+    ("override", "cause"),
+    [
+        ("nonsense", "write it as PATH=VALUE"),
+        ("=5", "write it as PATH=VALUE"),
+        ("model..width=5", "write it as PATH=VALUE"),
+        ("metrics.1.samples=5", "'1' is not an entry of metrics, which has 1"),
+        ("metrics.-1.samples=5", "'-1' is not an entry of metrics, which has 1"),
+        ("metrics.fid.samples=5", "'fid' is not an entry of metrics, which has 1"),
+        ("training.seed.deep=5", "training.seed is a value, not a table"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_an_error_that_quotes_it(override: str, cause: str, load: Load) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(override)
+    assert_all_in(caught.value, [f"-o {override.removesuffix('=5')}", cause])
+
+
+def test_epochs_and_steps_together_are_an_error(load: Load) -> None:
+    with pytest.raises(UsageError, match="training: give either 'epochs' or 'steps'"):
+        load("training.epochs=2", "training.steps=20")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model.width=0": "model.width:", "loss=bcee": "loss:", "metrics.0.samples=1": "metrics.0.samples:"},
+        {"training.seed=-1": "training.seed:", "training.epochs=0": "training.epochs:"},
+        {"model.widht=8": "model.widht:", "model.dropuot=0.5": "model.dropuot:"},
+        {"training.sede=1": "training.sede:", "training.epochs=0": "training.epochs:"},
+        {"traning.seed=1": "traning:", "model.width=0": "model.width:"},
+    ],
+    ids=["in different tables", "in one table", "misspelt", "misspelt beside a value", "misspelt table"],
+)
+def test_several_errors_are_all_reported_at_once(wrong: dict[str, str], load: Load) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(*wrong)
+    assert_all_in(caught.value, wrong.values())
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (None, "No such file"),
+        (b"name = ", "not valid TOML"),
+        (b"name = 'a'\nname = 'b'", "not valid TOML"),
+        (b"name = '\xff'", "not valid TOML"),
+        (b"", "model: Field required"),
+        (b"model = 'dcgan'\nloss = 'bce'", "dataset: Field required"),
+        (b"date = 2024-01-01", "date: unknown key"),
+        (b"name = 2024-01-01", "name: "),
+    ],
+    ids=["missing", "cut short", "twice the same key", "not UTF-8", "empty", "half a spec", "a date", "a date as name"],
+)
+def test_a_faulty_file_is_an_error_that_names_it(content: bytes | None, cause: str, load: Load) -> None:
+    path = Path("faulty.toml")
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        load(benchmark=path)
+    assert_all_in(caught.value, ["benchmark faulty.toml: ", cause])
+
+
+def test_an_unknown_benchmark_is_an_error_with_a_suggestion(load: Load) -> None:
+    with pytest.raises(UsageError, match="unknown benchmark 'dcgan-fashon'; did you mean 'dcgan-fashion'"):
+        load(benchmark="dcgan-fashon")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["metrics.1=distance"],
+        ["metrics.1.name=distance"],
+        ["metrics.1={name = 'distance'}"],
+        ["metrics.1.samples=5", "metrics.1=distance"],
+    ],
+)
+def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
+    assert [metric.name for metric in load(*overrides).metrics] == ["fid", "distance"]
+
+
+def test_a_metric_that_is_too_far_names_the_form_that_adds_one(load: Load) -> None:
+    with pytest.raises(UsageError, match=r"which has 1; -o metrics\.1=VALUE adds one"):
+        load("metrics.2=fid")

@@ -1,0 +1,62 @@
+"""What an edit of code changes in the hash that identifies it, and what it leaves alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganbench.system.source import source_hash, source_roots
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package in development that imports a module beside it and one in site-packages."""
+    folder = tmp_path / "project" / "own_plugin"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("def build():\n    from own_helper import scale\n    import numpy\n")
+    (folder / "networks.py").write_text("WIDTH = 64\n")
+    (folder.parent / "own_helper.py").write_text("scale = 2\n")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    return folder
+
+
+def fresh_hash() -> str:
+    source_hash.cache_clear()
+    return source_hash("own_plugin")
+
+
+@pytest.mark.parametrize("file", ["__init__.py", "networks.py", "../own_helper.py"])
+def test_an_edit_of_any_file_that_the_plugin_runs_changes_its_hash(package: Path, file: str) -> None:
+    before = fresh_hash()
+    edited = package / file
+    edited.write_text(edited.read_text() + "# edited\n")
+    assert fresh_hash() != before
+
+
+def test_the_hash_depends_on_nothing_else(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fresh_hash()
+    (package / "notes.md").write_text("notes")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "networks.cpython-311.pyc").write_bytes(b"compiled")
+    (package.parent / "unrelated.py").write_text("x = 1\n")
+    assert fresh_hash() == before
+    moved = tmp_path / "elsewhere"
+    package.parent.rename(moved)
+    monkeypatch.syspath_prepend(str(moved))
+    assert fresh_hash() == before
+
+
+def test_only_code_in_development_is_followed(package: Path) -> None:
+    assert source_roots("own_plugin").keys() == {"own_plugin", "own_helper"}
+
+
+def test_code_that_cannot_be_parsed_is_hashed_all_the_same(package: Path) -> None:
+    before = fresh_hash()
+    (package / "broken.py").write_text("def (:\n")
+    assert fresh_hash() != before
+
+
+def test_what_is_built_in_has_no_source() -> None:
+    assert source_roots(next(iter(sys.builtin_module_names))) == {}

@@ -1,0 +1,382 @@
+"""A plugin that breaks its contract is named, with what it gave and what was wanted."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import torch
+from conftest import CULPRITS, UNSCORED
+from test_python_state import LABELS, REAL, Least, descend, step_of, take
+from torch import Tensor, nn
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+
+from ganbench import ImageData, Networks, PluginError
+from ganbench.data.batches import make_batches
+from ganbench.data.contract import changes_between_reads, checked
+from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import Point
+from ganbench.runtime.networks import keep_modes
+from ganbench.runtime.seeds import stream
+from ganbench.scoring.sampling import NotFiniteError, Sampler
+from ganbench.spec.benchmark import load_spec
+from ganbench.system.torch_defaults import torch_defaults_kept
+from ganbench.training.runner import run
+from ganbench.training.state.measuring import untouched
+from ganbench.training.step import TURNS, TrainingStep
+
+CPU = torch.device("cpu")
+IMAGES, CLASSES = torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20, dtype=torch.int64)
+SOUND = TensorDataset(IMAGES, CLASSES)
+
+
+class Items(Dataset):
+    """20 items, of which one is another."""
+
+    def __init__(self, odd: Any = None, index: int = 7, length: int = 20) -> None:
+        self.odd, self.index, self.length = odd, index, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        if index >= 20:
+            raise IndexError(index)
+        return self.odd if index == self.index and self.odd is not None else (IMAGES[index], 0)
+
+
+def data_of(train: Any, test: Any = SOUND, num_classes: Any = 10) -> ImageData:
+    return ImageData(train, test, num_classes=num_classes, source="own", fingerprint="0")
+
+
+class White(TensorDataset):
+    def __getitem__(self, index: Any) -> Any:
+        return torch.full((1, 4, 4), 255, dtype=torch.uint8), 0
+
+
+WHITE = White(IMAGES, CLASSES)
+
+
+@pytest.mark.parametrize("split", [WHITE, Subset(WHITE, [0]), ConcatDataset([WHITE])])
+def test_what_an_item_is_is_what_is_trained_on(split: Any) -> None:
+    data = checked(data_of(split), "dataset 'own'")
+    batches = make_batches(data.train, 1, CPU, stream(0, "order"))
+    assert batches.placement == "streamed"
+    real, _ = batches.load(*next(batches.epoch()))
+    assert real.min() == 1
+
+
+IMAGE = IMAGES[0]
+BROKEN_ITEMS = {
+    "dictionary": ({"image": IMAGE, "label": 0}, "item 7 of the train split is a dict with the keys 'image', 'label'"),
+    "unlabelled": (IMAGE, "item 7 of the train split is a tensor, uint8"),
+    "array": ((IMAGE.numpy(), 0), "has as its image a numpy.ndarray"),
+    "floats": ((IMAGE.float(), 0), "has as its image a tensor, float32 of shape"),
+    "two channels": ((IMAGE.expand(2, -1, -1), 0), r"image of shape \(2, 4, 4\), and the first train image has \(1, 4"),
+    "label out of range": ((IMAGE, 10), "has the label 10; wanted: a whole number from 0 to 9"),
+    "fraction": ((IMAGE, 0.5), "has the label 0.5"),
+    "one-hot": ((IMAGE, torch.zeros(10)), "has the label a tensor"),
+}
+
+
+@pytest.mark.parametrize(("odd", "message"), BROKEN_ITEMS.values(), ids=BROKEN_ITEMS.keys())
+def test_a_broken_item_is_named_as_it_is_read(odd: Any, message: str) -> None:
+    data = checked(data_of(Items(odd, index=7)), "dataset 'own'")  # 7 is not among those that are read before training
+    with pytest.raises(PluginError, match=f"^dataset 'own': .*{message}"):
+        data.train[7]
+    with pytest.raises(PluginError, match=r"^dataset 'own': item 13 of the train"):
+        checked(data_of(Items(odd, index=13)), "dataset 'own'")
+
+
+BROKEN_DATA = {
+    "one tensor": (data_of(TensorDataset(IMAGES)), "train split is a TensorDataset of 1 tensors"),
+    "floats": (data_of(TensorDataset(IMAGES.float(), CLASSES)), "images of its train split are a tensor, float32"),
+    "labels": (data_of(SOUND, TensorDataset(IMAGES, CLASSES + 10)), "labels of its test split go from 10 to 10"),
+    "float labels": (
+        data_of(TensorDataset(IMAGES, CLASSES.float())),
+        "labels of its train split are a tensor, float32",
+    ),
+    "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"\(1, 3, 4\) in the test split"),
+    "classes": (data_of(SOUND, num_classes=0), "num_classes is 0"),
+    "empty": (data_of(TensorDataset(IMAGES[:0], CLASSES[:0])), "train split has no images"),
+    "no length": (data_of(iter([1])), "which has no len"),
+    "a length that lies": (data_of(Items(length=30)), r"raised when image \d+ of the train split was read: IndexError"),
+    "a test split of another shape": (
+        data_of(SOUND, Items((IMAGE[:, :3], 0), 0)),
+        r"item 0 of the test split|\(1, 3, 4\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BROKEN_DATA.values(), ids=BROKEN_DATA.keys())
+def test_broken_data_is_named_before_training(data: ImageData, message: str) -> None:
+    with pytest.raises(PluginError, match=f"^dataset 'own'.*({message})"):
+        checked(data, "dataset 'own'")
+
+
+def test_images_that_change_between_reads_are_seen_unless_they_are_drawn_from_the_default_generators() -> None:
+    class Drawn(Items):
+        own = torch.Generator()
+
+        def __getitem__(self, index: int) -> Any:
+            return torch.randint(256, (1, 4, 4), dtype=torch.uint8, generator=self.generator), 0
+
+    class Own(Drawn):
+        generator = torch.Generator()
+
+    Drawn.generator = None
+    assert not changes_between_reads(data_of(Drawn()))
+    assert changes_between_reads(data_of(SOUND, Own()))
+
+
+def returning(value: Any) -> Any:
+    """A loss whose discriminator_loss gives that of its loss."""
+
+    class Returning(Least):
+        def discriminator_loss(self, networks: Networks, batch: Any) -> Any:
+            return value(super().discriminator_loss(networks, batch)[0])
+
+    return Returning(lambda: None)
+
+
+RETURNS = {
+    "a number": (lambda loss: (loss.item(), {}), r"returned 0\.\d+ as the loss \(.item\(\)"),
+    "no pair": (lambda loss: loss, "returned a tensor, float32 of shape .*wanted: a pair"),
+    "three": (lambda loss: (loss, {}, {}), "returned a tuple of 3"),
+    "nothing": (lambda _: None, "returned None"),
+    "a vector": (lambda loss: (loss.expand(3), {}), r"returned a tensor, float32 of shape \(3,\) as the loss"),
+    "detached": (lambda loss: (loss.detach(), {}), "does not depend on the discriminator's parameters"),
+    "a monitor as a number": (lambda loss: (loss, {"d": 1.0}), "1.0 as 'd'; wanted: a tensor with one number"),
+    "a monitor as a vector": (lambda loss: (loss, {"d": loss.detach().expand(3)}), r"shape \(3,\) as 'd'"),
+    "a list of monitors": (lambda loss: (loss, [1]), "returned a list of 1 as monitors"),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), RETURNS.values(), ids=RETURNS.keys())
+def test_a_loss_that_returns_something_else_is_named(value: Any, message: str) -> None:
+    with pytest.raises(PluginError, match=f"^the loss: .*{message}"):
+        take(step_of(returning(value)))
+
+
+class Labelled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
+        return self.linear(latent).unflatten(1, (1, 2, 2))
+
+
+def test_the_plugin_at_fault_is_named_and_no_other() -> None:
+    with pytest.raises(PluginError, match=r"^the model raised in its generator\.0: RuntimeError: .*shapes"):
+        take(step_of(Least(lambda: None), generator=nn.Sequential(nn.Linear(5, 4))))
+    with pytest.raises(PluginError, match=r"^the loss calls the generator of the model with other arguments .*labels"):
+        take(step_of(Least(lambda: None), generator=Labelled()))
+    with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it gave a list of 2"):
+        step_of(Least(lambda: None), factory=list)
+
+
+def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
+    networks = Networks(generator, nn.Flatten(), latent_dim=3)
+    sampler = Sampler(networks, CULPRITS, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
+    return list(sampler.generate("eval", 5, 4, stream(0, "latents")))
+
+
+class Making(nn.Module):
+    """Makes what it is given to make, of the latents."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, latent: Tensor) -> Any:
+        return self.make(latent)
+
+
+def filled(value: float) -> Any:
+    return lambda latent: latent.new_full((len(latent), 1, 2, 2), value)
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        (Labelled(), "raised in its generator: TypeError: .*labels.* latents .* and nothing else"),
+        (Making(lambda latent: latent), r"returned a tensor, float32 of shape \(4, 3\); wanted: .*\(4, 1, 2, 2\)"),
+        (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latents it returned .*\(1, 1, 2, 2\)"),
+        (Making(lambda latent: [latent]), "returned a list of 1"),
+        (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError"),
+    ],
+)
+def test_a_generator_that_makes_no_images_is_named(generator: nn.Module, message: str) -> None:
+    with pytest.raises(PluginError, match=f"^the model.*{message}"):
+        sampled(generator)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_images_that_are_not_finite_are_no_images(value: float) -> None:
+    with pytest.raises(NotFiniteError, match=r"^the model: in eval mode .* 32 numbers are NaN or infinite"):
+        sampled(Making(filled(value)))
+
+
+@pytest.mark.parametrize(("value", "warned"), [(1.0, False), (-1.2, False), (1.6, True), (-40.0, True)])
+def test_images_far_outside_of_the_range_are_told(value: float, warned: bool) -> None:
+    warnings: list[str] = []
+    sampled(Making(filled(value)), warnings)
+    assert [f"from {value:.3g} to {value:.3g}" in warning for warning in warnings] == [True] * warned
+
+
+def test_a_default_of_torchs_that_changes_names_who_changed_it_and_is_put_back() -> None:
+    for change, message in (
+        (lambda: torch.set_default_dtype(torch.float64), "default dtype from torch.float32 to torch.float64"),
+        (lambda: torch.set_default_device("meta"), "default device from cpu to meta"),
+        (lambda: torch.set_grad_enabled(False), "gradient mode from True to False"),
+    ):
+        with (
+            pytest.raises(PluginError, match=f"^loss 'own' changed torch's {message}"),
+            torch_defaults_kept("loss 'own' changed"),
+        ):
+            change()
+        assert (torch.get_default_dtype(), torch.zeros(1).device, torch.is_grad_enabled()) == (torch.float32, CPU, True)
+
+
+def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
+    shared = nn.Linear(4, 4)
+    networks = Networks(
+        nn.Sequential(nn.Linear(3, 4), shared, nn.Unflatten(1, (1, 2, 2))),
+        nn.Sequential(nn.Flatten(), shared, nn.Linear(4, 1)),
+        latent_dim=3,
+    )
+    arguments: Any = (dict.fromkeys(TURNS, descend), stream(0, "latents"), "fp32", CULPRITS)
+    step = TrainingStep(networks, Least(lambda: None), *arguments)
+    before, moved = [shared.weight.detach().clone()], []
+
+    def ended(_: str) -> None:
+        moved.append(not torch.equal(before[-1], shared.weight))
+        before.append(shared.weight.detach().clone())
+
+    step(torch.ones_like(REAL), LABELS, ended)
+    assert moved == [True, True]
+    with pytest.raises(
+        PluginError, match=r"^the model: its networks share parameters, and training.turns=simultaneous"
+    ):
+        TrainingStep(networks, Least(lambda: None), *arguments, turns="simultaneous")
+
+
+class Swapping(nn.Module):
+    """Does in `eval()` what it undoes in `train()`, if at all, as averaged weights and merged adapters do."""
+
+    def __init__(self, undo: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+        self.undo = undo
+        self.swapped = False
+        self.register_buffer("calls", torch.zeros(1))
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        if self.swapped == mode and (self.undo or not mode):
+            self.linear.weight.data = -self.linear.weight.data
+            self.swapped = not mode
+        return self
+
+    def forward(self, latent: Tensor) -> Tensor:
+        self.calls += 1
+        torch.rand(1)
+        return self.linear(latent).unflatten(1, (1, 2, 2))
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
+    step = step_of(Least(lambda: None), generator=Swapping(undo))
+    generator: Any = step.networks.generator
+    weight, address, state = (
+        generator.linear.weight.detach().clone(),
+        generator.linear.weight.data_ptr(),
+        torch.get_rng_state(),
+    )
+    warnings: list[str] = []
+    batches: Any = type("Batches", (), {"generator": stream(0, "order")})
+    with untouched(step, batches, warnings.append):
+        generator.eval()
+        assert torch.equal(generator.linear.weight, -weight)
+        generator(torch.zeros(2, 3))
+        step.loss.seen = 1
+    assert torch.equal(generator.linear.weight, weight)
+    assert generator.linear.weight.data_ptr() == address  # where a recorded step has it
+    assert (generator.swapped, generator.training, float(generator.calls)) == (False, True, 0.0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not hasattr(step.loss, "seen")
+    assert not warnings
+
+
+def test_frozen_parts_that_were_built_in_eval_mode_stay_in_it() -> None:
+    frozen = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).requires_grad_(False).eval()
+    network = nn.Sequential(frozen, nn.Linear(2, 2))
+    keep_modes(network)
+    assert [module.training for module in network.modules()] == [True, False, False, False, True]
+    keep_modes(network.eval())  # as from_pretrained leaves it
+    assert [module.training for module in network.modules()] == [True, False, False, False, True]
+
+
+def small(registry: Registry, out: Path, overrides: Iterable[str], **more: Any) -> Any:
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "model.width=2", "pictures.real=0", *overrides])
+    return run(spec, device="cpu", out=out, **more)[0]
+
+
+def test_drop_last_skips_the_smaller_last_batch_and_counts_right(registry: Registry, tmp_path: Path) -> None:
+    own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "pictures.generated=0"]
+    result = small(registry, tmp_path / "run", own)
+    assert [row.images for row in result.history] == [5 * 999] * 2
+    assert {window.images % 999 for window in result.throughput.windows} == {0}
+
+
+ODD = """
+    from torch.utils.data import TensorDataset
+    from ganbench import DatasetPlugin, ImageData, hookimpl
+    from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+    def build(options, context):
+        split = TensorDataset(*(tensor[:65] for tensor in embedded_subset().test.tensors))
+        return ImageData(split, split, num_classes=10, source="own", fingerprint="0")
+
+    @hookimpl
+    def ganbench_datasets():
+        return [DatasetPlugin(name="odd", summary="65 images", build=build)]
+"""
+
+
+def test_a_last_batch_of_one_image_says_so(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(dedent(ODD))
+    spec, _ = load_spec(
+        "dcgan-fashion",
+        Registry.load([str(tmp_path / "odd.py")]),
+        ["dataset=odd", "model.width=2", "metrics=[]", "training.epochs=1"],
+    )
+    with pytest.raises(PluginError, match=r"model 'dcgan'.* which has 1 image, as 65 .* -o training.drop_last=true"):
+        run(spec, device="cpu", out=tmp_path / "run")
+
+
+def test_ctrl_c_while_an_epoch_is_scored_ends_without_another_step(registry: Registry, tmp_path: Path) -> None:
+    class Impatient(Observer):
+        def scored(self, label: str, point: Point) -> None:
+            if point.epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    metric = 'metrics=[{name = "fid", features = "fashion-cnn", samples = 20, at_epochs = [1]}]'
+    own = ["training.batch_size=1000", "training.epochs=3", "pictures.generated=0", metric]
+    result = small(registry, tmp_path / "run", own, observer=Impatient())
+    assert result.status == "interrupted"
+    assert sum(row.images for row in result.history) == 5000
+
+
+def test_weights_that_turn_nan_in_the_last_update_are_a_divergence(registry: Registry, tmp_path: Path) -> None:
+    own = ["training.steps=1", "optimizer.generator=sgd", "optimizer.generator.lr=1e39", "pictures.generated=0"]
+    result = small(registry, tmp_path / "run", own)
+    assert result.status == "diverged"
+    assert "the generator's parameter" in str(result.message)

@@ -1,0 +1,318 @@
+"""Engines: a recorded step gives what the eager one gives, and what cannot be recorded is named.
+
+On a CPU the recording is a tape's; where CUDA is, the same is shown of CUDA graphs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from conftest import CULPRITS, SMALL
+from tape import TapeRecorder
+from torch import Tensor
+
+from ganbench import GanbenchError, Networks, UsageError
+from ganbench.data.batches import ResidentBatches
+from ganbench.plugin.registrations import BuildContext
+from ganbench.plugin.registry import Registry
+from ganbench.runtime.precision import repeatable_convolutions
+from ganbench.runtime.seeds import stream
+from ganbench.spec.benchmark import EngineOptions, load_spec
+from ganbench.training.checkpoint import capture_state, restore_state
+from ganbench.training.engines import (
+    EagerEngine,
+    Engine,
+    check_engine,
+    choose_engine,
+)
+from ganbench.training.engines.choice import make_recorder
+from ganbench.training.engines.graph import GraphEngine, Unrecordable, said_as_unrecordable
+from ganbench.training.step import TURNS, TrainingStep
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+BATCH, REMAINDER = 16, 8
+UNSEEN = "GANBENCH_TEST_COUNTER"
+DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+
+
+def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: list[str] = []) -> EagerEngine:  # noqa: B006
+    """The homework's step, narrow, on the embedded subset, with another loss if one is given."""
+    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device=device, cache_dir=None, seed=0)
+    torch.manual_seed(0)
+    networks: Networks = spec.model.build(context)
+    for player in TURNS:
+        networks[player].to(device)
+    factories = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
+    latents = stream(0, "latents", device)
+    step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", CULPRITS)
+    return EagerEngine(step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), stream(0, "order")))
+
+
+def recorder(eager: EagerEngine) -> Any:
+    return make_recorder(eager.step) or TapeRecorder()
+
+
+def examples(eager: EagerEngine) -> list[tuple[Tensor, ...]]:
+    (whole,) = next(iter(eager.batches.epoch()))
+    return [(whole,), (whole[:REMAINDER],)]
+
+
+def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
+    """What each of some steps reports, the last one of them smaller; then every weight."""
+    reports = []
+    inputs = iter(eager.batches.epoch())
+    for number in range(steps):
+        (indices,) = next(inputs)
+        output = engine((indices if number < steps - 1 else indices[:REMAINDER],), ended=lambda _: None)
+        reports.append(output.values.tolist())
+    weights = [p.flatten().tolist() for player in TURNS for p in eager.step.networks[player].parameters()]
+    return reports + weights
+
+
+class WassersteinWithPenalty:
+    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3): its penalty is differentiated twice."""
+
+    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        fake = networks.generator(batch.latent)
+        mix = torch.rand(len(fake), 1, 1, 1, device=fake.device)
+        between = (mix * batch.real + (1 - mix) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(networks.discriminator(between).sum(), between, create_graph=True)
+        penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        distance = networks.discriminator(batch.real).mean() - networks.discriminator(fake).mean()
+        return 10 * penalty - distance, {"distance": distance, "penalty": penalty}
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return -networks.discriminator(networks.generator(batch.latent)).mean(), {}
+
+
+class Wrong:
+    """A loss on whose generator's turn something happens that `deed` does."""
+
+    def __init__(self, deed: Callable[[Wrong, Tensor], Any]) -> None:
+        self.deed = deed
+        self.calls = 0
+
+    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return networks.discriminator(batch.real).mean(), {}
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = networks.discriminator(networks.generator(batch.latent)).mean()
+        self.deed(self, loss)
+        return loss, {}
+
+
+@pytest.fixture(autouse=True)
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(UNSEEN, "0")
+    with repeatable_convolutions():
+        yield
+
+
+@pytest.fixture
+def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs can be chosen on a CPU, where they are tapes."""
+    monkeypatch.setattr("ganbench.training.engines.choice.make_recorder", lambda _: TapeRecorder())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("loss", [None, WassersteinWithPenalty()], ids=["bce", "wgan-gp"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_a_recorded_step_gives_what_the_eager_one_gives_in_every_bit(
+    device: str, loss: Any, optimizer: str, registry: Registry
+) -> None:
+    eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in TURNS])
+    start = capture_state(eager.step, eager.batches)
+    expected = trace(eager, eager, steps=6)
+    graph = GraphEngine(eager, recorder(eager), examples(eager))
+    for _ in range(2):  # as after a warm-up, and once more
+        restore_state(start, eager.step, eager.batches)
+        assert trace(graph, eager, steps=6) == expected
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) -> None:
+    """What a resumed run rests on: the optimisers' state may come from elsewhere, in the middle of a training."""
+    eager = build(registry, device, overrides=["optimizer.generator=sgd", "optimizer.generator.momentum=0.9"])
+    trace(eager, eager, steps=3)
+    middle = capture_state(eager.step, eager.batches)
+    expected = trace(eager, eager, steps=4)
+    graph = GraphEngine(eager, recorder(eager), examples(eager))
+    trace(graph, eager, steps=3)
+    restore_state(middle, eager.step, eager.batches)
+    assert trace(graph, eager, steps=4) == expected
+
+
+def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> None:
+    eager = build(registry)
+    start = capture_state(eager.step, eager.batches)
+    whole, smaller = examples(eager)
+    graph = GraphEngine(eager, TapeRecorder(), [whole, smaller])
+    assert graph.hidden_bytes == TapeRecorder.working_bytes
+    graph(whole, ended=lambda _: None)
+    assert graph.last_phases() == {"data": 1.0, "discriminator": 1.0, "generator": 1.0}
+    restore_state(start, eager.step, eager.batches)
+    graph(whole, ended=lambda _: None)  # taken eagerly, so nothing was marked
+    assert graph.last_phases() == {}
+
+
+def choose(eager: EagerEngine, verify_steps: int | None = None, **options: Any) -> tuple[Engine, Any]:
+    start = capture_state(eager.step, eager.batches)
+
+    def restore() -> None:
+        restore_state(start, eager.step, eager.batches)
+
+    return choose_engine(eager, EngineOptions(**options), examples(eager), restore, verify_steps)
+
+
+@pytest.mark.usefixtures("on_tape")
+@pytest.mark.parametrize(("verify_steps", "verified"), [(None, 3), (5, 5)])
+def test_auto_takes_the_graph_once_it_is_verified(verify_steps: int | None, verified: int, registry: Registry) -> None:
+    engine, record = choose(build(registry), verify_steps)
+    assert isinstance(engine, GraphEngine)
+    assert (record.name, record.verified_steps, record.eager_scatter, record.fallback) == ("graph", verified, 0.0, None)
+
+
+@pytest.mark.usefixtures("on_tape")
+def test_eager_is_eager_where_it_is_asked_for(registry: Registry) -> None:
+    engine, record = choose(build(registry), mode="eager")
+    assert isinstance(engine, EagerEngine)
+    assert (record.name, record.requested, record.fallback) == ("eager", "eager", None)
+
+
+def count_call(loss: Wrong, _: Tensor) -> None:
+    loss.calls += 1
+
+
+def run_out(loss: Wrong, _: Tensor) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+WRONG = {
+    "reads": (lambda _, value: value.item(), "RuntimeError: called a synchronizing operation$"),
+    "counts": (count_call, "loss.calls changes in Python from step to step, which a recording would freeze"),
+    "draws": (lambda _, __: random.random(), "Python's random stream.* changes in Python"),
+    "runs out": (run_out, "there is not enough memory for it"),
+}
+
+
+@pytest.mark.usefixtures("on_tape")
+@pytest.mark.parametrize(("deed", "message"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_recorded_runs_eagerly_and_says_why(deed: Any, message: str, registry: Registry) -> None:
+    eager = build(registry, loss=Wrong(deed))
+    engine, record = choose(eager)
+    assert engine is eager
+    assert (record.name, record.requested) == ("eager", "auto")
+    assert re.search(message, record.fallback)
+
+
+def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Registry) -> None:
+    eager = build(registry, loss=Wrong(lambda _, value: value.reshape(2)))
+    (whole, _) = examples(eager)
+
+    def recorded() -> None:
+        try:
+            eager(whole, ended=lambda _: None)
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")  # as ending it does
+
+    with (
+        pytest.raises(Unrecordable, match=r"^test_engines.py:\d+ in <lambda>: .*value.reshape\(2\).*shape '\[2\]' is"),
+        said_as_unrecordable(),
+    ):
+        recorded()
+
+
+@pytest.mark.usefixtures("on_tape")
+@pytest.mark.parametrize("asked", [{"mode": "graph"}, {"verify_steps": 4}])
+def test_a_graph_that_was_asked_for_and_cannot_be_is_an_error(asked: dict[str, Any], registry: Registry) -> None:
+    with pytest.raises(GanbenchError, match=r"engine graph: loss.calls changes .* -o engine.mode=eager runs without"):
+        choose(build(registry, loss=Wrong(count_call)), **asked)
+
+
+class Restless(Wrong):
+    """A loss whose scale comes from what nothing puts back."""
+
+    def __init__(self, next_scale: Callable[[], Any]) -> None:
+        super().__init__(lambda _, __: None)
+        self.next_scale = next_scale
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, monitors = super().generator_loss(networks, batch)
+        return loss * (1 + self.next_scale()), monitors
+
+
+class Hidden(Wrong):
+    """A loss with a state that nobody can see in Python, so that only its effect tells."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _, __: None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"calls": os.environ[UNSEEN]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        os.environ[UNSEEN] = state["calls"]
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, monitors = super().generator_loss(networks, batch)
+        return loss * count_unseen(), monitors
+
+
+def count_unseen() -> int:
+    """Count in the process's environment, which is no plugin's state."""
+    os.environ[UNSEEN] = str(int(os.environ[UNSEEN]) + 1)
+    return int(os.environ[UNSEEN])
+
+
+def jitter(size: float) -> Callable[[], Tensor]:
+    """As of sums in no fixed order: other bits each time, which nothing can put back."""
+    return lambda: size * torch.rand((), generator=torch.Generator().manual_seed(count_unseen()))
+
+
+@pytest.mark.usefixtures("on_tape")
+def test_a_step_with_a_little_scatter_is_recorded_and_the_scatter_is_told(registry: Registry) -> None:
+    engine, record = choose(build(registry, loss=Restless(jitter(1e-6))))
+    assert isinstance(engine, GraphEngine)
+    assert 0 < record.eager_scatter < 1e-3
+
+
+@pytest.mark.usefixtures("on_tape")
+@pytest.mark.parametrize(
+    ("loss", "verify_steps", "message"),
+    [
+        (Restless(jitter(1e-6)), 3, "does not repeat itself"),  # bit for bit was asked for
+        (Restless(jitter(0.5)), None, "does not repeat itself"),
+        (Hidden(), None, "does not give what the eager one gives: g_loss of step 2 differs"),
+    ],
+)
+def test_a_step_with_more_than_scatter_is_not(
+    loss: Any, verify_steps: int | None, message: str, registry: Registry
+) -> None:
+    eager = build(registry, loss=loss)
+    try:
+        fallback = choose(eager, verify_steps)[1].fallback
+    except GanbenchError as error:
+        fallback = str(error)
+    assert re.search(message, fallback)
+
+
+@pytest.mark.parametrize(
+    ("options", "verify_steps", "message"),
+    [
+        ({"mode": "graph"}, None, "engine.mode: graph needs a CUDA device"),
+        ({}, 3, "--verify-engine compares a graph"),
+        ({"mode": "eager"}, 3, "--verify-engine compares a graph"),
+    ],
+)
+def test_a_graph_where_there_can_be_none_is_refused(
+    options: dict[str, Any], verify_steps: int | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_engine(EngineOptions(**options), torch.device("cpu"), verify_steps)

@@ -1,0 +1,210 @@
+"""What plugins keep in Python and in no state_dict: seen however deep it lies, restored, and kept in checkpoints."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import CULPRITS
+from torch import Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import StepLR
+
+from ganbench import Networks
+from ganbench.runtime.seeds import stream
+from ganbench.training.checkpoint import capture_state, restore_state
+from ganbench.training.engines.verification import first_difference, flat, standing_still
+from ganbench.training.state.python_state import Snapshot, inspect_step
+from ganbench.training.step import TURNS, TrainingStep
+
+COUNTS = {"calls": 0}
+
+
+class Helper:
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def count(self) -> None:
+        self.calls += 1
+
+
+class Regularizer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = torch.zeros(2)  # a plain attribute, no buffer
+
+    def count(self) -> None:
+        self.average.add_(1)
+
+
+class InClass:
+    calls = 0
+
+    @classmethod
+    def count(cls) -> None:
+        cls.calls += 1
+
+
+def in_closure() -> Any:
+    calls = 0
+
+    def count() -> None:
+        nonlocal calls
+        calls += 1
+
+    return count
+
+
+def in_global() -> None:
+    COUNTS["calls"] += 1
+
+
+def in_default(calls: list[int] = [0]) -> None:  # noqa: B006
+    calls[0] += 1
+
+
+def into(pool: list[Tensor]) -> None:
+    pool.append(torch.ones(1))
+
+
+class Least:
+    """Least squares that counts in a way of its own."""
+
+    def __init__(self, count: Any) -> None:
+        self.count = count
+
+    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        self.count()
+        return (networks.discriminator(batch.real) - 1).square().mean(), {}
+
+    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return networks.discriminator(networks.generator(batch.latent)).mean(), {}
+
+
+WAYS = {
+    "slots of a helper": lambda: Helper().count,
+    "a submodule's plain tensor": lambda: Regularizer().count,
+    "a class": lambda: InClass.count,
+    "a closure": in_closure,
+    "a global": lambda: in_global,
+    "a default": lambda: in_default,
+    "a pool of tensors in a partial": lambda: partial(into, []),
+    "an own torch generator": lambda: partial(torch.rand, 1, generator=torch.Generator()),
+    "an own Python generator": lambda: random.Random(0).random,
+    "an own numpy generator": lambda: partial(np.random.Generator.random, np.random.default_rng(0)),
+    "an own legacy numpy generator": lambda: np.random.RandomState(0).rand,
+}
+
+
+def descend(parameters: Any) -> SGD:
+    return SGD(parameters, lr=0.1)
+
+
+def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = None) -> TrainingStep:
+    torch.manual_seed(0)
+    generator = generator or nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    networks = Networks(generator, discriminator, latent_dim=3)
+    return TrainingStep(networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", CULPRITS)
+
+
+BATCHES: Any = SimpleNamespace(generator=stream(0, "order"))
+REAL, LABELS = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
+
+
+def take(step: TrainingStep, steps: int = 1) -> None:
+    for _ in range(steps):
+        step(REAL, LABELS, ended=lambda _: None)
+
+
+@pytest.mark.parametrize("make", WAYS.values(), ids=WAYS.keys())
+def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
+    step = step_of(Least(make()))
+    take(step)
+    start, state = Snapshot(step), capture_state(step, BATCHES)
+    still = standing_still(step)
+    take(step)
+    # torch's operations on a tensor leave it where it is, so that a recording may hold it
+    moves_in_place = make is WAYS["a submodule's plain tensor"]
+    assert (first_difference(still, standing_still(step)) is None) == moves_in_place
+    assert start.changed()
+    restore_state(state, step, BATCHES)
+    assert not start.changed()
+    assert not step.python_state.lost()
+
+
+@pytest.mark.parametrize(
+    "name", ["slots of a helper", "a submodule's plain tensor", "a closure", "an own numpy generator"]
+)
+def test_the_state_is_loaded_by_a_step_that_was_just_built(name: str) -> None:
+    first, second = (step_of(Least(WAYS[name]())) for _ in range(2))
+    take(first, 3)
+    restore_state(capture_state(first, BATCHES), second, BATCHES)
+    take(first)
+    take(second)
+    state, other = (flat(capture_state(step, BATCHES)["python"]) for step in (first, second))
+    assert first_difference(state, other) is None
+
+
+def test_a_scheduler_in_a_hook_is_seen_and_kept() -> None:
+    def scheduled(parameters: Any) -> SGD:
+        optimizer = SGD(parameters, lr=1.0)
+        scheduler = StepLR(optimizer, step_size=2)
+        optimizer.register_step_post_hook(lambda *_: scheduler.step())
+        return optimizer
+
+    step = step_of(Least(lambda: None), scheduled)
+    take(step)
+    state, start = capture_state(step, BATCHES), Snapshot(step)
+    still = standing_still(step)
+    take(step, 3)
+    assert first_difference(still, standing_still(step)) is not None
+    assert any("last_epoch" in path for path in start.changed())
+    restore_state(state, step, BATCHES)
+    assert not start.changed()
+
+
+def test_what_cannot_be_looked_into_is_named() -> None:
+    numbers = iter([1, 2, 3, 4])
+    step = step_of(Least(lambda: next(numbers)))
+    assert inspect_step(step).iterators == ["loss.count.numbers"]
+
+
+def test_what_no_checkpoint_can_keep_is_named() -> None:
+    class Replacing(Least):
+        def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+            self.helper = Helper()
+            return super().discriminator_loss(networks, batch)
+
+    step = step_of(Replacing(lambda: None))
+    take(step)
+    assert step.python_state.lost() == ["loss.helper"]
+
+
+def test_a_buffer_of_the_first_forward_goes_and_comes_back() -> None:
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 4)
+
+        def forward(self, latent: Tensor) -> Tensor:
+            if not hasattr(self, "code"):
+                self.register_buffer("code", torch.ones(len(latent), 4))
+            return (self.linear(latent) + self.code).unflatten(1, (1, 2, 2))
+
+    step, other = step_of(Least(lambda: None), generator=Late()), step_of(Least(lambda: None), generator=Late())
+    cold = capture_state(step, BATCHES)
+    take(step)
+    warm = capture_state(step, BATCHES)
+    restore_state(cold, step, BATCHES)
+    assert not hasattr(step.networks.generator, "code")
+    restore_state(warm, other, BATCHES)
+    assert torch.equal(other.networks.generator.code, torch.ones(4, 4))
+    assert "code" in other.networks.generator.state_dict()

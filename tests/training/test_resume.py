@@ -1,0 +1,297 @@
+"""Runs that stopped and went on: nothing of them tells that from one that never stopped."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from conftest import SMALL
+from typer.testing import CliRunner
+
+from ganbench import Observer, UsageError
+from ganbench.cli import app
+from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
+from ganbench.plugin.callbacks import Progress
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import (
+    Environment,
+    Result,
+    RunDirectory,
+    load_result,
+)
+from ganbench.spec.benchmark import load_spec, load_stopped_spec
+from ganbench.training.checkpoint import Checkpoint, load_checkpoint
+from ganbench.training.runner import run
+
+QUICK = [*SMALL, "model.width=2", "training.batch_size=250", "metrics.0.at_epochs=[0, 2]", "pictures.at_epochs=[2]"]
+WHOLE = [*QUICK, "training.epochs=3"]  # of 20 steps
+
+
+def small_run(registry: Registry, out: Path, overrides: list[str], **more: Any) -> Result:
+    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    return run(spec, device="cpu", out=out, window_seconds=0.01, **more)[0]
+
+
+def resumed(registry: Registry, directory: Path, *overrides: str, **more: Any) -> Result:
+    spec, _ = load_stopped_spec(directory, registry, overrides)
+    return run(spec, device="cpu", resume=directory, window_seconds=0.01, **more)[0]
+
+
+def numbers(result: Result) -> Any:
+    """All that must not depend on whether a run stopped."""
+    rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
+    return rows, [metric.model_dump() for metric in result.metrics], result.status
+
+
+class Whole(NamedTuple):
+    """The run that never stopped."""
+
+    result: Result
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return Whole(small_run(registry, folder, WHOLE), folder)
+
+
+class StopAt(Observer):
+    """Presses Ctrl-C at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step: int | None = step
+
+    def progressed(self, progress: Progress) -> None:
+        if self.step is not None and progress.step >= self.step:
+            self.step = None
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("steps", [(20,), (39, 41), (1, 2, 3)])
+def test_an_interrupted_run_that_goes_on_equals_one_that_was_not(
+    steps: tuple[int, ...], uninterrupted: Whole, registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    result = small_run(registry, out, WHOLE, observer=StopAt(steps[0]))
+    for step in steps[1:]:
+        assert result.status == "interrupted"
+        result = resumed(registry, out, observer=StopAt(step))
+    assert result.status == "interrupted"
+    whole = resumed(registry, out)
+    assert numbers(whole) == numbers(uninterrupted.result)
+    assert whole.run_id == result.run_id
+    assert whole.created_at == result.created_at
+    assert load_result(out) == whole
+    ended, alike = (load_checkpoint(folder / "checkpoint.pt").state for folder in (out, uninterrupted.folder))
+    for player in ("generator", "discriminator"):
+        torch.testing.assert_close(ended["networks"][player], alike["networks"][player], rtol=0, atol=0)
+    torch.testing.assert_close(ended["random"]["latents"], alike["random"]["latents"])
+    assert sum(row.images for row in whole.history) == sum(w.images for w in whole.throughput.windows) == 15_000
+
+
+@pytest.mark.parametrize("step", [0, 20])
+def test_a_run_that_failed_goes_on_from_its_last_checkpoint(
+    step: int, uninterrupted: Whole, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Checkpoint.save
+
+    def fill_the_disk(checkpoint: Checkpoint, path: Path) -> None:
+        if checkpoint.progress.steps > step:
+            raise OSError(28, "No space left on device")
+        save(checkpoint, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", fill_the_disk)
+        with pytest.raises(Exception, match=r"the run failed after .* No space left on device"):
+            small_run(registry, tmp_path / "run", [*WHOLE, "checkpoint.every_epochs=1"])
+    assert load_result(tmp_path / "run").status == "failed"
+    assert numbers(resumed(registry, tmp_path / "run")) == numbers(uninterrupted.result)
+
+
+def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Path) -> None:
+    seen = []
+
+    class Watch(Observer):
+        def progressed(self, progress: Progress) -> None:
+            seen.append((load_checkpoint(tmp_path / "run" / "checkpoint.pt").progress.steps, progress.step))
+
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=12", "checkpoint.every_minutes=0"], observer=Watch())
+    assert [step for step, _ in seen] == [0, *(step for _, step in seen[:-1])]
+
+
+def test_a_completed_run_can_be_lengthened(uninterrupted: Whole, registry: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    small_run(registry, out, [*QUICK, "training.epochs=1"])
+    with pytest.raises(UsageError, match="has taken 20 steps, and 10 are asked for: it can only be lengthened"):
+        resumed(registry, out, "training.steps=10")
+    assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
+
+
+def test_a_run_that_was_killed_when_all_was_trained_is_scored_and_stored(
+    uninterrupted: Whole, registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    small_run(registry, out, WHOLE)
+    (out / "result.json").unlink()
+    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)
+    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)  # as often as one likes
+
+
+def test_a_budget_counts_what_was_trained_before(registry: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    small_run(registry, out, [*QUICK, "training.epochs=1000", "training.budget_seconds=0.05"])
+    images = [load_result(out).history[-1].images]
+    for budget in (0.05, 0.3):
+        result = resumed(registry, out, f"training.budget_seconds={budget}")
+        assert result.status == "completed"
+        images.append(sum(row.images for row in result.history))
+    assert images[0] == images[1] < images[2]
+
+
+def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    small_run(registry, out, WHOLE, observer=StopAt(3))
+    before = load_result(out)
+    with pytest.raises(UsageError, match=r"model\.width: 2, now 9; optimizer\.generator\.lr: 0\.0001, now 0\.5"):
+        resumed(registry, out, "model.width=9", "optimizer.generator.lr=0.5")
+    assert load_result(out) == before
+
+
+def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_path: Path) -> None:
+    """On other data, another device, or with another version of a library or a plugin."""
+    out = tmp_path / "run"
+    small_run(registry, out, WHOLE, observer=StopAt(3))
+    checkpoint = load_checkpoint(out / "checkpoint.pt")
+    then = checkpoint.progress
+    elsewhere = Environment(
+        hard={**then.environment.hard, "threads": 64},
+        soft={**then.environment.soft, "torch": "0.1", "platform": "another kernel"},
+    )
+    loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
+    older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
+    began = then.model_copy(update={"data_content": "0", "environment": elsewhere, "plugins": older})
+    replace(checkpoint, progress=began).save(out / "checkpoint.pt")
+    with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
+        resumed(registry, out)
+    told = str(raised.value)
+    assert all(part in told for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0"))
+    assert "kernel" not in told
+
+
+def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(
+    uninterrupted: Whole, registry: Registry, tmp_path: Path
+) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry, WHOLE)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
+    (tmp_path / "run" / ".result.json.0123.part.json").write_text("{")
+    assert numbers(resumed(registry, tmp_path / "run")) == numbers(uninterrupted.result)
+    assert not list((tmp_path / "run").glob(".*.part*"))
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_is_in_nobodys_way(registry: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "samples").mkdir(parents=True)
+    (out / ".lock").touch()
+    (out / ".spec.toml.0123abcd.part.toml").write_text("name")
+    assert small_run(registry, out, [*QUICK, "training.steps=1"]).status == "completed"
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"PK\3\4rest"]
+)
+def test_a_checkpoint_that_is_none(spoil: Any, registry: Registry, tmp_path: Path) -> None:
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    file = tmp_path / "run" / "checkpoint.pt"
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(UsageError, match=r"checkpoint .*checkpoint.pt: not a whole checkpoint of ganbench"):
+        resumed(registry, tmp_path / "run", "training.steps=2")
+
+
+def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "mark",)
+
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    file = tmp_path / "run" / "checkpoint.pt"
+    torch.save({**torch.load(file, weights_only=True), "state": Malicious()}, file)
+    with pytest.raises(UsageError, match="not a whole checkpoint of ganbench"):
+        resumed(registry, tmp_path / "run", "training.steps=2")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) -> None:
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    with (
+        RunDirectory.reopened(tmp_path / "run").in_use(),
+        pytest.raises(UsageError, match="another run is writing there"),
+    ):
+        resumed(registry, tmp_path / "run", "training.steps=2")
+    assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_used_without(
+    number: int, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    told = re.escape(f"the file system has no locks ({os.strerror(number)}): start no second run there")
+    with pytest.warns(GanbenchWarning, match=told):
+        small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    with pytest.warns(GanbenchWarning, match=told):
+        assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "run takes either a benchmark or --resume DIR"),
+        (["run", "dcgan-fashion", "--resume", "x"], "run takes either a benchmark or --resume DIR"),
+        (["run", "--resume", "x", "--out", "y"], "--resume goes on in its own directory"),
+        (["run", "--resume", "x"], "--resume x: it is no run directory: there is no spec.toml in it"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str) -> None:
+    outcome = CliRunner().invoke(app, arguments)
+    assert outcome.exit_code == ExitCode.USAGE
+    assert message in outcome.output
+
+
+def test_sigterm_ends_a_run_within_seconds_and_it_goes_on_from_the_command_line(tmp_path: Path) -> None:
+    long = [
+        argument
+        for override in [*SMALL, "metrics.0.samples=2000", "metrics.0.at_epochs=[]"]
+        for argument in ("-o", override)
+    ]
+    command = [sys.executable, "-m", "ganbench", "run"]
+    start = [*command, "dcgan-fashion", *long, "--epochs", "1000", "--out", "run", "--device", "cpu"]
+    with subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        while "images/s" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=5)
+    assert process.returncode == ExitCode.INTERRUPTED
+    result = load_result(Path("run"))
+    assert result.status == "interrupted"
+    assert result.history[-1].images > 0
+    steps = load_checkpoint(Path("run/checkpoint.pt")).progress.steps
+    more = [*command, "--resume", "run", "--steps", str(steps + 3), "--device", "cpu"]
+    subprocess.run(more, check=True, capture_output=True)
+    whole = load_result(Path("run"))
+    assert whole.status == "completed"
+    assert sum(row.images for row in whole.history) == sum(window.images for window in whole.throughput.windows)

@@ -1,0 +1,436 @@
+"""Whole runs of a small benchmark on real images: what they leave behind, and what their numbers depend on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SMALL
+from PIL import Image
+from rich.console import Console
+
+from ganbench import GanbenchError, PluginError, UsageError
+from ganbench.errors import GanbenchWarning, describe
+from ganbench.plugin.callbacks import DroppedIfItFails, Observer, Progress
+from ganbench.plugin.registry import Registry
+from ganbench.reporting import tables as report
+from ganbench.results.result import Result, RunDirectory, load_result
+from ganbench.spec.benchmark import load_spec
+from ganbench.system import files
+from ganbench.training.checkpoint import load_checkpoint
+from ganbench.training.runner import run
+
+
+def small_run(
+    registry: Registry, out: Path, overrides: Iterable[str] = (), **arguments: Any
+) -> tuple[Result, RunDirectory]:
+    spec, reference = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    return run(spec, device="cpu", out=out, reference=reference, **arguments)
+
+
+def numbers(result: Result) -> tuple[list[Any], list[Any]]:
+    """What must not depend on anything but spec, seed and machine."""
+    rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
+    return rows, [metric.model_dump() for metric in result.metrics]
+
+
+def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "pictures.at_epochs=[1]"])
+    folder = tmp_path / "run"
+    assert result.status == "completed"
+    assert load_result(folder) == load_result(folder / "result.json") == result
+    assert sorted(result.artifacts.values()) == [
+        "checkpoint.pt",
+        "history.csv",
+        "losses.png",
+        "samples/epoch-0001.png",
+        "samples/epoch-0002.png",
+        "samples/real.png",
+        "spec.toml",
+    ]
+    assert {path.name for path in folder.iterdir()} == {
+        "result.json", "spec.toml", "history.csv", "losses.png", "samples", "checkpoint.pt", "launch.json", ".lock",
+    }  # fmt: skip
+    for picture in folder.rglob("*.png"):
+        with Image.open(picture) as image:
+            image.verify()
+    assert load_spec(str(folder / "spec.toml"), registry)[0].sha256() == result.spec_sha256
+    progress = load_checkpoint(folder / "checkpoint.pt").progress
+    assert (progress.steps, progress.images) == (158, 10_000)
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert list(rows[0]) == [
+        "epoch", "d_loss", "g_loss", "real_score", "fake_score", "images", "seconds", "images_per_second",
+    ]  # fmt: skip
+
+
+def test_the_result_counts_images_and_time_once(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2"])
+    throughput = result.throughput
+    assert [row.images for row in result.history] == [5000, 5000]
+    assert sum(window.images for window in throughput.windows) == 10_000
+    assert sum(row.seconds for row in result.history) == pytest.approx(sum(w.seconds for w in throughput.windows))
+    assert throughput.images_per_second is not None
+    assert throughput.images_per_second.p10 <= throughput.images_per_second.median <= throughput.images_per_second.p90
+    seconds, images = (sum(getattr(window, of) for window in throughput.windows) for of in ("seconds", "images"))
+    assert throughput.seconds_per_kimg == pytest.approx(1000 * seconds / images)
+    assert sum(throughput.phases.values()) == pytest.approx(1)
+    assert throughput.warmup_seconds > 0
+    assert result.memory.host_peak_rss_bytes is not None
+    assert result.memory.device_peak_bytes is None
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Registry, tmp_path: Path) -> None:
+    first, again, other = (
+        numbers(small_run(registry, tmp_path / name, ["training.steps=20", f"training.seed={seed}"])[0])
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1][0]["curve"] != other[1][0]["curve"]
+
+
+def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, tmp_path: Path) -> None:
+    watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "pictures.at_epochs=[0, 1]"]
+    length = ["training.steps=100"]
+    plain, _ = small_run(registry, tmp_path / "plain", [*length, "metrics.0.at_epochs=[]", "pictures.at_epochs=[]"])
+    scored, _ = small_run(registry, tmp_path / "scored", [*length, *watched])
+    assert numbers(plain)[0] == numbers(scored)[0]
+
+
+def test_a_metric_keeps_its_curve_its_best_and_the_floor(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "metrics.0.at_epochs=[0, 1]"])
+    (fid,) = result.metrics
+    assert fid.label == "FID (fashion-cnn)"
+    assert [point.epoch for point in fid.curve] == [0, 1, 2]
+    assert [point.images for point in fid.curve] == [0, 5000, 10_000]
+    assert fid.value == fid.curve[-1].value
+    assert fid.best.value == min(point.value for point in fid.curve)
+    assert 0 < fid.floor < fid.best.value
+
+
+def test_a_partial_last_epoch_is_a_row_too(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.steps=100", "metrics.0.at_epochs=[]"])
+    assert [(row.epoch, row.images) for row in result.history] == [(1, 5000), (2, 21 * 64)]
+
+
+def test_a_budget_ends_training_early_and_the_run_is_complete(registry: Registry, tmp_path: Path) -> None:
+    result, _ = small_run(registry, tmp_path / "run", ["training.budget_seconds=0.5", "training.epochs=10000"])
+    assert result.status == "completed"
+    assert "budget" in str(result.message)
+    assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history) > 0
+
+
+class SignalAfterFirstWindow(Observer):
+    """Presses Ctrl-C, or sends SIGTERM, when the first window of training is over."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number: signal.Signals | None = number
+
+    def progressed(self, progress: Progress) -> None:
+        if self.number is not None:
+            os.kill(os.getpid(), self.number)
+            self.number = None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
+    number: signal.Signals, registry: Registry, tmp_path: Path
+) -> None:
+    handler = signal.getsignal(number)
+    result, directory = small_run(
+        registry, tmp_path / "run", ["training.epochs=10000"], observer=SignalAfterFirstWindow(number)
+    )
+    assert result.status == "interrupted"
+    assert result.history[-1].images > 0
+    scored = result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
+    assert scored == (number == signal.SIGINT)  # whoever sends SIGTERM does not wait
+    assert load_result(directory.path) == result
+    assert signal.getsignal(number) is handler
+
+
+class SendsWhen(Observer):
+    """Sends itself signals when something begins."""
+
+    def __init__(self, when: str, numbers: list[signal.Signals]) -> None:
+        self.when, self.numbers = when, numbers
+
+    def working(self, what: str) -> None:
+        if what == self.when:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Registry, tmp_path: Path) -> None:
+    observer = SendsWhen("warming up", [signal.SIGINT])
+    result, directory = small_run(registry, tmp_path / "my run", observer=observer)
+    assert (result.status, result.history) == ("interrupted", [])
+    assert load_result(directory.path) == result
+    console = Console(file=io.StringIO(), width=200)
+    report.show_result(console, result, directory.path)
+    text = console.file.getvalue()
+    assert "interrupted after step 0\n" in text
+    assert text.count("interrupted") == 1
+    assert f"resume with: ganbench run --resume '{directory.path}'" in text
+
+
+@pytest.mark.parametrize("when", ["warming up", "evaluating"])
+def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
+    when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", observer=SendsWhen(when, [signal.SIGHUP]))
+    assert result.status == "interrupted"
+    assert load_result(directory.path) == result
+
+
+def test_no_signal_disturbs_a_result_that_is_being_stored(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"])
+    assert result.status == "completed"
+    assert load_result(directory.path) == result
+
+
+def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        observer = SendsWhen("warming up", [signal.SIGHUP])
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=observer)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.status == "completed"
+
+
+EVENTS = ["planned", "working", "warned", "progressed", "epoch_ended", "scored"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
+@pytest.mark.parametrize("event", [event for event in EVENTS if event != "warned"])
+def test_an_observer_that_fails_is_named_and_dropped(
+    event: str, error: BaseException, registry: Registry, tmp_path: Path
+) -> None:
+    calls = []
+
+    class Tracker(Observer):
+        pass
+
+    def fail(self: Observer, *arguments: Any) -> None:
+        calls.append(event)
+        raise error
+
+    setattr(Tracker, event, fail)
+    with pytest.warns(GanbenchWarning) as warned:
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], observer=Tracker())
+    assert result.status == "completed"
+    assert len(calls) == len(warned) == 1
+    assert f"Tracker raised in {event}, and the run continues without it: {describe(error)}" in str(warned[0].message)
+
+
+def test_every_event_is_passed_on(registry: Registry) -> None:
+    told = []
+    observer = Observer()
+    for event in EVENTS:
+        setattr(observer, event, lambda *_, event=event: told.append(event))
+    passing = DroppedIfItFails(observer)
+    for event in EVENTS:
+        getattr(passing, event)(*([None] * (2 if event == "scored" else 1)))
+    assert told == EVENTS == [name for name in vars(Observer) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("drawing", ["save_losses", "save_grid"])
+def test_a_picture_that_cannot_be_written_is_a_warning(
+    drawing: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = []
+
+    class Watch(Observer):
+        def warned(self, what: str) -> None:
+            warned.append(what)
+
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"ganbench.reporting.plots.{drawing}", fail)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=Watch())
+    assert result.status == "completed"
+    assert load_result(directory.path) == result
+    assert all((directory.path / name).exists() for name in result.artifacts.values())
+    missing = ["losses.png"] if drawing == "save_losses" else ["samples/real.png", "samples/step-000001.png"]
+    lost = [text.partition(" could not be written: OSError: [Errno 28]") for text in warned]
+    assert [name for name, reason, _ in lost if reason] == missing
+
+
+def test_a_result_that_cannot_be_written_is_a_clear_failure(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = files.write_text
+
+    def fill_the_disk(target: Path, text: str) -> None:
+        if target.name == "result.json":
+            raise OSError(28, "No space left on device")
+        whole(target, text)
+
+    monkeypatch.setattr("ganbench.results.result.write_text", fill_the_disk)
+    with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
+        small_run(registry, tmp_path / "run", ["training.steps=1"])
+
+
+def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    class Preempted(Observer):
+        def working(self, what: str) -> None:
+            if what == "loading data":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        small_run(registry, tmp_path / "run", observer=Preempted())
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -> None:
+    result, directory = small_run(
+        registry,
+        tmp_path / "run",
+        ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.steps=40"],
+    )
+    assert result.status == "diverged"
+    assert "'s loss is nan at step" in str(result.message)
+    assert result.history[-1].images > 0
+    assert load_result(directory.path) == result
+
+
+FAILS_AT_STEP_50 = """
+from ganbench import LossPlugin, hookimpl
+
+class Failing:
+    calls = 0
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state):
+        self.calls = state["calls"]
+
+    def discriminator_loss(self, networks, batch):
+        self.calls += 1
+        if self.calls == 50:
+            raise RuntimeError("out of luck")
+        return networks.discriminator(batch.real).mean(), {}
+    def generator_loss(self, networks, batch):
+        return networks.generator(batch.latent).mean(), {}
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="failing", summary="Fails", build=lambda options, context: Failing())]
+"""
+
+
+def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path) -> None:
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(FAILS_AT_STEP_50)
+    registry = Registry.load([str(plugin)])
+    with pytest.raises(
+        PluginError,
+        match=r"after 49 steps: loss 'failing' \(from .*failing.py.*\) raised in discriminator_loss: .* out of luck",
+    ):
+        small_run(registry, tmp_path / "run", ["loss=failing"])
+    result = load_result(tmp_path / "run")
+    assert result.status == "failed"
+    assert "out of luck" in str(result.message)
+
+
+def test_a_state_that_no_checkpoint_can_keep_is_told_at_once(tmp_path: Path) -> None:
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(FAILS_AT_STEP_50.replace('{"calls": self.calls}', '{"calls": self.calls, "own": type(self)}'))
+    registry = Registry.load([str(plugin)])
+    with pytest.raises(PluginError, match=r"failed after 0 steps: the state of a plugin .* has more than tensors"):
+        small_run(registry, tmp_path / "run", ["loss=failing"])
+
+
+HOARDING = """
+from torch.optim import SGD
+from ganbench import OptimizerPlugin, hookimpl
+
+class Hoarding(SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["own"] = range  # no tensor, number or text
+        return super().step(closure)
+
+@hookimpl
+def ganbench_optimizers():
+    build = lambda options, context: lambda parameters: Hoarding(parameters, lr=1e-3)
+    return [OptimizerPlugin(name="hoarding", summary="Keeps a class", build=build)]
+"""
+
+
+def test_an_optimisers_state_that_no_checkpoint_can_keep_is_told_with_the_first_that_has_one(tmp_path: Path) -> None:
+    (tmp_path / "hoarding.py").write_text(HOARDING)
+    registry = Registry.load([str(tmp_path / "hoarding.py")])
+    own = ["optimizer.generator=hoarding", "training.steps=3"]
+    with pytest.raises(PluginError, match=r"failed after 3 steps: the state of a plugin .* has more than tensors"):
+        small_run(registry, tmp_path / "run", own)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault"),
+    [
+        (["training.batch_size=5001"], "training.batch_size: 5001 is more than the 5000 images"),
+        (["dataset.source=files"], "not all files are in"),
+    ],
+)
+def test_an_error_before_training_leaves_nothing(
+    overrides: list[str], fault: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.DEBIAN_FOLDER", tmp_path / "nowhere")
+    with pytest.raises(GanbenchError, match=fault):
+        small_run(registry, tmp_path / "run", overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_never_writes_into_a_folder_in_use(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not empty"):
+        small_run(registry, tmp_path / "run", ["training.steps=1"])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", lambda *arguments, **_: drawn.append(arguments[-1]))
+    _, reference = load_spec("dcgan-fashion", registry)
+    assert reference is not None
+    small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
+    on_full_data = reference.model_copy(update={"data_fingerprint": RunData.fingerprint(tmp_path / "subset")})
+    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
+    run(spec, device="cpu", out=tmp_path / "full", reference=on_full_data)
+    assert drawn == [None, on_full_data]
+
+
+class RunData:
+    @staticmethod
+    def fingerprint(folder: Path) -> str:
+        return load_result(folder).data.fingerprint

@@ -1,0 +1,177 @@
+"""Clocks, windows and the warm-up."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CULPRITS, SMALL
+
+from ganbench.data.batches import make_batches
+from ganbench.plugin.registry import Registry
+from ganbench.results.result import GPUReading, Window
+from ganbench.runtime.seeds import stream
+from ganbench.spec.benchmark import load_spec
+from ganbench.training.checkpoint import capture_state, load_checkpoint, restore_state
+from ganbench.training.runner import run
+from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.timing import WINDOW_SECONDS, TrainingClock
+
+CPU = torch.device("cpu")
+
+
+def windows_of_an_epoch(clock: TrainingClock, steps: int) -> list[int]:
+    windows = []
+    while sum(windows) < steps:
+        windows.append(clock.window_steps(steps - sum(windows)))
+    return windows
+
+
+@pytest.mark.parametrize("steps", [1, 2, 79, 938])
+@pytest.mark.parametrize("step_seconds", [1e-6, 0.03, 0.4, 10.0])
+def test_windows_cover_every_step_in_about_equal_parts(steps: int, step_seconds: float) -> None:
+    clock = TrainingClock(CPU)
+    clock.step_seconds = step_seconds
+    windows = windows_of_an_epoch(clock, steps)
+    assert sum(windows) == steps
+    assert max(windows) - min(windows) <= 1
+    if len(windows) > 1 and step_seconds < WINDOW_SECONDS:
+        assert max(windows) * step_seconds == pytest.approx(WINDOW_SECONDS, rel=0.6)
+
+
+def test_windows_follow_the_speed_which_the_warm_up_may_have_seen_on_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ganbench.training.timing.perf_counter", lambda: now[0])
+    clock = TrainingClock(CPU)
+    clock.step_seconds = 2.0  # measured while the machine was busy
+    taken = []
+    for step_seconds in (2.0, 0.02, 0.02, 0.1):
+        with clock.window(epoch=1) as count:
+            count.steps = clock.window_steps(steps_left=1000)
+            count.images = 64 * count.steps
+            now[0] += step_seconds * count.steps
+        taken.append(count.steps)
+    assert taken == [1, 1, 100, 100]
+    assert clock.window_steps(steps_left=1000) == 20
+
+
+def test_training_is_the_same_whatever_windows_it_is_timed_in(registry: Registry, tmp_path: Path) -> None:
+    """Nothing but the clock may depend on the clock."""
+    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.size=8"])
+    files, counts = [], []
+    for name, window_seconds in (("short", 1e-9), ("long", 1e9)):
+        result, _ = run(spec, device="cpu", out=tmp_path / name, window_seconds=window_seconds)
+        rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
+        state = load_checkpoint(tmp_path / name / "checkpoint.pt").state
+        files.append((rows, [metric.model_dump() for metric in result.metrics], repr(state["networks"])))
+        counts.append(len(result.throughput.windows))
+    assert files[0] == files[1]
+    assert counts[0] > counts[1] == 4  # of 25 steps, 8 an epoch
+
+
+def test_a_window_takes_in_what_happens_in_it_and_nothing_else() -> None:
+    clock = TrainingClock(CPU)
+    for _ in range(2):
+        with clock.window(epoch=1) as count:
+            time.sleep(0.02)
+            clock.ended("data")
+            time.sleep(0.04)
+            clock.ended("discriminator")
+            count.images += 64
+        time.sleep(0.2)  # an evaluation, say
+        assert clock.training_seconds == pytest.approx(sum(window.seconds for window in clock.windows))
+    assert [window.images for window in clock.windows] == [64, 64]
+    assert all(0.06 <= window.seconds < 0.2 for window in clock.windows)
+    assert all(window.dispatch_seconds <= window.seconds for window in clock.windows)
+    assert all(window.device_seconds is None and window.gpu is None for window in clock.windows)  # there is no GPU
+    phases = clock.phases()
+    assert phases["discriminator"] > phases["data"] > phases["generator"] == 0
+
+
+def break_within_a_window(clock: TrainingClock) -> None:
+    with clock.window(epoch=1) as count:
+        count.images += 64
+        raise RuntimeError
+
+
+def test_a_window_that_broke_is_not_kept() -> None:
+    clock = TrainingClock(CPU)
+    with pytest.raises(RuntimeError):
+        break_within_a_window(clock)
+    with clock.window(epoch=1):
+        pass  # no image was counted
+    assert clock.windows == []
+    assert clock.rate() is None
+
+
+def window(images: int, seconds: float, **more: object) -> Window:
+    return Window(epoch=1, images=images, seconds=seconds, dispatch_seconds=seconds, device_seconds=None, **more)
+
+
+def test_a_rate_weighs_windows_by_the_time_they_took() -> None:
+    """Many tiny windows, made while the machine was slow and run when it no longer was, are not most of a run."""
+    clock = TrainingClock(CPU)
+    clock.windows = [window(64, 64 / 2000) for _ in range(20)] + [window(3000, 10.0), window(3500, 10.0)]
+    rate = clock.rate()
+    assert rate is not None
+    assert (rate.p10, rate.median, rate.p90) == (300.0, 350.0, 350.0)
+    assert clock.seconds_per_image() == pytest.approx((20 * 64 / 2000 + 20.0) / (20 * 64 + 6500))
+
+
+def test_a_window_that_was_cut_short_counts_for_as_much_as_it_took() -> None:
+    clock = TrainingClock(CPU)
+    clock.windows = [window(100, 1.0), window(1, 0.1, whole=False)]
+    rate = clock.rate()
+    assert rate is not None
+    assert rate.median == 100.0
+    assert clock.seconds_per_image() == pytest.approx(1.1 / 101)
+    clock.windows = []
+    assert clock.rate() is clock.seconds_per_image() is None
+
+
+def test_energy_is_that_of_the_windows_that_tell_it() -> None:
+    clock = TrainingClock(CPU)
+    assert clock.joules_per_image() is None
+    clock.windows = [
+        window(100, 1.0, gpu=GPUReading(joules=joules, sm_clock_mhz=1500, throttled_by=[]))
+        for joules in (10.0, 20.0, None)
+    ]
+    assert clock.joules_per_image() == 0.15
+
+
+def test_phases_of_steps_that_do_not_tell_are_those_of_the_last_one() -> None:
+    clock = TrainingClock(CPU)
+    clock.add_phases({"data": 0.1, "discriminator": 0.3, "generator": 0.6}, steps=7)
+    assert clock.phases() == pytest.approx({"data": 0.1, "discriminator": 0.3, "generator": 0.6})
+
+
+def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> None:
+    """What the warm-up rests on: weights, buffers, optimisers and every random stream come back."""
+    from ganbench.plugin.registrations import BuildContext, DatasetContext
+
+    spec, _ = load_spec("dcgan-fashion", registry, SMALL)
+    data = spec.dataset.build(DatasetContext(data_dir=None, cache_dir=None, seed=0))
+    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
+    networks = spec.model.build(context)
+    optimizers = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
+    step = TrainingStep(networks, spec.loss.build(context), optimizers, stream(0, "latents"), "fp32", CULPRITS)
+    batches = make_batches(data.train, 64, CPU, stream(0, "order"))
+
+    def three_steps() -> list[list[float]]:
+        epoch = batches.epoch()
+        steps = [step(*batches.load(*next(epoch)), ended=lambda _: None) for _ in range(3)]
+        return torch.stack([output.values for output in steps]).tolist()
+
+    three_steps()  # so that the optimisers have a state
+    state = capture_state(step, batches)
+    untouched = copy.deepcopy(state)
+    first = three_steps()
+    restore_state(state, step, batches)
+    assert three_steps() == first
+    restore_state(untouched, step, batches)  # the captured state itself has not moved
+    assert three_steps() == first

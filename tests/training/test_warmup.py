@@ -1,0 +1,95 @@
+"""The warm-up: what it finds out, and that nothing of it stays."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import UNSCORED
+
+from ganbench import GanbenchError, PluginError
+from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.registry import Registry
+from ganbench.spec.benchmark import load_spec
+from ganbench.training.checkpoint import capture_state
+from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.preparation import Prepared, prepare
+from ganbench.training.step import TURNS
+from ganbench.training.warmup import examples_of_each_size, warm_up
+
+CPU = torch.device("cpu")
+
+
+def prepared(registry: Registry, *overrides: str) -> Prepared:
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
+    return prepare(spec, CPU, Path(), Observer())
+
+
+def test_nothing_of_it_stays(registry: Registry, tmp_path: Path) -> None:
+    run = prepared(registry)
+    before = flat(capture_state(run.step, run.batches))
+    warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
+    assert first_difference(before, flat(capture_state(run.step, run.batches))) is None
+    assert warmed_up.step_seconds > 0
+    assert warmed_up.apart.data_only > warmed_up.apart.compute_only > 0
+    assert warmed_up.engine_record.name == "eager"
+
+
+@pytest.mark.parametrize(
+    ("length", "sizes"), [("training.epochs=1", [64, 8]), ("training.steps=78", [64]), ("training.steps=79", [64, 8])]
+)
+def test_every_batch_size_that_will_come_is_tried(length: str, sizes: list[int], registry: Registry) -> None:
+    examples = examples_of_each_size(prepared(registry, length))
+    assert [len(indices) for (indices,) in examples] == sizes
+
+
+def test_a_step_moves_weights_gradients_and_optimiser_state_at_least(registry: Registry) -> None:
+    run = prepared(registry)
+    parameters = sum(p.numel() for player in run.step.trainable.values() for p in player)
+    tensors = sum(len(player) for player in run.step.trainable.values())
+    warmed_up = warm_up(run, verify_steps=None, trace=None)
+    # weight, gradient and Adam's two averages, and a count for each tensor; all in float32, read and written
+    assert warmed_up.state_bytes_per_step == 2 * 4 * (4 * parameters + tensors)
+
+
+def test_compiled_networks_train_and_the_time_to_compile_is_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # traced for forward and backward, but not turned into C++, which takes half a minute and a compiler
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in TURNS)]
+    run = prepared(registry, "engine.compile=true", *plainly)
+    warmed_up = warm_up(run, verify_steps=None, trace=None)
+    assert warmed_up.engine_record.compile_seconds > 0
+    assert run.step.played.generator is not run.networks.generator
+    assert set(run.step.played.generator.parameters()) == set(run.networks.generator.parameters())
+    plain = prepared(registry, *plainly)
+    uncompiled = warm_up(plain, verify_steps=None, trace=None)
+    assert uncompiled.engine_record.compile_seconds is None
+    for _ in range(3):  # freezing and thawing is noticed: every parameter learns as without it
+        for each, warmed in ((run, warmed_up), (plain, uncompiled)):
+            (indices,) = next(iter(each.batches.epoch()))
+            warmed.engine((indices,), ended=lambda _: None)
+    for player in TURNS:
+        for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_a_failure_to_compile_is_not_the_losss_fault(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no C++ compiler\nand where one looked for it")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: refuse)
+    run = prepared(registry, "engine.compile=true", "training.steps=2")
+    with pytest.raises(GanbenchError, match=r"torch.compile failed: .*no C\+\+ compiler; -o engine.compile=false"):
+        warm_up(run, verify_steps=None, trace=None)
+
+
+def test_a_monitor_called_like_a_column_is_refused(registry: Registry) -> None:
+    run = prepared(registry, "training.steps=2")
+    honest = run.step.loss.generator_loss
+    run.step.loss.generator_loss = lambda *both: (honest(*both)[0], {"seconds": honest(*both)[0]})
+    with pytest.raises(PluginError, match=r"loss 'bce' .* a monitor is called seconds, as a column is"):
+        warm_up(run, verify_steps=None, trace=None)
