@@ -61,8 +61,8 @@ def main(
         table.add_row(remedy, f"{poor} of {seeds} ({poor / seeds:.0%})", f"{interval.low:.0%} to {interval.high:.0%}")
     Console().print(table)
     if out is not None:
-        stamp = describe_environment("cpu").model_dump()
-        write_text(out, json.dumps({"steps": steps, "environment": stamp, "remedies": figures}, indent=2) + "\n")
+        environment = describe_environment("cpu").model_dump()
+        write_text(out, json.dumps({"steps": steps, "environment": environment, "remedies": figures}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,11 +56,11 @@ def settings_on(device: str) -> list[Setting]:
             for compiled, memory_format in [(False, "contiguous"), (False, "channels_last"), (True, "contiguous")]
         ]
     recorded = [
-        Setting(mode, False, "contiguous", "tf32", size) for size in (64, 256, 1024) for mode in ("eager", "graph")
+        Setting(mode, False, "contiguous", "tf32", size) for size in (64, 256, 1024) for mode in ("eager", "cuda_graph")
     ]
-    precisions = [Setting("graph", False, "contiguous", p, size) for p in ("fp32", "bf16") for size in (64, 1024)]
-    channels_last = [Setting("graph", False, "channels_last", precision, 64) for precision in ("tf32", "bf16")]
-    compiled = [Setting("graph", True, "contiguous", "tf32", size) for size in (64, 1024)]
+    precisions = [Setting("cuda_graph", False, "contiguous", p, size) for p in ("fp32", "bf16") for size in (64, 1024)]
+    channels_last = [Setting("cuda_graph", False, "channels_last", precision, 64) for precision in ("tf32", "bf16")]
+    compiled = [Setting("cuda_graph", True, "contiguous", "tf32", size) for size in (64, 1024)]
     return recorded + precisions + channels_last + compiled
 
 
@@ -94,7 +94,7 @@ def main(
 
 
 def measure(setting: Setting, device: str, seconds: float, source: str, data_dir: Path | None) -> Result:
-    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    unscored = ["metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
     length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
     spec, _ = load_spec("dcgan-fashion", Registry.load(), [*unscored, *length, *setting.overrides()])
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +106,7 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
     rates = [images_per_second(result) for result in measured]
     rooflines = [result.throughput.roofline for result in measured if result.throughput.roofline]
     bounded = bool(rooflines) and not any(roofline.unreliable for roofline in rooflines)
-    floors = [roofline.floor_seconds(setting.batch_size) for roofline in rooflines]
+    floors = [roofline.min_step_seconds(setting.batch_size) for roofline in rooflines]
     compile_seconds = [result.throughput.engine.compile_seconds for result in measured if result.throughput.engine]
     return {
         **asdict(setting),
@@ -114,8 +114,8 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
         "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=False)],
         "step_milliseconds": 1000 * setting.batch_size / median(rates),
         "times_floor": setting.batch_size / median(rates) / median(floors) if bounded else None,
-        "utilisation": (
-            median(roofline.utilisation(rate) for roofline, rate in zip(rooflines, rates, strict=True))
+        "utilization": (
+            median(roofline.utilization(rate) for roofline, rate in zip(rooflines, rates, strict=True))
             if bounded
             else None
         ),
@@ -129,7 +129,7 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
 
 def images_per_second(result: Result) -> float:
     """Over all whole windows but the first, in which the device comes up to speed."""
-    windows = [window for window in result.throughput.windows[1:] if window.whole] or result.throughput.windows
+    windows = [window for window in result.throughput.windows[1:] if window.complete] or result.throughput.windows
     return sum(window.images for window in windows) / sum(window.seconds for window in windows)
 
 
@@ -149,7 +149,7 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"{median(row['images_per_second']):,.0f}",
             f"{row['step_milliseconds']:.3f}",
             f"{row['times_floor']:.2f}" if row["times_floor"] else "unknown",
-            f"{row['utilisation']:.1%}" if row["utilisation"] else "unknown",
+            f"{row['utilization']:.1%}" if row["utilization"] else "unknown",
             f"{middle:.3f} ({low:.3f} to {high:.3f})",
         )
     Console(width=140).print(table)

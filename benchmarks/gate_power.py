@@ -44,9 +44,9 @@ def main(
     costs = [cost for t in unchanged for side in ("base", "head") for cost in t[f"{side}_seconds_per_image"]]
     print(f"{len(costs)} sessions in {len(log_ratios)} pairs, which scatter by {np.std(log_ratios, ddof=1):.2%}")
     kinds: dict[str, tuple[Check, float]] = {
-        "against a revision: 4 quads, and 4 more": (interleaved(log_ratios), MARGINS.throughput),
-        "against 12 stored sessions: 4 fresh": (stored(costs, 12, 4), MARGINS.stored_throughput),
-        "against 8 stored sessions, the least: 4 fresh": (stored(costs, 8, 4), MARGINS.stored_throughput),
+        "against a revision: 4 quads, and 4 more": (interleaved(log_ratios), MARGINS.time_percent),
+        "against 12 stored sessions: 4 fresh": (stored(costs, 12, 4), MARGINS.baseline_time_percent),
+        "against 8 stored sessions, the least: 4 fresh": (stored(costs, 8, 4), MARGINS.baseline_time_percent),
     }
     curves = {}
     for name, (check, margin) in kinds.items():
@@ -62,7 +62,7 @@ def main(
 
 def interleaved(log_ratios: list[float]) -> Check:
     """Both looks of `ganbench check --against`."""
-    threshold = Threshold(MARGINS.throughput / 100)
+    threshold = Threshold(MARGINS.time_percent / 100)
 
     def check(draw: np.random.Generator, effect: float) -> Verdict:
         taken = draw.choice(log_ratios, LOOKS * QUADS * 2) + math.log1p(effect)
@@ -77,7 +77,7 @@ def interleaved(log_ratios: list[float]) -> Check:
 
 def stored(costs: list[float], count: int, fresh: int) -> Check:
     """`ganbench check --baseline` with so many stored sessions and so many fresh ones."""
-    threshold = Threshold(MARGINS.stored_throughput / 100)
+    threshold = Threshold(MARGINS.baseline_time_percent / 100)
 
     def check(draw: np.random.Generator, effect: float) -> Verdict:
         base, head = draw.choice(costs, count), draw.choice(costs, fresh) * (1 + effect)

@@ -56,7 +56,7 @@ SMALL = [
     "training.steps=1500",
     "optimizer.generator.lr=5e-4",
     "optimizer.discriminator.lr=5e-4",
-    "metrics.0.samples=1000",
+    "metrics.0.num_samples=1000",
 ]
 
 

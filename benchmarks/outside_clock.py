@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from ganbench import (
-    Observer,
+    Callback,
     Registry,
     load_spec,
     run,
@@ -29,10 +29,10 @@ from ganbench.plugin.callbacks import Progress
 from .figures import write_figures
 
 
-class Lines(Observer):
+class Lines(Callback):
     """A line on stdout for every window."""
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         print("window", flush=True)
 
 
@@ -73,12 +73,12 @@ def train(device: str, seconds: float, source: str, data_dir: Path | None) -> No
         f"training.budget_seconds={seconds}",
         "training.epochs=1000000",
         "metrics=[]",
-        "pictures.real=0",
-        "pictures.generated=0",
+        "sample_images.real=0",
+        "sample_images.generated=0",
     ]
     spec, _ = load_spec("dcgan-fashion", Registry.load(), overrides)
     with tempfile.TemporaryDirectory() as folder:
-        result, _ = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, observer=Lines())
+        result, _ = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, callback=Lines())
     windows = result.throughput.windows[1:]
     print(sum(window.images for window in windows), sum(window.seconds for window in windows), flush=True)
 

@@ -1,6 +1,6 @@
 """The default benchmark with several seeds, against the published curve.
 
-python -m benchmarks.reference --seeds 42,1,2 --out-dir benchmarks/results/NAME
+python -m benchmarks.published_curve --seeds 42,1,2 --out-dir benchmarks/results/NAME
 
 Writes reference.json (losses and scores of every seed, mean and deviation over them, seconds), reference.png, and what
 the first seed's generator makes in the end.
@@ -49,7 +49,7 @@ def main(
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             live = LiveReport(Console(stderr=True))
-            result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, observer=live)
+            result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, callback=live)
             if result.status != "completed":
                 break
             if not results:
@@ -99,7 +99,8 @@ def scores(results: list[Result]) -> dict[str, Any]:
             "epochs": epochs,
             "by_seed": by_seed,
             **mean_and_deviation(by_epoch),
-            "stamp": metric.stamp.model_dump(),
+            "protocol": metric.protocol,
+            "software": metric.software,
         }
     return told
 

@@ -34,7 +34,7 @@ SMALL = [
     "model.width=8",
     "training.batch_size=250",
     "training.epochs=4",
-    "metrics.0.samples=200",
+    "metrics.0.num_samples=200",
     "metrics.0.at_epochs=[0, 2]",
     "checkpoint.every_minutes=0",
 ]

@@ -108,22 +108,22 @@ def train(side: str, seconds: float, source: str) -> dict[str, Any]:
         import torch  # noqa: F401 - OpenMP has read its variables by the time that ganbench could set one
     import ganbench
 
-    class Moments(ganbench.Observer):
+    class Moments(ganbench.Callback):
         def __init__(self) -> None:
             self.ends: list[float] = []
 
-        def progressed(self, progress: Any) -> None:
+        def on_window_end(self, progress: Any) -> None:
             self.ends.append(perf_counter())
 
-    unscored = ["metrics=[]", "pictures.real=0", "pictures.generated=0"]
+    unscored = ["metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
     length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
     spec, _ = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), [*unscored, *length])
     moments = Moments()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        result, _ = ganbench.run(spec, device="cpu", out=out, observer=moments, window_seconds=WINDOW_SECONDS)
+        result, _ = ganbench.run(spec, device="cpu", out=out, callback=moments, window_seconds=WINDOW_SECONDS)
     images = [window.images for window in result.throughput.windows]
-    return {"ends": moments.ends, "images": images, "wait_policy": result.throughput.stamp.get("wait_policy")}
+    return {"ends": moments.ends, "images": images, "wait_policy": result.throughput.conditions.get("wait_policy")}
 
 
 def rates_while_all_trained(told: list[dict[str, Any]]) -> list[float]:

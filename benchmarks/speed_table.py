@@ -30,9 +30,9 @@ def render() -> str:
 
 
 def rows(stored: dict[str, Any]) -> list[str]:
-    hard, setting = stored["environment"]["hard"], stored["setting"]
+    hard, setting = stored["environment"]["must_match"], stored["setting"]
     threads = f", {hard['threads']} threads" if "threads" in hard else ""
-    device = f"{hard['device']}{threads}, torch {stored['environment']['soft']['torch']}"
+    device = f"{hard['device']}{threads}, torch {stored['environment']['may_differ']['torch']}"
     table = []
     for name, rates in stored["images_per_second"].items():
         ratios = stored["ganbench_ratio"][name]

@@ -5,7 +5,7 @@ ganbench alone imports neither torch nor pydantic. Import it before torch: it se
 `openmp.py`), and torch reads that once. A script runs a benchmark with
 
     spec, reference = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), ["training.epochs=1"])
-    result, directory = ganbench.run(spec, reference=reference)
+    result, directory = ganbench.run(spec, published_curve=reference)
 """
 
 import lazy_loader

@@ -8,7 +8,7 @@ from .errors import (
     ScoreWarning,
     UsageError,
 )
-from .plugin.callbacks import Observer
+from .plugin.callbacks import Callback
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
     Batch,
@@ -32,18 +32,18 @@ from .plugin.registrations import (
     ModelPlugin,
     OptimizerPlugin,
     Options,
-    Reference,
+    PublishedCurve,
 )
 from .plugin.registry import Registry
 from .results.result import Result, load_result
 from .spec.benchmark import (
     BenchmarkSpec,
-    FeatureExtractorChoice,
-    LossChoice,
-    OptimizerChoice,
+    FeatureExtractorConfig,
+    LossConfig,
+    OptimizerConfig,
     load_spec,
 )
-from .system.files import read_cache, write_cache, written_whole
+from .system.files import atomic_write, read_cache, write_cache
 from .training.runner import run
 from .version import __version__
 
@@ -52,16 +52,17 @@ __all__ = [
     "Benchmark",
     "BenchmarkSpec",
     "BuildContext",
+    "Callback",
     "DataError",
     "DatasetContext",
     "DatasetPlugin",
     "FeatureExtractor",
-    "FeatureExtractorChoice",
+    "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
     "GanbenchError",
     "ImageData",
     "Loss",
-    "LossChoice",
+    "LossConfig",
     "LossPlugin",
     "Metric",
     "MetricPlugin",
@@ -69,24 +70,23 @@ __all__ = [
     "ModelPlugin",
     "Networks",
     "NetworksMetric",
-    "Observer",
-    "OptimizerChoice",
+    "OptimizerConfig",
     "OptimizerFactory",
     "OptimizerPlugin",
     "Options",
     "PluginError",
-    "Reference",
+    "PublishedCurve",
     "ReferenceImages",
     "Registry",
     "Result",
     "ScoreWarning",
     "UsageError",
     "__version__",
+    "atomic_write",
     "hookimpl",
     "load_result",
     "load_spec",
     "read_cache",
     "run",
     "write_cache",
-    "written_whole",
 ]

@@ -170,8 +170,8 @@ def run(
             out=directory,
             resume=resume,
             data_dir=data_dir,
-            reference=reference,
-            observer=live,
+            published_curve=reference,
+            callback=live,
             verify_engine=verify_engine,
             profile=profile,
         )
@@ -195,7 +195,7 @@ def list_plugins(
     from .reporting import tables as report
 
     registry = load_registry(plugins)
-    found = registry.everything() if kind is None else registry.all(parse_kind(kind))
+    found = registry.all_plugins() if kind is None else registry.of_kind(parse_kind(kind))
     if as_json:
         print_json([{"summary": registered.plugin.summary, **registered.record()} for registered in found])
     else:
@@ -268,7 +268,7 @@ def show_plugins(
     if as_json:
         print_json(
             {
-                "plugins": [registered.record() for registered in registry.everything()],
+                "plugins": [registered.record() for registered in registry.all_plugins()],
                 "failures": [asdict(failure) for failure in registry.failures],
             }
         )

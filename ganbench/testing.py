@@ -198,10 +198,10 @@ class FeatureExtractorContract(Contract):
         assert not extractor.training
         assert not any(parameter.requires_grad for parameter in extractor.parameters())
 
-    def test_the_stamp_names_it_and_can_be_stored(self) -> None:
-        stamp = self.build().stamp
-        assert stamp["extractor"] == self.plugin.name
-        assert json.loads(json.dumps(stamp)) == stamp
+    def test_the_protocol_names_it_and_can_be_stored(self) -> None:
+        protocol = self.build().protocol
+        assert protocol["extractor"] == self.plugin.name
+        assert json.loads(json.dumps(protocol)) == protocol
 
 
 class MetricContract(Contract):
@@ -242,10 +242,10 @@ class MetricContract(Contract):
         again = self.score(metric, images, 3)
         assert abs(first - again) <= 1e-4 * max(1.0, abs(first))
 
-    def test_the_label_and_the_stamp_can_be_stored(self) -> None:
+    def test_the_label_and_the_protocol_can_be_stored(self) -> None:
         metric = self.fitted()
         assert metric.label
-        assert json.loads(json.dumps(dict(metric.stamp))) == dict(metric.stamp)
+        assert json.loads(json.dumps(dict(metric.protocol))) == dict(metric.protocol)
 
 
 class OptimizerContract(Contract):

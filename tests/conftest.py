@@ -14,7 +14,7 @@ import stand_in
 import torch
 from torch import Tensor
 
-from ganbench.data.batches import to_unit_range
+from ganbench.data.batches import normalize_images
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
 from ganbench.runtime.culprit import Culprits
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as wide
 
 # a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
-SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.samples=100"]
+SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.num_samples=100"]
 UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
 
@@ -40,7 +40,7 @@ def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.M
     """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "ganbench").mkdir(parents=True)
-    for name in ("fid", "floors"):
+    for name in ("fid", "real-data-scores"):
         (of_real_images / name).mkdir(exist_ok=True)
         (tmp_path / "cache" / "ganbench" / name).symlink_to(of_real_images / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -90,7 +90,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 @pytest.fixture(scope="session")
 def images() -> Tensor:
     """The embedded subset's test images, float32 `(1000, 1, 28, 28)` in [-1, 1]."""
-    return to_unit_range(embedded_subset().test.tensors[0])
+    return normalize_images(embedded_subset().test.tensors[0])
 
 
 @pytest.fixture

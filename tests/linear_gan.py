@@ -16,14 +16,14 @@ from torch.utils.data import TensorDataset
 
 from ganbench import Networks
 from ganbench.data.batches import ResidentBatches
-from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import Result
 from ganbench.runtime.seeds import stream
 from ganbench.spec.benchmark import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.runner import run
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 LATENT, PIXELS = 4, 28 * 28
@@ -66,7 +66,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
     step = TrainingStep(
         networks,
         loss or LeastSquares(),
-        dict.fromkeys(TURNS, factory or partial(SGD, lr=1e-4)),
+        dict.fromkeys(UPDATE_ORDER, factory or partial(SGD, lr=1e-4)),
         latents,
         "fp32",
         CULPRITS,
@@ -81,13 +81,13 @@ def take(eager: EagerEngine, steps: int) -> list[list[float]]:
     return [eager(inputs, ended=lambda _: None).values.tolist() for _ in range(steps)]
 
 
-class Noting(Observer):
+class Noting(Callback):
     """Keeps the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    def warned(self, message: str) -> None:
+    def on_warning(self, message: str) -> None:
         self.warnings.append(message)
 
 
@@ -122,7 +122,7 @@ def ganbench_optimizers():
 """
 OVERRIDES = [
     *("model=own", "loss=own", "dataset=own", "optimizer.generator=own", "optimizer.discriminator=own"),
-    *("metrics=[]", "pictures.real=0", "pictures.generated=0", "training.batch_size=8", "training.steps=5"),
+    *("metrics=[]", "sample_images.real=0", "sample_images.generated=0", "training.batch_size=8", "training.steps=5"),
 ]
 
 
@@ -135,9 +135,9 @@ def plugin(folder: Path, source: str) -> Registry:
 def own_run(folder: Path, source: str, overrides: Iterable[str] = (), name: str = "run") -> tuple[Result, list[str]]:
     """The result of a run with a plugin of `source`, and its warnings."""
     spec, _ = load_spec("dcgan-fashion", plugin(folder, source), [*OVERRIDES, *overrides])
-    observer = Noting()
-    result, _ = run(spec, device="cpu", out=folder / name, observer=observer)
-    return result, observer.warnings
+    callback = Noting()
+    result, _ = run(spec, device="cpu", out=folder / name, callback=callback)
+    return result, callback.warnings
 
 
-SCORED = ['metrics=[{name="fid", features="fashion-cnn", samples=20}]']
+SCORED = ['metrics=[{name="fid", features="fashion-cnn", num_samples=20}]']

@@ -28,7 +28,7 @@ def answer(told):
     print(json.dumps(told), flush=True)
 
 seed = request["training"].get("seed", 0)
-environment = {"hard": {}, "soft": {"torch": namespace.get("TORCH", "2.14")}}
+environment = {"must_match": {}, "may_differ": {"torch": namespace.get("TORCH", "2.14")}}
 circumstances = {
     "environment": environment, "data": "0", "plugins": [],
     "spec": {"training": {"seed": seed}}, "code": {path.name: {"path": str(path), "source": source}},
@@ -61,7 +61,7 @@ def time_turns():
         "images_per_second": rates, "gpu": [reading for _ in rates],
         "phases": namespace.get("PHASES", {"generator": 1.0}),
         "memory": {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)},
-        "stamp": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)}, **circumstances,
+        "conditions": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)}, **circumstances,
     })
 
 def train():
@@ -72,10 +72,8 @@ def train():
         "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
         "metrics": [{
             "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid, "better": "lower",
-            "stamp": {
-                "protocol": {"samples": namespace.get("SAMPLES", 100)},
-                "software": {"torch": namespace.get("TORCH", "2.14")},
-            },
+            "protocol": {"num_samples": namespace.get("SAMPLES", 100)},
+            "software": {"torch": namespace.get("TORCH", "2.14")},
         }],
         **circumstances,
     })

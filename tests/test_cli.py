@@ -76,7 +76,7 @@ def files_in(folder: Path) -> set[Path]:
 
 def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Registry) -> None:
     table = printed("list")
-    for registered in registry.everything():
+    for registered in registry.all_plugins():
         for text in (registered.plugin.name, registered.plugin.summary, str(registered.provider)):
             assert text in table
 
@@ -84,14 +84,14 @@ def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Reg
 @pytest.mark.parametrize("kind", Kind)
 def test_list_of_a_kind_in_singular_or_plural_shows_that_kind_only(kind: Kind, registry: Registry) -> None:
     listed = json.loads(printed(f"list {kind.plural} --json"))
-    assert [plugin["name"] for plugin in listed] == [registered.plugin.name for registered in registry.all(kind)]
+    assert [plugin["name"] for plugin in listed] == [registered.plugin.name for registered in registry.of_kind(kind)]
     assert {plugin["kind"] for plugin in listed} == {kind}
     assert printed(f"list {kind}") == printed(f"list {kind.plural}")
 
 
 def test_list_as_json_tells_kind_name_summary_and_distribution(registry: Registry) -> None:
     listed = json.loads(printed("list --json"))
-    assert len(listed) == len(registry.everything())
+    assert len(listed) == len(registry.all_plugins())
     dcgan = registry.find(Kind.MODEL, "dcgan")
     assert {**dcgan.record(), "summary": dcgan.plugin.summary} in listed
 
@@ -139,7 +139,7 @@ def test_show_prints_each_option_of_a_plugin_with_default_and_description() -> N
 
 
 def test_show_works_for_every_plugin(registry: Registry) -> None:
-    for registered in registry.everything():
+    for registered in registry.all_plugins():
         name = registered.plugin.name
         assert printed(f"show {name}")
         assert json.loads(printed(f"show {name} --json"))
@@ -161,7 +161,7 @@ def test_show_of_what_is_not_there_is_a_wrong_usage(command: str, cause: str) ->
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("section", ["training", "engine", "pictures", "checkpoint", "gate"])
+@pytest.mark.parametrize("section", ["training", "engine", "sample_images", "checkpoint", "gate"])
 def test_show_prints_what_a_part_of_a_spec_accepts(section: str) -> None:
     table = printed(f"show {section}")
     keys = json.loads(printed(f"show {section} --json"))["properties"]
@@ -171,7 +171,7 @@ def test_show_prints_what_a_part_of_a_spec_accepts(section: str) -> None:
 
 def test_show_of_a_metric_lists_the_keys_of_the_engine_as_well() -> None:
     table = printed("show fid")
-    assert all(key in table for key in ("features", "samples", "at_epochs", "generator_mode", "split"))
+    assert all(key in table for key in ("features", "num_samples", "at_epochs", "generator_mode", "split"))
 
 
 @pytest.mark.parametrize("file", ["mine.TOML", "mine.txt", "mine"])
@@ -213,7 +213,7 @@ def test_plugins_shows_what_each_distribution_gives_and_what_failed(install: Ins
 def test_plugins_as_json_tells_plugins_and_failures(registry: Registry, install: Install) -> None:
     install("broken-in-json", "import no_such_package", version="1.2", entry_point="models")
     shown = json.loads(printed("plugins --json"))
-    assert shown["plugins"] == [registered.record() for registered in registry.everything()]
+    assert shown["plugins"] == [registered.record() for registered in registry.all_plugins()]
     (failure,) = shown["failures"]
     assert failure["provider"] == {
         "distribution": "broken-in-json",

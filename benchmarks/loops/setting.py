@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench.runtime.cpu import use_physical_cores
-from ganbench.runtime.precision import Precision, float32_products
+from ganbench.runtime.precision import Precision, float32_precision
 from ganbench.system.files import default_data_dir
 from ganbench_datasets.fashion_mnist.sources import Source, load
 from ganbench_models.dcgan.networks import Discriminator, Generator
@@ -56,7 +56,7 @@ class Setting:
     def conditions(self) -> Iterator[None]:
         """What has to be equal for all loops and is none's own to choose: threads and number format."""
         use_physical_cores()
-        with float32_products(self.precision):
+        with float32_precision(self.precision):
             yield
 
     def synchronize(self) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from ganbench import Observer, Registry, load_spec
+from ganbench import Callback, Registry, load_spec
 from ganbench import run as run_benchmark
 from ganbench.plugin.callbacks import Progress
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -14,13 +14,13 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from .setting import Setting, Timed
 
 
-class Stopwatch(Observer):
+class Stopwatch(Callback):
     """Runs from the end of the first window to the end of the last."""
 
     def __init__(self) -> None:
         self.moments: list[float] = []
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         self.moments.append(perf_counter())
 
 
@@ -34,8 +34,8 @@ def spec_of(setting: Setting, mode: str) -> BenchmarkSpec:
         f"engine.mode={mode}",
         "training.epochs=1000000",
         "metrics=[]",
-        "pictures.real=0",
-        "pictures.generated=0",
+        "sample_images.real=0",
+        "sample_images.generated=0",
     ]
     return load_spec("dcgan-fashion", Registry.load(), overrides)[0]
 
@@ -48,7 +48,7 @@ def run(setting: Setting, mode: str = "auto") -> Timed:
             device=setting.device,
             out=Path(folder) / "run",
             data_dir=setting.data_dir,
-            observer=stopwatch,
+            callback=stopwatch,
             window_seconds=setting.seconds / 5,  # the first one is not counted, and there have to be others
         )
     images = sum(window.images for window in result.throughput.windows[1:])

@@ -18,7 +18,7 @@ MAX_RESIDENT_BYTES = 4 * 2**30
 STREAM_WORKERS = 2
 
 
-def to_unit_range(images: Tensor) -> Tensor:
+def normalize_images(images: Tensor) -> Tensor:
     """From uint8 to float32 in [-1, 1]: mean 0.5 and deviation 0.5 of the range."""
     return images.to(torch.float32).div_(127.5).sub_(1)
 
@@ -75,7 +75,7 @@ class ResidentBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return to_unit_range(self.images[indices]), self.labels[indices]
+        return normalize_images(self.images[indices]), self.labels[indices]
 
 
 class StreamedBatches:
@@ -129,7 +129,7 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return to_unit_range(images), labels
+        return normalize_images(images), labels
 
 
 def make_batches(

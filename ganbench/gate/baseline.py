@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
-from ganbench.results.differences import differing, flatten
+from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.result import Record
-from ganbench.spec.benchmark import NOT_RUN
+from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 from ganbench.system.files import write_text
 
 from .arm import Measurement
@@ -75,8 +75,8 @@ class Baseline(Record):
         reasons = []
         if len(self.sessions) < ENOUGH_SESSIONS:
             reasons.append(f"the baseline has {len(self.sessions)} sessions, and {ENOUGH_SESSIONS} are needed to gate")
-        before, after = self.sessions[0].environment.soft, fresh.environment.soft
-        soft = differing([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
+        before, after = self.sessions[0].environment.may_differ, fresh.environment.may_differ
+        soft = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
         if soft:
             told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in soft.items())
             reasons.append(f"the environment differs from the baseline's: {told}")
@@ -120,7 +120,7 @@ def need_same_training(stored: Training, fresh: Training) -> None:
 
 
 def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:
-    fields = differing([stored, fresh])
+    fields = differing_fields([stored, fresh])
     if fields:
         told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
         raise NotComparableError(f"the baseline was {how} nothing: {told}. Measure as it was, or record another")
@@ -128,11 +128,11 @@ def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:
 
 def conditions(session: Session) -> dict[str, Any]:
     """What has to be equal for a stored session to be compared: device, precision, engine, spec and data."""
-    return {**session.environment.hard, **session.stamp, **what_ran(session)}
+    return {**session.environment.must_match, **session.conditions, **what_ran(session)}
 
 
 def what_ran(record: Session | Training) -> dict[str, Any]:
     """Spec but for the seed, and data; the plugins' code may be the very thing that was changed."""
-    paths = flatten({name: value for name, value in record.spec.items() if name not in NOT_RUN})
+    paths = flatten({name: value for name, value in record.spec.items() if name not in NON_TRAINING_FIELDS})
     spec = {f"spec {path}": value for path, value in paths.items() if path != "training.seed"}
     return {"data": record.data, **spec}

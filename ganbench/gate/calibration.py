@@ -91,9 +91,9 @@ def calibrated_noise_floor(session: Session, measurement: Measurement) -> float:
 def fingerprint(session: Session, measurement: Measurement) -> dict[str, Any]:
     """What noise depends on: the machine, what is trained on it, and for how long it is timed."""
     return {
-        **session.environment.hard,
+        **session.environment.must_match,
         **speed.conditions(session),
-        "wait_policy": session.stamp.get("wait_policy"),
+        "wait_policy": session.conditions.get("wait_policy"),
         "benchmark": measurement.benchmark,
         "overrides": measurement.overrides,
         "windows": measurement.windows,

@@ -112,7 +112,7 @@ def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
         repeats = smoke.train_repeats(base, measurement, smoke.REPEATS, told)
         smoked = Trainings(repeats, smoke.train_repeats(head, measurement, 1, told))
     if plan.speed:
-        threshold = throughput_threshold(plan.margins.throughput, measurement)
+        threshold = throughput_threshold(plan.margins.time_percent, measurement)
         order = random.Random(plan.order_seed)
         sessions = speed.measure_interleaved(base, head, measurement, threshold, plan.level, plan.quads, order, told)
     if plan.quality:
@@ -125,7 +125,7 @@ def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
         benchmark=measurement.benchmark,
         names=(base.name, head.name),
         evidence=evidence,
-        findings=judged(evidence, plan, plan.margins.throughput),
+        findings=judged(evidence, plan, plan.margins.time_percent),
         order_seed=plan.order_seed,
     )
 
@@ -163,7 +163,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> li
         )
         reasons = baseline.advisory(sessions[0]) if plan.speed else []
         reasons += baseline.advisory_scores(seeded[0]) if plan.quality else []
-        findings = judged(evidence, plan, plan.margins.stored_throughput)
+        findings = judged(evidence, plan, plan.margins.baseline_time_percent)
         check = Check(
             benchmark=measurement.benchmark,
             names=(name, head.name),

@@ -76,7 +76,7 @@ def baseline_table(name: str, baseline: Baseline) -> Table:
     table.add_row("smoke trainings", f"{len(baseline.smoke)}")
     table.add_row("seeds with scores", f"{len(baseline.quality)}")
     first = baseline.sessions[0]
-    for field, value in {**first.environment.hard, **first.stamp, **first.environment.soft}.items():
+    for field, value in {**first.environment.must_match, **first.conditions, **first.environment.may_differ}.items():
         table.add_row(escape(field), escape(str(value)))
     return table
 

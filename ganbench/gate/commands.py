@@ -112,7 +112,7 @@ def check(
 ) -> None:
     """Fail if training got slower, hungrier or worse than at another revision, with another Python, or than stored.
 
-    What is too much worse stands in the spec: -o gate.throughput=3 allows 3 % more time. `ganbench show` lists all.
+    What is too much worse stands in the spec: -o gate.time_percent=3 allows 3 % more time. `ganbench show` lists all.
     """
     if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
@@ -235,5 +235,5 @@ def calibrate(
         told = calibrated.model_dump(mode="json")
         print_json({**told, "deviation": calibrated.deviation, "noise_floor": calibrated.noise_floor})
     else:
-        out.print(calibration_table(calibrated, plan.margins.throughput / 100))
+        out.print(calibration_table(calibrated, plan.margins.time_percent / 100))
         teller(out)(f"kept in {calibration.calibration_file(calibrated.fingerprint)}")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.results.result import Record
-from ganbench.spec.benchmark import NOT_RUN
+from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 
 from .arm import (
     Arm,
@@ -56,7 +56,9 @@ def are_equal(base: Arm, head: Arm, probes: tuple[Probe, Probe]) -> bool:
 
 def what_runs(arm: Arm, probe: Probe) -> dict[str, Any]:
     """What a side would run, wherever its checkout is."""
-    text = json.dumps({name: value for name, value in probe.spec.items() if name not in NOT_RUN}, sort_keys=True)
+    text = json.dumps(
+        {name: value for name, value in probe.spec.items() if name not in NON_TRAINING_FIELDS}, sort_keys=True
+    )
     for folder in arm.checkouts:  # the repository's files have the same paths in each
         text = text.replace(json.dumps(str(folder))[1:-1], "")
     return {"spec": text, "files": probe.files, "data": probe.data, "environment": probe.environment}

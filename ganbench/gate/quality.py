@@ -72,9 +72,11 @@ class Quality:
         self.metrics = {score.id: score for score in self.sound[0][0].metrics}
         self.titles = metric_titles(self.metrics.values())
         known = dict.fromkeys(name for score in self.metrics.values() for name in (score.id, score.name, score.label))
-        for name in margins.metrics:
+        for name in margins.metric_percent:
             if name not in known:
-                raise UsageError(f"gate.metrics.{name}: the benchmark has no such metric; it has {', '.join(known)}")
+                raise UsageError(
+                    f"gate.metric_percent.{name}: the benchmark has no such metric; it has {', '.join(known)}"
+                )
 
     def estimates(self) -> dict[str, Estimate]:
         """How much worse each score of head is, by its title, where it is positive and both sides have two."""
@@ -88,9 +90,9 @@ class Quality:
     def threshold(self, title: str) -> Threshold:
         """Its margin, and no less than what seeds alone make of it."""
         score = next(score for score in self.metrics.values() if self.titles[score.id] == title)
-        named = self.margins.scores
+        named = self.margins.score_percent
         for name in (score.name, score.label, score.id):  # the most specific one last
-            named = self.margins.metrics.get(name, named)
+            named = self.margins.metric_percent.get(name, named)
         scatter = stdev(map(math.log, self._costs(score)[0]))
         return Threshold(max(named / 100, math.expm1(DEVIATIONS * scatter)), pass_alpha=PASS_ALPHA)
 

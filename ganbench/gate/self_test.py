@@ -33,7 +33,7 @@ def self_test(plan: Plan) -> SelfTest:
     unchanged = check_interleaved(one, again, plan)
     assert unchanged.evidence.sessions is not None
     sessions = unchanged.evidence.sessions.base
-    step_seconds = median(session.seconds_per_image for session in sessions) * sessions[0].stamp["batch_size"]
-    planted = 2 * plan.margins.throughput / 100
+    step_seconds = median(session.seconds_per_image for session in sessions) * sessions[0].conditions["batch_size"]
+    planted = 2 * plan.margins.time_percent / 100
     slowed = Arm(f"slowed by {planted:.0%}", delay=planted * step_seconds)
     return SelfTest(unchanged, check_interleaved(one, slowed, plan), planted)

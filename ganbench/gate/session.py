@@ -34,7 +34,7 @@ class Session(Record):
     settled_after: int  # windows of warm-up before them
     phases: dict[str, float]  # shares of training time
     memory: Memory
-    stamp: dict[str, Any]
+    conditions: dict[str, Any]
     environment: Environment
     data: str  # the SHA-256 of its content
     spec: dict[str, Any]

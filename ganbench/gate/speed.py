@@ -11,7 +11,7 @@ from typing import Any
 
 from ganbench.errors import NotComparableError
 from ganbench.reporting.tables import mebibytes
-from ganbench.results.differences import differing, flatten
+from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.result import providers
 from ganbench.spec.benchmark import GateOptions
 
@@ -158,7 +158,7 @@ def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:
     if not base or not head:
         return None
     most, least = max(base), min(head)
-    worse = least - most > max(margins.memory_mib * 2**20, margins.memory / 100 * most)
+    worse = least - most > max(margins.memory_mib * 2**20, margins.memory_percent / 100 * most)
     told = (mebibytes(most), mebibytes(least))
     sentence = f"peak memory: base needs up to {told[0]}, head at least {told[1]}"
     return Finding(Verdict.REGRESSED if worse else Verdict.PASS, told, sentence)
@@ -166,7 +166,7 @@ def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:
 
 def need_comparable(sessions: Sessions) -> None:
     """Raise `NotComparableError` if sessions ran under different conditions, or a side's code has changed meanwhile."""
-    fields = differing(conditions(session) for session in [*sessions.base, *sessions.head])
+    fields = differing_fields(conditions(session) for session in [*sessions.base, *sessions.head])
     if fields:
         told = "; ".join(f"{name}: {', '.join(map(str, dict.fromkeys(values)))}" for name, values in fields.items())
         raise NotComparableError(f"the two sides ran under different conditions, so speeds say nothing: {told}")
@@ -176,23 +176,23 @@ def need_comparable(sessions: Sessions) -> None:
 
 def need_unchanged(codes: list[dict[str, Code]]) -> None:
     """Raise `NotComparableError` if the code of one side is not the same in all of its sessions."""
-    if fields := differing(codes):
+    if fields := differing_fields(codes):
         raise NotComparableError(f"the code was changed while it was measured: {', '.join(fields)}; check again")
 
 
 def conditions(session: Session) -> dict[str, Any]:
     """What has to be equal for the two sides of one job to be compared."""
-    return {**{name: session.stamp.get(name) for name in CONDITIONS}, "data": session.data}
+    return {**{name: session.conditions.get(name) for name in CONDITIONS}, "data": session.data}
 
 
 def differences(sessions: Sessions) -> dict[str, dict[str, tuple[Any, ...]]]:
     """In what the two sides differ beside their speed; the first sessions tell."""
     sides = (sessions.base[0], sessions.head[0])
     fields = {
-        "spec": differing(flatten(side.spec) for side in sides),
-        "engine": differing(side.stamp for side in sides),
-        "environment": differing(side.environment.soft for side in sides),
-        "plugins": differing(providers(side.plugins) for side in sides),
+        "spec": differing_fields(flatten(side.spec) for side in sides),
+        "engine": differing_fields(side.conditions for side in sides),
+        "environment": differing_fields(side.environment.may_differ for side in sides),
+        "plugins": differing_fields(providers(side.plugins) for side in sides),
     }
     return {what: found for what, found in fields.items() if found}
 

@@ -9,13 +9,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ganbench.errors import NotComparableError
-from ganbench.results.comparability import compare_stamps
-from ganbench.results.differences import differing
+from ganbench.results.comparability import compare_scores
+from ganbench.results.differences import differing_fields
 from ganbench.results.result import (
     Environment,
     PluginRecord,
     Record,
-    Stamp,
 )
 
 from .arm import (
@@ -34,7 +33,8 @@ class Score(Record):
     label: str
     value: float | None  # None where it is not finite, or training did not get there
     better: Literal["lower", "higher"]
-    stamp: Stamp
+    protocol: dict[str, Any]
+    software: dict[str, str]
 
 
 class Training(Record):
@@ -79,9 +79,9 @@ def need_same_protocol(base: Training, head: Training) -> None:
 
     Their software may differ: it may be the very thing that was changed.
     """
-    fields = differing([{"data": base.data, **labels(base)}, {"data": head.data, **labels(head)}])
+    fields = differing_fields([{"data": base.data, **labels(base)}, {"data": head.data, **labels(head)}])
     for score, other in paired_scores(base, head):
-        differences = compare_stamps([score.stamp, other.stamp])
+        differences = compare_scores([score, other])
         fields |= {f"{score.label}, {name}": values for name, values in differences.protocol.items()}
     if fields:
         told = "; ".join(f"{name}: {before}, and {after}" for name, (before, after) in fields.items())
@@ -92,7 +92,7 @@ def software_differences(base: Training, head: Training) -> dict[str, tuple[Any,
     """The software behind the scores that differs, with its versions on both sides."""
     fields: dict[str, tuple[Any, ...]] = {}
     for score, other in paired_scores(base, head):
-        fields |= compare_stamps([score.stamp, other.stamp]).software
+        fields |= compare_scores([score, other]).software
     return fields
 
 

@@ -25,6 +25,7 @@ MISSING = 3  # the exit code for what a side does not have, as ganbench's own
 NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
 NO_LOSSES = ("epoch", "images", "seconds", "images_per_second")  # of a row of the history
 GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
+METRIC_KEYS = ("id", "name", "label", "value", "better", "protocol", "software")
 GO_ON = b"g"
 Json = dict[str, Any]
 Asked = SimpleQueue[bytes]  # of letters: to go on, or to end
@@ -69,10 +70,10 @@ def probe(request: Json, answer: Any, asked: Asked) -> Json:
         if event == "open" and isinstance(arguments[0], str):
             read.add(arguments[0])
 
-    class Planned(ganbench.Observer):
+    class Planned(ganbench.Callback):
         """Ends the process when the data, the networks and the loss have been made."""
 
-        def planned(self, plan: Any) -> None:
+        def on_run_start(self, plan: Any) -> None:
             files = {name: code[name].pop("files") for name in code}
             told = {
                 "code": code,
@@ -91,7 +92,7 @@ def probe(request: Json, answer: Any, asked: Asked) -> Json:
     sys.addaudithook(note)
     spec, registry = load(request)
     code = code_of(spec, registry, request)
-    run(spec, request, observer=Planned())
+    run(spec, request, callback=Planned())
     sys.exit("the run has not said what it plans")
 
 
@@ -99,7 +100,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
     """Train a turn each time it is asked for, answering with images a second, until there are no more."""
     import ganbench
 
-    class Turns(ganbench.Observer):
+    class Turns(ganbench.Callback):
         """Waits at the end of each turn, which is as many of the run's windows as it takes to fill its time."""
 
         def __init__(self) -> None:
@@ -108,7 +109,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
             self.open_windows = self.last_step = 0
             self.ended = False
 
-        def progressed(self, progress: Any) -> None:
+        def on_window_end(self, progress: Any) -> None:
             try:
                 self.take_in(progress)
             except Exception:  # a run drops an observer that fails, and this one alone can end the training
@@ -139,7 +140,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
     turns = Turns()
     if request["delay"]:
         slow_down(request["delay"])
-    result = run(spec, request, observer=turns, window_seconds=request["window_seconds"])
+    result = run(spec, request, callback=turns, window_seconds=request["window_seconds"])
     if not turns.ended:
         sys.exit(f"the session's training ended by itself: {result['status']}: {result['message']}")
     throughput = result["throughput"]
@@ -150,7 +151,7 @@ def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
         "gpu": [turn[-1].get("gpu") for turn in taken],
         "phases": throughput["phases"],
         "memory": result["memory"],
-        "stamp": throughput["stamp"],
+        "conditions": throughput["conditions"],
         **circumstances(result, asked_for, registry, request),
     }
 
@@ -167,10 +168,7 @@ def train(request: Json, answer: Any, asked: Asked) -> Json:
         "status": result["status"],
         "message": result["message"],
         "losses": {name: value for name, value in last_row.items() if name not in NO_LOSSES},
-        "metrics": [
-            {key: metric[key] for key in ("id", "name", "label", "value", "better", "stamp")}
-            for metric in result["metrics"]
-        ],
+        "metrics": [{key: metric[key] for key in METRIC_KEYS} for metric in result["metrics"]],
         **circumstances(result, spec, registry, request),
     }
 
@@ -188,8 +186,8 @@ def load(request: Json) -> tuple[Any, Any]:
 
 
 def unseen(spec: Any) -> Any:
-    """The spec without pictures."""
-    return spec.model_copy(update={"pictures": spec.pictures.model_copy(update={"real": 0, "generated": 0})})
+    """The spec without sample images."""
+    return spec.model_copy(update={"sample_images": spec.sample_images.model_copy(update={"real": 0, "generated": 0})})
 
 
 def run(spec: Any, request: Json, **more: Any) -> Json:

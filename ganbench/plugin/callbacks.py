@@ -1,20 +1,20 @@
-"""What a run tells while it goes on: subclass `Observer` to show or track it."""
+"""What a run tells while it goes on: subclass `Callback` to show or track it."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.results.result import DataRecord, EpochRow, Point
-from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.results.result import DataRecord, EpochRow, MetricPoint
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunInfo:
     """What is about to run, on what."""
 
-    spec: BenchmarkSpec
+    spec: dict[str, Any]  # resolved, as result.json has it
     device: str  # as torch writes it
     device_name: str
     data: DataRecord
@@ -35,62 +35,62 @@ class Progress:
     seconds_left: float  # of training, to the end of the schedule or of the budget
 
 
-class Observer:
+class Callback:
     """Is told what happens in a run; does nothing with it. All of it is called outside the clock."""
 
-    def planned(self, plan: Plan) -> None:
+    def on_run_start(self, info: RunInfo) -> None:
         """The data is loaded and the networks are built."""
 
-    def working(self, what: str) -> None:
+    def on_status(self, what: str) -> None:
         """Something begins that takes a while and is not training, such as "warming up"."""
 
-    def warned(self, what: str) -> None:
+    def on_warning(self, what: str) -> None:
         """Something is not as one would wish, and the run goes on."""
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         """A window of training ended."""
 
-    def epoch_ended(self, row: EpochRow) -> None:
+    def on_epoch_end(self, row: EpochRow) -> None:
         """An epoch ended, or training did within one."""
 
-    def scored(self, label: str, point: Point) -> None:
+    def on_score(self, label: str, point: MetricPoint) -> None:
         """A metric was computed."""
 
 
-class DroppedIfItFails(Observer):
-    """Passes everything on to an observer until that raises: then it warns once, and the run goes on without it."""
+class DropOnError(Callback):
+    """Passes everything on to an callback until that raises: then it warns once, and the run goes on without it."""
 
-    def __init__(self, observer: Observer) -> None:
-        self.observer: Observer | None = observer
+    def __init__(self, callback: Callback) -> None:
+        self.callback: Callback | None = callback
 
-    def planned(self, plan: Plan) -> None:
-        self._pass_on("planned", plan)
+    def on_run_start(self, info: RunInfo) -> None:
+        self._pass_on("on_run_start", info)
 
-    def working(self, what: str) -> None:
-        self._pass_on("working", what)
+    def on_status(self, what: str) -> None:
+        self._pass_on("on_status", what)
 
-    def warned(self, what: str) -> None:
-        self._pass_on("warned", what)
+    def on_warning(self, what: str) -> None:
+        self._pass_on("on_warning", what)
 
-    def progressed(self, progress: Progress) -> None:
-        self._pass_on("progressed", progress)
+    def on_window_end(self, progress: Progress) -> None:
+        self._pass_on("on_window_end", progress)
 
-    def epoch_ended(self, row: EpochRow) -> None:
-        self._pass_on("epoch_ended", row)
+    def on_epoch_end(self, row: EpochRow) -> None:
+        self._pass_on("on_epoch_end", row)
 
-    def scored(self, label: str, point: Point) -> None:
-        self._pass_on("scored", label, point)
+    def on_score(self, label: str, point: MetricPoint) -> None:
+        self._pass_on("on_score", label, point)
 
     def _pass_on(self, method: str, *arguments: object) -> None:
-        if self.observer is None:
+        if self.callback is None:
             return
         try:
-            getattr(self.observer, method)(*arguments)
+            getattr(self.callback, method)(*arguments)
         except (Exception, SystemExit) as error:
-            name = type(self.observer).__qualname__
-            self.observer = None
+            name = type(self.callback).__qualname__
+            self.callback = None
             warnings.warn(
-                f"the observer {name} raised in {method}, and the run continues without it: {describe(error)}",
+                f"the callback {name} raised in {method}, and the run continues without it: {describe(error)}",
                 GanbenchWarning,
                 stacklevel=2,
             )

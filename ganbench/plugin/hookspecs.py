@@ -101,18 +101,18 @@ def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
     """Scores of generated images, or of the players themselves (see `NetworksMetric`).
 
     from pydantic import Field
-    from ganbench import FeatureExtractorChoice, MetricPlugin, Options, hookimpl
+    from ganbench import FeatureExtractorConfig, MetricPlugin, Options, hookimpl
 
     class MeanDistanceOptions(Options):
-        features: FeatureExtractorChoice = Field(description="the feature extractor, by name")
+        features: FeatureExtractorConfig = Field(description="the feature extractor, by name")
 
     class MeanDistance:
         better = "lower"
 
         def __init__(self, extractor):
             self.extractor, self.batches = extractor, []
-            self.label = f"mean distance ({extractor.stamp['extractor']})"
-            self.stamp = extractor.stamp
+            self.label = f"mean distance ({extractor.protocol['extractor']})"
+            self.protocol = extractor.protocol
 
         def mean(self, batches):
             return sum(self.extractor(batch).sum(0) for batch in batches) / sum(map(len, batches))
@@ -150,7 +150,7 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: igno
 
         class Thumbnail(torch.nn.Module):
             num_features = 16
-            stamp = {"extractor": "thumbnail", "resize": "4x4, averaged"}
+            protocol = {"extractor": "thumbnail", "resize": "4x4, averaged"}
 
             def forward(self, images):
                 return torch.nn.functional.adaptive_avg_pool2d(images.float().mean(1), 4).flatten(1)

@@ -51,7 +51,7 @@ class Loss(Protocol):
     A loss with a state of its own has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few
     steps to warm up before training and restores that state afterwards. A loss that can picture a training has
     `draw(history, path)`: it gets the rows of the history and writes a PNG, the run's course.png. What the scores of a
-    `NetworksMetric` mean may depend on the loss's options: it tells those in `stamp`, a mapping.
+    `NetworksMetric` mean may depend on the loss's options: it tells those in `protocol`, a mapping.
     """
 
     def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
@@ -109,7 +109,7 @@ class Score(Protocol):
     def better(self) -> Literal["lower", "higher"]: ...
 
     @property
-    def stamp(self) -> Mapping[str, Any]:
+    def protocol(self) -> Mapping[str, Any]:
         """The part of the protocol that the engine does not know: extractor, weights' hash, resize.
 
         The engine adds the plugin's options, the data and the counts. Versions of libraries do not belong here: a
@@ -151,7 +151,7 @@ class FeatureExtractor(Protocol):
     def num_features(self) -> int: ...
 
     @property
-    def stamp(self) -> Mapping[str, Any]:
+    def protocol(self) -> Mapping[str, Any]:
         """What tells its features from another's: `extractor` (its name), weights' SHA-256, resize, ..."""
 
     def __call__(self, images: Tensor) -> Tensor: ...

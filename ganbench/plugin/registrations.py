@@ -57,7 +57,7 @@ class Kind(StrEnum):
         return f"ganbench_{self.plural.replace('-', '_')}"
 
 
-class Table(BaseModel):
+class StrictModel(BaseModel):
     """A closed set of keys: an unknown one is an error that suggests the nearest known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
@@ -90,7 +90,7 @@ def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
     return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": hint})
 
 
-class Options(Table):
+class Options(StrictModel):
     """Base class of a plugin's options.
 
     Give each field a default, a description and bounds: the command line's help, its errors and the documentation
@@ -133,9 +133,9 @@ class Registration(BaseModel):
 
 
 class Buildable(Registration):
-    """A plugin with options and a `build(options, context)` that returns one of its `products`."""
+    """A plugin with options and a `build(options, context)` that returns one of its `build_types`."""
 
-    products: ClassVar[tuple[type, ...]]
+    build_types: ClassVar[tuple[type, ...]]
     reserved: ClassVar[frozenset[str]] = frozenset({"name"})  # keys of its table that are the engine's, not options
 
     options: type[Options] = Options
@@ -153,7 +153,7 @@ class ModelPlugin(Buildable):
     """`build(options, context)` returns `Networks`, in the precision and on the device torch defaults to."""
 
     kind: ClassVar[Kind] = Kind.MODEL
-    products: ClassVar[tuple[type, ...]] = (Networks,)
+    build_types: ClassVar[tuple[type, ...]] = (Networks,)
 
 
 class LossPlugin(Buildable):
@@ -164,7 +164,7 @@ class LossPlugin(Buildable):
     """
 
     kind: ClassVar[Kind] = Kind.LOSS
-    products: ClassVar[tuple[type, ...]] = (Loss,)
+    build_types: ClassVar[tuple[type, ...]] = (Loss,)
 
     growth: Callable[[Any], float | None] | None = None
 
@@ -173,32 +173,34 @@ class DatasetPlugin(Buildable):
     """`build(options, context)` returns `ImageData`; its context is a `DatasetContext`."""
 
     kind: ClassVar[Kind] = Kind.DATASET
-    products: ClassVar[tuple[type, ...]] = (ImageData,)
+    build_types: ClassVar[tuple[type, ...]] = (ImageData,)
 
 
 class MetricPlugin(Buildable):
     """`build(options, context)` returns a `Metric` of images, or a `NetworksMetric` of the players."""
 
     kind: ClassVar[Kind] = Kind.METRIC
-    products: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
-    reserved: ClassVar[frozenset[str]] = frozenset({"name", "id", "samples", "at_epochs", "generator_mode", "split"})
+    build_types: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
+    reserved: ClassVar[frozenset[str]] = frozenset(
+        {"name", "id", "num_samples", "at_epochs", "generator_mode", "split"}
+    )
 
 
 class FeatureExtractorPlugin(Buildable):
     """`build(options, context)` returns a `FeatureExtractor`."""
 
     kind: ClassVar[Kind] = Kind.FEATURE_EXTRACTOR
-    products: ClassVar[tuple[type, ...]] = (FeatureExtractor,)
+    build_types: ClassVar[tuple[type, ...]] = (FeatureExtractor,)
 
 
 class OptimizerPlugin(Buildable):
     """`build(options, context)` returns a function from parameters to a `torch.optim.Optimizer`."""
 
     kind: ClassVar[Kind] = Kind.OPTIMIZER
-    products: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance knows it
+    build_types: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance knows it
 
 
-class Reference(BaseModel):
+class PublishedCurve(BaseModel):
     """A published training curve to draw behind a benchmark's own.
 
     `history` is a CSV file with a column `epoch` and any of the history's other columns. The curve is drawn only
@@ -217,13 +219,13 @@ class Benchmark(Registration):
 
     kind: ClassVar[Kind] = Kind.BENCHMARK
     spec: dict[str, Any]
-    reference: Reference | None = None
+    published_curve: PublishedCurve | None = None
 
     @classmethod
-    def from_toml(cls, path: Path, reference: Reference | None = None) -> Benchmark:
+    def from_toml(cls, path: Path, published_curve: PublishedCurve | None = None) -> Benchmark:
         """Read name, summary and spec from one TOML file, in the form that `ganbench show` prints."""
         spec = tomllib.loads(path.read_text(encoding="utf-8"))
-        return cls(name=spec["name"], summary=spec["summary"], spec=spec, reference=reference)
+        return cls(name=spec["name"], summary=spec["summary"], spec=spec, published_curve=published_curve)
 
 
 REGISTRATIONS: dict[Kind, type[Registration]] = {

@@ -54,15 +54,15 @@ class Registered:
     def build(self, options: Any, context: Any) -> Any:
         """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
-        with self.blamed("raised in build"), torch_defaults_kept(f"{self}: its build changed"):
+        with self.wrap_errors("raised in build"), torch_defaults_kept(f"{self}: its build changed"):
             built = self.plugin.build(options, context)
-        if not isinstance(built, self.plugin.products):
-            wanted = " or ".join(product.__name__ for product in self.plugin.products)
+        if not isinstance(built, self.plugin.build_types):
+            wanted = " or ".join(product.__name__ for product in self.plugin.build_types)
             raise PluginError(f"{self}: its build returned {type(built).__name__}, not {wanted}")
         return built
 
     @contextmanager
-    def blamed(self, deed: str) -> Iterator[None]:
+    def wrap_errors(self, deed: str) -> Iterator[None]:
         """Whatever is raised inside and not meant for people becomes an error that names plugin and distribution."""
         try:
             yield
@@ -109,13 +109,13 @@ class Registry:
             loader.load_extra(name)
         return registry
 
-    def all(self, kind: Kind) -> list[Registered]:
+    def of_kind(self, kind: Kind) -> list[Registered]:
         """All plugins of a kind, by name; a name claimed twice appears twice."""
         return [registered for _, claims in sorted(self._registered[kind].items()) for registered in claims]
 
-    def everything(self) -> list[Registered]:
+    def all_plugins(self) -> list[Registered]:
         """All plugins of all kinds."""
-        return [registered for kind in Kind for registered in self.all(kind)]
+        return [registered for kind in Kind for registered in self.of_kind(kind)]
 
     def find(self, kind: Kind, name: str) -> Registered:
         """The one plugin of that name. Raises `UsageError` if there is none or more than one claims the name."""
@@ -132,9 +132,9 @@ class Registry:
 
     def named(self, name: str) -> list[Registered]:
         """The plugins of that name, of whatever kind. Raises `UsageError` if there is none."""
-        found = [registered for registered in self.everything() if registered.plugin.name == name]
+        found = [registered for registered in self.all_plugins() if registered.plugin.name == name]
         if not found:
-            known = sorted({registered.plugin.name for registered in self.everything()})
+            known = sorted({registered.plugin.name for registered in self.all_plugins()})
             raise UsageError(f"unknown plugin '{name}'; {self._hint(name, known)}")
         return found
 

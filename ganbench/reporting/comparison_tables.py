@@ -40,7 +40,7 @@ def what_table(results: Iterable[Result], names: list[str]) -> Table:
         "ended by": [result.message or "" for result in results],
         "begun": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
         "epochs": [f"{sum(row.images for row in r.history) / r.data.train_images:.3g}" for r in results],
-        "device": [str(result.environment.hard.get("device", "")) for result in results],
+        "device": [str(result.environment.must_match.get("device", "")) for result in results],
         "disturbed": [result.throughput.disturbed_by or "" for result in results],
     }
     for name, cells in rows.items():
@@ -60,9 +60,11 @@ def figures_table(title: str, figures: Iterable[Figure], names: list[str]) -> Ta
             table.add_row("  p10 to p90", *(spread_cell(figure, position) for position in range(len(names))))
         if figure.doubtful:
             table.add_row(Text("  not ranked: a result was disturbed", style="dim"))
-        if figure.differing and figure.better is not None:
-            fields = ", ".join(figure.differing)
-            table.add_row(Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing) == 1)}", style="dim"))
+        if figure.differing_fields and figure.better is not None:
+            fields = ", ".join(figure.differing_fields)
+            table.add_row(
+                Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing_fields) == 1)}", style="dim")
+            )
         elif figure.software:
             fields = ", ".join(figure.software)
             table.add_row(Text(f"  ranked across software: {fields} differ{'s' * (len(figure.software) == 1)}", "dim"))

@@ -9,15 +9,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from ganbench.plugin.callbacks import Observer, Plan, Progress
-from ganbench.results.result import EpochRow, Point
+from ganbench.plugin.callbacks import Callback, Progress, RunInfo
+from ganbench.results.result import EpochRow, MetricPoint
 
 from .tables import (
     duration,
     loss_columns,
     losses_line,
     number,
-    plan_table,
+    run_info_table,
 )
 
 LONG_RUN_SECONDS = 600
@@ -25,7 +25,7 @@ PLAIN_LINE_SECONDS = 30.0
 EPOCH_LINE_SECONDS = 0.5  # epochs can be quicker than anyone reads
 
 
-class LiveReport(Observer):
+class LiveReport(Callback):
     """Shows a run on a console as it goes."""
 
     def __init__(self, console: Console) -> None:
@@ -40,17 +40,17 @@ class LiveReport(Observer):
             auto_refresh=False,  # no thread of its own inside the clock
         )
         self.task: TaskID | None = None
-        self.plan: Plan | None = None
+        self.info: RunInfo | None = None
         self.next_plain_line = self.next_epoch_line = 0.0
         self.untold: EpochRow | None = None  # an epoch that has ended since the last line
 
-    def planned(self, plan: Plan) -> None:
-        self.plan = plan
-        if plan.data.notice:
-            self.console.print(f"[bold yellow]{escape(plan.data.notice)}[/]\n", highlight=False)
-        self.console.print(plan_table(plan))
+    def on_run_start(self, info: RunInfo) -> None:
+        self.info = info
+        if info.data.notice:
+            self.console.print(f"[bold yellow]{escape(info.data.notice)}[/]\n", highlight=False)
+        self.console.print(run_info_table(info))
 
-    def working(self, what: str) -> None:
+    def on_status(self, what: str) -> None:
         self._tell_epoch()
         if self.console.is_terminal and self.task is not None:
             self.bar.update(self.task, status=what)
@@ -58,11 +58,11 @@ class LiveReport(Observer):
         else:
             self.console.print(f"[dim]{escape(what)} ...[/]")
 
-    def warned(self, what: str) -> None:
+    def on_warning(self, what: str) -> None:
         self.console.print(f"[bold yellow]{escape(what)}[/]", highlight=False)
 
-    def progressed(self, progress: Progress) -> None:
-        assert self.plan is not None
+    def on_window_end(self, progress: Progress) -> None:
+        assert self.info is not None
         if self.task is None:
             self._estimate(progress)
             self.task = self.bar.add_task("", total=progress.total_steps, epoch=progress.epoch, status="")
@@ -76,7 +76,7 @@ class LiveReport(Observer):
             self.next_plain_line = monotonic() + PLAIN_LINE_SECONDS
             self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
 
-    def epoch_ended(self, row: EpochRow) -> None:
+    def on_epoch_end(self, row: EpochRow) -> None:
         self.untold = row
         if monotonic() >= self.next_epoch_line:
             self._tell_epoch()
@@ -88,7 +88,7 @@ class LiveReport(Observer):
         self.next_epoch_line = monotonic() + EPOCH_LINE_SECONDS
         self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
 
-    def scored(self, label: str, point: Point) -> None:
+    def on_score(self, label: str, point: MetricPoint) -> None:
         self._line(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
 
     def stop(self) -> None:
@@ -97,9 +97,9 @@ class LiveReport(Observer):
         self.bar.stop()
 
     def _estimate(self, progress: Progress) -> None:
-        assert self.plan is not None
+        assert self.info is not None
         self._line(f"training will take about {duration(progress.seconds_left)}")
-        if progress.seconds_left > LONG_RUN_SECONDS and self.plan.spec.training.budget_seconds is None:
+        if progress.seconds_left > LONG_RUN_SECONDS and "budget_seconds" not in self.info.spec["training"]:
             self.console.print("[dim]to end sooner with what there is by then: Ctrl-C, or --budget 5m next time[/]")
 
     def _line(self, text: str) -> None:

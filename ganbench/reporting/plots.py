@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganbench.plugin.registrations import Reference
+from ganbench.plugin.registrations import PublishedCurve
 from ganbench.results.result import EpochRow
-from ganbench.system.files import written_whole
+from ganbench.system.files import atomic_write
 
 GAP = 2  # pixels between images of a grid
 LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
@@ -31,7 +31,7 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
     picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
     scale = max(1, round(UPSCALED_HEIGHT / height))
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         picture.save(part)
 
 
@@ -39,7 +39,7 @@ def save_losses(
     history: list[EpochRow],
     title: str,
     path: Path,
-    reference: Reference | None = None,
+    published_curve: PublishedCurve | None = None,
     *,
     players: Sequence[str] = ("discriminator", "generator"),
     epoch_images: int | None = None,
@@ -53,23 +53,23 @@ def save_losses(
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    published = read_curve(reference.history) if reference else {}
+    published = read_curve(published_curve.history) if published_curve else {}
     epochs = [row.epoch - 1 + min(1.0, row.images / (epoch_images or row.images)) for row in history]
     for player in players:
         column, color = LOSSES[player]
-        if reference and column in published:
-            label = f"{player}, {reference.label}"
+        if published_curve and column in published:
+            label = f"{player}, {published_curve.label}"
             axes.plot(published["epoch"], published[column], color=color, alpha=0.3, label=label)
         values = [np.nan if value is None else value for value in (getattr(row, column) for row in history)]
         marker = "o" if len(history) < 20 else None
         axes.plot(epochs, values, color=color, marker=marker, label=player)
     axes.set(title=title, xlabel="epoch", ylabel="mean loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    if max(epochs, default=0) < 2 and not reference:
+    if max(epochs, default=0) < 2 and not published_curve:
         axes.set_xlim(0, 2)  # wide enough for a whole epoch to have its tick
     axes.grid(alpha=0.3)
     axes.legend()
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=120)
 
 

@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ganbench.plugin.callbacks import Plan
+from ganbench.plugin.callbacks import RunInfo
 from ganbench.plugin.registry import Registered, Registry
 from ganbench.results.result import (
-    Apart,
+    ComponentThroughput,
     EngineRecord,
     EpochRow,
     MetricResult,
+    Percentiles,
     Profile,
     Result,
     Roofline,
-    Spread,
     Window,
     metric_titles,
     monitor_names,
@@ -34,29 +34,31 @@ SHOWN_MONITORS = 4
 OVERHEAD = 0.01  # of a step's time: where arithmetic and memory traffic need less, they bound nothing
 
 
-def plan_table(plan: Plan) -> Table:
+def run_info_table(info: RunInfo) -> Table:
     """What will run, on what."""
-    spec = plan.spec
-    table = Table(title=f"{spec.name}: {escape(spec.summary)}", show_header=False, title_justify="left")
+    spec = info.spec
+    table = Table(title=escape(f"{spec['name']}: {spec['summary']}"), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    parameters = ", ".join(f"{player} {count:,}" for player, count in plan.parameters.items())
-    training = spec.training
+    parameters = ", ".join(f"{player} {count:,}" for player, count in info.parameters.items())
+    training, optimizer = spec["training"], spec["optimizer"]
     length = (
-        f"{training.epochs} epochs of {plan.steps_per_epoch} steps" if training.epochs else f"{training.steps} steps"
+        f"{training['epochs']} epochs of {info.steps_per_epoch} steps"
+        if "epochs" in training
+        else f"{training['steps']} steps"
     )
-    budget = f", at most {duration(training.budget_seconds)}" if training.budget_seconds else ""
+    budget = f", at most {duration(training['budget_seconds'])}" if "budget_seconds" in training else ""
     rows = {
-        "model": f"{described(spec.model.model_dump())}: {parameters} parameters",
-        "loss": described(spec.loss.model_dump()),
-        "data": f"{spec.dataset.name}, source {plan.data.source}: {plan.data.train_images:,} train and "
-        f"{plan.data.test_images:,} test images",
-        "optimizers": f"generator {described(spec.optimizer.generator.model_dump())}; "
-        f"discriminator {described(spec.optimizer.discriminator.model_dump())}",
-        "training": f"{length}, batch {training.batch_size}{budget}, seed {training.seed}, {training.precision}, "
-        f"{training.turns} turns",
-        "metrics": ", ".join(metric.name for metric in spec.metrics) or "none",
-        "device": f"{plan.device} ({plan.device_name})",
+        "model": f"{described(spec['model'])}: {parameters} parameters",
+        "loss": described(spec["loss"]),
+        "data": f"{spec['dataset']['name']}, source {info.data.source}: {info.data.train_images:,} train and "
+        f"{info.data.test_images:,} test images",
+        "optimizers": f"generator {described(optimizer['generator'])}; "
+        f"discriminator {described(optimizer['discriminator'])}",
+        "training": f"{length}, batch {training['batch_size']}{budget}, seed {training['seed']}, "
+        f"{training['precision']}, {training['update_scheme']} updates",
+        "metrics": ", ".join(metric["name"] for metric in spec["metrics"]) or "none",
+        "device": f"{info.device} ({info.device_name})",
     }
     for name, text in rows.items():
         table.add_row(name, escape(text))
@@ -71,7 +73,7 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     if result.profile:
         tables.append(profile_table(result.profile))
     if result.metrics:
-        tables += [metrics_table(result.metrics), stamps_table(result.metrics)]
+        tables += [metrics_table(result.metrics), protocols_table(result.metrics)]
     for table in tables:
         console.print()
         console.print(table)
@@ -123,7 +125,11 @@ def speed_table(result: Result) -> Table:
     """Throughput over the windows, what explains it, and memory."""
     table = Table("", "", title="Speed", title_justify="left", show_header=False)
     throughput, memory = result.throughput, result.memory
-    spread, mean, apart = throughput.images_per_second, throughput.mean_images_per_second, throughput.apart
+    spread, mean, apart = (
+        throughput.images_per_second,
+        throughput.mean_images_per_second,
+        throughput.component_throughput,
+    )
     if spread and mean:
         windows = f"{len(throughput.windows)} window{'s' * (len(throughput.windows) != 1)}"
         table.add_row("images/s", f"{mean:,.0f} (p10 {spread.p10:,.0f}, p90 {spread.p90:,.0f}, {windows})")
@@ -159,16 +165,20 @@ def engine_line(engine: EngineRecord) -> str:
     """Which engine took the steps, and what was proved of it."""
     line: str = engine.name
     if engine.verified_steps:
-        proof = "as eager does, bit for bit" if not engine.eager_scatter else "as near to eager as eager is to itself"
+        proof = (
+            "as eager does, bit for bit"
+            if not engine.eager_nondeterminism
+            else "as near to eager as eager is to itself"
+        )
         line += f", {engine.verified_steps} steps verified: {proof}"
-    if engine.fallback:
-        line += f", as no graph could be taken: {engine.fallback}"
+    if engine.fallback_reason:
+        line += f", as no graph could be taken: {engine.fallback_reason}"
     if engine.compile_seconds is not None:
         line += f", networks compiled in {engine.compile_seconds:.1f} s"
     return line
 
 
-def apart_line(apart: Apart, spread: Spread | None) -> str:
+def apart_line(apart: ComponentThroughput, spread: Percentiles | None) -> str:
     """Each half of the work alone, which training cannot outrun: where it did, the machine was busy in the warm-up."""
     line = f"{apart.data_only:,.0f} without learning, {apart.compute_only:,.0f} without new data"
     if spread and min(apart.data_only, apart.compute_only) < spread.p10:
@@ -186,7 +196,7 @@ def clocks_line(windows: list[Window]) -> str:
 
 def bound_lines(roofline: Roofline, images_per_second: float, batch_size: int) -> dict[str, str]:
     """How near a step comes to what the device can do, where the measured ceilings can say that."""
-    step, floor = batch_size / images_per_second, roofline.floor_seconds(batch_size)
+    step, floor = batch_size / images_per_second, roofline.min_step_seconds(batch_size)
     milliseconds = f"{step * 1e3:,.3f} ms"
     arithmetic = f"{roofline.flops_per_image / 1e6:,.2f} MFLOP an image"
     if roofline.unreliable:
@@ -194,7 +204,7 @@ def bound_lines(roofline: Roofline, images_per_second: float, batch_size: int) -
     if floor < OVERHEAD * step:
         needed = f"its arithmetic and memory traffic need less than {OVERHEAD:.0%} of it"
         return {"time of a step": f"{milliseconds}, nearly all of it overhead: {needed}"}
-    share = f"{roofline.utilisation(images_per_second):.1%}"
+    share = f"{roofline.utilization(images_per_second):.1%}"
     matmul = f"{roofline.matmul_flops_per_second / 1e12:,.3f} TFLOP/s of a matrix product"
     copy = f"a copy: {roofline.copy_bytes_per_second / 1e9:,.1f} GB/s"
     return {
@@ -231,7 +241,9 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
             escape(titles[metric.id]),
             "not reached" if metric.value is None else number(metric.value),
             best,
-            f"{number(metric.floor)} ({metric.floor_samples:,} images)" if metric.floor_samples else "",
+            f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
+            if metric.real_data_samples
+            else "",
             curve,
         )
     notes = [f"{titles[metric.id]}: {warning}" for metric in metrics for warning in metric.warnings]
@@ -240,12 +252,12 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
     return table
 
 
-def stamps_table(metrics: list[MetricResult]) -> Table:
+def protocols_table(metrics: list[MetricResult]) -> Table:
     """The full protocol and the software behind each score: only scores of one protocol may be compared."""
     titles = metric_titles(metrics).values()
     table = Table("", *map(escape, titles), title="Evaluation protocol, and software", title_justify="left")
     for part in ("protocol", "software"):
-        fields = [getattr(metric.stamp, part) for metric in metrics]
+        fields = [getattr(metric, part) for metric in metrics]
         for name in dict.fromkeys(name for field in fields for name in field):
             table.add_row(escape(name), *(escape(str(field.get(name, ""))) for field in fields))
         table.add_section()
@@ -256,7 +268,7 @@ def plugins_table(registry: Registry) -> Table:
     """Every provider, what it gives and what it failed to give."""
     table = Table("Distribution", "Entry point", "Gives", title="Plugins", title_justify="left")
     gives: dict[Any, list[str]] = {provider: [] for provider in registry.providers}
-    for registered in registry.everything():
+    for registered in registry.all_plugins():
         gives[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
     for provider, names in gives.items():
         table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))

@@ -6,17 +6,26 @@ are, with a mark: the software may be the very thing that was changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from .differences import differing
-from .result import Stamp
+from .differences import differing_fields
+
+
+class Score(Protocol):
+    """What two scores are compared by."""
+
+    @property
+    def protocol(self) -> Mapping[str, Any]: ...
+
+    @property
+    def software(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
-class StampDifferences:
-    """The fields in which stamps differ, each with its value in every stamp."""
+class ScoreDifferences:
+    """The fields in which the protocols and the software of scores differ, each with its value in every score."""
 
     protocol: dict[str, tuple[Any, ...]]
     software: dict[str, tuple[Any, ...]]
@@ -26,10 +35,10 @@ class StampDifferences:
         return not self.protocol
 
 
-def compare_stamps(stamps: Iterable[Stamp]) -> StampDifferences:
-    """Compare any number of stamps field by field."""
-    listed = list(stamps)
-    return StampDifferences(
-        protocol=differing(stamp.protocol for stamp in listed),
-        software=differing(stamp.software for stamp in listed),
+def compare_scores(scores: Iterable[Score]) -> ScoreDifferences:
+    """Compare the protocols and the software of any number of scores."""
+    listed = list(scores)
+    return ScoreDifferences(
+        protocol=differing_fields(score.protocol for score in listed),
+        software=differing_fields(score.software for score in listed),
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
-from .comparability import compare_stamps
-from .differences import differing, flatten
+from .comparability import compare_scores
+from .differences import differing_fields, flatten
 from .result import (
     MetricResult,
     Result,
@@ -25,7 +25,7 @@ class Figure:
     name: str
     values: tuple[float | None, ...]  # None where a result has none
     better: Literal["higher", "lower"] | None  # None: it is shown, and says nothing about who is better
-    differing: dict[str, tuple[Any, ...]]  # fields of the protocol that are not equal: then nothing is ranked
+    differing_fields: dict[str, tuple[Any, ...]]  # fields of the protocol that are not equal: then nothing is ranked
     software: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # versions that differ: ranked, with a mark
     spreads: tuple[tuple[float, float] | None, ...] = ()  # p10 and p90 of each value, where it is a mean over a run
     doubtful: bool = False  # a value was measured on a busy machine: then none is the best
@@ -34,7 +34,7 @@ class Figure:
     def best(self) -> int | None:
         """The position of the best value, if the values may be ranked and one of them is."""
         finite = [(value, position) for position, value in enumerate(self.values) if value is not None]
-        if self.better is None or self.differing or self.doubtful or len(finite) < 2:
+        if self.better is None or self.differing_fields or self.doubtful or len(finite) < 2:
             return None
         pick = max if self.better == "higher" else min
         best = pick(finite, key=lambda pair: pair[0])[1]
@@ -49,7 +49,7 @@ class Figure:
     def ratio(self, position: int) -> float | None:
         """A value over the first one, if they may be compared."""
         first, value = self.values[0], self.values[position]
-        if self.better is None or self.differing or not first or value is None:
+        if self.better is None or self.differing_fields or not first or value is None:
             return None
         return value / first
 
@@ -64,7 +64,7 @@ class Figure:
         plain: dict[str, Any] = {
             "values": self.values,
             "best": self.best,
-            "differing": list(self.differing),
+            "differing_fields": list(self.differing_fields),
             "software": list(self.software),
         }
         if self.spreads:
@@ -109,31 +109,33 @@ def compare(results: Sequence[Result]) -> Comparison:
         losses=tuple(loss_figures(results)),
         metrics=tuple(metric_figures(results)),
         differences={
-            "spec": differing(flatten(result.spec) for result in results),
-            "plugins": differing(providers(result.plugins) for result in results),
-            "environment": differing({**result.environment.hard, **result.environment.soft} for result in results),
-            "data": differing(result.data.model_dump(exclude={"notice"}) for result in results),
+            "spec": differing_fields(flatten(result.spec) for result in results),
+            "plugins": differing_fields(providers(result.plugins) for result in results),
+            "environment": differing_fields(
+                {**result.environment.must_match, **result.environment.may_differ} for result in results
+            ),
+            "data": differing_fields(result.data.model_dump(exclude={"notice"}) for result in results),
         },
     )
 
 
 def speed_figures(results: Sequence[Result]) -> Iterable[Figure]:
     """Throughput and memory, which depend on device, precision, engine and batch size."""
-    stamps = differing(result.throughput.stamp for result in results)
+    conditions = differing_fields(result.throughput.conditions for result in results)
     yield Figure(
         "images/s",
         tuple(result.throughput.mean_images_per_second for result in results),
         "higher",
-        stamps,
+        conditions,
         spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
         doubtful=any(result.throughput.disturbed for result in results),
     )
-    yield Figure("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", stamps)
+    yield Figure("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),
     ):
-        yield Figure(name, tuple(getattr(result.memory, key) for result in results), "lower", stamps)
+        yield Figure(name, tuple(getattr(result.memory, key) for result in results), "lower", conditions)
 
 
 def loss_figures(results: Sequence[Result]) -> Iterable[Figure]:
@@ -147,7 +149,7 @@ def loss_figures(results: Sequence[Result]) -> Iterable[Figure]:
 
 
 def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
-    """Each metric at the end of training, with what its stamps differ in."""
+    """Each metric at the end of training, with what its protocols differ in."""
     titles: Counter[str] = Counter()
     for row in metric_rows(results):
         having = [metric for metric in row if metric is not None]
@@ -155,7 +157,7 @@ def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
         title = metric_titles(holder.metrics)[having[0].id]
         titles[title] += 1
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
-        differences = compare_stamps(metric.stamp for metric in having)
+        differences = compare_scores(having)
         values = tuple(metric.value if metric else None for metric in row)
         yield Figure(name, values, having[0].better, differences.protocol, differences.software)
 
@@ -171,7 +173,7 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
     for position, result in enumerate(results):
         left = []
         for metric in result.metrics:
-            if row := find_row(position, metric, attrgetter("stamp.protocol")):
+            if row := find_row(position, metric, attrgetter("protocol")):
                 row[position] = metric
             else:
                 left.append(metric)

@@ -8,7 +8,7 @@ from typing import Any
 ABSENT = None  # in place of a field that a side does not have
 
 
-def differing(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+def differing_fields(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     """The fields that are not equal on all sides, with their values; a side without the field has `ABSENT`."""
     listed = list(sides)
     fields = dict.fromkeys(field for side in listed for field in side)

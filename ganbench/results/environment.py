@@ -35,7 +35,7 @@ def describe_environment(device: str) -> Environment:
         **library_versions(),
         "ganbench_source": source_hash("ganbench"),
     }
-    return Environment(hard=hard, soft=soft)
+    return Environment(must_match=hard, may_differ=soft)
 
 
 @cache

@@ -25,7 +25,7 @@ from ganbench.errors import (
 )
 from ganbench.system.files import why_no_locks, write_text
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 LAUNCH = "launch.json"  # how the run was started
 LOCK = ".lock"  # held by the run that writes in a run directory
 Status = Literal["completed", "interrupted", "diverged", "failed"]
@@ -83,10 +83,10 @@ class Window(Record):
     device_seconds: float | None  # from first to last on the device's own clock; None on a CPU
     gpu: GPUReading | None = None
     cpu: CPUReading | None = None  # None where the system does not count, and where it came too soon after another
-    whole: bool = True  # False where the training ended within it
+    complete: bool = True  # False where the training ended within it
 
 
-class Spread(Record):
+class Percentiles(Record):
     """Percentiles of a rate, each window weighing as much as the time that it took."""
 
     median: float
@@ -109,15 +109,17 @@ class CPUUse(Record):
 class EngineRecord(Record):
     """How the steps were driven."""
 
-    name: Literal["eager", "graph"]
-    requested: Literal["auto", "eager", "graph"]
-    fallback: str | None = None  # why auto could not take the graph
+    name: Literal["eager", "cuda_graph"]
+    requested: Literal["auto", "eager", "cuda_graph"]
+    fallback_reason: str | None = None  # why auto could not take the graph
     verified_steps: int | None = None  # taken by both engines before training, from the same state
-    eager_scatter: float | None = None  # 0: they agreed in every bit; else how far eager was from itself, relatively
+    eager_nondeterminism: float | None = (
+        None  # 0: they agreed in every bit; else how far eager was from itself, relatively
+    )
     compile_seconds: float | None = None  # that torch.compile took within the warm-up; None where it was not asked for
 
 
-class Apart(Record):
+class ComponentThroughput(Record):
     """Images a second when one half of the work is done without the other, measured in the warm-up."""
 
     data_only: float  # batches are drawn and brought to the device, and nobody learns
@@ -133,18 +135,18 @@ class Roofline(Record):
     copy_bytes_per_second: float  # a large copy on the device, read plus written, in the same run
     unreliable: str | None = None  # why no bound may be drawn from them: training was faster, or the CPUs were busy
 
-    def floor_seconds(self, batch_size: int) -> float:
+    def min_step_seconds(self, batch_size: int) -> float:
         """No step of so many images can be quicker: its arithmetic or its state's traffic at the device's best."""
         arithmetic = self.flops_per_image * batch_size / self.matmul_flops_per_second
         return max(arithmetic, self.state_bytes_per_step / self.copy_bytes_per_second)
 
-    def utilisation(self, images_per_second: float) -> float:
-        """The share of the matrix product's rate that training reaches (model FLOP utilisation)."""
+    def utilization(self, images_per_second: float) -> float:
+        """The share of the matrix product's rate that training reaches (model FLOP utilization)."""
         return images_per_second * self.flops_per_image / self.matmul_flops_per_second
 
 
 class Throughput(Record):
-    images_per_second: Spread | None  # over all windows; None when there is none
+    images_per_second: Percentiles | None  # over all windows; None when there is none
     seconds_per_kimg: float | None  # all seconds over all images
     windows: list[Window]
     cpu: CPUUse | None = None  # None where the system does not count, or training was too short
@@ -153,11 +155,13 @@ class Throughput(Record):
     warmup_seconds: float
     evaluation_seconds: float  # of all scores and pictures together
     phases: dict[str, float]  # share of training time, by phase
-    apart: Apart | None  # None where the run failed before it was measured; so for the next
+    component_throughput: (
+        ComponentThroughput | None
+    )  # None where the run failed before it was measured; so for the next
     roofline: Roofline | None
     joules_per_image: float | None  # over all windows; None without a GPU that tells
     engine: EngineRecord | None
-    stamp: dict[str, Any]  # device, precision, engine, where the data lived, batch size
+    conditions: dict[str, Any]  # device, precision, engine, where the data lived, batch size
 
     @property
     def mean_images_per_second(self) -> float | None:
@@ -170,19 +174,12 @@ class Memory(Record):
     host_peak_rss_bytes: int | None  # of the process from its start to the end of training
 
 
-class Point(Record):
+class MetricPoint(Record):
     """A metric's value at one moment of training."""
 
     epoch: float  # passes over the train split so far
     images: int
     value: float | None  # None where it is not finite
-
-
-class Stamp(Record):
-    """All that a score depends on."""
-
-    protocol: dict[str, Any]  # how it is measured and on what: scores of different protocols are never ranked together
-    software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
 
 
 class MetricResult(Record):
@@ -193,11 +190,14 @@ class MetricResult(Record):
     label: str
     value: float | None  # at the end of training; None where the run did not get to it
     better: Literal["lower", "higher"]
-    best: Point | None
-    curve: list[Point]
-    floor: float | None  # the same metric of real images from the other split: what a perfect generator would get
-    floor_samples: int
-    stamp: Stamp
+    best: MetricPoint | None
+    curve: list[MetricPoint]
+    real_data_score: (
+        float | None
+    )  # the same metric of real images from the other split: what a perfect generator would get
+    real_data_samples: int
+    protocol: dict[str, Any]  # how it is measured and on what: scores of different protocols are never ranked together
+    software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
     warnings: list[str] = []  # why the values may mislead
 
 
@@ -230,8 +230,8 @@ def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
 class Environment(Record):
     """Where a run took place. Results whose `hard` parts differ are not comparable in speed."""
 
-    hard: dict[str, Any]
-    soft: dict[str, Any]
+    must_match: dict[str, Any]
+    may_differ: dict[str, Any]
 
 
 class DataRecord(Record):
@@ -264,7 +264,7 @@ class Profile(Record):
 
 
 class Result(Record):
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     run_id: str
     created_at: datetime
     status: Status
@@ -321,7 +321,7 @@ class RunDirectory:
     """The folder of one run; every file in it appears whole or not at all."""
 
     def __init__(self, benchmark: str, out: Path | None = None) -> None:
-        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `in_use` makes it.
+        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `locked` makes it.
 
         Raises `UsageError` if it could not be written or already holds something.
         """
@@ -353,7 +353,7 @@ class RunDirectory:
         self.run_id, self.created_at, self.artifacts = run_id, created_at, dict(artifacts)
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Make the folder if it is not there, and hold it: no other run writes into it within the block.
 
         What a run that was killed has left half written goes away. Raises `UsageError` if the folder cannot be made, or

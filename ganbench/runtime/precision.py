@@ -1,4 +1,4 @@
-"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa products), bf16 (autocast)."""
+"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa build_types), bf16 (autocast)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def precision_on(device: torch.device, asked: Precision) -> Precision:
 
 
 @contextmanager
-def repeatable_convolutions() -> Iterator[None]:
+def deterministic_convolutions() -> Iterator[None]:
     """Within the block, cuDNN takes only algorithms that give the same bits each time, and tries none out."""
     before = CUDNN.deterministic, CUDNN.benchmark
     CUDNN.deterministic, CUDNN.benchmark = True, False
@@ -41,7 +41,7 @@ def repeatable_convolutions() -> Iterator[None]:
 
 
 @contextmanager
-def float32_products(precision: Precision) -> Iterator[None]:
+def float32_precision(precision: Precision) -> Iterator[None]:
     """Within the block, CUDA multiplies float32 matrices and convolutions as `precision` says; a CPU always in IEEE."""
     before = MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision
     mode = "tf32" if precision == "tf32" else "ieee"

@@ -170,17 +170,17 @@ class Held:
 
     def __init__(self, value: Any) -> None:
         try:
-            self.reference: Callable[[], Any] = weakref.ref(value)
+            self.published_curve: Callable[[], Any] = weakref.ref(value)
         except TypeError:
-            self.reference = lambda: value
+            self.published_curve = lambda: value
         self.is_tensor = isinstance(value, Tensor)
         self.address = value.data_ptr() if isinstance(value, Tensor) and is_plain(value) else None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Held) or self.address != other.address:
             return False
-        mine = self.reference()
-        return mine is not None and mine is other.reference()
+        mine = self.published_curve()
+        return mine is not None and mine is other.published_curve()
 
     __hash__ = None  # type: ignore[assignment]
 

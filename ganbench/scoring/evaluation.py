@@ -29,16 +29,15 @@ from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import ganbench_version
 from ganbench.results.result import (
     DataRecord,
+    MetricPoint,
     MetricResult,
-    Point,
-    Stamp,
     metric_titles,
 )
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import GeneratorMode, LossChoice, MetricChoice
+from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
-from .identity import DIGITS, choice_identity, software_of
+from .identity import DIGITS, config_identity, software_of
 from .sampling import (
     NotFiniteError,
     Sampler,
@@ -47,20 +46,21 @@ from .sampling import (
 )
 
 EVALUATION_BATCH = 250
-FLOOR_SEED = 0  # the same real images in every run, so that their score can be kept
+REAL_DATA_SEED = 0  # the same real images in every run, so that their score can be kept
 
 
 @dataclass
 class ScoredMetric:
-    """A metric of the benchmark with its stamp, its floor and the values so far."""
+    """A metric of the benchmark with its protocol, the score of real data and the values so far."""
 
-    choice: MetricChoice
+    choice: MetricConfig
     metric: Metric | NetworksMetric
-    stamp: Stamp
-    floor: float | None
-    floor_samples: int
+    protocol: dict[str, Any]
+    software: dict[str, str]
+    real_data_score: float | None
+    real_data_samples: int
     warnings: list[str]
-    curve: list[Point] = field(default_factory=list)
+    curve: list[MetricPoint] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -83,9 +83,10 @@ class ScoredMetric:
             better=self.metric.better,
             best=pick(finite, key=lambda pair: pair[0])[1] if finite else None,
             curve=self.curve,
-            floor=self.floor,
-            floor_samples=self.floor_samples,
-            stamp=self.stamp,
+            real_data_score=self.real_data_score,
+            real_data_samples=self.real_data_samples,
+            protocol=self.protocol,
+            software=self.software,
             warnings=self.warnings,
         )
 
@@ -95,11 +96,11 @@ class Evaluator:
 
     def __init__(
         self,
-        choices: list[MetricChoice],
+        choices: list[MetricConfig],
         data: ImageData,
         data_record: DataRecord,
         loss: Loss,
-        loss_choice: LossChoice,
+        loss_choice: LossConfig,
         context: BuildContext,
         training_batch_size: int,
         sampler: Sampler,
@@ -123,7 +124,7 @@ class Evaluator:
     def is_due(self, epoch: int) -> bool:
         return any(epoch in scored.choice.at_epochs for scored in self.metrics)
 
-    def evaluate(self, networks: Networks, images_done: int, epoch: int | None) -> list[tuple[str, Point]]:
+    def evaluate(self, networks: Networks, images_done: int, epoch: int | None) -> list[tuple[str, MetricPoint]]:
         """Score the generator with the metrics that are due after `epoch`; None is the end, when all are.
 
         Returns the values with the metrics' titles.
@@ -135,7 +136,9 @@ class Evaluator:
             for scored in due:
                 value = self._value(scored, networks)  # also of what counts for nothing, so that it is forgotten
                 value = None if scored in not_finite else value
-                scored.curve.append(Point(epoch=images_done / self.images_per_epoch, images=images_done, value=value))
+                scored.curve.append(
+                    MetricPoint(epoch=images_done / self.images_per_epoch, images=images_done, value=value)
+                )
         return [(self.titles[scored.id], scored.curve[-1]) for scored in due]
 
     def _show_images(self, due: list[ScoredMetric]) -> list[ScoredMetric]:
@@ -144,14 +147,14 @@ class Evaluator:
         Returns the metrics that were given images with NaN or infinite numbers in them.
         """
         not_finite: list[ScoredMetric] = []
-        for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.samples) for scored in due):
-            sharing = [s for s in due if (s.choice.generator_mode, s.choice.samples) == (mode, count)]
+        for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.num_samples) for scored in due):
+            sharing = [s for s in due if (s.choice.generator_mode, s.choice.num_samples) == (mode, count)]
             latents = stream(self.seed, "evaluation")
             try:
                 for batch in self.sampler.generate(mode, count, self._batch_size(mode), latents):
                     for scored in sharing:
                         assert isinstance(scored.metric, Metric)
-                        with scored.choice.plugin.blamed("raised in update"):
+                        with scored.choice.plugin.wrap_errors("raised in update"):
                             scored.metric.update(batch)
             except NotFiniteError as error:
                 self.sampler.warn_once("not finite", str(error))
@@ -163,15 +166,15 @@ class Evaluator:
         if isinstance(scored.metric, Metric):
             with self._warnings_kept(scored.metric.label, scored.warnings):
                 return compute(scored.choice, scored.metric)
-        with scored.choice.plugin.blamed("raised in measure"), kept(networks, self.loss):
+        with scored.choice.plugin.wrap_errors("raised in measure"), kept(networks, self.loss):
             value = float(scored.metric.measure(networks, self.loss))
         return value if math.isfinite(value) else None
 
-    def curves(self) -> dict[str, list[Point]]:
+    def curves(self) -> dict[str, list[MetricPoint]]:
         """The values so far, by the metrics' ids."""
         return {scored.id: list(scored.curve) for scored in self.metrics}
 
-    def go_on_from(self, curves: dict[str, list[Point]]) -> None:
+    def resume_from(self, curves: dict[str, list[MetricPoint]]) -> None:
         """Take values that were computed before for one's own."""
         for scored in self.metrics:
             scored.curve = list(curves.get(scored.id, []))
@@ -196,11 +199,11 @@ class Evaluator:
                 kept.append(message)
                 self.warn(f"{label}: {message}")
 
-    def _prepare(self, choice: MetricChoice, context: BuildContext) -> ScoredMetric:
+    def _prepare(self, choice: MetricConfig, context: BuildContext) -> ScoredMetric:
         metric: Metric | NetworksMetric = choice.build(context)
         protocol = {
-            **choice_identity(choice, "metric"),
-            **metric.stamp,
+            **config_identity(choice, "metric"),
+            **metric.protocol,
             "data": self.data_record.content_sha256[:DIGITS],
         }
         software = {
@@ -212,10 +215,11 @@ class Evaluator:
         if self.data_record.content_basis != "all images":
             protocol["data_basis"] = self.data_record.content_basis
         if not isinstance(metric, Metric):
-            protocol |= {**choice_identity(self.loss_choice, "loss"), **getattr(self.loss, "stamp", {})}
+            protocol |= {**config_identity(self.loss_choice, "loss"), **getattr(self.loss, "protocol", {})}
             software |= software_of(self.loss_choice)
-            stamp = Stamp(protocol=protocol, software=software)
-            return ScoredMetric(choice, metric, stamp, floor=None, floor_samples=0, warnings=[])
+            return ScoredMetric(
+                choice, metric, protocol, software, real_data_score=None, real_data_samples=0, warnings=[]
+            )
         split = self.data.test if choice.split == "test" else self.data.train
         indices = torch.arange(len(split))
         protocol |= {"split": choice.split, "real_samples": len(indices)}
@@ -225,32 +229,34 @@ class Evaluator:
             fingerprint=digest({**protocol, **software}),
         )
         kept: list[str] = []
-        with isolated(FLOOR_SEED, self.device), self._warnings_kept(metric.label, kept):
-            with choice.plugin.blamed("raised in fit"):
+        with isolated(REAL_DATA_SEED, self.device), self._warnings_kept(metric.label, kept):
+            with choice.plugin.wrap_errors("raised in fit"):
                 metric.fit(reference)
-            floor, floor_samples = self._floor(choice, metric, {**protocol, **software}, context.cache_dir)
+            real_data_score, real_data_samples = self._score_real_data(
+                choice, metric, {**protocol, **software}, context.cache_dir
+            )
         protocol |= {
-            "generated_samples": choice.samples,
+            "generated_samples": choice.num_samples,
             "quantization": "uint8, rounded",
             "weights": "raw",
             "batch_norm": "running statistics"
             if choice.generator_mode == "eval"
             else f"batches of {self.training_batch_size}",
         }
-        return ScoredMetric(choice, metric, Stamp(protocol=protocol, software=software), floor, floor_samples, kept)
+        return ScoredMetric(choice, metric, protocol, software, real_data_score, real_data_samples, kept)
 
-    def _floor(
-        self, choice: MetricChoice, metric: Metric, identity: dict[str, Any], cache_dir: Path
+    def _score_real_data(
+        self, choice: MetricConfig, metric: Metric, identity: dict[str, Any], cache_dir: Path
     ) -> tuple[float | None, int]:
         """The score of as many real images of the other split, or of all it has: what a perfect generator gets."""
         other = self.data.train if choice.split == "test" else self.data.test
-        order = torch.randperm(len(other), generator=stream(FLOOR_SEED, "floor"))[: choice.samples]
-        cached = cache_dir / "floors" / digest({**identity, "floor_samples": len(order)})
+        order = torch.randperm(len(other), generator=stream(REAL_DATA_SEED, "floor"))[: choice.num_samples]
+        cached = cache_dir / "real-data-scores" / digest({**identity, "real_data_samples": len(order)})
         content = read_cache(cached)
         if content is not None:
             return json.loads(content), len(order)
         for batch in select_images(other, order, EVALUATION_BATCH, self.device):
-            with choice.plugin.blamed("raised in update"):
+            with choice.plugin.wrap_errors("raised in update"):
                 metric.update(batch)
         value = compute(choice, metric)
         write_cache(cached, json.dumps(value).encode())
@@ -261,8 +267,8 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def compute(choice: MetricChoice, metric: Metric) -> float | None:
+def compute(choice: MetricConfig, metric: Metric) -> float | None:
     """The score of what the metric was updated with, None where it is not finite; what it raises names its plugin."""
-    with choice.plugin.blamed("raised in compute"):
+    with choice.plugin.wrap_errors("raised in compute"):
         value = float(metric.compute())
     return value if math.isfinite(value) else None

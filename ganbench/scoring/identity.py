@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.results.result import PluginRecord
-from ganbench.spec.benchmark import Choice, DatasetChoice
+from ganbench.spec.benchmark import DatasetConfig, PluginConfig
 from ganbench.system.source import all_files, content_hash, hash_files
 
 MAX_HASHED_BYTES = 2**30  # of a split in memory; a larger one is sampled
@@ -22,7 +22,7 @@ SAMPLED_IMAGES = 1000  # of a split that is too large to be hashed whole, or rea
 DIGITS = 16  # of a SHA-256, in hexadecimal, where a protocol shows it
 
 
-def data_content(data: ImageData, choice: DatasetChoice) -> tuple[str, str]:
+def data_content(data: ImageData, choice: DatasetConfig) -> tuple[str, str]:
     """The SHA-256 of the images and labels of both splits, and which of them it covers.
 
     Where splits are sampled, the hash also covers what the plugin declares: its fingerprint and its options.
@@ -67,7 +67,7 @@ def state_hash(module: nn.Module) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-def choice_identity(choice: Choice, name: str) -> dict[str, Any]:
+def config_identity(choice: PluginConfig, name: str) -> dict[str, Any]:
     """A plugin with its options under dotted names; a frozen network that it was built as, by its weights."""
     identity = {name: f"{choice.name}@{choice.plugin.provider.distribution}"}
     options = options_identity(choice.options)
@@ -90,15 +90,15 @@ def options_identity(options: BaseModel) -> dict[str, Any]:
 
 def value_identity(name: str, value: Any, plain: Any) -> dict[str, Any]:
     """One option; `plain` is its value as JSON has it."""
-    if isinstance(value, Choice):
-        return choice_identity(value, name)
+    if isinstance(value, PluginConfig):
+        return config_identity(value, name)
     if isinstance(value, Path):
         return {name: path_identity(value) if value.exists() else plain}
     if isinstance(value, BaseModel):
         return {f"{name}.{key}": item for key, item in options_identity(value).items()}
     if isinstance(value, list | tuple | Mapping):
         keys = list(value) if isinstance(value, Mapping) else range(len(value))
-        if any(isinstance(value[key], Choice | Path | BaseModel) for key in keys):
+        if any(isinstance(value[key], PluginConfig | Path | BaseModel) for key in keys):
             nested: dict[str, Any] = {}
             for key in keys:
                 nested |= value_identity(f"{name}.{key}", value[key], plain[key])
@@ -113,7 +113,7 @@ def path_identity(path: Path) -> str:
     return f"content {hash_files({file.relative_to(path).as_posix(): file for file in all_files(path).values()})}"
 
 
-def software_of(choice: Choice) -> dict[str, str]:
+def software_of(choice: PluginConfig) -> dict[str, str]:
     """The distributions that provide a plugin and those in its options, with versions and hashes of their source."""
     records = [PluginRecord.model_validate(used.plugin.record()) for used in choice.nested()]
     return {f"{record.kind} {record.name}": str(record) for record in records}

@@ -15,7 +15,7 @@ from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugin.interfaces import Loss, Networks
 from ganbench.runtime.culprit import Culprits
 from ganbench.runtime.networks import NetworkState
-from ganbench.runtime.precision import float32_products
+from ganbench.runtime.precision import float32_precision
 from ganbench.runtime.seeds import defaults_restored, derived_seed, seed_defaults
 from ganbench.spec.benchmark import GeneratorMode
 
@@ -32,7 +32,7 @@ def isolated(seed: int, device: torch.device) -> Iterator[None]:
 
     Afterwards they are as they were.
     """
-    with defaults_restored(device), torch.no_grad(), float32_products("fp32"):
+    with defaults_restored(device), torch.no_grad(), float32_precision("fp32"):
         seed_defaults(derived_seed(seed, "isolated"), device)
         yield
 

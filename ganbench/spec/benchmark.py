@@ -33,37 +33,37 @@ from ganbench.plugin.registrations import (
     Buildable,
     Kind,
     Options,
-    Reference,
-    Table,
+    PublishedCurve,
+    StrictModel,
 )
 from ganbench.plugin.registry import Registered, Registry
 from ganbench.results.result import stopped_spec
 
 from .overrides import apply_overrides
 
-NOT_RUN = ("name", "summary", "gate", "checkpoint")  # parts of a spec that change nothing of what it runs
+NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # parts of a spec that change nothing of what it runs
 
 GeneratorMode = Literal["train", "eval"]
-Turns = Literal["alternating", "simultaneous"]
+UpdateScheme = Literal["alternating", "simultaneous"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 
 
-def _choices_in(value: Any) -> Iterator[Choice]:
+def _configs_in(value: Any) -> Iterator[PluginConfig]:
     """The choices in a value, not those in their options."""
-    if isinstance(value, Choice):
+    if isinstance(value, PluginConfig):
         yield value
     elif isinstance(value, BaseModel):
         for _, item in value:
-            yield from _choices_in(item)
+            yield from _configs_in(item)
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _choices_in(item)
+            yield from _configs_in(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _choices_in(item)
+            yield from _configs_in(item)
 
 
-class Choice(Table):
+class PluginConfig(StrictModel):
     """A plugin by name with its options beside it, as in `{name = "adam", lr = 1e-4}`; a bare name is enough.
 
     Validation needs the registry: `model_validate(data, context={"registry": registry})`.
@@ -105,7 +105,7 @@ class Choice(Table):
     @classmethod
     def own_keys(cls) -> set[str]:
         """The keys of the table that are the engine's, not the plugin's."""
-        return set(cls.model_fields) - set(Choice.model_fields)
+        return set(cls.model_fields) - set(PluginConfig.model_fields)
 
     @model_serializer
     def _flatten(self) -> dict[str, Any]:
@@ -136,24 +136,24 @@ class Choice(Table):
         self._built = self.plugin.build(self.options, context)
         return self._built
 
-    def nested(self) -> list[Choice]:
+    def nested(self) -> list[PluginConfig]:
         """This choice and all in its options, however deep."""
-        return [self, *(inner for choice in _choices_in(self.options) for inner in choice.nested())]
+        return [self, *(inner for choice in _configs_in(self.options) for inner in choice.nested())]
 
 
-class ModelChoice(Choice):
+class ModelConfig(PluginConfig):
     kind = Kind.MODEL
 
 
-class LossChoice(Choice):
+class LossConfig(PluginConfig):
     kind = Kind.LOSS
 
 
-class DatasetChoice(Choice):
+class DatasetConfig(PluginConfig):
     kind = Kind.DATASET
 
 
-class OptimizerChoice(Choice):
+class OptimizerConfig(PluginConfig):
     kind = Kind.OPTIMIZER
 
     def build(self, context: Any) -> Any:
@@ -161,19 +161,19 @@ class OptimizerChoice(Choice):
         factory = super().build(context)
 
         def make(parameters: Any) -> Any:
-            with self.plugin.blamed("raised on getting its parameters"):
+            with self.plugin.wrap_errors("raised on getting its parameters"):
                 return factory(parameters)
 
         return make
 
 
-class FeatureExtractorChoice(Choice):
+class FeatureExtractorConfig(PluginConfig):
     """For the options of a metric that compares features; `options.features.build(context)` makes the extractor."""
 
     kind = Kind.FEATURE_EXTRACTOR
 
 
-class MetricChoice(Choice):
+class MetricConfig(PluginConfig):
     """A metric, when to compute it (the end of training always counts) and on what."""
 
     kind = Kind.METRIC
@@ -183,7 +183,7 @@ class MetricChoice(Choice):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         description="unique name within the benchmark; by default the metric's name, numbered where it repeats",
     )
-    samples: int = Field(10_000, ge=2, description="how many images to generate")
+    num_samples: int = Field(10_000, ge=2, description="how many images to generate")
     at_epochs: Epochs = Field(
         [0, 10, 30, 50], description="after which epochs to score; 0 is before training, the end always counts"
     )
@@ -191,12 +191,12 @@ class MetricChoice(Choice):
     split: Literal["test", "train"] = Field("test", description="the real images to compare with")
 
 
-class Optimizers(Table):
-    generator: OptimizerChoice
-    discriminator: OptimizerChoice
+class Optimizers(StrictModel):
+    generator: OptimizerConfig
+    discriminator: OptimizerConfig
 
 
-class Training(Table):
+class Training(StrictModel):
     batch_size: int = Field(64, ge=1, description="real images per step")
     drop_last: bool = Field(
         False, description="skip the smaller last batch of an epoch, where the batch size does not divide the images"
@@ -206,7 +206,7 @@ class Training(Table):
     budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, finished or not")
     seed: int = Field(42, ge=0, lt=2**63)
     precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="tf32 is fp32 on a CPU")
-    turns: Turns = Field(
+    update_scheme: UpdateScheme = Field(
         "alternating",
         description="simultaneous: both players move at once, by gradients at one point; alternating: the generator "
         "already sees the discriminator's move",
@@ -219,10 +219,10 @@ class Training(Table):
         return self
 
 
-class EngineOptions(Table):
+class EngineOptions(StrictModel):
     """How steps are driven: what they compute is the same, but for the rounding of compiled code."""
 
-    mode: Literal["auto", "eager", "graph"] = Field(
+    mode: Literal["auto", "eager", "cuda_graph"] = Field(
         "auto", description="graph records a step on CUDA and replays it; auto does where that gives what eager gives"
     )
     compile: bool = Field(False, description="run both networks through torch.compile")
@@ -231,50 +231,52 @@ class EngineOptions(Table):
     )
 
 
-class CheckpointOptions(Table):
+class CheckpointOptions(StrictModel):
     """When the training is kept so that it can be gone on with; its end and an interruption always count."""
 
     every_minutes: float = Field(10.0, ge=0, description="at the end of the next timing window; 0 for every window")
     every_epochs: int | None = Field(None, ge=1, description="as well")
 
 
-class GateOptions(Table):
+class GateOptions(StrictModel):
     """What `ganbench check` calls a regression, in per cent of the figure."""
 
-    throughput: float = Field(5.0, gt=0, description="time an image, of two sides measured in one job")
-    stored_throughput: float = Field(10.0, gt=0, description="time an image, against a stored baseline")
-    memory: float = Field(2.0, ge=0, description="peak memory")
+    time_percent: float = Field(5.0, gt=0, description="time an image, of two sides measured in one job")
+    baseline_time_percent: float = Field(10.0, gt=0, description="time an image, against a stored baseline")
+    memory_percent: float = Field(2.0, ge=0, description="peak memory")
     memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB: both have to be exceeded")
-    scores: float = Field(5.0, gt=0, description="every metric that is not named below")
-    metrics: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="single metrics, by id, name or label")
+    score_percent: float = Field(5.0, gt=0, description="every metric that is not named below")
+    metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="single metrics, by id, name or label"
+    )
 
 
-class Pictures(Table):
+class SampleImages(StrictModel):
     real: int = Field(8, ge=0, description="real images to show before training")
     generated: int = Field(10, ge=0, description="images to generate from one fixed noise")
     at_epochs: Epochs = Field([10, 30, 50], description="after which epochs to generate them; the end always counts")
     generator_mode: GeneratorMode = "train"
 
 
-class BenchmarkSpec(Table):
+class BenchmarkSpec(StrictModel):
     """One benchmark, resolved: every plugin found, every option validated and filled in."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # it names a folder of runs
     summary: str = ""
-    model: ModelChoice
-    loss: LossChoice
-    dataset: DatasetChoice
+    model: ModelConfig
+    loss: LossConfig
+    dataset: DatasetConfig
     optimizer: Optimizers
     training: Training
     engine: EngineOptions = EngineOptions()
-    pictures: Pictures = Pictures()
-    metrics: list[MetricChoice] = []
+    sample_images: SampleImages = SampleImages()
+    metrics: list[MetricConfig] = []
     checkpoint: CheckpointOptions = CheckpointOptions()
     gate: GateOptions = GateOptions()
 
     @field_validator("metrics")
     @classmethod
-    def _identify(cls, metrics: list[MetricChoice]) -> list[MetricChoice]:
+    def _identify(cls, metrics: list[MetricConfig]) -> list[MetricConfig]:
         """Give every metric an id; two that were given the same one are an error."""
         given = [metric.id for metric in metrics if metric.id is not None]
         if repeated := sorted({name for name in given if given.count(name) > 1}):
@@ -289,7 +291,7 @@ class BenchmarkSpec(Table):
             identified.append(metric)
         return identified
 
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[PluginConfig]:
         """Every plugin that the spec names, those inside the options of others included."""
         direct = [self.model, self.loss, self.dataset, self.optimizer.generator, self.optimizer.discriminator]
         return [inner for choice in [*direct, *self.metrics] for inner in choice.nested()]
@@ -305,7 +307,7 @@ class BenchmarkSpec(Table):
 
     def sha256(self) -> str:
         """Equal for specs that run the same, whatever they are called."""
-        what_runs = {key: value for key, value in self.to_dict().items() if key not in NOT_RUN}
+        what_runs = {key: value for key, value in self.to_dict().items() if key not in NON_TRAINING_FIELDS}
         return hashlib.sha256(json.dumps(what_runs, sort_keys=True).encode()).hexdigest()
 
 
@@ -317,7 +319,7 @@ def _without_none(value: Any) -> Any:
 
 def load_spec(
     benchmark: str, registry: Registry, overrides: Iterable[str] = ()
-) -> tuple[BenchmarkSpec, Reference | None]:
+) -> tuple[BenchmarkSpec, PublishedCurve | None]:
     """The resolved spec of a registered benchmark or a TOML file, and the published curve if there is one.
 
     `overrides` are `path=value` texts, as after -o. Raises `UsageError` with the path of each wrong field.
@@ -328,16 +330,16 @@ def load_spec(
     else:
         registered = registry.find(Kind.BENCHMARK, benchmark).plugin
         assert isinstance(registered, Benchmark)
-        data, reference = registered.spec, registered.reference
+        data, reference = registered.spec, registered.published_curve
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
 
 
-def sections() -> dict[str, type[Table]]:
+def sections() -> dict[str, type[StrictModel]]:
     """The parts of a spec that name no plugin, such as training, and what each accepts."""
     return {
         "training": Training,
         "engine": EngineOptions,
-        "pictures": Pictures,
+        "sample_images": SampleImages,
         "checkpoint": CheckpointOptions,
         "gate": GateOptions,
     }
@@ -347,8 +349,8 @@ def metric_keys() -> type[BaseModel]:
     """The keys of a metric's table that are the engine's, as a model of their own."""
     keys: dict[str, Any] = {
         key: (field.annotation, field)
-        for key, field in MetricChoice.model_fields.items()
-        if key in MetricChoice.own_keys()
+        for key, field in MetricConfig.model_fields.items()
+        if key in MetricConfig.own_keys()
     }
     return create_model("MetricKeys", **keys)
 
@@ -357,21 +359,21 @@ def is_spec_file(benchmark: str, registry: Registry) -> bool:
     """Whether it is the path of a spec's file, whatever its suffix, and no registered benchmark's name."""
     if benchmark.lower().endswith(".toml"):
         return True
-    names = {registered.plugin.name for registered in registry.all(Kind.BENCHMARK)}
+    names = {registered.plugin.name for registered in registry.of_kind(Kind.BENCHMARK)}
     return benchmark not in names and Path(benchmark).is_file()
 
 
 def load_stopped_spec(
     directory: Path, registry: Registry, overrides: Iterable[str] = ()
-) -> tuple[BenchmarkSpec, Reference | None]:
+) -> tuple[BenchmarkSpec, PublishedCurve | None]:
     """The spec of the run in a run directory, with the published curve of its benchmark if there is one.
 
     Raises `UsageError` where there is none, and for overrides that do not fit.
     """
     spec, _ = load_spec(str(stopped_spec(directory)), registry, overrides)
-    benchmarks = {registered.plugin.name: registered.plugin for registered in registry.all(Kind.BENCHMARK)}
+    benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
     registered = benchmarks.get(spec.name)
-    return spec, registered.reference if isinstance(registered, Benchmark) else None
+    return spec, registered.published_curve if isinstance(registered, Benchmark) else None
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:

@@ -18,7 +18,7 @@ SHA256_BYTES = 32  # before the content of a cache file
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` to write to; it takes the target's place only if the block succeeds."""
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
     try:
@@ -43,7 +43,7 @@ def _sync_folder(folder: Path) -> None:
 
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -54,7 +54,7 @@ def write_cache(target: Path, content: bytes) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as part:
+        with atomic_write(target) as part:
             part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
         reason = error.strerror or error

@@ -20,15 +20,15 @@ from ganbench.results.result import (
     Environment,
     EpochRow,
     Memory,
+    MetricPoint,
     PluginRecord,
-    Point,
     Record,
     Window,
 )
 from ganbench.runtime.seeds import default_states, set_default_states
-from ganbench.system.files import written_whole
+from ganbench.system.files import atomic_write
 
-from .step import TURNS, TrainingStep
+from .step import UPDATE_ORDER, TrainingStep
 
 SCHEMA_VERSION = 3
 # whatever a file that is no whole checkpoint can make torch and pydantic raise
@@ -45,17 +45,17 @@ UNREADABLE = (
 )
 
 
-def capture_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
+def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """A copy of all that the next step depends on: weights, buffers, optimisers and random streams."""
     return deepcopy(live_state(step, batches))
 
 
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
-    """As `capture_state`, but with the very tensors that the next step will change: it takes no memory."""
+    """As `snapshot_state`, but with the very tensors that the next step will change: it takes no memory."""
     return {
-        "networks": {player: step.networks[player].state_dict() for player in TURNS},
+        "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
-        "buffers": {player: all_buffers(step.networks[player]) for player in TURNS},  # unsaved ones too
+        "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # unsaved ones too
         "loss": step.loss.state_dict() if hasattr(step.loss, "state_dict") else None,
         "python": step.python_state.state_dict(),
         "random": {
@@ -67,9 +67,9 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 
 
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
-    """Bring everything back to where `capture_state` found it."""
-    step.times_restored += 1
-    for player in TURNS:
+    """Bring everything back to where `snapshot_state` found it."""
+    step.restore_count += 1
+    for player in UPDATE_ORDER:
         restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():
@@ -144,7 +144,7 @@ class Progress(Record):
     phase_seconds: dict[str, float]
     memory: Memory
     evaluation_seconds: float
-    curves: dict[str, list[Point]]  # of each metric, by its id
+    curves: dict[str, list[MetricPoint]]  # of each metric, by its id
     artifacts: dict[str, str]
 
 
@@ -153,12 +153,12 @@ class Checkpoint:
     """All that it takes to go on where a run stopped."""
 
     progress: Progress
-    state: dict[str, Any]  # as `capture_state` has it
+    state: dict[str, Any]  # as `snapshot_state` has it
     order: Tensor  # the state of the batches' generator where the epoch began that training stands in
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all: tensors, numbers and text alone, which load without running code."""
-        with written_whole(path) as part:
+        with atomic_write(path) as part:
             torch.save(
                 {
                     "schema_version": SCHEMA_VERSION,

@@ -15,14 +15,14 @@ from .checkpoint import (
     restore_state,
 )
 from .history import EpochLosses
-from .preparation import Prepared
+from .preparation import PreparedRun
 from .timing import TrainingClock
 
 
 class Course:
     """What grows while a run trains. A checkpoint has all of it, and the state of the training besides."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedRun) -> None:
         self.prepared = prepared
         self.clock = TrainingClock(prepared.device)
         self.evaluation_seconds = 0.0
@@ -88,7 +88,7 @@ class Course:
         )
         return Checkpoint(progress, live_state(prepared.step, prepared.batches), self.order)
 
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
+    def resume_from(self, checkpoint: Checkpoint) -> None:
         """Stand where the checkpoint was taken."""
         progress, prepared = checkpoint.progress, self.prepared
         restore_state(checkpoint.state, prepared.step, prepared.batches)
@@ -96,6 +96,6 @@ class Course:
         self.steps, self.images = progress.steps, progress.images
         self.history = list(progress.history)
         self.open_epoch = EpochLosses.reopened(progress.open_epoch) if progress.open_epoch else None
-        self.clock.go_on_from(progress.windows, progress.phase_seconds, progress.memory)
+        self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
-        prepared.evaluator.go_on_from(progress.curves)
+        prepared.evaluator.resume_from(progress.curves)

@@ -11,9 +11,9 @@ from ganbench.errors import DivergedError
 from ganbench.results.result import EpochRow
 
 from .checkpoint import OpenEpoch
-from .step import TURNS, StepOutput, TrainingStep
+from .step import UPDATE_ORDER, StepOutput, TrainingStep
 
-LARGEST_LOSS = 1e9  # beyond it neighbouring float32 numbers are 64 apart: such a loss tells nothing any more
+MAX_ABS_LOSS = 1e9  # beyond it neighbouring float32 numbers are 64 apart: such a loss tells nothing any more
 
 
 class EpochLosses:
@@ -47,7 +47,7 @@ class EpochLosses:
     def read(self, steps_done: int) -> None:
         """Fetch what has gathered, `steps_done` being the number of the last step. Waits for the device.
 
-        Raises `DivergedError` naming the first step and player whose loss is not finite, or beyond `LARGEST_LOSS`.
+        Raises `DivergedError` naming the first step and player whose loss is not finite, or beyond `MAX_ABS_LOSS`.
         """
         if not self._unread:
             return
@@ -58,8 +58,8 @@ class EpochLosses:
         self._d_losses += d_losses
         self._g_losses += g_losses
         for step, pair in enumerate(zip(d_losses, g_losses, strict=True), start=first_step):
-            for player, loss in zip(TURNS, pair, strict=True):
-                if not abs(loss) <= LARGEST_LOSS:
+            for player, loss in zip(UPDATE_ORDER, pair, strict=True):
+                if not abs(loss) <= MAX_ABS_LOSS:
                     raise DivergedError(f"the {player}'s loss is {loss:g} at step {step} (epoch {self.epoch})")
 
     @property
@@ -86,7 +86,7 @@ class EpochLosses:
 
 def need_finite_weights(step: TrainingStep, when: str) -> None:
     """Raise `DivergedError` naming the first parameter that has NaN or infinite numbers, as after a last bad update."""
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         for name, parameter in step.networks[player].named_parameters():
             if not parameter.isfinite().all():
                 raise DivergedError(f"the {player}'s parameter {name} has NaN or infinite numbers {when}")

@@ -16,13 +16,13 @@ from ganbench.system.openmp import wait_policy
 
 from .course import Course
 from .roofline import why_unreliable
-from .warmup import WarmedUp
+from .warmup import WarmupResult
 
 
-def describe_outcome(
+def build_result(
     course: Course,
     directory: RunDirectory,
-    warmed_up: WarmedUp | None,
+    warmed_up: WarmupResult | None,
     roofline: Roofline | None,
     status: Status,
     message: str | None,
@@ -49,7 +49,7 @@ def describe_outcome(
     )
 
 
-def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Roofline | None) -> Throughput:
+def describe_throughput(course: Course, warmed_up: WarmupResult | None, roofline: Roofline | None) -> Throughput:
     """What the windows amount to, with all that tells where the time went."""
     prepared, clock, rate = course.prepared, course.clock, course.clock.rate()
     engine = warmed_up.engine_record if warmed_up else None
@@ -70,12 +70,12 @@ def describe_throughput(course: Course, warmed_up: WarmedUp | None, roofline: Ro
         warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
         evaluation_seconds=course.evaluation_seconds,
         phases=clock.phases(),
-        apart=warmed_up.apart if warmed_up else None,
+        component_throughput=warmed_up.component_throughput if warmed_up else None,
         roofline=roofline,
         joules_per_image=clock.joules_per_image(),
         engine=engine,
-        stamp={
-            **prepared.environment.hard,
+        conditions={
+            **prepared.environment.must_match,
             **({"wait_policy": wait_policy()} if prepared.device.type == "cpu" else {}),
             "precision": prepared.precision,
             "engine": engine.name if engine else None,

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from ganbench.data.batches import Batches, make_batches
 from ganbench.data.contract import changes_between_reads, checked, described
 from ganbench.errors import PluginError, UsageError
-from ganbench.plugin.callbacks import Observer, Plan
+from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.plugin.interfaces import ImageData, Networks
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
@@ -28,13 +28,13 @@ from ganbench.scoring.sampling import Sampler, isolated
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import cache_dir
 
-from .step import TURNS, TrainingStep
+from .step import UPDATE_ORDER, TrainingStep
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """A run ready to begin."""
 
     spec: BenchmarkSpec
@@ -53,15 +53,15 @@ class Prepared:
     total_steps: int
 
 
-def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer: Observer) -> Prepared:
-    """Load the data, build the networks and the metrics, and tell the observer what is about to run.
+def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback) -> PreparedRun:
+    """Load the data, build the networks and the metrics, and tell the callback what is about to run.
 
     Raises `GanbenchError`: a plugin that raises in build, data that cannot be had, a batch larger than the data.
     """
     seed, training = spec.training.seed, spec.training
     precision = precision_on(device, training.precision)
     environment = describe_environment(str(device))
-    data, data_record = load_data(spec, device, data_dir, observer)
+    data, data_record = load_data(spec, device, data_dir, callback)
     whole_batches, remainder = divmod(len(data.train), training.batch_size)
     steps_per_epoch = whole_batches + (remainder > 0 and not training.drop_last)
     total_steps = training.steps or (training.epochs or 0) * steps_per_epoch
@@ -74,19 +74,19 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         seed=seed,
     )
     step = build_step(spec, context, device, precision)
-    observer.planned(
-        Plan(
-            spec=spec,
+    callback.on_run_start(
+        RunInfo(
+            spec=spec.to_dict(),
             device=str(device),
-            device_name=environment.hard["device"],
+            device_name=environment.must_match["device"],
             data=data_record,
-            parameters={player: sum(p.numel() for p in step.trainable[player]) for player in TURNS},
+            parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
             steps_per_epoch=steps_per_epoch,
             total_steps=total_steps,
         )
     )
-    observer.working("taking in the real images to compare with")
-    sampler = Sampler(step.networks, step.culprits, data.image_shape, device, observer.warned)
+    callback.on_status("taking in the real images to compare with")
+    sampler = Sampler(step.networks, step.culprits, data.image_shape, device, callback.on_warning)
     evaluator = Evaluator(
         spec.metrics,
         data,
@@ -97,11 +97,11 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
         training.batch_size,
         sampler,
         images_per_epoch=steps_per_epoch * training.batch_size if training.drop_last else len(data.train),
-        warn=observer.warned,
+        warn=callback.on_warning,
     )
     batches = make_batches(data.train, training.batch_size, device, stream(seed, "order"), training.drop_last)
     seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
-    return Prepared(
+    return PreparedRun(
         spec=spec,
         device=device,
         precision=precision,
@@ -120,10 +120,10 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer:
 
 
 def load_data(
-    spec: BenchmarkSpec, device: torch.device, data_dir: Path, observer: Observer
+    spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback
 ) -> tuple[ImageData, DataRecord]:
     """Build the data set, check both splits, and identify their content. Raises as `prepare` does."""
-    observer.working("loading data")
+    callback.on_status("loading data")
     seed, batch_size, plugin = spec.training.seed, spec.training.batch_size, str(spec.dataset.plugin)
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
     with isolated(seed, device):  # reading an image may draw at random
@@ -138,12 +138,12 @@ def load_data(
     with isolated(seed, device):
         content_sha256, content_basis = data_content(data, spec.dataset)
     if unsteady:
-        observer.warned(
+        callback.on_warning(
             f"{plugin}: an image differs between two reads with equal seeds, so that scores and training cannot be "
             "repeated; draw from torch's, Python's or numpy's default generators"
         )
-    if not can_show(image_shape) and (spec.pictures.real or spec.pictures.generated):
-        observer.warned(
+    if not can_show(image_shape) and (spec.sample_images.real or spec.sample_images.generated):
+        callback.on_warning(
             f"no pictures: the images of {plugin} have {image_shape[0]} channels, and pictures can show 1 or 3"
         )
     record = DataRecord(
@@ -165,18 +165,18 @@ def build_step(spec: BenchmarkSpec, context: BuildContext, device: torch.device,
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
     culprits = Culprits.of(spec)
     check_networks(networks, culprits.model)
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         networks[player].to(device).to(memory_format=memory_format)
         keep_modes(networks[player])
     return TrainingStep(
         networks,
         spec.loss.build(context),
-        {player: getattr(spec.optimizer, player).build(context) for player in TURNS},
+        {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER},
         latents=stream(context.seed, "latents", device),
         precision=precision,
         culprits=culprits,
         memory_format=memory_format,
-        turns=spec.training.turns,
+        update_scheme=spec.training.update_scheme,
     )
 
 
@@ -187,7 +187,7 @@ def can_show(image_shape: tuple[int, int, int]) -> bool:
 
 def check_networks(networks: Networks, plugin: str) -> None:
     """Raise `PluginError` for players that are no modules, or whose parameters do not exist yet."""
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         module: Any = networks[player]
         if not isinstance(module, nn.Module):
             raise PluginError(f"{plugin}: its {player} is {described(module)}; wanted: a torch.nn.Module")

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError
 from ganbench.results.result import Profile, ProfiledKernel
-from ganbench.system.files import written_whole
+from ganbench.system.files import atomic_write
 
 from .engines import EagerEngine
 from .timing import PHASES, Phase, synchronize
@@ -61,7 +61,7 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
         for _ in range(PROFILED_STEPS):
             ranges.begin(PHASES[0])
             eager(inputs, ended=ranges.ended)
-    with written_whole(trace) as part:
+    with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
     summary = summarise(list(profiler.events() or []), PROFILED_STEPS, on_gpu)
     if not summary.kernels:

@@ -11,17 +11,17 @@ from ganbench.errors import (
     PluginError,
     UsageError,
 )
-from ganbench.results.differences import differing, flatten
+from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.result import (
     Environment,
     PluginRecord,
     RunDirectory,
     providers,
 )
-from ganbench.spec.benchmark import NOT_RUN, BenchmarkSpec
+from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
 
 from .checkpoint import Checkpoint, Progress, load_checkpoint
-from .preparation import Prepared
+from .preparation import PreparedRun
 
 CHECKPOINT = "checkpoint.pt"
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
@@ -54,15 +54,16 @@ def need_readable(directory: RunDirectory) -> None:
 def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> None:
     """Raise `UsageError` with what differs, but for the length and what changes nothing of a run."""
     sides = (
-        {key: value for key, value in told.items() if key not in NOT_RUN} for told in (progress.spec, spec.to_dict())
+        {key: value for key, value in told.items() if key not in NON_TRAINING_FIELDS}
+        for told in (progress.spec, spec.to_dict())
     )
-    fields = {path: values for path, values in differing(map(flatten, sides)).items() if path not in LENGTH}
+    fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if path not in LENGTH}
     if fields:
         told = "; ".join(f"{path}: {before}, now {after}" for path, (before, after) in fields.items())
         raise UsageError(f"{folder}: a run can be lengthened, and nothing else of it changed: {told}")
 
 
-def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> None:
+def need_same_course(progress: Progress, prepared: PreparedRun, folder: Path) -> None:
     """Raise `UsageError` if the run is already longer, `NotComparableError` where its numbers would not go on.
 
     That is on another device or with other versions of libraries and plugins, and with other data.
@@ -72,7 +73,7 @@ def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> No
             f"{folder}: the run has taken {progress.steps} steps, and {prepared.total_steps} are asked for: "
             "it can only be lengthened"
         )
-    fields = differing(
+    fields = differing_fields(
         [
             surroundings(progress.environment, progress.plugins, progress.data_content),
             surroundings(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
@@ -87,5 +88,5 @@ def need_same_course(progress: Progress, prepared: Prepared, folder: Path) -> No
 
 def surroundings(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
     """All but the spec that a run's numbers depend on."""
-    soft = {name: value for name, value in environment.soft.items() if name not in OF_NO_WEIGHT}
-    return {**environment.hard, **soft, **providers(plugins), "data": data_content}
+    soft = {name: value for name, value in environment.may_differ.items() if name not in OF_NO_WEIGHT}
+    return {**environment.must_match, **soft, **providers(plugins), "data": data_content}

@@ -15,7 +15,7 @@ from ganbench.results.result import Roofline
 from ganbench.runtime.precision import Precision
 
 from .engines import EagerEngine
-from .step import TURNS, TrainingStep
+from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
@@ -48,7 +48,7 @@ def count_state_bytes(step: TrainingStep) -> int:
     To be called once the optimisers have a state.
     """
     count = 0
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         count += 2 * sum(parameter.nbytes for parameter in step.trainable[player])
     for optimizer in step.optimizers.values():
         for state in optimizer.state.values():
@@ -59,7 +59,7 @@ def count_state_bytes(step: TrainingStep) -> int:
 def measure_roofline(
     flops_per_image: float, state_bytes_per_step: int, precision: Precision, device: torch.device
 ) -> Roofline:
-    """The device's best at a matrix product and at a copy, within `float32_products(precision)`."""
+    """The device's best at a matrix product and at a copy, within `float32_precision(precision)`."""
     size = MATRIX_SIZE[device.type]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     draw = torch.Generator(device).manual_seed(0)  # training's own streams stay where they are
@@ -78,7 +78,7 @@ def why_unreliable(
     roofline: Roofline, batch_size: int, step_seconds: float, disturbed_by: str | None = None
 ) -> str | None:
     """Why a measured ceiling is none, in the light of steps that took so long; None if nothing speaks against it."""
-    if step_seconds < roofline.floor_seconds(batch_size):
+    if step_seconds < roofline.min_step_seconds(batch_size):
         return (
             "training was faster than the ceiling measured after it, as happens on a busy machine and where all that a "
             "step moves fits in the CPU's caches"

@@ -16,8 +16,8 @@ from ganbench.errors import (
     PluginError,
     describe,
 )
-from ganbench.plugin.callbacks import DroppedIfItFails, Observer, Progress
-from ganbench.plugin.registrations import Reference
+from ganbench.plugin.callbacks import Callback, DropOnError, Progress
+from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
 from ganbench.results.result import (
     LAUNCH,
@@ -28,7 +28,7 @@ from ganbench.results.result import (
 )
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
-from ganbench.runtime.precision import float32_products, repeatable_convolutions
+from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.launch import Launch, launch_of, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
@@ -38,9 +38,8 @@ from .course import Course
 from .engines import check_engine
 from .history import EpochLosses, need_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
-from .outcome import describe_outcome
-from .pictures import save_course, save_generated_images, save_real_images
-from .preparation import Prepared, prepare, resolve_device
+from .outcome import build_result
+from .preparation import PreparedRun, prepare, resolve_device
 from .resuming import (
     CHECKPOINT,
     find_checkpoint,
@@ -48,10 +47,11 @@ from .resuming import (
     need_same_course,
 )
 from .roofline import measure_roofline
+from .sample_images import save_course, save_generated_images, save_real_images
 from .state.measuring import untouched
-from .step import TURNS
+from .step import UPDATE_ORDER
 from .timing import WINDOW_SECONDS
-from .warmup import WarmedUp, warm_up
+from .warmup import WarmupResult, warm_up
 
 HISTORY_SECONDS = 1.0  # between two times that it is written: an epoch may be a single step
 
@@ -63,8 +63,8 @@ def run(
     out: Path | None = None,
     resume: Path | None = None,
     data_dir: Path | None = None,
-    reference: Reference | None = None,
-    observer: Observer | None = None,
+    published_curve: PublishedCurve | None = None,
+    callback: Callback | None = None,
     verify_engine: int | None = None,
     profile: bool = False,
     window_seconds: float = WINDOW_SECONDS,
@@ -82,7 +82,7 @@ def run(
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
-    observer = DroppedIfItFails(observer or Observer())
+    callback = DropOnError(callback or Callback())
     directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
     launch = launch_of(spec, directory.path, named_data_dir(data_dir), device)
     if resume is not None:
@@ -95,20 +95,20 @@ def run(
     with on_device, sigterm_as_ctrl_c(), ExitStack() as stack:
         checkpoint = None
         if resume is not None:
-            stack.enter_context(directory.in_use())
+            stack.enter_context(directory.locked())
             checkpoint = find_checkpoint(directory, spec)
         try:
-            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), observer)
+            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callback)
         except Exception as error:
             if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
                 raise GanbenchError(out_of_memory) from error
             raise
         if resume is None:
-            stack.enter_context(directory.in_use())
-        training = Run(prepared, directory, launch, reference, observer, verify_engine, profile, window_seconds)
+            stack.enter_context(directory.locked())
+        training = Run(prepared, directory, launch, published_curve, callback, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             need_same_course(checkpoint.progress, prepared, directory.path)
-            training.go_on_from(checkpoint)
+            training.resume_from(checkpoint)
         return training.execute(), directory
 
 
@@ -117,11 +117,11 @@ class Run:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedRun,
         directory: RunDirectory,
         launch: Launch,
-        reference: Reference | None,
-        observer: Observer,
+        published_curve: PublishedCurve | None,
+        callback: Callback,
         verify_engine: int | None,
         profile: bool,
         window_seconds: float,
@@ -129,30 +129,34 @@ class Run:
         self.prepared = prepared
         self.directory = directory
         self.launch = launch
-        self.reference = reference if reference and reference.data_fingerprint == prepared.data.fingerprint else None
-        self.observer = observer
+        self.published_curve = (
+            published_curve
+            if published_curve and published_curve.data_fingerprint == prepared.data.fingerprint
+            else None
+        )
+        self.callback = callback
         self.verify_engine = verify_engine
         self.profile = profile
         self.window_seconds = window_seconds
         self.course = Course(prepared)
-        self.warmed_up: WarmedUp | None = None
+        self.warmed_up: WarmupResult | None = None
         self.roofline: Roofline | None = None
         self.saved_at = perf_counter()  # the checkpoint
         self.checkpoint_proven = False
         self.history_written_at = -math.inf
 
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
+    def resume_from(self, checkpoint: Checkpoint) -> None:
         """Stand where an earlier process of the run stood when the checkpoint was taken."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
-        self.course.go_on_from(checkpoint)
+        self.course.resume_from(checkpoint)
 
     def execute(self) -> Result:
         """Train to the end, or to whatever comes first, and store what came of it."""
-        with float32_products(self.prepared.precision), repeatable_convolutions(), Interrupt() as interrupt:
+        with float32_precision(self.prepared.precision), deterministic_convolutions(), Interrupt() as interrupt:
             try:
                 self.directory.write_spec(self.prepared.spec.to_toml())
                 self.directory.write_text(LAUNCH, self.launch.model_dump_json(indent=2))
-                save_real_images(self.prepared, self.directory, self.observer)
+                save_real_images(self.prepared, self.directory, self.callback)
                 if self.course.steps == 0:
                     self._evaluate(epoch=0)
                 warmed_up = self._warm_up()
@@ -184,19 +188,21 @@ class Run:
             message += f". The result so far could not be stored: {describe(another)}"
         return type(error)(message) if isinstance(error, GanbenchError) else PluginError(message)
 
-    def _warm_up(self) -> WarmedUp:
-        self.observer.working("warming up")
+    def _warm_up(self) -> WarmupResult:
+        self.callback.on_status("warming up")
         trace = self.directory.file("trace.json", "trace") if self.profile else None
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
         self.course.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
         self.course.clock.step_seconds = self.warmed_up.step_seconds
         for warning in self.warmed_up.warnings:
-            self.observer.warned(warning)
-        if self.warmed_up.engine_record.fallback:
-            self.observer.warned(f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback}")
+            self.callback.on_warning(warning)
+        if self.warmed_up.engine_record.fallback_reason:
+            self.callback.on_warning(
+                f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback_reason}"
+            )
         return self.warmed_up
 
-    def _train(self, warmed_up: WarmedUp, interrupt: Interrupt) -> tuple[Status, str | None]:
+    def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
         """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
         course, steps_per_epoch, total_steps = self.course, self.prepared.steps_per_epoch, self.prepared.total_steps
         engine, clock = warmed_up.engine, course.clock
@@ -225,13 +231,13 @@ class Run:
                         course.images += len(inputs[0])
                         course.steps += 1
                         if interrupt.requested or clock.training_seconds > deadline:
-                            count.whole = False
+                            count.complete = False
                             break
                 steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(course.steps)
                 self._report_progress(losses)
-                if not count.whole:
+                if not count.complete:
                     break
                 if perf_counter() - self.saved_at >= 60 * self.prepared.spec.checkpoint.every_minutes:
                     self._save_checkpoint()
@@ -252,15 +258,15 @@ class Run:
             return "completed", f"the budget of {self._deadline():g} s ended after step {course.steps}"
         return None
 
-    def _measure_roofline(self, warmed_up: WarmedUp) -> None:
-        self.observer.working("measuring what the device can do")
+    def _measure_roofline(self, warmed_up: WarmupResult) -> None:
+        self.callback.on_status("measuring what the device can do")
         flops, state_bytes = warmed_up.flops_per_image, warmed_up.state_bytes_per_step
         try:
             self.roofline = measure_roofline(flops, state_bytes, self.prepared.precision, self.prepared.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            self.observer.warned("what the device can do was not measured: training leaves no memory for that")
+            self.callback.on_warning("what the device can do was not measured: training leaves no memory for that")
 
     def _report_progress(self, losses: EpochLosses) -> None:
         course, training, total_steps = self.course, self.prepared.spec.training, self.prepared.total_steps
@@ -269,7 +275,7 @@ class Run:
         seconds_left = images_left * course.clock.training_seconds / course.images
         if training.budget_seconds:
             seconds_left = min(seconds_left, max(0.0, training.budget_seconds - course.clock.training_seconds))
-        self.observer.progressed(
+        self.callback.on_window_end(
             Progress(
                 epoch=losses.epoch,
                 step=course.steps,
@@ -296,10 +302,10 @@ class Run:
         if row is not None:
             if perf_counter() - self.history_written_at >= HISTORY_SECONDS:
                 self._write_history()
-            self.observer.epoch_ended(row)
+            self.callback.on_epoch_end(row)
 
     def _write_history(self) -> None:
-        self.directory.write_history(self.course.history, self.observer.warned)
+        self.directory.write_history(self.course.history, self.callback.on_warning)
         self.history_written_at = perf_counter()
 
     def _evaluate(self, epoch: int | None) -> None:
@@ -307,16 +313,16 @@ class Run:
         start = perf_counter()
         evaluator = self.prepared.evaluator
         scores = epoch is None or evaluator.is_due(epoch)
-        pictures = epoch is None or epoch in self.prepared.spec.pictures.at_epochs
+        pictures = epoch is None or epoch in self.prepared.spec.sample_images.at_epochs
         if scores or pictures:
             need_finite_weights(self.prepared.step, f"after step {self.course.steps}")
-            with untouched(self.prepared.step, self.prepared.batches, self.observer.warned):
+            with untouched(self.prepared.step, self.prepared.batches, self.callback.on_warning):
                 if scores:
-                    self.observer.working("evaluating")
+                    self.callback.on_status("evaluating")
                     for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
-                        self.observer.scored(label, point)
+                        self.callback.on_score(label, point)
                 if pictures:
-                    save_generated_images(self.prepared, self.course.moment, self.directory, self.observer)
+                    save_generated_images(self.prepared, self.course.moment, self.directory, self.callback)
         self.course.evaluation_seconds += perf_counter() - start
 
     def _save_checkpoint(self) -> None:
@@ -331,19 +337,19 @@ class Run:
         self._end_epoch()
         self._write_history()
         self._write_result(status, message)
-        with self.directory.extra("losses.png", "losses", self.observer.warned) as path:
+        with self.directory.extra("losses.png", "losses", self.callback.on_warning) as path:
             plots.save_losses(
                 self.course.history,
                 self.prepared.spec.name,
                 path,
-                self.reference,
-                players=[player for player in TURNS if self.prepared.step.trainable[player]],
+                self.published_curve,
+                players=[player for player in UPDATE_ORDER if self.prepared.step.trainable[player]],
                 epoch_images=len(self.prepared.data.train),
             )
-        save_course(self.prepared, self.course.history, self.directory, self.observer)
+        save_course(self.prepared, self.course.history, self.directory, self.callback)
         return self._write_result(status, message)
 
     def _write_result(self, status: Status, message: str | None) -> Result:
-        result = describe_outcome(self.course, self.directory, self.warmed_up, self.roofline, status, message)
+        result = build_result(self.course, self.directory, self.warmed_up, self.roofline, status, message)
         self.directory.write_result(result)
         return result

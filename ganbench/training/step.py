@@ -21,11 +21,11 @@ from ganbench.plugin.interfaces import (
 )
 from ganbench.runtime.culprit import Culprits
 from ganbench.runtime.precision import Precision, autocast
-from ganbench.spec.benchmark import Turns
+from ganbench.spec.benchmark import UpdateScheme
 
 from .state.python_state import PythonState
 
-TURNS: tuple[Player, Player] = ("discriminator", "generator")
+UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
 NOTHING = object()  # as long as a loss has not returned
 
 
@@ -55,7 +55,7 @@ class TrainingStep:
         precision: Precision,
         culprits: Culprits,
         memory_format: torch.memory_format = torch.contiguous_format,
-        turns: Turns = "alternating",
+        update_scheme: UpdateScheme = "alternating",
     ) -> None:
         """`culprits` names the plugin that is at fault where something raises."""
         self.networks = networks
@@ -65,27 +65,26 @@ class TrainingStep:
         self.precision = precision
         self.culprits = culprits
         self.memory_format = memory_format
-        self.turns = turns
-        self.times_restored = 0  # how often the state was put back: what an engine holds of it is then out of date
-        self.parameters = {player: list(networks[player].parameters()) for player in TURNS}
+        self.update_scheme = update_scheme
+        self.restore_count = 0  # how often the state was put back: what an engine holds of it is then out of date
+        self.parameters = {player: list(networks[player].parameters()) for player in UPDATE_ORDER}
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
-            for player in TURNS
+            for player in UPDATE_ORDER
         }
-        own = {player: set(map(id, self.trainable[player])) for player in TURNS}
+        own = {player: set(map(id, self.trainable[player])) for player in UPDATE_ORDER}
         self.frozen = {  # in each turn: what only the other player has
             player: [parameter for parameter in self.trainable[other] if id(parameter) not in own[player]]
-            for player, other in zip(TURNS, reversed(TURNS), strict=True)
+            for player, other in zip(UPDATE_ORDER, reversed(UPDATE_ORDER), strict=True)
         }
-        if turns == "simultaneous" and own["discriminator"] & own["generator"]:
+        if update_scheme == "simultaneous" and own["discriminator"] & own["generator"]:
             raise PluginError(
-                f"{culprits.model}: its networks share parameters, and training.turns=simultaneous computes both "
-                "networks' gradients before either is updated, so they would be mixed up; use "
-                "-o training.turns=alternating"
+                f"{culprits.model}: its networks share parameters, which training.update_scheme=simultaneous does not "
+                "support: the gradients of both networks would add up; use -o training.update_scheme=alternating"
             )
         # a player without parameters has no optimiser: it takes its turn and does not move
         self.optimizers: dict[Player, Optimizer] = {}
-        for player in TURNS:
+        for player in UPDATE_ORDER:
             if self.trainable[player]:
                 optimizer = factories[player](self.trainable[player])
                 if not isinstance(optimizer, Optimizer):
@@ -93,7 +92,7 @@ class TrainingStep:
                         f"{culprits.optimizers[player]}: for the {player}'s parameters it gave {described(optimizer)}; "
                         "wanted: a torch.optim.Optimizer"
                     )
-                self.optimizers[player] = choose_kernels(optimizer, latents.device)
+                self.optimizers[player] = configure_optimizer(optimizer, latents.device)
         self.python_state = PythonState(self)
 
     def compile(self) -> None:
@@ -112,12 +111,12 @@ class TrainingStep:
         real = real.contiguous(memory_format=self.memory_format)
         losses: list[Tensor] = []
         monitors: dict[str, Tensor] = {}
-        for player in TURNS:
+        for player in UPDATE_ORDER:
             loss, reported = self._backpropagate(player, real, labels)
-            if self.turns == "alternating":
+            if self.update_scheme == "alternating":
                 self._move(player)
-            elif player == TURNS[-1]:
-                for each in TURNS:
+            elif player == UPDATE_ORDER[-1]:
+                for each in UPDATE_ORDER:
                     self._move(each)
             ended(player)
             losses.append(loss)
@@ -192,7 +191,7 @@ def wrong_number(reported: Mapping[str, Any]) -> str | None:
     return None
 
 
-def choose_kernels(optimizer: Optimizer, device: torch.device) -> Optimizer:
+def configure_optimizer(optimizer: Optimizer, device: torch.device) -> Optimizer:
     """Let torch's Adam and SGD run fused where the plugin left that open, and keep an optimiser's state on a GPU.
 
     The latter is what recording a step needs; it is set whatever the engine, so that all engines compute the same.

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ganbench.results.result import Memory, Spread, Window
+from ganbench.results.result import Memory, Percentiles, Window
 from ganbench.runtime.machine import CPUMonitor
 from ganbench.runtime.memory import peak_rss
 from ganbench.runtime.nvml import GPUMonitor
@@ -43,7 +43,7 @@ class TrainingClock:
         self._finished_seconds = 0.0
         self._opened_at: float | None = None
 
-    def go_on_from(self, windows: list[Window], phase_seconds: Mapping[str, float], memory: Memory) -> None:
+    def resume_from(self, windows: list[Window], phase_seconds: Mapping[str, float], memory: Memory) -> None:
         """Count what an earlier process of the same run has timed. Nothing in between is anybody's time."""
         self.windows = list(windows)
         self.phase_seconds = {phase: phase_seconds[phase] for phase in PHASES}
@@ -92,7 +92,7 @@ class TrainingClock:
                 device_seconds=between(start, end) if self.device.type == "cuda" else None,
                 gpu=self._gpu.reading(since=joules),
                 cpu=self._cpu.reading(),
-                whole=count.whole,
+                complete=count.complete,
             )
             self.windows.append(window)
 
@@ -118,7 +118,7 @@ class TrainingClock:
         windows = max(1, round(steps_left * self.step_seconds / window_seconds))
         return max(1, steps_left // windows)
 
-    def rate(self) -> Spread | None:
+    def rate(self) -> Percentiles | None:
         """Images a second over all windows; None when there is none."""
         if not self.windows:
             return None
@@ -126,7 +126,7 @@ class TrainingClock:
         seconds = [window.seconds for window in self.windows]
         quantiles = np.quantile(rates, [0.1, 0.5, 0.9], weights=seconds, method="inverted_cdf")
         p10, median, p90 = (float(value) for value in quantiles)
-        return Spread(median=median, p10=p10, p90=p90)
+        return Percentiles(median=median, p10=p10, p90=p90)
 
     def seconds_per_image(self) -> float | None:
         """Over all windows together; None when there is none."""
@@ -184,4 +184,4 @@ class WindowCount:
 
     steps = 0
     images = 0
-    whole = True
+    complete = True

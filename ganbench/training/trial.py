@@ -11,16 +11,16 @@ from typing import Literal
 import torch
 
 from ganbench.errors import DivergedError, GanbenchError
-from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.callbacks import Callback
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory
-from ganbench.runtime.precision import float32_products, repeatable_convolutions
+from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses, need_finite_weights
-from .preparation import Prepared, prepare, resolve_device
+from .preparation import PreparedRun, prepare, resolve_device
 from .state.measuring import untouched
 
 READ_EVERY = 50  # steps: reading their losses waits for the device
@@ -45,8 +45,8 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
         set_up_cpu()
     try:
         with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
-            prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Observer())
-            with float32_products(prepared.precision), repeatable_convolutions():
+            prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
+            with float32_precision(prepared.precision), deterministic_convolutions():
                 return train(prepared)
     except Exception as error:
         if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
@@ -54,7 +54,7 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
         raise
 
 
-def train(prepared: Prepared) -> Trial:
+def train(prepared: PreparedRun) -> Trial:
     batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
     losses, steps = EpochLosses(epoch=1), 0
@@ -73,9 +73,9 @@ def train(prepared: Prepared) -> Trial:
     return Trial(steps, losses.last(), first, last, better)
 
 
-def scores(prepared: Prepared, images: int) -> dict[str, float | None]:
+def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
     """Each metric of the networks as they are, by its title."""
     need_finite_weights(prepared.step, f"after {images} images")
-    with untouched(prepared.step, prepared.batches, Observer().warned):
+    with untouched(prepared.step, prepared.batches, Callback().on_warning):
         evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
     return {title: point.value for title, point in evaluated}

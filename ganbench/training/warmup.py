@@ -17,20 +17,20 @@ import torch
 from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, PluginError, causes
 from ganbench.results.result import (
-    Apart,
+    ComponentThroughput,
     EngineRecord,
     EpochRow,
     Profile,
 )
 from ganbench.system.torch_defaults import torch_defaults_kept
 
-from .checkpoint import capture_state, restore_state
+from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
-from .preparation import Prepared
+from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
 from .state.python_state import Snapshot, inspect_step
-from .step import TURNS, TrainingStep
+from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 
 FIRST_STEPS = 3  # of each batch size: allocators, autotuners and lazily made states settle
@@ -38,13 +38,13 @@ MEASURED_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class WarmedUp:
+class WarmupResult:
     """What training needs and what its throughput is explained by."""
 
     engine: Engine
     engine_record: EngineRecord
     step_seconds: float
-    apart: Apart
+    component_throughput: ComponentThroughput
     flops_per_image: float
     state_bytes_per_step: int
     profile: Profile | None
@@ -52,12 +52,12 @@ class WarmedUp:
     warnings: list[str]
 
 
-def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) -> WarmedUp:
+def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
     """Warm up; profile into the file `trace` if there is to be one. Raises as training does."""
     start = perf_counter()
     spec, step, batches = prepared.spec, prepared.step, prepared.batches
     eager = EagerEngine(step, batches)
-    state, before = capture_state(step, batches), Snapshot(step)
+    state, before = snapshot_state(step, batches), Snapshot(step)
 
     def restore() -> None:
         restore_state(state, step, batches)
@@ -79,7 +79,7 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
         seconds = seconds_each(lambda: engine(examples[0], ended=lambda _: None), prepared.device)
-        apart = Apart(
+        apart = ComponentThroughput(
             data_only=spec.training.batch_size / seconds_each(loading(batches), prepared.device),
             compute_only=spec.training.batch_size / seconds,
         )
@@ -89,11 +89,11 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
             restore()
         raise
     restore()
-    return WarmedUp(
+    return WarmupResult(
         engine=engine,
         engine_record=record.model_copy(update={"compile_seconds": compile_seconds}),
         step_seconds=seconds,
-        apart=apart,
+        component_throughput=apart,
         flops_per_image=flops_per_image,
         state_bytes_per_step=state_bytes,
         profile=profile,
@@ -102,7 +102,7 @@ def warm_up(prepared: Prepared, verify_steps: int | None, trace: Path | None) ->
     )
 
 
-def examples_of_each_size(prepared: Prepared) -> list[Inputs]:
+def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:
     """Inputs of a whole batch, and of the smaller last one of an epoch if training will come to one."""
     whole = next(iter(prepared.batches.epoch()))
     training = prepared.spec.training
@@ -113,7 +113,7 @@ def examples_of_each_size(prepared: Prepared) -> list[Inputs]:
 
 
 @contextmanager
-def remainder_named(prepared: Prepared, size: int) -> Iterator[None]:
+def remainder_named(prepared: PreparedRun, size: int) -> Iterator[None]:
     """An error of the smaller last batch of an epoch says what is to be done about it."""
     try:
         yield
@@ -128,9 +128,9 @@ def remainder_named(prepared: Prepared, size: int) -> Iterator[None]:
         ) from error
 
 
-def need_known_parameters(prepared: Prepared) -> None:
+def need_known_parameters(prepared: PreparedRun) -> None:
     """Raise `PluginError` for parameters that came after the optimizers, which do not know them."""
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         known = set(map(id, prepared.step.parameters[player]))
         for name, parameter in prepared.networks[player].named_parameters():
             if id(parameter) not in known:

@@ -41,7 +41,7 @@ class FashionCNN(nn.Module):
         self.head = nn.Linear(self.num_features, 10)
 
     @property
-    def stamp(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Any]:
         return {"extractor": "fashion-cnn", "weights_sha256": WEIGHTS_SHA256, "resize": "none"}
 
     def forward(self, images: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class InceptionV3(nn.Module):
         self.network = FeatureExtractorInceptionV3(
             "inception-v3-compat", [FEATURES], feature_extractor_weights_path=str(weights)
         )
-        self.stamp: dict[str, Any] = {
+        self.protocol: dict[str, Any] = {
             "extractor": "inception-v3",
             "weights_sha256": sha256(weights),
             "resize": "299x299, bilinear as in TensorFlow 1",

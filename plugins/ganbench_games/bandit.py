@@ -36,7 +36,7 @@ class PolicyGradient:
         self.sums = torch.zeros(3, device=device)  # of all rewards so far: count, sum, sum of squares
 
     @property
-    def stamp(self) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Any]:
         return {"rewards": self.rewards.tolist()}
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ class Distance:
 
     label = "distance to the solution"
     better: Literal["lower", "higher"] = "lower"
-    stamp: dict[str, Any] = {}
+    protocol: dict[str, Any] = {}
 
     def measure(self, networks: Networks, loss: Loss) -> float:
         """At least 0. Raises `UsageError` for a loss that knows no solution."""

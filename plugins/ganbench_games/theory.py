@@ -22,7 +22,7 @@ def growth_by(jacobian: Jacobian) -> Callable[[Any], float | None]:
     def growth(spec: Any) -> float | None:
         x, y = (told(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
         rules = {(each.pop("name"), *sorted(each)) for each in (x, y)}
-        map_of = MAPS.get((rules.pop(), spec.training.turns)) if len(rules) == 1 else None
+        map_of = MAPS.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
         names = STARTS.get(spec.model.name)
         if map_of is None or names is None:
             return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ganbench import BuildContext, FeatureExtractorChoice, Metric, MetricPlugin, Options, hookimpl
+from ganbench import BuildContext, FeatureExtractorConfig, Metric, MetricPlugin, Options, hookimpl
 
 
 class FIDOptions(Options):
-    features: FeatureExtractorChoice = Field(description="the feature extractor, by name")
+    features: FeatureExtractorConfig = Field(description="the feature extractor, by name")
 
 
 def build_fid(options: FIDOptions, context: BuildContext) -> Metric:

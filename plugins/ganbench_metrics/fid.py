@@ -37,9 +37,9 @@ class FID:
     better: Literal["lower", "higher"] = "lower"
 
     def __init__(self, extractor: FeatureExtractor, device: str, cache_dir: Path) -> None:
-        self.stamp: dict[str, Any] = {"statistics": "float64", **extractor.stamp}
+        self.protocol: dict[str, Any] = {"statistics": "float64", **extractor.protocol}
         self.software = {"torchmetrics": version("torchmetrics"), **getattr(extractor, "software", {})}
-        self.label = f"FID ({extractor.stamp['extractor']})"
+        self.label = f"FID ({extractor.protocol['extractor']})"
         self.cache_dir = cache_dir / "fid"
         # defaults that could change between versions of torchmetrics are spelt out; resizing is the extractor's
         self.fid = FrechetInceptionDistance(
@@ -48,7 +48,7 @@ class FID:
 
     def fit(self, reference: ReferenceImages) -> None:
         """Take in the real images' statistics, from the cache if they were computed before."""
-        parts = {**self.stamp, **self.software, "real": reference.fingerprint, "count": reference.count}
+        parts = {**self.protocol, **self.software, "real": reference.fingerprint, "count": reference.count}
         key = json.dumps(parts, sort_keys=True)
         cached = self.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()}"
         if self._load(cached):
@@ -72,11 +72,11 @@ class FID:
 
     def _gaussian(self, side: str) -> Gaussian:
         """What torchmetrics has gathered of "real" or "fake" images."""
-        total, products, count = (
+        total, build_types, count = (
             getattr(self.fid, f"{side}_features_{state}") for state in ("sum", "cov_sum", "num_samples")
         )
         mean = total / count
-        return Gaussian(int(count), mean, (products - count * torch.outer(mean, mean)) / (count - 1))
+        return Gaussian(int(count), mean, (build_types - count * torch.outer(mean, mean)) / (count - 1))
 
     def _load(self, cached: Path) -> bool:
         """Whether the real statistics could be read; a cache file that was altered is computed anew."""

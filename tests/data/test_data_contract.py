@@ -194,7 +194,7 @@ def build_model(options, context):
 
 
 def test_images_of_five_channels_train_without_pictures(tmp_path: Path) -> None:
-    result, warnings = own_run(tmp_path, FIVE, ["pictures.real=4", "pictures.generated=4"])
+    result, warnings = own_run(tmp_path, FIVE, ["sample_images.real=4", "sample_images.generated=4"])
     assert result.status == "completed"
     assert not list((tmp_path / "run").glob("samples/*"))
     assert any(

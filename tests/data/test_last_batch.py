@@ -79,7 +79,9 @@ build_model = lambda options, context: Networks(Shaky(), discriminator(), LATENT
 @pytest.mark.parametrize("number", ["nan", "inf"])
 def test_a_generator_that_is_not_finite_in_eval_gets_no_score_and_no_picture(number: str, tmp_path: Path) -> None:
     source = SHAKY.replace("IMAGES_IN_EVAL", f"images * float('{number}')")
-    result, warnings = own_run(tmp_path, source, [*SCORED, "pictures.generated=4", "pictures.generator_mode=eval"])
+    result, warnings = own_run(
+        tmp_path, source, [*SCORED, "sample_images.generated=4", "sample_images.generator_mode=eval"]
+    )
     assert (result.status, result.metrics[0].value) == ("completed", None)
     assert not list((tmp_path / "run" / "samples").glob("*"))
     assert any(re.search(r"model 'own'.* are NaN or infinite; they get no score and no picture", w) for w in warnings)
@@ -112,13 +114,13 @@ def test_weights_that_turn_nan_in_the_last_step_are_a_divergence(tmp_path: Path)
 
 
 class InterruptsScoring(Noting):
-    def scored(self, label: str, point: object) -> None:
+    def on_score(self, label: str, point: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_ctrl_c_while_an_epoch_is_scored_trains_no_further_step(tmp_path: Path) -> None:
     scored = [*OVERRIDES, *SCORED, "metrics.0.at_epochs=[1]", "training.steps=50"]
     spec, _ = load_spec("dcgan-fashion", plugin(tmp_path, ""), scored)
-    result, _ = run(spec, device="cpu", out=tmp_path / "run", observer=InterruptsScoring())
+    result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=InterruptsScoring())
     assert result.status == "interrupted"
     assert [row.images for row in result.history] == [40]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import UNSCORED
 
-from ganbench import DataError, Observer, PluginError
+from ganbench import Callback, DataError, PluginError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import load_result
@@ -87,13 +87,13 @@ def plugins(tmp_path: Path) -> Registry:
     return Registry.load([str(tmp_path / "folder.py")])
 
 
-class At(Observer):
+class At(Callback):
     """Does something once, when a step is reached."""
 
     def __init__(self, step: int, deed: Callable[[], object]) -> None:
         self.step, self.deed = step, deed
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         if progress.step == self.step:
             self.deed()
 
@@ -103,9 +103,9 @@ def test_it_resumes_exactly_although_it_draws_at_random(
 ) -> None:
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
     whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
-    assert whole.throughput.stamp["data"] == "streamed"
+    assert whole.throughput.conditions["data"] == "streamed"
     stop = At(7, lambda: os.kill(os.getpid(), signal.SIGINT))  # within the second epoch of five steps
-    run(spec, device="cpu", out=tmp_path / "run", observer=stop, window_seconds=1e-9)
+    run(spec, device="cpu", out=tmp_path / "run", callback=stop, window_seconds=1e-9)
     stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
     run(stopped, device="cpu", resume=tmp_path / "run")
     ended, alike = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in ("run", "whole"))
@@ -128,7 +128,7 @@ def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
     lost = At(7, lambda: folder.rename(tmp_path / "elsewhere"))
     with pytest.raises(PluginError) as raised:
-        run(spec, device="cpu", out=tmp_path / "run", observer=lost, window_seconds=1e-9)
+        run(spec, device="cpu", out=tmp_path / "run", callback=lost, window_seconds=1e-9)
     told = str(raised.value)
     assert re.match(r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised when image", told)
     assert "FileNotFoundError: [Errno 2] No such file or directory" in told

@@ -98,11 +98,11 @@ def test_sessions_can_run_one_at_a_time(commit: Any) -> None:
 def test_the_margin_stands_in_the_spec(commit: Any) -> None:
     commit(FAST)
     commit(SLOW)
-    for margin in ("gate.throughput=30", "gate={ throughput = 30 }"):  # the stand-in would not understand the latter
+    for margin in ("gate.time_percent=30", "gate={ throughput = 30 }"):  # the stand-in would not understand the latter
         assert invoke(*AGAINST, "-o", margin)[0] == ExitCode.DONE
-    code, text = invoke(*AGAINST, "-o", "gate.throughput=-1")
+    code, text = invoke(*AGAINST, "-o", "gate.time_percent=-1")
     assert code == ExitCode.USAGE
-    assert "gate.throughput: Input should be greater than 0" in text
+    assert "gate.time_percent: Input should be greater than 0" in text
 
 
 def test_a_change_of_the_clock_is_shown(commit: Any) -> None:
@@ -284,7 +284,7 @@ def test_real_sessions_settle_in_turns_time_their_windows_and_tell_what_they_saw
         assert len(session.images_per_second) == len(session.gpu) == 2
         assert 3 <= session.settled_after <= 12
         assert sum(session.phases.values()) == pytest.approx(1)
-        assert session.spec["training"]["batch_size"] == session.stamp["batch_size"] == 500
+        assert session.spec["training"]["batch_size"] == session.conditions["batch_size"] == 500
         assert session.peak_bytes > 2**20
 
 

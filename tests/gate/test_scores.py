@@ -33,7 +33,6 @@ from ganbench.gate.verdict import (
     judge_all,
     share_of_level,
 )
-from ganbench.results.result import Stamp
 from ganbench.spec.benchmark import GateOptions
 
 
@@ -154,7 +153,11 @@ def test_a_base_whose_seeds_diverge_is_nothing_to_hold_head_to(commit: Any) -> N
 
 @pytest.mark.parametrize(
     ("margin", "code"),
-    [("gate.scores=25", ExitCode.DONE), ("gate.metrics.fid=25", ExitCode.DONE), ("gate.scores=10", 1)],
+    [
+        ("gate.score_percent=25", ExitCode.DONE),
+        ("gate.metric_percent.fid=25", ExitCode.DONE),
+        ("gate.score_percent=10", 1),
+    ],
 )
 def test_the_margin_of_a_score_stands_in_the_spec(margin: str, code: int, commit: Any) -> None:
     commit(FAST)
@@ -172,16 +175,20 @@ def test_without_a_metric_there_is_no_quality_to_judge(commit: Any) -> None:
 def test_a_margin_for_a_metric_that_there_is_not(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "FID = 20.0\n")
-    code, text = check(*QUALITY, "-o", "gate.metrics.kid=3")
+    code, text = check(*QUALITY, "-o", "gate.metric_percent.kid=3")
     assert code == ExitCode.USAGE
-    assert "gate.metrics.kid: the benchmark has no such metric; it has" in text
+    assert "gate.metric_percent.kid: the benchmark has no such metric; it has" in text
 
 
 def training(value: float | None, better: str = "lower", **more: Any) -> Training:
-    score = Score(
-        id="score", name="score", label="score", value=value, better=better, stamp=Stamp(protocol={}, software={})
-    )
-    whole: dict[str, Any] = {"status": "completed", "losses": {"d_loss": 1.0}, "metrics": [score], "data": "0", **more}
+    score = Score(id="score", name="score", label="score", value=value, better=better, protocol={}, software={})
+    whole: dict[str, Any] = {
+        "status": "completed",
+        "losses": {"d_loss": 1.0},
+        "metrics": [score],
+        "data": "0",
+        **more,
+    }
     return Training.model_construct(**whole)
 
 

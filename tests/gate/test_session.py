@@ -10,8 +10,8 @@ from ganbench.gate.session import MOST_WARMUP_WINDOWS, has_settled, take_turns
 TOLD: dict[str, Any] = {
     "phases": {},
     "memory": {"device_peak_bytes": None, "host_peak_rss_bytes": None},
-    "stamp": {},
-    "environment": {"hard": {}, "soft": {}},
+    "conditions": {},
+    "environment": {"must_match": {}, "may_differ": {}},
     "data": "0",
     "spec": {},
     "plugins": [],

@@ -18,7 +18,7 @@ from ganbench.testing import MetricContract
 class Nearest:
     """The share of images whose nearest real image is no further than real images are from each other."""
 
-    better, label, stamp = "higher", "precision", {}
+    better, label, protocol = "higher", "precision", {}
 
     def __init__(self) -> None:
         self.batches: list[Tensor] = []

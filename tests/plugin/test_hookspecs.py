@@ -25,8 +25,8 @@ def write_example(kind: Kind, folder: Path) -> str:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_an_example_registers_one_plugin(kind: Kind, tmp_path: Path) -> None:
-    before = {registered.plugin.name for registered in Registry.load().all(kind)}
-    after = {registered.plugin.name for registered in Registry.load([write_example(kind, tmp_path)]).all(kind)}
+    before = {registered.plugin.name for registered in Registry.load().of_kind(kind)}
+    after = {registered.plugin.name for registered in Registry.load([write_example(kind, tmp_path)]).of_kind(kind)}
     assert len(after - before) == 1
 
 
@@ -37,7 +37,7 @@ def test_a_benchmark_of_nothing_but_examples_runs(tmp_path: Path) -> None:
         "loss=lsgan",
         "dataset=greys",
         "optimizer.generator=adadelta",
-        'metrics=[{name = "mean", features = "thumbnail", samples = 64}]',
+        'metrics=[{name = "mean", features = "thumbnail", num_samples = 64}]',
         "training.steps=5",
     ]
     spec, _ = load_spec("quick-fashion", registry, overrides)

@@ -13,7 +13,7 @@ import pytest
 from ganbench import MetricPlugin, PluginError, UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.spec.benchmark import MetricChoice
+from ganbench.spec.benchmark import MetricConfig
 
 Install = Callable[..., Path]
 
@@ -35,7 +35,7 @@ def offering(*models: str) -> str:
 
 
 def names(registry: Registry, kind: Kind = Kind.MODEL) -> list[str]:
-    return [registered.plugin.name for registered in registry.all(kind)]
+    return [registered.plugin.name for registered in registry.of_kind(kind)]
 
 
 class Fault(NamedTuple):
@@ -266,7 +266,7 @@ def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path
             from ganbench import MetricPlugin, Options, hookimpl
 
             class Greedy(Options):
-                samples: int = 7
+                num_samples: int = 7
 
             @hookimpl
             def ganbench_metrics():
@@ -283,7 +283,7 @@ def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path
 
 
 def test_the_keys_that_metrics_must_not_take_are_those_of_the_engine() -> None:
-    assert MetricPlugin.reserved == MetricChoice.own_keys() | {"name"}
+    assert MetricPlugin.reserved == MetricConfig.own_keys() | {"name"}
 
 
 def broken_distribution(site: Path, files: dict[str, bytes]) -> Path:

@@ -28,7 +28,7 @@ TEST, TEST_LABELS = SUBSET.test.tensors
 REAL = TEST[:500]
 
 
-class Reference:
+class PublishedCurve:
     """Real images that count how often they are read."""
 
     def __init__(self, fingerprint: str = "real", count: int = len(REAL)) -> None:
@@ -50,7 +50,7 @@ def extractor() -> FashionCNN:
 def fid(extractor: FashionCNN, tmp_path_factory: pytest.TempPathFactory) -> FID:
     """Compares with the real images."""
     fid = FID(extractor, "cpu", tmp_path_factory.mktemp("cache"))
-    fid.fit(Reference())
+    fid.fit(PublishedCurve())
     return fid
 
 
@@ -149,7 +149,7 @@ def test_a_score_forgets_the_images_of_the_one_before(fid: FID) -> None:
 
 
 def test_real_statistics_are_computed_once_and_shared_by_later_runs(extractor: FashionCNN, tmp_path: Path) -> None:
-    reference = Reference()
+    reference = PublishedCurve()
     first, second = (FID(extractor, "cpu", tmp_path) for _ in range(2))
     first.fit(reference)
     second.fit(reference)
@@ -161,8 +161,8 @@ def test_real_statistics_are_computed_once_and_shared_by_later_runs(extractor: F
 def test_statistics_of_other_real_images_are_not_taken(
     other: dict[str, object], extractor: FashionCNN, tmp_path: Path
 ) -> None:
-    FID(extractor, "cpu", tmp_path).fit(Reference())
-    reference = Reference(**other)
+    FID(extractor, "cpu", tmp_path).fit(PublishedCurve())
+    reference = PublishedCurve(**other)
     FID(extractor, "cpu", tmp_path).fit(reference)
     assert reference.reads == 1
 
@@ -170,7 +170,7 @@ def test_statistics_of_other_real_images_are_not_taken(
 def test_statistics_of_another_extractor_are_not_taken(
     extractor: FashionCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reference = Reference()
+    reference = PublishedCurve()
     FID(extractor, "cpu", tmp_path).fit(reference)
     monkeypatch.setattr(fashion_cnn, "WEIGHTS_SHA256", "of weights trained anew")
     FID(extractor, "cpu", tmp_path).fit(reference)
@@ -181,7 +181,7 @@ def test_statistics_of_another_extractor_are_not_taken(
 def test_an_altered_cache_file_is_computed_anew(
     damage: Callable[[bytes], bytes], extractor: FashionCNN, tmp_path: Path
 ) -> None:
-    reference = Reference()
+    reference = PublishedCurve()
     FID(extractor, "cpu", tmp_path).fit(reference)
     (cached,) = (tmp_path / "fid").iterdir()
     cached.write_bytes(damage(cached.read_bytes()))
@@ -191,12 +191,12 @@ def test_an_altered_cache_file_is_computed_anew(
     assert reference.reads == 2  # the new file is whole
 
 
-def test_its_label_and_stamp_name_the_features_and_their_weights(fid: FID) -> None:
+def test_its_label_and_protocol_name_the_features_and_their_weights(fid: FID) -> None:
     assert fid.label == "FID (fashion-cnn)"
     assert fid.better == "lower"
-    assert fid.stamp["extractor"] == "fashion-cnn"
-    assert fid.stamp["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-    assert fid.stamp["statistics"] == "float64"
+    assert fid.protocol["extractor"] == "fashion-cnn"
+    assert fid.protocol["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert fid.protocol["statistics"] == "float64"
     assert fid.software["torchmetrics"]
 
 

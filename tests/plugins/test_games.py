@@ -15,8 +15,8 @@ from PIL import Image
 
 from ganbench import (
     Batch,
+    Callback,
     Networks,
-    Observer,
     PluginError,
     UsageError,
 )
@@ -39,7 +39,7 @@ def play(registry: Registry, tmp_path: Path) -> Play:
 
     def make(benchmark: str, steps: int, *overrides: str) -> np.ndarray:
         spec, _ = load_spec(benchmark, registry, overrides)
-        prepared = prepare(spec, torch.device("cpu"), tmp_path, Observer())
+        prepared = prepare(spec, torch.device("cpu"), tmp_path, Callback())
         engine = EagerEngine(prepared.step, prepared.batches)
         players = [*prepared.networks.generator.parameters(), *prepared.networks.discriminator.parameters()]
         way = []
@@ -66,7 +66,7 @@ def test_the_quadratic_saddle_shrinks_by_1_minus_8_alpha_and_1_minus_8_beta(
     alpha: float, beta: float, turns: str, play: Play
 ) -> None:
     """The homework's own answer for y, 1 + 8 beta and so -1/4 < beta < 0, has a slip of sign."""
-    way = play("saddle-quadratic", 20, *rates(alpha, beta), f"training.turns={turns}")
+    way = play("saddle-quadratic", 20, *rates(alpha, beta), f"training.update_scheme={turns}")
     expected = np.array([1 - 8 * alpha, 1 - 8 * beta]) ** np.arange(21)[:, None]
     np.testing.assert_allclose(way, expected, rtol=1e-4, atol=1e-7)
 
@@ -97,12 +97,12 @@ def test_simultaneous_descent_spirals_out_of_the_bilinear_game(alpha: float, bet
 
 
 def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Play) -> None:
-    way = play("saddle-bilinear", 1000, *rates(0.5, 0.5), "training.turns=alternating")
+    way = play("saddle-bilinear", 1000, *rates(0.5, 0.5), "training.update_scheme=alternating")
     distances = np.linalg.norm(way, axis=1)
     assert distances[500:].max() == pytest.approx(distances[:500].max(), rel=1e-2)
     assert distances.max() < 2
     assert distances[900:].min() > 0.9  # and it does not converge
-    away = play("saddle-bilinear", 100, *rates(2.05, 2.05), "training.turns=alternating")
+    away = play("saddle-bilinear", 100, *rates(2.05, 2.05), "training.update_scheme=alternating")
     assert np.linalg.norm(away[-1]) > 1000
 
 
@@ -131,7 +131,7 @@ def test_optimistic_descent_converges(step: float, play: Play) -> None:
 
 
 def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None:
-    own = [*both(".momentum=-0.5"), *rates(0.2, 0.2), "training.turns=alternating"]
+    own = [*both(".momentum=-0.5"), *rates(0.2, 0.2), "training.update_scheme=alternating"]
     way = play("saddle-bilinear", 200, *own)
     w, velocity = np.ones((201, 2)), np.zeros(2)
     for t in range(200):
@@ -152,10 +152,10 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
         ("saddle-quadratic", ["model.x=0.0", "model.y=0.0"], None),
         ("saddle-quadratic", [*rates(0.05, 0.05), "loss.a=10"], 0.6),
         ("saddle-bilinear", rates(0.3, 0.5), math.sqrt(1.15)),
-        ("saddle-bilinear", [*rates(0.3, 0.5), "training.turns=alternating"], 1.0),
+        ("saddle-bilinear", [*rates(0.3, 0.5), "training.update_scheme=alternating"], 1.0),
         ("saddle-bilinear", [*both("=sgd"), *rates(0.5, 0.5), "loss.c=2"], math.sqrt(2)),
         ("saddle-bilinear", [*both("=extragradient"), *rates(0.5, 0.5)], (1 - 0.25 + 0.0625) ** 0.25),
-        ("dirac-gan", [*rates(0.2, 0.2), "training.turns=simultaneous"], math.sqrt(1.01)),
+        ("dirac-gan", [*rates(0.2, 0.2), "training.update_scheme=simultaneous"], math.sqrt(1.01)),
         ("saddle-quadratic", rates(0.1, 0.0), 1.0),
         ("saddle-bilinear", both("=adam"), None),
         ("saddle-bilinear", both(".decay.power=1"), None),
@@ -178,7 +178,12 @@ def test_theory_knows_the_growth_of_the_rules_that_it_covers(
 def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
     objective: str, turns: str, penalty: float, play: Play, registry: Registry
 ) -> None:
-    own = [f"loss.objective={objective}", f"training.turns={turns}", f"loss.penalty={penalty}", *rates(0.3, 0.3)]
+    own = [
+        f"loss.objective={objective}",
+        f"training.update_scheme={turns}",
+        f"loss.penalty={penalty}",
+        *rates(0.3, 0.3),
+    ]
     way = play("dirac-gan", 150, *own, "model.point=1e-6", "model.slope=1e-6")
     spec, _ = load_spec("dirac-gan", registry, own)
     distances = np.linalg.norm(way, axis=1)
@@ -272,7 +277,7 @@ def test_a_game_runs_like_any_benchmark_and_pictures_its_course(
     assert distance.label == "distance to the solution"
     assert [point.epoch for point in distance.curve][:1] == [0]
     assert distance.curve[-1].epoch == 12
-    assert distance.floor is None
+    assert distance.real_data_score is None
     with Image.open(directory.path / result.artifacts["course"]) as picture:
         picture.verify()
     assert load_result(directory.path) == result
@@ -296,7 +301,12 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
     ("benchmark", "overrides", "error", "message"),
     [
         ("dirac-gan", ["model=scalar-players"], UsageError, "needs a discriminator that looks at the point"),
-        ("softmax-bandit", ["training.steps=2", "pictures.generated=4"], PluginError, "its generator makes no images"),
+        (
+            "softmax-bandit",
+            ["training.steps=2", "sample_images.generated=4"],
+            PluginError,
+            "its generator makes no images",
+        ),
         ("saddle-quadratic", ["model=softmax-policy"], UsageError, "needs the model 'scalar-players' or 'dirac'"),
         ("softmax-bandit", ["model.arms=5"], UsageError, "needs the model 'softmax-policy' with model.arms=3"),
         ("softmax-bandit", ["loss=bce", "metrics=[]"], PluginError, "does not depend on the generator's parameters"),

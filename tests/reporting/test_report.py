@@ -11,26 +11,25 @@ from pydantic import Field
 from rich.console import Console
 
 from ganbench import Options
-from ganbench.plugin.callbacks import Plan, Progress
+from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
 from ganbench.reporting.live import LiveReport
 from ganbench.results.result import (
-    Apart,
+    ComponentThroughput,
     DataRecord,
     EngineRecord,
     Environment,
     EpochRow,
     GPUReading,
     Memory,
+    MetricPoint,
     MetricResult,
-    Point,
+    Percentiles,
     Profile,
     ProfiledKernel,
     Result,
     Roofline,
-    Spread,
-    Stamp,
     Throughput,
     Window,
 )
@@ -47,11 +46,11 @@ def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
 
 
 def result(**changes: object) -> Result:
-    curve = [Point(epoch=0, images=0, value=12.5), Point(epoch=1, images=5000, value=4.0)]
+    curve = [MetricPoint(epoch=0, images=0, value=12.5), MetricPoint(epoch=1, images=5000, value=4.0)]
     fid = MetricResult(
         id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve,
-        floor=0.05, floor_samples=5000,
-        stamp=Stamp(protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"}),
+        real_data_score=0.05, real_data_samples=5000,
+        protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"},
     )  # fmt: skip
     reading = GPUReading(joules=62.5, sm_clock_mhz=1500, throttled_by=["sw_power_cap"])
     roofline = Roofline(
@@ -60,19 +59,20 @@ def result(**changes: object) -> Result:
     whole = Result(
         run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
         spec={"training": {"batch_size": 50}},
-        spec_sha256="0", plugins=[], environment=Environment(hard={}, soft={}),
+        spec_sha256="0", plugins=[], environment=Environment(must_match={}, may_differ={}),
         data=DataRecord(
             source="embedded", fingerprint="0", content_sha256="0", content_basis="all images", train_images=5000,
             test_images=1000, notice=NOTICE,
         ),
         history=[row(1)],
         throughput=Throughput(
-            images_per_second=Spread(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
+            images_per_second=Percentiles(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
             windows=[Window(epoch=1, images=5000, seconds=10.0, dispatch_seconds=2.5, device_seconds=9.5, gpu=reading)],
             warmup_seconds=1.5, evaluation_seconds=3.25, phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
-            apart=Apart(data_only=9000, compute_only=510), roofline=roofline, joules_per_image=0.0125,
-            engine=EngineRecord(name="graph", requested="auto", verified_steps=3, eager_scatter=0.0),
-            stamp={"engine": "graph"},
+            component_throughput=ComponentThroughput(data_only=9000, compute_only=510),
+            roofline=roofline, joules_per_image=0.0125,
+            engine=EngineRecord(name="cuda_graph", requested="auto", verified_steps=3, eager_nondeterminism=0.0),
+            conditions={"engine": "cuda_graph"},
         ),
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
         artifacts={"losses": "losses.png"},
@@ -105,7 +105,7 @@ def with_throughput(**changes: object) -> Result:
 
 def test_the_headline_is_all_images_over_all_seconds() -> None:
     assert "326 (p10 109, p90 2,708" in shown(
-        with_throughput(seconds_per_kimg=1000 / 326, images_per_second=Spread(median=2273, p10=109, p90=2708))
+        with_throughput(seconds_per_kimg=1000 / 326, images_per_second=Percentiles(median=2273, p10=109, p90=2708))
     )
 
 
@@ -128,7 +128,7 @@ def test_a_bound_that_training_contradicts_is_not_printed() -> None:
 
 @pytest.mark.parametrize(("compute_only", "contradicted"), [(510, False), (470, True)])
 def test_halves_of_the_work_that_training_outran_say_so(compute_only: float, contradicted: bool) -> None:
-    text = shown(with_throughput(apart=Apart(data_only=9000, compute_only=compute_only)))
+    text = shown(with_throughput(component_throughput=ComponentThroughput(data_only=9000, compute_only=compute_only)))
     assert f"{compute_only} without new data" in text
     assert ("these say nothing" in text) is contradicted  # p10 is 480
 
@@ -144,7 +144,7 @@ def test_a_step_that_is_all_overhead_is_held_to_no_bound(flops: float, state_byt
 
 
 def test_an_engine_that_fell_back_says_why() -> None:
-    engine = EngineRecord(name="eager", requested="auto", fallback="hinge.py:9 in loss: x.item(): it waits")
+    engine = EngineRecord(name="eager", requested="auto", fallback_reason="hinge.py:9 in loss: x.item(): it waits")
     throughput = result().throughput.model_copy(update={"engine": engine})
     assert "eager, as no graph could be taken: hinge.py:9 in loss" in shown(result(throughput=throughput))
 
@@ -176,7 +176,14 @@ def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
 
 def test_a_result_without_training_is_shown() -> None:
     nothing = result().throughput.model_copy(
-        update={"images_per_second": None, "windows": [], "phases": {}, "apart": None, "engine": None, "roofline": None}
+        update={
+            "images_per_second": None,
+            "windows": [],
+            "phases": {},
+            "component_throughput": None,
+            "engine": None,
+            "roofline": None,
+        }
     )
     text = shown(result(history=[], metrics=[], throughput=nothing, status="interrupted", message=None))
     assert "Losses" not in text
@@ -200,7 +207,7 @@ def test_text_from_elsewhere_is_never_read_as_markup() -> None:
 
 
 @pytest.fixture
-def plan(registry: Registry) -> Plan:
+def plan(registry: Registry) -> RunInfo:
     spec, _ = load_spec("dcgan-fashion", registry)
     data = DataRecord(
         source="embedded",
@@ -211,34 +218,36 @@ def plan(registry: Registry) -> Plan:
         test_images=1000,
         notice=NOTICE,
     )
-    return Plan(spec, "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950)
+    return RunInfo(
+        spec.to_dict(), "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950
+    )
 
 
-def told(plan: Plan, seconds_left: float, terminal: bool) -> str:
+def told(plan: RunInfo, seconds_left: float, terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
     live = LiveReport(console)
-    live.planned(plan)
+    live.on_run_start(plan)
     for step in (10, 20):
-        live.progressed(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
-    live.epoch_ended(row(1))
-    live.scored("FID (fashion-cnn)", Point(epoch=1, images=5000, value=4.0))
+        live.on_window_end(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
+    live.on_epoch_end(row(1))
+    live.on_score("FID (fashion-cnn)", MetricPoint(epoch=1, images=5000, value=4.0))
     live.stop()
     return console.file.getvalue()
 
 
-def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: Plan) -> None:
+def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: RunInfo) -> None:
     text = told(plan, 60, terminal=True)
     assert text.startswith("\x1b[1;33m" + NOTICE)
 
 
 @pytest.mark.parametrize(("seconds", "hinted"), [(60, False), (6000, True)])
-def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: Plan) -> None:
+def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: RunInfo) -> None:
     text = told(plan, seconds, terminal=False)
     assert f"training will take about {report.duration(seconds)}" in text
     assert ("--budget" in text) is hinted
 
 
-def test_without_a_terminal_progress_is_plain_lines(plan: Plan) -> None:
+def test_without_a_terminal_progress_is_plain_lines(plan: RunInfo) -> None:
     text = told(plan, 60, terminal=False)
     assert "\x1b" not in text
     assert "epoch 1, step 10/3950: D Loss 0.5000  G Loss 2.5000  150 images/s  60 s left" in text

@@ -18,7 +18,7 @@ from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.results.comparison import compare, flatten
-from ganbench.results.result import Result, Spread, Stamp
+from ganbench.results.result import Percentiles, Result
 from ganbench.spec.benchmark import load_spec
 from ganbench.system.openmp import wait_policy
 from ganbench.training.runner import run
@@ -31,7 +31,7 @@ def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
     variants = {
         "one": ["training.seed=1"],
         "other-seed": ["training.seed=2"],
-        "other-protocol": ["training.batch_size=32", "metrics.0.samples=50"],
+        "other-protocol": ["training.batch_size=32", "metrics.0.num_samples=50"],
     }
     for name, overrides in variants.items():
         spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=8", *overrides])
@@ -51,20 +51,20 @@ def load(path: Path) -> Result:
 def at_speed(result: Result, mean: float, p10: float, p90: float, disturbed_by: str | None = None) -> Result:
     changes = {
         "seconds_per_kimg": 1000 / mean,
-        "images_per_second": Spread(median=mean, p10=p10, p90=p90),
+        "images_per_second": Percentiles(median=mean, p10=p10, p90=p90),
         "disturbed": disturbed_by is not None,
         "disturbed_by": disturbed_by,
     }
     return result.model_copy(update={"throughput": result.throughput.model_copy(update=changes)})
 
 
-def test_equal_stamps_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
+def test_equal_protocols_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
     comparison = compare(
         [at_speed(load(results["one"]), 200, 190, 210), at_speed(load(results["other-seed"]), 300, 290, 310)]
     )
     (rate, *_), (fid,) = comparison.speed, comparison.metrics
     for figure in (rate, fid):
-        assert figure.differing == {}
+        assert figure.differing_fields == {}
     assert fid.values[fid.best] == min(fid.values)
     assert rate.values == pytest.approx((200, 300))
     assert rate.best == 1
@@ -106,19 +106,19 @@ def test_a_disturbed_result_is_marked_and_its_speed_not_ranked(results: dict[str
     assert reason in text
 
 
-def test_the_policy_of_waiting_threads_is_in_the_stamp(results: dict[str, Path]) -> None:
+def test_the_policy_of_waiting_threads_is_in_the_conditions(results: dict[str, Path]) -> None:
     one = load(results["one"])
-    assert one.throughput.stamp["wait_policy"] == wait_policy()
-    spinning = one.throughput.model_copy(update={"stamp": {**one.throughput.stamp, "wait_policy": "active"}})
+    assert one.throughput.conditions["wait_policy"] == wait_policy()
+    spinning = one.throughput.model_copy(update={"conditions": {**one.throughput.conditions, "wait_policy": "active"}})
     rate = next(iter(compare([one, one.model_copy(update={"throughput": spinning})]).speed))
-    assert list(rate.differing) == ["wait_policy"]
+    assert list(rate.differing_fields) == ["wait_policy"]
 
 
-def test_unequal_stamps_are_never_ranked(results: dict[str, Path]) -> None:
+def test_unequal_protocols_are_never_ranked(results: dict[str, Path]) -> None:
     comparison = compare([load(results["one"]), load(results["other-protocol"])])
     (rate, *_), (fid,) = comparison.speed, comparison.metrics
-    assert rate.differing == {"batch_size": (64, 32)}
-    assert fid.differing == {"generated_samples": (100, 50)}
+    assert rate.differing_fields == {"batch_size": (64, 32)}
+    assert fid.differing_fields == {"generated_samples": (100, 50)}
     for figure in (rate, fid):
         assert figure.best is None
         assert figure.ratio(1) is None
@@ -161,7 +161,7 @@ def test_json_has_the_figures_and_nothing_else_on_stdout(results: dict[str, Path
     told = json.loads(text)
     assert code == ExitCode.DONE
     assert told["results"][0]["name"] == str(results["one"])
-    assert told["metrics"]["FID (fashion-cnn)"]["differing"] == ["generated_samples"]
+    assert told["metrics"]["FID (fashion-cnn)"]["differing_fields"] == ["generated_samples"]
     assert told["differences"]["spec"]["training.batch_size"] == [64, 32]
 
 
@@ -201,7 +201,8 @@ def with_metrics(result: Result, *metrics: tuple[str, int, str]) -> Result:
                     update={
                         "id": name,
                         "value": float(samples),
-                        "stamp": Stamp(protocol={"samples": samples}, software={"torch": torch}),
+                        "protocol": {"num_samples": samples},
+                        "software": {"torch": torch},
                     }
                 )
                 for name, samples, torch in metrics
@@ -216,7 +217,7 @@ def test_metrics_of_one_label_are_compared_by_their_protocol_wherever_they_stand
     first, second = compare([one, swapped]).metrics
     assert (first.name, first.values) == ("FID (fashion-cnn) [fid]", (100, 100))
     assert (second.name, second.values) == ("FID (fashion-cnn) [fid-2]", (500, 500))
-    assert first.differing == second.differing == {}
+    assert first.differing_fields == second.differing_fields == {}
 
 
 def test_scores_of_another_software_are_ranked_with_a_mark(

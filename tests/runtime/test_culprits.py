@@ -13,7 +13,7 @@ from linear_gan import SCORED, own_run
 from ganbench import GanbenchError, PluginError
 from ganbench.system.torch_defaults import set_torch_defaults, torch_defaults, torch_defaults_kept
 
-PICTURED = ["pictures.generated=4"]
+PICTURED = ["sample_images.generated=4"]
 LOSS = """
 class Own(LeastSquares):
     def generator_loss(self, networks, batch):

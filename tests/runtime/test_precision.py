@@ -1,4 +1,4 @@
-"""Number formats: what is asked for is what is computed with, and what is stamped."""
+"""Number formats: what is asked for is what is computed with, and what is recorded."""
 
 from __future__ import annotations
 

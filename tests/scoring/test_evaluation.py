@@ -25,7 +25,7 @@ from ganbench import (
     ReferenceImages,
     ScoreWarning,
 )
-from ganbench.data.batches import to_uint8, to_unit_range
+from ganbench.data.batches import normalize_images, to_uint8
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.result import DataRecord
@@ -33,7 +33,7 @@ from ganbench.runtime.seeds import stream
 from ganbench.scoring.evaluation import EVALUATION_BATCH, Evaluator
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.sampling import Sampler, generator_mode, isolated
-from ganbench.spec.benchmark import GeneratorMode, LossChoice, MetricChoice
+from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
 from ganbench_losses.bce import BinaryCrossEntropy
@@ -61,7 +61,7 @@ class Brightness:
     """A metric of one line: the mean grey level. Notes how many images it was given."""
 
     label = "brightness"
-    stamp = {"implementation": "a test's"}
+    protocol = {"implementation": "a test's"}
 
     def __init__(self, options: BrightnessOptions, context: BuildContext) -> None:
         self.better = options.better
@@ -114,8 +114,8 @@ def batches(networks: Networks) -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def loss_choice(registry: Registry) -> LossChoice:
-    return LossChoice.model_validate("bce", context={"registry": registry})
+def loss_choice(registry: Registry) -> LossConfig:
+    return LossConfig.model_validate("bce", context={"registry": registry})
 
 
 def sampler_of(networks: Networks, warnings: list[str] | None = None) -> Sampler:
@@ -127,8 +127,8 @@ EvaluatorOf = Callable[..., Evaluator]
 
 
 @pytest.fixture
-def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice, networks: Networks) -> EvaluatorOf:
-    """Evaluators of brightness of 20 images: `evaluator_of()`; of two kinds: `evaluator_of({}, {"samples": 30})`."""
+def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossConfig, networks: Networks) -> EvaluatorOf:
+    """Evaluators of brightness of 20 images: `evaluator_of()`; of two: `evaluator_of({}, {"num_samples": 30})`."""
     plugin = MetricPlugin(name="brightness", summary="A test's", options=BrightnessOptions, build=Brightness)
     registry = Registry()
     registry.add(Registered(plugin, PROVIDER))
@@ -153,8 +153,8 @@ def evaluator_of(data: ImageData, context: BuildContext, loss_choice: LossChoice
     return make
 
 
-def choose(registry: Registry, **keys: Any) -> MetricChoice:
-    return MetricChoice.model_validate({"samples": 20, "id": keys["name"], **keys}, context={"registry": registry})
+def choose(registry: Registry, **keys: Any) -> MetricConfig:
+    return MetricConfig.model_validate({"num_samples": 20, "id": keys["name"], **keys}, context={"registry": registry})
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
@@ -211,7 +211,7 @@ def test_equal_seeds_give_equal_images_and_other_seeds_others(mode: GeneratorMod
 
 def test_every_grey_level_survives_the_way_to_the_unit_range_and_back() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
-    unit_range = to_unit_range(levels)
+    unit_range = normalize_images(levels)
     assert unit_range.dtype == torch.float32
     assert (unit_range.min(), unit_range.max()) == (-1, 1)
     assert torch.equal(to_uint8(unit_range), levels)
@@ -225,17 +225,17 @@ def test_values_beyond_the_unit_range_become_black_and_white() -> None:
 def test_the_floor_is_the_score_of_real_images_from_the_other_split(
     split: str, other: str, data: ImageData, networks: Networks, evaluator_of: EvaluatorOf
 ) -> None:
-    evaluator = evaluator_of({"split": split, "samples": 400})
+    evaluator = evaluator_of({"split": split, "num_samples": 400})
     evaluator.evaluate(networks, 0, epoch=0)
     (result,) = evaluator.results(0)
     images = getattr(data, other).tensors[0]
-    assert result.floor == pytest.approx(images.double().mean().item())
-    assert result.floor_samples == len(images)  # as many as there are
+    assert result.real_data_score == pytest.approx(images.double().mean().item())
+    assert result.real_data_samples == len(images)  # as many as there are
 
 
 def test_the_floor_is_computed_once_for_each_protocol(evaluator_of: EvaluatorOf) -> None:
-    (first,), (second,), (other,) = (evaluator_of({"samples": samples}).metrics for samples in (20, 20, 30))
-    assert first.floor == second.floor
+    (first,), (second,), (other,) = (evaluator_of({"num_samples": samples}).metrics for samples in (20, 20, 30))
+    assert first.real_data_score == second.real_data_score
     assert [scored.metric.seen for scored in (first, second, other)] == [20, 0, 30]
 
 
@@ -244,7 +244,7 @@ class Touching:
 
     label = "loss on other noise"
     better = "lower"
-    stamp = {"implementation": "a test's"}
+    protocol = {"implementation": "a test's"}
 
     def measure(self, networks: Networks, loss: Any) -> float:
         networks.discriminator.eval()
@@ -263,7 +263,7 @@ class Counting(BinaryCrossEntropy):
 
 
 def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
-    data: ImageData, networks: Networks, context: BuildContext, loss_choice: LossChoice
+    data: ImageData, networks: Networks, context: BuildContext, loss_choice: LossConfig
 ) -> None:
     plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
     registry = Registry()
@@ -283,29 +283,29 @@ def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(
     assert networks.discriminator.training
     assert loss.seen == 3
     (result,) = evaluator.results(0)
-    assert result.floor is None
-    assert result.stamp.protocol["loss"] == "bce@ganbench"
-    assert result.stamp.protocol["data"] == RECORD.content_sha256
-    assert "generated_samples" not in result.stamp.protocol
-    assert "loss bce" in result.stamp.software
+    assert result.real_data_score is None
+    assert result.protocol["loss"] == "bce@ganbench"
+    assert result.protocol["data"] == RECORD.content_sha256
+    assert "generated_samples" not in result.protocol
+    assert "loss bce" in result.software
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"", lambda whole: whole[:-1] + b"7"], ids=["empty", "digit"])
 def test_an_altered_cached_floor_is_computed_anew(
     damage: Callable[[bytes], bytes], evaluator_of: EvaluatorOf, tmp_path: Path
 ) -> None:
-    floor = evaluator_of().metrics[0].floor
-    (cached,) = (tmp_path / "floors").iterdir()
+    floor = evaluator_of().metrics[0].real_data_score
+    (cached,) = (tmp_path / "real-data-scores").iterdir()
     cached.write_bytes(damage(cached.read_bytes()))
     again, from_new_file = evaluator_of().metrics[0], evaluator_of().metrics[0]
-    assert floor == again.floor == from_new_file.floor
+    assert floor == again.real_data_score == from_new_file.real_data_score
     assert (again.metric.seen, from_new_file.metric.seen) == (20, 0)
 
 
 def test_metrics_that_want_the_same_images_share_them(
     networks: Networks, batches: list[int], evaluator_of: EvaluatorOf
 ) -> None:
-    wanted = {"samples": 40, "generator_mode": "train"}
+    wanted = {"num_samples": 40, "generator_mode": "train"}
     first, second = evaluator_of(wanted, {**wanted, "better": "higher"}).evaluate(networks, 0, epoch=0)
     assert batches == [BATCH] * 3
     assert first[1] == second[1]
@@ -314,8 +314,8 @@ def test_metrics_that_want_the_same_images_share_them(
 def test_metrics_that_want_other_images_get_their_own(
     networks: Networks, batches: list[int], evaluator_of: EvaluatorOf
 ) -> None:
-    wanted = {"samples": 40, "generator_mode": "train"}
-    evaluator = evaluator_of(wanted, {**wanted, "samples": 20}, {**wanted, "generator_mode": "eval"})
+    wanted = {"num_samples": 40, "generator_mode": "train"}
+    evaluator = evaluator_of(wanted, {**wanted, "num_samples": 20}, {**wanted, "generator_mode": "eval"})
     evaluator.evaluate(networks, 0, epoch=0)
     assert batches == [BATCH] * 3 + [BATCH] * 2 + [EVALUATION_BATCH]
 
@@ -408,23 +408,22 @@ def test_a_warning_about_a_score_is_reported_once_and_stored(
 
 
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
-def test_a_stamp_tells_the_whole_protocol(
+def test_a_protocol_is_complete(
     mode: GeneratorMode,
     batch_norm: str,
     registry: Registry,
     data: ImageData,
     context: BuildContext,
-    loss_choice: LossChoice,
+    loss_choice: LossConfig,
     networks: Networks,
 ) -> None:
     choice = choose(
-        registry, name="fid", id="fid", features="fashion-cnn", samples=150, split="train", generator_mode=mode
+        registry, name="fid", id="fid", features="fashion-cnn", num_samples=150, split="train", generator_mode=mode
     )
-    stamp = (
-        Evaluator([choice], data, RECORD, LOSS, loss_choice, context, BATCH, sampler_of(networks), 300).metrics[0].stamp
-    )
+    evaluator = Evaluator([choice], data, RECORD, LOSS, loss_choice, context, BATCH, sampler_of(networks), 300)
+    (metric,) = evaluator.metrics
     network = registry.find(Kind.FEATURE_EXTRACTOR, "fashion-cnn").build(Options(), context)
-    assert stamp.protocol == {
+    assert metric.protocol == {
         "metric": "fid@ganbench",
         "metric.features": "fashion-cnn@ganbench",
         "metric.features.state": state_hash(network),
@@ -440,10 +439,10 @@ def test_a_stamp_tells_the_whole_protocol(
         "weights": "raw",
         "batch_norm": batch_norm,
     }
-    assert stamp.software["torch"] == torch.__version__.partition("+")[0]
-    assert stamp.software["torchmetrics"]
+    assert metric.software["torch"] == torch.__version__.partition("+")[0]
+    assert metric.software["torchmetrics"]
     for name in ("ganbench", "metric fid", "feature-extractor fashion-cnn"):
-        assert "source" in stamp.software[name]
+        assert "source" in metric.software[name]
 
 
 def unfinished(*_: object) -> None:

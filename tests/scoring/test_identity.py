@@ -14,10 +14,10 @@ from torch.utils.data import Dataset, TensorDataset
 
 from ganbench import (
     BuildContext,
-    FeatureExtractorChoice,
+    FeatureExtractorConfig,
     FeatureExtractorPlugin,
     ImageData,
-    LossChoice,
+    LossConfig,
     LossPlugin,
     MetricPlugin,
     Options,
@@ -26,15 +26,15 @@ from ganbench import (
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.scoring import identity
 from ganbench.scoring.identity import (
-    choice_identity,
+    config_identity,
     data_content,
     software_of,
     state_hash,
 )
 from ganbench.spec.benchmark import (
-    Choice,
-    DatasetChoice,
-    MetricChoice,
+    DatasetConfig,
+    MetricConfig,
+    PluginConfig,
     load_spec,
     resolve,
 )
@@ -44,8 +44,8 @@ IMAGES, LABELS = (tensor[:40] for tensor in embedded_subset().test.tensors)
 
 
 @pytest.fixture
-def choice(registry: Registry) -> DatasetChoice:
-    return DatasetChoice.model_validate("fashion-mnist", context={"registry": registry})
+def choice(registry: Registry) -> DatasetConfig:
+    return DatasetConfig.model_validate("fashion-mnist", context={"registry": registry})
 
 
 class Streamed(Dataset):
@@ -77,18 +77,18 @@ def data_of(images: Tensor = IMAGES, labels: Tensor = LABELS, **changes: Any) ->
     ids=["pixels", "labels", "order", "test split", "classes"],
 )
 def test_a_change_of_the_data_is_noticed_where_the_declared_fingerprint_stays(
-    changed: ImageData, choice: DatasetChoice
+    changed: ImageData, choice: DatasetConfig
 ) -> None:
     assert data_content(changed, choice)[0] != data_content(data_of(), choice)[0]
 
 
-def test_equal_images_are_the_same_data_under_another_name(choice: DatasetChoice) -> None:
+def test_equal_images_are_the_same_data_under_another_name(choice: DatasetConfig) -> None:
     content, basis = data_content(data_of(), choice)
     assert data_content(data_of(fingerprint="other", source="download"), choice) == (content, basis)
     assert basis == "all images"
 
 
-def test_streamed_data_is_sampled_and_the_basis_says_so(choice: DatasetChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_data_is_sampled_and_the_basis_says_so(choice: DatasetConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "SAMPLED_IMAGES", 5)
     streamed = data_of(train=Streamed(IMAGES), test=Streamed(IMAGES))
     content, basis = data_content(streamed, choice)
@@ -108,19 +108,19 @@ class ThumbnailOptions(Options):
 
 
 class WrapperOptions(Options):
-    base: LossChoice
-    others: list[FeatureExtractorChoice] = []
+    base: LossConfig
+    others: list[FeatureExtractorConfig] = []
 
 
 class ScoredOptions(Options):
-    features: FeatureExtractorChoice
+    features: FeatureExtractorConfig
     table: Path | None = None
 
 
 def build_thumbnail(options: ThumbnailOptions, context: Any) -> nn.Module:
     network = nn.Linear(4, 4, bias=False)
     nn.init.constant_(network.weight, float(options.weights.read_text()) if options.weights else 1.0)
-    network.num_features, network.stamp = 4, {"extractor": "thumbnail"}
+    network.num_features, network.protocol = 4, {"extractor": "thumbnail"}
     return network
 
 
@@ -128,7 +128,7 @@ def build_thumbnail(options: ThumbnailOptions, context: Any) -> nn.Module:
 def own(registry: Registry) -> Registry:
     """The shipped plugins, an extractor, a metric that uses one and a loss that wraps another."""
     own = Registry()
-    for registered in registry.everything():
+    for registered in registry.all_plugins():
         own.add(registered)
     for plugin in (
         FeatureExtractorPlugin(name="thumbnail", summary="-", options=ThumbnailOptions, build=build_thumbnail),
@@ -149,9 +149,9 @@ def identify(own: Registry, tmp_path: Path) -> Identify:
 
     def of(features: dict[str, Any], **options: Any) -> dict[str, Any]:
         given = {"name": "scored", "features": {"name": "thumbnail", **features}, **options}
-        choice = MetricChoice.model_validate(given, context={"registry": own})
+        choice = MetricConfig.model_validate(given, context={"registry": own})
         choice.options.features.build(context)
-        return choice_identity(choice, "metric")
+        return config_identity(choice, "metric")
 
     return of
 
@@ -190,7 +190,7 @@ def test_what_a_loss_wraps_is_among_the_plugins_of_the_spec(own: Registry) -> No
     data, _ = load_spec("dcgan-fashion", own)
     wrapped = {"name": "wrapper", "base": "bce", "others": ["thumbnail"]}
     spec = resolve({**data.to_dict(), "loss": wrapped}, own, origin="a test's")
-    used: list[Choice] = spec.choices()
+    used: list[PluginConfig] = spec.choices()
     assert {"wrapper", "bce", "thumbnail"} <= {choice.name for choice in used}
     assert {"loss wrapper", "loss bce", "feature-extractor thumbnail"} == software_of(spec.loss).keys()
 

@@ -29,7 +29,7 @@ class LeastSquares:
 def ganbench_losses():
     return [LossPlugin(name="lsq", summary="Least squares", build=lambda options, context: LeastSquares())]
 """
-OVERRIDES = [*UNSCORED, "model.width=2", "training.batch_size=500", "pictures.real=0", "pictures.generated=0"]
+OVERRIDES = [*UNSCORED, "model.width=2", "training.batch_size=500", "sample_images.real=0", "sample_images.generated=0"]
 SMALL_RUN = [argument for override in OVERRIDES for argument in ("-o", override)]
 
 

@@ -88,9 +88,10 @@ def test_the_default_benchmark_is_the_homework(load: Load) -> None:
     assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
     assert spec["optimizer"] == {"generator": ADAM, "discriminator": ADAM}
     assert spec["training"] == {
-        "batch_size": 64, "drop_last": False, "epochs": 50, "seed": 42, "precision": "tf32", "turns": "alternating",
+        "batch_size": 64, "drop_last": False, "epochs": 50, "seed": 42, "precision": "tf32",
+        "update_scheme": "alternating",
     }  # fmt: skip
-    assert spec["pictures"] == {"real": 8, "generated": 10, "at_epochs": [10, 30, 50], "generator_mode": "train"}
+    assert spec["sample_images"] == {"real": 8, "generated": 10, "at_epochs": [10, 30, 50], "generator_mode": "train"}
 
 
 def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> None:
@@ -99,7 +100,7 @@ def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> 
         "name": "fid",
         "id": "fid",
         "features": {"name": "fashion-cnn"},
-        "samples": 10_000,
+        "num_samples": 10_000,
         "at_epochs": [0, 10, 30, 50],
         "generator_mode": "eval",
         "split": "test",
@@ -171,11 +172,11 @@ def test_a_spec_names_all_its_plugins_also_those_in_options(load: Load) -> None:
         ("name=my-run", "name", "my-run"),
         ("model={name='dcgan', width=8}", "model", DCGAN | {"width": 8}),
         ("metrics=[]", "metrics", []),
-        ("metrics.0.samples=100", "metrics.0.samples", 100),
+        ("metrics.0.num_samples=100", "metrics.0.num_samples", 100),
         ("metrics.0.at_epochs=[]", "metrics.0.at_epochs", []),
         ("metrics.0.features=inception-v3", "metrics.0.features.name", "inception-v3"),
         ("metrics.0.features.name=inception-v3", "metrics.0.features.name", "inception-v3"),
-        ("pictures.real=4", "pictures.real", 4),
+        ("sample_images.real=4", "sample_images.real", 4),
     ],
 )
 def test_an_override_sets_one_field_and_no_other(override: str, path: str, value: object, load: Load) -> None:
@@ -208,8 +209,8 @@ def test_naming_the_same_plugin_again_keeps_its_options(load: Load, tmp_path: Pa
 
 
 def test_another_metric_keeps_when_and_on_how_many_images_it_is_computed(load: Load, tiny: Registry) -> None:
-    (metric,) = load("metrics.0.samples=100", "metrics.0=count", registry=tiny).to_dict()["metrics"]
-    assert (metric["name"], metric["samples"], metric["at_epochs"]) == ("count", 100, [0, 10, 30, 50])
+    (metric,) = load("metrics.0.num_samples=100", "metrics.0=count", registry=tiny).to_dict()["metrics"]
+    assert (metric["name"], metric["num_samples"], metric["at_epochs"]) == ("count", 100, [0, 10, 30, 50])
     assert "features" not in metric
 
 
@@ -230,9 +231,9 @@ def test_steps_replace_epochs_and_epochs_replace_steps(load: Load, tmp_path: Pat
 
 
 def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
-    load("model.width=8", "metrics.0.samples=100", "training.steps=5")
+    load("model.width=8", "metrics.0.num_samples=100", "training.steps=5")
     assert load().model.options.model_dump() == {key: value for key, value in DCGAN.items() if key != "name"}
-    assert (load().metrics[0].samples, load().training.epochs) == (10_000, 50)
+    assert (load().metrics[0].num_samples, load().training.epochs) == (10_000, 50)
 
 
 # errors
@@ -246,7 +247,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
         ("model.quux=8", ["model.quux: unknown key; there are: width, latent_dim, negative_slope, dropout"]),
         ("loss.width=8", ["loss.width: unknown key"]),
         ("traning.seed=1", ["traning: unknown key; did you mean 'training'?"]),
-        ("metrics.0.sample=5", ["metrics.0.sample: unknown key; did you mean 'samples'?"]),
+        ("metrics.0.sample=5", ["metrics.0.sample: unknown key; did you mean 'num_samples'?"]),
         ("model.width=wide", ["model.width:", "valid integer", "got 'wide'"]),
         ("model.width=8.5", ["model.width:", "valid integer", "got 8.5"]),
         ("training.seed=-1", ["training.seed:", "greater than or equal to 0"]),
@@ -255,7 +256,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
         ("training.precision=fp8", ["training.precision:", "'fp32', 'tf32' or 'bf16'", "got 'fp8'"]),
         ("training=5", ["training:", "got 5"]),
         ("metrics.0.at_epochs=[0, -1]", ["metrics.0.at_epochs.1:", "got -1"]),
-        ("metrics.0.samples=1", ["metrics.0.samples:", "greater than or equal to 2"]),
+        ("metrics.0.num_samples=1", ["metrics.0.num_samples:", "greater than or equal to 2"]),
         ("metrics.0={name='fid'}", ["metrics.0.features:", "required"]),
         ("metrics=fid", ["metrics:", "valid list"]),
         ("optimizer.generator.lr=0", ["optimizer.generator.lr:", "greater than 0"]),
@@ -281,9 +282,9 @@ def test_an_error_tells_the_field_and_what_is_wrong_with_it(override: str, fragm
         ("nonsense", "write it as PATH=VALUE"),
         ("=5", "write it as PATH=VALUE"),
         ("model..width=5", "write it as PATH=VALUE"),
-        ("metrics.1.samples=5", "'1' is not an entry of metrics, which has 1"),
-        ("metrics.-1.samples=5", "'-1' is not an entry of metrics, which has 1"),
-        ("metrics.fid.samples=5", "'fid' is not an entry of metrics, which has 1"),
+        ("metrics.1.num_samples=5", "'1' is not an entry of metrics, which has 1"),
+        ("metrics.-1.num_samples=5", "'-1' is not an entry of metrics, which has 1"),
+        ("metrics.fid.num_samples=5", "'fid' is not an entry of metrics, which has 1"),
         ("training.seed.deep=5", "training.seed is a value, not a table"),
     ],
 )
@@ -301,7 +302,7 @@ def test_epochs_and_steps_together_are_an_error(load: Load) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"model.width=0": "model.width:", "loss=bcee": "loss:", "metrics.0.samples=1": "metrics.0.samples:"},
+        {"model.width=0": "model.width:", "loss=bcee": "loss:", "metrics.0.num_samples=1": "metrics.0.num_samples:"},
         {"training.seed=-1": "training.seed:", "training.epochs=0": "training.epochs:"},
         {"model.widht=8": "model.widht:", "model.dropuot=0.5": "model.dropuot:"},
         {"training.sede=1": "training.sede:", "training.epochs=0": "training.epochs:"},
@@ -349,7 +350,7 @@ def test_an_unknown_benchmark_is_an_error_with_a_suggestion(load: Load) -> None:
         ["metrics.1=distance"],
         ["metrics.1.name=distance"],
         ["metrics.1={name = 'distance'}"],
-        ["metrics.1.samples=5", "metrics.1=distance"],
+        ["metrics.1.num_samples=5", "metrics.1=distance"],
     ],
 )
 def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:

@@ -135,7 +135,10 @@ def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
         (["saddle-quadratic", "-o", "training.seed=0.5:1.5:2"], "training.seed"),
         (["saddle-quadratic", "-o", "training.steps=10:25:3"], "training.steps"),  # 17.5, and nothing is trained
         (["saddle-quadratic", *BOTH, "-o", "training.budget_seconds=1"], "training.budget_seconds"),
-        (["saddle-quadratic", *BOTH, "-o", "engine.mode=graph", "--device", "cpu"], "engine.mode: graph needs a CUDA"),
+        (
+            ["saddle-quadratic", *BOTH, "-o", "engine.mode=cuda_graph", "--device", "cpu"],
+            "engine.mode: graph needs a CUDA",
+        ),
         (["saddle-quadratic", *BOTH, "--out", "/proc/none"], "/proc/none: cannot write there"),
     ],
 )

@@ -19,9 +19,9 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 from ganbench import ImageData, Networks, PluginError
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, checked
-from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import Point
+from ganbench.results.result import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.seeds import stream
 from ganbench.scoring.sampling import NotFiniteError, Sampler
@@ -29,7 +29,7 @@ from ganbench.spec.benchmark import load_spec
 from ganbench.system.torch_defaults import torch_defaults_kept
 from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 CPU = torch.device("cpu")
 IMAGES, CLASSES = torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20, dtype=torch.int64)
@@ -252,7 +252,7 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
         nn.Sequential(nn.Flatten(), shared, nn.Linear(4, 1)),
         latent_dim=3,
     )
-    arguments: Any = (dict.fromkeys(TURNS, descend), stream(0, "latents"), "fp32", CULPRITS)
+    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), stream(0, "latents"), "fp32", CULPRITS)
     step = TrainingStep(networks, Least(lambda: None), *arguments)
     before, moved = [shared.weight.detach().clone()], []
 
@@ -263,9 +263,9 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
     step(torch.ones_like(REAL), LABELS, ended)
     assert moved == [True, True]
     with pytest.raises(
-        PluginError, match=r"^the model: its networks share parameters, and training.turns=simultaneous"
+        PluginError, match=r"^the model: its networks share parameters, which training.update_scheme=simultaneous"
     ):
-        TrainingStep(networks, Least(lambda: None), *arguments, turns="simultaneous")
+        TrainingStep(networks, Least(lambda: None), *arguments, update_scheme="simultaneous")
 
 
 class Swapping(nn.Module):
@@ -325,12 +325,12 @@ def test_frozen_parts_that_were_built_in_eval_mode_stay_in_it() -> None:
 
 
 def small(registry: Registry, out: Path, overrides: Iterable[str], **more: Any) -> Any:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "model.width=2", "pictures.real=0", *overrides])
+    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "model.width=2", "sample_images.real=0", *overrides])
     return run(spec, device="cpu", out=out, **more)[0]
 
 
 def test_drop_last_skips_the_smaller_last_batch_and_counts_right(registry: Registry, tmp_path: Path) -> None:
-    own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "pictures.generated=0"]
+    own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "sample_images.generated=0"]
     result = small(registry, tmp_path / "run", own)
     assert [row.images for row in result.history] == [5 * 999] * 2
     assert {window.images % 999 for window in result.throughput.windows} == {0}
@@ -363,20 +363,20 @@ def test_a_last_batch_of_one_image_says_so(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_an_epoch_is_scored_ends_without_another_step(registry: Registry, tmp_path: Path) -> None:
-    class Impatient(Observer):
-        def scored(self, label: str, point: Point) -> None:
+    class Impatient(Callback):
+        def on_score(self, label: str, point: MetricPoint) -> None:
             if point.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    metric = 'metrics=[{name = "fid", features = "fashion-cnn", samples = 20, at_epochs = [1]}]'
-    own = ["training.batch_size=1000", "training.epochs=3", "pictures.generated=0", metric]
-    result = small(registry, tmp_path / "run", own, observer=Impatient())
+    metric = 'metrics=[{name = "fid", features = "fashion-cnn", num_samples = 20, at_epochs = [1]}]'
+    own = ["training.batch_size=1000", "training.epochs=3", "sample_images.generated=0", metric]
+    result = small(registry, tmp_path / "run", own, callback=Impatient())
     assert result.status == "interrupted"
     assert sum(row.images for row in result.history) == 5000
 
 
 def test_weights_that_turn_nan_in_the_last_update_are_a_divergence(registry: Registry, tmp_path: Path) -> None:
-    own = ["training.steps=1", "optimizer.generator=sgd", "optimizer.generator.lr=1e39", "pictures.generated=0"]
+    own = ["training.steps=1", "optimizer.generator=sgd", "optimizer.generator.lr=1e39", "sample_images.generated=0"]
     result = small(registry, tmp_path / "run", own)
     assert result.status == "diverged"
     assert "the generator's parameter" in str(result.message)

@@ -21,10 +21,10 @@ from ganbench import GanbenchError, Networks, UsageError
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
-from ganbench.runtime.precision import repeatable_convolutions
+from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.seeds import stream
 from ganbench.spec.benchmark import EngineOptions, load_spec
-from ganbench.training.checkpoint import capture_state, restore_state
+from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import (
     EagerEngine,
     Engine,
@@ -32,8 +32,8 @@ from ganbench.training.engines import (
     choose_engine,
 )
 from ganbench.training.engines.choice import make_recorder
-from ganbench.training.engines.graph import GraphEngine, Unrecordable, said_as_unrecordable
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 BATCH, REMAINDER = 16, 8
@@ -47,9 +47,9 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device=device, cache_dir=None, seed=0)
     torch.manual_seed(0)
     networks: Networks = spec.model.build(context)
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         networks[player].to(device)
-    factories = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
+    factories = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
     latents = stream(0, "latents", device)
     step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", CULPRITS)
     return EagerEngine(step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), stream(0, "order")))
@@ -72,7 +72,7 @@ def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
         (indices,) = next(inputs)
         output = engine((indices if number < steps - 1 else indices[:REMAINDER],), ended=lambda _: None)
         reports.append(output.values.tolist())
-    weights = [p.flatten().tolist() for player in TURNS for p in eager.step.networks[player].parameters()]
+    weights = [p.flatten().tolist() for player in UPDATE_ORDER for p in eager.step.networks[player].parameters()]
     return reports + weights
 
 
@@ -111,7 +111,7 @@ class Wrong:
 @pytest.fixture(autouse=True)
 def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(UNSEEN, "0")
-    with repeatable_convolutions():
+    with deterministic_convolutions():
         yield
 
 
@@ -127,8 +127,8 @@ def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recorded_step_gives_what_the_eager_one_gives_in_every_bit(
     device: str, loss: Any, optimizer: str, registry: Registry
 ) -> None:
-    eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in TURNS])
-    start = capture_state(eager.step, eager.batches)
+    eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in UPDATE_ORDER])
+    start = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=6)
     graph = GraphEngine(eager, recorder(eager), examples(eager))
     for _ in range(2):  # as after a warm-up, and once more
@@ -141,7 +141,7 @@ def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) 
     """What a resumed run rests on: the optimisers' state may come from elsewhere, in the middle of a training."""
     eager = build(registry, device, overrides=["optimizer.generator=sgd", "optimizer.generator.momentum=0.9"])
     trace(eager, eager, steps=3)
-    middle = capture_state(eager.step, eager.batches)
+    middle = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=4)
     graph = GraphEngine(eager, recorder(eager), examples(eager))
     trace(graph, eager, steps=3)
@@ -151,7 +151,7 @@ def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) 
 
 def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> None:
     eager = build(registry)
-    start = capture_state(eager.step, eager.batches)
+    start = snapshot_state(eager.step, eager.batches)
     whole, smaller = examples(eager)
     graph = GraphEngine(eager, TapeRecorder(), [whole, smaller])
     assert graph.hidden_bytes == TapeRecorder.working_bytes
@@ -163,7 +163,7 @@ def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> N
 
 
 def choose(eager: EagerEngine, verify_steps: int | None = None, **options: Any) -> tuple[Engine, Any]:
-    start = capture_state(eager.step, eager.batches)
+    start = snapshot_state(eager.step, eager.batches)
 
     def restore() -> None:
         restore_state(start, eager.step, eager.batches)
@@ -176,14 +176,19 @@ def choose(eager: EagerEngine, verify_steps: int | None = None, **options: Any) 
 def test_auto_takes_the_graph_once_it_is_verified(verify_steps: int | None, verified: int, registry: Registry) -> None:
     engine, record = choose(build(registry), verify_steps)
     assert isinstance(engine, GraphEngine)
-    assert (record.name, record.verified_steps, record.eager_scatter, record.fallback) == ("graph", verified, 0.0, None)
+    assert (record.name, record.verified_steps, record.eager_nondeterminism, record.fallback_reason) == (
+        "cuda_graph",
+        verified,
+        0.0,
+        None,
+    )
 
 
 @pytest.mark.usefixtures("on_tape")
 def test_eager_is_eager_where_it_is_asked_for(registry: Registry) -> None:
     engine, record = choose(build(registry), mode="eager")
     assert isinstance(engine, EagerEngine)
-    assert (record.name, record.requested, record.fallback) == ("eager", "eager", None)
+    assert (record.name, record.requested, record.fallback_reason) == ("eager", "eager", None)
 
 
 def count_call(loss: Wrong, _: Tensor) -> None:
@@ -209,7 +214,7 @@ def test_what_cannot_be_recorded_runs_eagerly_and_says_why(deed: Any, message: s
     engine, record = choose(eager)
     assert engine is eager
     assert (record.name, record.requested) == ("eager", "auto")
-    assert re.search(message, record.fallback)
+    assert re.search(message, record.fallback_reason)
 
 
 def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Registry) -> None:
@@ -223,14 +228,16 @@ def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Regist
             raise RuntimeError("operation failed due to a previous error during capture")  # as ending it does
 
     with (
-        pytest.raises(Unrecordable, match=r"^test_engines.py:\d+ in <lambda>: .*value.reshape\(2\).*shape '\[2\]' is"),
-        said_as_unrecordable(),
+        pytest.raises(
+            GraphCaptureError, match=r"^test_engines.py:\d+ in <lambda>: .*value.reshape\(2\).*shape '\[2\]' is"
+        ),
+        as_graph_capture_error(),
     ):
         recorded()
 
 
 @pytest.mark.usefixtures("on_tape")
-@pytest.mark.parametrize("asked", [{"mode": "graph"}, {"verify_steps": 4}])
+@pytest.mark.parametrize("asked", [{"mode": "cuda_graph"}, {"verify_steps": 4}])
 def test_a_graph_that_was_asked_for_and_cannot_be_is_an_error(asked: dict[str, Any], registry: Registry) -> None:
     with pytest.raises(GanbenchError, match=r"engine graph: loss.calls changes .* -o engine.mode=eager runs without"):
         choose(build(registry, loss=Wrong(count_call)), **asked)
@@ -280,7 +287,7 @@ def jitter(size: float) -> Callable[[], Tensor]:
 def test_a_step_with_a_little_scatter_is_recorded_and_the_scatter_is_told(registry: Registry) -> None:
     engine, record = choose(build(registry, loss=Restless(jitter(1e-6))))
     assert isinstance(engine, GraphEngine)
-    assert 0 < record.eager_scatter < 1e-3
+    assert 0 < record.eager_nondeterminism < 1e-3
 
 
 @pytest.mark.usefixtures("on_tape")
@@ -297,16 +304,16 @@ def test_a_step_with_more_than_scatter_is_not(
 ) -> None:
     eager = build(registry, loss=loss)
     try:
-        fallback = choose(eager, verify_steps)[1].fallback
+        fallback_reason = choose(eager, verify_steps)[1].fallback_reason
     except GanbenchError as error:
-        fallback = str(error)
-    assert re.search(message, fallback)
+        fallback_reason = str(error)
+    assert re.search(message, fallback_reason)
 
 
 @pytest.mark.parametrize(
     ("options", "verify_steps", "message"),
     [
-        ({"mode": "graph"}, None, "engine.mode: graph needs a CUDA device"),
+        ({"mode": "cuda_graph"}, None, "engine.mode: cuda_graph needs a CUDA device"),
         ({}, 3, "--verify-engine compares a graph"),
         ({"mode": "eager"}, 3, "--verify-engine compares a graph"),
     ],

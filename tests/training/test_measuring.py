@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganbench import Networks, PluginError
 from ganbench.runtime.networks import NetworkState, keep_modes
 from ganbench.scoring.sampling import generator_mode
-from ganbench.training.checkpoint import capture_state
+from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines import EagerEngine
 from ganbench.training.engines.verification import first_difference, flat
 from ganbench.training.state.measuring import untouched
@@ -115,11 +115,11 @@ def test_scoring_leaves_no_trace(make: Callable[[], nn.Module]) -> None:
     take(eager, 1)
     parts = list(eager.step.networks.generator.named_modules())
     parameters = list(eager.step.networks.generator.named_parameters())
-    before = flat(capture_state(eager.step, eager.batches))
+    before = flat(snapshot_state(eager.step, eager.batches))
     with untouched(eager.step, eager.batches, warnings.append):
         score(eager)
         torch.rand((), generator=eager.step.latents)
-    assert first_difference(before, flat(capture_state(eager.step, eager.batches))) is None
+    assert first_difference(before, flat(snapshot_state(eager.step, eager.batches))) is None
     assert [name for name, _ in eager.step.networks.generator.named_modules()] == [name for name, _ in parts]
     now = dict(eager.step.networks.generator.named_parameters())
     assert all(now[name] is parameter for name, parameter in parameters)
@@ -130,7 +130,7 @@ def test_scoring_leaves_no_trace(make: Callable[[], nn.Module]) -> None:
 
 def test_scoring_is_undone_after_an_error_too() -> None:
     eager = played(Averaged())
-    before = flat(capture_state(eager.step, eager.batches))
+    before = flat(snapshot_state(eager.step, eager.batches))
 
     def fail_in_eval() -> None:
         with untouched(eager.step, eager.batches, print):
@@ -139,7 +139,7 @@ def test_scoring_is_undone_after_an_error_too() -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail_in_eval()
-    assert first_difference(before, flat(capture_state(eager.step, eager.batches))) is None
+    assert first_difference(before, flat(snapshot_state(eager.step, eager.batches))) is None
 
 
 class OneWay(nn.Module):

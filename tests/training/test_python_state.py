@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import StepLR
 
 from ganbench import Networks
 from ganbench.runtime.seeds import stream
-from ganbench.training.checkpoint import capture_state, restore_state
+from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, flat, standing_still
 from ganbench.training.state.python_state import Snapshot, inspect_step
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 COUNTS = {"calls": 0}
 
@@ -112,7 +112,7 @@ def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = Non
     generator = generator or nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     networks = Networks(generator, discriminator, latent_dim=3)
-    return TrainingStep(networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), stream(0, "latents"), "fp32", CULPRITS)
 
 
 BATCHES: Any = SimpleNamespace(generator=stream(0, "order"))
@@ -128,7 +128,7 @@ def take(step: TrainingStep, steps: int = 1) -> None:
 def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
     step = step_of(Least(make()))
     take(step)
-    start, state = Snapshot(step), capture_state(step, BATCHES)
+    start, state = Snapshot(step), snapshot_state(step, BATCHES)
     still = standing_still(step)
     take(step)
     # torch's operations on a tensor leave it where it is, so that a recording may hold it
@@ -146,10 +146,10 @@ def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
 def test_the_state_is_loaded_by_a_step_that_was_just_built(name: str) -> None:
     first, second = (step_of(Least(WAYS[name]())) for _ in range(2))
     take(first, 3)
-    restore_state(capture_state(first, BATCHES), second, BATCHES)
+    restore_state(snapshot_state(first, BATCHES), second, BATCHES)
     take(first)
     take(second)
-    state, other = (flat(capture_state(step, BATCHES)["python"]) for step in (first, second))
+    state, other = (flat(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
     assert first_difference(state, other) is None
 
 
@@ -162,7 +162,7 @@ def test_a_scheduler_in_a_hook_is_seen_and_kept() -> None:
 
     step = step_of(Least(lambda: None), scheduled)
     take(step)
-    state, start = capture_state(step, BATCHES), Snapshot(step)
+    state, start = snapshot_state(step, BATCHES), Snapshot(step)
     still = standing_still(step)
     take(step, 3)
     assert first_difference(still, standing_still(step)) is not None
@@ -200,9 +200,9 @@ def test_a_buffer_of_the_first_forward_goes_and_comes_back() -> None:
             return (self.linear(latent) + self.code).unflatten(1, (1, 2, 2))
 
     step, other = step_of(Least(lambda: None), generator=Late()), step_of(Least(lambda: None), generator=Late())
-    cold = capture_state(step, BATCHES)
+    cold = snapshot_state(step, BATCHES)
     take(step)
-    warm = capture_state(step, BATCHES)
+    warm = snapshot_state(step, BATCHES)
     restore_state(cold, step, BATCHES)
     assert not hasattr(step.networks.generator, "code")
     restore_state(warm, other, BATCHES)

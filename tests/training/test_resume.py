@@ -17,7 +17,7 @@ import torch
 from conftest import SMALL
 from typer.testing import CliRunner
 
-from ganbench import Observer, UsageError
+from ganbench import Callback, UsageError
 from ganbench.cli import app
 from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
 from ganbench.plugin.callbacks import Progress
@@ -32,7 +32,13 @@ from ganbench.spec.benchmark import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run
 
-QUICK = [*SMALL, "model.width=2", "training.batch_size=250", "metrics.0.at_epochs=[0, 2]", "pictures.at_epochs=[2]"]
+QUICK = [
+    *SMALL,
+    "model.width=2",
+    "training.batch_size=250",
+    "metrics.0.at_epochs=[0, 2]",
+    "sample_images.at_epochs=[2]",
+]
 WHOLE = [*QUICK, "training.epochs=3"]  # of 20 steps
 
 
@@ -65,13 +71,13 @@ def uninterrupted(registry: Registry, tmp_path_factory: pytest.TempPathFactory) 
     return Whole(small_run(registry, folder, WHOLE), folder)
 
 
-class StopAt(Observer):
+class StopAt(Callback):
     """Presses Ctrl-C at a step."""
 
     def __init__(self, step: int) -> None:
         self.step: int | None = step
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         if self.step is not None and progress.step >= self.step:
             self.step = None
             os.kill(os.getpid(), signal.SIGINT)
@@ -82,10 +88,10 @@ def test_an_interrupted_run_that_goes_on_equals_one_that_was_not(
     steps: tuple[int, ...], uninterrupted: Whole, registry: Registry, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    result = small_run(registry, out, WHOLE, observer=StopAt(steps[0]))
+    result = small_run(registry, out, WHOLE, callback=StopAt(steps[0]))
     for step in steps[1:]:
         assert result.status == "interrupted"
-        result = resumed(registry, out, observer=StopAt(step))
+        result = resumed(registry, out, callback=StopAt(step))
     assert result.status == "interrupted"
     whole = resumed(registry, out)
     assert numbers(whole) == numbers(uninterrupted.result)
@@ -121,11 +127,11 @@ def test_a_run_that_failed_goes_on_from_its_last_checkpoint(
 def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Path) -> None:
     seen = []
 
-    class Watch(Observer):
-        def progressed(self, progress: Progress) -> None:
+    class Watch(Callback):
+        def on_window_end(self, progress: Progress) -> None:
             seen.append((load_checkpoint(tmp_path / "run" / "checkpoint.pt").progress.steps, progress.step))
 
-    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=12", "checkpoint.every_minutes=0"], observer=Watch())
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=12", "checkpoint.every_minutes=0"], callback=Watch())
     assert [step for step, _ in seen] == [0, *(step for _, step in seen[:-1])]
 
 
@@ -160,7 +166,7 @@ def test_a_budget_counts_what_was_trained_before(registry: Registry, tmp_path: P
 
 def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    small_run(registry, out, WHOLE, observer=StopAt(3))
+    small_run(registry, out, WHOLE, callback=StopAt(3))
     before = load_result(out)
     with pytest.raises(UsageError, match=r"model\.width: 2, now 9; optimizer\.generator\.lr: 0\.0001, now 0\.5"):
         resumed(registry, out, "model.width=9", "optimizer.generator.lr=0.5")
@@ -170,12 +176,12 @@ def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_pat
 def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_path: Path) -> None:
     """On other data, another device, or with another version of a library or a plugin."""
     out = tmp_path / "run"
-    small_run(registry, out, WHOLE, observer=StopAt(3))
+    small_run(registry, out, WHOLE, callback=StopAt(3))
     checkpoint = load_checkpoint(out / "checkpoint.pt")
     then = checkpoint.progress
     elsewhere = Environment(
-        hard={**then.environment.hard, "threads": 64},
-        soft={**then.environment.soft, "torch": "0.1", "platform": "another kernel"},
+        must_match={**then.environment.must_match, "threads": 64},
+        may_differ={**then.environment.may_differ, "torch": "0.1", "platform": "another kernel"},
     )
     loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
@@ -234,7 +240,7 @@ def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
 def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with (
-        RunDirectory.reopened(tmp_path / "run").in_use(),
+        RunDirectory.reopened(tmp_path / "run").locked(),
         pytest.raises(UsageError, match="another run is writing there"),
     ):
         resumed(registry, tmp_path / "run", "training.steps=2")
@@ -274,7 +280,7 @@ def test_wrong_usage(arguments: list[str], message: str) -> None:
 def test_sigterm_ends_a_run_within_seconds_and_it_goes_on_from_the_command_line(tmp_path: Path) -> None:
     long = [
         argument
-        for override in [*SMALL, "metrics.0.samples=2000", "metrics.0.at_epochs=[]"]
+        for override in [*SMALL, "metrics.0.num_samples=2000", "metrics.0.at_epochs=[]"]
         for argument in ("-o", override)
     ]
     command = [sys.executable, "-m", "ganbench", "run"]

@@ -15,9 +15,9 @@ def test_the_floor_is_arithmetic_or_traffic_whichever_is_longer() -> None:
     roofline = Roofline(
         flops_per_image=1e9, state_bytes_per_step=10**9, matmul_flops_per_second=1e12, copy_bytes_per_second=1e10
     )
-    assert roofline.floor_seconds(batch_size=10) == pytest.approx(0.1)  # moving the state takes longer
-    assert roofline.floor_seconds(batch_size=1000) == pytest.approx(1.0)  # computing does
-    assert roofline.utilisation(images_per_second=500) == pytest.approx(0.5)
+    assert roofline.min_step_seconds(batch_size=10) == pytest.approx(0.1)  # moving the state takes longer
+    assert roofline.min_step_seconds(batch_size=1000) == pytest.approx(1.0)  # computing does
+    assert roofline.utilization(images_per_second=500) == pytest.approx(0.5)
 
 
 def test_a_ceiling_that_training_went_through_is_none() -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.plugin.callbacks import DroppedIfItFails, Observer, Progress
+from ganbench.plugin.callbacks import Callback, DropOnError, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
 from ganbench.results.result import Result, RunDirectory, load_result
@@ -31,7 +31,7 @@ def small_run(
     registry: Registry, out: Path, overrides: Iterable[str] = (), **arguments: Any
 ) -> tuple[Result, RunDirectory]:
     spec, reference = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
-    return run(spec, device="cpu", out=out, reference=reference, **arguments)
+    return run(spec, device="cpu", out=out, published_curve=reference, **arguments)
 
 
 def numbers(result: Result) -> tuple[list[Any], list[Any]]:
@@ -41,7 +41,7 @@ def numbers(result: Result) -> tuple[list[Any], list[Any]]:
 
 
 def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "pictures.at_epochs=[1]"])
+    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "sample_images.at_epochs=[1]"])
     folder = tmp_path / "run"
     assert result.status == "completed"
     assert load_result(folder) == load_result(folder / "result.json") == result
@@ -98,9 +98,11 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Reg
 
 
 def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, tmp_path: Path) -> None:
-    watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "pictures.at_epochs=[0, 1]"]
+    watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "sample_images.at_epochs=[0, 1]"]
     length = ["training.steps=100"]
-    plain, _ = small_run(registry, tmp_path / "plain", [*length, "metrics.0.at_epochs=[]", "pictures.at_epochs=[]"])
+    plain, _ = small_run(
+        registry, tmp_path / "plain", [*length, "metrics.0.at_epochs=[]", "sample_images.at_epochs=[]"]
+    )
     scored, _ = small_run(registry, tmp_path / "scored", [*length, *watched])
     assert numbers(plain)[0] == numbers(scored)[0]
 
@@ -113,7 +115,7 @@ def test_a_metric_keeps_its_curve_its_best_and_the_floor(registry: Registry, tmp
     assert [point.images for point in fid.curve] == [0, 5000, 10_000]
     assert fid.value == fid.curve[-1].value
     assert fid.best.value == min(point.value for point in fid.curve)
-    assert 0 < fid.floor < fid.best.value
+    assert 0 < fid.real_data_score < fid.best.value
 
 
 def test_a_partial_last_epoch_is_a_row_too(registry: Registry, tmp_path: Path) -> None:
@@ -128,13 +130,13 @@ def test_a_budget_ends_training_early_and_the_run_is_complete(registry: Registry
     assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history) > 0
 
 
-class SignalAfterFirstWindow(Observer):
+class SignalAfterFirstWindow(Callback):
     """Presses Ctrl-C, or sends SIGTERM, when the first window of training is over."""
 
     def __init__(self, number: signal.Signals) -> None:
         self.number: signal.Signals | None = number
 
-    def progressed(self, progress: Progress) -> None:
+    def on_window_end(self, progress: Progress) -> None:
         if self.number is not None:
             os.kill(os.getpid(), self.number)
             self.number = None
@@ -146,7 +148,7 @@ def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
 ) -> None:
     handler = signal.getsignal(number)
     result, directory = small_run(
-        registry, tmp_path / "run", ["training.epochs=10000"], observer=SignalAfterFirstWindow(number)
+        registry, tmp_path / "run", ["training.epochs=10000"], callback=SignalAfterFirstWindow(number)
     )
     assert result.status == "interrupted"
     assert result.history[-1].images > 0
@@ -156,21 +158,21 @@ def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
     assert signal.getsignal(number) is handler
 
 
-class SendsWhen(Observer):
+class SendsWhen(Callback):
     """Sends itself signals when something begins."""
 
     def __init__(self, when: str, numbers: list[signal.Signals]) -> None:
         self.when, self.numbers = when, numbers
 
-    def working(self, what: str) -> None:
+    def on_status(self, what: str) -> None:
         if what == self.when:
             for number in self.numbers:
                 os.kill(os.getpid(), number)
 
 
 def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Registry, tmp_path: Path) -> None:
-    observer = SendsWhen("warming up", [signal.SIGINT])
-    result, directory = small_run(registry, tmp_path / "my run", observer=observer)
+    callback = SendsWhen("warming up", [signal.SIGINT])
+    result, directory = small_run(registry, tmp_path / "my run", callback=callback)
     assert (result.status, result.history) == ("interrupted", [])
     assert load_result(directory.path) == result
     console = Console(file=io.StringIO(), width=200)
@@ -190,7 +192,7 @@ def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
-    result, directory = small_run(registry, tmp_path / "run", observer=SendsWhen(when, [signal.SIGHUP]))
+    result, directory = small_run(registry, tmp_path / "run", callback=SendsWhen(when, [signal.SIGHUP]))
     assert result.status == "interrupted"
     assert load_result(directory.path) == result
 
@@ -211,34 +213,34 @@ def test_no_signal_disturbs_a_result_that_is_being_stored(
 def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        observer = SendsWhen("warming up", [signal.SIGHUP])
-        result, _ = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=observer)
+        callback = SendsWhen("warming up", [signal.SIGHUP])
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=1"], callback=callback)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
     assert result.status == "completed"
 
 
-EVENTS = ["planned", "working", "warned", "progressed", "epoch_ended", "scored"]
+EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
-@pytest.mark.parametrize("event", [event for event in EVENTS if event != "warned"])
+@pytest.mark.parametrize("event", [event for event in EVENTS if event != "on_warning"])
 def test_an_observer_that_fails_is_named_and_dropped(
     event: str, error: BaseException, registry: Registry, tmp_path: Path
 ) -> None:
     calls = []
 
-    class Tracker(Observer):
+    class Tracker(Callback):
         pass
 
-    def fail(self: Observer, *arguments: Any) -> None:
+    def fail(self: Callback, *arguments: Any) -> None:
         calls.append(event)
         raise error
 
     setattr(Tracker, event, fail)
     with pytest.warns(GanbenchWarning) as warned:
-        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], observer=Tracker())
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], callback=Tracker())
     assert result.status == "completed"
     assert len(calls) == len(warned) == 1
     assert f"Tracker raised in {event}, and the run continues without it: {describe(error)}" in str(warned[0].message)
@@ -246,13 +248,13 @@ def test_an_observer_that_fails_is_named_and_dropped(
 
 def test_every_event_is_passed_on(registry: Registry) -> None:
     told = []
-    observer = Observer()
+    callback = Callback()
     for event in EVENTS:
-        setattr(observer, event, lambda *_, event=event: told.append(event))
-    passing = DroppedIfItFails(observer)
+        setattr(callback, event, lambda *_, event=event: told.append(event))
+    passing = DropOnError(callback)
     for event in EVENTS:
-        getattr(passing, event)(*([None] * (2 if event == "scored" else 1)))
-    assert told == EVENTS == [name for name in vars(Observer) if not name.startswith("_")]
+        getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
+    assert told == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("drawing", ["save_losses", "save_grid"])
@@ -261,15 +263,15 @@ def test_a_picture_that_cannot_be_written_is_a_warning(
 ) -> None:
     warned = []
 
-    class Watch(Observer):
-        def warned(self, what: str) -> None:
+    class Watch(Callback):
+        def on_warning(self, what: str) -> None:
             warned.append(what)
 
     def fail(*arguments: Any, **more: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"ganbench.reporting.plots.{drawing}", fail)
-    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"], observer=Watch())
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"], callback=Watch())
     assert result.status == "completed"
     assert load_result(directory.path) == result
     assert all((directory.path / name).exists() for name in result.artifacts.values())
@@ -294,14 +296,14 @@ def test_a_result_that_cannot_be_written_is_a_clear_failure(
 
 
 def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
-    class Preempted(Observer):
-        def working(self, what: str) -> None:
+    class Preempted(Callback):
+        def on_status(self, what: str) -> None:
             if what == "loading data":
                 os.kill(os.getpid(), signal.SIGTERM)
 
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        small_run(registry, tmp_path / "run", observer=Preempted())
+        small_run(registry, tmp_path / "run", callback=Preempted())
     assert signal.getsignal(signal.SIGTERM) is handler
     assert not (tmp_path / "run").exists()
 
@@ -426,7 +428,7 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
     on_full_data = reference.model_copy(update={"data_fingerprint": RunData.fingerprint(tmp_path / "subset")})
     spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
-    run(spec, device="cpu", out=tmp_path / "full", reference=on_full_data)
+    run(spec, device="cpu", out=tmp_path / "full", published_curve=on_full_data)
     assert drawn == [None, on_full_data]
 
 

@@ -16,7 +16,7 @@ from ganbench import Networks, PluginError
 from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.seeds import stream
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 BATCH = 64
 MFLOP_PER_IMAGE = 575.87  # 2 x 287.93 million multiply-accumulates, see docs/homework.md
@@ -33,7 +33,7 @@ def build_step(
 ) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     factory = partial(optimizer, lr=lr)
-    return TrainingStep(networks, loss, dict.fromkeys(TURNS, factory), stream(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), stream(0, "latents"), "fp32", CULPRITS)
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_the_homeworks_networks_have_the_parameters_of_its_layers(registry: Registry) -> None:
     networks = build_networks(registry)
-    count = {player: sum(parameter.numel() for parameter in networks[player].parameters()) for player in TURNS}
+    count = {player: sum(parameter.numel() for parameter in networks[player].parameters()) for player in UPDATE_ORDER}
     assert count == {"generator": 2_305_473, "discriminator": 212_865}
 
 
@@ -63,7 +63,7 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
     for _ in range(3):
         step(real, labels, ended=lambda _: None)
 
-    optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in TURNS}
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in UPDATE_ORDER}
     latents = stream(0, "latents")
     bce = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
@@ -77,7 +77,7 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
         bce(textbook.discriminator(fake), ones).backward()
         optimizers["generator"].step()
 
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         for ours, theirs in zip(networks[player].parameters(), textbook[player].parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -91,7 +91,7 @@ def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> 
     def note(player: str) -> None:
         moved[player] = [
             each
-            for each in TURNS
+            for each in UPDATE_ORDER
             if any(
                 not torch.equal(now, then)
                 for now, then in zip(networks[each].parameters(), before[each].parameters(), strict=True)
@@ -111,7 +111,7 @@ def test_in_simultaneous_turns_the_generator_does_not_see_the_discriminators_mov
         torch.manual_seed(0)
         networks = build_networks(registry, width=8, dropout=0.0)
         step = build_step(networks, registry)
-        step.turns = turns
+        step.update_scheme = turns
         if still:
             step.optimizers["discriminator"].param_groups[0]["lr"] = 0.0
         step(*real_batch(images), ended=lambda _: None)
@@ -172,5 +172,7 @@ def test_a_parameter_that_both_players_have_learns_in_both_turns(registry: Regis
     step(*real_batch(images), ended=lambda _: weights.append(trunk.weight.detach().clone()))
     assert not torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[1], weights[2])
-    with pytest.raises(PluginError, match=r"the model: its networks share parameters.*training\.turns=alternating"):
-        TrainingStep(step.networks, step.loss, {}, step.latents, "fp32", CULPRITS, turns="simultaneous")
+    with pytest.raises(
+        PluginError, match=r"the model: its networks share parameters.*training\.update_scheme=alternating"
+    ):
+        TrainingStep(step.networks, step.loss, {}, step.latents, "fp32", CULPRITS, update_scheme="simultaneous")

@@ -15,9 +15,9 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.result import GPUReading, Window
 from ganbench.runtime.seeds import stream
 from ganbench.spec.benchmark import load_spec
-from ganbench.training.checkpoint import capture_state, load_checkpoint, restore_state
+from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state
 from ganbench.training.runner import run
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench.training.timing import WINDOW_SECONDS, TrainingClock
 
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_a_rate_weighs_windows_by_the_time_they_took() -> None:
 
 def test_a_window_that_was_cut_short_counts_for_as_much_as_it_took() -> None:
     clock = TrainingClock(CPU)
-    clock.windows = [window(100, 1.0), window(1, 0.1, whole=False)]
+    clock.windows = [window(100, 1.0), window(1, 0.1, complete=False)]
     rate = clock.rate()
     assert rate is not None
     assert rate.median == 100.0
@@ -158,7 +158,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
     data = spec.dataset.build(DatasetContext(data_dir=None, cache_dir=None, seed=0))
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
-    optimizers = {player: getattr(spec.optimizer, player).build(context) for player in TURNS}
+    optimizers = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
     step = TrainingStep(networks, spec.loss.build(context), optimizers, stream(0, "latents"), "fp32", CULPRITS)
     batches = make_batches(data.train, 64, CPU, stream(0, "order"))
 
@@ -168,7 +168,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
         return torch.stack([output.values for output in steps]).tolist()
 
     three_steps()  # so that the optimisers have a state
-    state = capture_state(step, batches)
+    state = snapshot_state(step, batches)
     untouched = copy.deepcopy(state)
     first = three_steps()
     restore_state(state, step, batches)

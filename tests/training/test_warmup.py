@@ -10,30 +10,30 @@ import torch
 from conftest import UNSCORED
 
 from ganbench import GanbenchError, PluginError
-from ganbench.plugin.callbacks import Observer
+from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.spec.benchmark import load_spec
-from ganbench.training.checkpoint import capture_state
+from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import first_difference, flat
-from ganbench.training.preparation import Prepared, prepare
-from ganbench.training.step import TURNS
+from ganbench.training.preparation import PreparedRun, prepare
+from ganbench.training.step import UPDATE_ORDER
 from ganbench.training.warmup import examples_of_each_size, warm_up
 
 CPU = torch.device("cpu")
 
 
-def prepared(registry: Registry, *overrides: str) -> Prepared:
+def prepared(registry: Registry, *overrides: str) -> PreparedRun:
     spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
-    return prepare(spec, CPU, Path(), Observer())
+    return prepare(spec, CPU, Path(), Callback())
 
 
 def test_nothing_of_it_stays(registry: Registry, tmp_path: Path) -> None:
     run = prepared(registry)
-    before = flat(capture_state(run.step, run.batches))
+    before = flat(snapshot_state(run.step, run.batches))
     warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
-    assert first_difference(before, flat(capture_state(run.step, run.batches))) is None
+    assert first_difference(before, flat(snapshot_state(run.step, run.batches))) is None
     assert warmed_up.step_seconds > 0
-    assert warmed_up.apart.data_only > warmed_up.apart.compute_only > 0
+    assert warmed_up.component_throughput.data_only > warmed_up.component_throughput.compute_only > 0
     assert warmed_up.engine_record.name == "eager"
 
 
@@ -59,7 +59,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
 ) -> None:
     # traced for forward and backward, but not turned into C++, which takes half a minute and a compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in TURNS)]
+    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in UPDATE_ORDER)]
     run = prepared(registry, "engine.compile=true", *plainly)
     warmed_up = warm_up(run, verify_steps=None, trace=None)
     assert warmed_up.engine_record.compile_seconds > 0
@@ -72,7 +72,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
         for each, warmed in ((run, warmed_up), (plain, uncompiled)):
             (indices,) = next(iter(each.batches.epoch()))
             warmed.engine((indices,), ended=lambda _: None)
-    for player in TURNS:
+    for player in UPDATE_ORDER:
         for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ganbench.system.files import written_whole
+from ganbench.system.files import atomic_write
 
 from .axis import Axis
 from .sweep import UNDECIDED, State, Sweep
@@ -29,7 +29,7 @@ def save_map(sweep: Sweep, path: Path) -> None:
         legend.append(Line2D([], [], color="black", linestyle="--", label="boundary in theory"))
     figure.legend(handles=legend, loc="outside lower center", ncols=len(legend))
     axes.set_title(f"{sweep.benchmark}: {sweep.metric} after training")
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, dpi=120)
 
 

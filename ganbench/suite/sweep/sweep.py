@@ -131,7 +131,7 @@ def plan(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis]) -
             raise UsageError("sweep: training.budget_seconds: points are as long as one another; give steps or epochs")
         loss = spec.loss.plugin.plugin
         assert isinstance(loss, LossPlugin)
-        with spec.loss.plugin.blamed("raised in growth"):
+        with spec.loss.plugin.wrap_errors("raised in growth"):
             tasks.append(Task(values, spec, loss.growth(spec) if loss.growth else None))
     return tasks
 

@@ -14,7 +14,7 @@ from ganbench.spec.benchmark import EngineOptions
 from ganbench.training.step import TrainingStep
 
 from .eager import EagerEngine, Engine
-from .graph import GraphEngine, Unrecordable, said_as_unrecordable
+from .graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from .recorder import CudaRecorder, Recorder
 from .verification import Verification, distance, first_difference
 
@@ -25,8 +25,8 @@ SCATTERS_ALLOWED = 10  # a graph may be this much farther from the eager engine 
 
 def check_engine(options: EngineOptions, device: torch.device, verify_steps: int | None) -> None:
     """Raise `UsageError` for what the device cannot do, before anything is prepared."""
-    if options.mode == "graph" and device.type != "cuda":
-        raise UsageError("engine.mode: graph needs a CUDA device; use eager, or auto")
+    if options.mode == "cuda_graph" and device.type != "cuda":
+        raise UsageError("engine.mode: cuda_graph needs a CUDA device; use eager, or auto")
     if verify_steps is not None and (options.mode == "eager" or device.type != "cuda"):
         raise UsageError("--verify-engine compares a graph with the eager engine, and this run has no graph")
 
@@ -50,18 +50,20 @@ def choose_engine(
         return eager, EngineRecord(name="eager", requested=options.mode)
     try:
         steps = verify_steps or VERIFIED_STEPS
-        with said_as_unrecordable():
+        with as_graph_capture_error():
             graph = GraphEngine(eager, recorder, examples)
             scatter = verify(graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None)
-    except Unrecordable as error:
-        if options.mode == "graph" or verify_steps is not None:
+    except GraphCaptureError as error:
+        if options.mode == "cuda_graph" or verify_steps is not None:
             raise GanbenchError(f"engine graph: {error}; -o engine.mode=eager runs without it") from error
         reason = str(error)
     else:
-        record = EngineRecord(name="graph", requested=options.mode, verified_steps=steps, eager_scatter=scatter)
+        record = EngineRecord(
+            name="cuda_graph", requested=options.mode, verified_steps=steps, eager_nondeterminism=scatter
+        )
         return graph, record
     free_what_errors_hold(eager.step.latents.device)
-    return eager, EngineRecord(name="eager", requested=options.mode, fallback=reason)
+    return eager, EngineRecord(name="eager", requested=options.mode, fallback_reason=reason)
 
 
 def free_what_errors_hold(device: torch.device) -> None:
@@ -83,11 +85,11 @@ def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
     """How far the eager engine is from itself: 0 where it repeats itself, and then the graph gave the same bits.
 
     Some operations on a GPU add up in no fixed order. Where the step has such, the graph has to be about as near to the
-    eager engine as that is to itself; `exactly` allows none. Raises `Unrecordable` if the graph is farther.
+    eager engine as that is to itself; `exactly` allows none. Raises `GraphCaptureError` if the graph is farther.
     """
     moving = verification.moving_python()
     if moving is not None:
-        raise Unrecordable(moving)
+        raise GraphCaptureError(moving)
     expected = verification.trace(verification.eager)
     actual = verification.trace(graph)
     difference = first_difference(expected, actual)
@@ -95,7 +97,9 @@ def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
         return 0.0
     scatter = distance(expected, verification.trace(verification.eager))
     if scatter > (0.0 if exactly else MAX_SCATTER):
-        raise Unrecordable(f"the eager engine does not repeat itself, so nothing can be proved: {difference} differs")
+        raise GraphCaptureError(
+            f"the eager engine does not repeat itself, so nothing can be proved: {difference} differs"
+        )
     if distance(expected, actual) > SCATTERS_ALLOWED * scatter:
-        raise Unrecordable(f"a recorded step does not give what the eager one gives: {difference} differs")
+        raise GraphCaptureError(f"a recorded step does not give what the eager one gives: {difference} differs")
     return scatter

@@ -31,7 +31,7 @@ from .eager import EagerEngine
 from .recorder import Mark, Recorder
 
 
-class Unrecordable(Exception):  # noqa: N818 - it says why, and is handled
+class GraphCaptureError(Exception):
     """A step that cannot be replayed; the message says which call broke it."""
 
 
@@ -54,7 +54,7 @@ class GraphEngine:
     """
 
     def __init__(self, eager: EagerEngine, recorder: Recorder, examples: list[Inputs]) -> None:
-        """`examples` has inputs of each batch size. Whatever cannot be recorded raises: see `said_as_unrecordable`."""
+        """`examples` has inputs of each batch size. Whatever cannot be recorded raises: see `as_graph_capture_error`"""
         self.eager = eager
         self.recorder = recorder
         self._device = eager.step.latents.device
@@ -68,15 +68,15 @@ class GraphEngine:
             player: {parameter: dict(state) for parameter, state in optimizer.state.items()}
             for player, optimizer in eager.step.optimizers.items()
         }
-        self._times_restored = eager.step.times_restored
+        self._times_restored = eager.step.restore_count
         self.hidden_bytes = recorder.working_bytes
 
     def __call__(self, inputs: Inputs, ended: Callable[[Phase], None]) -> StepOutput:
         step = self.eager.step
-        if self._times_restored != step.times_restored:
+        if self._times_restored != step.restore_count:
             output = self.eager(self._on_device(inputs), ended=lambda _: None)
             self._take_over_optimizer_state()
-            self._times_restored = step.times_restored
+            self._times_restored = step.restore_count
             self._replayed = None
             return output
         recording = self._recordings[len(inputs[0])]
@@ -121,11 +121,11 @@ class GraphEngine:
 
 
 @contextlib.contextmanager
-def said_as_unrecordable() -> Iterator[None]:
-    """Whatever is raised in the block is `Unrecordable`, with the plugin's line that it came from."""
+def as_graph_capture_error() -> Iterator[None]:
+    """Whatever is raised in the block is `GraphCaptureError`, with the plugin's line that it came from."""
     try:
         yield
-    except Unrecordable:
+    except GraphCaptureError:
         raise
     except Exception as error:
         # ending a broken recording raises anew, and an error that names the plugin was raised from the plugin's own
@@ -133,9 +133,9 @@ def said_as_unrecordable() -> Iterator[None]:
         lines = [(cause, line) for cause in chain if (line := breaking_line(cause)) is not None]
         cause, line = lines[-1] if lines else (error, None)
         if any(is_out_of_memory(each) for each in chain):
-            raise Unrecordable("there is not enough memory for it") from error
+            raise GraphCaptureError("there is not enough memory for it") from error
         what = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
-        raise Unrecordable(f"{line}: {what}" if line else what) from error
+        raise GraphCaptureError(f"{line}: {what}" if line else what) from error
 
 
 def breaking_line(error: BaseException) -> str | None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ganbench.data.batches import Inputs
 from ganbench.runtime.values import Held, frozen, same_bits
-from ganbench.training.checkpoint import capture_state
+from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.state.python_state import inspect_step
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 from .eager import EagerEngine, Engine
 
@@ -52,7 +52,7 @@ class Verification:
         for later in seen[1:]:
             if moving := first_difference(seen[0], later):
                 return f"{moving} changes in Python from step to step, which a recording would freeze"
-        optimizers = tuple(f"{player}'s optimizer" for player in TURNS)
+        optimizers = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)
         for path, leaf in seen[0].items():
             if isinstance(leaf, Held) and leaf.is_tensor and path not in cold and not path.startswith(optimizers):
                 return f"{path} is a tensor that the first step makes, so that it would be another one in each training"
@@ -66,7 +66,7 @@ class Verification:
             output = engine(inputs, ended=lambda _: None)
             for name, value in zip(output.names, output.values.clone(), strict=True):
                 reports[f"{name} of step {number}"] = value
-        state = flat(capture_state(self.eager.step, self.eager.batches))
+        state = flat(snapshot_state(self.eager.step, self.eager.batches))
         # several of these are held at once, and the device may have no room for them
         return {path: leaf.cpu() if isinstance(leaf, Tensor) else leaf for path, leaf in (reports | state).items()}
 

@@ -13,7 +13,7 @@ from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.seeds import defaults_restored
-from ganbench.training.step import TURNS, TrainingStep
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 from .python_state import Snapshot
 
@@ -21,7 +21,7 @@ from .python_state import Snapshot
 @contextmanager
 def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
     """After the block, all that the next step depends on is as it was; `warn` is called with what could not be."""
-    networks = {player: NetworkState(step.networks[player]) for player in TURNS}
+    networks = {player: NetworkState(step.networks[player]) for player in UPDATE_ORDER}
     loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
     python = Snapshot(step)
     streams = [(generator, generator.get_state()) for generator in (step.latents, batches.generator)]
@@ -42,7 +42,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
             python.restore()
             for generator, stream in streams:
                 generator.set_state(stream)
-    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
+    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing_fields()]
     left += python.changed()
     if left:
         warn(

@@ -19,7 +19,7 @@ from torch.utils.data import TensorDataset
 from torchvision.datasets import FashionMNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from ganbench import DataError, ImageData, written_whole
+from ganbench import DataError, ImageData, atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def unpack(archive: Path, target: Path, expected: str) -> None:
     """Gunzip to `target`, which appears whole and with the expected SHA-256 or not at all."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as part:
+        with atomic_write(target) as part:
             with gzip.open(archive) as packed, part.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
             found = hashlib.sha256(part.read_bytes()).hexdigest()
