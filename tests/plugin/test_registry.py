@@ -275,7 +275,7 @@ def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path
         )
     )
     with pytest.raises(
-        PluginError, match="metric 'greedy' has an option samples, which is ganbench's own key"
+        PluginError, match="metric 'greedy' has an option num_samples, which is ganbench's own key"
     ) as error:
         Registry.load([str(plugin)])
     assert "pydantic" not in str(error.value)
