@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 
 from ganbench.plugin.registry import Registry
 from ganbench.results.environment import describe_environment
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.files import write_text
 from ganbench.training.trial import try_out
 

@@ -142,7 +142,7 @@ def run(
         raise UsageError("--resume goes on in its own directory: leave --out away")
     from .reporting import tables as report
     from .reporting.live import LiveReport
-    from .spec.benchmark import load_spec, load_stopped_spec
+    from .spec.loading import load_spec, load_stopped_spec
 
     shorthands = {
         "epochs": epochs,
@@ -214,12 +214,9 @@ def show(
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting import tables as report
-    from .spec.benchmark import (
-        is_spec_file,
-        load_spec,
-        metric_keys,
-        sections,
-    )
+    from .spec.benchmark import sections
+    from .spec.configs import CONFIGS, engine_keys
+    from .spec.loading import is_spec_file, load_spec
 
     registry = load_registry(plugins, name)
     if name in sections() and not overrides:
@@ -251,8 +248,10 @@ def show(
     for registered, schema in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(report.options_table(schema))
-        if registered.plugin.kind == Kind.METRIC:
-            out.print(report.options_table(metric_keys(), title="Keys that every metric takes besides"))
+        config = CONFIGS[registered.plugin.kind]
+        if config.own_keys():
+            title = f"Options of every {registered.plugin.kind}"
+            out.print(report.options_table(engine_keys(config), title=title))
 
 
 @app.command("plugins", cls=Query)

@@ -20,7 +20,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import Result
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.runner import run
 from ganbench.training.step import UPDATE_ORDER, TrainingStep

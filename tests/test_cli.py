@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench_models.dcgan import DCGANOptions
 
 Install = Callable[..., Path]

@@ -237,7 +237,7 @@ def source_module(request: Json) -> Any:
 
 def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
     """ganbench, what the spec or -p names, and what these import that is not installed for good."""
-    providers = [choice.plugin.provider for choice in spec.choices()]
+    providers = [choice.plugin.provider for choice in spec.plugin_configs()]
     if not request["benchmark"].endswith(".toml"):
         named = registry.named(request["benchmark"])
         providers += [found.provider for found in named if found.plugin.kind == "benchmark"]

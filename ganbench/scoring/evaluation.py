@@ -34,7 +34,7 @@ from ganbench.results.result import (
     metric_titles,
 )
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
+from ganbench.spec.configs import GeneratorMode, LossConfig, MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
 from .identity import DIGITS, config_identity, software_of
@@ -221,6 +221,7 @@ class Evaluator:
                 choice, metric, protocol, software, real_data_score=None, real_data_samples=0, warnings=[]
             )
         split = self.data.test if choice.split == "test" else self.data.train
+        assert split is not None
         indices = torch.arange(len(split))
         protocol |= {"split": choice.split, "real_samples": len(indices)}
         reference = ReferenceImages(
@@ -250,6 +251,7 @@ class Evaluator:
     ) -> tuple[float | None, int]:
         """The score of as many real images of the other split, or of all it has: what a perfect generator gets."""
         other = self.data.train if choice.split == "test" else self.data.test
+        assert other is not None
         order = torch.randperm(len(other), generator=stream(REAL_DATA_SEED, "floor"))[: choice.num_samples]
         cached = cache_dir / "real-data-scores" / digest({**identity, "real_data_samples": len(order)})
         content = read_cache(cached)

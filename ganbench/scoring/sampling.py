@@ -17,7 +17,7 @@ from ganbench.runtime.culprit import Culprits
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
 from ganbench.runtime.seeds import defaults_restored, derived_seed, seed_defaults
-from ganbench.spec.benchmark import GeneratorMode
+from ganbench.spec.configs import GeneratorMode
 
 FAR_OUTSIDE = 1.5  # a generator without a tanh may leave [-1, 1] by a little
 

@@ -51,7 +51,7 @@ class Launch(Record):
 
 
 def launch_of(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str) -> Launch:
-    providers = dict.fromkeys(choice.plugin.provider for choice in spec.choices())
+    providers = dict.fromkeys(choice.plugin.provider for choice in spec.plugin_configs())
     plugins = []
     for provider in providers:
         if provider.given is not None:

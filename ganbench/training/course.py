@@ -30,7 +30,7 @@ class Course:
         self.images = 0
         self.history: list[EpochRow] = []
         self.open_epoch: EpochLosses | None = None  # begun and not yet a row of the history
-        self.order = prepared.batches.generator.get_state()  # of the batches, where the epoch began
+        self.order = prepared.batches.order.get_state()  # of the batches, where the epoch began
 
     @property
     def steps_into_epoch(self) -> int:
@@ -46,9 +46,9 @@ class Course:
         """The batches that are left of the epoch in which training stands."""
         batches, behind = self.prepared.batches, self.steps_into_epoch
         if behind:
-            batches.generator.set_state(self.order)
+            batches.order.set_state(self.order)
         else:
-            self.order = batches.generator.get_state()
+            self.order = batches.order.get_state()
         inputs = batches.epoch()
         for _ in range(behind):
             next(inputs)

@@ -39,6 +39,7 @@ from .engines import check_engine
 from .history import EpochLosses, need_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
 from .outcome import build_result
+from .position import Position
 from .preparation import PreparedRun, prepare, resolve_device
 from .resuming import (
     CHECKPOINT,
@@ -225,7 +226,7 @@ class Run:
             while steps_left:
                 with clock.window(epoch) as count:
                     for inputs in islice(batch, clock.window_steps(steps_left, self.window_seconds)):
-                        losses.add(engine(inputs, clock.ended))
+                        losses.add(engine(inputs, Position(course.steps, course.images), clock.ended))
                         count.steps += 1
                         count.images += len(inputs[0])
                         course.images += len(inputs[0])
@@ -271,7 +272,7 @@ class Run:
     def _report_progress(self, losses: EpochLosses) -> None:
         course, training, total_steps = self.course, self.prepared.spec.training, self.prepared.total_steps
         window = course.clock.windows[-1]
-        images_left = (total_steps - course.steps) * training.batch_size
+        images_left = self.prepared.length.images - course.images
         seconds_left = images_left * course.clock.training_seconds / course.images
         if training.budget_seconds:
             seconds_left = min(seconds_left, max(0.0, training.budget_seconds - course.clock.training_seconds))

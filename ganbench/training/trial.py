@@ -20,6 +20,7 @@ from ganbench.system.files import default_data_dir, named_data_dir
 
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses, need_finite_weights
+from .position import Position
 from .preparation import PreparedRun, prepare, resolve_device
 from .state.measuring import untouched
 
@@ -55,18 +56,18 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
 
 
 def train(prepared: PreparedRun) -> Trial:
-    batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
-    losses, steps = EpochLosses(epoch=1), 0
+    losses, steps, images = EpochLosses(epoch=1), 0, 0
     first = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
-            losses.add(engine(inputs, ended=lambda _: None))
+            losses.add(engine(inputs, Position(steps, images), on_phase_end=lambda _: None))
             steps += 1
+            images += len(inputs[0])
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-        last = scores(prepared, steps * batch_size)
+        last = scores(prepared, images)
     except DivergedError:
         last = dict.fromkeys(first)
     better = {prepared.evaluator.titles[scored.id]: scored.metric.better for scored in prepared.evaluator.metrics}

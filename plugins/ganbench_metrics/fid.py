@@ -72,11 +72,11 @@ class FID:
 
     def _gaussian(self, side: str) -> Gaussian:
         """What torchmetrics has gathered of "real" or "fake" images."""
-        total, build_types, count = (
+        total, products, count = (
             getattr(self.fid, f"{side}_features_{state}") for state in ("sum", "cov_sum", "num_samples")
         )
         mean = total / count
-        return Gaussian(int(count), mean, (build_types - count * torch.outer(mean, mean)) / (count - 1))
+        return Gaussian(int(count), mean, (products - count * torch.outer(mean, mean)) / (count - 1))
 
     def _load(self, cached: Path) -> bool:
         """Whether the real statistics could be read; a cache file that was altered is computed anew."""

@@ -22,7 +22,7 @@ from ganbench import (
 )
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.preparation import prepare
 from ganbench.training.runner import run

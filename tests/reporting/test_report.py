@@ -33,7 +33,7 @@ from ganbench.results.result import (
     Throughput,
     Window,
 )
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 
 NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
 

@@ -13,7 +13,8 @@ import pytest
 
 from ganbench import UsageError
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import BenchmarkSpec, load_spec
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.loading import load_spec
 
 Install = Callable[..., Path]
 Load = Callable[..., BenchmarkSpec]

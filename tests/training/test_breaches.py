@@ -25,7 +25,7 @@ from ganbench.results.result import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.seeds import stream
 from ganbench.scoring.sampling import NotFiniteError, Sampler
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import torch_defaults_kept
 from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched

@@ -28,7 +28,7 @@ from ganbench.results.result import (
     RunDirectory,
     load_result,
 )
-from ganbench.spec.benchmark import load_spec, load_stopped_spec
+from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run
 

@@ -21,7 +21,7 @@ from ganbench.plugin.callbacks import Callback, DropOnError, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
 from ganbench.results.result import Result, RunDirectory, load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system import files
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run

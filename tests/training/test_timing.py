@@ -14,7 +14,7 @@ from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import GPUReading, Window
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state
 from ganbench.training.runner import run
 from ganbench.training.step import UPDATE_ORDER, TrainingStep

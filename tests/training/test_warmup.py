@@ -12,7 +12,7 @@ from conftest import UNSCORED
 from ganbench import GanbenchError, PluginError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import first_difference, flat
 from ganbench.training.preparation import PreparedRun, prepare

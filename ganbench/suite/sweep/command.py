@@ -52,7 +52,8 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Try a benchmark over a grid of one or two parameters: where it converges, and where it diverges."""
-    from ganbench.spec.benchmark import BenchmarkSpec, load_spec
+    from ganbench.spec.benchmark import BenchmarkSpec
+    from ganbench.spec.loading import load_spec
 
     from .axis import split_overrides
     from .sweep import (
