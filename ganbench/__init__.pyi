@@ -14,6 +14,8 @@ from .plugin.interfaces import (
     Augmentation,
     Batch,
     FeatureExtractor,
+    FeatureMetric,
+    Features,
     ImageData,
     Loss,
     Metric,
@@ -46,7 +48,7 @@ from .plugin.registrations import (
 from .plugin.registry import Registry
 from .results.result import Result, load_result
 from .spec.benchmark import BenchmarkSpec
-from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, ScheduleConfig
+from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
 from .spec.loading import load_spec
 from .system.files import atomic_write, read_cache, write_cache
 from .training.runner import run
@@ -66,6 +68,8 @@ __all__ = [
     "FeatureExtractor",
     "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
+    "FeatureMetric",
+    "Features",
     "GanbenchError",
     "ImageData",
     "Loss",
@@ -89,6 +93,7 @@ __all__ = [
     "ReferenceImages",
     "Registry",
     "Result",
+    "Schedulable",
     "Schedule",
     "ScheduleConfig",
     "SchedulePlugin",

@@ -17,7 +17,7 @@ import math
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,8 +28,9 @@ from .data.batches import to_uint8
 from .plugin.interfaces import (
     Batch,
     FeatureExtractor,
+    FeatureMetric,
+    Features,
     ImageData,
-    Metric,
     Networks,
     Players,
     ReferenceImages,
@@ -46,6 +47,7 @@ from .plugin.registrations import (
 )
 from .plugin.registry import Registry
 from .results.result import EpochRow
+from .scoring.features import FeatureWriter, StoredFeatures
 from .training.players import UpdatePlayers
 
 BATCH = 16
@@ -215,43 +217,60 @@ class FeatureExtractorContract(Contract):
 class MetricContract(Contract):
     plugin: ClassVar[MetricPlugin]
 
-    def fitted(self) -> Metric:
-        metric: Metric = self.build()
-        real = to_uint8(self.images())
-        metric.fit(ReferenceImages(batches=lambda: iter(real.split(5)), count=len(real), fingerprint="contract"))
-        return metric
+    def scores(self, metric: Any, images: Tensor, batch_size: int) -> dict[str, float]:
+        """The metric's values of images against `self.images()`, by name; the only one under ""."""
+        real, generated = to_uint8(self.images()).split(5), to_uint8(images).split(batch_size)
+        if isinstance(metric, FeatureMetric):
+            values = metric.score(self.features(metric, real), self.features(metric, generated))
+        else:
+            reference = ReferenceImages(batches=lambda: iter(real), count=BATCH, fingerprint="contract")
+            metric.fit(reference)
+            for batch in generated:
+                metric.update(batch)
+            values = metric.compute()
+        return dict(values) if isinstance(values, Mapping) else {"": values}
 
-    def score(self, metric: Metric, images: Tensor, batch_size: int) -> float:
-        for batch in to_uint8(images).split(batch_size):
-            metric.update(batch)
-        return metric.compute()
+    def features(self, metric: FeatureMetric, batches: Iterable[Tensor]) -> Features:
+        with FeatureWriter(self.new_folder() / "features", torch.device("cpu")) as writer, torch.no_grad():
+            for batch in batches:
+                writer.append(metric.features(batch))
+        return StoredFeatures(writer.written(), labels=None)
+
+    def signs(self, metric: Any) -> dict[str, int]:
+        """1 for values of which lower ones are better, else -1, by their names."""
+        better = metric.higher_is_better
+        named = better if isinstance(better, Mapping) else {"": better}
+        return {name: -1 if higher else 1 for name, higher in named.items()}
 
     def test_real_images_score_better_than_images_of_something_else(self) -> None:
         """Better than their negatives, blank images or noise, and worse than none of them.
 
-        A metric need not tell all three from real images: their negatives may well have a precision of 1.
+        A metric need not distinguish all three from real images: their negatives may well have a precision of 1.
         """
-        metric = self.fitted()
-        images = self.images()
+        metric, images = self.build(), self.images()
         noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
         others = {"negatives": -images, "blank images": -torch.ones_like(images), "noise": noise}
-        real = self.score(metric, images, 8)
-        scores = {name: self.score(metric, other, 8) for name, other in others.items()}
-        sign = 1 if metric.better == "lower" else -1
-        gaps = [sign * (score - real) if math.isfinite(score) else math.inf for score in scores.values()]
-        told = f"real images score {real:g}, other images {scores}, and {metric.better} is better"
+        real = self.scores(metric, images, 8)
+        scores = {name: self.scores(metric, other, 8) for name, other in others.items()}
+        signs = self.signs(metric)
+        assert set(real) == set(signs), "the names of the values are those of higher_is_better"
+        gaps = [
+            sign * (score[name] - real[name]) if math.isfinite(score[name]) else math.inf
+            for score in scores.values()
+            for name, sign in signs.items()
+        ]
+        told = f"real images score {real}, other images {scores}; higher is better: {metric.higher_is_better}"
         assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {told}"
         assert any(gap > 0 for gap in gaps), f"real images score no better than others: {told}"
 
     def test_a_score_depends_neither_on_batches_nor_on_the_score_before(self) -> None:
-        metric = self.fitted()
-        images = self.images(seed=1)
-        first = self.score(metric, images, 16)
-        again = self.score(metric, images, 3)
-        assert abs(first - again) <= 1e-4 * max(1.0, abs(first))
+        metric, images = self.build(), self.images(seed=1)
+        first = self.scores(metric, images, 16)
+        again = self.scores(metric, images, 3)
+        assert all(abs(first[name] - again[name]) <= 1e-4 * max(1.0, abs(first[name])) for name in first)
 
     def test_the_label_and_the_protocol_can_be_stored(self) -> None:
-        metric = self.fitted()
+        metric = self.build()
         assert metric.label
         assert json.loads(json.dumps(dict(metric.protocol))) == dict(metric.protocol)
 

@@ -253,7 +253,7 @@ def ganbench_trackers() -> list[TrackerPlugin]:  # type: ignore[empty-body]
 
         def on_epoch_end(self, row):
             with self.file.open("a") as lines:
-                lines.write(f"{row.epoch} {row.d_loss} {row.g_loss}\n")
+                print(row.epoch, row.d_loss, row.g_loss, file=lines)
 
     def build(options, context):
         return Lines(context.directory)

@@ -155,30 +155,57 @@ class ReferenceImages:
     batches: Callable[[], Iterator[Tensor]]  # uint8 (N, channels, height, width) on the metric's device
     count: int
     fingerprint: str  # a key to cache what is derived from them: equal for equal images, metric, options and plugins
+    labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels`
 
 
-class Score(Protocol):
-    """What every metric tells of itself."""
+class Features(Protocol):
+    """The features of some images, in the order of the images; they may be larger than memory."""
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The images' labels, `(N,)`, int64, on the CPU; None for generated images of an unconditional model."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self) -> Iterator[Tensor]:
+        """The features, `(n, num_features)` floats on the metric's device, as the extractor returned them."""
+
+    def derived(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What `compute` returns, kept under `name` between runs where the images are real.
+
+        The name must tell all options that the result depends on.
+        """
+
+
+Values = float | Mapping[str, float]  # of a metric: one, or several by name
+
+
+class MetricInfo(Protocol):
+    """Attributes shared by all metrics."""
 
     @property
     def label(self) -> str:
-        """As tables show it, naming the features: "FID (inception-v3)"."""
+        """The name in tables, with the features: "FID (inception-v3)"."""
 
     @property
-    def better(self) -> Literal["lower", "higher"]: ...
+    def higher_is_better(self) -> bool | Mapping[str, bool]:
+        """The direction of the value; of a metric with several values, the direction of each by its name."""
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """The part of the protocol that the engine does not know: extractor, weights' hash, resize.
+        """The part of the evaluation protocol that the engine does not know, such as a number of neighbors.
 
-        The engine adds the plugin's options, the data and the counts. Versions of libraries do not belong here: a
-        metric may list them in an attribute `software`, a mapping from name to version.
+        The engine adds the plugin's options, the features, the data and the counts. Versions of libraries do not belong
+        here: a metric may list them in an attribute `software`, a mapping from name to version.
         """
 
 
 @runtime_checkable
-class Metric(Score, Protocol):
-    """Scores images against real ones."""
+class Metric(MetricInfo, Protocol):
+    """Scores images against real ones.
+
+    With an attribute `uses_labels = True`, `update` is called with the images' labels as well.
+    """
 
     def fit(self, reference: ReferenceImages) -> None:
         """Take in the real images; called once, before any `update`."""
@@ -186,16 +213,29 @@ class Metric(Score, Protocol):
     def update(self, images: Tensor) -> None:
         """Take in a batch to score: uint8 `(N, channels, height, width)`."""
 
-    def compute(self) -> float:
+    def compute(self) -> Values:
         """The score of all images since the last `compute`, which are then forgotten."""
 
 
 @runtime_checkable
-class NetworksMetric(Score, Protocol):
-    """Scores the players themselves instead of images: a distance between weights, an objective on other data."""
+class FeatureMetric(MetricInfo, Protocol):
+    """Scores generated images by their features.
 
-    def measure(self, networks: Networks, loss: Loss) -> float:
-        """The score of the players as they are, in the modes that training leaves them in; without gradients."""
+    All such metrics with equal extractors share one pass over the generated images and one over the real ones.
+    """
+
+    @property
+    def features(self) -> FeatureExtractor: ...
+
+    def score(self, real: Features, generated: Features) -> Values: ...
+
+
+@runtime_checkable
+class NetworksMetric(MetricInfo, Protocol):
+    """Scores the networks themselves instead of images: a distance between weights, an objective on other data."""
+
+    def measure(self, networks: Networks, loss: Loss) -> Values:
+        """The score of the networks as they are, in the modes that training leaves them in; without gradients."""
 
 
 @runtime_checkable
@@ -211,7 +251,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What tells its features from another's: `extractor` (its name), weights' SHA-256, resize, ..."""
+        """What distinguishes its features: `extractor` (its name), weights' SHA-256, resize, ..."""
 
     def __call__(self, images: Tensor) -> Tensor: ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -29,6 +29,7 @@ from .callbacks import Callback
 from .interfaces import (
     Augmentation,
     FeatureExtractor,
+    FeatureMetric,
     ImageData,
     Loss,
     Metric,
@@ -144,6 +145,7 @@ class BuildContext:
     # the value of an option that may be a schedule: a constant as the float it is, a schedule as a float32 tensor of
     # shape () that the engine sets before each step
     scheduled: Callable[[Any], Any] = no_schedule
+    extractors: dict[str, Any] = field(default_factory=dict)  # those built so far: metrics with equal ones share them
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -205,10 +207,10 @@ class DatasetPlugin(Buildable):
 
 
 class MetricPlugin(Buildable):
-    """`build(options, context)` returns a `Metric` of images, or a `NetworksMetric` of the players."""
+    """`build(options, context)` returns a `FeatureMetric`, a `Metric` of images, or a `NetworksMetric`."""
 
     kind: ClassVar[Kind] = Kind.METRIC
-    build_types: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
+    build_types: ClassVar[tuple[type, ...]] = (FeatureMetric, Metric, NetworksMetric)
     reserved: ClassVar[frozenset[str]] = frozenset(
         {"name", "id", "num_samples", "at_epochs", "at_kimg", "every_kimg", "generator_mode", "weights", "split"}
     )

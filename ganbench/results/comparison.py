@@ -159,7 +159,8 @@ def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
         differences = compare_scores(having)
         values = tuple(metric.value if metric else None for metric in row)
-        yield Figure(name, values, having[0].better, differences.protocol, differences.software)
+        better: Literal["higher", "lower"] = "higher" if having[0].higher_is_better else "lower"
+        yield Figure(name, values, better, differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:

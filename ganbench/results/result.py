@@ -189,7 +189,7 @@ class MetricResult(Record):
     name: str
     label: str
     value: float | None  # at the end of training; None where the run did not get to it
-    better: Literal["lower", "higher"]
+    higher_is_better: bool
     best: MetricPoint | None
     curve: list[MetricPoint]
     real_data_score: (

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PrivateAttr,
     SerializeAsAny,
+    TypeAdapter,
     ValidationInfo,
     create_model,
     model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Buildable, Kind, Options, StrictModel
@@ -148,9 +151,32 @@ class TrackerConfig(PluginConfig):
 
 
 class ScheduleConfig(PluginConfig):
-    """A value that changes during training. An option that may be one has the type `float | ScheduleConfig`."""
+    """A value that changes during training, for options that are `Schedulable`."""
 
     kind = Kind.SCHEDULE
+
+
+class Schedulable:
+    """Marks an option that is a number or a schedule: `lr: Annotated[float | ScheduleConfig, Schedulable(gt=0)]`.
+
+    The bounds are `pydantic.Field`'s; they hold for a constant, and for every value of a schedule.
+    """
+
+    def __init__(self, **bounds: Any) -> None:
+        self.number = TypeAdapter(Annotated[float, Field(**bounds)], config=ConfigDict(allow_inf_nan=False))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_wrap_validator_function(
+            self._validate,
+            self.number.core_schema,
+            serialization=core_schema.plain_serializer_function_ser_schema(_plain),
+        )
+
+    @staticmethod
+    def _validate(value: Any, number: Callable[[Any], float], info: ValidationInfo) -> float | ScheduleConfig:
+        if isinstance(value, Mapping | ScheduleConfig):
+            return ScheduleConfig.model_validate(value, context=info.context)
+        return number(value)
 
 
 class OptimizerConfig(PluginConfig):
@@ -181,6 +207,14 @@ class FeatureExtractorConfig(PluginConfig):
 
     kind = Kind.FEATURE_EXTRACTOR
 
+    def build(self, context: Any) -> Any:
+        """Build the extractor, or take the equal one that another metric of the run has built."""
+        key = f"{self.plugin} {self.options.model_dump_json()}"
+        if key not in context.extractors:
+            context.extractors[key] = super().build(context)
+        self._built = context.extractors[key]
+        return self._built
+
 
 class PenaltyConfig(PluginConfig):
     """A penalty with its weight, and how often it is computed."""
@@ -190,7 +224,9 @@ class PenaltyConfig(PluginConfig):
     id: str | None = Field(
         None, pattern=ID, description="column of the history; by default the penalty's name, numbered if repeated"
     )
-    weight: Annotated[float, Field(ge=0)] | ScheduleConfig = Field(description="factor of the penalty in the loss")
+    weight: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = Field(
+        description="factor of the penalty in the loss, a number or a schedule"
+    )
     every: int = Field(
         1, ge=1, le=1000, description="compute it every so many steps only, multiplied by that number (lazy)"
     )

@@ -70,11 +70,11 @@ class EMA:
                         name, buffer.clone(), persistent=name not in module._non_persistent_buffers_set
                     )
 
-    def sharpen_spectral_norm(self) -> None:
-        """Set the singular vectors of spectral norms to the exact ones of the averaged weights.
+    def for_sampling(self) -> nn.Module:
+        """The averaged generator, its spectral norms with the exact singular vectors of the averaged weights.
 
-        They were copied from the trained generator, whose weights have others: the average's largest singular value
-        would be off by a percent or more.
+        Those copied from the trained generator belong to its weights: with them, the largest singular value of the
+        average would be off by a percent or more.
         """
         for module in self.generator.modules():
             if isinstance(module, ParametrizationList) and isinstance(module[0], _SpectralNorm):
@@ -85,6 +85,7 @@ class EMA:
                 if isinstance(hook, SpectralNorm):  # the older torch.nn.utils.spectral_norm
                     weight = hook.reshape_weight_to_matrix(getattr(module, f"{hook.name}_orig"))
                     set_singular_vectors(weight, getattr(module, f"{hook.name}_u"), getattr(module, f"{hook.name}_v"))
+        return self.generator
 
 
 @torch.no_grad()

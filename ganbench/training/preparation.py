@@ -26,12 +26,14 @@ from ganbench.runtime.precision import Precision, precision_on
 from ganbench.runtime.seeds import derived_seed, seed_defaults, stream
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import data_content
+from ganbench.scoring.reference import RealData, prepare_metrics
 from ganbench.scoring.sampling import Sampler, isolated
-from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
+from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import OptimizerConfig, PluginConfig
 from ganbench.system.files import cache_dir
 
 from .ema import EMA
+from .length import Events, Length
 from .penalties import Penalties, WeightedPenalty
 from .schedules import ScheduledValues, check_schedules
 from .step import UPDATE_ORDER, Clipping, TrainingStep, UpdateSizes
@@ -57,6 +59,7 @@ class PreparedRun:
     evaluator: Evaluator
     sampler: Sampler
     length: Length
+    events: Events
 
     @property
     def steps_per_epoch(self) -> int:
@@ -65,27 +68,6 @@ class PreparedRun:
     @property
     def total_steps(self) -> int:
         return self.length.steps
-
-
-@dataclass(frozen=True)
-class Length:
-    """The length of a run."""
-
-    steps: int
-    steps_per_epoch: int
-    images: int  # real images shown to the discriminator
-    images_per_epoch: int
-
-    @classmethod
-    def of(cls, training: TrainingOptions, train_images: int) -> Length:
-        """The length of a schedule on so many train images."""
-        whole_steps, remainder = divmod(train_images, training.images_per_step)
-        steps_per_epoch = whole_steps + (remainder > 0 and not training.drop_last)
-        images_per_epoch = whole_steps * training.images_per_step if training.drop_last else train_images
-        steps = training.steps or (training.epochs or 0) * steps_per_epoch
-        epochs, rest = divmod(steps, steps_per_epoch)
-        images = epochs * images_per_epoch + rest * training.images_per_step
-        return cls(steps, steps_per_epoch, images, images_per_epoch)
 
 
 def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback) -> PreparedRun:
@@ -126,17 +108,26 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         )
     )
     callback.on_status("taking in the real images to compare with")
-    sampler = Sampler(step.networks, step.culprits, data.image_shape, device, callback.on_warning)
+    sampler = Sampler(
+        step.networks,
+        step.culprits,
+        data.image_shape,
+        device,
+        callback.on_warning,
+        labels=step.labels[0] if step.labels else None,
+        average=step.ema.for_sampling if step.ema else None,
+    )
+    real_data = RealData(data, data_record, context, spec.scoring.batch_size)
+    metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
     evaluator = Evaluator(
-        spec.metrics,
-        data,
-        data_record,
+        metrics,
+        real_data,
         step.loss,
-        spec.loss,
-        context,
-        training.batch_size,
         sampler,
+        seed=seed,
         images_per_epoch=length.images_per_epoch,
+        training_batch_size=training.generator_batch_size or training.batch_size,
+        batch_size=spec.scoring.batch_size,
         warn=callback.on_warning,
     )
     flips = stream(seed, "flips", device) if training.horizontal_flips else None
@@ -157,6 +148,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         evaluator=evaluator,
         sampler=sampler,
         length=length,
+        events=Events(spec, length),
     )
 
 

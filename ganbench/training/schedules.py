@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
 from ganbench.plugin.registrations import BuildContext
-from ganbench.spec.configs import PluginConfig, ScheduleConfig
+from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
 from .position import Position
 
@@ -77,14 +76,14 @@ def schedule_errors(plugin: str) -> Iterator[None]:
         raise PluginError(f"{plugin} raised {describe(error)}") from error
 
 
-def scheduled_options(config: PluginConfig) -> Iterator[tuple[str, ScheduleConfig, Any]]:
-    """The options of a plugin that follow a schedule: path, schedule, and the type of a constant in its place."""
+def scheduled_options(config: PluginConfig) -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
+    """The options of a plugin that follow a schedule: name, schedule, and what validates a constant in its place."""
     for model in (config, config.options):
         for name, field in type(model).model_fields.items():
             value = getattr(model, name)
             if isinstance(value, ScheduleConfig):
-                constants = [kind for kind in get_args(field.annotation) if kind is not ScheduleConfig]
-                yield name, value, constants[0] if constants else float
+                marks = [mark for mark in field.metadata if isinstance(mark, Schedulable)]
+                yield name, value, marks[0].number if marks else TypeAdapter(float)
 
 
 def check_schedules(configs: dict[str, PluginConfig], context: BuildContext) -> list[str]:
@@ -95,16 +94,14 @@ def check_schedules(configs: dict[str, PluginConfig], context: BuildContext) -> 
     """
     warnings = []
     for path, config in configs.items():
-        for name, choice, kind in scheduled_options(config):
-            schedule, adapter = choice.build(context), TypeAdapter(kind)
+        for name, choice, number_type in scheduled_options(config):
+            schedule = choice.build(context)
             for number in range(CHECKED_POSITIONS):
                 images = context.total_images * number // (CHECKED_POSITIONS - 1)
                 with schedule_errors(str(choice.plugin)):
                     value = float(schedule(images))
                 try:
-                    if not math.isfinite(value):
-                        raise UsageError(f"{path}.{name}: {choice.plugin} gives {value} after {images:,} images")
-                    adapter.validate_python(value)
+                    number_type.validate_python(value)
                 except ValidationError as error:
                     problem = error.errors(include_url=False)[0]["msg"]
                     raise UsageError(

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -35,7 +34,7 @@ class Trial:
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
     first: dict[str, float | None]  # each metric before training, by its title; None where the score is not finite
     last: dict[str, float | None]  # and at its end; None as well where a loss left the finite numbers
-    better: dict[str, Literal["lower", "higher"]]
+    higher_is_better: dict[str, bool]  # by the same titles
 
 
 def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
@@ -70,13 +69,14 @@ def train(prepared: PreparedRun) -> Trial:
         last = scores(prepared, images)
     except DivergedError:
         last = dict.fromkeys(first)
-    better = {prepared.evaluator.titles[scored.id]: scored.metric.better for scored in prepared.evaluator.metrics}
-    return Trial(steps, losses.last(), first, last, better)
+    values = [value for scored in prepared.evaluator.metrics for value in scored.values]
+    directions = {prepared.evaluator.titles[value.id]: value.higher_is_better for value in values}
+    return Trial(steps, losses.last(), first, last, directions)
 
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
     """Each metric of the networks as they are, by its title."""
     need_finite_weights(prepared.step, f"after {images} images")
     with untouched(prepared.step, prepared.batches, Callback().on_warning):
-        evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
+        evaluated = prepared.evaluator.evaluate(prepared.networks, images)
     return {title: point.value for title, point in evaluated}

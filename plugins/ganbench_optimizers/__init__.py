@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, ScheduleConfig, hookimpl
+from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, Schedulable, ScheduleConfig, hookimpl
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float | ScheduleConfig, Schedulable(gt=0)]
 
 
 class RuleOptions(Options):
     """Options that are an optimizer's arguments, by the same names."""
 
-    lr: float | ScheduleConfig
+    lr: Rate
 
     def arguments(self, context: BuildContext) -> dict[str, Any]:
         """The arguments, a schedule as the tensor that follows it."""
@@ -25,27 +25,27 @@ class RuleOptions(Options):
 
 
 class AdamOptions(RuleOptions):
-    lr: Positive | ScheduleConfig = Field(1e-4, description="learning rate, a number or a schedule")
+    lr: Rate = Field(1e-4, description="learning rate, a number or a schedule")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
 class SGDOptions(RuleOptions):
-    lr: Positive | ScheduleConfig = Field(1e-2, description="learning rate, a number or a schedule")
+    lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="decay of the velocity")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
 class RMSpropOptions(RuleOptions):
-    lr: Positive | ScheduleConfig = Field(5e-5, description="learning rate, a number or a schedule")
+    lr: Rate = Field(5e-5, description="learning rate, a number or a schedule")
     alpha: float = Field(0.99, ge=0, lt=1, description="decay of the running average")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
 class GradientDescentOptions(RuleOptions):
-    lr: float | ScheduleConfig = Field(
+    lr: Annotated[float | ScheduleConfig, Schedulable()] = Field(
         1e-2, description="learning rate, a number or a schedule; a negative one ascends"
     )
     momentum: float = Field(
@@ -54,7 +54,7 @@ class GradientDescentOptions(RuleOptions):
 
 
 class GameOptions(RuleOptions):
-    lr: Positive | ScheduleConfig = Field(1e-2, description="learning rate, a number or a schedule")
+    lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
 
 
 def build_adam(options: AdamOptions, context: BuildContext) -> OptimizerFactory:

@@ -181,8 +181,8 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
     assert not Path("sweep/sweep.png").exists()
 
 
-def trial(first: float | None, last: float | None, better: str = "lower") -> Trial:
-    return Trial(1, {}, {"score": first}, {"score": last}, {"score": better})
+def trial(first: float | None, last: float | None, higher_is_better: bool = False) -> Trial:
+    return Trial(1, {}, {"score": first}, {"score": last}, {"score": higher_is_better})
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def trial(first: float | None, last: float | None, better: str = "lower") -> Tri
         (trial(4.0, 2.1), State.BOUNDED),
         (trial(4.0, 7.9), State.BOUNDED),
         (trial(4.0, 8.0), State.DIVERGED),
-        (trial(4.0, 8.0, better="higher"), State.CONVERGED),
-        (trial(4.0, 2.0, better="higher"), State.DIVERGED),
+        (trial(4.0, 8.0, higher_is_better=True), State.CONVERGED),
+        (trial(4.0, 2.0, higher_is_better=True), State.DIVERGED),
         (trial(4.0, 0.0), State.CONVERGED),
         (trial(0.0, 0.0), State.BOUNDED),
         (trial(0.0, 1e-9), State.DIVERGED),

@@ -332,13 +332,13 @@ class Failing:
     def load_state_dict(self, state):
         self.calls = state["calls"]
 
-    def discriminator_loss(self, networks, batch):
+    def discriminator_loss(self, players, batch):
         self.calls += 1
         if self.calls == 50:
             raise RuntimeError("out of luck")
-        return networks.discriminator(batch.real).mean(), {}
-    def generator_loss(self, networks, batch):
-        return networks.generator(batch.latent).mean(), {}
+        return players.discriminate(batch.real).mean(), {}
+    def generator_loss(self, players, batch):
+        return players.generate(batch).mean(), {}
 
 @hookimpl
 def ganbench_losses():

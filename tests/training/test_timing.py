@@ -164,7 +164,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
 
     def three_steps() -> list[list[float]]:
         epoch = batches.epoch()
-        steps = [step(*batches.load(*next(epoch)), ended=lambda _: None) for _ in range(3)]
+        steps = [step(*batches.load(*next(epoch)), (), on_phase_end=lambda _: None) for _ in range(3)]
         return torch.stack([output.values for output in steps]).tolist()
 
     three_steps()  # so that the optimisers have a state

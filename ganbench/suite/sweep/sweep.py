@@ -44,7 +44,7 @@ class Point:
         first, last = self.trial.first[metric], self.trial.last[metric]
         if first is None or last is None:
             return State.DIVERGED
-        good, bad = (first, last) if self.trial.better[metric] == "lower" else (last, first)
+        good, bad = (last, first) if self.trial.higher_is_better[metric] else (first, last)
         if bad >= factor * good and bad != good:
             return State.DIVERGED
         return State.CONVERGED if good >= factor * bad and bad != good else State.BOUNDED
@@ -79,7 +79,7 @@ class Sweep:
     def best(self) -> Point | None:
         """The point with the best metric at the end of its training; None where none is finite."""
         finite = [(last, point) for point in self.points if (last := point.trial.last[self.metric]) is not None]
-        pick = min if self.points[0].trial.better[self.metric] == "lower" else max
+        pick = max if self.points[0].trial.higher_is_better[self.metric] else min
         return pick(finite, key=lambda pair: pair[0])[1] if finite else None
 
     def changes(self) -> Iterator[tuple[State, float, float]]:
