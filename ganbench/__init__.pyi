@@ -8,7 +8,7 @@ from .errors import (
     ScoreWarning,
     UsageError,
 )
-from .plugin.callbacks import Callback
+from .plugin.callbacks import Callback, Progress, RunInfo
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
     Augmentation,
@@ -46,15 +46,16 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
-from .results.result import Result, load_result
+from .results.result import EpochRow, MetricPoint, Result, load_result
 from .spec.benchmark import BenchmarkSpec
 from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
 from .spec.loading import load_spec
 from .system.files import atomic_write, read_cache, write_cache
 from .training.runner import run
-from .version import __version__
+from .version import PLUGIN_API, __version__
 
 __all__ = [
+    "PLUGIN_API",
     "Augmentation",
     "AugmentationPlugin",
     "Batch",
@@ -65,6 +66,7 @@ __all__ = [
     "DataError",
     "DatasetContext",
     "DatasetPlugin",
+    "EpochRow",
     "FeatureExtractor",
     "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
@@ -77,6 +79,7 @@ __all__ = [
     "LossPlugin",
     "Metric",
     "MetricPlugin",
+    "MetricPoint",
     "MissingError",
     "ModelPlugin",
     "Networks",
@@ -89,10 +92,12 @@ __all__ = [
     "PenaltyPlugin",
     "Players",
     "PluginError",
+    "Progress",
     "PublishedCurve",
     "ReferenceImages",
     "Registry",
     "Result",
+    "RunInfo",
     "Schedulable",
     "Schedule",
     "ScheduleConfig",

@@ -132,6 +132,9 @@ def run(
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with the run there, as if it had never stopped.")
     ] = None,
+    track: Annotated[
+        list[str], typer.Option("--track", metavar="NAME", help="Send the run's progress to this tracker as well.")
+    ] = [],  # noqa: B006
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -143,6 +146,7 @@ def run(
     from .reporting import tables as report
     from .reporting.live import LiveReport
     from .spec.loading import load_spec, load_stopped_spec
+    from .spec.trackers import choose_trackers
 
     shorthands = {
         "epochs": epochs,
@@ -159,6 +163,8 @@ def run(
         assert benchmark is not None
         spec, reference = load_spec(benchmark, registry, [*overrides, *given])
 
+    trackers = choose_trackers(track, spec.name, registry)
+
     from .training.runner import run as run_benchmark
 
     console = err if as_json else out
@@ -172,6 +178,7 @@ def run(
             data_dir=data_dir,
             published_curve=reference,
             callback=live,
+            trackers=trackers,
             verify_engine=verify_engine,
             profile=profile,
         )

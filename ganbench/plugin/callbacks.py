@@ -1,24 +1,22 @@
-"""What a run tells while it goes on: subclass `Callback` to show or track it."""
+"""What a run reports while it proceeds: subclass `Callback` to show or track it."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from ganbench.errors import GanbenchWarning, describe
-from ganbench.results.result import DataRecord, EpochRow, MetricPoint
+from ganbench.results.result import DataRecord, EpochRow, MetricPoint, Result
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is about to run, on what."""
+    """What is about to run, and on what device."""
 
     spec: dict[str, Any]  # resolved, as result.json has it
     device: str  # as torch writes it
     device_name: str
     data: DataRecord
-    parameters: dict[str, int]  # trainable, by player
+    parameters: dict[str, int]  # trainable, per network
     steps_per_epoch: int
     total_steps: int
 
@@ -33,19 +31,24 @@ class Progress:
     losses: dict[str, float]  # d_loss, g_loss and the monitors, of the last step
     images_per_second: float
     seconds_left: float  # of training, to the end of the schedule or of the budget
+    images: int = 0  # real images shown to the discriminator so far
 
 
 class Callback:
-    """Is told what happens in a run; does nothing with it. All of it is called outside the clock."""
+    """Receives the events of a run; each method does nothing by default.
+
+    All are called outside the clock. Whatever a method draws at random does not affect training. One that raises is
+    reported, and the run continues without the callback.
+    """
 
     def on_run_start(self, info: RunInfo) -> None:
         """The data is loaded and the networks are built."""
 
-    def on_status(self, what: str) -> None:
+    def on_status(self, status: str) -> None:
         """Something begins that takes a while and is not training, such as "warming up"."""
 
-    def on_warning(self, what: str) -> None:
-        """Something is not as one would wish, and the run goes on."""
+    def on_warning(self, message: str) -> None:
+        """Something may be wrong, and the run continues."""
 
     def on_window_end(self, progress: Progress) -> None:
         """A window of training ended."""
@@ -56,41 +59,5 @@ class Callback:
     def on_score(self, label: str, point: MetricPoint) -> None:
         """A metric was computed."""
 
-
-class DropOnError(Callback):
-    """Passes everything on to an callback until that raises: then it warns once, and the run goes on without it."""
-
-    def __init__(self, callback: Callback) -> None:
-        self.callback: Callback | None = callback
-
-    def on_run_start(self, info: RunInfo) -> None:
-        self._pass_on("on_run_start", info)
-
-    def on_status(self, what: str) -> None:
-        self._pass_on("on_status", what)
-
-    def on_warning(self, what: str) -> None:
-        self._pass_on("on_warning", what)
-
-    def on_window_end(self, progress: Progress) -> None:
-        self._pass_on("on_window_end", progress)
-
-    def on_epoch_end(self, row: EpochRow) -> None:
-        self._pass_on("on_epoch_end", row)
-
-    def on_score(self, label: str, point: MetricPoint) -> None:
-        self._pass_on("on_score", label, point)
-
-    def _pass_on(self, method: str, *arguments: object) -> None:
-        if self.callback is None:
-            return
-        try:
-            getattr(self.callback, method)(*arguments)
-        except (Exception, SystemExit) as error:
-            name = type(self.callback).__qualname__
-            self.callback = None
-            warnings.warn(
-                f"the callback {name} raised in {method}, and the run continues without it: {describe(error)}",
-                GanbenchWarning,
-                stacklevel=2,
-            )
+    def on_run_end(self, result: Result) -> None:
+        """The run ended, whatever ended it, and its result is stored."""

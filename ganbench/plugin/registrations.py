@@ -286,12 +286,13 @@ class Benchmark(Registration):
     kind: ClassVar[Kind] = Kind.BENCHMARK
     spec: dict[str, Any]
     published_curve: PublishedCurve | None = None
+    trackers: tuple[str, ...] = ()  # those that `ganbench run` uses for this benchmark, besides the user's own
 
     @classmethod
-    def from_toml(cls, path: Path, published_curve: PublishedCurve | None = None) -> Benchmark:
+    def from_toml(cls, path: Path, **fields: Any) -> Benchmark:
         """Read name, summary and spec from one TOML file, in the form that `ganbench show` prints."""
         spec = tomllib.loads(path.read_text(encoding="utf-8"))
-        return cls(name=spec["name"], summary=spec["summary"], spec=spec, published_curve=published_curve)
+        return cls(name=spec["name"], summary=spec["summary"], spec=spec, **fields)
 
 
 REGISTRATIONS: dict[Kind, type[Registration]] = {

@@ -25,6 +25,7 @@ from ganbench.errors import (
 )
 from ganbench.system.files import file_version
 from ganbench.system.torch_defaults import torch_defaults_kept
+from ganbench.version import PLUGIN_API, __version__
 
 from . import hookspecs
 from .installed import (
@@ -205,6 +206,14 @@ class _Loader:
 
     def collect(self, module: Any, provider: Provider) -> None:
         """Call each hook of a plugin module and add what it returns."""
+        needed = getattr(module, "PLUGIN_API", PLUGIN_API)
+        if needed != PLUGIN_API:
+            cause = (
+                f"it needs version {needed!r} of the plugin API, and ganbench {__version__} has version {PLUGIN_API}: "
+                f"install a version of {provider.distribution} for this ganbench, or a ganbench for this plugin"
+            )
+            self._fail(provider, "register", cause)
+            return
         try:
             self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}:{provider.module}")
         except (pluggy.PluginValidationError, ValueError) as error:

@@ -60,6 +60,7 @@ class PreparedRun:
     sampler: Sampler
     length: Length
     events: Events
+    info: RunInfo
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,17 +97,16 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     step = build_step(spec, data, context, device, precision, schedules)
     for warning in doubts(spec, step):
         callback.on_warning(warning)
-    callback.on_run_start(
-        RunInfo(
-            spec=spec.to_dict(),
-            device=str(device),
-            device_name=environment.must_match["device"],
-            data=data_record,
-            parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
-            steps_per_epoch=length.steps_per_epoch,
-            total_steps=length.steps,
-        )
+    info = RunInfo(
+        spec=spec.to_dict(),
+        device=str(device),
+        device_name=environment.must_match["device"],
+        data=data_record,
+        parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
+        steps_per_epoch=length.steps_per_epoch,
+        total_steps=length.steps,
     )
+    callback.on_run_start(info)
     callback.on_status("taking in the real images to compare with")
     sampler = Sampler(
         step.networks,
@@ -149,6 +149,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         sampler=sampler,
         length=length,
         events=Events(spec, length),
+        info=info,
     )
 
 

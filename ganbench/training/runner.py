@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,8 @@ from ganbench.errors import (
     PluginError,
     describe,
 )
-from ganbench.plugin.callbacks import Callback, DropOnError, Progress
-from ganbench.plugin.registrations import PublishedCurve
+from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.reporting import plots
 from ganbench.results.result import (
     LAUNCH,
@@ -31,9 +31,11 @@ from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import Launch, launch_of, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 
+from .callbacks import Callbacks
 from .checkpoint import Checkpoint
 from .course import Course
 from .engines import check_engine
@@ -66,29 +68,34 @@ def run(
     data_dir: Path | None = None,
     published_curve: PublishedCurve | None = None,
     callback: Callback | None = None,
+    trackers: Sequence[TrackerConfig] = (),
     verify_engine: int | None = None,
     profile: bool = False,
     window_seconds: float = WINDOW_SECONDS,
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
-    `out` is a new run directory, `resume` the one of a run that stopped, to go on where its checkpoint was taken; the
-    spec is then that run's own, or a longer one. `device` is "auto", "cpu", "cuda" or "cuda:N". `verify_engine` is how
-    many steps a graph and the eager engine have to agree on in every bit before training, `profile` whether some steps
-    are profiled, also before training, and `window_seconds` about how long each timing window is.
+    - `device`: "auto", "cpu", "cuda" or "cuda:N".
+    - `out`: a new run directory.
+    - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
+      one.
+    - `callback`, `trackers`: receive the events of the run.
+    - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
+    - `profile`: whether to profile some steps before training.
+    - `window_seconds`: the approximate length of a timing window.
 
-    Ctrl-C ends the training after the step, and the generator is scored as it is by then; SIGTERM ends the run at once.
-    Whatever ends a training that has begun, the result so far is on disk, and a checkpoint to go on from; an error
+    Ctrl-C ends the training after the current step, and the generator is scored as it is; SIGTERM ends the run at once.
+    Whatever ends a training that has begun, the result so far is on disk, with a checkpoint to resume from; an error
     before that leaves nothing behind.
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
-    callback = DropOnError(callback or Callback())
     directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
     launch = launch_of(spec, directory.path, named_data_dir(data_dir), device)
     if resume is not None:
         launch = launch.resuming(read_launch(resume), data_dir)
     chosen = resolve_device(launch.device)
+    callbacks = Callbacks([callback] if callback else [], chosen)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
         set_up_cpu()
@@ -99,14 +106,15 @@ def run(
             stack.enter_context(directory.locked())
             checkpoint = find_checkpoint(directory, spec)
         try:
-            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callback)
+            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callbacks)
         except Exception as error:
             if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
                 raise GanbenchError(out_of_memory) from error
             raise
         if resume is None:
             stack.enter_context(directory.locked())
-        training = Run(prepared, directory, launch, published_curve, callback, verify_engine, profile, window_seconds)
+        callbacks.add_trackers(trackers, TrackerContext(directory.path), prepared.info)
+        training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             need_same_course(checkpoint.progress, prepared, directory.path)
             training.resume_from(checkpoint)
@@ -278,6 +286,7 @@ class Run:
                 total_steps=total_steps,
                 losses=losses.last(),
                 images_per_second=window.images / window.seconds,
+                images=course.images,
                 seconds_left=seconds_left,
             )
         )
@@ -339,7 +348,9 @@ class Run:
                 players=[player for player in UPDATE_ORDER if self.prepared.step.trainable[player]],
                 epoch_images=len(self.prepared.data.train),
             )
-        return self._write_result(status, message)
+        result = self._write_result(status, message)
+        self.callback.on_run_end(result)
+        return result
 
     def _write_result(self, status: Status, message: str | None) -> Result:
         result = build_result(self.course, self.directory, self.warmed_up, self.roofline, status, message)

@@ -97,7 +97,7 @@ def check_schedules(configs: dict[str, PluginConfig], context: BuildContext) -> 
         for name, choice, number_type in scheduled_options(config):
             schedule = choice.build(context)
             for number in range(CHECKED_POSITIONS):
-                images = context.total_images * number // (CHECKED_POSITIONS - 1)
+                images = (context.total_images - 1) * number // (CHECKED_POSITIONS - 1)  # before the last step at most
                 with schedule_errors(str(choice.plugin)):
                     value = float(schedule(images))
                 try:

@@ -269,8 +269,8 @@ class TrainingStep:
                 with autocast(self.precision, batch.latent.device):
                     value: Any = penalty.penalty(players, batch)
             except (Exception, SystemExit) as error:
-                cause = str(error) if isinstance(error, PluginError) else f"raised {describe(error)}"
-                raise PluginError(f"{penalty.plugin}: {cause}") from error
+                cause = f": {error}" if isinstance(error, PluginError) else f" raised {describe(error)}"
+                raise PluginError(f"{penalty.plugin}{cause}") from error
             if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
                 raise PluginError(
                     f"{penalty.plugin} returned {described(value)}; wanted: a differentiable tensor with one number"

@@ -10,6 +10,7 @@ from pydantic import Field
 from ganbench import (
     Benchmark,
     BuildContext,
+    Callback,
     DatasetContext,
     DatasetPlugin,
     ImageData,
@@ -20,6 +21,8 @@ from ganbench import (
     Networks,
     NetworksMetric,
     Options,
+    TrackerContext,
+    TrackerPlugin,
     hookimpl,
 )
 
@@ -201,6 +204,21 @@ def ganbench_metrics() -> list[MetricPlugin]:
     ]
 
 
+def build_trajectory(options: Options, context: TrackerContext) -> Callback:
+    from .trajectory import Trajectory
+
+    return Trajectory(context.directory)
+
+
+@hookimpl
+def ganbench_trackers() -> list[TrackerPlugin]:
+    return [
+        TrackerPlugin(
+            name="trajectory", summary="Plots how a game was played, as trajectory.png", build=build_trajectory
+        )
+    ]
+
+
 @hookimpl
 def ganbench_benchmarks() -> list[Benchmark]:
-    return [Benchmark.from_toml(FOLDER / f"{name}.toml") for name in BENCHMARKS]
+    return [Benchmark.from_toml(FOLDER / f"{name}.toml", trackers=("trajectory",)) for name in BENCHMARKS]

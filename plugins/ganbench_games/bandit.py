@@ -8,7 +8,6 @@ section 2.8.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from ganbench import Batch, Networks, Players
 
-from .pictures import draw_policy
 from .players import policy
 
 
@@ -81,6 +79,3 @@ class PolicyGradient:
         """The probability of an arm that is not the best."""
         probabilities = policy(networks, len(self.rewards)).log_probabilities.exp()
         return 1 - probabilities[self.rewards == self.rewards.max()].sum()
-
-    def draw(self, history: Sequence[Any], path: Path) -> None:
-        draw_policy(history, self.rewards.tolist(), path)

@@ -6,9 +6,8 @@ converge, and what does about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +15,6 @@ from torch.nn.functional import relu, softplus
 
 from ganbench import Batch, Networks, Players, UsageError
 
-from .pictures import draw_path
 from .players import is_linear, scalars
 
 Objective = Literal["saturating", "non-saturating", "wasserstein", "hinge"]
@@ -69,6 +67,3 @@ class Dirac:
     def distance(self, networks: Networks) -> Tensor:
         point, slope = scalars(networks)
         return torch.hypot(point.detach(), slope.detach())
-
-    def draw(self, history: Sequence[Any], path: Path) -> None:
-        draw_path(history, lambda point, slope: point * slope, ("point", "slope"), path)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from ganbench import Batch, Networks, Players
 
-from .pictures import draw_path
 from .players import scalars
 
 
@@ -35,6 +33,3 @@ class Saddle:
     def distance(self, networks: Networks) -> Tensor:
         x, y = scalars(networks)
         return torch.hypot(x.detach(), y.detach())
-
-    def draw(self, history: Sequence[Any], path: Path) -> None:
-        draw_path(history, self.value, ("x", "y"), path)

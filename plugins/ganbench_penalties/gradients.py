@@ -32,8 +32,9 @@ class GradientPenalty:
 
     def __call__(self, players: Players, batch: Batch) -> Tensor:
         generated = players.generate(batch).detach()
-        share = torch.rand(len(batch.real), 1, 1, 1, device=batch.real.device)
-        between = batch.real.detach().lerp(generated.to(batch.real.dtype), share)
+        real = batch.real.detach()
+        share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
+        between = real.lerp(generated.to(real.dtype), share)
         # without the small number, the gradient of the root at 0 would be infinite
         norms = (squared_norms(players.input_gradient(between, batch.labels)) + 1e-12).sqrt()
         excess = norms - self.target
@@ -42,4 +43,4 @@ class GradientPenalty:
 
 def squared_norms(gradients: Tensor) -> Tensor:
     """Of each image's gradient: `(N, C, H, W)` to `(N,)`."""
-    return gradients.float().square().flatten(1).sum(1)
+    return gradients.square().flatten(1).sum(1)

@@ -23,6 +23,7 @@ from ganbench import (
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import load_result
 from ganbench.spec.loading import load_spec
+from ganbench.spec.trackers import choose_trackers
 from ganbench.training.engines import EagerEngine
 from ganbench.training.players import UpdatePlayers
 from ganbench.training.position import Position
@@ -270,11 +271,12 @@ def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
         ("softmax-bandit", ["loss.baseline=true"]),
     ],
 )
-def test_a_game_runs_like_any_benchmark_and_pictures_its_course(
+def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
     benchmark: str, overrides: list[str], registry: Registry, tmp_path: Path
 ) -> None:
     spec, _ = load_spec(benchmark, registry, ["training.steps=12", *overrides])
-    result, directory = run(spec, device="cpu", out=tmp_path / "run")
+    trackers = choose_trackers([], benchmark, registry)
+    result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
     assert result.status == "completed"
     assert len(result.history) == 12
     (distance,) = result.metrics
@@ -282,7 +284,7 @@ def test_a_game_runs_like_any_benchmark_and_pictures_its_course(
     assert [point.epoch for point in distance.curve][:1] == [0]
     assert distance.curve[-1].epoch == 12
     assert distance.real_data_score is None
-    with Image.open(directory.path / result.artifacts["course"]) as picture:
+    with Image.open(directory.path / "trajectory.png") as picture:
         picture.verify()
     assert load_result(directory.path) == result
 
@@ -296,9 +298,10 @@ def test_monitors_are_where_the_players_stood_before_the_step(registry: Registry
 
 def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
-    result, directory = run(spec, device="cpu", out=tmp_path / "run")
+    trackers = choose_trackers([], "saddle-quadratic", registry)
+    result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
     assert result.status == "diverged"
-    assert (directory.path / "course.png").exists()
+    assert (directory.path / "trajectory.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.result import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.seeds import stream
-from ganbench.scoring.sampling import NotFiniteError, Sampler
+from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import torch_defaults_kept
 from ganbench.training.runner import run
@@ -185,7 +185,7 @@ def test_the_plugin_at_fault_is_named_and_no_other() -> None:
 def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
     networks = Networks(generator, nn.Flatten(), latent_dim=3)
     sampler = Sampler(networks, CULPRITS, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
-    return list(sampler.generate("eval", 5, 4, stream(0, "latents")))
+    return list(sampler.generate(Source("raw", "eval"), 5, 4, stream(0, "latents")))
 
 
 class Making(nn.Module):

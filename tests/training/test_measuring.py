@@ -104,7 +104,7 @@ def played(module: nn.Module) -> EagerEngine:
 
 def score(eager: EagerEngine) -> None:
     networks = eager.step.networks
-    with torch.no_grad(), generator_mode(networks, "eval"):
+    with torch.no_grad(), generator_mode(networks.generator, "eval"):
         networks.discriminator.eval()(networks.generator(torch.randn(3, LATENT)))
 
 

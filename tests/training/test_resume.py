@@ -101,7 +101,7 @@ def test_an_interrupted_run_that_goes_on_equals_one_that_was_not(
     ended, alike = (load_checkpoint(folder / "checkpoint.pt").state for folder in (out, uninterrupted.folder))
     for player in ("generator", "discriminator"):
         torch.testing.assert_close(ended["networks"][player], alike["networks"][player], rtol=0, atol=0)
-    torch.testing.assert_close(ended["random"]["latents"], alike["random"]["latents"])
+    torch.testing.assert_close(ended["rngs"]["latents"], alike["rngs"]["latents"])
     assert sum(row.images for row in whole.history) == sum(w.images for w in whole.throughput.windows) == 15_000
 
 

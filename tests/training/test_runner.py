@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import SMALL
 from PIL import Image
 from rich.console import Console
 
 from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.plugin.callbacks import Callback, DropOnError, Progress
+from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
 from ganbench.results.result import Result, RunDirectory, load_result
 from ganbench.spec.loading import load_spec
 from ganbench.system import files
+from ganbench.training.callbacks import Callbacks
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 
@@ -221,7 +223,7 @@ def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Pa
     assert result.status == "completed"
 
 
-EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score"]
+EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score", "on_run_end"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
@@ -251,7 +253,7 @@ def test_every_event_is_passed_on(registry: Registry) -> None:
     callback = Callback()
     for event in EVENTS:
         setattr(callback, event, lambda *_, event=event: told.append(event))
-    passing = DropOnError(callback)
+    passing = Callbacks([callback], torch.device("cpu"))
     for event in EVENTS:
         getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
     assert told == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]

@@ -1,4 +1,4 @@
-"""Pictures of a game as it was played."""
+"""Plots of a game as it was played."""
 
 from __future__ import annotations
 
@@ -10,7 +10,34 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ganbench import Callback, Result
+
 FARTHEST = 8.0  # times as far as the start is still in the picture; what diverges leaves it
+
+
+class Trajectory(Callback):
+    """Plots trajectory.png in the run directory when a game ends; other losses have none."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "trajectory.png"
+
+    def on_run_end(self, result: Result) -> None:
+        loss = result.spec["loss"]
+        if not result.history:
+            return
+        if loss["name"] == "policy-gradient":
+            draw_policy(result.history, loss["rewards"], self.file)
+        elif loss["name"] in VALUES:
+            value, names = VALUES[loss["name"]]
+            draw_path(result.history, lambda x, y: value(loss, x, y), names, self.file)
+
+
+# the value of each game of two numbers, by the options of its loss, and the columns of the history
+VALUES: dict[str, tuple[Callable[[dict[str, Any], Any, Any], Any], tuple[str, str]]] = {
+    "quadratic-saddle": (lambda options, x, y: options["a"] * x * x - options["b"] * y * y, ("x", "y")),
+    "bilinear": (lambda options, x, y: options["c"] * x * y, ("x", "y")),
+    "dirac": (lambda _, point, slope: point * slope, ("point", "slope")),
+}
 
 
 def draw_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: tuple[str, str], path: Path) -> None:

@@ -1,0 +1,73 @@
+"""Differentiable augmentation: Zhao et al. 2020 (arXiv:2006.10738), section 4 and appendix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+TRANSLATION = 1 / 8  # of the image's side, at most
+CUTOUT = 1 / 2  # of the image's side
+
+
+class DiffAugment:
+    """Applies each change of a policy to every image of a batch, by random amounts of its own."""
+
+    def __init__(self, policy: Sequence[str]) -> None:
+        self.policy = list(policy)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        for change in self.policy:
+            images = CHANGES[change](images)
+        return images
+
+
+def color(images: Tensor) -> Tensor:
+    """Shift brightness by up to 0.5, scale saturation by 0 to 2 and contrast by 0.5 to 1.5."""
+    images = images + (uniform(images) - 0.5)
+    gray = images.mean(1, keepdim=True)
+    images = (images - gray) * (2 * uniform(images)) + gray
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return (images - mean) * (uniform(images) + 0.5) + mean
+
+
+def translation(images: Tensor) -> Tensor:
+    """Shift by up to an eighth of the side each way; what comes in is 0."""
+    rows, columns = (
+        torch.arange(side, device=images.device) + shift(len(images), round(side * TRANSLATION), images.device)
+        for side in images.shape[2:]
+    )
+    height, width = images.shape[2:]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    number = torch.arange(len(images), device=images.device)[:, None, None]
+    moved = images.permute(0, 2, 3, 1)[
+        number, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]
+    ]
+    return moved.permute(0, 3, 1, 2) * inside[:, None]
+
+
+def cutout(images: Tensor) -> Tensor:
+    """Set a square of half the side to 0, its center anywhere in the image."""
+    covered = []
+    for side in images.shape[2:]:
+        size = round(side * CUTOUT)
+        center = torch.randint(side + (1 - size % 2), (len(images), 1), device=images.device)
+        start = center - size // 2
+        position = torch.arange(side, device=images.device)
+        covered.append((position >= start) & (position < start + size))
+    rows, columns = covered
+    return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def uniform(images: Tensor) -> Tensor:
+    """A number in [0, 1) for each image, `(N, 1, 1, 1)`."""
+    return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
+
+
+def shift(count: int, largest: int, device: torch.device) -> Tensor:
+    """A whole number from -largest to largest for each image, `(N, 1)`."""
+    return torch.randint(-largest, largest + 1, (count, 1), device=device)
+
+
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {"color": color, "translation": translation, "cutout": cutout}

@@ -1,0 +1,25 @@
+"""Recipients of a run's progress, for `--track` and the user's configuration."""
+
+from __future__ import annotations
+
+from ganbench import Callback, MissingError, Options, TrackerContext, TrackerPlugin, hookimpl
+
+
+def build_tensorboard(options: Options, context: TrackerContext) -> Callback:
+    try:
+        from .tensorboard import TensorBoard
+    except ImportError as error:
+        raise MissingError("tracker 'tensorboard' needs tensorboardX: pip install 'ganbench[tensorboard]'") from error
+
+    return TensorBoard(context.directory / "tensorboard")
+
+
+@hookimpl
+def ganbench_trackers() -> list[TrackerPlugin]:
+    return [
+        TrackerPlugin(
+            name="tensorboard",
+            summary="Event files in the run directory, for TensorBoard",
+            build=build_tensorboard,
+        )
+    ]

@@ -1,0 +1,110 @@
+"""A small conditional GAN on real images, with everything that a step can have: what tests make of it."""
+
+from __future__ import annotations
+
+SOURCE = """
+import torch
+from torch import nn
+from linear_gan import LATENT, PIXELS, few_images
+from ganbench import (
+    AugmentationPlugin, DatasetPlugin, ImageData, LossPlugin, ModelPlugin, Networks, OptimizerPlugin, hookimpl
+)
+
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, LATENT)
+        self.layers = nn.Sequential(
+            nn.Linear(LATENT, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, PIXELS), nn.Tanh(),
+            nn.Unflatten(1, (1, 28, 28)),
+        )
+
+    def forward(self, latent, labels):
+        assert labels.dtype == torch.int64 and labels.shape == (len(latent),)
+        return self.layers(latent + self.embed(labels))
+
+class Discriminator(nn.Module):
+    \"\"\"A projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637).\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 16), nn.Tanh(), nn.Dropout(0.1))
+        self.linear, self.embed = nn.Linear(16, 1), nn.Embedding(10, 16)
+
+    def forward(self, images, labels):
+        features = self.features(images)
+        return self.linear(features) + (self.embed(labels) * features).sum(1, keepdim=True)
+
+class Hinge:
+    def discriminator_loss(self, players, batch):
+        real = players.discriminate(batch.real, batch.labels)
+        fake = players.discriminate(players.generate(batch), batch.fake_labels)
+        return (1 - real).relu().mean() + (1 + fake).relu().mean(), {"real_output": real.mean()}
+
+    def generator_loss(self, players, batch):
+        return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
+
+class Adaptive(nn.Module):
+    \"\"\"Dims images with a probability that follows the discriminator's logits, as ADA's p does.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("p", torch.tensor(0.5))
+
+    def forward(self, images):
+        dimmed = torch.rand(len(images), 1, 1, 1, device=images.device) < self.p
+        return torch.where(dimmed, images * 0.5, images)
+
+    def adapt(self, logits):
+        self.p.add_(0.05 * logits.sign().mean()).clamp_(0, 1)
+
+class Streamed(torch.utils.data.Dataset):
+    def __init__(self, split):
+        self.split = split
+    def __len__(self):
+        return len(self.split)
+    def __getitem__(self, index):
+        return self.split[index]
+
+@hookimpl
+def ganbench_models():
+    def build(options, context):
+        return Networks(Generator(), Discriminator(), LATENT, conditional=True)
+    return [ModelPlugin(name="projection", summary="Conditional", build=build)]
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="hinge-test", summary="Hinge", build=lambda o, c: Hinge())]
+
+@hookimpl
+def ganbench_augmentations():
+    return [AugmentationPlugin(name="adaptive", summary="Adapts", build=lambda o, c: Adaptive())]
+
+@hookimpl
+def ganbench_datasets():
+    def resident(options, context):
+        return ImageData(few_images(), few_images(), 10, "own", "ef" * 32)
+    def streamed(options, context):
+        split = few_images()
+        counts = torch.bincount(split.tensors[1].long(), minlength=10).tolist()
+        return ImageData(Streamed(split), Streamed(split), 10, "own", "ef" * 32, label_counts=tuple(counts))
+    return [
+        DatasetPlugin(name="few", summary="Few images", build=resident),
+        DatasetPlugin(name="few-streamed", summary="Few images", build=streamed),
+    ]
+"""
+CONDITIONAL = [
+    *("model=projection", "loss=hinge-test", "dataset=few", "training.batch_size=4", "training.steps=12"),
+    *("metrics=[]", "sample_images.real=0", "sample_images.generated=0", "data.workers=0"),
+    *("optimizer.generator={name='adam',lr=1e-3}", "optimizer.discriminator={name='adam',lr=1e-3}"),
+]
+PARTS = {
+    "ema": ["ema.half_life_kimg=0.02", 'metrics=[{name="fid",features="fashion-cnn",num_samples=20,weights="ema"}]'],
+    "adaptive": ['augmentations=["adaptive"]'],
+    "schedule": ["optimizer.discriminator.lr={name='cosine',start=1e-2,end=1e-4}"],
+    "lazy": ['penalties=[{name="r1",weight=0.1,every=4},{name="gradient-penalty",weight=1.0,every=2}]'],
+    "updates": ["training.discriminator_steps=3", "training.generator_batch_size=8"],
+    "flips": ["training.horizontal_flips=true"],
+    "streamed": ["dataset=few-streamed"],
+}
+EVERYTHING = [override for overrides in PARTS.values() for override in overrides]

@@ -1,0 +1,95 @@
+"""Conditional models: labels reach both networks, are drawn as the data has them, and are in scores and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conditional_gan import CONDITIONAL, SOURCE
+from linear_gan import Noting, own_run
+from torch.utils.data import TensorDataset
+
+from ganbench import ImageData, PluginError, Registry, Result, UsageError
+from ganbench.data.labels import LabelSampler, count_labels
+from ganbench.runtime.seeds import stream
+from ganbench.spec.loading import load_spec
+from ganbench.training.runner import run
+
+
+@pytest.fixture
+def conditional(tmp_path: Path) -> Any:
+    def make(*overrides: str, source: str = SOURCE, name: str = "run", **arguments: Any) -> tuple[Result, Noting]:
+        (tmp_path / "conditional.py").write_text(source)
+        registry = Registry.load([str(tmp_path / "conditional.py")])
+        spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+        watch = Noting()
+        return run(spec, device="cpu", out=tmp_path / name, callback=watch, **arguments)[0], watch
+
+    return make
+
+
+def test_labels_are_drawn_by_the_class_frequencies() -> None:
+    sampler = LabelSampler([10, 0, 30, 60], "cpu")
+    labels = sampler.draw(100_000, stream(0, "test"))
+    assert labels.dtype == torch.int64
+    shares = torch.bincount(labels, minlength=4) / len(labels)
+    torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.3, 0.6]), atol=0.01, rtol=0)
+    assert sampler.in_turn(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
+
+
+def data(counts: Any = None, train: Any = None, classes: int = 3) -> ImageData:
+    split = TensorDataset(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 2, 2, 2]))
+    return ImageData(train or split, split, classes, "test", "ab", label_counts=counts)
+
+
+def test_labels_of_images_in_memory_are_counted_and_those_of_streamed_ones_must_be_given() -> None:
+    streamed: Any = [(torch.zeros(1, 2, 2, dtype=torch.uint8), 0)] * 4
+    assert count_labels(data(), "the dataset", "the model") == (1, 0, 3)
+    assert count_labels(data((4, 0, 0), streamed), "the dataset", "the model") == (4, 0, 0)
+    with pytest.raises(PluginError, match="the dataset: it has no label_counts, which the model needs"):
+        count_labels(data(train=streamed), "the dataset", "the model")
+    with pytest.raises(PluginError, match=r"label_counts has 2 numbers that add up to 4; .* the 3 classes"):
+        count_labels(data((1, 3)), "the dataset", "the model")
+    with pytest.raises(UsageError, match=r"the model is conditional, and the dataset has no classes"):
+        count_labels(data(classes=1), "the dataset", "the model")
+
+
+def test_a_conditional_model_trains_is_scored_and_pictured(conditional: Any, tmp_path: Path) -> None:
+    metric = 'metrics=[{name="fid",features="fashion-cnn",num_samples=20}]'
+    result, _ = conditional(metric, "sample_images.generated=10")
+    assert result.status == "completed"
+    assert result.metrics[0].protocol["labels"] == "drawn by the class frequencies of the train split"
+    assert (tmp_path / "run" / "samples" / "step-000012.png").exists() or list((tmp_path / "run" / "samples").iterdir())
+
+
+def test_labels_matter_to_the_loss(conditional: Any) -> None:
+    blind = SOURCE.replace("batch.fake_labels)", "torch.zeros_like(batch.fake_labels))")
+    seeing, _ = conditional(name="seeing")
+    ignoring, _ = conditional(source=blind, name="ignoring")
+    assert seeing.history[-1].d_loss != ignoring.history[-1].d_loss
+
+
+def test_a_conditional_model_needs_data_with_classes(conditional: Any) -> None:
+    source = SOURCE.replace('few_images(), 10, "own"', 'few_images(), 1, "own"').replace(
+        "return ImageData(few_images()",
+        "return ImageData(torch.utils.data.TensorDataset(few_images().tensors[0], torch.zeros(40).long())",
+    )
+    source = source.replace(
+        "few_images(), few_images(), 1",
+        "*[torch.utils.data.TensorDataset(few_images().tensors[0], torch.zeros(40).long())] * 2, 1",
+    )
+    with pytest.raises((UsageError, PluginError), match=r"is conditional, and .* has no classes|labels"):
+        conditional(source=source)
+
+
+def test_a_loss_that_needs_labels_refuses_an_unconditional_model(tmp_path: Path) -> None:
+    source = """
+    def build_loss(options, context):
+        class Needy(LeastSquares):
+            needs_labels = True
+        return Needy()
+    """
+    with pytest.raises(UsageError, match=r"loss 'own' \(.*\) needs a conditional model, and model 'own' "):
+        own_run(tmp_path, source)

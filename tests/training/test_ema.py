@@ -1,0 +1,133 @@
+"""The moving average of the generator: the recurrence, its buffers, and spectral norms that stay at 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import SCORED, own_run
+from torch import nn
+from torch.nn.utils import parametrizations, spectral_norm
+
+from ganbench import PluginError, UsageError
+from ganbench.spec.benchmark import EMAOptions
+from ganbench.training.ema import EMA
+from ganbench.training.position import Position
+
+
+def walk(generator: nn.Module, ema: EMA, steps: int, images: int, lr: float = 0.05) -> None:
+    """Move the generator at random and let the average follow."""
+    generator.train()
+    for step in range(steps):
+        ema.set(Position(step, step * images), images)
+        generator(torch.randn(16, 8))  # moves running statistics and power iterations
+        with torch.no_grad():
+            for parameter in generator.parameters():
+                parameter.add_(lr * torch.randn_like(parameter))
+        ema.update()
+
+
+@pytest.mark.parametrize("ramp", [None, 0.05])
+def test_the_average_follows_the_recurrence(ramp: float | None) -> None:
+    torch.manual_seed(0)
+    generator = nn.Linear(8, 4)
+    ema = EMA(generator, EMAOptions(half_life_kimg=0.5, ramp=ramp), "the model")
+    expected = [parameter.detach().double() for parameter in generator.parameters()]
+    for step in range(100):
+        half_life = 500.0 if ramp is None else min(500.0, 0.05 * 64 * step)
+        decay = 0.5 ** (64 / half_life) if half_life else 0.0
+        walk_one(generator, ema, step)
+        expected = [
+            decay * old + (1 - decay) * new.detach().double()
+            for old, new in zip(expected, generator.parameters(), strict=True)
+        ]
+    for average, known in zip(ema.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(average.double(), known, rtol=1e-5, atol=1e-6)
+
+
+def walk_one(generator: nn.Module, ema: EMA, step: int) -> None:
+    ema.set(Position(step, 64 * step), 64)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    ema.update()
+
+
+def test_batch_norms_running_statistics_are_the_trained_ones() -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 4))
+    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    walk(generator, ema, 20, 64)
+    for name, buffer in generator.named_buffers():
+        assert torch.equal(ema.generator.get_buffer(name), buffer)
+    assert not torch.equal(ema.generator[0].weight, generator[0].weight)
+
+
+@pytest.mark.parametrize("norm", [parametrizations.spectral_norm, spectral_norm], ids=["parametrization", "hook"])
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("lr", [1e-3, 1e-2, 0.2])
+def test_the_largest_singular_value_of_an_averaged_spectral_norm_is_1(norm: Any, mode: bool, lr: float) -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(norm(nn.Linear(8, 32)), nn.BatchNorm1d(32), nn.ReLU(), norm(nn.Linear(32, 12)))
+    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    walk(generator, ema, 200, 64, lr)
+    average = ema.for_sampling().train(mode)
+    average(torch.randn(16, 8))
+    for layer in (average[0], average[3]):
+        sigma = torch.linalg.matrix_norm(layer.weight.detach().double(), 2).item()
+        assert sigma == pytest.approx(1, abs=1e-3)
+
+
+def test_a_buffer_made_in_the_first_forward_pass_is_in_the_average() -> None:
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(8, 4)
+            self.register_buffer("scale", None)
+
+        def forward(self, latent: torch.Tensor) -> torch.Tensor:
+            if self.scale is None:
+                self.scale = torch.full((4,), 2.0)
+            return self.linear(latent) * self.scale
+
+    generator = Late()
+    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    walk(generator, ema, 3, 64)
+    assert torch.equal(ema.generator.scale, torch.full((4,), 2.0))
+
+
+def test_a_generator_that_cannot_be_copied_is_named() -> None:
+    class Stubborn(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Any:
+            raise RuntimeError("one of a kind")
+
+    with pytest.raises(PluginError, match=r"^the model: \[ema\] needs a copy .* RuntimeError: one of a kind"):
+        EMA(Stubborn(8, 4), EMAOptions(half_life_kimg=1), "the model")
+
+
+def test_raw_and_averaged_weights_get_scores_of_their_own_in_one_run(tmp_path: Any) -> None:
+    metrics = (
+        'metrics=[{name="fid",features="fashion-cnn",num_samples=20},'
+        '{name="fid",features="fashion-cnn",num_samples=20,weights="ema"}]'
+    )
+    fast = ["optimizer.generator=adam", "optimizer.generator.lr=0.1", "training.steps=20", "ema.half_life_kimg=0.05"]
+    result, _ = own_run(tmp_path, "", [metrics, *fast])
+    raw, averaged = result.metrics
+    assert raw.value != averaged.value
+    assert raw.curve[0].value == averaged.curve[0].value  # before training they are one
+    assert raw.protocol["weights"] == "raw"
+    assert averaged.protocol["weights"] == "EMA, half-life 0.05 kimg, ramp 0.05"
+
+
+def test_an_average_changes_nothing_in_training(tmp_path: Any) -> None:
+    plain, _ = own_run(tmp_path, "", SCORED, name="plain")
+    averaged, _ = own_run(tmp_path, "", [*SCORED, "ema.half_life_kimg=0.05"], name="averaged")
+    assert plain.history[-1].d_loss == averaged.history[-1].d_loss
+    assert plain.metrics[0].value == averaged.metrics[0].value
+
+
+@pytest.mark.parametrize("path", ["metrics.0.weights", "sample_images.weights"])
+def test_averaged_weights_without_ema_are_refused(path: str, tmp_path: Any) -> None:
+    with pytest.raises(UsageError, match=rf"{path} is 'ema', but the spec has no \[ema\]"):
+        own_run(tmp_path, "", [*SCORED, f"{path}=ema"])

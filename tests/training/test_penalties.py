@@ -1,0 +1,198 @@
+"""Penalties: values and gradients by independent formulas, through augmentations; and in which steps they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import own_run
+from torch import Tensor, nn
+
+from ganbench import Batch, Networks, PluginError, UsageError
+from ganbench.training.penalties import MAX_VARIANTS, Penalties, WeightedPenalty
+from ganbench.training.players import UpdatePlayers
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_penalties.gradients import GradientPenalty, r1, r2
+
+COUNT = 6
+
+
+class Quadratic(nn.Module):
+    """D(x) = x^T A x / 2 + b^T x, whose gradient at x is (A + A^T) x / 2 + b."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.a = nn.Parameter(torch.randn(size, size, dtype=torch.float64, generator=generator) / size)
+        self.b = nn.Parameter(torch.randn(size, dtype=torch.float64, generator=generator))
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        return (((flat @ self.a) * flat).sum(1) / 2 + flat @ self.b)[:, None]
+
+    def gradient(self, flat: Tensor) -> Tensor:
+        return flat @ (self.a + self.a.T) / 2 + self.b
+
+
+def scene(augment: Callable[[Tensor], Tensor] | None = None) -> tuple[UpdatePlayers, Batch, Quadratic]:
+    """A generator of fixed images and a discriminator whose gradient is known, on real images in float64."""
+    images = embedded_subset().test.tensors[0][: 2 * COUNT, :, 8:16, 8:16].double() / 127.5 - 1
+    real, fake = images[:COUNT].clone().requires_grad_(), images[COUNT:].clone()
+    discriminator = Quadratic(64)
+    generator = nn.Linear(1, 1)
+    generator.forward = lambda _: fake.clone()  # type: ignore[method-assign]
+    networks = Networks(generator, discriminator, latent_dim=1)
+    augmentations = [("the augmentation", augment)] if augment else []
+    players = UpdatePlayers(networks, generator, discriminator, augmentations, differentiable_images=True)
+    batch = Batch(real, torch.zeros(COUNT, dtype=torch.int64), torch.zeros(COUNT, 1))
+    return players, batch, discriminator
+
+
+def halve(images: Tensor) -> Tensor:
+    return images / 2 + 0.1
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize(("penalty", "real"), [(r1, True), (r2, False)])
+def test_r1_and_r2_are_half_the_mean_squared_gradient_before_augmentation(
+    penalty: Any, real: bool, augmented: bool
+) -> None:
+    players, batch, discriminator = scene(halve if augmented else None)
+    players.discriminate(batch.real)
+    players.discriminate(players.generate(batch))
+    value = penalty(players, batch)
+    images = (batch.real if real else players.generate(batch)).detach().flatten(1)
+    known = discriminator.gradient(images / 2 + 0.1) / 2 if augmented else discriminator.gradient(images)
+    expected = known.square().sum(1).mean() / 2
+    assert value.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(value, [discriminator.a, discriminator.b]),
+        torch.autograd.grad(expected, [discriminator.a, discriminator.b]),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+@pytest.mark.parametrize("target", [0.0, 1.0, 100.0])
+def test_the_gradient_penalty_is_the_squared_distance_of_the_norm_between_pairs(target: float, one_sided: bool) -> None:
+    players, batch, discriminator = scene()
+    torch.manual_seed(3)
+    value = GradientPenalty(target, one_sided)(players, batch)
+    torch.manual_seed(3)
+    share = torch.rand(COUNT, 1, 1, 1, dtype=torch.float64)
+    between = (batch.real + share * (players.generate(batch) - batch.real)).detach().flatten(1)
+    excess = discriminator.gradient(between).norm(dim=1) - target
+    expected = (excess.clamp(min=0) if one_sided else excess).square().mean()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-9)
+    if expected > 0:
+        torch.testing.assert_close(
+            torch.autograd.grad(value, [discriminator.a, discriminator.b]),
+            torch.autograd.grad(expected, [discriminator.a, discriminator.b]),
+            rtol=1e-8,
+            atol=1e-9,
+        )
+
+
+def test_the_losss_own_forward_pass_serves_the_penalty() -> None:
+    players, batch, discriminator = scene()
+    passes = []
+    discriminator.register_forward_hook(lambda *_: passes.append(1))
+    players.discriminate(batch.real)
+    r1(players, batch)
+    assert len(passes) == 1
+    r2(players, batch)  # the loss has not asked for it
+    assert len(passes) == 2
+
+
+def test_images_that_the_discriminator_ignores_have_no_gradient_to_penalize() -> None:
+    players, batch, _ = scene()
+    ignoring = nn.Linear(1, 1).double()
+    blind = UpdatePlayers(
+        players.networks,
+        players.networks.generator,
+        nn.Sequential(Ignoring(), ignoring),
+        differentiable_images=True,
+    )
+    with pytest.raises(PluginError, match="does not depend on the images"):
+        r1(blind, batch)
+
+
+class Ignoring(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.ones(len(images), 1, dtype=torch.float64)
+
+
+def penalties(*every: int) -> Penalties:
+    return Penalties([WeightedPenalty(f"p{n}", f"penalty {n}", r1, 2.0, n) for n in every])
+
+
+def test_each_variant_of_a_step_has_its_share() -> None:
+    assert penalties().shares == {(): 1.0}
+    assert penalties(1).shares == {(True,): 1.0}
+    shares = penalties(4, 2).shares
+    assert shares == {(True, True): 0.25, (False, False): 0.5, (False, True): 0.25}
+    assert [penalties(4, 2).first_step(variant) for variant in shares] == [0, 1, 2]
+    assert penalties(16).all[0].factor == 32.0
+
+
+def test_too_many_kinds_of_step_are_refused() -> None:
+    with pytest.raises(UsageError, match=rf"p7: 7\) give 16 kinds of step, and at most {MAX_VARIANTS}"):
+        penalties(2, 3, 5, 7)
+
+
+LAZY = 'penalties=[{name="r1",weight=0.5,every=3},{name="r1",weight=0.1},{name="gradient-penalty",weight=1.0}]'
+
+
+def test_a_run_reports_every_penalty_in_every_row(tmp_path: Any) -> None:
+    result, _ = own_run(tmp_path, "", [LAZY, "training.steps=7"])
+    (first, second) = result.history
+    for row in (first, second):
+        assert set(row.monitors) == {"r1", "r1-2", "gradient-penalty"}
+        assert all(value is not None and value > 0 for value in row.monitors.values())
+    assert result.spec["penalties"][1] == {"name": "r1", "id": "r1-2", "weight": 0.1, "every": 1}
+
+
+def test_a_penalty_changes_what_is_learned_and_a_weight_of_zero_does_not(tmp_path: Any) -> None:
+    losses = [
+        own_run(tmp_path, "", overrides, name=name)[0].history[-1].d_loss
+        for name, overrides in (
+            ("plain", []),
+            ("zero", ['penalties=[{name="r1",weight=0.0}]']),
+            ("one", ['penalties=[{name="r1",weight=100.0}]']),
+        )
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_batch_norm_discriminator_under_a_penalty_is_a_warning(tmp_path: Any) -> None:
+    source = """
+    def build_model(options, context):
+        return Networks(generator(), nn.Sequential(nn.BatchNorm2d(1), discriminator()), LATENT)
+    """
+    _, warnings = own_run(tmp_path, source, ['penalties=[{name="r1",weight=0.1}]'])
+    (warning,) = (each for each in warnings if "batch norm" in each)
+    assert warning.startswith("penalty 'r1' (from ganbench")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 1 / 0", r"^the run failed.*penalty 'bad' \(from own.py .*\) raised ZeroDivisionError"),
+        ("return torch.ones(3)", r"returned a tensor, float32 of shape \(3,\); wanted: a differentiable tensor"),
+        ("return 0.5", "returned 0.5; wanted: a differentiable tensor with one number"),
+    ],
+)
+def test_a_penalty_that_breaks_the_contract_is_named(body: str, message: str, tmp_path: Any) -> None:
+    source = f"""
+    from ganbench import PenaltyPlugin
+    def bad(players, batch):
+        {body}
+    @hookimpl
+    def ganbench_penalties():
+        return [PenaltyPlugin(name="bad", summary="-", build=lambda o, c: bad)]
+    """
+    with pytest.raises(PluginError, match=message):
+        own_run(tmp_path, source, ['penalties=[{name="bad",weight=1.0}]'])

@@ -1,0 +1,66 @@
+"""A run with everything that a step can have, stopped and resumed, equals one that was never stopped: bitwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
+
+from ganbench import Callback, Registry, Result
+from ganbench.plugin.callbacks import Progress
+from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.training.checkpoint import load_checkpoint
+from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.runner import run
+
+
+class StopAt(Callback):
+    """Ends the run as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_window_end(self, progress: Progress) -> None:
+        if progress.step == self.step:
+            raise KeyboardInterrupt
+
+
+def registry_of(folder: Path) -> Registry:
+    (folder / "conditional.py").write_text(SOURCE)
+    return Registry.load([str(folder / "conditional.py")])
+
+
+def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> tuple[Result, dict[str, Any]]:
+    """The result and the final state of a run that was stopped after these steps."""
+    registry, out = registry_of(folder), folder / name
+    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+    short: dict[str, Any] = {"device": "cpu", "window_seconds": 1e-9}
+    result, _ = run(spec, out=out, callback=StopAt(stops[0]) if stops else None, **short)
+    for stop in [*stops[1:], None] if stops else []:
+        assert result.status == "interrupted"
+        stopped, _ = load_stopped_spec(out, registry)
+        result, _ = run(stopped, resume=out, callback=None if stop is None else StopAt(stop), **short)
+    assert result.status == "completed"
+    return result, load_checkpoint(out / "checkpoint.pt").state
+
+
+@pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING], ids=[*PARTS, "everything"])
+def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], tmp_path: Path) -> None:
+    whole, state = trained(tmp_path, "whole", overrides, [])
+    resumed, resumed_state = trained(tmp_path, "resumed", overrides, [3, 5])
+    assert [(row.d_loss, row.g_loss, row.monitors) for row in resumed.history] == [
+        (row.d_loss, row.g_loss, row.monitors) for row in whole.history
+    ]
+    assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in whole.metrics]
+    for part in ("networks", "optimizers", "ema", "augmentations", "penalty_values", "rngs"):
+        assert first_difference(flat(resumed_state[part], part), flat(state[part], part)) is None
+
+
+def test_everything_is_in_the_checkpoint(tmp_path: Path) -> None:
+    _, state = trained(tmp_path, "run", EVERYTHING, [])
+    assert set(state["rngs"]) == {"latents", "labels", "order", "flips"}
+    assert state["augmentations"][0]["p"] != 0.5
+    assert state["ema"]["embed.weight"].shape == (10, 4)
+    assert (state["penalty_values"] > 0).all()

@@ -1,0 +1,139 @@
+"""Schedules: their values by the images seen, their bounds, and optimizers that follow them."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import own_run
+from torch import nn
+from torch.optim import SGD, Adam, RMSprop
+
+from ganbench import BuildContext, UsageError
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import Registry
+from ganbench.spec.configs import ScheduleConfig
+from ganbench.training.position import Position
+from ganbench.training.schedules import ScheduledValues
+
+TOTAL = 10_000
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> BuildContext:
+    return BuildContext((1, 28, 28), 10, "cpu", tmp_path, 0, total_steps=100, total_images=TOTAL)
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ({"name": "constant", "value": 3.0}, {0: 3, 5000: 3, TOTAL: 3}),
+        ({"name": "linear", "start": 2.0}, {0: 2, 2500: 1.5, TOTAL: 0, 2 * TOTAL: 0}),
+        ({"name": "linear", "start": 2.0, "end": 4.0, "kimg": 5}, {0: 2, 2500: 3, 5000: 4, TOTAL: 4}),
+        ({"name": "cosine", "start": 2.0, "end": 1.0}, {0: 2, 2500: 1 + (1 + math.sqrt(0.5)) / 2, 5000: 1.5, TOTAL: 1}),
+        ({"name": "step", "start": 8.0, "factor": 0.5, "every_kimg": 2}, {0: 8, 1999: 8, 2000: 4, 9999: 0.5}),
+        ({"name": "robbins-monro", "start": 1.0, "power": 0.5, "scale_kimg": 1}, {0: 1, 3000: 0.5}),
+    ],
+)
+def test_a_schedule_has_the_value_of_its_formula(
+    spec: dict[str, Any], values: dict[int, float], context: BuildContext, registry: Registry
+) -> None:
+    schedule = ScheduleConfig.model_validate(spec, context={"registry": registry}).build(context)
+    assert {images: schedule(images) for images in values} == pytest.approx(values)
+
+
+def test_every_shipped_schedule_is_tried_above(registry: Registry) -> None:
+    shipped = {registered.plugin.name for registered in registry.of_kind(Kind.SCHEDULE)}
+    assert shipped == {"constant", "linear", "cosine", "step", "robbins-monro"}
+
+
+@pytest.mark.parametrize("make", [partial(SGD, fused=True), partial(Adam, fused=True), Adam, SGD, RMSprop])
+def test_an_optimizer_follows_the_schedule_also_after_its_state_was_loaded(
+    make: Any, context: BuildContext, registry: Registry
+) -> None:
+    """A rate that falls from 1 to 0 moves a parameter less and less, and not at all in the end."""
+    values = ScheduledValues("cpu")
+    config = ScheduleConfig.model_validate({"name": "linear", "start": 0.5}, context={"registry": registry})
+    lr = values.value_of(config, context)
+    parameter = nn.Parameter(torch.ones(4))
+    optimizer = make([parameter], lr=lr)
+    links = values.link(optimizer)
+    assert [(number, key) for number, key, _ in links] == [(0, "lr")]
+    moved = []
+    for step in range(11):
+        if step == 5:
+            optimizer.load_state_dict(optimizer.state_dict())
+            for number, key, value in links:
+                optimizer.param_groups[number][key] = value
+        values.set(Position(step, 1000 * step))
+        before = parameter.detach().clone()
+        parameter.grad = torch.ones(4)
+        optimizer.step()
+        moved.append((parameter.detach() - before).abs().max().item())
+    assert all(later < earlier for earlier, later in pairwise(moved[1:]))
+    assert moved[-1] == 0
+
+
+FALLING = 'optimizer.discriminator={name="adam",lr={name="cosine",start=1e-2,end=1e-3}}'
+
+
+def test_a_constant_schedule_trains_as_the_constant_does(tmp_path: Path) -> None:
+    number, schedule = (
+        own_run(tmp_path, "", [f"optimizer.discriminator={{name='sgd',lr={lr}}}"], name=name)[0]
+        for name, lr in (("number", "0.5"), ("schedule", "{name='constant',value=0.5}"))
+    )
+    assert number.history[-1].d_loss == pytest.approx(schedule.history[-1].d_loss, rel=1e-6)
+
+
+def test_a_schedule_changes_training_and_is_in_the_spec(tmp_path: Path) -> None:
+    constant, _ = own_run(tmp_path, "", ["optimizer.discriminator={name='adam',lr=1e-2}"], name="constant")
+    falling, _ = own_run(tmp_path, "", [FALLING], name="falling")
+    assert constant.history[0].d_loss != falling.history[0].d_loss
+    assert falling.spec["optimizer"]["discriminator"]["lr"] == {"name": "cosine", "start": 1e-2, "end": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("lr", "message"),
+    [
+        (
+            "{name='linear',start=1e-3,end=-1.0}",
+            r"optimizer\.discriminator\.lr: .* gives -.* after",
+        ),
+        ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* gives -1 after 0 images"),
+        ("{name='linear'}", r"optimizer\.discriminator\.lr\.start: Field required"),
+        ("{name='sawtooth'}", r"optimizer\.discriminator\.lr: unknown schedule 'sawtooth'"),
+        ("-1", r"optimizer\.discriminator\.lr: Input should be greater than 0 \(got -1\)"),
+        ("'fast'", r"optimizer\.discriminator\.lr: Input should be a valid number"),
+    ],
+)
+def test_a_wrong_rate_is_refused_by_its_path_before_training(lr: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        own_run(tmp_path, "", [f"optimizer.discriminator={{name='adam',lr={lr}}}"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_may_fall_to_zero_by_the_end(tmp_path: Path) -> None:
+    _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='adam',lr={name='linear',start=1e-3}}"])
+    assert warnings == []
+
+
+def test_a_schedule_longer_than_the_run_is_a_warning(tmp_path: Path) -> None:
+    _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='sgd',lr={name='cosine',start=0.1,kimg=50}}"])
+    (warning,) = (each for each in warnings if "kimg" in each)
+    assert "takes 50 kimg, and the run ends after 0.04 kimg" in warning
+
+
+def test_a_penaltys_weight_can_follow_a_schedule(tmp_path: Path) -> None:
+    weights = ("5.0", "{name='linear',start=5.0,end=0.0}", "{name='linear',start=5.0,end=-1.0}")
+    first, second = (
+        own_run(tmp_path, "", [f"penalties=[{{name='r1',weight={weight}}}]"], name=f"run-{number}")[0]
+        for number, weight in enumerate(weights[:2])
+    )
+    assert first.history[-1].d_loss != second.history[-1].d_loss
+    with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* gives -"):
+        own_run(tmp_path, "", [f"penalties=[{{name='r1',weight={weights[2]}}}]"])
