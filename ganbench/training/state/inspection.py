@@ -27,6 +27,7 @@ from torch.optim import Optimizer
 
 from ganbench.plugin.hookspecs import PROJECT
 from ganbench.plugin.installed import installed_plugins
+from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.runtime.values import ATOMS, GENERATORS, is_atom
 from ganbench.runtime.values import CONTAINERS as PLAIN_CONTAINERS
 from ganbench.system.source import find_root, is_installed
@@ -57,7 +58,8 @@ STILL = (
     type(threading.Lock()),
     type(threading.RLock()),
 )
-NOTHING_WITHIN = (*ATOMS, *STILL, Tensor, np.ndarray, *GENERATORS)
+# a build context is the run's own: through it lie the feature extractors of metrics
+NOTHING_WITHIN = (*ATOMS, *STILL, Tensor, np.ndarray, *GENERATORS, BuildContext, DatasetContext)
 TENSORS_OF_MODULES = ("_parameters", "_buffers", "_non_persistent_buffers_set")
 
 

@@ -1,0 +1,22 @@
+"""WGAN-GP (Gulrajani et al. 2017): its loss; the penalty and the five critic updates are ganbench's.
+
+ganbench run dcgan-fashion -p wgan_gp.py -o loss=wasserstein -o training.discriminator_steps=5
+    -o 'penalties=[{name = "gradient-penalty", weight = 10.0}]'
+"""
+
+from ganbench import LossPlugin, hookimpl
+
+
+class Wasserstein:
+    def discriminator_loss(self, players, batch):
+        real = players.discriminate(batch.real, batch.labels).mean()
+        fake = players.discriminate(players.generate(batch), batch.fake_labels).mean()
+        return fake - real, {"critic_distance": real - fake}
+
+    def generator_loss(self, players, batch):
+        return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
+
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="wasserstein", summary="Wasserstein loss", build=lambda options, context: Wasserstein())]

@@ -1,0 +1,87 @@
+"""The examples in docs/examples: each runs with public names alone, and does what it says."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import UNSCORED
+
+import ganbench
+from ganbench import Registry, Result
+from ganbench.spec.loading import load_spec
+from ganbench.spec.trackers import choose_trackers
+from ganbench.training.runner import run
+
+FOLDER = Path(__file__).parents[2] / "docs" / "examples"
+FID = 'metrics=[{name="fid",features="fashion-cnn",num_samples=100}]'
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Any:
+    def make(name: str, *overrides: str, track: tuple[str, ...] = ()) -> Result:
+        registry = Registry.load([str(FOLDER / f"{name}.py")])
+        spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=6", *overrides])
+        trackers = choose_trackers(track, spec.name, registry)
+        result, _ = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
+        assert result.status == "completed"
+        return result
+
+    return make
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_imports_public_names_alone(file: Path) -> None:
+    imported = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = [alias.name for node in imported if node.module == "ganbench" for alias in node.names]
+    assert names
+    assert set(names) <= set(ganbench.__all__)
+    assert not [node for node in imported if str(node.module).startswith("ganbench.")]
+
+
+def test_a_conditional_gan_has_pictures_and_scores_by_class(example: Any, tmp_path: Path) -> None:
+    metric = 'metrics=[{name="class-distances",features="fashion-cnn",num_samples=100}]'
+    result = example("projection_gan", "model=projection-gan", "loss=hinge", metric, "sample_images.at_epochs=[0]")
+    assert [value.id for value in result.metrics] == [f"class-distances.class-{number}" for number in range(10)]
+    for value in result.metrics:
+        assert value.real_data_score < value.value
+    assert (tmp_path / "run" / "samples" / "epoch-0000.png").exists()
+
+
+def test_wgan_gp_is_a_loss_a_penalty_and_five_updates(example: Any) -> None:
+    penalty = 'penalties=[{name="gradient-penalty",weight=10.0}]'
+    result = example("wgan_gp", "loss=wasserstein", "training.discriminator_steps=5", penalty)
+    assert set(result.history[0].monitors) == {"critic_distance", "gradient-penalty"}
+    assert result.history[0].images == 6 * 5 * 64
+
+
+def test_an_augmentation_changes_training_but_not_its_scores_of_real_images(example: Any) -> None:
+    result = example("color_augment", 'augmentations=["color"]', FID)
+    assert result.metrics[0].value is not None
+
+
+def test_two_metrics_share_features(example: Any) -> None:
+    shared = 'features="fashion-cnn",num_samples=100'
+    metrics = f'metrics=[{{name="precision-recall",{shared}}},{{name="means",{shared}}}]'
+    result = example("precision_recall", metrics)
+    assert [(value.id, value.higher_is_better) for value in result.metrics] == [
+        ("precision-recall.precision", True),
+        ("precision-recall.recall", True),
+        ("means", False),
+    ]
+    assert result.metrics[0].real_data_score > 0.5
+
+
+def test_a_schedule_is_followed(example: Any) -> None:
+    lr = 'optimizer.generator.lr={name="warm-restarts",start=1e-3,kimg=0.1}'
+    assert example("warm_restarts", lr).spec["optimizer"]["generator"]["lr"]["kimg"] == 0.1
+
+
+def test_a_tracker_writes_tensorboards_files(example: Any, tmp_path: Path) -> None:
+    example("tensorboard_scalars", track=("scalars", "tensorboard"))
+    for folder in ("scalars", "tensorboard"):
+        (events,) = (tmp_path / "run" / folder).glob("events.out.tfevents.*")
+        assert events.stat().st_size > 100

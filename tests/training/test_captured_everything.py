@@ -1,0 +1,86 @@
+"""A captured step gives what the eager one gives, bitwise, with everything that a step can have (on the CPU: taped)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
+from tape import TapeRecorder
+
+from ganbench import Callback, Registry
+from ganbench.spec.loading import load_spec
+from ganbench.training.checkpoint import restore_state, snapshot_state
+from ganbench.training.engines import EagerEngine
+from ganbench.training.engines.choice import verify
+from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
+from ganbench.training.engines.verification import Verification
+from ganbench.training.position import Position
+from ganbench.training.preparation import PreparedRun, prepare
+from ganbench.training.warmup import examples_of_each_size
+
+
+def prepared(folder: Path, source: str, overrides: list[str]) -> PreparedRun:
+    (folder / "conditional.py").write_text(source)
+    registry = Registry.load([str(folder / "conditional.py")])
+    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+    return prepare(spec, torch.device("cpu"), folder, Callback())
+
+
+def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
+    eager = EagerEngine(run.step, run.batches)
+    examples = examples_of_each_size(run)
+    state = snapshot_state(run.step, run.batches)
+    for inputs in examples:
+        eager(inputs, Position(0, 0), on_phase_end=lambda _: None)
+    with as_graph_capture_error():
+        graph = GraphEngine(eager, TapeRecorder(), examples)
+
+    def restore() -> None:
+        restore_state(state, run.step, run.batches)
+
+    return graph, Verification(eager, examples, 3, restore)
+
+
+@pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING], ids=[*PARTS, "everything"])
+def test_a_captured_step_equals_the_eager_one(overrides: list[str], tmp_path: Path) -> None:
+    graph, verification = captured(prepared(tmp_path, SOURCE, overrides))
+    assert verify(graph, verification, exactly=True) == 0.0
+
+
+def test_every_combination_of_due_penalties_is_captured_and_verified(tmp_path: Path) -> None:
+    graph, verification = captured(prepared(tmp_path, SOURCE, PARTS["lazy"]))
+    assert {due for _, due in graph._captured} == {(True, True), (False, False), (False, True)}
+    steps = {graph.eager.step.penalties.due(at.steps) for _, at in verification.sequence}
+    assert steps == {due for _, due in graph._captured}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "by", "overrides", "message"),
+    [
+        (
+            "self.p.add_(0.05 * logits.sign().mean()).clamp_(0, 1)",
+            "self.count = getattr(self, 'count', 0) + 1",
+            PARTS["adaptive"],
+            r"^augmentation 0\.count changes in Python from step to step",
+        ),
+        (
+            "self.p.add_(0.05 * logits.sign().mean()).clamp_(0, 1)",
+            "self.p.fill_(min(1.0, self.p.item() + 0.01))",
+            PARTS["adaptive"],
+            "called a synchronizing operation",
+        ),
+    ],
+)
+def test_what_cannot_be_captured_is_named(
+    replaced: str, by: str, overrides: list[str], message: str, tmp_path: Path
+) -> None:
+    assert replaced in SOURCE
+    run = prepared(tmp_path, SOURCE.replace(replaced, by), overrides)
+
+    def capture_and_verify() -> None:
+        verify(*captured(run), exactly=True)
+
+    with pytest.raises(GraphCaptureError, match=message):
+        capture_and_verify()
