@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganbench.data.batches import normalize_images
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.attribution import Culprits
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another

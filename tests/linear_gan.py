@@ -19,7 +19,7 @@ from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import Result
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.position import Position
@@ -63,7 +63,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
     if networks is None:
         torch.manual_seed(0)
         networks = Networks(generator(), discriminator(), LATENT)
-    latents = stream(0, "latents")
+    latents = make_rng(0, "latents")
     step = TrainingStep(
         networks,
         loss or LeastSquares(),
@@ -73,7 +73,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
         CULPRITS,
         **options,
     )
-    return EagerEngine(step, ResidentBatches(few_images(), 8, torch.device("cpu"), stream(0, "order")))
+    return EagerEngine(step, ResidentBatches(few_images(), 8, torch.device("cpu"), make_rng(0, "order")))
 
 
 def take(eager: EagerEngine, steps: int) -> list[list[float]]:

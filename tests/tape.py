@@ -1,4 +1,4 @@
-"""A recorder for the CPU that replays as a CUDA graph does: the same operations, on the same memory, without Python."""
+"""A capturer for the CPU that replays as a CUDA graph does: the same operations, on the same memory, without Python."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class Moment:
         return 1000.0 * (end.number - self.number)
 
 
-class TapeRecorder:
+class TapeCapturer:
     """Records on the CPU. What a real recording does not do, this does: the work itself, once, while it is recorded."""
 
-    working_bytes = 1234
+    graph_memory_bytes = 1234
 
     def __init__(self) -> None:
         self.marks = 0
 
-    def rehearse(self, work: Callable[[], Any]) -> None:
+    def warm_up_capture(self, work: Callable[[], Any]) -> None:
         with Tape():
             work()
 
-    def record(self, work: Callable[[], Any]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], Any]) -> Callable[[], None]:
         with Tape() as tape:
             work()
         return tape.replay

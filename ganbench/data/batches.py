@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
-from ganbench.runtime.seeds import OwnGenerators
+from ganbench.runtime.rng import OwnGenerators
 from ganbench.spec.benchmark import DataOptions
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import ImageData, Split
-from ganbench.runtime.seeds import OwnGenerators
+from ganbench.runtime.rng import OwnGenerators
 
 CHECKED_ITEMS = 16  # of each split that is read item by item, before training
 WANTED = "wanted: a pair of an image, uint8 of shape (channels, height, width), and a label"

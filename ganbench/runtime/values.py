@@ -63,7 +63,7 @@ def is_atom(value: Any) -> bool:
     return isinstance(value, ATOMS)
 
 
-class Unwritable(Exception):  # noqa: N818 - it is handled
+class NotSerializable(Exception):  # noqa: N818 - it is handled
     """A value that cannot be written down as tensors, numbers and text."""
 
 
@@ -231,7 +231,7 @@ def set_generator_state(generator: Any, state: Any) -> None:
 
 
 def written(value: Any) -> Any:
-    """A value as tensors, numbers and text, with the kinds of containers. Raises `Unwritable` for anything else."""
+    """Write a value as tensors, numbers and text, with the kinds of containers. Raises `NotSerializable` otherwise."""
     if type(value) in NUMBERS_AND_TEXT:
         return value
     if isinstance(value, Tensor) and is_plain(value):
@@ -245,7 +245,7 @@ def written(value: Any) -> Any:
     for kind in (list, tuple, set, deque):
         if type(value) is kind:
             return kind.__name__, [written(item) for item in value]
-    raise Unwritable
+    raise NotSerializable
 
 
 def read(text: Any, now: Any) -> Any:

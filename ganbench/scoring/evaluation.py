@@ -15,13 +15,13 @@ from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.result import MetricPoint, MetricResult, metric_titles
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import finite_values, score_warnings, show
 from .features import FeatureFile, FeatureWriter, StoredFeatures
 from .reference import PreparedMetric, RealData
-from .sampling import NotFiniteError, Sampler, Source, isolated, kept
+from .sampling import NotFiniteError, Sampler, Source, evaluation_context, kept
 
 
 @dataclass
@@ -122,7 +122,7 @@ class Evaluator:
             and (not scored.values[0].curve or scored.values[0].curve[-1].images != images_done)
         ]
         new: list[tuple[str, MetricPoint]] = []
-        with isolated(self.seed, self.real_data.device), ExitStack() as stack:
+        with evaluation_context(self.seed, self.real_data.device), ExitStack() as stack:
             computed = self._score_images(metrics, stack)
             for scored in metrics:
                 values = computed[scored.id] if scored.id in computed else self._measure(scored, networks)
@@ -164,10 +164,10 @@ class Evaluator:
             if isinstance(scored.metric, FeatureMetric)
         }
         image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
-        latents, all_labels = stream(self.seed, "evaluation"), []
+        latents, all_labels = make_rng(self.seed, "evaluation"), []
         draw_labels = None
         if self.sampler.labels is not None:
-            draw_labels = partial(self.sampler.labels.draw, rng=stream(self.seed, "evaluation labels"))
+            draw_labels = partial(self.sampler.labels.draw, rng=make_rng(self.seed, "evaluation labels"))
         finite = True
         with ExitStack() as files:
             writers = {

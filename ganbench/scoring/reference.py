@@ -31,7 +31,7 @@ from ganbench.plugin.interfaces import (
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import ganbench_version
 from ganbench.results.result import DataRecord
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
@@ -39,7 +39,7 @@ from ganbench.system.files import read_cache, write_cache
 from .calls import finite_values, score_warnings, show
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
 from .identity import DIGITS, config_identity, software_of
-from .sampling import isolated
+from .sampling import evaluation_context
 
 REAL_DATA_SEED = 0  # the same real images in every run, so that their score can be kept
 
@@ -167,7 +167,7 @@ def prepare_metric(
         software |= getattr(metric.features, "software", {})
     protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
-    with isolated(REAL_DATA_SEED, real_data.device), score_warnings(prepared.warnings) as new:
+    with evaluation_context(REAL_DATA_SEED, real_data.device), score_warnings(prepared.warnings) as new:
         fit(prepared, real_data, split, indices)
         score_real_data(prepared, real_data)
     for message in new:
@@ -241,7 +241,7 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     other = real_data.split(name)
     if other is None:
         return
-    order = torch.randperm(len(other), generator=stream(REAL_DATA_SEED, "floor"))[: config.num_samples]
+    order = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
     prepared.real_data_samples = len(order)
     identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(order)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)

@@ -16,10 +16,10 @@ from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugin.interfaces import Loss, Networks
-from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.attribution import Culprits
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
-from ganbench.runtime.seeds import defaults_restored, derived_seed, seed_defaults
+from ganbench.runtime.rng import defaults_restored, derived_seed, seed_defaults
 from ganbench.spec.configs import GeneratorMode, Weights
 
 FAR_OUTSIDE = 1.5  # a generator without a tanh may leave [-1, 1] by a little
@@ -30,13 +30,13 @@ class NotFiniteError(PluginError):
 
 
 @contextmanager
-def isolated(seed: int, device: torch.device) -> Iterator[None]:
+def evaluation_context(seed: int, device: torch.device) -> Iterator[None]:
     """No gradients, IEEE float32, and torch's, Python's and numpy's default generators seeded.
 
     Afterwards they are as they were.
     """
     with defaults_restored(device), torch.no_grad(), float32_precision("fp32"):
-        seed_defaults(derived_seed(seed, "isolated"), device)
+        seed_defaults(derived_seed(seed, "evaluation_context"), device)
         yield
 
 
@@ -108,7 +108,7 @@ class Sampler:
         latents: torch.Generator,
         draw_labels: Callable[[int], Tensor] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """`count` generated images, uint8 `(N, C, H, W)`, with their labels, in batches; call it within `isolated`.
+        """`count` generated images, uint8 `(N, C, H, W)`, with labels, in batches; call it within `evaluation_context`.
 
         Each is made in a full batch, the last one cut afterwards: in train mode an image depends on its batch's
         statistics. The latents are drawn on the CPU, so that the same ones come on every device; so are the labels of

@@ -25,7 +25,7 @@ from ganbench.results.result import (
     Record,
     Window,
 )
-from ganbench.runtime.seeds import default_states, set_default_states
+from ganbench.runtime.rng import default_states, set_default_states
 from ganbench.system.files import atomic_write
 
 from .step import UPDATE_ORDER, TrainingStep

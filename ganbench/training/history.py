@@ -84,7 +84,7 @@ class EpochLosses:
         )
 
 
-def need_finite_weights(step: TrainingStep, when: str) -> None:
+def require_finite_weights(step: TrainingStep, when: str) -> None:
     """Raise `DivergedError` naming the first parameter that has NaN or infinite numbers, as after a last bad update."""
     for player in UPDATE_ORDER:
         for name, parameter in step.networks[player].named_parameters():

@@ -14,13 +14,13 @@ from ganbench.results.result import (
 from ganbench.runtime.machine import cpu_use, disturbed_by
 from ganbench.system.openmp import wait_policy
 
-from .course import Course
 from .roofline import why_unreliable
+from .run_state import RunState
 from .warmup import WarmupResult
 
 
 def build_result(
-    course: Course,
+    state: RunState,
     directory: RunDirectory,
     warmed_up: WarmupResult | None,
     roofline: Roofline | None,
@@ -28,7 +28,7 @@ def build_result(
     message: str | None,
 ) -> Result:
     """The result of a run that has come so far; `warmed_up` and `roofline` are None where it did not get there."""
-    prepared, spec = course.prepared, course.prepared.spec
+    prepared, spec = state.prepared, state.prepared.spec
     return Result(
         run_id=directory.run_id,
         created_at=directory.created_at,
@@ -40,18 +40,18 @@ def build_result(
         plugins=prepared.plugins,
         environment=prepared.environment,
         data=prepared.data_record,
-        history=course.history,
-        throughput=describe_throughput(course, warmed_up, roofline),
-        memory=course.clock.memory(),
-        metrics=prepared.evaluator.results(course.images),
+        history=state.history,
+        throughput=describe_throughput(state, warmed_up, roofline),
+        memory=state.clock.memory(),
+        metrics=prepared.evaluator.results(state.images),
         profile=warmed_up.profile if warmed_up else None,
         artifacts=dict(directory.artifacts),
     )
 
 
-def describe_throughput(course: Course, warmed_up: WarmupResult | None, roofline: Roofline | None) -> Throughput:
+def describe_throughput(state: RunState, warmed_up: WarmupResult | None, roofline: Roofline | None) -> Throughput:
     """What the windows amount to, with all that tells where the time went."""
-    prepared, clock, rate = course.prepared, course.clock, course.clock.rate()
+    prepared, clock, rate = state.prepared, state.clock, state.clock.rate()
     engine = warmed_up.engine_record if warmed_up else None
     seconds_per_image = clock.seconds_per_image()
     use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
@@ -68,7 +68,7 @@ def describe_throughput(course: Course, warmed_up: WarmupResult | None, roofline
         disturbed=disturbance is not None,
         disturbed_by=disturbance,
         warmup_seconds=warmed_up.seconds if warmed_up else 0.0,
-        evaluation_seconds=course.evaluation_seconds,
+        evaluation_seconds=state.evaluation_seconds,
         phases=clock.phases(),
         component_throughput=warmed_up.component_throughput if warmed_up else None,
         roofline=roofline,

@@ -20,14 +20,14 @@ from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.result import DataRecord, Environment, PluginRecord
-from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.attribution import Culprits
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.precision import Precision, precision_on
-from ganbench.runtime.seeds import derived_seed, seed_defaults, stream
+from ganbench.runtime.rng import derived_seed, make_rng, seed_defaults
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import data_content
 from ganbench.scoring.reference import RealData, prepare_metrics
-from ganbench.scoring.sampling import Sampler, isolated
+from ganbench.scoring.sampling import Sampler, evaluation_context
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import OptimizerConfig, PluginConfig
 from ganbench.system.files import cache_dir
@@ -130,8 +130,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         batch_size=spec.scoring.batch_size,
         warn=callback.on_warning,
     )
-    flips = stream(seed, "flips", device) if training.horizontal_flips else None
-    order = stream(seed, "order")
+    flips = make_rng(seed, "flips", device) if training.horizontal_flips else None
+    order = make_rng(seed, "order")
     batches = make_batches(data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data)
     seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return PreparedRun(
@@ -160,7 +160,7 @@ def load_data(
     callback.on_status("loading data")
     seed, plugin = spec.training.seed, str(spec.dataset.plugin)
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
-    with isolated(seed, device):  # reading an image may draw at random
+    with evaluation_context(seed, device):  # reading an image may draw at random
         data = checked(built, plugin)
         image_shape = data.image_shape
         unsteady = changes_between_reads(data)
@@ -171,7 +171,7 @@ def load_data(
             f"benchmark {spec.name}: training.batch_size{factors}: {need} is more than the {len(data.train)} images of "
             "the train split"
         )
-    with isolated(seed, device):
+    with evaluation_context(seed, device):
         content_sha256, content_basis = data_content(data, spec.dataset)
     if unsteady:
         callback.on_warning(
@@ -222,7 +222,7 @@ def build_step(
         networks,
         loss,
         {player: config.build(context) for player, config in optimizers.items()},
-        latents=stream(context.seed, "latents", device),
+        latents=make_rng(context.seed, "latents", device),
         precision=precision,
         culprits=culprits,
         memory_format=memory_format,
@@ -257,7 +257,7 @@ def label_sampler(
     data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device
 ) -> tuple[LabelSampler, torch.Generator]:
     counts = count_labels(data, str(spec.dataset.plugin), str(spec.model.plugin))
-    return LabelSampler(counts, device), stream(context.seed, "labels", device)
+    return LabelSampler(counts, device), make_rng(context.seed, "labels", device)
 
 
 def schedulable(spec: BenchmarkSpec) -> dict[str, PluginConfig]:

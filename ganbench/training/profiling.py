@@ -38,7 +38,7 @@ class PhaseRanges:
         self._open = record_function(PREFIX + phase)
         self._open.__enter__()
 
-    def ended(self, phase: Phase) -> None:
+    def on_phase_end(self, phase: Phase) -> None:
         synchronize(self.device)
         self._open.__exit__(None, None, None)
         following = PHASES.index(phase) + 1
@@ -61,7 +61,7 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     with profile(activities=activities, acc_events=True) as profiler:
         for _ in range(PROFILED_STEPS):
             ranges.begin(PHASES[0])
-            eager(inputs, Position(0, 0), on_phase_end=ranges.ended)
+            eager(inputs, Position(0, 0), on_phase_end=ranges.on_phase_end)
     with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
     summary = summarise(list(profiler.events() or []), PROFILED_STEPS, on_gpu)

@@ -37,11 +37,11 @@ def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint 
         checkpoint = load_checkpoint(directory.path / CHECKPOINT)
     except MissingError:
         return None
-    need_same_spec(checkpoint.progress, spec, directory.path)
+    require_same_spec(checkpoint.progress, spec, directory.path)
     return checkpoint
 
 
-def need_readable(directory: RunDirectory) -> None:
+def require_readable(directory: RunDirectory) -> None:
     """Raise `PluginError` if the checkpoint just written cannot be read back: better now than after a crash."""
     try:
         load_checkpoint(directory.path / CHECKPOINT)
@@ -51,7 +51,7 @@ def need_readable(directory: RunDirectory) -> None:
         ) from None
 
 
-def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> None:
+def require_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> None:
     """Raise `UsageError` with what differs, but for the length and what changes nothing of a run."""
     sides = (
         {key: value for key, value in told.items() if key not in NON_TRAINING_FIELDS}
@@ -63,7 +63,7 @@ def need_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> Non
         raise UsageError(f"{folder}: a run can be lengthened, and nothing else of it changed: {told}")
 
 
-def need_same_course(progress: Progress, prepared: PreparedRun, folder: Path) -> None:
+def require_same_conditions(progress: Progress, prepared: PreparedRun, folder: Path) -> None:
     """Raise `UsageError` if the run is already longer, `NotComparableError` where its numbers would not go on.
 
     That is on another device or with other versions of libraries and plugins, and with other data.

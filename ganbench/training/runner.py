@@ -37,19 +37,19 @@ from ganbench.system.files import default_data_dir, named_data_dir
 
 from .callbacks import Callbacks
 from .checkpoint import Checkpoint
-from .course import Course
 from .engines import check_engine
-from .history import EpochLosses, need_finite_weights
+from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
 from .outcome import build_result
 from .preparation import PreparedRun, prepare, resolve_device
 from .resuming import (
     CHECKPOINT,
     find_checkpoint,
-    need_readable,
-    need_same_course,
+    require_readable,
+    require_same_conditions,
 )
 from .roofline import measure_roofline
+from .run_state import RunState
 from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
 from .step import UPDATE_ORDER
@@ -116,7 +116,7 @@ def run(
         callbacks.add_trackers(trackers, TrackerContext(directory.path), prepared.info)
         training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
-            need_same_course(checkpoint.progress, prepared, directory.path)
+            require_same_conditions(checkpoint.progress, prepared, directory.path)
             training.resume_from(checkpoint)
         return training.execute(), directory
 
@@ -147,7 +147,7 @@ class Run:
         self.verify_engine = verify_engine
         self.profile = profile
         self.window_seconds = window_seconds
-        self.course = Course(prepared)
+        self.state = RunState(prepared)
         self.warmed_up: WarmupResult | None = None
         self.roofline: Roofline | None = None
         self.saved_at = perf_counter()  # the checkpoint
@@ -157,7 +157,7 @@ class Run:
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Stand where an earlier process of the run stood when the checkpoint was taken."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
-        self.course.resume_from(checkpoint)
+        self.state.resume_from(checkpoint)
 
     def execute(self) -> Result:
         """Train to the end, or to whatever comes first, and store what came of it."""
@@ -166,7 +166,7 @@ class Run:
                 self.directory.write_spec(self.prepared.spec.to_toml())
                 self.directory.write_text(LAUNCH, self.launch.model_dump_json(indent=2))
                 save_real_images(self.prepared, self.directory, self.callback)
-                if self.course.steps == 0:
+                if self.state.steps == 0:
                     self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
@@ -176,7 +176,7 @@ class Run:
             except DivergedError as error:
                 status, message = "diverged", str(error)
             except KeyboardInterrupt:
-                status, message = "interrupted", f"interrupted after step {self.course.steps}, and not scored"
+                status, message = "interrupted", f"interrupted after step {self.state.steps}, and not scored"
             except (Exception, SystemExit) as error:
                 interrupt.storing = True
                 raise self._failed(error) from error
@@ -189,7 +189,7 @@ class Run:
         told = explain_out_of_memory(error, batch_size, device)
         if told is None:
             told = str(error) if isinstance(error, GanbenchError) else describe(error)
-        message = f"the run failed after {self.course.steps} steps: {told}"
+        message = f"the run failed after {self.state.steps} steps: {told}"
         try:
             self._store("failed", message)
             message += f". The result so far is in {self.directory.path}"
@@ -201,8 +201,8 @@ class Run:
         self.callback.on_status("warming up")
         trace = self.directory.file("trace.json", "trace") if self.profile else None
         self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
-        self.course.clock.hidden_bytes = self.warmed_up.engine.hidden_bytes
-        self.course.clock.step_seconds = self.warmed_up.step_seconds
+        self.state.clock.graph_memory_bytes = self.warmed_up.engine.graph_memory_bytes
+        self.state.clock.step_seconds = self.warmed_up.step_seconds
         for warning in self.warmed_up.warnings:
             self.callback.on_warning(warning)
         if self.warmed_up.engine_record.fallback_reason:
@@ -213,9 +213,9 @@ class Run:
 
     def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
         """The training loop: windows of steps, and events between them. Nothing in a window waits for the device."""
-        course, engine, clock = self.course, warmed_up.engine, self.course.clock
+        state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline = self._deadline()
-        if course.steps == 0:
+        if state.steps == 0:
             self._save_checkpoint()  # so that there is one whatever ends the training
         while True:
             if (ended := self._ended(interrupt)) is not None:
@@ -225,21 +225,21 @@ class Run:
             self._handle_events()
             if interrupt.requested:
                 continue  # it came in an event
-            losses, inputs = course.open_epoch_losses(), course.inputs_left()
-            steps_left = self.prepared.events.steps_to_next(course.steps)
+            losses, inputs = state.open_epoch_losses(), state.inputs_left()
+            steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True
             while steps_left:
                 with clock.window(losses.epoch) as count:
                     for batch in islice(inputs, clock.window_steps(steps_left, self.window_seconds)):
-                        losses.add(engine(batch, course.position, clock.ended))
+                        losses.add(engine(batch, state.position, clock.on_phase_end))
                         count.add(len(batch[0]))
-                        course.add(len(batch[0]))
+                        state.add(len(batch[0]))
                         if interrupt.requested or clock.training_seconds > deadline:
                             count.complete = False
                             break
                 steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
-                losses.read(course.steps)
+                losses.read(state.steps)
                 self._report_progress(losses)
                 if not count.complete:
                     break
@@ -253,13 +253,13 @@ class Run:
 
     def _ended(self, interrupt: Interrupt) -> tuple[Status, str | None] | None:
         """With which status and message the training is over; None if it is not."""
-        course = self.course
-        if course.steps == self.prepared.total_steps:
+        state = self.state
+        if state.steps == self.prepared.total_steps:
             return "completed", None
         if interrupt.requested:
-            return "interrupted", f"interrupted after step {course.steps}"
-        if course.clock.training_seconds > self._deadline():
-            return "completed", f"the budget of {self._deadline():g} s ended after step {course.steps}"
+            return "interrupted", f"interrupted after step {state.steps}"
+        if state.clock.training_seconds > self._deadline():
+            return "completed", f"the budget of {self._deadline():g} s ended after step {state.steps}"
         return None
 
     def _measure_roofline(self, warmed_up: WarmupResult) -> None:
@@ -273,28 +273,28 @@ class Run:
             self.callback.on_warning("what the device can do was not measured: training leaves no memory for that")
 
     def _report_progress(self, losses: EpochLosses) -> None:
-        course, training, total_steps = self.course, self.prepared.spec.training, self.prepared.total_steps
-        window = course.clock.windows[-1]
-        images_left = self.prepared.length.images - course.images
-        seconds_left = images_left * course.clock.training_seconds / course.images
+        state, training, total_steps = self.state, self.prepared.spec.training, self.prepared.total_steps
+        window = state.clock.windows[-1]
+        images_left = self.prepared.length.images - state.images
+        seconds_left = images_left * state.clock.training_seconds / state.images
         if training.budget_seconds:
-            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - course.clock.training_seconds))
+            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - state.clock.training_seconds))
         self.callback.on_window_end(
             Progress(
                 epoch=losses.epoch,
-                step=course.steps,
+                step=state.steps,
                 total_steps=total_steps,
                 losses=losses.last(),
                 images_per_second=window.images / window.seconds,
-                images=course.images,
+                images=state.images,
                 seconds_left=seconds_left,
             )
         )
 
     def _handle_events(self) -> None:
         """Do what is due where training stands between two steps: a checkpoint comes before scoring, which is long."""
-        step, events = self.course.steps, self.prepared.events
-        if step and not self.course.steps_into_epoch:
+        step, events = self.state.steps, self.prepared.events
+        if step and not self.state.steps_into_epoch:
             self._end_epoch()
         scores = events.scores(step)
         if step and (scores or events.checkpoint(step)):
@@ -302,36 +302,36 @@ class Run:
         self._evaluate(scores, events.sample_images(step))
 
     def _end_epoch(self) -> None:
-        row = self.course.end_epoch()
+        row = self.state.end_epoch()
         if row is not None:
             if perf_counter() - self.history_written_at >= HISTORY_SECONDS:
                 self._write_history()
             self.callback.on_epoch_end(row)
 
     def _write_history(self) -> None:
-        self.directory.write_history(self.course.history, self.callback.on_warning)
+        self.directory.write_history(self.state.history, self.callback.on_warning)
         self.history_written_at = perf_counter()
 
     def _evaluate(self, scores: Collection[str] | None, sample_images: bool) -> None:
         """Score the generator with the metrics of these ids, or with all, and save sample images if asked."""
         start = perf_counter()
         if scores is None or scores or sample_images:
-            need_finite_weights(self.prepared.step, f"after step {self.course.steps}")
+            require_finite_weights(self.prepared.step, f"after step {self.state.steps}")
             with untouched(self.prepared.step, self.prepared.batches, self.callback.on_warning):
                 if scores is None or scores:
                     self.callback.on_status("evaluating")
                     evaluate = self.prepared.evaluator.evaluate
-                    for label, point in evaluate(self.prepared.networks, self.course.images, scores):
+                    for label, point in evaluate(self.prepared.networks, self.state.images, scores):
                         self.callback.on_score(label, point)
                 if sample_images:
-                    save_generated_images(self.prepared, self.course.moment, self.directory, self.callback)
-        self.course.evaluation_seconds += perf_counter() - start
+                    save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
+        self.state.evaluation_seconds += perf_counter() - start
 
     def _save_checkpoint(self) -> None:
-        self.course.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
+        self.state.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
         if not self.checkpoint_proven:
-            need_readable(self.directory)
-            self.checkpoint_proven = self.course.steps > 0  # before, optimisers have no state
+            require_readable(self.directory)
+            self.checkpoint_proven = self.state.steps > 0  # before, optimisers have no state
         self.saved_at = perf_counter()
 
     def _store(self, status: Status, message: str | None) -> Result:
@@ -341,7 +341,7 @@ class Run:
         self._write_result(status, message)
         with self.directory.extra("losses.png", "losses", self.callback.on_warning) as path:
             plots.save_losses(
-                self.course.history,
+                self.state.history,
                 self.prepared.spec.name,
                 path,
                 self.published_curve,
@@ -353,6 +353,6 @@ class Run:
         return result
 
     def _write_result(self, status: Status, message: str | None) -> Result:
-        result = build_result(self.course, self.directory, self.warmed_up, self.roofline, status, message)
+        result = build_result(self.state, self.directory, self.warmed_up, self.roofline, status, message)
         self.directory.write_result(result)
         return result

@@ -11,8 +11,8 @@ from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback
 from ganbench.reporting import plots
 from ganbench.results.result import RunDirectory
-from ganbench.runtime.seeds import stream
-from ganbench.scoring.sampling import NotFiniteError, Source, isolated
+from ganbench.runtime.rng import make_rng
+from ganbench.scoring.sampling import NotFiniteError, Source, evaluation_context
 
 from .preparation import PreparedRun, can_show
 
@@ -22,8 +22,8 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
     train, count = prepared.data.train, prepared.spec.sample_images.real
     if not count or not can_show(prepared.sampler.image_shape):
         return
-    chosen = torch.randperm(len(train), generator=stream(prepared.spec.training.seed, "real pictures"))[:count]
-    with isolated(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
+    chosen = torch.randperm(len(train), generator=make_rng(prepared.spec.training.seed, "real pictures"))[:count]
+    with evaluation_context(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
         (images,) = select_images(train, chosen, count, torch.device("cpu"))
     with directory.extra("samples/real.png", "samples_real", callback.on_warning) as path:
         plots.save_grid(images.numpy(), path, columns=4)
@@ -35,8 +35,8 @@ def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDire
     if not options.generated or not can_show(prepared.sampler.image_shape):
         return
     count = max(options.generated, training.batch_size)
-    latents = stream(training.seed, "pictures")
-    with isolated(training.seed, prepared.device):
+    latents = make_rng(training.seed, "pictures")
+    with evaluation_context(training.seed, prepared.device):
         try:
             source = Source(options.weights, options.generator_mode)
             labels = prepared.sampler.labels.in_turn if prepared.sampler.labels else None

@@ -15,7 +15,7 @@ from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
-from ganbench.runtime.culprit import Culprits
+from ganbench.runtime.attribution import Culprits
 from ganbench.runtime.precision import Precision, autocast
 from ganbench.spec.benchmark import UpdateScheme
 

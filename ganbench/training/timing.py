@@ -34,7 +34,7 @@ class TrainingClock:
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self.device_peak_bytes = 0
-        self.hidden_bytes = 0  # that steps take on the device while they run, and torch's own peak does not show
+        self.graph_memory_bytes = 0  # that steps take on the device while they run, and torch's own peak does not show
         self.host_peak_bytes: int | None = None
         self.step_seconds = 0.0  # of the last window's steps; before there is one, what the warm-up measured
         self._gpu = GPUMonitor(device)
@@ -80,7 +80,7 @@ class TrainingClock:
         self._add_marked_phases()
         self.host_peak_bytes = max(filter(None, (peak_rss(), self.host_peak_bytes)), default=None)
         if self.device.type == "cuda":
-            replayed = torch.cuda.memory_allocated(self.device) + self.hidden_bytes
+            replayed = torch.cuda.memory_allocated(self.device) + self.graph_memory_bytes
             peak = max(torch.cuda.max_memory_allocated(self.device), replayed)
             self.device_peak_bytes = max(self.device_peak_bytes, peak)
         if count.images:
@@ -96,7 +96,7 @@ class TrainingClock:
             )
             self.windows.append(window)
 
-    def ended(self, phase: Phase) -> None:
+    def on_phase_end(self, phase: Phase) -> None:
         """The phase that began where the one before ended is over."""
         self._marks.append((phase, self._now()))
 

@@ -18,7 +18,7 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .engines import EagerEngine, check_engine
-from .history import EpochLosses, need_finite_weights
+from .history import EpochLosses, require_finite_weights
 from .position import Position
 from .preparation import PreparedRun, prepare, resolve_device
 from .state.measuring import untouched
@@ -76,7 +76,7 @@ def train(prepared: PreparedRun) -> Trial:
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
     """Each metric of the networks as they are, by its title."""
-    need_finite_weights(prepared.step, f"after {images} images")
+    require_finite_weights(prepared.step, f"after {images} images")
     with untouched(prepared.step, prepared.batches, Callback().on_warning):
         evaluated = prepared.evaluator.evaluate(prepared.networks, images)
     return {title: point.value for title, point in evaluated}

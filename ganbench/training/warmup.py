@@ -66,15 +66,18 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
 
     examples = examples_of_each_size(prepared)
     try:
-        with remainder_named(prepared, len(examples[0][0])), torch_defaults_kept(f"{spec.loss.plugin}: a step changed"):
+        with (
+            naming_the_remainder(prepared, len(examples[0][0])),
+            torch_defaults_kept(f"{spec.loss.plugin}: a step changed"),
+        ):
             flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
         starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
         for inputs, at in product(examples * FIRST_STEPS, starts):
-            with remainder_named(prepared, len(inputs[0])):
+            with naming_the_remainder(prepared, len(inputs[0])):
                 output = eager(inputs, at, on_phase_end=lambda _: None)
-        need_known_parameters(prepared)
-        warnings = what_is_lost(step)
+        require_known_parameters(prepared)
+        warnings = unsaved_state_warnings(step)
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
         if reserved:
             raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
@@ -101,7 +104,7 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
         state_bytes_per_step=state_bytes,
         profile=profile,
         seconds=perf_counter() - start,
-        warnings=[*warnings, *what_is_left(step, before)],
+        warnings=[*warnings, *unrestored_state_warnings(step, before)],
     )
 
 
@@ -116,7 +119,7 @@ def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:
 
 
 @contextmanager
-def remainder_named(prepared: PreparedRun, size: int) -> Iterator[None]:
+def naming_the_remainder(prepared: PreparedRun, size: int) -> Iterator[None]:
     """An error of the smaller last batch of an epoch says what is to be done about it."""
     try:
         yield
@@ -131,7 +134,7 @@ def remainder_named(prepared: PreparedRun, size: int) -> Iterator[None]:
         ) from error
 
 
-def need_known_parameters(prepared: PreparedRun) -> None:
+def require_known_parameters(prepared: PreparedRun) -> None:
     """Raise `PluginError` for parameters that came after the optimizers, which do not know them."""
     for player in UPDATE_ORDER:
         known = set(map(id, prepared.step.parameters[player]))
@@ -143,7 +146,7 @@ def need_known_parameters(prepared: PreparedRun) -> None:
                 )
 
 
-def what_is_lost(step: TrainingStep) -> list[str]:
+def unsaved_state_warnings(step: TrainingStep) -> list[str]:
     """Warnings about what the first steps have changed and a checkpoint cannot keep, or nobody can see."""
     saves_itself = hasattr(step.loss, "state_dict")
     lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
@@ -158,7 +161,7 @@ def what_is_lost(step: TrainingStep) -> list[str]:
     ]
 
 
-def what_is_left(step: TrainingStep, before: Snapshot) -> list[str]:
+def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]:
     """Warnings about what the warm-up has changed for good."""
     return [
         f"{step.culprits.owner(path)}: {path} changes in training and could not be restored after the warm-up, so that "

@@ -29,10 +29,10 @@ from ganbench.data.batches import normalize_images, to_uint8
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.result import DataRecord
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.scoring.evaluation import EVALUATION_BATCH, Evaluator
 from ganbench.scoring.identity import state_hash
-from ganbench.scoring.sampling import Sampler, generator_mode, isolated
+from ganbench.scoring.sampling import Sampler, evaluation_context, generator_mode
 from ganbench.spec.configs import GeneratorMode, LossConfig, MetricConfig
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
@@ -177,7 +177,7 @@ def shine(networks: Networks, level: float) -> None:
 def test_sampling_leaves_no_trace(mode: GeneratorMode, was_training: bool, networks: Networks) -> None:
     generator = networks.generator.train(was_training)
     before, random_state = snapshot(generator), torch.get_rng_state()
-    with isolated(0, CPU), generator_mode(networks, mode):
+    with evaluation_context(0, CPU), generator_mode(networks, mode):
         images = generator(torch.randn(BATCH, networks.latent_dim))
         assert not images.requires_grad
         assert generator.training == (mode == "train")
@@ -193,7 +193,7 @@ def test_sampling_leaves_no_trace(mode: GeneratorMode, was_training: bool, netwo
 def test_it_generates_exactly_as_many_images_as_asked_for_each_from_a_full_batch(
     count: int, mode: GeneratorMode, networks: Networks, batches: list[int]
 ) -> None:
-    images = torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, stream(0, "test"))))
+    images = torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, make_rng(0, "test"))))
     assert images.shape == (count, 1, 28, 28)
     assert images.dtype == torch.uint8
     assert batches == [BATCH] * math.ceil(count / BATCH)
@@ -202,7 +202,7 @@ def test_it_generates_exactly_as_many_images_as_asked_for_each_from_a_full_batch
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_equal_seeds_give_equal_images_and_other_seeds_others(mode: GeneratorMode, networks: Networks) -> None:
     def images(seed: int, count: int = 40) -> Tensor:
-        return torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, stream(seed, "test"))))
+        return torch.cat(list(sampler_of(networks).generate(mode, count, BATCH, make_rng(seed, "test"))))
 
     assert torch.equal(images(0), images(0))
     assert torch.equal(images(0)[:20], images(0, count=20))

@@ -23,7 +23,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import MetricPoint
 from ganbench.runtime.networks import keep_modes
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import torch_defaults_kept
@@ -66,7 +66,7 @@ WHITE = White(IMAGES, CLASSES)
 @pytest.mark.parametrize("split", [WHITE, Subset(WHITE, [0]), ConcatDataset([WHITE])])
 def test_what_an_item_is_is_what_is_trained_on(split: Any) -> None:
     data = checked(data_of(split), "dataset 'own'")
-    batches = make_batches(data.train, 1, CPU, stream(0, "order"))
+    batches = make_batches(data.train, 1, CPU, make_rng(0, "order"))
     assert batches.placement == "streamed"
     real, _ = batches.load(*next(batches.epoch()))
     assert real.min() == 1
@@ -185,7 +185,7 @@ def test_the_plugin_at_fault_is_named_and_no_other() -> None:
 def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
     networks = Networks(generator, nn.Flatten(), latent_dim=3)
     sampler = Sampler(networks, CULPRITS, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
-    return list(sampler.generate(Source("raw", "eval"), 5, 4, stream(0, "latents")))
+    return list(sampler.generate(Source("raw", "eval"), 5, 4, make_rng(0, "latents")))
 
 
 class Making(nn.Module):
@@ -252,7 +252,7 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
         nn.Sequential(nn.Flatten(), shared, nn.Linear(4, 1)),
         latent_dim=3,
     )
-    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), stream(0, "latents"), "fp32", CULPRITS)
+    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), make_rng(0, "latents"), "fp32", CULPRITS)
     step = TrainingStep(networks, Least(lambda: None), *arguments)
     before, moved = [shared.weight.detach().clone()], []
 
@@ -301,7 +301,7 @@ def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
         torch.get_rng_state(),
     )
     warnings: list[str] = []
-    batches: Any = type("Batches", (), {"order": stream(0, "order"), "flips": None})
+    batches: Any = type("Batches", (), {"order": make_rng(0, "order"), "flips": None})
     with untouched(step, batches, warnings.append):
         generator.eval()
         assert torch.equal(generator.linear.weight, -weight)

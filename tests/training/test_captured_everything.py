@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
-from tape import TapeRecorder
+from tape import TapeCapturer
 
 from ganbench import Callback, Registry
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import EagerEngine
-from ganbench.training.engines.choice import verify
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
+from ganbench.training.engines.selection import verify
 from ganbench.training.engines.verification import Verification
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
@@ -35,7 +35,7 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
     for inputs in examples:
         eager(inputs, Position(0, 0), on_phase_end=lambda _: None)
     with as_graph_capture_error():
-        graph = GraphEngine(eager, TapeRecorder(), examples)
+        graph = GraphEngine(eager, TapeCapturer(), examples)
 
     def restore() -> None:
         restore_state(state, run.step, run.batches)

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench import ImageData, PluginError, Registry, Result, UsageError
 from ganbench.data.labels import LabelSampler, count_labels
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
@@ -32,7 +32,7 @@ def conditional(tmp_path: Path) -> Any:
 
 def test_labels_are_drawn_by_the_class_frequencies() -> None:
     sampler = LabelSampler([10, 0, 30, 60], "cpu")
-    labels = sampler.draw(100_000, stream(0, "test"))
+    labels = sampler.draw(100_000, make_rng(0, "test"))
     assert labels.dtype == torch.int64
     shares = torch.bincount(labels, minlength=4) / len(labels)
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.3, 0.6]), atol=0.01, rtol=0)

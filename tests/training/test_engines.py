@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import CULPRITS, SMALL
-from tape import TapeRecorder
+from tape import TapeCapturer
 from torch import Tensor
 
 from ganbench import GanbenchError, Networks, Players, UsageError
@@ -22,7 +22,7 @@ from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.precision import deterministic_convolutions
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import EngineOptions
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import restore_state, snapshot_state
@@ -32,8 +32,8 @@ from ganbench.training.engines import (
     check_engine,
     choose_engine,
 )
-from ganbench.training.engines.choice import make_recorder
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
+from ganbench.training.engines.selection import make_capturer
 from ganbench.training.position import Position
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -53,13 +53,15 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
     for player in UPDATE_ORDER:
         networks[player].to(device)
     factories = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
-    latents = stream(0, "latents", device)
+    latents = make_rng(0, "latents", device)
     step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", CULPRITS)
-    return EagerEngine(step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), stream(0, "order")))
+    return EagerEngine(
+        step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), make_rng(0, "order"))
+    )
 
 
-def recorder(eager: EagerEngine) -> Any:
-    return make_recorder(eager.step, None) or TapeRecorder()
+def capturer(eager: EagerEngine) -> Any:
+    return make_capturer(eager.step, None) or TapeCapturer()
 
 
 def examples(eager: EagerEngine) -> list[tuple[Tensor, ...]]:
@@ -123,7 +125,7 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs can be chosen on a CPU, where they are tapes."""
-    monkeypatch.setattr("ganbench.training.engines.choice.make_recorder", lambda *_: TapeRecorder())
+    monkeypatch.setattr("ganbench.training.engines.selection.make_capturer", lambda *_: TapeCapturer())
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -135,7 +137,7 @@ def test_a_recorded_step_gives_what_the_eager_one_gives_in_every_bit(
     eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in UPDATE_ORDER])
     start = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=6)
-    graph = GraphEngine(eager, recorder(eager), examples(eager))
+    graph = GraphEngine(eager, capturer(eager), examples(eager))
     for _ in range(2):  # as after a warm-up, and once more
         restore_state(start, eager.step, eager.batches)
         assert trace(graph, eager, steps=6) == expected
@@ -148,7 +150,7 @@ def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) 
     trace(eager, eager, steps=3)
     middle = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=4)
-    graph = GraphEngine(eager, recorder(eager), examples(eager))
+    graph = GraphEngine(eager, capturer(eager), examples(eager))
     trace(graph, eager, steps=3)
     restore_state(middle, eager.step, eager.batches)
     assert trace(graph, eager, steps=4) == expected
@@ -158,8 +160,8 @@ def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> N
     eager = build(registry)
     start = snapshot_state(eager.step, eager.batches)
     whole, smaller = examples(eager)
-    graph = GraphEngine(eager, TapeRecorder(), [whole, smaller])
-    assert graph.hidden_bytes == TapeRecorder.working_bytes
+    graph = GraphEngine(eager, TapeCapturer(), [whole, smaller])
+    assert graph.graph_memory_bytes == TapeCapturer.graph_memory_bytes
     graph(whole, START, on_phase_end=lambda _: None)
     assert graph.last_phases() == {"data": 1.0, "discriminator": 1.0, "generator": 1.0}
     restore_state(start, eager.step, eager.batches)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from ganbench import Batch, Networks, Players, UsageError
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.training.penalties import Penalties
 from ganbench.training.step import Clipping, UpdateSizes
 
@@ -63,7 +63,7 @@ def test_the_updates_equal_those_of_a_textbook_loop() -> None:
     _, (d_loss, g_loss), networks = step_of(24, sizes=UpdateSizes(discriminator=8))
     torch.manual_seed(0)
     g, d = generator(), discriminator()
-    latents = stream(0, "latents")
+    latents = make_rng(0, "latents")
     optimizers = SGD(g.parameters(), lr=0.01), SGD(d.parameters(), lr=0.01)
     real = few_images().tensors[0][:24].float() / 127.5 - 1
     d_losses = []

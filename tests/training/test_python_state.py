@@ -16,7 +16,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
 from ganbench import Networks, Players
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, flat, standing_still
 from ganbench.training.state.python_state import Snapshot, inspect_step
@@ -112,10 +112,10 @@ def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = Non
     generator = generator or nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     networks = Networks(generator, discriminator, latent_dim=3)
-    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), stream(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", CULPRITS)
 
 
-BATCHES: Any = SimpleNamespace(order=stream(0, "order"), flips=None)
+BATCHES: Any = SimpleNamespace(order=make_rng(0, "order"), flips=None)
 REAL, LABELS = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
 
 

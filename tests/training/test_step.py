@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganbench import Networks, PluginError
 from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 BATCH = 64
@@ -33,7 +33,7 @@ def build_step(
 ) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     factory = partial(optimizer, lr=lr)
-    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), stream(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", CULPRITS)
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
         step(real, labels, (), on_phase_end=lambda _: None)
 
     optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in UPDATE_ORDER}
-    latents = stream(0, "latents")
+    latents = make_rng(0, "latents")
     bce = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
     for _ in range(3):

@@ -13,7 +13,7 @@ from conftest import CULPRITS, SMALL
 from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.result import GPUReading, Window
-from ganbench.runtime.seeds import stream
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state
 from ganbench.training.runner import run
@@ -79,9 +79,9 @@ def test_a_window_takes_in_what_happens_in_it_and_nothing_else() -> None:
     for _ in range(2):
         with clock.window(epoch=1) as count:
             time.sleep(0.02)
-            clock.ended("data")
+            clock.on_phase_end("data")
             time.sleep(0.04)
-            clock.ended("discriminator")
+            clock.on_phase_end("discriminator")
             count.images += 64
         time.sleep(0.2)  # an evaluation, say
         assert clock.training_seconds == pytest.approx(sum(window.seconds for window in clock.windows))
@@ -159,8 +159,8 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
     optimizers = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
-    step = TrainingStep(networks, spec.loss.build(context), optimizers, stream(0, "latents"), "fp32", CULPRITS)
-    batches = make_batches(data.train, 64, CPU, stream(0, "order"))
+    step = TrainingStep(networks, spec.loss.build(context), optimizers, make_rng(0, "latents"), "fp32", CULPRITS)
+    batches = make_batches(data.train, 64, CPU, make_rng(0, "order"))
 
     def three_steps() -> list[list[float]]:
         epoch = batches.epoch()

@@ -15,7 +15,7 @@ from ganbench.training.timing import Phase
 class Engine(Protocol):
     """Takes a step, from a batch's inputs to the updates of both networks."""
 
-    hidden_bytes: int  # device memory that steps use and that torch's peak in a window does not show
+    graph_memory_bytes: int  # device memory that steps use and that torch's peak in a window does not show
 
     def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
         """Take the step at a position; an engine that works phase by phase calls `on_phase_end` after each."""
@@ -30,7 +30,7 @@ class Engine(Protocol):
 class EagerEngine:
     """Every operation is launched from Python, one by one."""
 
-    hidden_bytes = 0
+    graph_memory_bytes = 0
 
     def __init__(self, step: TrainingStep, batches: Batches) -> None:
         self.step = step

@@ -29,8 +29,8 @@ from ganbench.training.position import Position
 from ganbench.training.step import StepOutput
 from ganbench.training.timing import PHASES, Phase
 
+from .capture import GraphCapturer, Mark
 from .eager import EagerEngine
-from .recorder import Mark, Recorder
 
 
 class GraphCaptureError(Exception):
@@ -59,16 +59,16 @@ class GraphEngine:
     captured is taken eagerly as well, on the same memory.
     """
 
-    def __init__(self, eager: EagerEngine, recorder: Recorder, examples: list[Inputs]) -> None:
+    def __init__(self, eager: EagerEngine, capturer: GraphCapturer, examples: list[Inputs]) -> None:
         """`examples` has inputs of each size. Whatever cannot be captured raises: see `as_graph_capture_error`."""
         self.eager = eager
-        self.recorder = recorder
+        self.capturer = capturer
         self._device = eager.step.latents.device
         self._shares = eager.step.penalties.shares
         on_device = [self._on_device(inputs) for inputs in examples]
         works = [(inputs, due) for due in self._shares for inputs in on_device]
         for inputs, due in works:
-            self._rehearse(inputs, due)
+            self._warm_up(inputs, due)
         self._captured: dict[Key, CapturedStep] = {
             (len(inputs[0]), due): self._capture(inputs, due) for inputs, due in works
         }
@@ -79,7 +79,7 @@ class GraphEngine:
             for player, optimizer in eager.step.optimizers.items()
         }
         self._restore_count = eager.step.restore_count
-        self.hidden_bytes = recorder.working_bytes
+        self.graph_memory_bytes = capturer.graph_memory_bytes
 
     def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
         step = self.eager.step
@@ -114,20 +114,20 @@ class GraphEngine:
     def _on_device(self, inputs: Inputs) -> Inputs:
         return tuple(tensor.to(self._device, copy=True) for tensor in inputs)
 
-    def _rehearse(self, inputs: Inputs, due: Variant) -> None:
-        self.recorder.rehearse(lambda: self.eager.work(inputs, due, on_phase_end=lambda _: None))
+    def _warm_up(self, inputs: Inputs, due: Variant) -> None:
+        self.capturer.warm_up_capture(lambda: self.eager.work(inputs, due, on_phase_end=lambda _: None))
 
     def _capture(self, inputs: Inputs, due: Variant) -> CapturedStep:
         captured = CapturedStep(inputs)
 
         def mark(_: Phase) -> None:
-            captured.marks.append(self.recorder.mark())
+            captured.marks.append(self.capturer.mark())
 
         def work() -> None:
-            captured.marks = [self.recorder.mark()]
+            captured.marks = [self.capturer.mark()]
             captured.output = self.eager.work(inputs, due, mark)
 
-        captured.replay = self.recorder.record(work)
+        captured.replay = self.capturer.capture(work)
         return captured
 
     def _take_over_optimizer_state(self) -> None:

@@ -41,7 +41,7 @@ class Verification:
         ]
         self.restore = restore
 
-    def moving_python(self) -> str | None:
+    def changing_python_state(self) -> str | None:
         """What is in the way of recording a step: what one changes in Python, or what cannot be looked into.
 
         None if there is nothing. Steps of a whole batch are compared, for what depends on a batch's size alone is as

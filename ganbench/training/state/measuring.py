@@ -12,7 +12,7 @@ from copy import deepcopy
 from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
 from ganbench.runtime.networks import NetworkState
-from ganbench.runtime.seeds import defaults_restored
+from ganbench.runtime.rng import defaults_restored
 from ganbench.training.checkpoint import all_rngs
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 

@@ -16,7 +16,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from ganbench.runtime.values import (
     Kept,
-    Unwritable,
+    NotSerializable,
     address_of,
     is_plain,
     read,
@@ -153,6 +153,6 @@ class PythonState:
         for path, place in self.built.changed().items():
             try:
                 writable[path] = (place.owner_path, place.key, written(place.value))
-            except Unwritable:
+            except NotSerializable:
                 lost.append(path)
         return writable, lost

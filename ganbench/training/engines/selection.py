@@ -13,14 +13,14 @@ from ganbench.results.result import EngineRecord
 from ganbench.spec.benchmark import EngineOptions
 from ganbench.training.step import TrainingStep
 
+from .capture import CudaCapturer, GraphCapturer
 from .eager import EagerEngine, Engine
 from .graph import GraphCaptureError, GraphEngine, as_graph_capture_error
-from .recorder import CudaRecorder, Recorder
 from .verification import Verification, distance, first_difference
 
 VERIFIED_STEPS = 3  # of every recorded run, unless --verify-engine asks for more
-MAX_SCATTER = 1e-3  # a step whose relative difference from itself is larger has more than another order of additions
-SCATTERS_ALLOWED = 10  # a graph may be this much farther from the eager engine than that is from itself
+MAX_NONDETERMINISM = 1e-3  # relative difference between two eager steps; more is not another order of additions
+MAX_ERROR_RATIO = 10  # a graph may be this much farther from the eager engine than that is from itself
 
 
 def check_engine(options: EngineOptions, device: torch.device, verify_steps: int | None) -> None:
@@ -45,13 +45,13 @@ def choose_engine(
     `GanbenchError` if a graph was asked for by name, or a verification, and the step cannot be recorded or comes out
     differently.
     """
-    recorder = make_recorder(eager.step, eager.batches.flips)
-    if recorder is None or options.mode == "eager":
+    capturer = make_capturer(eager.step, eager.batches.flips)
+    if capturer is None or options.mode == "eager":
         return eager, EngineRecord(name="eager", requested=options.mode)
     try:
         steps = verify_steps or VERIFIED_STEPS
         with as_graph_capture_error():
-            graph = GraphEngine(eager, recorder, examples)
+            graph = GraphEngine(eager, capturer, examples)
             scatter = verify(graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None)
     except GraphCaptureError as error:
         if options.mode == "cuda_graph" or verify_steps is not None:
@@ -73,13 +73,13 @@ def free_what_errors_hold(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def make_recorder(step: TrainingStep, flips: torch.Generator | None) -> Recorder | None:
+def make_capturer(step: TrainingStep, flips: torch.Generator | None) -> GraphCapturer | None:
     """What captures work on the step's device; None where nothing can. `flips` is the batches' rng."""
     device = step.latents.device
     if device.type != "cuda":
         return None
     on_device = [rng for rng in (*step.rngs.values(), flips) if rng is not None and rng.device.type == "cuda"]
-    return CudaRecorder(device, [*on_device, torch.cuda.default_generators[device.index]])
+    return CudaCapturer(device, [*on_device, torch.cuda.default_generators[device.index]])
 
 
 def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
@@ -88,7 +88,7 @@ def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
     Some operations on a GPU add up in no fixed order. Where the step has such, the graph has to be about as near to the
     eager engine as that is to itself; `exactly` allows none. Raises `GraphCaptureError` if the graph is farther.
     """
-    moving = verification.moving_python()
+    moving = verification.changing_python_state()
     if moving is not None:
         raise GraphCaptureError(moving)
     expected = verification.trace(verification.eager)
@@ -97,10 +97,10 @@ def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
     if difference is None:
         return 0.0
     scatter = distance(expected, verification.trace(verification.eager))
-    if scatter > (0.0 if exactly else MAX_SCATTER):
+    if scatter > (0.0 if exactly else MAX_NONDETERMINISM):
         raise GraphCaptureError(
             f"the eager engine does not repeat itself, so nothing can be proved: {difference} differs"
         )
-    if distance(expected, actual) > SCATTERS_ALLOWED * scatter:
+    if distance(expected, actual) > MAX_ERROR_RATIO * scatter:
         raise GraphCaptureError(f"a recorded step does not give what the eager one gives: {difference} differs")
     return scatter

@@ -20,7 +20,7 @@ from .preparation import PreparedRun
 from .timing import TrainingClock
 
 
-class Course:
+class RunState:
     """What grows while a run trains. A checkpoint has all of it, and the state of the training besides."""
 
     def __init__(self, prepared: PreparedRun) -> None:

@@ -20,22 +20,22 @@ class Mark(Protocol):
         """Milliseconds from this moment to another."""
 
 
-class Recorder(Protocol):
+class GraphCapturer(Protocol):
     """Records what a function does on the device."""
 
-    working_bytes: int  # the most memory that recorded work takes while it runs, beside what outlives it
+    graph_memory_bytes: int  # the most memory that recorded work takes while it runs, beside what outlives it
 
-    def rehearse(self, work: Callable[[], Any]) -> None:
+    def warm_up_capture(self, work: Callable[[], Any]) -> None:
         """Do the work where it will be recorded. Raises if it waits for the device."""
 
-    def record(self, work: Callable[[], Any]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], Any]) -> Callable[[], None]:
         """Record the work; what is returned does it again. Raises if it cannot be recorded."""
 
     def mark(self) -> Mark:
         """To be called within the work."""
 
 
-class CudaRecorder:
+class CudaCapturer:
     """Records CUDA graphs that share their memory: none needs what another left in it."""
 
     def __init__(self, device: torch.device, generators: list[torch.Generator]) -> None:
@@ -44,9 +44,9 @@ class CudaRecorder:
         self.generators = generators
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
-        self.working_bytes = 0
+        self.graph_memory_bytes = 0
 
-    def rehearse(self, work: Callable[[], Any]) -> None:
+    def warm_up_capture(self, work: Callable[[], Any]) -> None:
         outside = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(outside)
         before = torch.cuda.get_sync_debug_mode()
@@ -60,7 +60,7 @@ class CudaRecorder:
             torch.cuda.set_sync_debug_mode(before)
             outside.wait_stream(self.stream)
 
-    def record(self, work: Callable[[], Any]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], Any]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators if NEEDS_GENERATORS else []:
             graph.register_generator_state(generator)
@@ -81,7 +81,7 @@ class CudaRecorder:
             for generator, state in zip(self.generators, states, strict=True):
                 generator.graphsafe_set_state(state)
             raise
-        self.working_bytes = max(self.working_bytes, torch.cuda.max_memory_allocated(self.device) - allocated)
+        self.graph_memory_bytes = max(self.graph_memory_bytes, torch.cuda.max_memory_allocated(self.device) - allocated)
         return graph.replay
 
     def mark(self) -> Mark:

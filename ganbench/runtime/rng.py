@@ -84,6 +84,6 @@ class OwnGenerators:
         set_default_states(self.outside, self.device)
 
 
-def stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+def make_rng(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator for a named stream, such as "latents"."""
     return torch.Generator(device).manual_seed(derived_seed(seed, name))
