@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
-from ganbench.errors import GanbenchError, PluginError, describe
+from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.attribution import Culprits
 from ganbench.runtime.precision import Precision, autocast
@@ -117,6 +117,11 @@ class TrainingStep:
             raise PluginError(
                 f"{culprits.model}: its networks share parameters, which training.update_scheme=simultaneous does not "
                 "support: the gradients of both networks would add up; use -o training.update_scheme=alternating"
+            )
+        if self.penalties.all and not self.trainable["discriminator"]:
+            raise UsageError(
+                f"{self.penalties.all[0].plugin}: the discriminator of {culprits.model} has no trainable parameters, "
+                "so there is nothing to penalize; remove it from penalties"
             )
         # a network without parameters has no optimizer: it takes its turn and is not updated
         self.optimizers = {

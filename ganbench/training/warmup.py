@@ -77,7 +77,7 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
             with naming_the_remainder(prepared, len(inputs[0])):
                 output = eager(inputs, at, on_phase_end=lambda _: None)
         require_known_parameters(prepared)
-        warnings = unsaved_state_warnings(step)
+        warnings = [*unsaved_state_warnings(step), *stale_average_warnings(step)]
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
         if reserved:
             raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
@@ -158,6 +158,18 @@ def unsaved_state_warnings(step: TrainingStep) -> list[str]:
             (inspect_step(step).iterators, "is an iterator, whose position cannot be read or restored"),
         )
         for path in paths
+    ]
+
+
+def stale_average_warnings(step: TrainingStep) -> list[str]:
+    """Warnings about state of the generator that changes in Python, which its moving average does not follow."""
+    if step.ema is None:
+        return []
+    changing = [path for path in step.python_state.state_dict() if path.startswith("generator.")]
+    return [
+        f"{step.culprits.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
+        "average of [ema] keeps its initial value; make it a buffer"
+        for path in changing
     ]
 
 

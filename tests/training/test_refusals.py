@@ -1,0 +1,125 @@
+"""Combinations that cannot work are refused, or doubted, in one paragraph before training starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from linear_gan import own_run
+
+from ganbench import PluginError, UsageError
+from ganbench.plugin.registry import Registry
+from ganbench.spec.trackers import choose_trackers, config_file
+
+AUGMENT = """
+from ganbench import AugmentationPlugin
+@hookimpl
+def ganbench_augmentations():
+    return [AugmentationPlugin(name="own", summary="-", build=lambda o, c: augment)]
+"""
+OWN = ['augmentations=["own"]']
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "images[..., :14, :]",
+            r"augmentation 'own' .*: given .* of shape \(8, 1, 28, 28\), it returned .*14, 28\);",
+        ),
+        ("images.double()", r"it returned a tensor, float64 of shape .*; an augmentation must keep"),
+        ("None", "it returned None; an augmentation must keep the images' shape and type"),
+        ("1 / 0", r"augmentation 'own' \(from own.py .*\) raised ZeroDivisionError"),
+    ],
+)
+def test_an_augmentation_that_breaks_the_contract_is_named(body: str, message: str, tmp_path: Path) -> None:
+    source = f"def augment(images):\n    return {body}\n{AUGMENT}"
+    with pytest.raises(PluginError, match=message):
+        own_run(tmp_path, source, OWN)
+
+
+def test_an_augmentation_that_adapts_needs_the_output_on_the_real_images(tmp_path: Path) -> None:
+    source = f"""
+class Adapts:
+    def __call__(self, images): return images
+    def adapt(self, logits): pass
+augment = Adapts()
+{AUGMENT}
+def build_loss(options, context):
+    class Joined(LeastSquares):
+        def discriminator_loss(self, players, batch):
+            both = players.discriminate(torch.cat([batch.real, players.generate(batch)]))
+            return both.square().mean(), {{}}
+    return Joined()
+"""
+    with pytest.raises(PluginError, match=r"augmentation 'own' .* adapts to .* and loss 'own' .* never calls"):
+        own_run(tmp_path, source, OWN)
+
+
+def test_a_penalty_needs_a_discriminator_that_is_trained(tmp_path: Path) -> None:
+    source = """
+    def build_model(options, context):
+        return Networks(generator(), discriminator().requires_grad_(False), LATENT)
+    """
+    with pytest.raises(UsageError, match=r"penalty 'r1' .*: the discriminator of model 'own' .* has no trainable"):
+        own_run(tmp_path, source, ['penalties=[{name="r1",weight=1.0}]'])
+
+
+def test_state_of_the_generator_that_an_average_cannot_follow_is_a_warning(tmp_path: Path) -> None:
+    source = """
+    class Fading(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.alpha = generator(), 0.0
+        def forward(self, latent):
+            self.alpha += 0.1
+            return self.layers(latent) * min(self.alpha, 1.0)
+    def build_model(options, context):
+        return Networks(Fading(), discriminator(), LATENT)
+    """
+    _, warnings = own_run(tmp_path, source, ["ema.half_life_kimg=1"])
+    assert any("generator.alpha changes in training" in each and "moving average" in each for each in warnings)
+
+
+def test_trackers_come_from_the_configuration_and_the_command_line(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert choose_trackers([], "dcgan-fashion", registry) == []
+    assert [tracker.name for tracker in choose_trackers(["tensorboard"], "dirac-gan", registry)] == [
+        "trajectory",
+        "tensorboard",
+    ]
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text('trackers = ["tensorboard"]')
+    assert [tracker.name for tracker in choose_trackers([], "dcgan-fashion", registry)] == ["tensorboard"]
+    assert [tracker.name for tracker in choose_trackers(["tensorboard"], "dcgan-fashion", registry)] == ["tensorboard"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('trackers = ["tensorboard", {name = "tensorboard"}]', "two trackers are called 'tensorboard'"),
+        ('trackers = ["tensorbored"]', r"trackers\.0: unknown tracker 'tensorbored'; did you mean 'tensorboard'\?"),
+        ('trackers = "tensorboard"', "trackers: wanted a list of names or tables"),
+        ("tracker = []", "unknown key 'tracker'; there is: trackers"),
+        ("trackers = [", "cannot read the configuration"),
+        ('trackers = [{name = "tensorboard", flush = 1}]', "unknown key"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_by_its_path(
+    content: str, message: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(content)
+    with pytest.raises(UsageError, match=message) as raised:
+        choose_trackers([], "dcgan-fashion", registry)
+    assert str(config_file()) in str(raised.value)
+
+
+def test_two_trackers_of_one_name_are_refused(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="--track tensorboard: given twice"):
+        choose_trackers(["tensorboard", "tensorboard"], "dcgan-fashion", registry)
+    with pytest.raises(UsageError, match="--track tensorbored: unknown tracker"):
+        choose_trackers(["tensorbored"], "dcgan-fashion", registry)
