@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.batches import to_uint8
+from .plugin.callbacks import Callback, Progress
 from .plugin.interfaces import (
     Batch,
     FeatureExtractor,
@@ -36,6 +37,7 @@ from .plugin.interfaces import (
     ReferenceImages,
 )
 from .plugin.registrations import (
+    AugmentationPlugin,
     BuildContext,
     DatasetContext,
     DatasetPlugin,
@@ -44,14 +46,19 @@ from .plugin.registrations import (
     MetricPlugin,
     ModelPlugin,
     OptimizerPlugin,
+    PenaltyPlugin,
+    SchedulePlugin,
+    TrackerContext,
+    TrackerPlugin,
 )
 from .plugin.registry import Registry
-from .results.result import EpochRow
+from .results.result import EpochRow, MetricPoint
 from .scoring.features import FeatureWriter, StoredFeatures
 from .training.players import UpdatePlayers
 
 BATCH = 16
 SEED = 0
+TOTAL_IMAGES = 1600  # of the run that plugins are built for
 
 
 class Contract:
@@ -75,6 +82,8 @@ class Contract:
             device="cpu",
             cache_dir=self.new_folder(),
             seed=SEED,
+            total_steps=TOTAL_IMAGES // BATCH,
+            total_images=TOTAL_IMAGES,
         )
 
     def new_folder(self) -> Path:
@@ -273,6 +282,94 @@ class MetricContract(Contract):
         metric = self.build()
         assert metric.label
         assert json.loads(json.dumps(dict(metric.protocol))) == dict(metric.protocol)
+
+
+class PenaltyContract(Contract):
+    """Set `networks` to a function that makes them where the penalty needs a discriminator of its own kind."""
+
+    plugin: ClassVar[PenaltyPlugin]
+
+    def networks(self) -> Networks:
+        """A linear generator and a discriminator of two layers with one logit."""
+        return two_layers(self.image_shape)
+
+    def test_it_is_a_differentiable_number_of_the_discriminator(self) -> None:
+        networks, penalty = self.networks(), self.build()
+        networks.generator.requires_grad_(False)
+        players = UpdatePlayers(networks, networks.generator, networks.discriminator, differentiable_images=True)
+        labels = torch.arange(BATCH) % self.num_classes
+        batch = Batch(self.images().requires_grad_(), labels, torch.randn(BATCH, networks.latent_dim), labels)
+        players.discriminate(batch.real, labels)
+        players.discriminate(players.generate(batch), labels)
+        value = penalty(players, batch)
+        assert value.shape == ()
+        assert value.isfinite()
+        gradients = torch.autograd.grad(value, list(networks.discriminator.parameters()), allow_unused=True)
+        assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+
+
+class AugmentationContract(Contract):
+    plugin: ClassVar[AugmentationPlugin]
+
+    def test_it_keeps_shape_and_type(self) -> None:
+        images = self.images()
+        augmented = self.build()(images)
+        assert augmented.shape == images.shape
+        assert augmented.dtype == images.dtype
+        assert augmented.isfinite().all()
+
+    def test_gradients_pass_through_it(self) -> None:
+        images = self.images().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.build()(images).square().sum(), images, create_graph=True)
+        assert gradient.abs().sum() > 0
+
+    def test_it_draws_from_torchs_default_generator(self) -> None:
+        augment, images = self.build(), self.images()
+        results = []
+        for seed in (SEED, SEED):
+            torch.manual_seed(seed)
+            results.append(augment(images))
+        assert torch.equal(*results)
+
+
+class ScheduleContract(Contract):
+    plugin: ClassVar[SchedulePlugin]
+
+    def test_it_has_a_finite_value_at_every_moment_and_depends_on_that_alone(self) -> None:
+        schedule = self.build()
+        moments = [0, 1, 63, 64, 1000, 500, TOTAL_IMAGES]
+        values = [schedule(images) for images in moments]
+        assert all(math.isfinite(value) for value in values)
+        assert [schedule(images) for images in reversed(moments)] == values[::-1]
+
+
+class TrackerContract(Contract):
+    plugin: ClassVar[TrackerPlugin]
+
+    def context(self) -> TrackerContext:
+        return TrackerContext(directory=self.new_folder())
+
+    def test_it_takes_every_event(self) -> None:
+        tracker: Callback = self.build()
+        tracker.on_status("warming up")
+        tracker.on_warning("a warning")
+        tracker.on_window_end(Progress(1, 10, 100, {"d_loss": 1.0, "g_loss": 1.0}, 1000.0, 5.0, images=640))
+        tracker.on_epoch_end(
+            EpochRow(epoch=1, d_loss=None, g_loss=1.0, images=640, seconds=1.0, images_per_second=640.0)
+        )
+        for value in (4.5, None):
+            tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
+
+
+def two_layers(image_shape: tuple[int, int, int]) -> Networks:
+    """A linear generator and a smooth discriminator whose gradient depends on the image."""
+    size = math.prod(image_shape)
+    torch.manual_seed(SEED)
+    return Networks(
+        nn.Sequential(nn.Linear(8, size), nn.Tanh(), nn.Unflatten(1, image_shape)),
+        nn.Sequential(nn.Flatten(), nn.Linear(size, 16), nn.Tanh(), nn.Linear(16, 1)),
+        latent_dim=8,
+    )
 
 
 class OptimizerContract(Contract):

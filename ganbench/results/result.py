@@ -264,6 +264,8 @@ class Profile(Record):
 
 
 class Result(Record):
+    """All that a run has found out: the content of result.json."""
+
     schema_version: Literal[3] = SCHEMA_VERSION
     run_id: str
     created_at: datetime

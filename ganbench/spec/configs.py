@@ -135,6 +135,8 @@ class ModelConfig(PluginConfig):
 
 
 class LossConfig(PluginConfig):
+    """For the options of a loss that wraps another."""
+
     kind = Kind.LOSS
 
 

@@ -12,19 +12,27 @@ import torch
 import ganbench_games
 from ganbench import Batch, Networks, UsageError
 from ganbench.testing import (
+    AugmentationContract,
     DatasetContract,
     FeatureExtractorContract,
     LossContract,
     MetricContract,
     ModelContract,
     OptimizerContract,
+    PenaltyContract,
+    ScheduleContract,
+    TrackerContract,
 )
+from ganbench_augmentations import ganbench_augmentations
 from ganbench_datasets import ganbench_datasets
 from ganbench_features import ganbench_feature_extractors
 from ganbench_losses import ganbench_losses
 from ganbench_metrics import ganbench_metrics
 from ganbench_models import ganbench_models
 from ganbench_optimizers import ganbench_optimizers
+from ganbench_penalties import ganbench_penalties
+from ganbench_schedules import ganbench_schedules
+from ganbench_trackers import ganbench_trackers
 
 
 class TestDCGAN(ModelContract):
@@ -117,3 +125,60 @@ def steps_of() -> Steps:
 
 def test_gradient_descent_ascends_by_a_negative_rate(steps_of: Steps) -> None:
     assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])
+
+
+def named(plugins: list[Any], name: str) -> Any:
+    return next(plugin for plugin in plugins if plugin.name == name)
+
+
+class TestR1(PenaltyContract):
+    plugin = named(ganbench_penalties(), "r1")
+
+
+class TestR2(PenaltyContract):
+    plugin = named(ganbench_penalties(), "r2")
+
+
+class TestGradientPenalty(PenaltyContract):
+    plugin = named(ganbench_penalties(), "gradient-penalty")
+
+
+class TestDiffAugment(AugmentationContract):
+    (plugin,) = ganbench_augmentations()
+
+
+class TestDiffAugmentOnColorImages(TestDiffAugment):
+    image_shape = (3, 32, 32)
+
+
+class TestConstant(ScheduleContract):
+    plugin = named(ganbench_schedules(), "constant")
+    options = {"value": 1.0}
+
+
+class TestLinear(ScheduleContract):
+    plugin = named(ganbench_schedules(), "linear")
+    options = {"start": 1.0}
+
+
+class TestCosine(ScheduleContract):
+    plugin = named(ganbench_schedules(), "cosine")
+    options = {"start": 1.0, "end": 0.1, "kimg": 1}
+
+
+class TestStep(ScheduleContract):
+    plugin = named(ganbench_schedules(), "step")
+    options = {"start": 1.0, "every_kimg": 0.5}
+
+
+class TestRobbinsMonro(ScheduleContract):
+    plugin = named(ganbench_schedules(), "robbins-monro")
+    options = {"start": 1.0}
+
+
+class TestTensorBoard(TrackerContract):
+    (plugin,) = ganbench_trackers()
+
+
+class TestTrajectory(TrackerContract):
+    (plugin,) = ganbench_games.ganbench_trackers()

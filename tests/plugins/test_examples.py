@@ -42,6 +42,13 @@ def test_an_example_imports_public_names_alone(file: Path) -> None:
     assert not [node for node in imported if str(node.module).startswith("ganbench.")]
 
 
+def test_the_docs_list_every_example_with_its_lines() -> None:
+    page = (FOLDER.parent / "plugins.md").read_text(encoding="utf-8")
+    for file in EXAMPLES:
+        lines = len(file.read_text(encoding="utf-8").splitlines())
+        assert any(f"`{file.name}`" in row and row.endswith(f"| {lines} |") for row in page.splitlines()), file.name
+
+
 def test_a_conditional_gan_has_pictures_and_scores_by_class(example: Any, tmp_path: Path) -> None:
     metric = 'metrics=[{name="class-distances",features="fashion-cnn",num_samples=100}]'
     result = example("projection_gan", "model=projection-gan", "loss=hinge", metric, "sample_images.at_epochs=[0]")
