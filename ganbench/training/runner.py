@@ -168,6 +168,8 @@ class Run:
                 save_real_images(self.prepared, self.directory, self.callback)
                 if self.state.steps == 0:
                     self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
+                if interrupt.requested:
+                    raise KeyboardInterrupt  # the warm-up would only delay the end
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
                 if not interrupt.terminated:
@@ -294,10 +296,12 @@ class Run:
     def _handle_events(self) -> None:
         """Do what is due where training stands between two steps: a checkpoint comes before scoring, which is long."""
         step, events = self.state.steps, self.prepared.events
-        if step and not self.state.steps_into_epoch:
+        if step == 0:
+            return  # done before the warm-up
+        if not self.state.steps_into_epoch:
             self._end_epoch()
         scores = events.scores(step)
-        if step and (scores or events.checkpoint(step)):
+        if scores or events.checkpoint(step):
             self._save_checkpoint()
         self._evaluate(scores, events.sample_images(step))
 
