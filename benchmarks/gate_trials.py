@@ -21,9 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.check import Check, Plan, check_interleaved
 from ganbench.gate.session import measure_alone
+from ganbench.gate.side import Arm, Measurement
 
 from .figures import write_figures
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ganbench.errors import NotComparableError, UsageError
 
-from .arm import Arm, Code
 from .baseline import Baseline
 from .check import (
     Check,
@@ -17,8 +16,9 @@ from .check import (
     check_interleaved,
     check_stored,
 )
-from .localized import Localized
+from .path_mapping import Localized
 from .revision import checked_out
+from .side import Arm, Code
 from .under_test import UnderTest, installed_from
 
 

@@ -13,8 +13,8 @@ from ganbench.results.result import Record
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 from ganbench.system.files import write_text
 
-from .arm import Measurement
 from .session import Session
+from .side import Measurement
 from .training import Training, software_differences
 
 SCHEMA_VERSION: Literal[2] = 2

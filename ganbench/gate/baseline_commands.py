@@ -82,10 +82,10 @@ def record_into(file: Path, plan: Plan) -> Baseline:
     Trainings are not added to, only made where there are none. Raises `NotComparableError` where the baseline that is
     there was measured under other conditions.
     """
-    from .arm import Arm
     from .baseline import Baseline, load_baseline, need_same_conditions
     from .quality import seeds_of, train_seeds
     from .session import Session
+    from .side import Arm
     from .smoke import REPEATS, train_repeats
     from .speed import measure_fresh
 

@@ -19,8 +19,8 @@ from ganbench.results.result import Record
 from ganbench.system.files import state_dir, write_text
 
 from . import speed
-from .arm import Arm, Measurement
 from .session import Session
+from .side import Arm, Measurement
 from .statistics import Estimate, paired
 from .verdict import ALPHA, NOISE_FLOOR
 

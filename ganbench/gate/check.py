@@ -11,12 +11,12 @@ from ganbench.errors import UsageError
 from ganbench.spec.benchmark import GateOptions
 
 from . import smoke, speed
-from .arm import Arm, Measurement
 from .baseline import Baseline, need_same_conditions, need_same_training
 from .calibration import calibrated_noise_floor
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_seeds
 from .session import Session
+from .side import Arm, Measurement
 from .speed import QUADS, Sessions, need_unchanged
 from .training import Trainings
 from .verdict import (

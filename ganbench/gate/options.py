@@ -52,8 +52,8 @@ def plan_of(
     """
     from ganbench.spec.benchmark import load_spec
 
-    from .arm import Measurement
     from .check import Plan
+    from .side import Measurement
 
     spec, _ = load_spec(benchmark, load_registry(plugins), overrides)
     measurement = Measurement(

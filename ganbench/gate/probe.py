@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ganbench.results.result import Record
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 
-from .arm import (
+from .side import (
     Arm,
     Code,
     Measurement,

@@ -11,7 +11,7 @@ from ganbench.reporting.tables import number
 from ganbench.results.result import metric_titles
 from ganbench.spec.benchmark import GateOptions
 
-from .arm import Arm, Measurement
+from .side import Arm, Measurement
 from .speed import judgement_sentence
 from .statistics import Estimate, welch
 from .training import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median
 
-from .arm import Arm
 from .check import Check, Plan, check_interleaved
+from .side import Arm
 from .verdict import Verdict
 
 

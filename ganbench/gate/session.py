@@ -15,7 +15,7 @@ from ganbench.results.result import (
     Record,
 )
 
-from .arm import (
+from .side import (
     Arm,
     Code,
     Measurement,

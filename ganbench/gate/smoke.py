@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ganbench.reporting.tables import number
 from ganbench.results.result import metric_titles
 
-from .arm import Arm, Measurement, SessionError
+from .side import Arm, Measurement, SessionError
 from .training import (
     Training,
     Trainings,

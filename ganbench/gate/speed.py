@@ -15,8 +15,8 @@ from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.result import providers
 from ganbench.spec.benchmark import GateOptions
 
-from .arm import Arm, Code, Measurement
 from .session import Session, measure_alone, measure_pair
+from .side import Arm, Code, Measurement
 from .statistics import Estimate, paired, predicted
 from .verdict import (
     Finding,

@@ -20,8 +20,8 @@ from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registry import ENTRY_POINT_GROUP
 from ganbench.system import source
 
-from .arm import Code, Measurement
 from .revision import Revision
+from .side import Code, Measurement
 
 
 def is_source(path: Path, folder: Path) -> bool:

@@ -22,11 +22,11 @@ from junitparser import JUnitXml
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
-import ganbench.gate.arm
+import ganbench.gate.side
 from ganbench.cli import app
 from ganbench.errors import ExitCode, MissingError
-from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.session import Session, measure_alone, measure_pair
+from ganbench.gate.side import Arm, Measurement
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> 
     forever.open("a").write("time.sleep(600)\n")
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background job may ignore it
-        f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(forever)!r}; ganbench.cli.app()"
+        f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(forever)!r}; ganbench.cli.app()"
     )
     arguments = ["check", "dcgan-fashion", *AGAINST, "--no-smoke"]
     with subprocess.Popen([sys.executable, "-c", start, *arguments], stderr=subprocess.PIPE, text=True) as check:
@@ -259,7 +259,7 @@ def test_the_gate_can_be_tried_on_this_very_machine(noise: str, code: int, messa
 
 def test_a_gate_that_sees_nothing_fails_its_self_test(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(FAST)
-    worker = Path(ganbench.gate.arm.WORKER)
+    worker = Path(ganbench.gate.side.WORKER)
     worker.write_text(worker.read_text().replace('if request["delay"]:', "if False:"))
     code, text = invoke("-p", "own_loss.py", "--self-test")
     assert code == ExitCode.FAILED
@@ -331,7 +331,7 @@ def waiting_check(folder: Path) -> Iterator[subprocess.Popen[str]]:
         "pathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n"
         "time.sleep(600)\n"
     )
-    start = f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(worker)!r}; ganbench.cli.app()"
+    start = f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(worker)!r}; ganbench.cli.app()"
     with subprocess.Popen(
         [sys.executable, "-c", start, "check", "dcgan-fashion", *AGAINST],
         stdout=subprocess.DEVNULL,

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
-from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.check import Evidence, Plan, judged
 from ganbench.gate.quality import Quality
+from ganbench.gate.side import Arm, Measurement
 from ganbench.gate.smoke import envelope, smoke_finding
 from ganbench.gate.statistics import Estimate, paired
 from ganbench.gate.training import (
@@ -97,7 +97,7 @@ def test_the_smoke_training_has_its_own_length_whatever_was_given(length: str, c
     arm = Arm("base")
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganbench.gate.arm.Worker", lambda _, request: asked.append(request))
+        patch.setattr("ganbench.gate.side.Worker", lambda _, request: asked.append(request))
         arm.start("train", measurement, {"steps": 200, "epochs": None})
     assert asked[0]["overrides"] == [length]  # nothing is added that could be at odds with it
     assert asked[0]["training"] == {"steps": 200, "epochs": None}

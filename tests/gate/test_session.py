@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.session import MOST_WARMUP_WINDOWS, has_settled, take_turns
+from ganbench.gate.side import Arm, Measurement
 
 TOLD: dict[str, Any] = {
     "phases": {},

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
-from ganbench.gate.arm import Arm, Code, Measurement
 from ganbench.gate.check import Evidence
-from ganbench.gate.localized import Localized, inline
+from ganbench.gate.path_mapping import Localized, inline
 from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
+from ganbench.gate.side import Arm, Code, Measurement
 from ganbench.gate.speed import Sessions
 from ganbench.gate.under_test import (
     UnderTest,
@@ -223,7 +223,7 @@ def test_sessions_do_not_inherit_what_git_hands_to_its_hooks(monkeypatch: pytest
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     worker = tmp_path / "worker.py"
     worker.write_text("import json, os; print(json.dumps('GIT_DIR' in os.environ))")
-    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
+    monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
     with Arm("base").start("any", Measurement("any")) as session:
         assert session.last_answer() is False
 

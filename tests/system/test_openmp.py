@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.gate.arm import Arm, Measurement
+from ganbench.gate.side import Arm, Measurement
 from ganbench.system import openmp
 
 
@@ -64,7 +64,7 @@ def test_both_sides_of_the_gate_wait_alike_whatever_their_ganbench_does(
 ) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text("import json, os; print(json.dumps(os.environ.get('OMP_WAIT_POLICY')))")
-    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
+    monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
     for chosen, seen in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
         if chosen:
             monkeypatch.setenv("OMP_WAIT_POLICY", chosen)

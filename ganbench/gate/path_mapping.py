@@ -16,8 +16,8 @@ from typing import Any
 
 from ganbench.results.differences import flatten
 
-from .arm import Measurement
 from .revision import Revision
+from .side import Measurement
 
 
 class Localized:
