@@ -1,4 +1,4 @@
-"""A side of a comparison, and the fresh processes in which it is measured."""
+"""One side of a comparison, and the worker processes that measure it."""
 
 from __future__ import annotations
 
@@ -24,103 +24,103 @@ from ganbench.system.signals import postponed
 from .git import without_git_locals
 
 WORKER = Path(__file__).with_name("worker.py")
-LOG_LINES = 30  # of a crashed session that are shown
+LOG_LINES = 30  # shown from the log of a crashed session
 
 
 class SessionError(GanbenchError):
-    """A session crashed or diverged: there is nothing to compare, and it is never taken for slow."""
+    """A session crashed or diverged, so there is nothing to compare. Never counted as a slowdown."""
 
 
 class Code(Record):
-    """A package or module as a session imported it."""
+    """A package or module that a session imported."""
 
-    path: str  # its folder or file
-    source: str  # a hash of its source files
+    path: str  # folder or file
+    source: str  # SHA-256 of the source files
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """What sessions train and how long they are timed."""
+class SessionConfig:
+    """What sessions train, and how long they time it."""
 
     benchmark: str
     overrides: list[str] = field(default_factory=list)
     plugins: list[str] = field(default_factory=list)
     device: str = "auto"
     data_dir: Path | None = None
-    files: tuple[Path, ...] = ()  # of the repository, that overrides or the benchmark name
+    files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
     windows: int = 5
     window_seconds: float = 2.0
-    in_turns: bool = True  # the two sessions of a pair are alive together and take turns by windows
+    interleaved: bool = True  # run both sessions of a pair at once, alternating by window
 
 
-def as_it_is(measurement: Measurement) -> Measurement:
-    return measurement
+def keep_paths(config: SessionConfig) -> SessionConfig:
+    return config
 
 
-def trusted(code: Mapping[str, Code]) -> None:
-    """Any code will do."""
+def accept_any_code(code: Mapping[str, Code]) -> None:
+    """Accept code from any location."""
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A side of a comparison: which Python measures, where it stands, and what it imports first."""
+class Side:
+    """One side of a comparison: which Python runs, in which folder, and where it imports from first."""
 
     name: str
     python: str = sys.executable
     folder: Path = field(default_factory=Path.cwd)
-    import_paths: tuple[Path, ...] | None = None  # the whole PYTHONPATH; None leaves the environment's
-    checkouts: tuple[Path, ...] = ()  # where the repository's files are on either side, if this is about one
-    localized: Callable[[Measurement], Measurement] = as_it_is  # with this side's paths instead of the other's
-    held: tuple[str, ...] = ()  # names of packages that count as code under test even where they are installed
-    temporary: tuple[Path, ...] = ()  # folders that its sessions remove where the gate was killed
-    need_own: Callable[[Mapping[str, Code]], None] = trusted  # raises `NotComparableError` for code of another side
-    delay: float = 0.0  # seconds that each step is made to take longer, to test the gate itself
+    import_paths: tuple[Path, ...] | None = None  # the complete PYTHONPATH; None keeps that of the environment
+    checkouts: tuple[Path, ...] = ()  # root folders of both sides, when comparing revisions
+    localize: Callable[[SessionConfig], SessionConfig] = keep_paths  # maps paths to this side's
+    repository_packages: tuple[str, ...] = ()  # treated as code under test even where installed
+    temporary: tuple[Path, ...] = ()  # folders that its sessions remove if the gate is killed
+    require_own: Callable[[Mapping[str, Code]], None] = accept_any_code  # raises `NotComparableError`
+    delay: float = 0.0  # seconds added to each step, to test the gate itself
 
-    def start(self, job: str, measurement: Measurement, training: Mapping[str, Any] | None = None) -> Worker:
-        """Start a process that does a job of `worker.py`. Raises `SessionError` if it cannot be started.
+    def start(self, job: str, config: SessionConfig, training: Mapping[str, Any] | None = None) -> Worker:
+        """Start a process that runs a job of `worker.py`. Raises `SessionError` if it cannot be started.
 
-        `training` is put into the spec's `training` after everything else has been resolved, so that it replaces the
-        benchmark's own length and seed, however they were given.
+        `training` updates the spec's `training` after everything else is resolved, so it replaces the benchmark's
+        length and seed however they were given.
         """
-        here = self.localized(measurement)
+        config = self.localize(config)
         request = {
             "job": job,
-            "benchmark": here.benchmark,
-            "overrides": here.overrides,
-            "plugins": here.plugins,
+            "benchmark": config.benchmark,
+            "overrides": config.overrides,
+            "plugins": config.plugins,
             "training": dict(training or {}),
-            "device": here.device,
-            "data_dir": str(here.data_dir.resolve()) if here.data_dir else None,
-            "window_seconds": here.window_seconds,
+            "device": config.device,
+            "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
+            "window_seconds": config.window_seconds,
             "delay": self.delay,
             "source_module": source.__file__,
-            "files": list(map(str, here.files)),
-            "held": list(self.held),
+            "files": list(map(str, config.files)),
+            "repository_packages": list(self.repository_packages),
             "checkouts": list(map(str, self.checkouts)),
         }
         return Worker(self, request)
 
 
 class Worker:
-    """A running process of an arm: it is asked for turns one by one, and answers in JSON, line by line.
+    """A worker process of one side. It trains a window on request, and replies with one line of JSON.
 
-    It has a process group of its own, so that a Ctrl-C reaches the gate alone and whatever the process has started ends
-    with it. It ends by itself, in whatever job, when its standard input is closed: then the gate is gone.
+    It has its own process group, so that Ctrl-C reaches only the gate, and so that its child processes end with it. It
+    exits when its standard input closes, because the gate is then gone.
     """
 
-    def __init__(self, arm: Arm, request: dict[str, Any]) -> None:
-        self.arm = arm
+    def __init__(self, side: Side, request: dict[str, Any]) -> None:
+        self.side = side
         self._folder = tempfile.mkdtemp(prefix="ganbench-session-")
-        request |= {"folder": self._folder, "temporary": [self._folder, *map(str, arm.temporary)]}
+        request |= {"folder": self._folder, "temporary": [self._folder, *map(str, side.temporary)]}
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `__exit__` does
         environment = without_git_locals()
-        if arm.import_paths is not None:
-            environment["PYTHONPATH"] = os.pathsep.join(map(str, arm.import_paths))
+        if side.import_paths is not None:
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, side.import_paths))
         try:
             self._process = subprocess.Popen(
-                # -P: this folder's modules are not the worker's
-                [arm.python, "-P", str(WORKER), json.dumps(request)],
-                cwd=arm.folder,
+                # -P: keep this folder's modules out of sys.path
+                [side.python, "-P", str(WORKER), json.dumps(request)],
+                cwd=side.folder,
                 env=environment | sleeping_threads(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -130,26 +130,26 @@ class Worker:
             )
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise SessionError(f"a session of {arm.name} could not be started: {error.strerror}") from None
+            raise SessionError(f"a session of {side.name} could not be started: {error.strerror}") from None
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Neither it nor its files outlive the block, whatever ended that."""
+        """Kill the process and remove its files, however the block ended."""
         with postponed():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            with self._process:  # waits, and closes its pipes
+            with self._process:  # wait, and close the pipes
                 self._log.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def go_on(self) -> None:
-        """Let it take its next turn."""
+    def request_window(self) -> None:
+        """Ask for the next window."""
         self._ask("g")
 
     def end(self) -> None:
-        """Let it take no further turn; it has a last answer."""
+        """Ask it to stop training; its final reply follows."""
         self._ask("e")
 
     def _ask(self, letter: str) -> None:
@@ -161,9 +161,9 @@ class Worker:
             raise self._crashed() from None
 
     def answer(self) -> Any:
-        """Wait for what it says next. Raises `SessionError` with the end of its log if it ends instead.
+        """Wait for the next reply. Raises `SessionError` with the end of the log if the process exits instead.
 
-        Where it ends because its side lacks the benchmark, a plugin or an option, that is a `MissingError`.
+        Raises `MissingError` if this side lacks the benchmark, a plugin or an option.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -172,19 +172,19 @@ class Worker:
         try:
             return json.loads(line)
         except ValueError as error:
-            raise SessionError(f"a session of {self.arm.name} said what cannot be read: {error}: {line}") from None
+            raise SessionError(f"a session of {self.side.name} sent an invalid reply: {error}: {line}") from None
 
     def last_answer(self) -> Any:
-        """Wait for it to end. Raises `SessionError` as `answer` does, and if it ends badly."""
-        told = self.answer()
+        """Wait for the final reply and the exit. Raises as `answer` does, and for a nonzero exit code."""
+        reply = self.answer()
         if self._process.wait():
             raise self._crashed()
-        return told
+        return reply
 
     def _crashed(self) -> GanbenchError:
         code = self._process.wait()
         self._log.seek(0)
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
         if code == ExitCode.NOT_COMPARABLE:
-            return MissingError(f"{self.arm.name} does not have what is to be measured: {log}")
-        return SessionError(f"a session of {self.arm.name} failed with exit code {code}:\n{log}")
+            return MissingError(f"{self.side.name} benchmark, plugin or option not found: {log}")
+        return SessionError(f"a session of {self.side.name} failed with exit code {code}:\n{log}")

@@ -239,15 +239,15 @@ class CheckpointOptions(StrictModel):
 
 
 class GateOptions(StrictModel):
-    """What `ganbench check` calls a regression, in per cent of the figure."""
+    """The allowed increase of each quantity in `ganbench check`, in percent."""
 
-    time_percent: float = Field(5.0, gt=0, description="time an image, of two sides measured in one job")
-    baseline_time_percent: float = Field(10.0, gt=0, description="time an image, against a stored baseline")
+    time_percent: float = Field(5.0, gt=0, description="time per image, when both sides run in one job")
+    baseline_time_percent: float = Field(10.0, gt=0, description="time per image, against a baseline")
     memory_percent: float = Field(2.0, ge=0, description="peak memory")
-    memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB: both have to be exceeded")
-    score_percent: float = Field(5.0, gt=0, description="every metric that is not named below")
+    memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB; a regression exceeds both")
+    score_percent: float = Field(5.0, gt=0, description="every metric not listed in metric_percent")
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="single metrics, by id, name or label"
+        {}, description="individual metrics, by id, name or label"
     )
 
 
