@@ -38,12 +38,6 @@ class Baseline(Record):
         except OSError as error:
             raise UsageError(f"baseline {path}: cannot write: {error.strerror}") from None
 
-    def with_sessions(self, fresh: list[Session]) -> Baseline:
-        """Return a copy with further sessions. Raises `NotComparableError` if they ran under other conditions."""
-        for session in fresh:
-            require_same_conditions(self, session)
-        return self.model_copy(update={"sessions": [*self.sessions, *fresh]})
-
     def require_same_windows(self, name: str, config: SessionConfig) -> None:
         """Raise `NotComparableError` if its sessions used other windows, because their variability then differs."""
         first = self.sessions[0]

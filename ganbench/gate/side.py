@@ -186,5 +186,5 @@ class Worker:
         self._log.seek(0)
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
         if code == ExitCode.NOT_COMPARABLE:
-            return MissingError(f"{self.side.name} benchmark, plugin or option not found: {log}")
+            return MissingError(f"{self.side.name}: benchmark, plugin or option not found: {log}")
         return SessionError(f"a session of {self.side.name} failed with exit code {code}:\n{log}")
