@@ -27,7 +27,7 @@ from ganbench import (
     run,
 )
 
-from .figures import write_figures
+from .results_file import write_results
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def main(
         rows = [row(each, measured, results[settings[0]]) for each, measured in results.items() if measured]
         if out is not None:
             figures = {"engines": rows, "failures": failures}
-            write_figures(out, {"rounds": rounds, "seconds": seconds, "source": source}, device, figures)
+            write_results(out, {"rounds": rounds, "seconds": seconds, "source": source}, device, figures)
     show(rows)
     for name, why in failures.items():
         print(f"{name}: {why}")

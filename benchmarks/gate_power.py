@@ -1,9 +1,9 @@
-"""How often would the gate cry wolf, and what would it see? Simulated checks from recorded sessions of equal code.
+"""Simulate checks from recorded sessions of unchanged code: the false alarm rate and the power of the gate.
 
 python -m benchmarks.gate_power
 
-The sessions are those of `benchmarks.gate_trials` in which nothing was planted. A simulated check draws pairs (or
-sessions) from them with replacement, lets head take longer by a known effect, and is judged by the gate's own rule.
+The sessions are those of the unchanged trials of `benchmarks.gate_trials`. A simulated check draws pairs (or sessions)
+from them with replacement, slows head down by a known effect, and applies the gate's own decision rule.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
-from ganbench.gate.speed import LOOKS, QUADS
+from ganbench.gate.speed import BLOCKS, LOOKS
 from ganbench.gate.statistics import paired, predicted
-from ganbench.gate.verdict import Threshold, Verdict, judge
+from ganbench.gate.verdict import Threshold, Verdict, decide
 from ganbench.spec.benchmark import GateOptions
 
-from .figures import write_figures
+from .results_file import write_results
 
 RESULTS = Path(__file__).parent / "results" / "cpu-2-cores"
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "gate_power.png"
@@ -33,20 +33,20 @@ Check = Callable[[np.random.Generator, float], Verdict]
 
 
 def main(
-    trials: Annotated[Path, typer.Option(help="What benchmarks.gate_trials wrote.")] = RESULTS / "gate_trials.json",
-    checks: Annotated[int, typer.Option(help="Simulated checks of each kind and effect.")] = 10_000,
+    trials: Annotated[Path, typer.Option(help="Results of benchmarks.gate_trials.")] = RESULTS / "gate_trials.json",
+    checks: Annotated[int, typer.Option(help="Simulated checks per kind and effect.")] = 10_000,
     seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Where to write the figures as JSON.")] = RESULTS / "gate_power.json",
-    plot: Annotated[Path, typer.Option(help="Where to draw the curves.")] = PLOT,
+    out: Annotated[Path, typer.Option(help="Output JSON file.")] = RESULTS / "gate_power.json",
+    plot: Annotated[Path, typer.Option(help="Output plot file.")] = PLOT,
 ) -> None:
-    unchanged = [t for t in json.loads(trials.read_text(encoding="utf-8"))["trials"] if t["planted"] == 0]
+    unchanged = [t for t in json.loads(trials.read_text(encoding="utf-8"))["trials"] if t["injected"] == 0]
     log_ratios = [ratio for trial in unchanged for ratio in trial["log_ratios"]]
     costs = [cost for t in unchanged for side in ("base", "head") for cost in t[f"{side}_seconds_per_image"]]
-    print(f"{len(costs)} sessions in {len(log_ratios)} pairs, which scatter by {np.std(log_ratios, ddof=1):.2%}")
+    print(f"{len(costs)} sessions in {len(log_ratios)} pairs, standard deviation {np.std(log_ratios, ddof=1):.2%}")
     kinds: dict[str, tuple[Check, float]] = {
-        "against a revision: 4 quads, and 4 more": (interleaved(log_ratios), MARGINS.time_percent),
+        "against a revision: 4 blocks, and 4 more": (interleaved(log_ratios), MARGINS.time_percent),
         "against 12 stored sessions: 4 fresh": (stored(costs, 12, 4), MARGINS.baseline_time_percent),
-        "against 8 stored sessions, the least: 4 fresh": (stored(costs, 8, 4), MARGINS.baseline_time_percent),
+        "against 8 stored sessions, the minimum: 4 fresh": (stored(costs, 8, 4), MARGINS.baseline_time_percent),
     }
     curves = {}
     for name, (check, margin) in kinds.items():
@@ -54,20 +54,20 @@ def main(
         effects = sorted({*EFFECTS, 1.5 * margin / 100})
         curves[name] = {effect: shares(check, draw, effect, checks) for effect in effects}
         false, power = curves[name][0.0]["regressed"], curves[name][1.5 * margin / 100]["regressed"]
-        print(f"{name}: false alarms {false:.2%}, power at {1.5 * margin:.3g} % {power:.1%}")
+        print(f"{name}: false alarms {false:.2%}, power at {1.5 * margin:.3g}% {power:.1%}")
     setting = {"checks": checks, "seed": seed, "sessions": len(costs), "pairs": len(log_ratios)}
-    write_figures(out, setting, "cpu", {"curves": curves})
+    write_results(out, setting, "cpu", {"curves": curves})
     draw_curves(curves, plot)
 
 
 def interleaved(log_ratios: list[float]) -> Check:
-    """Both looks of `ganbench check --against`."""
+    """Simulate both looks of `ganbench check --against`."""
     threshold = Threshold(MARGINS.time_percent / 100)
 
     def check(draw: np.random.Generator, effect: float) -> Verdict:
-        taken = draw.choice(log_ratios, LOOKS * QUADS * 2) + math.log1p(effect)
+        taken = draw.choice(log_ratios, LOOKS * BLOCKS * 2) + math.log1p(effect)
         for look in range(1, LOOKS + 1):
-            verdict = judge(paired(list(taken[: look * QUADS * 2])), threshold).verdict
+            verdict = decide(paired(list(taken[: look * BLOCKS * 2])), threshold).verdict
             if verdict != Verdict.INCONCLUSIVE:
                 break
         return verdict
@@ -76,24 +76,24 @@ def interleaved(log_ratios: list[float]) -> Check:
 
 
 def stored(costs: list[float], count: int, fresh: int) -> Check:
-    """`ganbench check --baseline` with so many stored sessions and so many fresh ones."""
+    """Simulate `ganbench check --baseline` with `count` stored sessions and `fresh` new ones."""
     threshold = Threshold(MARGINS.baseline_time_percent / 100)
 
     def check(draw: np.random.Generator, effect: float) -> Verdict:
         base, head = draw.choice(costs, count), draw.choice(costs, fresh) * (1 + effect)
-        return judge(predicted(list(base), list(head)), threshold).verdict
+        return decide(predicted(list(base), list(head)), threshold).verdict
 
     return check
 
 
 def shares(check: Check, draw: np.random.Generator, effect: float, checks: int) -> dict[str, float]:
-    """The share of simulated checks that came to each verdict."""
+    """Return the share of each verdict among simulated checks."""
     verdicts = [check(draw, effect) for _ in range(checks)]
     return {verdict: verdicts.count(verdict) / checks for verdict in Verdict if verdict != Verdict.WARNING}
 
 
 def draw_curves(curves: dict[str, dict[float, dict[str, float]]], path: Path) -> None:
-    """The share called a regression, by true effect."""
+    """Plot the share of checks that report a regression, by true effect."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, curve in curves.items():
         axes.plot([100 * effect for effect in curve], [100 * s["regressed"] for s in curve.values()], "o-", label=name)

@@ -1,9 +1,9 @@
-"""Does `ganbench check --quality` see a generator that is half as wide, and none where nothing changed?
+"""Test whether `ganbench check --quality` detects a generator of half the width, and passes an unchanged one.
 
 python -m benchmarks.gate_quality --out gate_quality.json
 
-A repository is made whose commits change a model plugin of two small perceptrons: first the width of the generator's
-hidden layer is halved, then a comment is added. Each commit is checked against the one before.
+Two commits in a temporary repository change a model plugin of two small perceptrons: the first halves the width of the
+generator's hidden layer, the second adds a comment. Each commit is checked against the one before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .figures import write_figures
+from .results_file import write_results
 
 PLUGIN = """
 import math
@@ -60,7 +60,7 @@ SMALL = [
 ]
 
 
-def main(out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None) -> None:
+def main(out: Annotated[Path | None, typer.Option(help="Output JSON file.")] = None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     checks = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -72,9 +72,9 @@ def main(out: Annotated[Path | None, typer.Option(help="Where to write the figur
         ):
             commit(text)
             checks[change] = check()
-            print(f"{change}: exit code {checks[change]['exit_code']}, {checks[change]['fid']['sentence']}")
+            print(f"{change}: exit code {checks[change]['exit_code']}, {checks[change]['fid']['message']}")
     if out is not None:
-        write_figures(out, {"overrides": SMALL, "threads": 1}, "cpu", {"checks": checks})
+        write_results(out, {"overrides": SMALL, "threads": 1}, "cpu", {"checks": checks})
 
 
 def commit(text: str) -> None:
@@ -88,18 +88,18 @@ def git(*arguments: str) -> None:
 
 
 def check() -> dict[str, Any]:
-    """The last commit against the one before, on scores alone."""
+    """Check only the scores of the last commit against the one before."""
     overrides = [argument for override in SMALL for argument in ("-o", override)]
     command = [sys.executable, "-m", "ganbench", "check", "dcgan-fashion", "-p", "perceptrons.py", *overrides]
     how = ["--against", "HEAD~1", "--device", "cpu", "--no-speed", "--no-smoke", "--quality", "--json"]
     finished = subprocess.run([*command, *how], stdout=subprocess.PIPE)
-    (told,) = json.loads(finished.stdout)["checks"]
-    (name,) = (name for name in told["figures"] if name.startswith("FID"))
+    (report,) = json.loads(finished.stdout)["checks"]
+    (name,) = (name for name in report["quantities"] if name.startswith("FID"))
     seeds = {
         side: [{"seed": run["spec"]["training"]["seed"], "fid": run["metrics"][0]["value"]} for run in runs]
-        for side, runs in told["quality"].items()
+        for side, runs in report["quality"].items()
     }
-    return {"exit_code": finished.returncode, "fid": told["figures"][name], **seeds}
+    return {"exit_code": finished.returncode, "fid": report["quantities"][name], **seeds}
 
 
 if __name__ == "__main__":

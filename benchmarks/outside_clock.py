@@ -26,7 +26,7 @@ from ganbench import (
 )
 from ganbench.plugin.callbacks import Progress
 
-from .figures import write_figures
+from .results_file import write_results
 
 
 class Lines(Callback):
@@ -63,7 +63,7 @@ def main(
     print(f"the outside clock says {ratio - 1:+.3%} of time, over {len(moments) - 2} windows")
     if out is not None:
         figures = {"images": images, "inside_seconds": inside_seconds, "outside_seconds": outside_seconds}
-        write_figures(out, {"seconds": seconds, "source": source}, device, figures)
+        write_results(out, {"seconds": seconds, "source": source}, device, figures)
 
 
 def train(device: str, seconds: float, source: str, data_dir: Path | None) -> None:

@@ -28,7 +28,7 @@ from ganbench import (
 from ganbench.reporting.live import LiveReport
 from ganbench.reporting.plots import read_curve
 
-from .figures import write_figures
+from .results_file import write_results
 
 
 def main(
@@ -76,7 +76,7 @@ def write(
         "throughput": [result.throughput.model_dump(exclude={"windows"}) for result in results],
     }
     device = "cpu" if results[0].memory.device_peak_bytes is None else "cuda:0"
-    write_figures(out_dir / "reference.json", setting, device, figures)
+    write_results(out_dir / "reference.json", setting, device, figures)
     draw(losses, published, len(results), out_dir / "reference.png")
 
 

@@ -157,9 +157,9 @@ def commit_of(checkout: Path | None) -> str | None:
 
 
 def write(out: Path, setting: dict[str, Any], figures: dict[str, Any]) -> None:
-    from benchmarks.figures import write_figures
+    from benchmarks.results_file import write_results
 
-    write_figures(out, setting, "cpu", figures)
+    write_results(out, setting, "cpu", figures)
 
 
 def show(rates: dict[str, dict[str, list[list[float]]]], ratios: dict[str, list[float]]) -> None:

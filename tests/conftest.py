@@ -98,7 +98,7 @@ def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
     worker = tmp_path / "stand_in.py"
     worker.write_text(stand_in.SOURCE)
-    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
+    monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
     repository = tmp_path / "repository"
     repository.mkdir()
     monkeypatch.chdir(repository)

@@ -23,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import write_figures
+from benchmarks.results_file import write_results
 from benchmarks.shared_machine import busy_processes
 
 from .setting import Setting
@@ -73,7 +73,7 @@ def main(
         }
         if out is not None:
             figures = {"images_per_second": rates, "ganbench_ratio": ratios}
-            write_figures(
+            write_results(
                 out, {**asdict(setting), "data_dir": None, "rounds": pairs, "busy": busy}, setting.device, figures
             )
     show(rates, ratios)

@@ -1,4 +1,4 @@
-"""What this Python's code is checked against: a git revision, another Python, or what was stored."""
+"""Check the current code against a git revision, another Python, or stored baselines."""
 
 from __future__ import annotations
 
@@ -9,81 +9,84 @@ from pathlib import Path
 
 from ganbench.errors import NotComparableError, UsageError
 
-from .arm import Arm, Code
 from .baseline import Baseline
 from .check import (
     Check,
-    Plan,
+    CheckConfig,
     check_interleaved,
     check_stored,
 )
-from .localized import Localized
+from .path_mapping import PathMapping
 from .revision import checked_out
+from .side import Code, Side
 from .under_test import UnderTest, installed_from
 
 
-def check_revision(reference: str, plan: Plan) -> Check:
-    """The working tree against a revision of the repository one stands in, which is checked out for that long.
+def check_revision(reference: str, config: CheckConfig) -> Check:
+    """Check the working tree against a revision of the current repository, checked out into a temporary folder.
 
-    Raises `UsageError` where there is no such revision, and `NotComparableError` where nothing that is measured comes
-    from the repository; else as `check_interleaved` does.
+    Raises `UsageError` if the revision does not exist, `NotComparableError` if nothing that is measured comes from the
+    repository, and otherwise as `check_interleaved` does.
     """
     with checked_out(reference) as revision:
-        under_test = UnderTest(revision, plan.measurement)
-        localized = Localized(revision, plan.words)
+        under_test = UnderTest(revision, config.session_config)
+        path_mapping = PathMapping(revision, config.non_paths)
 
-        def need_of_head(code: Mapping[str, Code]) -> None:
-            under_test.need_of_head(code)
-            under_test.need_something(code, localized.files_of(plan.measurement))
+        def require_head_code(code: Mapping[str, Code]) -> None:
+            under_test.require_head_code(code)
+            under_test.require_repository_code(code, path_mapping.files_of(config.session_config))
 
         checkouts = (revision.folder, revision.repository)
-        held = tuple(installed_from(revision.repository))
-        base = Arm(
+        repository_packages = tuple(installed_from(revision.repository))
+        base = Side(
             f"{reference} ({revision.commit[:9]})",
-            folder=localized.base_stands,
+            folder=path_mapping.base_folder,
             import_paths=under_test.base,
             checkouts=checkouts,
-            held=held,
+            repository_packages=repository_packages,
             temporary=(revision.folder.parent,),
-            localized=localized.base,
-            need_own=under_test.need_of_base,
+            localize=path_mapping.base,
+            require_own=under_test.require_base_code,
         )
-        head = Arm(
+        head = Side(
             "the working tree",
             import_paths=under_test.head,
             checkouts=checkouts,
-            held=held,
+            repository_packages=repository_packages,
             temporary=(revision.folder.parent,),
-            localized=localized.head,
-            need_own=need_of_head,
+            localize=path_mapping.head,
+            require_own=require_head_code,
         )
-        return check_interleaved(base, head, plan)
+        return check_interleaved(base, head, config)
 
 
-def check_with_python(python: Path, plan: Plan) -> Check:
-    """The running Python against another. Raises `UsageError` where there is none; else as `check_interleaved` does."""
+def check_with_python(python: Path, config: CheckConfig) -> Check:
+    """Check the running Python against another one.
+
+    Raises `UsageError` if it does not exist, and otherwise as `check_interleaved` does.
+    """
     if not python.is_file():
-        raise UsageError(f"--against-python {python}: there is no such file")
-    base = Arm(str(python), python=str(python), need_own=need_nothing_of_this_python(python))
-    return check_interleaved(base, Arm(sys.executable), plan)
+        raise UsageError(f"--against-python {python}: file not found")
+    base = Side(str(python), python=str(python), require_own=require_own_packages(python))
+    return check_interleaved(base, Side(sys.executable), config)
 
 
-def need_nothing_of_this_python(python: Path) -> Callable[[Mapping[str, Code]], None]:
-    """What raises `NotComparableError` where another Python imports code from this one's site-packages."""
+def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
+    """Return a function that raises `NotComparableError` if `python` imports code from this Python's site-packages."""
     installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
     is_another = python.absolute().parent.resolve() != Path(sys.executable).absolute().parent.resolve()
 
-    def need_own(code: Mapping[str, Code]) -> None:
+    def require_own(code: Mapping[str, Code]) -> None:
         for name, imported in code.items():
             if is_another and any(Path(imported.path).is_relative_to(folder) for folder in installed):
                 raise NotComparableError(
-                    f"{python} would not be measured with its own code: {name} comes from {imported.path}, where "
-                    f"{sys.executable} has it. Install it for {python}, and see that PYTHONPATH does not lead here"
+                    f"{python} would not run its own code: {name} comes from {imported.path}, which belongs to "
+                    f"{sys.executable}. Install it for {python}, and remove that folder from PYTHONPATH"
                 )
 
-    return need_own
+    return require_own
 
 
-def check_baselines(baselines: Mapping[str, Baseline], plan: Plan) -> list[Check]:
-    """What runs now against every baseline. Raises as `check_stored` does."""
-    return check_stored(baselines, Arm("now"), plan) if baselines else []
+def check_baselines(baselines: Mapping[str, Baseline], config: CheckConfig) -> list[Check]:
+    """Check the current code against each baseline. Raises as `check_stored` does."""
+    return check_stored(baselines, Side("current code"), config) if baselines else []

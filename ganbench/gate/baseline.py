@@ -1,4 +1,4 @@
-"""Stored sessions to measure against later: a JSON file that is meant to be committed."""
+"""Baselines: measurements stored in a JSON file to check against later, meant to be committed."""
 
 from __future__ import annotations
 
@@ -13,126 +13,126 @@ from ganbench.results.result import Record
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 from ganbench.system.files import write_text
 
-from .arm import Measurement
 from .session import Session
-from .training import Training, software_differences
+from .side import SessionConfig
+from .training import TrainingRun, software_differences
 
-SCHEMA_VERSION: Literal[2] = 2
-UNDER_TEST = "ganbench_source"  # of the soft environment: what changes with the code, and not with the machine
-ENOUGH_SESSIONS = 8  # with fewer, the deviation between sessions is not known well enough to fail a build
+SCHEMA_VERSION: Literal[3] = 3
+UNDER_TEST = "ganbench_source"  # in `may_differ`, but describes the code and not the machine
+MIN_GATING_SESSIONS = 8  # fewer estimate the standard deviation too poorly to fail a build
 
 
 class Baseline(Record):
-    """What was measured of one benchmark under the same conditions."""
+    """Measurements of one benchmark under the same conditions."""
 
     kind: Literal["ganbench baseline"] = "ganbench baseline"
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     benchmark: str
     sessions: list[Session]
-    smoke: list[Training] = []  # repeats of one seed
-    quality: list[Training] = []  # a training a seed
+    smoke: list[TrainingRun] = []  # repeats of one seed
+    quality: list[TrainingRun] = []  # one run per seed
 
     def save(self, path: Path) -> None:
         try:
             write_text(path, self.model_dump_json(indent=1) + "\n")
         except OSError as error:
-            raise UsageError(f"baseline {path}: cannot write it: {error.strerror}") from None
+            raise UsageError(f"baseline {path}: cannot write: {error.strerror}") from None
 
-    def with_sessions(self, fresh: list[Session]) -> Baseline:
-        """One with further sessions. Raises `NotComparableError` if they ran under other conditions."""
-        for session in fresh:
-            need_same_conditions(self, session)
-        return self.model_copy(update={"sessions": [*self.sessions, *fresh]})
-
-    def need_windows(self, name: str, measurement: Measurement) -> None:
-        """Raise `NotComparableError` if its sessions were timed by other windows: they scatter in another way."""
+    def require_same_windows(self, name: str, config: SessionConfig) -> None:
+        """Raise `NotComparableError` if its sessions used other windows, because their variability then differs."""
         first = self.sessions[0]
-        if (first.windows, first.window_seconds) != (measurement.windows, measurement.window_seconds):
-            before, now = f"{first.window_seconds:g}", f"{measurement.window_seconds:g}"
+        if (first.windows, first.window_seconds) != (config.windows, config.window_seconds):
+            before, now = f"{first.window_seconds:g}", f"{config.window_seconds:g}"
             raise NotComparableError(
-                f"baseline {name}: its sessions timed {first.windows} windows of {before} s, not {measurement.windows} "
+                f"baseline {name}: its sessions timed {first.windows} windows of {before} s, not {config.windows} "
                 f"of {now} s: give --windows {first.windows} --window-seconds {before}, or record another baseline"
             )
 
-    def need(self, name: str, *, speed: bool, smoke: bool, quality: bool) -> None:
-        """Raise `MissingError` if it lacks what is to be judged, `NotComparableError` if it has too little of it."""
+    def require(self, name: str, *, speed: bool, smoke: bool, quality: bool) -> None:
+        """Raise `MissingError` if a requested part is missing, `NotComparableError` if there are too few sessions."""
         again = f"record it with `ganbench baseline record {self.benchmark} --out {name}"
         if speed and len(self.sessions) < 2:
-            raise NotComparableError(f"baseline {name}: one session tells nothing of how they scatter; record more")
+            raise NotComparableError(
+                f"baseline {name}: estimating variability needs at least two sessions; record more"
+            )
         if smoke and not self.smoke:
-            raise MissingError(f"baseline {name}: it has no smoke training: {again}`, or check with --no-smoke")
+            raise MissingError(f"baseline {name}: it has no smoke runs; {again}`, or check with --no-smoke")
         if quality and not self.quality:
-            raise MissingError(f"baseline {name}: it has no seeds to judge scores by: {again} --quality`")
+            raise MissingError(f"baseline {name}: it has no scores; {again} --quality`")
 
-    def advisory_scores(self, fresh: Training) -> list[str]:
-        """Why a verdict on scores must not fail a build; empty where it may."""
+    def advisory_scores(self, fresh: TrainingRun) -> list[str]:
+        """Return the reasons why a verdict on scores must not fail a build, if any."""
         software = software_differences(self.quality[0], fresh)
-        told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
-        return [f"the software behind the scores differs from the baseline's: {told}"] if software else []
+        changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
+        return [f"the software of the scores differs from the baseline: {changes}"] if software else []
 
     def advisory(self, fresh: Session) -> list[str]:
-        """Why a verdict on speed must not fail a build; empty where it may."""
+        """Return the reasons why a verdict on speed must not fail a build, if any."""
         reasons = []
-        if len(self.sessions) < ENOUGH_SESSIONS:
-            reasons.append(f"the baseline has {len(self.sessions)} sessions, and {ENOUGH_SESSIONS} are needed to gate")
+        if len(self.sessions) < MIN_GATING_SESSIONS:
+            reasons.append(f"the baseline has {len(self.sessions)} sessions, but gating needs {MIN_GATING_SESSIONS}")
         before, after = self.sessions[0].environment.may_differ, fresh.environment.may_differ
-        soft = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
-        if soft:
-            told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in soft.items())
-            reasons.append(f"the environment differs from the baseline's: {told}")
+        changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
+        if changed:
+            changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in changed.items())
+            reasons.append(f"the environment differs from the baseline: {changes}")
         return reasons
 
 
 def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
-    """Read a baseline, of `benchmark` if one is named.
+    """Read a baseline, and check that it is of `benchmark` if given.
 
-    Raises `MissingError` where there is none, `UsageError` for a file that is not a baseline of ours or not whole, and
-    `NotComparableError` for one of another benchmark.
+    Raises `MissingError` if the file cannot be read, `UsageError` if it is corrupt or not a baseline, and
+    `NotComparableError` if it is of another benchmark.
     """
     try:
         baseline = Baseline.model_validate_json(path.read_bytes())
     except OSError as error:
-        remedy = f": record it with `ganbench baseline record {benchmark} --out {path}`, or check with "
+        remedy = f"; record it with `ganbench baseline record {benchmark} --out {path}`, or check with "
         hint = f"{remedy}--missing-baseline record" if benchmark and not path.exists() else ""
-        raise MissingError(f"baseline {path}: cannot read it: {error.strerror}{hint}") from None
+        raise MissingError(f"baseline {path}: cannot read: {error.strerror}{hint}") from None
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         where = ".".join(map(str, detail["loc"]))
         problem = f"{where}: {detail['msg']}" if where else detail["msg"]
         raise UsageError(
-            f"baseline {path}: not a whole baseline of ganbench, schema {SCHEMA_VERSION}: {problem}; record it again"
+            f"baseline {path}: corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}: {problem}; "
+            "record it again"
         ) from None
     if not baseline.sessions:
-        raise UsageError(f"baseline {path}: it has no sessions")
+        raise UsageError(f"baseline {path}: no sessions")
     if benchmark is not None and baseline.benchmark != benchmark:
-        raise NotComparableError(f"baseline {path}: it is of benchmark {baseline.benchmark}, not of {benchmark}")
+        raise NotComparableError(f"baseline {path}: recorded for benchmark {baseline.benchmark}, not {benchmark}")
     return baseline
 
 
-def need_same_conditions(baseline: Baseline, session: Session) -> None:
-    """Raise `NotComparableError` with the fields that differ and forbid a comparison."""
-    need_equal(conditions(baseline.sessions[0]), conditions(session), "measured under other conditions, so speeds say")
+def require_same_conditions(baseline: Baseline, session: Session) -> None:
+    """Raise `NotComparableError` if conditions differ, with the fields."""
+    require_equal(conditions(baseline.sessions[0]), conditions(session), "speeds")
 
 
-def need_same_training(stored: Training, fresh: Training) -> None:
-    """Raise `NotComparableError` with what differs of spec, plugins and data."""
-    need_equal(what_ran(stored), what_ran(fresh), "trained under other conditions, so losses say")
+def require_same_training(stored: TrainingRun, fresh: TrainingRun) -> None:
+    """Raise `NotComparableError` if spec or data differ, with the fields."""
+    require_equal(what_ran(stored), what_ran(fresh), "losses")
 
 
-def need_equal(stored: dict[str, Any], fresh: dict[str, Any], how: str) -> None:
+def require_equal(stored: dict[str, Any], fresh: dict[str, Any], what: str) -> None:
     fields = differing_fields([stored, fresh])
     if fields:
-        told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(f"the baseline was {how} nothing: {told}. Measure as it was, or record another")
+        changes = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
+        raise NotComparableError(
+            f"the baseline has other conditions, so {what} are not comparable: {changes}. Restore them, "
+            "or record a new baseline"
+        )
 
 
 def conditions(session: Session) -> dict[str, Any]:
-    """What has to be equal for a stored session to be compared: device, precision, engine, spec and data."""
+    """Return what must equal the stored conditions: device, precision, engine, spec and data."""
     return {**session.environment.must_match, **session.conditions, **what_ran(session)}
 
 
-def what_ran(record: Session | Training) -> dict[str, Any]:
-    """Spec but for the seed, and data; the plugins' code may be the very thing that was changed."""
+def what_ran(record: Session | TrainingRun) -> dict[str, Any]:
+    """Return the spec without the seed, and the data. Plugin code is left out: it may be what was changed."""
     paths = flatten({name: value for name, value in record.spec.items() if name not in NON_TRAINING_FIELDS})
     spec = {f"spec {path}": value for path, value in paths.items() if path != "training.seed"}
     return {"data": record.data, **spec}

@@ -26,23 +26,23 @@ from .options import (
     Smoke,
     Windows,
     WindowSeconds,
-    need_folders,
-    plan_of,
-    teller,
+    line_printer,
+    make_config,
+    require_parent_folders,
 )
 
 if TYPE_CHECKING:
     from .baseline import Baseline
-    from .check import Plan
+    from .check import CheckConfig
 
-SESSIONS = 12  # enough to see a slowdown of 1.5 margins 19 times of 20 (benchmarks/gate_power.py)
+SESSIONS = 12  # detects a slowdown of 1.5 margins in 19 of 20 checks (benchmarks/gate_power.py)
 
 
 @ending_in_order()
 def record(
     benchmark: Benchmark,
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="A baseline; one that is there grows.")],
-    sessions: Annotated[int, typer.Option(min=1, help="How many to measure.")] = SESSIONS,
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Baseline file; extended if it exists.")],
+    sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to measure.")] = SESSIONS,
     smoke: Smoke = True,
     quality: Quality = False,
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
@@ -52,20 +52,20 @@ def record(
     device: Device = "auto",
     data_dir: DataDir = None,
 ) -> None:
-    """Measure sessions and trainings, and store them to check against later."""
+    """Measure sessions and training runs, and store them to check against later."""
     from dataclasses import replace
 
-    plan = plan_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
-    plan = replace(plan, smoke=smoke, quality=quality, sessions=sessions, told=teller(out))
-    recorded = record_into(file, plan)
+    config = make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
+    config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=line_printer(out))
+    recorded = record_into(file, config)
     out.print(f"{len(recorded.sessions)} sessions in {file}", markup=False, highlight=False)
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Baseline file.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a baseline holds."""
+    """Show the contents of a baseline."""
     from .baseline import load_baseline
     from .check_tables import baseline_table
 
@@ -76,41 +76,41 @@ def show(
         out.print(baseline_table(str(file), baseline))
 
 
-def record_into(file: Path, plan: Plan) -> Baseline:
-    """Measure what the plan says, and store it: in the baseline that is there, or in a new one.
+def record_into(file: Path, config: CheckConfig) -> Baseline:
+    """Measure what the configuration requests, and add it to the baseline, or create one.
 
-    Trainings are not added to, only made where there are none. Raises `NotComparableError` where the baseline that is
-    there was measured under other conditions.
+    Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
+    baseline was measured under other conditions.
     """
-    from .arm import Arm
-    from .baseline import Baseline, load_baseline, need_same_conditions
+    from .baseline import Baseline, load_baseline, require_same_conditions
     from .quality import seeds_of, train_seeds
     from .session import Session
+    from .side import Side
     from .smoke import REPEATS, train_repeats
     from .speed import measure_fresh
 
-    need_folders(file)
-    measurement, told, now = plan.measurement, plan.told, Arm("now")
-    before = load_baseline(file, measurement.benchmark) if file.exists() else None
+    require_parent_folders(file)
+    session_config, log, side = config.session_config, config.log, Side("current code")
+    stored = load_baseline(file, session_config.benchmark) if file.exists() else None
 
-    def need_comparable(session: Session) -> None:
-        if before:
-            need_same_conditions(before, session)
+    def require_comparable(session: Session) -> None:
+        if stored:
+            require_same_conditions(stored, session)
 
-    if before:
-        before.need_windows(str(file), measurement)
-    sessions = measure_fresh(now, measurement, plan.sessions, told, need_comparable)
-    smoked = before.smoke if before else []
-    seeded = before.quality if before else []
-    if plan.smoke and not smoked:
-        smoked = train_repeats(now, measurement, REPEATS, told)
-    if plan.quality and not seeded:
-        seeded = train_seeds(now, measurement, seeds_of(plan.training_seed)[0], told)
-    whole = Baseline(
-        benchmark=measurement.benchmark,
-        sessions=[*(before.sessions if before else []), *sessions],
-        smoke=smoked,
-        quality=seeded,
+    if stored:
+        stored.require_same_windows(str(file), session_config)
+    sessions = measure_fresh(side, session_config, config.sessions, log, require_comparable)
+    smoke_runs = stored.smoke if stored else []
+    quality_runs = stored.quality if stored else []
+    if config.smoke and not smoke_runs:
+        smoke_runs = train_repeats(side, session_config, REPEATS, log)
+    if config.quality and not quality_runs:
+        quality_runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], log)
+    baseline = Baseline(
+        benchmark=session_config.benchmark,
+        sessions=[*(stored.sessions if stored else []), *sessions],
+        smoke=smoke_runs,
+        quality=quality_runs,
     )
-    whole.save(file)
-    return whole
+    baseline.save(file)
+    return baseline

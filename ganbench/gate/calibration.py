@@ -1,4 +1,4 @@
-"""What equal code looks like on this machine: measured once, kept by fingerprint, and used as the noise floor."""
+"""Calibrations: the variability of identical code on this machine, stored by fingerprint, sets the noise floor."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from ganbench.results.result import Record
 from ganbench.system.files import state_dir, write_text
 
 from . import speed
-from .arm import Arm, Measurement
 from .session import Session
+from .side import SessionConfig, Side
 from .statistics import Estimate, paired
 from .verdict import ALPHA, NOISE_FLOOR
 
-LEVEL = 0.05  # of each bound of the shift
+LEVEL = 0.05  # one-sided, for each limit of the bias
 
 
 class Calibration(Record):
-    """Pairs of sessions of one and the same code, as log ratios of time."""
+    """Log time ratios of pairs of sessions that ran identical code."""
 
-    fingerprint: dict[str, Any]  # of machine and measurement: it holds for nothing else
+    fingerprint: dict[str, Any]  # the machine and configuration that this is valid for
     measured_at: datetime
     log_ratios: list[float]
 
     @property
-    def shift(self) -> float:
-        """The largest change of time, as a fraction, that equal code may show in the long run."""
+    def bias_bound(self) -> float:
+        """Upper bound on the systematic time difference between identical sides, as a fraction."""
         estimate = paired(self.log_ratios)
         return math.expm1(max(-estimate.lower(LEVEL), estimate.upper(LEVEL)))
 
     @property
-    def deviation(self) -> float:
-        """Between pairs, as a fraction of time."""
+    def std_dev(self) -> float:
+        """Standard deviation between pairs, as a fraction of time."""
         return stdev(self.log_ratios)
 
     @property
     def noise_floor(self) -> float:
-        return max(NOISE_FLOOR, self.shift)
+        return max(NOISE_FLOOR, self.bias_bound)
 
-    def smallest_detectable(self, margin: float, pairs: int) -> float:
-        """The least slowdown that a check of so many pairs calls a regression about half the time, as a fraction."""
-        estimate = Estimate(0.0, self.deviation / math.sqrt(pairs), pairs - 1)
+    def minimum_detectable_effect(self, margin: float, pairs: int) -> float:
+        """Return the smallest slowdown, as a fraction, that about half of all checks with this many pairs flag."""
+        estimate = Estimate(0.0, self.std_dev / math.sqrt(pairs), pairs - 1)
         return max(margin, math.expm1(math.log1p(self.noise_floor) + estimate.upper(ALPHA)))
 
 
-def calibrate(measurement: Measurement, quads: int, order_seed: int, told: Callable[[str], None]) -> Calibration:
-    """Measure this Python's code against itself, and keep what came of it. Raises as a check does."""
+def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable[[str], None]) -> Calibration:
+    """Measure the code of the running Python against itself, and store the result. Raises as a check does."""
     sessions = speed.Sessions(base=[], head=[], in_pairs=True)
     order = random.Random(order_seed)
-    speed.measure_quads(sessions, Arm("as it is"), Arm("again"), measurement, quads, order, told)
+    speed.measure_blocks(sessions, Side("first"), Side("second"), config, blocks, order, log)
     calibration = Calibration(
-        fingerprint=fingerprint(sessions.base[0], measurement),
+        fingerprint=fingerprint(sessions.base[0], config),
         measured_at=datetime.now(UTC),
         log_ratios=sessions.log_ratios,
     )
@@ -74,31 +74,31 @@ def calibrate(measurement: Measurement, quads: int, order_seed: int, told: Calla
     return calibration
 
 
-def calibrated_noise_floor(session: Session, measurement: Measurement) -> float:
-    """The noise floor under this session's conditions; 1 % where nobody has calibrated.
+def calibrated_noise_floor(session: Session, config: SessionConfig) -> float:
+    """Return the noise floor for the conditions of a session; 1% if there is no calibration.
 
-    Raises `GanbenchError` for a calibration that cannot be read.
+    Raises `GanbenchError` if the calibration is unreadable.
     """
-    file = calibration_file(fingerprint(session, measurement))
+    file = calibration_file(fingerprint(session, config))
     if not file.exists():
         return NOISE_FLOOR
     try:
         return Calibration.model_validate_json(file.read_bytes()).noise_floor
     except (OSError, ValidationError, ValueError):
-        raise GanbenchError(f"calibration {file}: cannot be read; remove it, or calibrate again") from None
+        raise GanbenchError(f"calibration {file}: unreadable; remove it, or calibrate again") from None
 
 
-def fingerprint(session: Session, measurement: Measurement) -> dict[str, Any]:
-    """What noise depends on: the machine, what is trained on it, and for how long it is timed."""
+def fingerprint(session: Session, config: SessionConfig) -> dict[str, Any]:
+    """Return what noise depends on: the machine, the benchmark, and the length of the windows."""
     return {
         **session.environment.must_match,
         **speed.conditions(session),
         "wait_policy": session.conditions.get("wait_policy"),
-        "benchmark": measurement.benchmark,
-        "overrides": measurement.overrides,
-        "windows": measurement.windows,
-        "window_seconds": measurement.window_seconds,
-        "in_turns": measurement.in_turns,
+        "benchmark": config.benchmark,
+        "overrides": config.overrides,
+        "windows": config.windows,
+        "window_seconds": config.window_seconds,
+        "in_turns": config.interleaved,  # a hashed key: renaming it would orphan stored calibrations
     }
 
 

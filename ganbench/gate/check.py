@@ -1,4 +1,4 @@
-"""The gate: head beside base in one job, or beside what was stored, and what is said of it."""
+"""The gate: compare head with base in one job, or with stored baselines, and decide on each quantity."""
 
 from __future__ import annotations
 
@@ -11,81 +11,81 @@ from ganbench.errors import UsageError
 from ganbench.spec.benchmark import GateOptions
 
 from . import smoke, speed
-from .arm import Arm, Measurement
-from .baseline import Baseline, need_same_conditions, need_same_training
+from .baseline import Baseline, require_same_conditions, require_same_training
 from .calibration import calibrated_noise_floor
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_seeds
 from .session import Session
-from .speed import QUADS, Sessions, need_unchanged
-from .training import Trainings
+from .side import SessionConfig, Side
+from .speed import BLOCKS, Sessions, require_unchanged
+from .training import TrainingRuns
 from .verdict import (
     Finding,
     Threshold,
     Verdict,
-    judge,
-    judge_all,
+    decide,
+    decide_all,
     overall,
-    share_of_level,
+    significance_level,
 )
 
 FRESH_SESSIONS = 4
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured, and what is too much worse."""
+class CheckConfig:
+    """What to measure, and how much worse is too much."""
 
-    measurement: Measurement
+    session_config: SessionConfig
     margins: GateOptions = field(default_factory=GateOptions)
     speed: bool = True
     smoke: bool = True
     quality: bool = False
-    always_measure: bool = False  # even where both sides are the same
-    quads: int = QUADS  # of sessions, in one job
-    sessions: int = FRESH_SESSIONS  # beside stored ones
-    training_seed: int = 0  # the benchmark's own
-    metrics: tuple[str, ...] = ()  # of the benchmark
-    words: frozenset[str] = frozenset()  # values in the benchmark's spec that are no paths, whatever files there are
-    order_seed: int = 0  # of the order of sessions
-    told: Callable[[str], None] = lambda _: None  # hears how it goes
+    always_measure: bool = False  # even if both sides are identical
+    blocks: int = BLOCKS  # of four sessions, when both sides run in one job
+    sessions: int = FRESH_SESSIONS  # fresh ones, against a baseline
+    training_seed: int = 0  # that of the benchmark
+    metrics: tuple[str, ...] = ()  # names, of the benchmark
+    non_paths: frozenset[str] = frozenset()  # values in the spec that are not paths, even if a file has that name
+    order_seed: int = 0  # random seed for the session order
+    log: Callable[[str], None] = lambda _: None  # called with progress messages
 
     @property
     def level(self) -> float:
-        """Of a false alarm: for speed, and for all scores together."""
-        return share_of_level(speed=self.speed, scores=self.quality)
+        """Significance level for speed, and for all scores together."""
+        return significance_level(speed=self.speed, scores=self.quality)
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` where there is no score to judge."""
+        """Raises `UsageError` if scores are requested but the benchmark has no metrics."""
         if self.quality and not self.metrics:
-            raise UsageError(f"--quality judges scores, and the benchmark {self.measurement.benchmark} has no metrics")
+            raise UsageError(f"--quality needs a metric, and benchmark {self.session_config.benchmark} has none")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """All that was measured of two sides; None for what was not asked for."""
+class Measurements:
+    """All measurements of both sides; None for those not requested."""
 
     sessions: Sessions | None = None
-    smoke: Trainings | None = None
-    quality: Trainings | None = None
+    smoke: TrainingRuns | None = None
+    quality: TrainingRuns | None = None
 
-    def need_unchanged(self) -> None:
-        """Raise `NotComparableError` if the code of a side was changed between two of its sessions or trainings."""
+    def require_unchanged(self) -> None:
+        """Raise `NotComparableError` if the code of a side changed between its sessions or training runs."""
         parts = [part for part in (self.sessions, self.smoke, self.quality) if part]
         for side in ("base", "head"):
-            need_unchanged([record.code for part in parts for record in getattr(part, side)])
+            require_unchanged([record.code for part in parts for record in getattr(part, side)])
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of a comparison."""
+    """The outcome of a comparison."""
 
     benchmark: str
-    names: tuple[str, str]  # of base and head, as people know them
-    evidence: Evidence
+    names: tuple[str, str]  # of base and head, for display
+    measurements: Measurements
     findings: dict[str, Finding]
-    order_seed: int | None = None  # where sides were interleaved
-    advisory: tuple[str, ...] = ()  # why nothing found must fail a build, if so
+    order_seed: int | None = None  # None for a check against a baseline
+    advisory: tuple[str, ...] = ()  # reasons why a regression does not fail the build, if any
 
     @property
     def verdict(self) -> Verdict:
@@ -93,115 +93,119 @@ class Check:
 
     @property
     def differences(self) -> dict[str, dict[str, tuple[Any, ...]]]:
-        """In what the two sides differ beside their figures."""
-        return speed.differences(self.evidence.sessions) if self.evidence.sessions else {}
+        """The fields of spec, engine, environment and plugins that differ between the sides."""
+        return speed.differences(self.measurements.sessions) if self.measurements.sessions else {}
 
 
-def check_interleaved(base: Arm, head: Arm, plan: Plan) -> Check:
-    """Measure both sides, and judge head. Where both would run the very same, they pass at once.
+def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
+    """Measure both sides, and compare head with base. If both would run the same, pass at once.
 
-    Raises `NotComparableError` where the sides ran under different conditions or code that is not theirs,
-    `SessionError` where one crashed.
+    Raises `NotComparableError` if the sides ran under different conditions or not their own code, and `SessionError` if
+    a session crashed.
     """
-    measurement, told = plan.measurement, plan.told
-    if not plan.always_measure and are_equal(base, head, probe_sides(base, head, measurement)):
+    session_config, log = config.session_config, config.log
+    if not config.always_measure and are_equal(base, head, probe_sides(base, head, session_config)):
         findings = {"code": NOTHING_TO_MEASURE}
-        return Check(measurement.benchmark, (base.name, head.name), Evidence(), findings, plan.order_seed)
-    sessions = smoked = seeded = None
-    if plan.smoke:
-        repeats = smoke.train_repeats(base, measurement, smoke.REPEATS, told)
-        smoked = Trainings(repeats, smoke.train_repeats(head, measurement, 1, told))
-    if plan.speed:
-        threshold = throughput_threshold(plan.margins.time_percent, measurement)
-        order = random.Random(plan.order_seed)
-        sessions = speed.measure_interleaved(base, head, measurement, threshold, plan.level, plan.quads, order, told)
-    if plan.quality:
-        base_seeds, head_seeds = seeds_of(plan.training_seed)
-        of_base = train_seeds(base, measurement, base_seeds, told)
-        seeded = Trainings(of_base, train_seeds(head, measurement, head_seeds, told))
-    evidence = Evidence(sessions, smoked, seeded)
-    evidence.need_unchanged()
+        return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+    sessions = smoke_runs = quality_runs = None
+    if config.smoke:
+        repeats = smoke.train_repeats(base, session_config, smoke.REPEATS, log)
+        smoke_runs = TrainingRuns(repeats, smoke.train_repeats(head, session_config, 1, log))
+    if config.speed:
+        threshold = throughput_threshold(config.margins.time_percent, session_config)
+        order = random.Random(config.order_seed)
+        sessions = speed.measure_interleaved(
+            base, head, session_config, threshold, config.level, config.blocks, order, log
+        )
+    if config.quality:
+        base_seeds, head_seeds = seeds_of(config.training_seed)
+        base_runs = train_seeds(base, session_config, base_seeds, log)
+        quality_runs = TrainingRuns(base_runs, train_seeds(head, session_config, head_seeds, log))
+    measurements = Measurements(sessions, smoke_runs, quality_runs)
+    measurements.require_unchanged()
     return Check(
-        benchmark=measurement.benchmark,
+        benchmark=session_config.benchmark,
         names=(base.name, head.name),
-        evidence=evidence,
-        findings=judged(evidence, plan, plan.margins.time_percent),
-        order_seed=plan.order_seed,
+        measurements=measurements,
+        findings=make_findings(measurements, config, config.margins.time_percent),
+        order_seed=config.order_seed,
     )
 
 
-def check_stored(baselines: Mapping[str, Baseline], head: Arm, plan: Plan) -> list[Check]:
-    """Measure head, and judge it against every baseline: a rolling one and a pinned one together let nothing creep in.
+def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckConfig) -> list[Check]:
+    """Measure head, and compare it with each baseline. A rolling and a pinned one together catch gradual slowdowns.
 
-    Raises `NotComparableError` where a baseline was measured under other conditions, `MissingError` where it lacks what
-    is to be judged, `SessionError` where a session crashed.
+    Raises `NotComparableError` if a baseline was measured under other conditions, `MissingError` if it lacks a
+    requested part, and `SessionError` if a session crashed.
     """
-    measurement, told = plan.measurement, plan.told
+    session_config, log = config.session_config, config.log
     for name, baseline in baselines.items():
-        baseline.need(name, speed=plan.speed, smoke=plan.smoke, quality=plan.quality)
-        if plan.speed:
-            baseline.need_windows(name, measurement)
+        baseline.require(name, speed=config.speed, smoke=config.smoke, quality=config.quality)
+        if config.speed:
+            baseline.require_same_windows(name, session_config)
 
-    def need_comparable(session: Session) -> None:
+    def require_comparable(session: Session) -> None:
         for baseline in baselines.values():
-            need_same_conditions(baseline, session)
+            require_same_conditions(baseline, session)
 
-    smoked = smoke.train_repeats(head, measurement, 1, told) if plan.smoke else []
-    sessions = speed.measure_fresh(head, measurement, plan.sessions, told, need_comparable) if plan.speed else []
-    seeded = train_seeds(head, measurement, seeds_of(plan.training_seed)[1], told) if plan.quality else []
-    need_unchanged([record.code for records in (sessions, smoked, seeded) for record in records])
+    smoke_runs = smoke.train_repeats(head, session_config, 1, log) if config.smoke else []
+    sessions = (
+        speed.measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
+    )
+    quality_runs = train_seeds(head, session_config, seeds_of(config.training_seed)[1], log) if config.quality else []
+    require_unchanged([record.code for records in (sessions, smoke_runs, quality_runs) for record in records])
     checks = []
     for name, baseline in baselines.items():
-        if plan.smoke:
-            need_same_training(baseline.smoke[0], smoked[0])
-        if plan.quality:
-            need_same_training(baseline.quality[0], seeded[0])
-        evidence = Evidence(
-            Sessions(baseline.sessions, sessions, in_pairs=False) if plan.speed else None,
-            Trainings(baseline.smoke, smoked) if plan.smoke else None,
-            Trainings(baseline.quality, seeded) if plan.quality else None,
+        if config.smoke:
+            require_same_training(baseline.smoke[0], smoke_runs[0])
+        if config.quality:
+            require_same_training(baseline.quality[0], quality_runs[0])
+        measurements = Measurements(
+            Sessions(baseline.sessions, sessions, in_pairs=False) if config.speed else None,
+            TrainingRuns(baseline.smoke, smoke_runs) if config.smoke else None,
+            TrainingRuns(baseline.quality, quality_runs) if config.quality else None,
         )
-        reasons = baseline.advisory(sessions[0]) if plan.speed else []
-        reasons += baseline.advisory_scores(seeded[0]) if plan.quality else []
-        findings = judged(evidence, plan, plan.margins.baseline_time_percent)
+        reasons = baseline.advisory(sessions[0]) if config.speed else []
+        reasons += baseline.advisory_scores(quality_runs[0]) if config.quality else []
+        findings = make_findings(measurements, config, config.margins.baseline_time_percent)
         check = Check(
-            benchmark=measurement.benchmark,
+            benchmark=session_config.benchmark,
             names=(name, head.name),
-            evidence=evidence,
-            findings={figure: without_force(finding, reasons) for figure, finding in findings.items()},
+            measurements=measurements,
+            findings={name: as_advisory(finding, reasons) for name, finding in findings.items()},
             advisory=tuple(reasons),
         )
         checks.append(check)
     return checks
 
 
-def judged(evidence: Evidence, plan: Plan, throughput_margin: float) -> dict[str, Finding]:
-    """What is said of each figure. Those that scatter share the level of a false alarm."""
-    sessions, findings = evidence.sessions, {}
+def make_findings(measurements: Measurements, config: CheckConfig, throughput_margin: float) -> dict[str, Finding]:
+    """Return the finding on each quantity. Speed and the scores share the significance level."""
+    sessions, findings = measurements.sessions, {}
     if sessions:
-        threshold = throughput_threshold(throughput_margin, plan.measurement)(sessions.base[0])
-        judgement = judge(sessions.estimate(), threshold, plan.level)
-        findings["throughput"] = speed.throughput_finding(sessions, judgement)
-        if memory := speed.memory_finding(sessions, plan.margins):
+        threshold = throughput_threshold(throughput_margin, config.session_config)(sessions.base[0])
+        decision = decide(sessions.estimate(), threshold, config.level)
+        findings["throughput"] = speed.throughput_finding(sessions, decision)
+        if memory := speed.memory_finding(sessions, config.margins):
             findings["memory"] = memory
-    if evidence.smoke:
-        findings["smoke"] = smoke.smoke_finding(evidence.smoke)
-    if evidence.quality:
-        quality = Quality(evidence.quality, plan.margins)
+    if measurements.smoke:
+        findings["smoke"] = smoke.smoke_finding(measurements.smoke)
+    if measurements.quality:
+        quality = Quality(measurements.quality, config.margins)
         estimates = quality.estimates()
         thresholds = {label: quality.threshold(label) for label in estimates}
-        findings |= quality.findings(judge_all(estimates, thresholds, plan.level))
+        findings |= quality.findings(decide_all(estimates, thresholds, config.level))
     return findings
 
 
-def throughput_threshold(margin: float, measurement: Measurement) -> Callable[[Session], Threshold]:
-    """The threshold under the conditions of a session, for a margin in per cent."""
-    return lambda session: Threshold(margin / 100, calibrated_noise_floor(session, measurement))
+def throughput_threshold(margin: float, session_config: SessionConfig) -> Callable[[Session], Threshold]:
+    """Return a function from a session to the threshold under its conditions; `margin` is in percent."""
+    return lambda session: Threshold(margin / 100, calibrated_noise_floor(session, session_config))
 
 
-def without_force(finding: Finding, reasons: list[str]) -> Finding:
-    """The finding, not called a regression where there are reasons why it must not fail a build."""
+def as_advisory(finding: Finding, reasons: list[str]) -> Finding:
+    """Downgrade a regression to inconclusive if there are reasons not to fail the build."""
     if not reasons or finding.verdict != Verdict.REGRESSED:
         return finding
-    sentence = f"{finding.sentence}; advisory only: {'; '.join(reasons)}"
-    return replace(finding, verdict=Verdict.INCONCLUSIVE, sentence=sentence)
+    message = f"{finding.message}; advisory only: {'; '.join(reasons)}"
+    return replace(finding, verdict=Verdict.INCONCLUSIVE, message=message)

@@ -1,4 +1,4 @@
-"""`ganbench compare`, `check` and `calibrate`; `cli` puts them beside the other commands."""
+"""`ganbench compare`, `check` and `calibrate`."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from .options import (
     WINDOW_SECONDS,
     WINDOWS,
     Benchmark,
-    OneAtATime,
+    Blocks,
     OrderSeed,
-    Quads,
     Quality,
+    Sequential,
     Smoke,
     Speed,
     Windows,
     WindowSeconds,
-    need_folders,
-    plan_of,
-    teller,
+    line_printer,
+    make_config,
+    require_parent_folders,
 )
 
 if TYPE_CHECKING:
     from .baseline import Baseline
-    from .check import Check, Plan
+    from .check import Check, CheckConfig
     from .self_test import SelfTest
 
 
@@ -52,12 +52,14 @@ class MissingBaseline(StrEnum):
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json files.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Stand results side by side. Gates nothing, and ranks only what may be ranked."""
+    """Compare results side by side, ranking only comparable values. Has no pass/fail criterion."""
     if len(results) < 2:
-        raise UsageError("compare takes at least two results: run directories, or their result.json")
+        raise UsageError("compare needs at least two results: run directories or result.json files")
     from ganbench.reporting.comparison_tables import comparison_tables
     from ganbench.results.comparison import compare as compare_results
     from ganbench.results.result import load_result
@@ -74,20 +76,24 @@ def compare(
 @ending_in_order()
 def check(
     benchmark: Benchmark,
-    against: Annotated[
-        str | None, typer.Option(metavar="REF", help="A git revision of the repository you stand in.")
-    ] = None,
+    against: Annotated[str | None, typer.Option(metavar="REF", help="Git revision of the current repository.")] = None,
     against_python: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Another Python, such as one with another torch.")
+        Path | None, typer.Option(metavar="PATH", help="Another Python, for example with another version of torch.")
     ] = None,
     baselines: Annotated[
-        list[Path], typer.Option("--baseline", metavar="FILE", help="What was stored; several are gated together.")
+        list[Path],
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Baseline file to check against; repeatable.",
+        ),
     ] = [],  # noqa: B006 - typer reads it, nothing writes it
     missing_baseline: Annotated[
-        MissingBaseline, typer.Option(help="What to do about a baseline that is not there.")
+        MissingBaseline, typer.Option(help="What to do if a baseline file does not exist.")
     ] = MissingBaseline.FAIL,
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Try the gate itself: code against itself, and planted slowness.")
+        bool,
+        typer.Option("--self-test", help="Test the gate: unchanged code, and an injected slowdown."),
     ] = False,
     speed: Speed = True,
     smoke: Smoke = True,
@@ -95,55 +101,57 @@ def check(
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     always_measure: Annotated[
-        bool, typer.Option("--always-measure", help="Measure even where code, spec, data and environment are equal.")
+        bool, typer.Option("--always-measure", help="Measure even if code, spec, data and environment are equal.")
     ] = False,
-    quads: Quads = 4,
-    sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions against stored ones.")] = 4,
+    blocks: Blocks = 4,
+    sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions to compare with a baseline.")] = 4,
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
-    one_at_a_time: OneAtATime = False,
+    sequential: Sequential = False,
     order_seed: OrderSeed = None,
     device: Device = "auto",
     data_dir: DataDir = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where it is inconclusive.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if inconclusive.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fail if training got slower, hungrier or worse than at another revision, with another Python, or than stored.
+    """Fail if training is slower, uses more memory or scores worse than the base.
 
-    What is too much worse stands in the spec: -o gate.time_percent=3 allows 3 % more time. `ganbench show` lists all.
+    The base is another git revision, another Python, or a stored baseline.
+
+    The spec sets the tolerances: -o gate.time_percent=3 allows 3% more time per image. `ganbench show` lists all.
     """
     if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
-        raise UsageError("--self-test tries the gate and judges no build: it takes no --junit and no --summary")
+        raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
     if not (speed or smoke or quality):
-        raise UsageError("with --no-speed, --no-smoke and no --quality there is nothing to check")
-    need_folders(junit, summary, *baselines)
-    plan = replace(
-        plan_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, one_at_a_time, order_seed),
+        raise UsageError("nothing to check: --no-speed and --no-smoke without --quality")
+    require_parent_folders(junit, summary, *baselines)
+    config = replace(
+        make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
         speed=speed,
         smoke=smoke,
         quality=quality,
         always_measure=always_measure,
-        quads=quads,
+        blocks=blocks,
         sessions=sessions,
-        told=teller(err if as_json else out),
+        log=line_printer(err if as_json else out),
     )
     if self_test:
-        from .self_test import self_test as try_gate
+        from .self_test import self_test as run_self_test
 
-        raise typer.Exit(tell_self_test(try_gate(plan), strict, as_json))
+        raise typer.Exit(report_self_test(run_self_test(config), strict, as_json))
     from .against import check_baselines, check_revision, check_with_python
 
     if against is not None:
-        checks = [check_revision(against, plan)]
+        checks = [check_revision(against, config)]
     elif against_python is not None:
-        checks = [check_with_python(against_python, plan)]
+        checks = [check_with_python(against_python, config)]
     else:
-        checks = check_baselines(stored_baselines(baselines, missing_baseline, plan), plan)
-    tell(checks, junit, summary, as_json)
+        checks = check_baselines(load_baselines(baselines, missing_baseline, config), config)
+    report(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
 
 
@@ -154,86 +162,91 @@ def exit_code(checks: list[Check], strict: bool) -> ExitCode:
     return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
 
 
-def tell(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
-    """Say what came of the checks wherever it was asked for."""
+def report(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
+    """Write the outcome of the checks to all requested outputs."""
     from ganbench.system.files import write_text
 
     from . import outputs
     from .check_tables import check_tables
 
     console = err if as_json else out
-    told = teller(console)
+    print_line = line_printer(console)
     for check in checks:
         for table in check_tables(check):
             console.print(table)
         for finding in check.findings.values():
-            told(f"{finding.verdict.upper()}: {finding.sentence}")
+            print_line(f"{finding.verdict.upper()}: {finding.message}")
         if check.verdict == "inconclusive":
             err.print(
-                "[bold yellow]INCONCLUSIVE: this check has proved nothing, neither a regression nor its absence[/]"
+                "[bold yellow]INCONCLUSIVE: the data neither show nor exclude a regression; measure more, or use a "
+                "quieter machine[/]"
             )
     if junit:
         outputs.write_junit(checks, junit)
     if summary:
         write_text(summary, "\n".join(map(outputs.markdown, checks)))
-    for line in outputs.tell_github(checks):
+    for line in outputs.github_annotations(checks):
         console.file.write(line + "\n")
     if as_json:
         print_json({"checks": [outputs.to_dict(check) for check in checks]})
 
 
-def tell_self_test(tried: SelfTest, strict: bool, as_json: bool) -> ExitCode:
-    """Say whether the gate can be believed here, and its exit code."""
-    tell([tried.unchanged, tried.slowed], junit=None, summary=None, as_json=as_json)
-    planted = f"a planted slowdown of {tried.planted:.0%}"
-    if tried.believable:
-        err.print(f"[bold green]self-test passed:[/] no regression of unchanged code, and {planted} was caught")
+def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
+    """Report whether the gate works on this machine, and return the exit code."""
+    report([tested.unchanged, tested.slowed], junit=None, summary=None, as_json=as_json)
+    slowdown = f"an injected slowdown of {tested.injected:.0%}"
+    if tested.passed:
+        err.print(f"[bold green]self-test passed:[/] unchanged code passed, and {slowdown} was detected")
         return ExitCode.DONE
-    if tried.believable is None:
-        err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to tell {planted} from none")
+    if tested.passed is None:
+        err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to detect {slowdown}")
         return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
-    err.print(f"[bold red]self-test failed:[/] unchanged code was called slower, or {planted} passed")
+    err.print(f"[bold red]self-test failed:[/] unchanged code was flagged, or {slowdown} was not")
     return ExitCode.FAILED
 
 
-def stored_baselines(files: list[Path], missing: MissingBaseline, plan: Plan) -> dict[str, Baseline]:
-    """The baselines by their files. One that is missing is recorded and left out, if that was asked for."""
+def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:
+    """Load baselines by file. If requested, record missing ones and leave them out."""
     from .baseline import load_baseline
 
-    stored = {}
+    baselines = {}
     for file in files:
         if missing == MissingBaseline.RECORD and not file.exists():
-            plan.told(f"{file} is not there: recording it, and there is nothing to check against")
-            recorded = record_into(file, replace(plan, sessions=SESSIONS))
-            plan.told(f"{len(recorded.sessions)} sessions in {file}; the next check has a baseline")
+            config.log(f"{file} not found: recording it instead of checking against it")
+            recorded = record_into(file, replace(config, sessions=SESSIONS))
+            config.log(f"{len(recorded.sessions)} sessions in {file}; the next check will use this baseline")
         else:
-            stored[str(file)] = load_baseline(file, plan.measurement.benchmark)
-    return stored
+            baselines[str(file)] = load_baseline(file, config.session_config.benchmark)
+    return baselines
 
 
 @ending_in_order()
 def calibrate(
     benchmark: Benchmark,
-    quads: Quads = 8,
+    blocks: Annotated[int, typer.Option(min=1, help="Blocks of four sessions.")] = 8,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
-    one_at_a_time: OneAtATime = False,
-    order_seed: OrderSeed = None,
+    sequential: Sequential = False,
+    order_seed: Annotated[int | None, typer.Option("--seed", help="Random seed for the session order.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how equal code scatters on this machine: the noise floor of a `check` under the same conditions."""
+    """Measure the variability of identical code on this machine, which sets the noise floor of later checks."""
     from . import calibration
     from .check_tables import calibration_table
 
-    plan = plan_of(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, one_at_a_time, order_seed)
-    calibrated = calibration.calibrate(plan.measurement, quads, plan.order_seed, teller(err if as_json else out))
+    config = make_config(
+        benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed
+    )
+    result = calibration.calibrate(
+        config.session_config, blocks, config.order_seed, line_printer(err if as_json else out)
+    )
     if as_json:
-        told = calibrated.model_dump(mode="json")
-        print_json({**told, "deviation": calibrated.deviation, "noise_floor": calibrated.noise_floor})
+        values = result.model_dump(mode="json")
+        print_json({**values, "std_dev": result.std_dev, "noise_floor": result.noise_floor})
     else:
-        out.print(calibration_table(calibrated, plan.margins.time_percent / 100))
-        teller(out)(f"kept in {calibration.calibration_file(calibrated.fingerprint)}")
+        out.print(calibration_table(result, config.margins.time_percent / 100))
+        line_printer(out)(f"stored in {calibration.calibration_file(result.fingerprint)}")

@@ -1,4 +1,4 @@
-"""git, wherever it is asked from: a hook of git's own included."""
+"""Run git, including from within a git hook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ganbench.errors import UsageError
 
-# that git hands to its hooks, as `git rev-parse --local-env-vars` lists them; settings such as safe.directory are kept
+# set by git for its hooks, as listed by `git rev-parse --local-env-vars`; settings such as safe.directory are kept
 GIT_LOCAL = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -29,25 +29,28 @@ GIT_LOCAL = (
 )
 
 
-def git(*arguments: str, or_else: str, more: Mapping[str, str] | None = None) -> str:
-    """What git prints. Raises `UsageError` with `or_else` and git's own words where it fails."""
+def git(*arguments: str, error: str, env: Mapping[str, str] | None = None) -> str:
+    """Return the output of git. Raises `UsageError` with `error` and git's own message if it fails."""
     try:
         finished = subprocess.run(
             ["git", *arguments],
             capture_output=True,
             text=True,
-            errors="surrogateescape",  # as Python reads names of files
-            env=without_git_locals() | dict(more or {}),
-            process_group=0,  # a Ctrl-C is ours alone
+            errors="surrogateescape",  # as Python decodes file names
+            env=without_git_locals() | dict(env or {}),
+            process_group=0,  # so that Ctrl-C does not reach git
         )
     except FileNotFoundError:
-        raise UsageError(f"{or_else} (there is no git on this machine)") from None
+        raise UsageError(f"{error} (git not found)") from None
     if finished.returncode:
-        words = " ".join(finished.stderr.split())
-        raise UsageError(f"{or_else} ({words})" if words else or_else)
+        reason = " ".join(finished.stderr.split())
+        raise UsageError(f"{error} ({reason})" if reason else error)
     return finished.stdout.strip()
 
 
 def without_git_locals() -> dict[str, str]:
-    """The environment, without what points git to one repository: in a hook, it would write into that commit."""
+    """Return the environment without the variables that bind git to a repository.
+
+    With them, a check in a git hook would write into the commit in progress.
+    """
     return {name: value for name, value in os.environ.items() if name not in GIT_LOCAL}

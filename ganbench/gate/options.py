@@ -1,4 +1,4 @@
-"""What the gate's commands share: the options that several of them take, and what these amount to."""
+"""Options shared by the gate's commands, and the configuration they define."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
     from ganbench.spec.benchmark import BenchmarkSpec
 
-    from .check import Plan
+    from .check import CheckConfig
 
 WINDOWS = 5
 WINDOW_SECONDS = 2.0
 
-Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")]
-Windows = Annotated[int, typer.Option(min=1, help="Windows that a session times.")]
-WindowSeconds = Annotated[float, typer.Option(min=0.01, help="About how long a window is.")]
-OneAtATime = Annotated[
-    bool, typer.Option("--one-at-a-time", help="No two sessions alive together: where two do not fit on the device.")
+Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
+Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session.")]
+WindowSeconds = Annotated[float, typer.Option(min=0.01, help="Approximate length of a window, in seconds.")]
+Sequential = Annotated[
+    bool, typer.Option("--sequential", help="Run sessions one at a time, for when two exceed device memory.")
 ]
-Quads = Annotated[int, typer.Option(min=1, help="Groups of four sessions; as many again if inconclusive.")]
-OrderSeed = Annotated[int | None, typer.Option("--seed", help="Of the order of the sessions; recorded.")]
-Speed = Annotated[bool, typer.Option(help="Time sessions.")]
-Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps on both sides.")]
-Quality = Annotated[bool, typer.Option("--quality", help="Train several seeds to the end, and judge the scores.")]
+Blocks = Annotated[int, typer.Option(min=1, help="Blocks of four sessions; doubled if inconclusive.")]
+OrderSeed = Annotated[int | None, typer.Option("--seed", help="Random seed for the session order; part of --json.")]
+Speed = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
+Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]
+Quality = Annotated[bool, typer.Option("--quality", help="Train several seeds to the end, and compare scores.")]
 
 
-def plan_of(
+def make_config(
     benchmark: str,
     overrides: list[str],
     plugins: list[str],
@@ -43,20 +43,20 @@ def plan_of(
     data_dir: Path | None,
     windows: int,
     window_seconds: float,
-    one_at_a_time: bool = False,
+    sequential: bool = False,
     order_seed: int | None = None,
-) -> Plan:
-    """A plan for the benchmark, with the margins in its spec. Raises `UsageError` for a spec that is none.
+) -> CheckConfig:
+    """Make the configuration of a check, with the margins from the spec. Raises `UsageError` for an invalid spec.
 
-    Margins are the judge's: sessions are not told of them, and an older ganbench need not know them.
+    Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them.
     """
     from ganbench.spec.loading import load_spec
 
-    from .arm import Measurement
-    from .check import Plan
+    from .check import CheckConfig
+    from .side import SessionConfig
 
     spec, _ = load_spec(benchmark, load_registry(plugins), overrides)
-    measurement = Measurement(
+    session_config = SessionConfig(
         benchmark=benchmark,
         overrides=[text for text in overrides if text.partition("=")[0].partition(".")[0].strip() != "gate"],
         plugins=list(plugins),
@@ -64,33 +64,33 @@ def plan_of(
         data_dir=data_dir,
         windows=windows,
         window_seconds=window_seconds,
-        in_turns=not one_at_a_time,
+        interleaved=not sequential,
     )
-    return Plan(
-        measurement,
+    return CheckConfig(
+        session_config,
         margins=spec.gate,
         training_seed=spec.training.seed,
         metrics=tuple(metric.name for metric in spec.metrics),
-        words=words_of(spec),
+        non_paths=non_path_values(spec),
         order_seed=random.SystemRandom().randrange(2**32) if order_seed is None else order_seed,
     )
 
 
-def words_of(spec: BenchmarkSpec) -> frozenset[str]:
-    """Names of plugins, and values that options take from a fixed list."""
+def non_path_values(spec: BenchmarkSpec) -> frozenset[str]:
+    """Return plugin names, and the values of options with a fixed set of choices."""
     choices = spec.plugin_configs()
     fields = [field for choice in choices for field in type(choice.options).model_fields.values()]
     fixed = {value for field in fields for value in get_args(field.annotation) if isinstance(value, str)}
     return frozenset(fixed | {choice.name for choice in choices})
 
 
-def need_folders(*files: Path | None) -> None:
-    """Raise `UsageError`, before minutes of measuring, for a file that could not be written after them."""
+def require_parent_folders(*files: Path | None) -> None:
+    """Raise `UsageError` before measuring if the folder of an output file does not exist."""
     for file in files:
         if file is not None and not file.resolve().parent.is_dir():
-            raise UsageError(f"{file}: there is no folder {file.parent} to write it in")
+            raise UsageError(f"{file}: folder {file.parent} does not exist")
 
 
-def teller(console: Console) -> Callable[[str], None]:
-    """Prints a line as it is."""
+def line_printer(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line without markup or wrapping."""
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A check for machines and for the pages of a CI service: JSON, JUnit XML, Markdown, GitHub's annotations."""
+"""Outputs of a check for CI services: JSON, JUnit XML, Markdown and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .check import Check
 from .speed import clocks_mhz, phase_seconds
 from .verdict import Finding, Verdict
 
-SIGNS = {
+LABELS = {
     Verdict.PASS: "✅ pass",
     Verdict.WARNING: "⚠️ warning",
     Verdict.INCONCLUSIVE: "❔ inconclusive",
@@ -26,12 +26,12 @@ ANNOTATIONS = {Verdict.WARNING: "warning", Verdict.INCONCLUSIVE: "warning", Verd
 
 
 def to_dict(check: Check) -> dict[str, Any]:
-    """The whole check as plain JSON types: verdicts, numbers, and all that was measured."""
+    """Convert a check to plain JSON types: verdicts, numbers and all measurements."""
     base, head = check.names
-    evidence = check.evidence
-    parts = {"sessions": evidence.sessions, "smoke": evidence.smoke, "quality": evidence.quality}
-    measured = {name: {"base": part.base, "head": part.head} for name, part in parts.items() if part}
-    phases = phase_seconds(evidence.sessions) if evidence.sessions else {}
+    measurements = check.measurements
+    parts = {"sessions": measurements.sessions, "smoke": measurements.smoke, "quality": measurements.quality}
+    sides = {name: {"base": part.base, "head": part.head} for name, part in parts.items() if part}
+    phases = phase_seconds(measurements.sessions) if measurements.sessions else {}
     return {
         "verdict": check.verdict,
         "benchmark": check.benchmark,
@@ -39,33 +39,31 @@ def to_dict(check: Check) -> dict[str, Any]:
         "head": head,
         "order_seed": check.order_seed,
         "advisory": list(check.advisory),
-        "figures": {name: figure(finding) for name, finding in check.findings.items()},
+        "quantities": {name: finding_to_dict(finding) for name, finding in check.findings.items()},
         "phases": {phase: {"base": before, "head": after} for phase, (before, after) in phases.items()},
         "differences": check.differences,
         **{
-            name: {side: [record.model_dump(mode="json") for record in records] for side, records in sides.items()}
-            for name, sides in measured.items()
+            name: {side: [record.model_dump(mode="json") for record in records] for side, records in by_side.items()}
+            for name, by_side in sides.items()
         },
     }
 
 
-def figure(finding: Finding) -> dict[str, Any]:
-    told: dict[str, Any] = {"verdict": finding.verdict, "base": finding.sides[0], "head": finding.sides[1]}
-    if finding.judgement:
-        numbers = asdict(finding.judgement)
-        told |= {"worse_by": numbers.pop("effect"), **{key: numbers[key] for key in numbers if key != "verdict"}}
-    return {**told, "sentence": finding.sentence}
+def finding_to_dict(finding: Finding) -> dict[str, Any]:
+    values: dict[str, Any] = {"verdict": finding.verdict, "base": finding.sides[0], "head": finding.sides[1]}
+    if finding.decision:
+        numbers = asdict(finding.decision)
+        values |= {"worse_by": numbers.pop("effect"), **{key: numbers[key] for key in numbers if key != "verdict"}}
+    return {**values, "message": finding.message}
 
 
 def write_junit(checks: list[Check], path: Path) -> None:
-    """A test suite a check, of a case a figure: regressed is a failure, inconclusive is skipped."""
+    """Write one test suite per check, with one case per quantity: regressed is a failure, inconclusive is skipped."""
     suites = ElementTree.Element("testsuites")
     for check in checks:
         suites.append(junit_suite(check))
     ElementTree.indent(suites)
-    text = printable(
-        ElementTree.tostring(suites, encoding="unicode")
-    )  # XML has no way to write most control characters
+    text = printable(ElementTree.tostring(suites, encoding="unicode"))  # XML cannot encode most control characters
     write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
 
 
@@ -82,53 +80,53 @@ def junit_suite(check: Check) -> ElementTree.Element:
     for name, finding in check.findings.items():
         case = ElementTree.SubElement(suite, "testcase", classname=check.benchmark, name=name)
         if finding.verdict == Verdict.REGRESSED:
-            ElementTree.SubElement(case, "failure", message=finding.sentence)
+            ElementTree.SubElement(case, "failure", message=finding.message)
         elif finding.verdict == Verdict.INCONCLUSIVE:
-            ElementTree.SubElement(case, "skipped", message=finding.sentence)
+            ElementTree.SubElement(case, "skipped", message=finding.message)
         else:
-            ElementTree.SubElement(case, "system-out").text = f"{finding.verdict}: {finding.sentence}"
+            ElementTree.SubElement(case, "system-out").text = f"{finding.verdict}: {finding.message}"
     return suite
 
 
 def markdown(check: Check) -> str:
-    """A summary for the page of a pull request."""
+    """Format a check as a Markdown summary, for the page of a pull request."""
     base, head = check.names
     lines = [
-        f"### {SIGNS[check.verdict]}: {escaped(f'{check.benchmark}, {head} against {base}')}",
+        f"### {LABELS[check.verdict]}: {escaped(f'{check.benchmark}, {head} against {base}')}",
         "",
-        "| figure | verdict | base | head | worse by | between |",
+        "| quantity | verdict | base | head | worse by | bounds |",
         "|---|---|---|---|---|---|",
     ]
     for name, finding in check.findings.items():
-        cells = [name, SIGNS[finding.verdict], *finding.sides, *bounds(finding)]
+        cells = [name, LABELS[finding.verdict], *finding.sides, *bounds(finding)]
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
-    if check.evidence.sessions:
+    if check.measurements.sessions:
         lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
-        for phase, (before, after) in phase_seconds(check.evidence.sessions).items():
+        for phase, (before, after) in phase_seconds(check.measurements.sessions).items():
             change = f"{after / before - 1:+.1%}" if before else ""
             lines.append(f"| {escaped(phase)} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
-        if clocks := clocks_mhz(check.evidence.sessions):
-            lines.append(f"| the GPU's clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
+        if clocks := clocks_mhz(check.measurements.sessions):
+            lines.append(f"| GPU clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
     lines.append("")
-    lines += [f"- {escaped(finding.sentence)}" for finding in check.findings.values()]
+    lines += [f"- {escaped(finding.message)}" for finding in check.findings.values()]
     return "\n".join(lines) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text on one line that Markdown takes for nothing else: names come from files, plugins and revisions."""
+    """Escape Markdown, and join lines: names come from files, plugins and revisions."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(text).replace("\n", " "))
 
 
 def bounds(finding: Finding) -> tuple[str, str]:
-    """By how much it is worse, and between which bounds, as people read it."""
-    judgement = finding.judgement
-    if judgement is None:
+    """Format the effect and its bounds."""
+    decision = finding.decision
+    if decision is None:
         return "", ""
-    return f"{judgement.effect:+.1%}", f"{judgement.lower:+.1%} and {judgement.upper:+.1%}"
+    return f"{decision.effect:+.1%}", f"{decision.lower:+.1%} to {decision.upper:+.1%}"
 
 
-def tell_github(checks: list[Check]) -> list[str]:
-    """Under GitHub Actions: the summary is written, and the lines that make annotations are returned."""
+def github_annotations(checks: list[Check]) -> list[str]:
+    """Under GitHub Actions, append to the job summary and return the annotation lines."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
@@ -136,13 +134,13 @@ def tell_github(checks: list[Check]) -> list[str]:
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     return [
-        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{as_data(finding.sentence)}"
+        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{escape_annotation(finding.message)}"
         for check in checks
         for finding in check.findings.values()
         if finding.verdict in ANNOTATIONS
     ]
 
 
-def as_data(message: str) -> str:
-    """As GitHub wants the text of a workflow command."""
+def escape_annotation(message: str) -> str:
+    """Escape a message for a GitHub workflow command."""
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,4 +1,4 @@
-"""Before anything is measured: what each side would run, and whether there is anything to tell apart."""
+"""Find out what each side would run, to skip measuring when both sides are identical."""
 
 from __future__ import annotations
 
@@ -10,56 +10,56 @@ from pydantic import ValidationError
 from ganbench.results.result import Record
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 
-from .arm import (
-    Arm,
+from .side import (
     Code,
-    Measurement,
+    SessionConfig,
     SessionError,
+    Side,
     Worker,
 )
 from .verdict import Finding, Verdict
 
 
 class Probe(Record):
-    """All that decides what a side would measure."""
+    """Everything that determines what a side measures."""
 
-    code: dict[str, Code]  # ganbench and the plugins that the benchmark uses
-    files: dict[str, str]  # hashes of all files of these packages, and of what else was read from the repository
+    code: dict[str, Code]  # ganbench and the plugins the benchmark uses
+    files: dict[str, str]  # hashes of all files of these packages, and of other files read from the repository
     spec: dict[str, Any]  # resolved
-    data: str  # the SHA-256 of its content
-    environment: dict[str, Any]  # Python and all that is installed
+    data: str  # SHA-256 of the content
+    environment: dict[str, Any]  # Python and the installed distributions
 
 
-def probe_sides(base: Arm, head: Arm, measurement: Measurement) -> tuple[Probe, Probe]:
-    """Both sides, at the same time, as far as the moment when training would begin.
+def probe_sides(base: Side, head: Side, config: SessionConfig) -> tuple[Probe, Probe]:
+    """Run both sides at once, up to the start of training.
 
-    Raises `SessionError` if one crashes, and `NotComparableError` where one would not run code of its own.
+    Raises `SessionError` if one crashes, and `NotComparableError` if one would run code that is not its own.
     """
-    with base.start("probe", measurement) as one, head.start("probe", measurement) as other:
+    with base.start("probe", config) as one, head.start("probe", config) as other:
         return probe_of(one), probe_of(other)
 
 
 def probe_of(worker: Worker) -> Probe:
-    told = worker.last_answer()
+    reply = worker.last_answer()
     try:
-        probe = Probe.model_validate(told)
+        probe = Probe.model_validate(reply)
     except ValidationError as error:
-        raise SessionError(f"a session of {worker.arm.name} sent an invalid reply: {error}") from None
-    worker.arm.need_own(probe.code)
+        raise SessionError(f"a session of {worker.side.name} sent an invalid reply: {error}") from None
+    worker.side.require_own(probe.code)
     return probe
 
 
-def are_equal(base: Arm, head: Arm, probes: tuple[Probe, Probe]) -> bool:
-    """Whether both sides would do the very same; a slowdown that is planted into one is a difference."""
+def are_equal(base: Side, head: Side, probes: tuple[Probe, Probe]) -> bool:
+    """Return whether both sides would run the same; an injected slowdown counts as a difference."""
     return base.delay == head.delay and what_runs(base, probes[0]) == what_runs(head, probes[1])
 
 
-def what_runs(arm: Arm, probe: Probe) -> dict[str, Any]:
-    """What a side would run, wherever its checkout is."""
+def what_runs(side: Side, probe: Probe) -> dict[str, Any]:
+    """Return what a side would run, independent of the location of its checkout."""
     text = json.dumps(
         {name: value for name, value in probe.spec.items() if name not in NON_TRAINING_FIELDS}, sort_keys=True
     )
-    for folder in arm.checkouts:  # the repository's files have the same paths in each
+    for folder in side.checkouts:  # so that paths in the repository are equal on both sides
         text = text.replace(json.dumps(str(folder))[1:-1], "")
     return {"spec": text, "files": probe.files, "data": probe.data, "environment": probe.environment}
 
@@ -67,6 +67,6 @@ def what_runs(arm: Arm, probe: Probe) -> dict[str, Any]:
 NOTHING_TO_MEASURE = Finding(
     Verdict.PASS,
     ("the same", "the same"),
-    "code, spec, data and environment are the same on both sides, so there is nothing to measure (--always-measure "
-    "measures all the same)",
+    "code, spec, data and environment are the same on both sides, so there is nothing to measure (use "
+    "--always-measure to measure anyway)",
 )

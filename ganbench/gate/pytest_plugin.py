@@ -1,4 +1,4 @@
-"""The gate in a test suite: put `pytest_plugins = ["ganbench.gate.pytest_plugin"]` into the root conftest.py."""
+"""The gate as a pytest fixture: add `pytest_plugins = ["ganbench.gate.pytest_plugin"]` to the root conftest.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganbench.errors import GanbenchError
 from .against import check_baselines, check_revision
 from .baseline import load_baseline
 from .check import Check
-from .options import WINDOW_SECONDS, WINDOWS, plan_of
+from .options import WINDOW_SECONDS, WINDOWS, make_config
 from .verdict import Verdict
 
 GanbenchCheck = Callable[..., list[Check]]
@@ -23,12 +23,13 @@ GanbenchCheck = Callable[..., list[Check]]
 
 @pytest.fixture
 def ganbench_check() -> GanbenchCheck:
-    """`ganbench_check("my-benchmark", against="origin/main")` is `ganbench check` as an assertion.
+    """Return a function that runs `ganbench check` as an assertion.
 
-    The test fails where head regressed, where the sides cannot be compared and where a session crashed; it is skipped
-    where the check is inconclusive, and a warning is one of pytest's. What is returned are the checks. Give either
-    `against`, a git revision, or `baselines`, files of `ganbench baseline record`; further keywords are those of
-    `ganbench.gate.check.Plan`: speed, smoke, quality, quads, sessions, order_seed.
+    Example: `ganbench_check("my-benchmark", against="origin/main")`. The test fails on a regression, if the sides
+    cannot be compared, and if a session crashes; an inconclusive check skips it, and a warning becomes a pytest
+    warning. The function returns the checks. Pass either `against`, a git revision, or `baselines`, files written by
+    `ganbench baseline record`. Other keywords are fields of `ganbench.gate.check.CheckConfig`: speed, smoke, quality,
+    blocks, sessions, order_seed.
     """
 
     def check(
@@ -42,23 +43,26 @@ def ganbench_check() -> GanbenchCheck:
         data_dir: Path | None = None,
         windows: int = WINDOWS,
         window_seconds: float = WINDOW_SECONDS,
-        **plan: Any,
+        **options: Any,
     ) -> list[Check]:
         if (against is not None) == bool(baselines):
-            raise TypeError("ganbench_check takes either against=REF or baselines=[FILE, ...]")
+            raise TypeError("pass ganbench_check either against=REF or baselines=[FILE, ...]")
         checks, problem = [], ""
         try:
-            whole = replace(
-                plan_of(benchmark, list(overrides), list(plugins), device, data_dir, windows, window_seconds), **plan
+            config = replace(
+                make_config(benchmark, list(overrides), list(plugins), device, data_dir, windows, window_seconds),
+                **options,
             )
             if against is not None:
-                checks = [check_revision(against, whole)]
+                checks = [check_revision(against, config)]
             else:
-                checks = check_baselines({str(file): load_baseline(Path(file), benchmark) for file in baselines}, whole)
+                checks = check_baselines(
+                    {str(file): load_baseline(Path(file), benchmark) for file in baselines}, config
+                )
         except GanbenchError as error:
             problem = str(error)
         if problem:
-            pytest.fail(problem, pytrace=False)  # out of the handler, or pytest shows the error that it handles too
+            pytest.fail(problem, pytrace=False)  # outside of the handler, or pytest also shows the original error
         assert_passed(checks)
         return checks
 
@@ -66,14 +70,14 @@ def ganbench_check() -> GanbenchCheck:
 
 
 def assert_passed(checks: list[Check]) -> None:
-    """Fail, skip or warn, as the verdicts are."""
-    said: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    """Fail, skip or warn according to the verdicts."""
+    messages: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     for check in checks:
         for finding in check.findings.values():
-            said[finding.verdict].append(finding.sentence)
-    for sentence in said[Verdict.WARNING]:
-        warnings.warn(sentence, stacklevel=3)
-    if said[Verdict.REGRESSED]:
-        pytest.fail("; ".join(said[Verdict.REGRESSED]), pytrace=False)
-    if said[Verdict.INCONCLUSIVE]:
-        pytest.skip("; ".join(said[Verdict.INCONCLUSIVE]))
+            messages[finding.verdict].append(finding.message)
+    for message in messages[Verdict.WARNING]:
+        warnings.warn(message, stacklevel=3)
+    if messages[Verdict.REGRESSED]:
+        pytest.fail("; ".join(messages[Verdict.REGRESSED]), pytrace=False)
+    if messages[Verdict.INCONCLUSIVE]:
+        pytest.skip("; ".join(messages[Verdict.INCONCLUSIVE]))

@@ -1,4 +1,4 @@
-"""Sessions: one fresh process each, in which a side of the gate is timed."""
+"""Sessions: fresh processes in which the gate times one side."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ganbench.results.result import (
     Record,
 )
 
-from .arm import (
-    Arm,
+from .side import (
     Code,
-    Measurement,
+    SessionConfig,
     SessionError,
+    Side,
     Worker,
 )
 
-SETTLED_SPREAD = 0.05  # the last three windows lie this near to one another, relatively
-MOST_WARMUP_WINDOWS = 12  # a machine that does not settle by then is timed as it is
+SETTLED_SPREAD = 0.05  # largest relative spread of the last three warm-up windows
+MAX_WARMUP_WINDOWS = 12  # then timing starts even if the rates still vary
 
 
 class Session(Record):
-    """What one session saw."""
+    """The measurements of one session."""
 
     images_per_second: list[float]  # of each timed window
-    settled_after: int  # windows of warm-up before them
+    warmup_windows: int  # before the timed windows
     phases: dict[str, float]  # shares of training time
     memory: Memory
     conditions: dict[str, Any]
@@ -39,90 +39,90 @@ class Session(Record):
     data: str  # the SHA-256 of its content
     spec: dict[str, Any]
     plugins: list[PluginRecord]
-    code: dict[str, Code]  # that ran: ganbench and the plugins in use
-    windows: int  # that were asked for
-    window_seconds: float  # likewise; about how long each was
+    code: dict[str, Code]  # that ran: ganbench and the plugins it used
+    windows: int  # requested
+    window_seconds: float  # requested; windows are about this long
     gpu: list[GPUReading | None]  # at the end of each timed window
 
     @property
     def seconds_per_image(self) -> float:
-        """The cost that is compared: of the median window."""
+        """The cost that the gate compares: that of the median window."""
         return 1 / median(self.images_per_second)
 
     @property
     def phase_seconds(self) -> dict[str, float]:
-        """Seconds an image in each phase."""
+        """Seconds per image in each phase."""
         return {phase: share * self.seconds_per_image for phase, share in self.phases.items()}
 
     @property
     def peak_bytes(self) -> int | None:
-        """On the device, or on the host where training runs there."""
+        """Peak device memory, or peak host memory when training on the CPU."""
         return self.memory.device_peak_bytes or self.memory.host_peak_rss_bytes
 
     @property
     def clock_mhz(self) -> float | None:
-        """The GPU's clock in the timed windows; None where it is not told."""
-        told = [reading.sm_clock_mhz for reading in self.gpu if reading]
-        return median(told) if told else None
+        """The median GPU clock over the timed windows; None if not reported."""
+        clocks = [reading.sm_clock_mhz for reading in self.gpu if reading]
+        return median(clocks) if clocks else None
 
 
-def measure_alone(arm: Arm, measurement: Measurement) -> Session:
-    """A session by itself. Raises `SessionError` if it crashes."""
-    with arm.start("time", measurement) as worker:
-        (session,) = take_turns([worker], measurement)
+def measure_alone(side: Side, config: SessionConfig) -> Session:
+    """Run one session. Raises `SessionError` if it crashes."""
+    with side.start("time", config) as worker:
+        (session,) = alternate_windows([worker], config)
     return session
 
 
-def measure_pair(first: Arm, second: Arm, measurement: Measurement) -> tuple[Session, Session]:
-    """Two sessions next to each other: alive together, each waiting while the other trains a window.
+def measure_pair(first: Side, second: Side, config: SessionConfig) -> tuple[Session, Session]:
+    """Run two sessions interleaved: both processes are alive, and each waits while the other trains one window.
 
-    What slows the machine for longer than two windows hits both alike (the idea of Bulej et al. 2020, "Duet
-    benchmarking", doi:10.1145/3358960.3379132, which runs both at once). Where two do not fit on the device, one after
+    A disturbance that lasts longer than two windows then affects both equally (after Bulej et al. 2020, "Duet
+    benchmarking", doi:10.1145/3358960.3379132, which runs both at once). With `config.interleaved` off, run one after
     the other. Raises `SessionError` if one crashes.
     """
-    if not measurement.in_turns:
-        return measure_alone(first, measurement), measure_alone(second, measurement)
-    with first.start("time", measurement) as one, second.start("time", measurement) as other:
-        session, its_partner = take_turns([one, other], measurement)
-    return session, its_partner
+    if not config.interleaved:
+        return measure_alone(first, config), measure_alone(second, config)
+    with first.start("time", config) as one, second.start("time", config) as other:
+        session, partner = alternate_windows([one, other], config)
+    return session, partner
 
 
-def take_turns(workers: list[Worker], measurement: Measurement) -> list[Session]:
-    """Let the workers train window by window, in turn, until all have settled; then time as many as are wanted."""
+def alternate_windows(workers: list[Worker], config: SessionConfig) -> list[Session]:
+    """Train the workers alternately, window by window: warm up until all rates settle, then time the windows."""
     for worker in workers:
-        worker.answer()  # it has started up, and trained the window that nobody waited for
+        worker.answer()  # started, and trained its first window, which is discarded
     rates: list[list[float]] = [[] for _ in workers]
 
-    def take_a_round() -> None:
+    def train_window_each() -> None:
         order = list(zip(workers, rates, strict=True))
-        for worker, seen in reversed(order) if len(rates[0]) % 2 else order:  # AB, BA, AB: a steady drift cancels
-            worker.go_on()
+        for worker, seen in reversed(order) if len(rates[0]) % 2 else order:  # AB, BA, AB: linear drift cancels
+            worker.request_window()
             seen.append(worker.answer())
 
     while not all(map(has_settled, rates)):
-        take_a_round()
-    settled_after = len(rates[0])
-    for _ in range(measurement.windows):
-        take_a_round()
+        train_window_each()
+    warmup_windows = len(rates[0])
+    for _ in range(config.windows):
+        train_window_each()
     for worker in workers:
         worker.end()
-    return [session_of(worker, measurement, settled_after) for worker in workers]
+    return [session_of(worker, config, warmup_windows) for worker in workers]
 
 
 def has_settled(rates: list[float]) -> bool:
     last = rates[-3:]
-    return len(rates) >= MOST_WARMUP_WINDOWS or (len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD)
+    return len(rates) >= MAX_WARMUP_WINDOWS or (len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD)
 
 
-def session_of(worker: Worker, measurement: Measurement, settled_after: int) -> Session:
-    """What a worker tells in the end, of the windows that count."""
-    told = worker.last_answer()
-    settings = {"windows": measurement.windows, "window_seconds": measurement.window_seconds}
+def session_of(worker: Worker, config: SessionConfig, warmup_windows: int) -> Session:
+    """Build the session from a worker's final reply, keeping the timed windows only."""
+    reply = worker.last_answer()
+    settings = {"windows": config.windows, "window_seconds": config.window_seconds}
     try:
         for series in ("images_per_second", "gpu"):
-            told[series] = told[series][1 + settled_after :]  # the first is the one before any turn
-        session = Session.model_validate({**told, **settings, "settled_after": settled_after})
+            reply[series] = reply[series][1 + warmup_windows :]  # the first window precedes the warm-up
+        session = Session.model_validate({**reply, **settings, "warmup_windows": warmup_windows})
     except (ValidationError, KeyError, TypeError) as error:
-        raise SessionError(f"a session of {worker.arm.name} told what cannot be read: {error}") from None
-    worker.arm.need_own(session.code)
+        raise SessionError(f"a session of {worker.side.name} sent an invalid reply: {error}") from None
+    worker.side.require_own(session.code)
     return session

@@ -1,4 +1,4 @@
-"""The same seed on both sides, for a few steps: does training still go the way it went?"""
+"""Smoke runs: train the same seed on both sides for a few steps, and compare the results."""
 
 from __future__ import annotations
 
@@ -7,65 +7,65 @@ from collections.abc import Callable
 from ganbench.reporting.tables import number
 from ganbench.results.result import metric_titles
 
-from .arm import Arm, Measurement, SessionError
+from .side import SessionConfig, SessionError, Side
 from .training import (
-    Training,
-    Trainings,
-    need_same_protocol,
+    TrainingRun,
+    TrainingRuns,
+    require_same_protocol,
     train,
 )
 from .verdict import Finding, Verdict
 
 STEPS = 200
-REPEATS = 3  # of base, which tell how far equal trainings end from one another
-ROUNDING = 0.01  # of a value: an envelope reaches at least so far beyond what was seen
+REPEATS = 3  # of base, to see how much identical runs vary
+ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
 
 
-def train_repeats(arm: Arm, measurement: Measurement, count: int, told: Callable[[str], None]) -> list[Training]:
-    """The benchmark's own seed, again and again. Raises `SessionError` where that crashes, or leaves the numbers."""
-    trainings = []
+def train_repeats(side: Side, config: SessionConfig, count: int, log: Callable[[str], None]) -> list[TrainingRun]:
+    """Train the benchmark's own seed repeatedly. Raises `SessionError` if a run crashes or diverges."""
+    runs = []
     for repeat in range(1, count + 1):
-        training = train(arm, measurement, {"steps": STEPS, "epochs": None, "budget_seconds": None})
-        if training.status == "diverged":
-            raise SessionError(f"a training of {arm.name} over {STEPS} steps diverged: {training.message}")
-        told(f"smoke training {repeat}/{count} of {arm.name}: {losses_sentence(training)}")
-        trainings.append(training)
-    return trainings
+        run = train(side, config, {"steps": STEPS, "epochs": None, "budget_seconds": None})
+        if run.status == "diverged":
+            raise SessionError(f"a training run of {side.name} diverged within {STEPS} steps: {run.message}")
+        log(f"smoke run {repeat}/{count} of {side.name}: {format_losses(run)}")
+        runs.append(run)
+    return runs
 
 
-def smoke_finding(trainings: Trainings) -> Finding:
-    """A warning where a loss, a monitor or a score of head lies outside what base's repeats span.
+def smoke_finding(runs: TrainingRuns) -> Finding:
+    """Warn if a loss, monitor or score of head lies outside the envelope of base's repeats.
 
-    Raises `NotComparableError` where scores were not measured alike.
+    Raises `NotComparableError` if the scores' protocols differ.
     """
-    base, head = trainings.base, trainings.head[0]
-    need_same_protocol(base[0], head)
-    seen, now = [figures(training) for training in base], figures(head)
-    strays = [f"{name} is on one side only" for name in seen[0].keys() ^ now.keys()]
+    base, head = runs.base, runs.head[0]
+    require_same_protocol(base[0], head)
+    seen, now = [quantities(run) for run in base], quantities(head)
+    outliers = [f"{name} is on one side only" for name in seen[0].keys() ^ now.keys()]
     for name in seen[0].keys() & now.keys():
         lowest, highest = envelope([repeated[name] for repeated in seen])
         if not lowest <= now[name] <= highest:
-            strays.append(f"{name} is {now[name]:.4g}, not between {lowest:.4g} and {highest:.4g}")
-    sides = (losses_sentence(base[0]), losses_sentence(head))
-    if strays:
-        sentence = f"from the same seed, training goes another way: {'; '.join(sorted(strays))}"
-        return Finding(Verdict.WARNING, sides, f"{sentence}. Whether that is worse, --quality tells")
-    return Finding(Verdict.PASS, sides, "from the same seed, training goes the way it went")
+            outliers.append(f"{name} is {now[name]:.4g}, outside {lowest:.4g} to {highest:.4g}")
+    sides = (format_losses(base[0]), format_losses(head))
+    if outliers:
+        message = f"training results differ for the same seed: {'; '.join(sorted(outliers))}"
+        return Finding(Verdict.WARNING, sides, f"{message}. Use --quality to test whether scores are worse")
+    return Finding(Verdict.PASS, sides, "training results agree for the same seed")
 
 
 def envelope(values: list[float]) -> tuple[float, float]:
-    """Between which bounds a further repeat is expected: as far again as they span, or as rounding may lead."""
+    """Return the bounds for another repeat: the range of the values, extended by its width or by `ROUNDING`."""
     lowest, highest = min(values), max(values)
     beyond = max(highest - lowest, ROUNDING * max(abs(lowest), abs(highest)))
     return lowest - beyond, highest + beyond
 
 
-def figures(training: Training) -> dict[str, float]:
-    """The losses and monitors of the last epoch, and the scores."""
-    titles = metric_titles(training.metrics)
-    scores = {titles[score.id]: score.value for score in training.metrics}
-    return {name: value for name, value in {**training.losses, **scores}.items() if value is not None}
+def quantities(run: TrainingRun) -> dict[str, float]:
+    """Return the losses and monitors of the last epoch, and the scores."""
+    titles = metric_titles(run.metrics)
+    scores = {titles[score.id]: score.value for score in run.metrics}
+    return {name: value for name, value in {**run.losses, **scores}.items() if value is not None}
 
 
-def losses_sentence(training: Training) -> str:
-    return ", ".join(f"{name} {number(training.losses.get(name))}" for name in ("d_loss", "g_loss"))
+def format_losses(run: TrainingRun) -> str:
+    return ", ".join(f"{name} {number(run.losses.get(name))}" for name in ("d_loss", "g_loss"))

@@ -1,8 +1,8 @@
-"""Estimates with their uncertainty, from sessions: pure functions over numbers.
+"""Estimate effects and their uncertainty from sessions. Pure functions over numbers.
 
-Everything is on the natural-log scale, where a slowdown and the speed-up that undoes it have the same size. A *cost* is
-a figure of which less is better: seconds an image, bytes, FID. An effect is log(cost of head / cost of base), so that a
-positive one is worse. Sessions are the unit, never the steps within one: those share a process, its memory layout and
+All effects are on the natural-log scale, where a slowdown and the speedup that reverses it have the same size. A *cost*
+is a quantity where lower is better: seconds per image, bytes, FID. An effect is log(cost of head / cost of base), so
+positive means worse. The sampling unit is the session, never the step: steps of one process share its memory layout and
 its clock, and pooling them makes intervals far too narrow.
 """
 
@@ -18,22 +18,22 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect on the log scale, with Student's t behind its one-sided bounds."""
+    """An effect on the log scale, with one-sided bounds from Student's t distribution."""
 
     effect: float
     standard_error: float
     degrees_of_freedom: float
 
     def lower(self, alpha: float) -> float:
-        """The true effect is below this with a probability of at most `alpha`."""
+        """Return the lower bound: the true effect is below it with probability at most `alpha`."""
         return self.effect - self._half_width(alpha)
 
     def upper(self, alpha: float) -> float:
-        """The true effect is above this with a probability of at most `alpha`."""
+        """Return the upper bound: the true effect is above it with probability at most `alpha`."""
         return self.effect + self._half_width(alpha)
 
     def p_value(self, at_least: float) -> float:
-        """How probable so large an effect is, or a larger one, where the true one is `at_least`."""
+        """Return the one-sided p-value for the null hypothesis that the true effect is `at_least`."""
         if self.standard_error == 0:
             return 0.0 if self.effect > at_least else 1.0
         return float(stats.t.sf((self.effect - at_least) / self.standard_error, self.degrees_of_freedom))
@@ -43,9 +43,9 @@ class Estimate:
 
 
 def paired(log_ratios: Sequence[float]) -> Estimate:
-    """From pairs of sessions that ran next to each other: the mean log ratio of their costs (paired t).
+    """Estimate the mean log ratio of costs from pairs of concurrent sessions (paired t-test).
 
-    A drift of the machine that both of a pair went through cancels. Raises `ValueError` for fewer than two pairs.
+    Machine drift that affects both sessions of a pair cancels. Raises `ValueError` for fewer than two pairs.
     """
     if len(log_ratios) < 2:
         raise ValueError(f"{len(log_ratios)} pairs of sessions are too few")
@@ -54,11 +54,11 @@ def paired(log_ratios: Sequence[float]) -> Estimate:
 
 
 def predicted(base: Sequence[float], head: Sequence[float]) -> Estimate:
-    """From stored sessions and fresh ones: whether the fresh ones are a further draw of the stored.
+    """Estimate the effect of fresh sessions relative to stored ones.
 
-    The deviation is the stored sessions' own, so that one fresh session is enough: the half width is that of a
+    The standard deviation is that of the stored sessions, so one fresh session is enough: the half-width is that of a
     prediction interval for the mean of m draws given n, s·sqrt(1/m + 1/n) (Hahn and Meeker 1991, section 4.7). Raises
-    `ValueError` for fewer than two stored sessions, or no fresh one.
+    `ValueError` for fewer than two stored sessions or no fresh one.
     """
     if len(base) < 2 or not head:
         raise ValueError(f"{len(base)} stored and {len(head)} fresh sessions are too few")
@@ -68,9 +68,9 @@ def predicted(base: Sequence[float], head: Sequence[float]) -> Estimate:
 
 
 def welch(base: Sequence[float], head: Sequence[float]) -> Estimate:
-    """From independent runs on both sides, whose deviations may differ (Welch 1947, doi:10.1093/biomet/34.1-2.28).
+    """Estimate the effect from independent runs with unequal variances (Welch 1947, doi:10.1093/biomet/34.1-2.28).
 
-    Raises `ValueError` for fewer than two on a side.
+    Raises `ValueError` for fewer than two runs on either side.
     """
     if len(base) < 2 or len(head) < 2:
         raise ValueError(f"{len(base)} and {len(head)} runs are too few")
@@ -82,10 +82,10 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Estimate:
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[float]:
-    """The level at which each of several hypotheses is to be tested, so that any false alarm has at most `alpha`.
+    """Return the level at which to test each hypothesis, so that the family-wise error rate is at most `alpha`.
 
     Holm 1979 (https://www.jstor.org/stable/4615733): the smallest p-value at alpha/m, the next at alpha/(m - 1), and so
-    on; once one is not rejected, the rest stay at its level.
+    on; once one is not rejected, the rest keep its level.
     """
     levels = [0.0] * len(p_values)
     level, stopped = alpha / max(1, len(p_values)), False

@@ -1,4 +1,4 @@
-"""Whole trainings, each in a fresh process, whose losses and scores are compared."""
+"""Complete training runs, each in a fresh process, whose losses and scores the gate compares."""
 
 from __future__ import annotations
 
@@ -17,90 +17,90 @@ from ganbench.results.result import (
     Record,
 )
 
-from .arm import (
-    Arm,
+from .side import (
     Code,
-    Measurement,
+    SessionConfig,
     SessionError,
+    Side,
 )
 
 
 class Score(Record):
-    """A metric at the end of a training."""
+    """A metric at the end of a training run."""
 
     id: str
     name: str
     label: str
-    value: float | None  # None where it is not finite, or training did not get there
+    value: float | None  # None if not finite, or if training stopped before
     higher_is_better: bool
     protocol: dict[str, Any]
     software: dict[str, str]
 
 
-class Training(Record):
-    """What one training came to."""
+class TrainingRun(Record):
+    """The outcome of one training run."""
 
     status: Literal["completed", "diverged"]
     message: str | None
-    losses: dict[str, float | None]  # a row of the history: the last epoch's
+    losses: dict[str, float | None]  # of the last epoch
     metrics: list[Score]
     environment: Environment
     data: str  # the SHA-256 of its content
     spec: dict[str, Any]
     plugins: list[PluginRecord]
-    code: dict[str, Code]  # that ran: ganbench and the plugins in use
+    code: dict[str, Code]  # that ran: ganbench and the plugins it used
 
 
 @dataclass(frozen=True)
-class Trainings:
-    """Trainings of both sides."""
+class TrainingRuns:
+    """The training runs of both sides."""
 
-    base: list[Training]
-    head: list[Training]
+    base: list[TrainingRun]
+    head: list[TrainingRun]
 
 
-def train(arm: Arm, measurement: Measurement, length_and_seed: Mapping[str, Any]) -> Training:
-    """Train to the end. Raises `SessionError` if that crashes or fails; to diverge is a way to end.
+def train(side: Side, config: SessionConfig, length_and_seed: Mapping[str, Any]) -> TrainingRun:
+    """Train to the end. Raises `SessionError` if training crashes or fails; divergence is a valid outcome.
 
-    `length_and_seed` replaces what the spec's `training` has of these fields.
+    `length_and_seed` overrides these fields of the spec's `training`.
     """
-    with arm.start("train", measurement, length_and_seed) as worker:
-        told = worker.last_answer()
+    with side.start("train", config, length_and_seed) as worker:
+        reply = worker.last_answer()
     try:
-        training = Training.model_validate(told)
+        training_run = TrainingRun.model_validate(reply)
     except ValidationError as error:
-        raise SessionError(f"a training of {arm.name} told what cannot be read: {error}") from None
-    arm.need_own(training.code)
-    return training
+        raise SessionError(f"a training run of {side.name} sent an invalid reply: {error}") from None
+    side.require_own(training_run.code)
+    return training_run
 
 
-def need_same_protocol(base: Training, head: Training) -> None:
-    """Raise `NotComparableError` where a score is missing on one side, or was measured by another protocol.
+def require_same_protocol(base: TrainingRun, head: TrainingRun) -> None:
+    """Raise `NotComparableError` if a score is missing on one side, or if protocols differ.
 
-    Their software may differ: it may be the very thing that was changed.
+    The software may differ: it may be what was changed.
     """
     fields = differing_fields([{"data": base.data, **labels(base)}, {"data": head.data, **labels(head)}])
     for score, other in paired_scores(base, head):
         differences = compare_scores([score, other])
         fields |= {f"{score.label}, {name}": values for name, values in differences.protocol.items()}
     if fields:
-        told = "; ".join(f"{name}: {before}, and {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(f"the two sides were not scored alike, so their scores say nothing: {told}")
+        differing = "; ".join(f"{name}: {before} and {after}" for name, (before, after) in fields.items())
+        raise NotComparableError(f"the scores of the two sides are not comparable, because they differ in {differing}")
 
 
-def software_differences(base: Training, head: Training) -> dict[str, tuple[Any, ...]]:
-    """The software behind the scores that differs, with its versions on both sides."""
+def software_differences(base: TrainingRun, head: TrainingRun) -> dict[str, tuple[Any, ...]]:
+    """Return the software of the scores that differs, with the versions of both sides."""
     fields: dict[str, tuple[Any, ...]] = {}
     for score, other in paired_scores(base, head):
         fields |= compare_scores([score, other]).software
     return fields
 
 
-def labels(training: Training) -> dict[str, str]:
-    return {f"metric {score.id}": score.label for score in training.metrics}
+def labels(training_run: TrainingRun) -> dict[str, str]:
+    return {f"metric {score.id}": score.label for score in training_run.metrics}
 
 
-def paired_scores(base: Training, head: Training) -> list[tuple[Score, Score]]:
-    """The metrics of both sides, by their ids."""
+def paired_scores(base: TrainingRun, head: TrainingRun) -> list[tuple[Score, Score]]:
+    """Match the metrics of both sides by id."""
     others = {score.id: score for score in head.metrics}
     return [(score, others[score.id]) for score in base.metrics if score.id in others]

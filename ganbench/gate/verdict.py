@@ -1,4 +1,4 @@
-"""What an estimate means for a build: the rule, as pure functions over numbers."""
+"""The decision rule of the gate: from an estimate to a verdict. Pure functions over numbers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enum import StrEnum
 
 from .statistics import Estimate, holm
 
-ALPHA = 0.005  # of all lower bounds together at each look, and of each upper bound
+ALPHA = 0.005  # one-sided: for all lower bounds together at each look, and for each upper bound
 NOISE_FLOOR = 0.01
 
 
 class Verdict(StrEnum):
-    """From harmless to not; a warning fails no build, not even under --strict."""
+    """Ordered by severity. A warning never fails a build, not even with --strict."""
 
     PASS = "pass"
     WARNING = "warning"
@@ -24,10 +24,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Threshold:
-    """How much worse is too much, and what this machine's noise alone can look like; fractions, such as 0.05.
+    """The allowed increase in cost, and the increase that noise alone can cause; both are fractions, such as 0.05.
 
-    `pass_alpha` is the level of the upper bound. Everything has to pass, so it needs no share for each of several
-    figures (the intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
+    `pass_alpha` is the level of the upper bound. It is not divided among several quantities, because all of them must
+    pass (the intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
     """
 
     margin: float
@@ -36,30 +36,31 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A verdict with the numbers behind it, as fractions of cost: 0.05 is five per cent worse."""
+class Decision:
+    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse."""
 
     verdict: Verdict
     effect: float
     lower: float
     upper: float
-    smallest_detectable: float  # the least true effect that would have been called a regression about half the time
+    minimum_detectable_effect: float  # the smallest true effect that about half of such checks flag
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is said of one figure."""
+    """The verdict on one quantity, for people to read."""
 
     verdict: Verdict
-    sides: tuple[str, str]  # the figure itself, of base and of head, as people read it
-    sentence: str
-    judgement: Judgement | None = None  # None where no estimate with bounds is behind it
+    sides: tuple[str, str]  # the values of base and head, formatted
+    message: str
+    decision: Decision | None = None  # None where there is no estimate with bounds
 
 
-def judge(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Judgement:
-    """Regressed if at least the margin and certainly above the noise; pass if certainly below the margin.
+def decide(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Decision:
+    """Return "regressed" if the effect reaches the margin and its lower bound exceeds the noise floor.
 
-    Neither is inconclusive: no evidence is not a pass. `alpha` is the level of the lower bound.
+    Return "pass" if the upper bound is below the margin, and otherwise "inconclusive": no evidence is not a pass.
+    `alpha` is the level of the lower bound.
     """
     margin, floor = math.log1p(threshold.margin), math.log1p(threshold.noise_floor)
     lower, upper = estimate.lower(alpha), estimate.upper(threshold.pass_alpha)
@@ -70,28 +71,28 @@ def judge(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Jud
     else:
         verdict = Verdict.INCONCLUSIVE
     detectable = max(margin, floor + (estimate.effect - lower))
-    return Judgement(verdict, math.expm1(estimate.effect), math.expm1(lower), math.expm1(upper), math.expm1(detectable))
+    return Decision(verdict, math.expm1(estimate.effect), math.expm1(lower), math.expm1(upper), math.expm1(detectable))
 
 
-def share_of_level(*, speed: bool, scores: bool) -> float:
-    """What speed gets of the level, and what all scores together get: all of it, or each a half.
+def significance_level(*, speed: bool, scores: bool) -> float:
+    """Return the significance level for speed, and for all scores together: half of `ALPHA` each if both are checked.
 
-    The shares are fixed before anything is measured. Speed is looked at more than once, and measuring ends where a look
-    is conclusive: at a level that depended on the scores, as Holm's does, the verdict in the end could be another one.
+    The split is fixed in advance. Measuring stops at the first conclusive look at speed; if the level then depended on
+    the scores, as Holm's method makes it, the final verdict could differ from that look's.
     """
     return ALPHA / 2 if speed and scores else ALPHA
 
 
-def judge_all(
+def decide_all(
     estimates: Mapping[str, Estimate], thresholds: Mapping[str, Threshold], alpha: float = ALPHA
-) -> dict[str, Judgement]:
-    """A judgement on each figure, with Holm's levels over all of them."""
+) -> dict[str, Decision]:
+    """Decide on each quantity, with Holm's correction across all of them."""
     names = list(estimates)
     p_values = [estimates[name].p_value(math.log1p(thresholds[name].noise_floor)) for name in names]
     levels = holm(p_values, alpha)
-    return {name: judge(estimates[name], thresholds[name], level) for name, level in zip(names, levels, strict=True)}
+    return {name: decide(estimates[name], thresholds[name], level) for name, level in zip(names, levels, strict=True)}
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of them: one regression is enough, and to pass, all have to. Of nothing, nothing is known."""
+    """Return the most severe verdict: all must pass for a pass. No verdicts at all are inconclusive."""
     return max(verdicts, key=list(Verdict).index, default=Verdict.INCONCLUSIVE)

@@ -1,8 +1,8 @@
-"""What a fresh process of the gate runs: training in timed turns, or a training to its end that is scored.
+"""The gate's worker process: trains in timed windows, or trains to the end and computes scores.
 
-Run as a file, not as a module, by the Python and with the import paths of whichever side is measured: ganbench itself
-may be what differs, so this uses its public names alone, and prints plain JSON instead of a result. Standard output is
-kept for that; whatever a plugin prints there goes to standard error.
+It runs as a file, not as a module, with the Python and import paths of the side it measures. ganbench itself may be
+what differs between the sides, so it uses only public names, and prints plain JSON instead of a result. Standard output
+is reserved for that; what plugins print there goes to standard error.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-MISSING = 3  # the exit code for what a side does not have, as ganbench's own
-NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
-NO_LOSSES = ("epoch", "images", "seconds", "images_per_second")  # of a row of the history
-GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
+MISSING = 3  # exit code if this side lacks something, as in ganbench
+MIN_WINDOW_FRACTION = 0.75  # of the requested length: windows vary a little, and the end of an epoch cuts one short
+NON_LOSS_COLUMNS = ("epoch", "images", "seconds", "images_per_second")  # of the history
+GPU_HERTZ = 1.5e9  # approximate; an injected slowdown need not be exact
 METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
-GO_ON = b"g"
+NEXT_WINDOW = b"g"
 Json = dict[str, Any]
-Asked = SimpleQueue[bytes]  # of letters: to go on, or to end
+Requests = SimpleQueue[bytes]  # of single letters: train another window, or stop
 
 
 def main() -> None:
@@ -36,145 +36,145 @@ def main() -> None:
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    def answer(told: Any) -> None:
-        print(json.dumps(told), file=channel, flush=True)
+    def answer(reply: Any) -> None:
+        print(json.dumps(reply), file=channel, flush=True)
 
-    jobs = {"probe": probe, "time": time_turns, "train": train}
+    jobs = {"probe": probe, "time": time_windows, "train": train}
     answer(jobs[request["job"]](request, answer, listen(request["temporary"])))
 
 
-def listen(temporary: list[str]) -> Asked:
-    """The letters that the gate writes. When it is gone, so is this process, with all that both have left on disk."""
-    asked: Asked = SimpleQueue()
+def listen(temporary: list[str]) -> Requests:
+    """Queue the letters that the gate writes. When the gate is gone, remove temporary folders and exit."""
+    requests: Requests = SimpleQueue()
 
     def read() -> None:
         while letter := os.read(sys.stdin.fileno(), 1):
-            asked.put(letter)
+            requests.put(letter)
         for folder in temporary:
             shutil.rmtree(folder, ignore_errors=True)
-        if os.getpgrp() == os.getpid():  # its own group, as the gate starts it
+        if os.getpgrp() == os.getpid():  # its own group, as started by the gate
             os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=read, daemon=True).start()
-    return asked
+    return requests
 
 
-def probe(request: Json, answer: Any, asked: Asked) -> Json:
-    """Prepare everything for a training, and tell what would run; training itself does not begin."""
+def probe(request: Json, answer: Any, requests: Requests) -> Json:
+    """Prepare a training run and report what would run, without starting it."""
     import ganbench
 
-    read = set()  # files, by their paths
+    opened = set()  # paths of files
 
-    def note(event: str, arguments: Any) -> None:
+    def record_open(event: str, arguments: Any) -> None:
         if event == "open" and isinstance(arguments[0], str):
-            read.add(arguments[0])
+            opened.add(arguments[0])
 
-    class Planned(ganbench.Callback):
-        """Ends the process when the data, the networks and the loss have been made."""
+    class ReportAndExit(ganbench.Callback):
+        """Ends the process once the data, networks and loss exist."""
 
-        def on_run_start(self, plan: Any) -> None:
+        def on_run_start(self, info: Any) -> None:
             files = {name: code[name].pop("files") for name in code}
-            told = {
+            reply = {
                 "code": code,
-                "files": {**files, **files_in_checkouts({*filter(os.path.isfile, read), *request["files"]}, request)},
+                "files": {**files, **files_in_checkouts({*filter(os.path.isfile, opened), *request["files"]}, request)},
                 "spec": spec.model_dump(mode="json"),
-                "data": plan.data.content_sha256,
+                "data": info.data.content_sha256,
                 "environment": {
                     "python": sys.version,
                     "prefix": sys.prefix,
                     "installed": sorted(str(getattr(found, "_path", found)) for found in distributions()),
                 },
             }
-            answer(told)
+            answer(reply)
             os._exit(0)
 
-    sys.addaudithook(note)
+    sys.addaudithook(record_open)
     spec, registry = load(request)
-    code = code_of(spec, registry, request)
-    run(spec, request, callback=Planned())
-    sys.exit("the run has not said what it plans")
+    code = describe_code(spec, registry, request)
+    run(spec, request, callback=ReportAndExit())
+    sys.exit("the run ended before on_run_start was called")
 
 
-def time_turns(request: Json, answer: Any, asked: Asked) -> Json:
-    """Train a turn each time it is asked for, answering with images a second, until there are no more."""
+def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
+    """Train one window per request, replying with images/s, until asked to stop."""
     import ganbench
 
-    class Turns(ganbench.Callback):
-        """Waits at the end of each turn, which is as many of the run's windows as it takes to fill its time."""
+    class Windows(ganbench.Callback):
+        """Waits after each window of the gate, which joins as many windows of the run as its length requires."""
 
         def __init__(self) -> None:
-            self.windows: list[int] = []  # of the run, in each turn
+            self.counts: list[int] = []  # of the run's windows, in each window of the gate
             self.images = self.seconds = 0.0
             self.open_windows = self.last_step = 0
-            self.ended = False
+            self.stopped = False
 
         def on_window_end(self, progress: Any) -> None:
             try:
-                self.take_in(progress)
-            except Exception:  # a run drops an observer that fails, and this one alone can end the training
+                self.add(progress)
+            except Exception:  # a run drops a callback that fails, but only this one can end the training
                 traceback.print_exc()
                 raise KeyboardInterrupt from None
 
-        def take_in(self, progress: Any) -> None:
-            if self.ended:
+        def add(self, progress: Any) -> None:
+            if self.stopped:
                 return
             images = (progress.step - self.last_step) * spec.training.batch_size
             self.last_step = progress.step
             self.open_windows += 1
             self.images += images
             self.seconds += images / progress.images_per_second
-            if self.seconds < NEARLY * request["window_seconds"]:
+            if self.seconds < MIN_WINDOW_FRACTION * request["window_seconds"]:
                 return
             answer(self.images / self.seconds)
-            self.windows.append(self.open_windows)
+            self.counts.append(self.open_windows)
             self.images = self.seconds = self.open_windows = 0
-            if asked.get() != GO_ON:
-                self.ended = True
-                os.kill(os.getpid(), signal.SIGINT)  # ends the training in order
+            if requests.get() != NEXT_WINDOW:
+                self.stopped = True
+                os.kill(os.getpid(), signal.SIGINT)  # ends the training cleanly
 
     spec, registry = load(request)
-    asked_for = spec
+    requested = spec
     endless = spec.training.model_copy(update={"epochs": 10**9, "steps": None, "budget_seconds": None})
-    spec = unseen(spec).model_copy(update={"metrics": [], "training": endless})
-    turns = Turns()
+    spec = without_sample_images(spec).model_copy(update={"metrics": [], "training": endless})
+    windows = Windows()
     if request["delay"]:
         slow_down(request["delay"])
-    result = run(spec, request, callback=turns, window_seconds=request["window_seconds"])
-    if not turns.ended:
-        sys.exit(f"the session's training ended by itself: {result['status']}: {result['message']}")
+    result = run(spec, request, callback=windows, window_seconds=request["window_seconds"])
+    if not windows.stopped:
+        sys.exit(f"training ended before it was asked to: {result['status']}: {result['message']}")
     throughput = result["throughput"]
-    windows = iter(throughput["windows"])
-    taken = [[next(windows) for _ in range(count)] for count in turns.windows]
+    run_windows = iter(throughput["windows"])
+    timed = [[next(run_windows) for _ in range(count)] for count in windows.counts]
     return {
-        "images_per_second": [total(turn, "images") / total(turn, "seconds") for turn in taken],
-        "gpu": [turn[-1].get("gpu") for turn in taken],
+        "images_per_second": [total(window, "images") / total(window, "seconds") for window in timed],
+        "gpu": [window[-1].get("gpu") for window in timed],
         "phases": throughput["phases"],
         "memory": result["memory"],
         "conditions": throughput["conditions"],
-        **circumstances(result, asked_for, registry, request),
+        **run_context(result, requested, registry, request),
     }
 
 
-def train(request: Json, answer: Any, asked: Asked) -> Json:
-    """Train to the end, and score only then."""
+def train(request: Json, answer: Any, requests: Requests) -> Json:
+    """Train to the end, and score only there."""
     spec, registry = load(request)
     metrics = [metric.model_copy(update={"at_epochs": []}) for metric in spec.metrics]
     length_and_seed = spec.training.model_copy(update=request["training"])
-    spec = unseen(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
+    spec = without_sample_images(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
     result = run(spec, request)
     last_row = result["history"][-1] if result["history"] else {}
     return {
         "status": result["status"],
         "message": result["message"],
-        "losses": {name: value for name, value in last_row.items() if name not in NO_LOSSES},
+        "losses": {name: value for name, value in last_row.items() if name not in NON_LOSS_COLUMNS},
         "metrics": [{key: metric[key] for key in METRIC_KEYS} for metric in result["metrics"]],
-        **circumstances(result, spec, registry, request),
+        **run_context(result, spec, registry, request),
     }
 
 
 def load(request: Json) -> tuple[Any, Any]:
-    """The spec, and all plugins. Ends the process with `MISSING` where this side cannot have it."""
+    """Load the plugins and the spec. Exits with `MISSING` if this side lacks one."""
     import ganbench
 
     try:
@@ -185,8 +185,8 @@ def load(request: Json) -> tuple[Any, Any]:
         sys.exit(MISSING)
 
 
-def unseen(spec: Any) -> Any:
-    """The spec without sample images."""
+def without_sample_images(spec: Any) -> Any:
+    """Return the spec with sample images disabled."""
     return spec.model_copy(update={"sample_images": spec.sample_images.model_copy(update={"real": 0, "generated": 0})})
 
 
@@ -199,20 +199,20 @@ def run(spec: Any, request: Json, **more: Any) -> Json:
     return result.model_dump(mode="json")
 
 
-def circumstances(result: Json, spec: Any, registry: Any, request: Json) -> Json:
-    """Under which a result came about."""
-    code = code_of(spec, registry, request)
+def run_context(result: Json, spec: Any, registry: Any, request: Json) -> Json:
+    """Return the environment, data, spec, plugins and code of a result."""
+    code = describe_code(spec, registry, request)
     return {
         "environment": result["environment"],
         "data": result["data"]["content_sha256"],
         "spec": result["spec"],
         "plugins": result["plugins"],
-        "code": {name: {"path": told["path"], "source": told["source"]} for name, told in code.items()},
+        "code": {name: {"path": package["path"], "source": package["source"]} for name, package in code.items()},
     }
 
 
-def code_of(spec: Any, registry: Any, request: Json) -> dict[str, Json]:
-    """Where ganbench and the plugins in use were imported from, with hashes of their source and of all their files."""
+def describe_code(spec: Any, registry: Any, request: Json) -> dict[str, Json]:
+    """Return the location of ganbench and of the plugins in use, with hashes of their source and of all their files."""
     source = source_module(request)
     roots = packages_in_use(source, spec, registry, request)
     return {
@@ -226,7 +226,7 @@ def code_of(spec: Any, registry: Any, request: Json) -> dict[str, Json]:
 
 
 def source_module(request: Json) -> Any:
-    """The gate's own `ganbench/source.py`: the ganbench that is measured may have none."""
+    """Load the gate's own `ganbench/system/source.py`: the ganbench under test may have none."""
     specification = importlib.util.spec_from_file_location("ganbench_gate_source", request["source_module"])
     assert specification is not None
     assert specification.loader is not None
@@ -236,7 +236,7 @@ def source_module(request: Json) -> Any:
 
 
 def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
-    """ganbench, what the spec or -p names, and what these import that is not installed for good."""
+    """Return the roots of ganbench, of plugins in the spec or from -p, and of their imports that are not installed."""
     providers = [choice.plugin.provider for choice in spec.plugin_configs()]
     if not request["benchmark"].endswith(".toml"):
         named = registry.named(request["benchmark"])
@@ -251,14 +251,14 @@ def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dic
     while unread:
         for name in sorted(source.imported_names(unread.pop()) - roots.keys() - {"ganbench"}):
             root = source.find_root(name)
-            if root is not None and (name in request["held"] or not source.is_installed(root)):
+            if root is not None and (name in request["repository_packages"] or not source.is_installed(root)):
                 roots[name] = root
                 unread.append(root)
     return {"ganbench": source.find_root("ganbench"), **roots}
 
 
 def module_of(provider: Any) -> str:
-    """The module behind a plugin; an earlier ganbench told its entry point alone."""
+    """Return the module of a plugin; an earlier ganbench reported only the entry point."""
     for point in entry_points(group="ganbench", name=provider.entry_point):
         if point.dist is None or point.dist.name == provider.distribution:
             return point.module
@@ -266,7 +266,7 @@ def module_of(provider: Any) -> str:
 
 
 def files_in_checkouts(paths: set[str], request: Json) -> dict[str, str]:
-    """Hashes of files and folders that lie in the repository, but for code, which counts by its packages."""
+    """Return the hashes of files and folders in the repository, except code, which is hashed by package."""
     source = source_module(request)
     hashes = {}
     for path in map(Path, paths):
@@ -285,7 +285,7 @@ def total(windows: list[Json], key: str) -> float:
 
 
 def slow_down(seconds_per_step: float) -> None:
-    """Plant a slowdown, for tests of the gate: every update takes half of it longer."""
+    """Inject a slowdown, to test the gate: each of the two updates of a step takes half of it longer."""
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -293,10 +293,10 @@ def slow_down(seconds_per_step: float) -> None:
 
     def wait(*_: Any) -> None:
         if cuda and torch.cuda.is_initialized():
-            torch.cuda._sleep(int(seconds_per_step / 2 * GPU_HERTZ))  # on the device, so that it can be recorded
+            torch.cuda._sleep(int(seconds_per_step / 2 * GPU_HERTZ))  # on the device, so that a CUDA graph captures it
         else:
             end = time.perf_counter() + seconds_per_step / 2
-            while time.perf_counter() < end:  # a sleep would take longer than it was asked to
+            while time.perf_counter() < end:  # busy-wait, because a sleep overshoots
                 pass
 
     register_optimizer_step_pre_hook(wait)

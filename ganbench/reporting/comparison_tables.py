@@ -9,23 +9,23 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.results.comparison import Comparison, Figure
+from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.result import Result
 
 from .tables import mebibytes, number
 
 
 def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Table]:
-    """What each result is, its figures, and where they differ; `names` are the columns' heads."""
+    """What each result is, its quantities, and where they differ; `names` are the columns' heads."""
     yield what_table(comparison.results, names)
-    for title, figures in (
+    for title, quantities in (
         ("Speed and memory", comparison.speed),
         ("Losses of the last epoch", comparison.losses),
         ("Scores at the end", comparison.metrics),
     ):
-        told = [figure for figure in figures if any(value is not None for value in figure.values)]
+        told = [quantity for quantity in quantities if any(value is not None for value in quantity.values)]
         if told:
-            yield figures_table(title, told, names)
+            yield quantities_table(title, told, names)
     for title, fields in comparison.differences.items():
         if fields:
             yield differences_table(f"Differences: {title}", fields, names)
@@ -49,46 +49,48 @@ def what_table(results: Iterable[Result], names: list[str]) -> Table:
     return table
 
 
-def figures_table(title: str, figures: Iterable[Figure], names: list[str]) -> Table:
-    """A row a figure: the best is bold where ranking is allowed, and where it is not, a line says why."""
+def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str]) -> Table:
+    """A row a quantity: the best is bold where ranking is allowed, and where it is not, a line says why."""
     table = titled(title, names)
-    for figure in figures:
+    for quantity in quantities:
         table.add_row(
-            escape(figure.name.removesuffix(", bytes")), *(cell(figure, position) for position in range(len(names)))
+            escape(quantity.name.removesuffix(", bytes")), *(cell(quantity, position) for position in range(len(names)))
         )
-        if any(figure.spreads):
-            table.add_row("  p10 to p90", *(spread_cell(figure, position) for position in range(len(names))))
-        if figure.doubtful:
+        if any(quantity.spreads):
+            table.add_row("  p10 to p90", *(spread_cell(quantity, position) for position in range(len(names))))
+        if quantity.doubtful:
             table.add_row(Text("  not ranked: a result was disturbed", style="dim"))
-        if figure.differing_fields and figure.better is not None:
-            fields = ", ".join(figure.differing_fields)
+        if quantity.differing_fields and quantity.better is not None:
+            fields = ", ".join(quantity.differing_fields)
             table.add_row(
-                Text(f"  not ranked: {fields} differ{'s' * (len(figure.differing_fields) == 1)}", style="dim")
+                Text(f"  not ranked: {fields} differ{'s' * (len(quantity.differing_fields) == 1)}", style="dim")
             )
-        elif figure.software:
-            fields = ", ".join(figure.software)
-            table.add_row(Text(f"  ranked across software: {fields} differ{'s' * (len(figure.software) == 1)}", "dim"))
+        elif quantity.software:
+            fields = ", ".join(quantity.software)
+            table.add_row(
+                Text(f"  ranked across software: {fields} differ{'s' * (len(quantity.software) == 1)}", "dim")
+            )
     return table
 
 
-def cell(figure: Figure, position: int) -> Text:
+def cell(quantity: Quantity, position: int) -> Text:
     """A value, and how many times the first one it is."""
-    value, ratio = figure.values[position], figure.ratio(position)
-    text = "none" if value is None else formatted(figure.name, value)
+    value, ratio = quantity.values[position], quantity.ratio(position)
+    text = "none" if value is None else formatted(quantity.name, value)
     if ratio is not None and position:
         text += f" (x {ratio:.3f})"
-    return Text(text, style="bold" if figure.best == position else "")
+    return Text(text, style="bold" if quantity.best == position else "")
 
 
-def spread_cell(figure: Figure, position: int) -> str:
+def spread_cell(quantity: Quantity, position: int) -> str:
     """Between what and what the value lay for most of the run, and the same of its ratio."""
-    spread, ratio = figure.spreads[position], figure.ratio_spread(position)
+    spread, ratio = quantity.spreads[position], quantity.ratio_spread(position)
     if spread is None:
         return "none"
-    text = " to ".join(formatted(figure.name, value) for value in spread)
+    text = " to ".join(formatted(quantity.name, value) for value in spread)
     if ratio is None or not position:
         return text
-    overlap = ", overlapping" if figure.overlap(0, position) else ""
+    overlap = ", overlapping" if quantity.overlap(0, position) else ""
     return f"{text} (x {ratio[0]:.3f} to {ratio[1]:.3f}{overlap})"
 
 

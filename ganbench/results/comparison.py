@@ -19,8 +19,8 @@ from .result import (
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of every result, in their order."""
+class Quantity:
+    """One quantity of every result, in their order."""
 
     name: str
     values: tuple[float | None, ...]  # None where a result has none
@@ -74,17 +74,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several results: their figures, and every field in which they differ."""
+    """Several results: their quantities, and every field in which they differ."""
 
     results: tuple[Result, ...]
-    speed: tuple[Figure, ...]
-    losses: tuple[Figure, ...]
-    metrics: tuple[Figure, ...]
+    speed: tuple[Quantity, ...]
+    losses: tuple[Quantity, ...]
+    metrics: tuple[Quantity, ...]
     differences: dict[str, dict[str, tuple[Any, ...]]]  # by what: spec, plugins, environment, data
 
     def to_dict(self, names: list[str]) -> dict[str, Any]:
         """As plain JSON types; `names` are the results', in their order."""
-        figures = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
+        quantities = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
         return {
             "results": [
                 {
@@ -96,7 +96,7 @@ class Comparison:
                 }
                 for name, result in zip(names, self.results, strict=True)
             ],
-            **{what: {figure.name: figure.to_dict() for figure in told} for what, told in figures.items()},
+            **{what: {quantity.name: quantity.to_dict() for quantity in told} for what, told in quantities.items()},
             "differences": self.differences,
         }
 
@@ -105,9 +105,9 @@ def compare(results: Sequence[Result]) -> Comparison:
     """Stand results side by side. Nothing is refused: what cannot be ranked says which field differs."""
     return Comparison(
         results=tuple(results),
-        speed=tuple(speed_figures(results)),
-        losses=tuple(loss_figures(results)),
-        metrics=tuple(metric_figures(results)),
+        speed=tuple(speed_quantities(results)),
+        losses=tuple(loss_quantities(results)),
+        metrics=tuple(metric_quantities(results)),
         differences={
             "spec": differing_fields(flatten(result.spec) for result in results),
             "plugins": differing_fields(providers(result.plugins) for result in results),
@@ -119,10 +119,10 @@ def compare(results: Sequence[Result]) -> Comparison:
     )
 
 
-def speed_figures(results: Sequence[Result]) -> Iterable[Figure]:
+def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Throughput and memory, which depend on device, precision, engine and batch size."""
     conditions = differing_fields(result.throughput.conditions for result in results)
-    yield Figure(
+    yield Quantity(
         "images/s",
         tuple(result.throughput.mean_images_per_second for result in results),
         "higher",
@@ -130,25 +130,25 @@ def speed_figures(results: Sequence[Result]) -> Iterable[Figure]:
         spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
         doubtful=any(result.throughput.disturbed for result in results),
     )
-    yield Figure("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
+    yield Quantity("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),
     ):
-        yield Figure(name, tuple(getattr(result.memory, key) for result in results), "lower", conditions)
+        yield Quantity(name, tuple(getattr(result.memory, key) for result in results), "lower", conditions)
 
 
-def loss_figures(results: Sequence[Result]) -> Iterable[Figure]:
+def loss_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """What each run's last epoch reported. A loss is no score: lower is not better."""
     rows = [
         {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors} if (row := last_row(result)) else {}
         for result in results
     ]
     for name in dict.fromkeys(name for row in rows for name in row):
-        yield Figure(name, tuple(row.get(name) for row in rows), None, {})
+        yield Quantity(name, tuple(row.get(name) for row in rows), None, {})
 
 
-def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
+def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Each metric at the end of training, with what its protocols differ in."""
     titles: Counter[str] = Counter()
     for row in metric_rows(results):
@@ -160,7 +160,7 @@ def metric_figures(results: Sequence[Result]) -> Iterable[Figure]:
         differences = compare_scores(having)
         values = tuple(metric.value if metric else None for metric in row)
         better: Literal["higher", "lower"] = "higher" if having[0].higher_is_better else "lower"
-        yield Figure(name, values, better, differences.protocol, differences.software)
+        yield Quantity(name, values, better, differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:

@@ -134,19 +134,15 @@ class CheckpointOptions(StrictModel):
 
 
 class GateOptions(StrictModel):
-    """What `ganbench check` calls a regression, in percent."""
+    """The allowed increase of each quantity in `ganbench check`, in percent."""
 
-    time_percent: float = Field(
-        5.0, gt=0, description="allowed increase in time per image, when both sides run in one job"
-    )
-    baseline_time_percent: float = Field(
-        10.0, gt=0, description="allowed increase in time per image, against a stored baseline"
-    )
-    memory_percent: float = Field(2.0, ge=0, description="allowed increase in peak memory")
-    memory_mib: float = Field(32.0, ge=0, description="allowed increase in peak memory, in MiB: both must be exceeded")
-    score_percent: float = Field(5.0, gt=0, description="allowed change for the worse, of every metric not named below")
+    time_percent: float = Field(5.0, gt=0, description="time per image, when both sides run in one job")
+    baseline_time_percent: float = Field(10.0, gt=0, description="time per image, against a baseline")
+    memory_percent: float = Field(2.0, ge=0, description="peak memory")
+    memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB; a regression exceeds both")
+    score_percent: float = Field(5.0, gt=0, description="every metric not listed in metric_percent")
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="the same for single metrics, by id, name or label"
+        {}, description="individual metrics, by id, name or label"
     )
 
 

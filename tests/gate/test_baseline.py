@@ -1,4 +1,4 @@
-"""Stored sessions: recorded, shown, and checked against."""
+"""Baselines: record, show, and check against them."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def record_lines(count: int) -> str:
         (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
         (FAST + f"PEAK = {2**31}\n", ExitCode.REGRESSION, "REGRESSED: peak memory"),
         (FAST + "BATCH = 32\n", ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32"),
-        (FAST + "CRASH = True\n", ExitCode.FAILED, "a session of now failed"),
+        (FAST + "CRASH = True\n", ExitCode.FAILED, "a session of current code failed"),
     ],
 )
 def test_fresh_sessions_against_eight_stored_ones(text: str, code: int, message: str, plugin: Any) -> None:
     record()
     plugin(text)
-    assert_told(check(), code, message)
+    assert_outcome(check(), code, message)
 
 
-def assert_told(outcome: tuple[int, str], code: int, message: str) -> None:
+def assert_outcome(outcome: tuple[int, str], code: int, message: str) -> None:
     assert message in outcome[1]
     assert outcome[0] == code
 
@@ -78,27 +78,27 @@ def assert_told(outcome: tuple[int, str], code: int, message: str) -> None:
 @pytest.mark.parametrize(
     ("sessions", "more", "reason"),
     [
-        ("7", "", "the baseline has 7 sessions, and 8 are needed to gate"),
+        ("7", "", "the baseline has 7 sessions, but gating needs 8"),
         ("8", 'TORCH = "2.15"\n', "torch 2.14 -> 2.15"),
     ],
 )
-def test_what_must_not_fail_a_build_is_advisory(sessions: str, more: str, reason: str, plugin: Any) -> None:
+def test_an_unreliable_comparison_is_advisory(sessions: str, more: str, reason: str, plugin: Any) -> None:
     record("--sessions", sessions)
     plugin(SLOW + more)
     code, text = check("--junit", "junit.xml")
     assert code == ExitCode.DONE
-    assert f"advisory only: {reason}" in text.replace("the environment differs from the baseline's: ", "")
+    assert f"advisory only: {reason}" in text.replace("the environment differs from the baseline: ", "")
     assert "INCONCLUSIVE: throughput is worse by 25." in text
     assert 'failures="0" skipped="1"' in Path("junit.xml").read_text()
     assert check("--strict")[0] == ExitCode.INCONCLUSIVE
 
 
-def test_a_rolling_and_a_pinned_baseline_let_nothing_creep_in(plugin: Any) -> None:
+def test_a_rolling_and_a_pinned_baseline_catch_gradual_slowdowns(plugin: Any) -> None:
     record()
     Path("baseline.json").rename("pinned.json")
     plugin(FAST.replace("1000", "940"))
     record()
-    plugin(FAST.replace("1000", "880"))  # 7 % worse than the last, 14 % than the first
+    plugin(FAST.replace("1000", "880"))  # 7% slower than the last, 14% than the first
     assert check()[0] == ExitCode.DONE
     code, text = check("--baseline", "pinned.json")
     assert code == ExitCode.REGRESSION
@@ -106,9 +106,9 @@ def test_a_rolling_and_a_pinned_baseline_let_nothing_creep_in(plugin: Any) -> No
 
 
 def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
-    assert_told(check(), ExitCode.NOT_COMPARABLE, "or check with --missing-baseline record")
-    assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json is not there: recording it")
-    assert_told(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
+    assert_outcome(check(), ExitCode.NOT_COMPARABLE, "or check with --missing-baseline record")
+    assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json not found: recording it")
+    assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
 
 
 def other_benchmark(text: str) -> str:
@@ -118,35 +118,37 @@ def other_benchmark(text: str) -> str:
 @pytest.mark.parametrize(
     ("spoil", "code", "message"),
     [
-        (lambda text: text[: len(text) // 2], ExitCode.USAGE, "not a whole baseline of ganbench"),
-        (lambda _: '{"some": "json"}', ExitCode.USAGE, "not a whole baseline of ganbench"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), ExitCode.USAGE, "schema_version"),
-        (other_benchmark, ExitCode.NOT_COMPARABLE, "it is of benchmark another, not of dcgan-fashion"),
-        (lambda text: json.dumps({**json.loads(text), "sessions": []}), ExitCode.USAGE, "it has no sessions"),
+        (lambda text: text[: len(text) // 2], ExitCode.USAGE, "corrupt, or not a ganbench baseline"),
+        (lambda _: '{"some": "json"}', ExitCode.USAGE, "corrupt, or not a ganbench baseline"),
+        (lambda text: text.replace('"schema_version": 3', '"schema_version": 1'), ExitCode.USAGE, "schema_version"),
+        (other_benchmark, ExitCode.NOT_COMPARABLE, "recorded for benchmark another, not dcgan-fashion"),
+        (lambda text: json.dumps({**json.loads(text), "sessions": []}), ExitCode.USAGE, "no sessions"),
     ],
 )
-def test_a_baseline_that_is_none(spoil: Any, code: int, message: str, plugin: Any) -> None:
+def test_an_invalid_baseline(spoil: Any, code: int, message: str, plugin: Any) -> None:
     record("--sessions", "2")
     file = Path("baseline.json")
     file.write_text(spoil(file.read_text()))
-    assert_told(check(), code, message)
+    assert_outcome(check(), code, message)
 
 
-def test_one_session_tells_nothing_of_scatter(plugin: Any) -> None:
+def test_one_session_is_too_few(plugin: Any) -> None:
     record("--sessions", "1")
-    assert_told(check(), ExitCode.NOT_COMPARABLE, "one session tells nothing of how they scatter")
+    assert_outcome(check(), ExitCode.NOT_COMPARABLE, "estimating variability needs at least two sessions")
 
 
 @pytest.mark.parametrize("other", [("--windows", "3"), ("--window-seconds", "0.5")])
 def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], plugin: Any) -> None:
     record("--sessions", "2")
     for outcome in (check(*other), record(*other)):
-        assert_told(outcome, ExitCode.NOT_COMPARABLE, "give --windows 5 --window-seconds 2, or record another baseline")
+        assert_outcome(
+            outcome, ExitCode.NOT_COMPARABLE, "give --windows 5 --window-seconds 2, or record another baseline"
+        )
     assert check(*other, "--no-speed")[0] == ExitCode.DONE
 
 
 def test_sessions_under_other_conditions_are_not_added(plugin: Any) -> None:
     record("--sessions", "2")
     plugin(FAST + "BATCH = 32\n")
-    assert_told(record(), ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32")
+    assert_outcome(record(), ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32")
     assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 2

@@ -1,4 +1,4 @@
-"""`ganbench calibrate`: equal code on this machine, and what a check makes of it."""
+"""`ganbench calibrate`: measure identical code, and use the result in a check."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ def calibration(log_ratios: list[float]) -> Calibration:
     return Calibration(fingerprint={}, measured_at=datetime.now(UTC), log_ratios=log_ratios)
 
 
-def test_a_quiet_machine_keeps_the_least_noise_floor() -> None:
+def test_a_quiet_machine_has_the_minimum_noise_floor() -> None:
     quiet = calibration([0.001, -0.001, 0.0005, -0.0005])
     assert quiet.noise_floor == 0.01
-    assert quiet.smallest_detectable(0.05, pairs=8) == pytest.approx(0.05)
+    assert quiet.minimum_detectable_effect(0.05, pairs=8) == pytest.approx(0.05)
 
 
-def test_sides_that_differ_without_reason_raise_the_noise_floor() -> None:
+def test_a_bias_between_identical_sides_raises_the_noise_floor() -> None:
     draw = np.random.default_rng(0)
-    shifted = calibration(list(draw.normal(math.log(1.03), 0.01, 16)))
-    assert 0.03 < shifted.noise_floor < 0.04
-    assert calibration([-ratio for ratio in shifted.log_ratios]).noise_floor == pytest.approx(shifted.noise_floor)
+    biased = calibration(list(draw.normal(math.log(1.03), 0.01, 16)))
+    assert 0.03 < biased.noise_floor < 0.04
+    assert calibration([-ratio for ratio in biased.log_ratios]).noise_floor == pytest.approx(biased.noise_floor)
 
 
 def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
     commit(FAST)
-    commit(FAST.replace("1000", "930"))  # 7.5 % more time
+    commit(FAST.replace("1000", "930"))  # 7.5% more time
     against = ("--against", "HEAD~1", "--no-smoke", "--strict")
     assert invoke("check", *against)[0] == ExitCode.REGRESSION
-    code, text = invoke("calibrate", "--quads", "2", "--seed", "1")
+    code, text = invoke("calibrate", "--blocks", "2", "--seed", "1")
     assert code == ExitCode.DONE
     assert "noise floor 1.00%" in text.replace("│ ", "")
-    (file,) = (Path(text.split("kept in ")[1])).parent.glob("*.json")
-    told = json.loads(file.read_text())
-    file.write_text(json.dumps({**told, "log_ratios": [0.1, 0.101, 0.099, 0.1]}))
-    assert invoke("check", *against)[0] == ExitCode.INCONCLUSIVE  # beyond the margin, but so is equal code
-    assert invoke("check", *against, "--windows", "3")[0] == ExitCode.REGRESSION  # nobody calibrated for these
+    (file,) = (Path(text.split("stored in ")[1])).parent.glob("*.json")
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps({**stored, "log_ratios": [0.1, 0.101, 0.099, 0.1]}))
+    assert invoke("check", *against)[0] == ExitCode.INCONCLUSIVE  # beyond the margin, but so is identical code
+    assert invoke("check", *against, "--windows", "3")[0] == ExitCode.REGRESSION  # no calibration for these windows
 
 
-def test_a_calibration_that_cannot_be_read_is_not_passed_over(commit: Any) -> None:
+def test_an_unreadable_calibration_is_an_error(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "# changed\n")
-    text = invoke("calibrate", "--quads", "1")[1]
-    Path(text.split("kept in ")[1]).write_text("{")
+    text = invoke("calibrate", "--blocks", "1")[1]
+    Path(text.split("stored in ")[1]).write_text("{")
     code, text = invoke("check", "--against", "HEAD~1", "--no-smoke")
     assert code == ExitCode.FAILED
-    assert "cannot be read; remove it, or calibrate again" in text
+    assert "unreadable; remove it, or calibrate again" in text

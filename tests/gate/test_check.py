@@ -1,6 +1,6 @@
-"""`ganbench check --against`: a revision against the working tree, from a git repository to an exit code.
+"""`ganbench check --against`: compare a revision with the working tree, from a git repository to an exit code.
 
-The sessions are a stand-in's (`stand_in.py`); one test has a real one.
+The sessions are fake (`stand_in.py`), except in the tests of real sessions.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from junitparser import JUnitXml
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
-import ganbench.gate.arm
+import ganbench.gate.side
 from ganbench.cli import app
 from ganbench.errors import ExitCode, MissingError
-from ganbench.gate.arm import Arm, Measurement
 from ganbench.gate.session import Session, measure_alone, measure_pair
+from ganbench.gate.side import SessionConfig, Side
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -44,28 +44,28 @@ def test_a_commit_that_slows_its_plugin_fails_and_the_phase_is_named(commit: Any
     code, text = invoke(*AGAINST)
     assert code == ExitCode.REGRESSION
     assert "REGRESSED: throughput is worse by 25." in text
-    assert "most of it in the phase generator" in text
+    assert "most of the slowdown is in phase generator" in text
     assert not list(repository.parent.glob("ganbench-revision-*"))
     assert subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
 
 
-def test_the_other_way_round_it_passes_and_says_what_it_would_have_caught(commit: Any) -> None:
+def test_a_speedup_passes_with_the_minimum_detectable_effect(commit: Any) -> None:
     commit(SLOW)
     commit(FAST)
     code, text = invoke(*AGAINST)
     assert code == ExitCode.DONE
     assert "PASS: throughput is better by 20." in text
-    assert "smallest detectable regression 5.0%" in text
+    assert "minimum detectable effect 5.0%" in text
 
 
-def test_what_is_not_committed_is_under_test_too(commit: Any) -> None:
+def test_uncommitted_changes_are_under_test(commit: Any) -> None:
     repository = commit(FAST)
     (repository / "own_loss.py").write_text(SLOW)
     assert invoke("-p", "own_loss.py", "--against", "HEAD")[0] == ExitCode.REGRESSION
 
 
 @pytest.mark.parametrize("how", ["module", "absolute path", "from a folder"])
-def test_the_revision_imports_its_own_text(how: str, commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_revision_imports_its_own_code(how: str, commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(FAST)
     repository = commit(SLOW)
     plugin = str(repository / "own_loss.py")
@@ -79,26 +79,26 @@ def test_the_revision_imports_its_own_text(how: str, commit: Any, monkeypatch: p
     assert invoke("-p", plugin, "--against", "HEAD~1")[0] == ExitCode.REGRESSION
 
 
-def test_noise_is_inconclusive_which_passes_loudly_and_fails_under_strict(commit: Any) -> None:
+def test_noise_is_inconclusive_and_fails_only_with_strict(commit: Any) -> None:
     commit(FAST + "NOISE = 0.5\n")
     commit(FAST + "NOISE = 0.5\n# another text\n")
     code, text = invoke(*AGAINST, "--seed", "1")
     assert code == ExitCode.DONE
-    assert "INCONCLUSIVE: this check has proved nothing" in text
-    assert text.count("quad 4/4") == 4  # both pairs of the last quad of each look: a second one was taken
+    assert "INCONCLUSIVE: the data neither show nor exclude a regression" in text
+    assert text.count("block 4/4") == 4  # both pairs of the last block, in both looks
     assert invoke(*AGAINST, "--seed", "1", "--strict")[0] == ExitCode.INCONCLUSIVE
 
 
 def test_sessions_can_run_one_at_a_time(commit: Any) -> None:
     commit(FAST)
     commit(SLOW)
-    assert invoke(*AGAINST, "--one-at-a-time")[0] == ExitCode.REGRESSION
+    assert invoke(*AGAINST, "--sequential")[0] == ExitCode.REGRESSION
 
 
-def test_the_margin_stands_in_the_spec(commit: Any) -> None:
+def test_the_spec_sets_the_margin(commit: Any) -> None:
     commit(FAST)
     commit(SLOW)
-    for margin in ("gate.time_percent=30", "gate={ throughput = 30 }"):  # the stand-in would not understand the latter
+    for margin in ("gate.time_percent=30", "gate={ time_percent = 30 }"):  # not passed to the sessions
         assert invoke(*AGAINST, "-o", margin)[0] == ExitCode.DONE
     code, text = invoke(*AGAINST, "-o", "gate.time_percent=-1")
     assert code == ExitCode.USAGE
@@ -108,7 +108,7 @@ def test_the_margin_stands_in_the_spec(commit: Any) -> None:
 def test_a_change_of_the_clock_is_shown(commit: Any) -> None:
     commit(FAST + "CLOCK = 1980\n")
     commit(SLOW + "CLOCK = 1410\n")
-    assert "the GPU's clock, MHz │ 1,980 │ 1,410" in invoke(*AGAINST)[1]
+    assert "GPU clock, MHz │ 1,980 │ 1,410" in invoke(*AGAINST)[1]
 
 
 def test_memory_is_gated_too(commit: Any) -> None:
@@ -119,7 +119,7 @@ def test_memory_is_gated_too(commit: Any) -> None:
     assert "REGRESSED: peak memory: base needs up to 1,024 MiB, head at least 1,088 MiB" in text
 
 
-def test_a_crash_is_no_slowness(commit: Any) -> None:
+def test_a_crash_is_not_a_slowdown(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "CRASH = True\n")
     code, text = invoke(*AGAINST)
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> 
     forever.open("a").write("time.sleep(600)\n")
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background job may ignore it
-        f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(forever)!r}; ganbench.cli.app()"
+        f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(forever)!r}; ganbench.cli.app()"
     )
     arguments = ["check", "dcgan-fashion", *AGAINST, "--no-smoke"]
     with subprocess.Popen([sys.executable, "-c", start, *arguments], stderr=subprocess.PIPE, text=True) as check:
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> 
     assert subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
 
 
-def test_other_conditions_are_not_compared(commit: Any) -> None:
+def test_different_conditions_are_not_compared(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "BATCH = 32\n")
     code, text = invoke(*AGAINST)
@@ -160,21 +160,21 @@ def test_other_conditions_are_not_compared(commit: Any) -> None:
     assert "batch_size: 64, 32" in text
 
 
-def test_the_order_comes_from_a_seed_that_is_recorded(commit: Any) -> None:
+def test_the_session_order_comes_from_a_recorded_seed(commit: Any) -> None:
     commit(FAST)
     commit(SLOW)
     orders = []
     for _ in range(2):
         outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json"])
-        (told,) = json.loads(outcome.stdout)["checks"]
-        assert told["order_seed"] == 7
-        orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "quad" in line])
+        (report,) = json.loads(outcome.stdout)["checks"]
+        assert report["order_seed"] == 7
+        orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "block" in line])
         assert set(orders[-1]) == {" AB", " BA"}
     assert orders[0] == orders[1]
-    assert [len(told["sessions"][side]) for side in ("base", "head")] == [8, 8]
+    assert [len(report["sessions"][side]) for side in ("base", "head")] == [8, 8]
 
 
-def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_outputs_agree(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(FAST + 'TORCH = "2.11"\nNOISE = 1e-6\n')
     commit(SLOW + "NOISE = 1e-6\n")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -185,10 +185,10 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
     assert "torch" in text
     (suite,) = JUnitXml.fromfile("junit.xml")
     assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (3, 1, 0, 0)
-    told = {case.name: case.result for case in suite}
-    assert list(told) == ["throughput", "memory", "smoke"]
-    assert "throughput is worse by" in told["throughput"][0].message
-    assert not told["memory"]
+    results = {case.name: case.result for case in suite}
+    assert list(results) == ["throughput", "memory", "smoke"]
+    assert "throughput is worse by" in results["throughput"][0].message
+    assert not results["memory"]
     summary = Path("summary.md").read_text()
     assert "❌ regressed" in summary
     assert "| generator | 500.0 | 750.0 |" in summary
@@ -198,40 +198,40 @@ def test_every_output_says_the_same(commit: Any, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--against", "nowhere"], ExitCode.USAGE, "--against nowhere: there is no such revision"),
+        (["--against", "nowhere"], ExitCode.USAGE, "--against nowhere: no such revision"),
         (
             [],
             ExitCode.USAGE,
             "check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test",
         ),
         (["--against", "HEAD", "--against-python", "x"], ExitCode.USAGE, "check needs one of"),
-        (["--against-python", "no/python"], ExitCode.USAGE, "no/python: there is no such file"),
+        (["--against-python", "no/python"], ExitCode.USAGE, "no/python: file not found"),
         (
             ["--against", "HEAD", "--junit", "no/x.xml"],
             ExitCode.USAGE,
-            "no/x.xml: there is no folder no to write it in",
+            "no/x.xml: folder no does not exist",
         ),
-        (["--self-test", "--summary", "x.md"], ExitCode.USAGE, "--self-test tries the gate and judges no build"),
+        (["--self-test", "--summary", "x.md"], ExitCode.USAGE, "--self-test checks the gate, not a build"),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that this benchmark uses comes from"),
     ],
 )
-def test_what_cannot_be_checked(arguments: list[str], code: int, message: str, commit: Any) -> None:
+def test_invalid_arguments(arguments: list[str], code: int, message: str, commit: Any) -> None:
     commit(FAST)
     exit_code, text = invoke(*arguments)
     assert exit_code == code
     assert message in text
 
 
-def test_outside_a_repository_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     code, text = invoke("--against", "HEAD")
     assert code == ExitCode.USAGE
-    assert "--against compares git revisions, and this is no repository" in text
+    assert "--against needs a git repository" in text
 
 
-def test_a_python_that_cannot_be_started_is_no_slowness(commit: Any) -> None:
+def test_a_python_that_cannot_be_started_is_not_a_slowdown(commit: Any) -> None:
     commit(FAST)
-    code, text = invoke("-p", "own_loss.py", "--against-python", "own_loss.py")  # a file, and no program
+    code, text = invoke("-p", "own_loss.py", "--against-python", "own_loss.py")  # a file, but not a program
     assert code == ExitCode.FAILED
     assert "a session of own_loss.py could not be started" in text
 
@@ -246,29 +246,33 @@ def test_another_python_is_measured_as_the_base(commit: Any) -> None:
 @pytest.mark.parametrize(
     ("noise", "code", "message"),
     [
-        ("0.0001", ExitCode.DONE, "self-test passed: no regression of unchanged code, and a planted slowdown of 10%"),
+        (
+            "0.0001",
+            ExitCode.DONE,
+            "self-test passed: unchanged code passed, and an injected slowdown of 10% was detected",
+        ),
         ("0.3", ExitCode.INCONCLUSIVE, "self-test inconclusive: this machine is too noisy"),
     ],
 )
-def test_the_gate_can_be_tried_on_this_very_machine(noise: str, code: int, message: str, commit: Any) -> None:
+def test_the_self_test(noise: str, code: int, message: str, commit: Any) -> None:
     commit(f"{FAST}NOISE = {noise}\n")
     exit_code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1", "--strict")
     assert message in text
     assert exit_code == code
 
 
-def test_a_gate_that_sees_nothing_fails_its_self_test(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_detects_nothing_fails_its_self_test(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(FAST)
-    worker = Path(ganbench.gate.arm.WORKER)
+    worker = Path(ganbench.gate.side.WORKER)
     worker.write_text(worker.read_text().replace('if request["delay"]:', "if False:"))
     code, text = invoke("-p", "own_loss.py", "--self-test")
     assert code == ExitCode.FAILED
-    assert "self-test failed: unchanged code was called slower, or a planted slowdown of 10% passed" in text
+    assert "self-test failed: unchanged code was flagged, or an injected slowdown of 10% was not" in text
 
 
-SHORT = Measurement(
+SHORT = SessionConfig(
     "dcgan-fashion",
-    # a benchmark's own length and scores are none of the session's
+    # sessions ignore the benchmark's own length and metrics
     [*SMALL, "model.width=1", "training.batch_size=500", "training.budget_seconds=0.01"],
     device="cpu",
     windows=2,
@@ -276,25 +280,25 @@ SHORT = Measurement(
 )
 
 
-def test_real_sessions_settle_in_turns_time_their_windows_and_tell_what_they_saw() -> None:
-    sessions = measure_pair(Arm("base"), Arm("head"), SHORT)
-    assert sessions[0].settled_after == sessions[1].settled_after
+def test_real_interleaved_sessions_warm_up_and_time_their_windows() -> None:
+    sessions = measure_pair(Side("base"), Side("head"), SHORT)
+    assert sessions[0].warmup_windows == sessions[1].warmup_windows
     for session in sessions:
         assert isinstance(session, Session)
         assert len(session.images_per_second) == len(session.gpu) == 2
-        assert 3 <= session.settled_after <= 12
+        assert 3 <= session.warmup_windows <= 12
         assert sum(session.phases.values()) == pytest.approx(1)
         assert session.spec["training"]["batch_size"] == session.conditions["batch_size"] == 500
         assert session.peak_bytes > 2**20
 
 
-def test_a_side_that_does_not_have_the_benchmark_is_not_slower_but_missing_something() -> None:
-    with pytest.raises(MissingError, match="base does not have what is to be measured: unknown benchmark 'nowhere'"):
-        measure_alone(Arm("base"), Measurement("nowhere"))
+def test_a_missing_benchmark_is_not_a_slowdown() -> None:
+    with pytest.raises(MissingError, match="base: benchmark, plugin or option not found: unknown benchmark 'nowhere'"):
+        measure_alone(Side("base"), SessionConfig("nowhere"))
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_whatever_ends_a_check_nothing_is_left(name: str, commit: Any, tmp_path: Path) -> None:
+def test_a_check_ended_by_a_signal_cleans_up(name: str, commit: Any, tmp_path: Path) -> None:
     commit(FAST)
     commit(SLOW)
     with waiting_check(tmp_path) as check:
@@ -318,7 +322,7 @@ def test_sessions_of_a_killed_check_end_and_clean_up(commit: Any, tmp_path: Path
 
 @contextmanager
 def waiting_check(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A check whose sessions wait for ever, as soon as both are there; temporary files are in `folder/tmp`."""
+    """Yield a check whose two sessions have started and wait forever; temporary files are in `folder/tmp`."""
     (folder / "tmp").mkdir()
     worker = folder / "forever.py"
     real = Path(ganbench.gate.__file__).with_name("worker.py")
@@ -331,7 +335,7 @@ def waiting_check(folder: Path) -> Iterator[subprocess.Popen[str]]:
         "pathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n"
         "time.sleep(600)\n"
     )
-    start = f"import ganbench.gate.arm, ganbench.cli; ganbench.gate.arm.WORKER = {str(worker)!r}; ganbench.cli.app()"
+    start = f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(worker)!r}; ganbench.cli.app()"
     with subprocess.Popen(
         [sys.executable, "-c", start, "check", "dcgan-fashion", *AGAINST],
         stdout=subprocess.DEVNULL,
@@ -357,6 +361,6 @@ def assert_nothing_left(folder: Path) -> None:
 def is_running(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status")
     try:
-        return "State:\tZ" not in status.read_text()  # nobody may be there to reap an orphan
+        return "State:\tZ" not in status.read_text()  # an orphan may have no parent to reap it
     except FileNotFoundError:
         return False

@@ -1,6 +1,6 @@
-"""The gate with nothing stood in for: a repository whose second commit slows its own plugin, and real sessions.
+"""The gate with real sessions: a repository whose second commit slows down its own plugin.
 
-What is planted takes several times as long as all the rest, so that no machine is too slow or too busy for it.
+The injected delay is several times the rest of a step, so the test also works on a slow or busy machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ganbench_losses():
 """
 ARGUMENTS = [
     *("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--device", "cpu", "--no-smoke"),
-    *("--quads", "2", "--windows", "1", "--window-seconds", "0.05"),
+    *("--blocks", "2", "--windows", "1", "--window-seconds", "0.05"),
     *("-o", "loss=own", "-o", SMALL[0], "-o", "model.width=1", "-o", "training.batch_size=16"),
 ]
 
@@ -46,7 +46,7 @@ ARGUMENTS = [
 @pytest.mark.parametrize(
     ("waits", "code", "message"),
     [
-        ((0.0, 0.02), ExitCode.REGRESSION, "most of it in the phase generator"),
+        ((0.0, 0.02), ExitCode.REGRESSION, "most of the slowdown is in phase generator"),
         ((0.02, 0.0), ExitCode.DONE, "PASS: throughput is better by"),
     ],
 )

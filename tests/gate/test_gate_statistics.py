@@ -1,4 +1,4 @@
-"""The gate's rules, as functions over numbers."""
+"""The gate's statistics and decision rule."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ganbench.gate.verdict import (
     ALPHA,
     Threshold,
     Verdict,
-    judge,
-    judge_all,
+    decide,
+    decide_all,
     overall,
 )
 
@@ -40,17 +40,17 @@ def test_paired_is_the_paired_t_test_on_logs() -> None:
 
 
 def session(*images_per_second: float) -> Session:
-    """A session that saw so many images a second in its windows."""
+    """A session with these images/s in its windows."""
     return Session.model_construct(images_per_second=list(images_per_second))
 
 
-def test_a_drift_that_hits_both_of_a_pair_cancels() -> None:
+def test_drift_that_affects_both_of_a_pair_cancels() -> None:
     drift = [1000.0, 1500.0, 3000.0]
     pair = (session(*drift), session(*(rate / 1.1 for rate in drift)))
     assert log_ratio(*pair) == pytest.approx(math.log(1.1))
 
 
-def test_a_window_that_something_else_disturbed_does_not_move_its_pair() -> None:
+def test_a_disturbed_window_does_not_change_its_pair() -> None:
     assert log_ratio(session(1000, 1000, 1000), session(1000, 1000, 10)) == pytest.approx(0)
 
 
@@ -96,36 +96,36 @@ def effect_of(percent: float, error: float) -> Estimate:
         (effect_of(0, 0.005), Verdict.PASS),
         (effect_of(-10, 0.005), Verdict.PASS),
         (effect_of(0, 0.05), Verdict.INCONCLUSIVE),  # no evidence is not a pass
-        (effect_of(10, 0.05), Verdict.INCONCLUSIVE),  # large, but it may be noise
-        (effect_of(4, 0.001), Verdict.PASS),  # certainly slower, and certainly less than the margin
-        (effect_of(4.9, 0.005), Verdict.INCONCLUSIVE),  # nearer to the margin than can be told
-        (effect_of(5.5, 0.015), Verdict.INCONCLUSIVE),  # beyond the margin, and not certainly above the noise
+        (effect_of(10, 0.05), Verdict.INCONCLUSIVE),  # large, but possibly noise
+        (effect_of(4, 0.001), Verdict.PASS),  # certainly slower, but certainly below the margin
+        (effect_of(4.9, 0.005), Verdict.INCONCLUSIVE),  # too close to the margin
+        (effect_of(5.5, 0.015), Verdict.INCONCLUSIVE),  # beyond the margin, but not certainly above the noise
     ],
 )
 def test_the_verdict(estimate: Estimate, verdict: Verdict) -> None:
-    assert judge(estimate, FIVE_PERCENT).verdict == verdict
+    assert decide(estimate, FIVE_PERCENT).verdict == verdict
 
 
 def test_a_noisy_machine_needs_a_larger_effect() -> None:
     estimate = effect_of(6, 0.005)
-    assert judge(estimate, FIVE_PERCENT).verdict == Verdict.REGRESSED
-    assert judge(estimate, Threshold(margin=0.05, noise_floor=0.045)).verdict == Verdict.INCONCLUSIVE
+    assert decide(estimate, FIVE_PERCENT).verdict == Verdict.REGRESSED
+    assert decide(estimate, Threshold(margin=0.05, noise_floor=0.045)).verdict == Verdict.INCONCLUSIVE
 
 
-def test_a_pass_tells_what_would_have_been_caught() -> None:
-    assert judge(effect_of(0, 0.002), FIVE_PERCENT).smallest_detectable == pytest.approx(0.05)
-    wide = judge(effect_of(0, 0.013), FIVE_PERCENT)
+def test_a_pass_reports_the_minimum_detectable_effect() -> None:
+    assert decide(effect_of(0, 0.002), FIVE_PERCENT).minimum_detectable_effect == pytest.approx(0.05)
+    wide = decide(effect_of(0, 0.013), FIVE_PERCENT)
     assert wide.verdict == Verdict.PASS
-    assert wide.smallest_detectable > 0.05
+    assert wide.minimum_detectable_effect > 0.05
 
 
-def test_several_figures_share_the_level_and_one_regression_is_enough() -> None:
+def test_several_quantities_share_the_level_and_one_regression_is_enough() -> None:
     estimates = {"throughput": effect_of(0, 0.002), "fid": effect_of(30, 0.01)}
-    findings = judge_all(estimates, dict.fromkeys(estimates, FIVE_PERCENT))
-    alone = judge(estimates["throughput"], FIVE_PERCENT)
+    findings = decide_all(estimates, dict.fromkeys(estimates, FIVE_PERCENT))
+    alone = decide(estimates["throughput"], FIVE_PERCENT)
     assert findings["fid"].verdict == Verdict.REGRESSED
-    assert findings["throughput"].upper == pytest.approx(alone.upper)  # the last one left has the whole level
-    assert findings["fid"].lower < judge(estimates["fid"], FIVE_PERCENT).lower  # the first has half of it
+    assert findings["throughput"].upper == pytest.approx(alone.upper)  # the last one has the whole level
+    assert findings["fid"].lower < decide(estimates["fid"], FIVE_PERCENT).lower  # the first has half of it
     assert overall(finding.verdict for finding in findings.values()) == Verdict.REGRESSED
 
 
@@ -145,12 +145,12 @@ def test_the_whole_verdict(verdicts: list[Verdict], whole: Verdict) -> None:
 
 @pytest.mark.parametrize(("true_effect", "least", "most"), [(0.0, 0.0, 0.001), (0.02, 0.0, 0.004), (0.075, 0.99, 1.0)])
 def test_the_rule_at_a_pair_deviation_of_3_percent(true_effect: float, least: float, most: float) -> None:
-    """Both looks of an interleaved check, simulated: what share of them is called a regression."""
+    """Simulate both looks of an interleaved check, and count the regressions."""
     draw, checks, regressed = np.random.default_rng(0), 2000, 0
     for _ in range(checks):
         ratios = draw.normal(math.log1p(true_effect), 0.03, 16)
         for pairs in (8, 16):
-            finding = judge(paired(list(ratios[:pairs])), FIVE_PERCENT, ALPHA)
+            finding = decide(paired(list(ratios[:pairs])), FIVE_PERCENT, ALPHA)
             if finding.verdict != Verdict.INCONCLUSIVE:
                 break
         regressed += finding.verdict == Verdict.REGRESSED

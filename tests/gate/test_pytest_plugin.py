@@ -1,4 +1,4 @@
-"""The fixture `ganbench_check`, in a suite of somebody's own; the sessions are a stand-in's."""
+"""The fixture `ganbench_check`, in a separate test suite with fake sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stand_in import FAST, SLOW
 
-import ganbench.gate.against  # noqa: F401 - before pytester, which forgets what its tests import, and its patches
+import ganbench.gate.against  # noqa: F401 - import before pytester, which drops modules imported by its tests, and their patches
 
 pytest_plugins = ["pytester"]
 
@@ -24,12 +24,12 @@ AGAINST = 'against="HEAD~1"'
     [
         (SLOW, FAST, AGAINST, "passed", ""),
         (FAST, SLOW, AGAINST, "failed", "*throughput is worse by 25.*phase generator*"),
-        (FAST, FAST + "NOISE = 0.5\n", AGAINST, "skipped", "*too noisy to tell*"),
-        (FAST, FAST + "LOSS = 2.0\n", AGAINST, "passed", "*training goes another way*"),
+        (FAST, FAST + "NOISE = 0.5\n", AGAINST, "skipped", "*too noisy to decide*"),
+        (FAST, FAST + "LOSS = 2.0\n", AGAINST, "passed", "*training results differ*"),
         (FAST, FAST + "CRASH = True\n", AGAINST, "failed", "*a session of the working tree failed*"),
-        (FAST, SLOW, 'against="nowhere"', "failed", "*--against nowhere: there is no such revision*"),
-        (FAST, SLOW, 'baselines=["none.json"]', "failed", "*baseline none.json: cannot read it*"),
-        (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*takes either against=REF or baselines=*"),
+        (FAST, SLOW, 'against="nowhere"', "failed", "*--against nowhere: no such revision*"),
+        (FAST, SLOW, 'baselines=["none.json"]', "failed", "*baseline none.json: cannot read*"),
+        (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*either against=REF or baselines=*"),
     ],
 )
 def test_a_check_is_an_assertion(

@@ -1,13 +1,13 @@
-"""How two sessions take turns, with workers that only tell which of them was asked."""
+"""Interleaving of two sessions, with fake workers that record the requests."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ganbench.gate.arm import Arm, Measurement
-from ganbench.gate.session import MOST_WARMUP_WINDOWS, has_settled, take_turns
+from ganbench.gate.session import MAX_WARMUP_WINDOWS, alternate_windows, has_settled
+from ganbench.gate.side import SessionConfig, Side
 
-TOLD: dict[str, Any] = {
+REPLY: dict[str, Any] = {
     "phases": {},
     "memory": {"device_peak_bytes": None, "host_peak_rss_bytes": None},
     "conditions": {},
@@ -20,13 +20,13 @@ TOLD: dict[str, Any] = {
 
 
 class FakeWorker:
-    """Answers with the rates that it was given, and writes into a list that all share when it is asked."""
+    """Replies with the given rates, and records requests in a shared list."""
 
     def __init__(self, name: str, rates: list[float], asked: list[str]) -> None:
         self.name, self.rates, self.asked, self.turn = name, rates, asked, 0
-        self.arm = Arm(name)
+        self.side = Side(name)
 
-    def go_on(self) -> None:
+    def request_window(self) -> None:
         self.asked.append(self.name)
         self.turn += 1
 
@@ -38,21 +38,21 @@ class FakeWorker:
 
     def last_answer(self) -> dict[str, Any]:
         seen = self.rates[: self.turn + 1]
-        return {**TOLD, "images_per_second": seen, "gpu": [None for _ in seen]}
+        return {**REPLY, "images_per_second": seen, "gpu": [None for _ in seen]}
 
 
-def test_turns_alternate_and_both_have_settled_before_any_counts() -> None:
+def test_windows_alternate_and_timing_starts_when_both_have_settled() -> None:
     asked: list[str] = []
     quick = FakeWorker("A", [1.0, 10.0, 10.0, 10.0, 10.0, 11.0, 12.0], asked)
     slow_to_settle = FakeWorker("B", [1.0, 5.0, 9.0, 9.0, 9.0, 9.1, 9.2], asked)
-    first, second = take_turns([quick, slow_to_settle], Measurement("any", windows=2))  # type: ignore[list-item]
-    assert asked == [*"AB", *"BA", *"AB", *"BA", *"AB", *"BA", "end A", "end B"]  # a steady drift cancels
-    assert first.settled_after == second.settled_after == 4
+    first, second = alternate_windows([quick, slow_to_settle], SessionConfig("any", windows=2))  # type: ignore[list-item]
+    assert asked == [*"AB", *"BA", *"AB", *"BA", *"AB", *"BA", "end A", "end B"]  # linear drift cancels
+    assert first.warmup_windows == second.warmup_windows == 4
     assert first.images_per_second == [11.0, 12.0]
     assert second.images_per_second == [9.1, 9.2]
 
 
-def test_a_machine_that_does_not_settle_is_timed_as_it_is() -> None:
-    restless = [1.0, 2.0] * MOST_WARMUP_WINDOWS
-    assert not has_settled(restless[: MOST_WARMUP_WINDOWS - 1])
-    assert has_settled(restless[:MOST_WARMUP_WINDOWS])
+def test_warm_up_ends_even_if_the_rates_do_not_settle() -> None:
+    restless = [1.0, 2.0] * MAX_WARMUP_WINDOWS
+    assert not has_settled(restless[: MAX_WARMUP_WINDOWS - 1])
+    assert has_settled(restless[:MAX_WARMUP_WINDOWS])

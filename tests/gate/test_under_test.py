@@ -1,4 +1,4 @@
-"""What a check measures: code of either side, proven; nothing where nothing differs; paths as each side has them."""
+"""What a check measures: each side's own code and paths, and nothing if both sides are equal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
-from ganbench.gate.arm import Arm, Code, Measurement
-from ganbench.gate.check import Evidence
-from ganbench.gate.localized import Localized, inline
+from ganbench.gate.check import Measurements
+from ganbench.gate.path_mapping import PathMapping, to_inline_toml
 from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
+from ganbench.gate.side import Code, SessionConfig, Side
 from ganbench.gate.speed import Sessions
 from ganbench.gate.under_test import (
     UnderTest,
@@ -41,15 +41,15 @@ def git(*arguments: str) -> str:
 AGAINST = ("-p", "own_loss.py", "--against", "HEAD~1")
 
 
-def test_where_nothing_differs_there_is_nothing_to_measure(commit: Any) -> None:
+def test_equal_sides_are_not_measured(commit: Any) -> None:
     commit(FAST)
     Path("README.md").write_text("docs")
     commit(FAST)
     code, text = invoke(*AGAINST)
     assert code == ExitCode.DONE
     assert "PASS: code, spec, data and environment are the same on both sides, so there is nothing to measure" in text
-    assert "quad" not in text
-    assert "quad 1/1" in invoke(*AGAINST, "--always-measure", "--no-smoke", "--quads", "1")[1]
+    assert "block" not in text
+    assert "block 1/1" in invoke(*AGAINST, "--always-measure", "--no-smoke", "--blocks", "1")[1]
 
 
 def revision(folder: Path, files: str = "") -> Revision:
@@ -57,7 +57,7 @@ def revision(folder: Path, files: str = "") -> Revision:
     return Revision(folder / "repository", folder / "checkout", "0" * 40, names, names)
 
 
-HELD = "ganbench/cli.py own/__init__.py src/other.py"
+PACKAGES = "ganbench/cli.py own/__init__.py src/other.py"
 
 
 @pytest.mark.parametrize(
@@ -72,55 +72,53 @@ HELD = "ganbench/cli.py own/__init__.py src/other.py"
     ],
 )
 def test_each_side_runs_its_own_code(side: str, path: str, accepted: bool, tmp_path: Path) -> None:
-    under_test = UnderTest(revision(tmp_path, HELD), Measurement("any"))
+    under_test = UnderTest(revision(tmp_path, PACKAGES), SessionConfig("any"))
     code = {"ganbench": Code(path=str(tmp_path / path), source="0")}
-    need = under_test.need_of_head if side == "head" else under_test.need_of_base
+    require = under_test.require_head_code if side == "head" else under_test.require_base_code
     if accepted:
-        need(code)
+        require(code)
     else:
         with pytest.raises(NotComparableError, match=r"ganbench comes from .*pip install -e"):
-            need(code)
+            require(code)
 
 
-def test_what_the_repository_does_not_hold_may_come_from_anywhere_and_is_not_under_test(tmp_path: Path) -> None:
-    under_test = UnderTest(revision(tmp_path, "README.md"), Measurement("any"))
+def test_code_from_outside_of_the_repository_is_not_under_test(tmp_path: Path) -> None:
+    under_test = UnderTest(revision(tmp_path, "README.md"), SessionConfig("any"))
     code = {"foreign": Code(path=str(tmp_path / "repository/.venv/lib/site-packages/foreign"), source="0")}
-    under_test.need_of_base(code)
+    under_test.require_base_code(code)
     with pytest.raises(NotComparableError, match="nothing that this benchmark uses comes from"):
-        under_test.need_something(code, [])
-    under_test.need_something(code, [tmp_path / "repository" / "game.toml"])
+        under_test.require_repository_code(code, [])
+    under_test.require_repository_code(code, [tmp_path / "repository" / "game.toml"])
 
 
-def test_what_is_installed_inside_the_checkout_is_imported_from_its_source(tmp_path: Path) -> None:
-    under_test = UnderTest(revision(tmp_path, HELD), Measurement("any"))
+def test_packages_installed_inside_the_checkout_are_imported_from_source(tmp_path: Path) -> None:
+    under_test = UnderTest(revision(tmp_path, PACKAGES), SessionConfig("any"))
     assert under_test.head[0] == tmp_path / "repository"
     assert under_test.base[0] == tmp_path / "checkout"
 
 
-def test_a_module_that_a_repository_has_twice_is_not_guessed() -> None:
+def test_an_ambiguous_module_is_not_guessed() -> None:
     assert roots_of("a.b", ["x/a/b.py", "a/b/__init__.py", "b.py", "lib/site-packages/a/b.py"]) == [".", "x"]
     assert only([".", "x"]) is None
     assert only(["x"]) == "x"
 
 
-def test_a_virtual_environment_in_the_repository_is_none_of_its_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_virtual_environment_in_the_repository_is_not_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
     assert not is_source(tmp_path / "env" / "bin", tmp_path)
     assert not is_source(tmp_path / "other" / "site-packages" / "x", tmp_path)
     assert is_source(tmp_path / "plugins", tmp_path)
 
 
-def test_an_edit_in_the_middle_of_a_check_is_seen() -> None:
+def test_an_edit_during_a_check_is_detected() -> None:
     sessions = [Session.model_construct(code={"own": Code(path="/own", source=text)}) for text in ("0", "1")]
-    with pytest.raises(NotComparableError, match="changed while it was measured: own"):
-        Evidence(sessions=Sessions(sessions, [], in_pairs=False)).need_unchanged()
+    with pytest.raises(NotComparableError, match="changed during the check: own"):
+        Measurements(sessions=Sessions(sessions, [], in_pairs=False)).require_unchanged()
 
 
 def probe(folder: str, **more: Any) -> Probe:
-    told: dict[str, Any] = {"spec": {"weights": f"{folder}/w.pth"}, "files": {}, "data": "0", "environment": {}}
-    return Probe(code={}, **{**told, **more})
+    values: dict[str, Any] = {"spec": {"weights": f"{folder}/w.pth"}, "files": {}, "data": "0", "environment": {}}
+    return Probe(code={}, **{**values, **more})
 
 
 @pytest.mark.parametrize(
@@ -134,15 +132,15 @@ def probe(folder: str, **more: Any) -> Probe:
         ({"environment": {"python": "3.13"}}, False),
     ],
 )
-def test_what_makes_two_sides_differ(more: dict[str, Any], equal: bool) -> None:
-    base, head = (Arm(name, checkouts=(Path("/one"), Path("/two"))) for name in ("base", "head"))
+def test_which_differences_make_sides_unequal(more: dict[str, Any], equal: bool) -> None:
+    base, head = (Side(name, checkouts=(Path("/one"), Path("/two"))) for name in ("base", "head"))
     assert are_equal(base, head, (probe("/two"), probe("/one", **more))) == equal
-    slowed = Arm("head", delay=0.1)
+    slowed = Side("head", delay=0.1)
     assert not are_equal(base, slowed, (probe("/two"), probe("/two")))
 
 
 @pytest.mark.parametrize("form", ["commit -a", "add"])
-def test_in_the_midst_of_a_commit_git_finds_its_index_as_it_was(
+def test_a_check_during_a_commit_leaves_the_index_unchanged(
     form: str, commit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = commit(FAST)
@@ -165,14 +163,14 @@ def test_in_the_midst_of_a_commit_git_finds_its_index_as_it_was(
 
 
 @pytest.mark.parametrize("reference", ["origin/", "", " "])
-def test_an_empty_branch_name_says_so(reference: str, commit: Any) -> None:
+def test_an_empty_branch_name(reference: str, commit: Any) -> None:
     commit(FAST)
     code, text = invoke("-p", "own_loss.py", "--against", reference)
     assert code == ExitCode.USAGE
-    assert "the name of a branch is missing" in text
+    assert "the branch name is missing" in text
 
 
-def test_paths_are_each_sides_own_where_git_tracks_them(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracked_paths_are_mapped_to_each_side(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     repository: Path = commit(FAST)
     for name in ("weights.pth", "ignored.pth", "../outside.pth"):
         (repository / name).write_text("")
@@ -187,44 +185,46 @@ def test_paths_are_each_sides_own_where_git_tracks_them(commit: Any, monkeypatch
     monkeypatch.chdir(repository / "folder")
     given = ["a=../weights.pth", f"b={repository}/weights.pth", "c=../ignored.pth", "d=../../outside.pth", "e=plain"]
     with checked_out("HEAD") as found:
-        localized = Localized(found, frozenset())
-        measurement = Measurement("../own.toml", [*given, "f=['../weights.pth', 1]"], data_dir=Path("../folder"))
-        base = localized.base(measurement)
-        of_base, of_head = found.folder, repository.resolve()
-        assert base.benchmark == str(of_base / "own.toml")
+        mapping = PathMapping(found, frozenset())
+        config = SessionConfig("../own.toml", [*given, "f=['../weights.pth', 1]"], data_dir=Path("../folder"))
+        base = mapping.base(config)
+        base_root, head_root = found.folder, repository.resolve()
+        assert base.benchmark == str(base_root / "own.toml")
         assert base.overrides[1:] == [
-            f'a="{of_base}/weights.pth"',
-            f'b="{of_base}/weights.pth"',
-            f'c="{of_head}/ignored.pth"',
-            f'd="{of_head.parent}/outside.pth"',
+            f'a="{base_root}/weights.pth"',
+            f'b="{base_root}/weights.pth"',
+            f'c="{head_root}/ignored.pth"',
+            f'd="{head_root.parent}/outside.pth"',
             "e=plain",
-            f'f=["{of_base}/weights.pth", 1]',
+            f'f=["{base_root}/weights.pth", 1]',
         ]
-        assert base.overrides[0] == f'model.file="{of_head}/ignored.pth"'
-        assert base.data_dir == of_head / "folder"
-        assert base.files == (of_base / "weights.pth",)
-        assert localized.head(measurement).files == (of_head / "weights.pth",)
+        assert base.overrides[0] == f'model.file="{head_root}/ignored.pth"'
+        assert base.data_dir == head_root / "folder"
+        assert base.files == (base_root / "weights.pth",)
+        assert mapping.head(config).files == (head_root / "weights.pth",)
         monkeypatch.chdir(repository)
-        assert Localized(found, frozenset()).base(Measurement("any", ["a=weights.pth"])).overrides == ["a=weights.pth"]
+        assert PathMapping(found, frozenset()).base(SessionConfig("any", ["a=weights.pth"])).overrides == [
+            "a=weights.pth"
+        ]
 
 
-def test_words_are_no_paths(commit: Any) -> None:
+def test_plugin_names_are_not_paths(commit: Any) -> None:
     (commit(FAST) / "dcgan").mkdir()
     with checked_out("HEAD") as found:
-        measurement = Measurement("any", ["model=dcgan"])
-        assert Localized(found, frozenset({"dcgan"})).base(measurement).overrides == ["model=dcgan"]
+        config = SessionConfig("any", ["model=dcgan"])
+        assert PathMapping(found, frozenset({"dcgan"})).base(config).overrides == ["model=dcgan"]
 
 
-def test_values_are_written_as_toml() -> None:
-    assert inline({"a b": [1, 2.5, True, 'x"y']}) == '{"a b" = [1, 2.5, true, "x\\"y"]}'
+def test_values_are_formatted_as_toml() -> None:
+    assert to_inline_toml({"a b": [1, 2.5, True, 'x"y']}) == '{"a b" = [1, 2.5, true, "x\\"y"]}'
 
 
-def test_sessions_do_not_inherit_what_git_hands_to_its_hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sessions_do_not_inherit_the_variables_of_git_hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     worker = tmp_path / "worker.py"
     worker.write_text("import json, os; print(json.dumps('GIT_DIR' in os.environ))")
-    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
-    with Arm("base").start("any", Measurement("any")) as session:
+    monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
+    with Side("base").start("any", SessionConfig("any")) as session:
         assert session.last_answer() is False
 
 
@@ -233,8 +233,8 @@ def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_pa
     (tmp_path / "helper.py").write_text("")
     (tmp_path / "named.py").write_text("import helper\n")
     site = str(tmp_path)
-    arms = [Arm(name, import_paths=(*map(Path, sys.path), tmp_path), checkouts=(tmp_path,)) for name in "AB"]
-    probes = probe_sides(*arms, Measurement("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu"))
+    sides = [Side(name, import_paths=(*map(Path, sys.path), tmp_path), checkouts=(tmp_path,)) for name in "AB"]
+    probes = probe_sides(*sides, SessionConfig("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu"))
     assert set(probes[0].code) == {"ganbench", "ganbench_games", "ganbench_optimizers", "named", "helper"}
     assert probes[0].code["helper"].path == f"{site}/helper.py"
-    assert are_equal(*arms, probes)
+    assert are_equal(*sides, probes)

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from ganbench.cli import app
 from ganbench.errors import DataError, ExitCode, UsageError
 from ganbench.gate.baseline import Baseline, load_baseline
-from ganbench.gate.check import Check, Evidence
+from ganbench.gate.check import Check, Measurements
 from ganbench.gate.outputs import markdown, write_junit
 from ganbench.gate.session import Session
 from ganbench.gate.verdict import Finding, Verdict
@@ -142,7 +142,7 @@ def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session = Session(
         images_per_second=[1.0],
-        settled_after=3,
+        warmup_windows=3,
         phases={"generator": 1.0},
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=1),
         conditions={},
@@ -241,7 +241,7 @@ def test_any_text_in_a_check_leaves_its_reports_whole(text: str) -> None:
         "throughput": Finding(Verdict.REGRESSED, (text, text), text),
         text: Finding(Verdict.PASS, ("1", "2"), text),
     }
-    check = Check("any", (text, "head"), Evidence(), findings)
+    check = Check("any", (text, "head"), Measurements(), findings)
     with tempfile.TemporaryDirectory() as folder:
         write_junit([check], Path(folder) / "junit.xml")
         (suite,) = JUnitXml.fromfile(str(Path(folder) / "junit.xml"))

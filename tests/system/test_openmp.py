@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.gate.arm import Arm, Measurement
+from ganbench.gate.side import SessionConfig, Side
 from ganbench.system import openmp
 
 
@@ -64,9 +64,9 @@ def test_both_sides_of_the_gate_wait_alike_whatever_their_ganbench_does(
 ) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text("import json, os; print(json.dumps(os.environ.get('OMP_WAIT_POLICY')))")
-    monkeypatch.setattr("ganbench.gate.arm.WORKER", worker)
+    monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
     for chosen, seen in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
         if chosen:
             monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
-        with Arm("base", folder=tmp_path).start("time", Measurement("any")) as process:
+        with Side("base", folder=tmp_path).start("time", SessionConfig("any")) as process:
             assert process.answer() == seen

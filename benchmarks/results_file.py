@@ -1,4 +1,4 @@
-"""What every measurement leaves: its setting, its environment, its figures, as JSON."""
+"""Write the results of a benchmark as JSON, with its settings and environment."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 
-def write_figures(path: Path, setting: dict[str, Any], device: str, figures: dict[str, Any]) -> None:
-    """Write the figures with the command that made them and the environment that they hold in."""
+def write_results(path: Path, setting: dict[str, Any], device: str, results: dict[str, Any]) -> None:
+    """Write results together with the command and the environment that produced them."""
     from ganbench.results.environment import describe_environment
 
-    whole = {
+    content = {
         "command": command(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "setting": setting,
         "environment": describe_environment(device).model_dump(),
-        **figures,
+        **results,
     }
-    path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def command() -> str:
-    """The running command without the options that say where files lie."""
+    """Return the running command without the options that name files."""
     specification = sys.modules["__main__"].__spec__
     assert specification is not None
     words = ["python -m", specification.name.removesuffix(".__main__")]

@@ -1,0 +1,123 @@
+"""Map paths on the command line and in TOML files to each side of a check against a revision.
+
+Base uses the revision's version of code, benchmarks and data that git tracks. Other files, such as data that is outside
+of the repository or ignored by git, are the same for both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ganbench.results.differences import flatten
+
+from .revision import Revision
+from .side import SessionConfig
+
+
+class PathMapping:
+    """Maps the paths in a session's configuration to one side."""
+
+    def __init__(self, revision: Revision, non_paths: frozenset[str]) -> None:
+        """`non_paths` are plugin names and other values that are not paths, even if a file has that name."""
+        self.revision = revision
+        self.non_paths = non_paths
+        self.head_folder = Path.cwd()
+        in_base = revision.locate(self.head_folder)
+        self.base_folder = in_base if in_base.is_dir() else revision.folder
+
+    def head(self, config: SessionConfig) -> SessionConfig:
+        return self._map(config, in_base=False)
+
+    def base(self, config: SessionConfig) -> SessionConfig:
+        return self._map(config, in_base=True)
+
+    def _map(self, config: SessionConfig, in_base: bool) -> SessionConfig:
+        def map_code(name: str) -> str:
+            path = Path(name).resolve()
+            return str(self.revision.locate(path) if in_base else path) if name.endswith((".py", ".toml")) else name
+
+        benchmark, files = map_code(config.benchmark), dict[Path, None]()
+        given = [text.partition("=")[0].strip().removesuffix(".name") for text in config.overrides]
+        overrides = [
+            f"{path}={to_inline_toml(value)}"
+            for path, before in read_values(benchmark)
+            if not any(path == other or path.startswith(f"{other}.") for other in given)
+            if (value := self._map_value(before, in_base, files)) != before
+        ]
+        for text in config.overrides:
+            path, _, raw = text.partition("=")
+            value = self._map_value(before := parse_value(raw.strip()), in_base, files)
+            overrides.append(text if value == before else f"{path}={to_inline_toml(value)}")
+        data_dir = config.data_dir or (os.environ.get("GANBENCH_DATA") and Path(os.environ["GANBENCH_DATA"]))
+        return replace(
+            config,
+            benchmark=benchmark,
+            plugins=[map_code(plugin) for plugin in config.plugins],
+            overrides=overrides,
+            data_dir=(self.revision.locate_data(data_dir) if in_base else data_dir) if data_dir else None,
+            files=tuple(files),
+        )
+
+    def _map_value(self, value: Any, in_base: bool, files: dict[Path, None]) -> Any:
+        """Map the paths in a value to one side, and add the tracked files that it names to `files`.
+
+        A path that already resolves to the right file from each side's folder is left as written.
+        """
+        if isinstance(value, list):
+            return [self._map_value(item, in_base, files) for item in value]
+        if isinstance(value, dict):
+            return {key: self._map_value(item, in_base, files) for key, item in value.items()}
+        if not isinstance(value, str) or not value or value in self.non_paths or not os.path.exists(value):  # noqa: PTH110 - for any text
+            return value
+        head_path = Path(value).resolve()
+        base_path = self.revision.locate_data(head_path)
+        if base_path != head_path:
+            files[base_path if in_base else head_path] = None
+        if (self.head_folder / value).resolve() == head_path and (self.base_folder / value).resolve() == base_path:
+            return value
+        return str(base_path if in_base else head_path)
+
+    def files_of(self, config: SessionConfig) -> Iterable[Path]:
+        """Return the files of the repository that the command line names, in head."""
+        config = self.head(config)
+        return [
+            *config.files,
+            *(Path(name) for name in (config.benchmark, *config.plugins) if name.endswith((".py", ".toml"))),
+        ]
+
+
+def read_values(benchmark: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values in a benchmark's TOML file with their dotted paths, except names."""
+    if not benchmark.endswith(".toml"):
+        return
+    try:
+        data = tomllib.loads(Path(benchmark).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):  # the session reports it
+        return
+    for path, value in flatten(data).items():
+        if path != "summary" and path.rpartition(".")[2] != "name":
+            yield path, value
+
+
+def parse_value(raw: str) -> Any:
+    """Parse the value of an override as TOML; return the text if it is not TOML."""
+    try:
+        table = tomllib.loads(f"value = {raw}")
+    except (ValueError, RecursionError):
+        return raw
+    return table["value"] if table.keys() == {"value"} else raw
+
+
+def to_inline_toml(value: Any) -> str:
+    """Format a value as TOML on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(to_inline_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)} = {to_inline_toml(item)}' for key, item in value.items())}}}"
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)

@@ -1,0 +1,190 @@
+"""One side of a comparison, and the worker processes that measure it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import ExitCode, GanbenchError, MissingError
+from ganbench.results.result import Record
+from ganbench.system import source
+from ganbench.system.openmp import sleeping_threads
+from ganbench.system.signals import postponed
+
+from .git import without_git_locals
+
+WORKER = Path(__file__).with_name("worker.py")
+LOG_LINES = 30  # shown from the log of a crashed session
+
+
+class SessionError(GanbenchError):
+    """A session crashed or diverged, so there is nothing to compare. Never counted as a slowdown."""
+
+
+class Code(Record):
+    """A package or module that a session imported."""
+
+    path: str  # folder or file
+    source: str  # SHA-256 of the source files
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """What sessions train, and how long they time it."""
+
+    benchmark: str
+    overrides: list[str] = field(default_factory=list)
+    plugins: list[str] = field(default_factory=list)
+    device: str = "auto"
+    data_dir: Path | None = None
+    files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
+    windows: int = 5
+    window_seconds: float = 2.0
+    interleaved: bool = True  # run both sessions of a pair at once, alternating by window
+
+
+def keep_paths(config: SessionConfig) -> SessionConfig:
+    return config
+
+
+def accept_any_code(code: Mapping[str, Code]) -> None:
+    """Accept code from any location."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: which Python runs, in which folder, and where it imports from first."""
+
+    name: str
+    python: str = sys.executable
+    folder: Path = field(default_factory=Path.cwd)
+    import_paths: tuple[Path, ...] | None = None  # the complete PYTHONPATH; None keeps that of the environment
+    checkouts: tuple[Path, ...] = ()  # root folders of both sides, when comparing revisions
+    localize: Callable[[SessionConfig], SessionConfig] = keep_paths  # maps paths to this side's
+    repository_packages: tuple[str, ...] = ()  # treated as code under test even where installed
+    temporary: tuple[Path, ...] = ()  # folders that its sessions remove if the gate is killed
+    require_own: Callable[[Mapping[str, Code]], None] = accept_any_code  # raises `NotComparableError`
+    delay: float = 0.0  # seconds added to each step, to test the gate itself
+
+    def start(self, job: str, config: SessionConfig, training: Mapping[str, Any] | None = None) -> Worker:
+        """Start a process that runs a job of `worker.py`. Raises `SessionError` if it cannot be started.
+
+        `training` updates the spec's `training` after everything else is resolved, so it replaces the benchmark's
+        length and seed however they were given.
+        """
+        config = self.localize(config)
+        request = {
+            "job": job,
+            "benchmark": config.benchmark,
+            "overrides": config.overrides,
+            "plugins": config.plugins,
+            "training": dict(training or {}),
+            "device": config.device,
+            "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
+            "window_seconds": config.window_seconds,
+            "delay": self.delay,
+            "source_module": source.__file__,
+            "files": list(map(str, config.files)),
+            "repository_packages": list(self.repository_packages),
+            "checkouts": list(map(str, self.checkouts)),
+        }
+        return Worker(self, request)
+
+
+class Worker:
+    """A worker process of one side. It trains a window on request, and replies with one line of JSON.
+
+    It has its own process group, so that Ctrl-C reaches only the gate, and so that its child processes end with it. It
+    exits when its standard input closes, because the gate is then gone.
+    """
+
+    def __init__(self, side: Side, request: dict[str, Any]) -> None:
+        self.side = side
+        self._folder = tempfile.mkdtemp(prefix="ganbench-session-")
+        request |= {"folder": self._folder, "temporary": [self._folder, *map(str, side.temporary)]}
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `__exit__` does
+        environment = without_git_locals()
+        if side.import_paths is not None:
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, side.import_paths))
+        try:
+            self._process = subprocess.Popen(
+                # -P: keep this folder's modules out of sys.path
+                [side.python, "-P", str(WORKER), json.dumps(request)],
+                cwd=side.folder,
+                env=environment | sleeping_threads(environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                process_group=0,
+            )
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise SessionError(f"a session of {side.name} could not be started: {error.strerror}") from None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill the process and remove its files, however the block ended."""
+        with postponed():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with self._process:  # wait, and close the pipes
+                self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def request_window(self) -> None:
+        """Ask for the next window."""
+        self._ask("g")
+
+    def end(self) -> None:
+        """Ask it to stop training; its final reply follows."""
+        self._ask("e")
+
+    def _ask(self, letter: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(letter)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._crashed() from None
+
+    def answer(self) -> Any:
+        """Wait for the next reply. Raises `SessionError` with the end of the log if the process exits instead.
+
+        Raises `MissingError` if this side lacks the benchmark, a plugin or an option.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._crashed()
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise SessionError(f"a session of {self.side.name} sent an invalid reply: {error}: {line}") from None
+
+    def last_answer(self) -> Any:
+        """Wait for the final reply and the exit. Raises as `answer` does, and for a nonzero exit code."""
+        reply = self.answer()
+        if self._process.wait():
+            raise self._crashed()
+        return reply
+
+    def _crashed(self) -> GanbenchError:
+        code = self._process.wait()
+        self._log.seek(0)
+        log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
+        if code == ExitCode.NOT_COMPARABLE:
+            return MissingError(f"{self.side.name}: benchmark, plugin or option not found: {log}")
+        return SessionError(f"a session of {self.side.name} failed with exit code {code}:\n{log}")
