@@ -35,7 +35,7 @@ from .plugin.registrations import (
     PublishedCurve,
 )
 from .plugin.registry import Registry
-from .results.result import Result, load_result
+from .results.schema import Result, load_result
 from .spec.benchmark import (
     BenchmarkSpec,
     FeatureExtractorConfig,

@@ -44,7 +44,7 @@ from .plugin.registrations import (
     OptimizerPlugin,
 )
 from .plugin.registry import Registry
-from .results.result import EpochRow
+from .results.schema import EpochRow
 
 BATCH = 16
 SEED = 0

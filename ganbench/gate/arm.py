@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import ExitCode, GanbenchError, MissingError
-from ganbench.results.result import Record
+from ganbench.results.schema import Record
 from ganbench.system import source
 from ganbench.system.openmp import sleeping_threads
 from ganbench.system.signals import postponed

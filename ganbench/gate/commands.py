@@ -60,7 +60,7 @@ def compare(
         raise UsageError("compare takes at least two results: run directories, or their result.json")
     from ganbench.reporting.comparison_tables import comparison_tables
     from ganbench.results.comparison import compare as compare_results
-    from ganbench.results.result import load_result
+    from ganbench.results.schema import load_result
 
     comparison = compare_results([load_result(path) for path in results])
     if as_json:

@@ -8,7 +8,7 @@ from statistics import median, stdev
 
 from ganbench.errors import NotComparableError, UsageError
 from ganbench.reporting.tables import number
-from ganbench.results.result import metric_titles
+from ganbench.results.schema import metric_titles
 from ganbench.spec.benchmark import GateOptions
 
 from .arm import Arm, Measurement

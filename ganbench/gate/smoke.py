@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ganbench.reporting.tables import number
-from ganbench.results.result import metric_titles
+from ganbench.results.schema import metric_titles
 
 from .arm import Arm, Measurement, SessionError
 from .training import (

@@ -12,7 +12,7 @@ from typing import Any
 from ganbench.errors import NotComparableError
 from ganbench.reporting.tables import mebibytes
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.result import providers
+from ganbench.results.schema import providers
 from ganbench.spec.benchmark import GateOptions
 
 from .arm import Arm, Code, Measurement

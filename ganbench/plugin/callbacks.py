@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.results.result import DataRecord, EpochRow, MetricPoint
+from ganbench.results.schema import DataRecord, EpochRow, MetricPoint
 
 
 @dataclass(frozen=True)

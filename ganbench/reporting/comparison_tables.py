@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.results.comparison import Comparison, Figure
-from ganbench.results.result import Result
+from ganbench.results.schema import Result
 
 from .tables import mebibytes, number
 

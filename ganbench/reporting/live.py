@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
-from ganbench.results.result import EpochRow, MetricPoint
+from ganbench.results.schema import EpochRow, MetricPoint
 
 from .tables import (
     duration,

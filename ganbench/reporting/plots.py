@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ganbench.plugin.registrations import PublishedCurve
-from ganbench.results.result import EpochRow
+from ganbench.results.schema import EpochRow
 from ganbench.system.files import atomic_write
 
 GAP = 2  # pixels between images of a grid

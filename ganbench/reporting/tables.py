@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ganbench.plugin.callbacks import RunInfo
 from ganbench.plugin.registry import Registered, Registry
-from ganbench.results.result import (
+from ganbench.results.schema import (
     ComponentThroughput,
     EngineRecord,
     EpochRow,

@@ -10,12 +10,7 @@ from typing import Any, Literal
 
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
-from .result import (
-    MetricResult,
-    Result,
-    metric_titles,
-    providers,
-)
+from .schema import MetricResult, Result, metric_titles, providers
 
 
 @dataclass(frozen=True)

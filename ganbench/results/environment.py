@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganbench.system.source import source_hash
 
-from .result import Environment
+from .schema import Environment
 
 LIBRARIES = ("ganbench", "torch", "torchvision", "torchmetrics", "numpy")
 

@@ -27,12 +27,7 @@ from ganbench.plugin.interfaces import (
 )
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import ganbench_version
-from ganbench.results.result import (
-    DataRecord,
-    MetricPoint,
-    MetricResult,
-    metric_titles,
-)
+from ganbench.results.schema import DataRecord, MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.seeds import stream
 from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
 from ganbench.system.files import read_cache, write_cache

@@ -37,7 +37,7 @@ from ganbench.plugin.registrations import (
     StrictModel,
 )
 from ganbench.plugin.registry import Registered, Registry
-from ganbench.results.result import stopped_spec
+from ganbench.results.run_directory import stopped_spec
 
 from .overrides import apply_overrides
 

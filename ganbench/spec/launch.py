@@ -14,7 +14,8 @@ from ganbench.errors import (
     NotComparableError,
     UsageError,
 )
-from ganbench.results.result import LAUNCH, Record
+from ganbench.results.run_directory import LAUNCH
+from ganbench.results.schema import Record
 from ganbench.system.files import file_version
 
 from .benchmark import BenchmarkSpec

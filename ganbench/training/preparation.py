@@ -17,7 +17,7 @@ from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.plugin.interfaces import ImageData, Networks
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
-from ganbench.results.result import DataRecord, Environment, PluginRecord
+from ganbench.results.schema import DataRecord, Environment, PluginRecord
 from ganbench.runtime.culprit import Culprits
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.precision import Precision, precision_on

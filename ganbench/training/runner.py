@@ -19,13 +19,8 @@ from ganbench.errors import (
 from ganbench.plugin.callbacks import Callback, DropOnError, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
-from ganbench.results.result import (
-    LAUNCH,
-    Result,
-    Roofline,
-    RunDirectory,
-    Status,
-)
+from ganbench.results.run_directory import LAUNCH, RunDirectory
+from ganbench.results.schema import Result, Roofline, Status
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision

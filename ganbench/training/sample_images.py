@@ -10,7 +10,8 @@ import torch
 from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback
 from ganbench.reporting import plots
-from ganbench.results.result import EpochRow, RunDirectory
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import EpochRow
 from ganbench.runtime.seeds import stream
 from ganbench.scoring.sampling import NotFiniteError, isolated
 from ganbench.system.files import atomic_write

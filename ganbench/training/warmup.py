@@ -16,12 +16,7 @@ import torch
 
 from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, PluginError, causes
-from ganbench.results.result import (
-    ComponentThroughput,
-    EngineRecord,
-    EpochRow,
-    Profile,
-)
+from ganbench.results.schema import ComponentThroughput, EngineRecord, EpochRow, Profile
 from ganbench.system.torch_defaults import torch_defaults_kept
 
 from .checkpoint import restore_state, snapshot_state

@@ -21,7 +21,7 @@ from ganbench import (
     UsageError,
 )
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.benchmark import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.preparation import prepare

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.system.streams import SafeStream
 
 SCORED = ["run", "dcgan-fashion", *(argument for override in SMALL for argument in ("-o", override)), "--steps", "1"]

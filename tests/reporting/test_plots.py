@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ganbench.reporting.plots import save_losses
-from ganbench.results.result import EpochRow
+from ganbench.results.schema import EpochRow
 
 
 def row(epoch: int, images: int) -> EpochRow:

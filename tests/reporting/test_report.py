@@ -15,7 +15,7 @@ from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
 from ganbench.reporting.live import LiveReport
-from ganbench.results.result import (
+from ganbench.results.schema import (
     ComponentThroughput,
     DataRecord,
     EngineRecord,

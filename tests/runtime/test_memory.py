@@ -13,7 +13,7 @@ from conftest import UNSCORED
 from ganbench import GanbenchError, ModelPlugin
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.runtime.memory import is_out_of_memory, peak_rss
 from ganbench.spec.benchmark import load_spec
 from ganbench.training.runner import run

@@ -33,7 +33,7 @@ from ganbench.gate.session import Session
 from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
-from ganbench.results.result import Environment, Memory, load_result
+from ganbench.results.schema import Environment, Memory, load_result
 from ganbench.spec.benchmark import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench.training.checkpoint import load_checkpoint

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.launch import read_launch
 
 LEAST_SQUARES = """

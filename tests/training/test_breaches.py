@@ -21,7 +21,7 @@ from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, checked
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import MetricPoint
+from ganbench.results.schema import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.seeds import stream
 from ganbench.scoring.sampling import NotFiniteError, Sampler

@@ -22,12 +22,8 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import (
-    Environment,
-    Result,
-    RunDirectory,
-    load_result,
-)
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Environment, Result, load_result
 from ganbench.spec.benchmark import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run

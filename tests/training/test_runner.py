@@ -20,7 +20,8 @@ from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, DropOnError, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.reporting import tables as report
-from ganbench.results.result import Result, RunDirectory, load_result
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Result, load_result
 from ganbench.spec.benchmark import load_spec
 from ganbench.system import files
 from ganbench.training.checkpoint import load_checkpoint
@@ -290,7 +291,7 @@ def test_a_result_that_cannot_be_written_is_a_clear_failure(
             raise OSError(28, "No space left on device")
         whole(target, text)
 
-    monkeypatch.setattr("ganbench.results.result.write_text", fill_the_disk)
+    monkeypatch.setattr("ganbench.results.run_directory.write_text", fill_the_disk)
     with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
         small_run(registry, tmp_path / "run", ["training.steps=1"])
 
