@@ -140,8 +140,8 @@ def run(
         raise UsageError("run takes either a benchmark or --resume DIR; ganbench list benchmarks shows what there is")
     if resume is not None and directory is not None:
         raise UsageError("--resume goes on in its own directory: leave --out away")
-    from .reporting import tables as report
     from .reporting.live import LiveReport
+    from .reporting.result_tables import show_result
     from .spec.benchmark import load_spec, load_stopped_spec
 
     shorthands = {
@@ -179,7 +179,7 @@ def run(
         with reported("the live report"):
             live.stop()
     with reported("the tables of the result"):
-        report.show_result(console, result, run_directory.path)
+        show_result(console, result, run_directory.path)
     if as_json:
         print_json(json.loads(result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[result.status])
@@ -192,14 +192,14 @@ def list_plugins(
     as_json: AsJson = False,
 ) -> None:
     """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
-    from .reporting import tables as report
+    from .reporting.plugin_tables import list_table
 
     registry = load_registry(plugins)
     found = registry.all_plugins() if kind is None else registry.of_kind(parse_kind(kind))
     if as_json:
         print_json([{"summary": registered.plugin.summary, **registered.record()} for registered in found])
     else:
-        out.print(report.list_table(found))
+        out.print(list_table(found))
 
 
 @app.command(cls=Query)
@@ -213,7 +213,7 @@ def show(
     spec accepts: training, engine, pictures, checkpoint or gate.
     """
     from .plugin.registrations import Buildable, Kind
-    from .reporting import tables as report
+    from .reporting.plugin_tables import options_table
     from .spec.benchmark import (
         is_spec_file,
         load_spec,
@@ -226,7 +226,7 @@ def show(
         if as_json:
             print_json(sections()[name].model_json_schema())
         else:
-            out.print(report.options_table(sections()[name], title=f"[{name}]".replace("[", "\\[")))
+            out.print(options_table(sections()[name], title=f"[{name}]".replace("[", "\\[")))
         return
     found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
@@ -250,9 +250,9 @@ def show(
         return
     for registered, schema in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
-        out.print(report.options_table(schema))
+        out.print(options_table(schema))
         if registered.plugin.kind == Kind.METRIC:
-            out.print(report.options_table(metric_keys(), title="Keys that every metric takes besides"))
+            out.print(options_table(metric_keys(), title="Keys that every metric takes besides"))
 
 
 @app.command("plugins", cls=Query)
@@ -262,7 +262,7 @@ def show_plugins(
     as_json: AsJson = False,
 ) -> None:
     """Show which distributions give which plugins, and what failed to load and why."""
-    from .reporting import tables as report
+    from .reporting.plugin_tables import plugins_table
 
     registry = load_registry(plugins)
     if as_json:
@@ -273,7 +273,7 @@ def show_plugins(
             }
         )
     else:
-        out.print(report.plugins_table(registry))
+        out.print(plugins_table(registry))
         for failure in registry.failures:
             out.print("[bold red]failed:[/] ", end="")
             out.print(str(failure), markup=False, highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganbench.reporting.tables import number
+from ganbench.reporting.formatting import number
 from ganbench.results.schema import metric_titles
 
 from .arm import Arm, Measurement, SessionError

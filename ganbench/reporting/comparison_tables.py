@@ -12,7 +12,7 @@ from rich.text import Text
 from ganbench.results.comparison import Comparison, Figure
 from ganbench.results.schema import Result
 
-from .tables import mebibytes, number
+from .formatting import mebibytes, number
 
 
 def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Table]:

@@ -12,13 +12,8 @@ from rich.progress import Progress as ProgressBar
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
 from ganbench.results.schema import EpochRow, MetricPoint
 
-from .tables import (
-    duration,
-    loss_columns,
-    losses_line,
-    number,
-    run_info_table,
-)
+from .formatting import duration, loss_columns, losses_line, number
+from .result_tables import run_info_table
 
 LONG_RUN_SECONDS = 600
 PLAIN_LINE_SECONDS = 30.0

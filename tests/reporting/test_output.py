@@ -214,12 +214,14 @@ def test_others_warnings_stay_as_they_are(tmp_path: Path) -> None:
     assert outcome.exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("part", ["ganbench.reporting.tables.show_result", "ganbench.reporting.live.LiveReport.stop"])
+@pytest.mark.parametrize(
+    "part", ["result_tables.show_result", "live.LiveReport.stop"]
+)
 def test_what_only_shows_a_run_may_fail(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise ZeroDivisionError("no columns")
 
-    monkeypatch.setattr(part, fail)
+    monkeypatch.setattr(f"ganbench.reporting.{part}", fail)
     outcome = CliRunner().invoke(app, GAME)
     assert outcome.exit_code == ExitCode.DONE
     assert "failed: ZeroDivisionError: no columns" in outcome.stderr

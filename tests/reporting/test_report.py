@@ -13,8 +13,10 @@ from rich.console import Console
 from ganbench import Options
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
-from ganbench.reporting import tables as report
+from ganbench.reporting.formatting import duration
 from ganbench.reporting.live import LiveReport
+from ganbench.reporting.plugin_tables import options_table
+from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import (
     ComponentThroughput,
     DataRecord,
@@ -82,7 +84,7 @@ def result(**changes: object) -> Result:
 
 def shown(thing: Result, directory: Path = Path("runs/x")) -> str:
     console = Console(file=io.StringIO(), width=140)
-    report.show_result(console, thing, directory)
+    show_result(console, thing, directory)
     return console.file.getvalue()
 
 
@@ -193,7 +195,7 @@ def test_a_result_without_training_is_shown() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_losses_are_whole_numbers_on_a_narrow_terminal(width: int) -> None:
     console = Console(file=io.StringIO(), width=width)
-    report.show_result(console, result(), Path("runs/x"))
+    show_result(console, result(), Path("runs/x"))
     losses = console.file.getvalue().partition("Losses")[2].partition("Speed")[0]
     assert "0.5000" in losses
     assert "2.5000" in losses
@@ -243,7 +245,7 @@ def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: R
 @pytest.mark.parametrize(("seconds", "hinted"), [(60, False), (6000, True)])
 def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: RunInfo) -> None:
     text = told(plan, seconds, terminal=False)
-    assert f"training will take about {report.duration(seconds)}" in text
+    assert f"training will take about {duration(seconds)}" in text
     assert ("--budget" in text) is hinted
 
 
@@ -259,7 +261,7 @@ def test_without_a_terminal_progress_is_plain_lines(plan: RunInfo) -> None:
     ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (19_200, "5 h 20 min"), (5399, "1 h 30 min")]
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_options_are_described_from_their_schema() -> None:
@@ -268,7 +270,7 @@ def test_options_are_described_from_their_schema() -> None:
         kind: str = Field(description="no default")
 
     console = Console(file=io.StringIO(), width=140)
-    console.print(report.options_table(TinyOptions))
+    console.print(options_table(TinyOptions))
     text = console.file.getvalue()
     for expected in ("width", "integer, at least 4", "32", "channels of the [first] layer", "required"):
         assert expected in text

@@ -19,7 +19,7 @@ from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, DropOnError, Progress
 from ganbench.plugin.registry import Registry
-from ganbench.reporting import tables as report
+from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.benchmark import load_spec
@@ -177,7 +177,7 @@ def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Re
     assert (result.status, result.history) == ("interrupted", [])
     assert load_result(directory.path) == result
     console = Console(file=io.StringIO(), width=200)
-    report.show_result(console, result, directory.path)
+    show_result(console, result, directory.path)
     text = console.file.getvalue()
     assert "interrupted after step 0\n" in text
     assert text.count("interrupted") == 1

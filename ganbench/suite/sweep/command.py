@@ -104,7 +104,7 @@ def sweep(
 
 
 def show(swept: Sweep, folder: Path) -> None:
-    from ganbench.reporting.tables import number
+    from ganbench.reporting.formatting import number
 
     table = Table("State", "Points", title=f"{swept.benchmark}: {swept.metric}", title_justify="left")
     for state, count in sorted(Counter(swept.states()).items()):

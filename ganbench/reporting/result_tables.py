@@ -1,20 +1,15 @@
-"""Tables for people: the plan before a run, the results after it, lists of plugins and options."""
+"""Tables of a run: its plan before it starts, its results after it."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ganbench.plugin.callbacks import RunInfo
-from ganbench.plugin.registry import Registered, Registry
 from ganbench.results.schema import (
     ComponentThroughput,
     EngineRecord,
@@ -28,6 +23,8 @@ from ganbench.results.schema import (
     metric_titles,
     monitor_names,
 )
+
+from .formatting import column_title, described, duration, loss_columns, mebibytes, number
 
 SHOWN_EPOCHS = 60  # a longer history is thinned out
 SHOWN_MONITORS = 4
@@ -261,95 +258,6 @@ def protocols_table(metrics: list[MetricResult]) -> Table:
         for name in dict.fromkeys(name for field in fields for name in field):
             table.add_row(escape(name), *(escape(str(field.get(name, ""))) for field in fields))
         table.add_section()
-    return table
-
-
-def plugins_table(registry: Registry) -> Table:
-    """Every provider, what it gives and what it failed to give."""
-    table = Table("Distribution", "Entry point", "Gives", title="Plugins", title_justify="left")
-    gives: dict[Any, list[str]] = {provider: [] for provider in registry.providers}
-    for registered in registry.all_plugins():
-        gives[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
-    for provider, names in gives.items():
-        table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))
-    return _folded(table)
-
-
-def list_table(plugins: list[Registered]) -> Table:
-    """Plugins by kind and name."""
-    table = Table("Kind", "Name", "Summary", "From")
-    for registered in plugins:
-        plugin = registered.plugin
-        table.add_row(plugin.kind, plugin.name, escape(plugin.summary), escape(str(registered.provider)))
-    return _folded(table)
-
-
-def options_table(options: type[BaseModel], title: str | None = None) -> Table:
-    """A plugin's options, or the keys of a part of a spec, from their schema."""
-    table = Table("Option", "Type", "Default", "Description", title=title, title_justify="left")
-    schema = options.model_json_schema()
-    for name, field in schema.get("properties", {}).items():
-        resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
-        default = json.dumps(field["default"]) if "default" in field else "required"
-        table.add_row(name, escape(_type_of(resolved)), escape(default), escape(resolved.get("description", "")))
-    return _folded(table)
-
-
-def _type_of(field: Mapping[str, Any]) -> str:
-    """A JSON schema's type and bounds in a few words: "integer, at least 4", "string | null"."""
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "anyOf" in field:
-        return " | ".join(_type_of(option) for option in field["anyOf"])
-    if "prefixItems" in field:
-        return f"[{', '.join(_type_of(item) for item in field['prefixItems'])}]"
-    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{word} {field[key]:g}" for key, word in bounds.items() if key in field]
-    return ", ".join([field.get("type", "value"), *limits])
-
-
-def loss_columns(row: EpochRow) -> dict[str, float | None]:
-    return {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors}
-
-
-def losses_line(losses: Mapping[str, float | None]) -> str:
-    return "  ".join(f"{column_title(name)} {number(value)}" for name, value in losses.items())
-
-
-def column_title(name: str) -> str:
-    """From `d_loss` to "D Loss"."""
-    return name.replace("_", " ").title()
-
-
-def number(value: float | None) -> str:
-    """Four decimals where they tell something, four digits elsewhere."""
-    if value is None:
-        return "not finite"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: "45 s", "12 min", "5 h 20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def described(choice: Mapping[str, Any]) -> str:
-    """A plugin and its options in a line: "adam (lr 0.0001, betas [0.9, 0.999])"."""
-    options = ", ".join(f"{key} {value}" for key, value in choice.items() if key != "name" and value is not None)
-    return f"{choice['name']} ({options})" if options else str(choice["name"])
-
-
-def mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.0f} MiB"
-
-
-def _folded(table: Table) -> Table:
-    """On a narrow terminal, a long word goes on in the next line: a name is of no use without its end."""
-    for column in table.columns:
-        column.overflow = "fold"
     return table
 
 
