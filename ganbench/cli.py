@@ -19,6 +19,7 @@ from .errors import (
 )
 from .gate import baseline_commands
 from .gate import commands as gate
+from .reporting.compare_command import compare
 from .reporting.console import (
     AsJson,
     Command,
@@ -282,7 +283,7 @@ def show_plugins(
 
 
 app.command(cls=Command)(sweep)
-app.command(cls=Query)(gate.compare)
+app.command(cls=Query)(compare)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Keep sessions to check against later.")

@@ -1,4 +1,4 @@
-"""`ganbench compare`, `check` and `calibrate`; `cli` puts them beside the other commands."""
+"""`ganbench check` and `ganbench calibrate`."""
 
 from __future__ import annotations
 
@@ -49,26 +49,6 @@ if TYPE_CHECKING:
 class MissingBaseline(StrEnum):
     FAIL = "fail"
     RECORD = "record"
-
-
-def compare(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json.")],
-    as_json: AsJson = False,
-) -> None:
-    """Stand results side by side. Gates nothing, and ranks only what may be ranked."""
-    if len(results) < 2:
-        raise UsageError("compare takes at least two results: run directories, or their result.json")
-    from ganbench.reporting.comparison_tables import comparison_tables
-    from ganbench.results.comparison import compare as compare_results
-    from ganbench.results.schema import load_result
-
-    comparison = compare_results([load_result(path) for path in results])
-    if as_json:
-        print_json(comparison.to_dict([str(path) for path in results]))
-        return
-    for table in comparison_tables(comparison, [str(path) for path in results]):
-        out.print(table)
-        out.print()
 
 
 @ending_in_order()
