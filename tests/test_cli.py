@@ -99,7 +99,7 @@ def test_list_as_json_tells_kind_name_summary_and_distribution(registry: Registr
 def test_list_of_an_unknown_kind_tells_the_kinds() -> None:
     result = ganbench("list nonsense")
     assert result.exit_code == USAGE
-    assert "unknown kind 'nonsense'; there are: benchmarks, models, losses, datasets, metrics" in result.stderr
+    assert "unknown kind 'nonsense'; available: benchmarks, models, losses, datasets, metrics" in result.stderr
 
 
 def test_an_extra_plugin_is_listed(tmp_path: Path) -> None:
@@ -253,16 +253,16 @@ def test_strict_plugins_fails_exactly_if_a_plugin_is_broken(command: str, instal
         ("run dcgan-fashion --epochs 1 --steps 1", "give either 'epochs' or 'steps'"),
         ("run dcgan-fashion --seed -1", "training.seed: Input should be greater than or equal to 0 (got -1)"),
         ("run dcgan-fashion --precision fp8", "training.precision: Input should be 'fp32', 'tf32' or 'bf16'"),
-        ("run dcgan-fashion --budget soon", "--budget soon: write it with its unit, as 90s, 5m or 2h"),
-        ("run dcgan-fashion --budget -5s", "--budget -5s: write it with its unit, as 90s, 5m or 2h"),
-        ("run dcgan-fashion --budget 4", "--budget 4: write it with its unit, as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget soon", "--budget soon: give a number and a unit, such as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget -5s", "--budget -5s: give a number and a unit, such as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget 4", "--budget 4: give a number and a unit, such as 90s, 5m or 2h"),
         ("run dcgan-fashion --budget 0s", "training.budget_seconds: Input should be greater than 0"),
         ("run dcgan-fashion -p nowhere.py", "-p nowhere.py: there is no such file"),
         ("run dcgan-fashion -p nowhere", "-p nowhere: there is no such module"),
         ("run dcgan-fashion -p full", "-p full: it is a folder; give a file that ends in .py, or a module's name"),
         ("run dcgan-fashion -p ./full", "-p ./full: it is a folder; give a file that ends in .py, or a module's name"),
-        ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
-        ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: there is no such folder"),
+        ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: no such folder"),
+        ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: no such folder"),
         (f"{SHORT} --device tpu", "--device tpu: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device meta", "--device meta: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device cuda:99", "--device cuda:99: this machine has"),

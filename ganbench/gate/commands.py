@@ -20,7 +20,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
 )
-from ganbench.system.signals import ending_in_order
+from ganbench.system.signals import interrupt_once
 
 from .baseline_commands import SESSIONS, record_into
 from .options import (
@@ -51,7 +51,7 @@ class MissingBaseline(StrEnum):
     RECORD = "record"
 
 
-@ending_in_order()
+@interrupt_once()
 def check(
     benchmark: Benchmark,
     against: Annotated[
@@ -191,7 +191,7 @@ def stored_baselines(files: list[Path], missing: MissingBaseline, plan: Plan) ->
     return stored
 
 
-@ending_in_order()
+@interrupt_once()
 def calibrate(
     benchmark: Benchmark,
     quads: Quads = 8,

@@ -44,7 +44,7 @@ def ganbench(arguments: list[str], redirection: str = "", **more: Any) -> subpro
 def test_a_command_that_only_prints_fails_if_it_cannot(arguments: list[str], redirection: str) -> None:
     ended = ganbench(arguments, redirection)
     assert ended.returncode == ExitCode.FAILED
-    reason = "it is closed" if redirection == ">&-" else "No space left on device"
+    reason = "stream is closed" if redirection == ">&-" else "No space left on device"
     assert ended.stderr == f"error: cannot write to standard output: {reason}\n"
 
 
@@ -160,20 +160,20 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "failure"),
     [
         (OSError(5, "Input/output error"), "cannot write to standard output: Input/output error"),
         (ValueError("I/O operation on closed file"), "cannot write to standard output: I/O operation on closed file"),
         (BrokenPipeError(32, "Broken pipe"), None),
     ],
 )
-def test_a_safe_stream_keeps_the_first_reason_and_discards_the_rest(error: Exception, told: str | None) -> None:
+def test_a_safe_stream_keeps_the_first_reason_and_discards_the_rest(error: Exception, failure: str | None) -> None:
     stream = SafeStream(cast(TextIO, Broken(error)))
     assert stream.write("one") == 3
     stream.writelines(iter(["two", "three"]))
     stream.flush()
-    assert stream.lost is error
-    assert stream.loss == told
+    assert stream.error is error
+    assert stream.failure == failure
 
 
 def test_a_safe_stream_waits_for_a_slow_reader() -> None:
@@ -191,7 +191,7 @@ def test_a_safe_stream_waits_for_a_slow_reader() -> None:
     os.close(reader)
     stream.write(text)
     stream.flush()
-    assert stream.lost is None
+    assert stream.error is None
     assert os.wait()[1] == 0
 
 
@@ -231,7 +231,7 @@ def test_a_plugin_cannot_choose_the_exit_code(leaving: str, tmp_path: Path) -> N
     (tmp_path / "leaving.py").write_text(LEAVING.replace("LEAVE", leaving))
     outcome = CliRunner().invoke(app, ["show", "dcgan-fashion", "-p", "leaving.py", "-o", "loss=leaving"])
     assert outcome.exit_code == ExitCode.FAILED
-    assert "unforeseen" in outcome.stderr
+    assert "error: unexpected " in outcome.stderr
 
 
 LEAVING = """

@@ -63,7 +63,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
     outcome = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "300"})
     assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
     assert "Traceback" not in outcome.output
-    assert "unforeseen" not in outcome.output
+    assert "error: unexpected " not in outcome.output
     return outcome.exit_code, outcome.output
 
 

@@ -119,7 +119,7 @@ def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
 def test_a_mistyped_data_folder_is_neither_made_nor_filled(command: list[str], tmp_path: Path) -> None:
     code, text = ganbench(command[0], "dcgan-fashion", *command[1:], "--data-dir", tmp_path / "tpyo")
     assert code == ExitCode.USAGE
-    assert f"--data-dir {tmp_path / 'tpyo'}: there is no such folder" in text
+    assert f"--data-dir {tmp_path / 'tpyo'}: no such folder" in text
     assert not (tmp_path / "tpyo").exists()
 
 
@@ -127,4 +127,4 @@ def test_a_mistyped_data_folder_in_the_environment_is_refused_as_well(monkeypatc
     monkeypatch.setenv("GANBENCH_DATA", "tpyo")
     code, text = ganbench("run", "dcgan-fashion", *SMALL_RUN, "--steps", "1")
     assert code == ExitCode.USAGE
-    assert "GANBENCH_DATA=tpyo: there is no such folder" in text
+    assert "GANBENCH_DATA=tpyo: no such folder" in text

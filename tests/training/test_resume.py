@@ -261,9 +261,9 @@ def test_a_file_system_without_locks_is_used_without(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "run takes either a benchmark or --resume DIR"),
-        (["run", "dcgan-fashion", "--resume", "x"], "run takes either a benchmark or --resume DIR"),
-        (["run", "--resume", "x", "--out", "y"], "--resume goes on in its own directory"),
+        (["run"], "pass either BENCHMARK or --resume DIR"),
+        (["run", "dcgan-fashion", "--resume", "x"], "pass either BENCHMARK or --resume DIR"),
+        (["run", "--resume", "x", "--out", "y"], "--resume continues in the run's own directory"),
         (["run", "--resume", "x"], "--resume x: it is no run directory: there is no spec.toml in it"),
     ],
 )

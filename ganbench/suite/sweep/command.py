@@ -23,7 +23,7 @@ from ganbench.reporting.console import (
     load_registry,
     out,
     print_json,
-    reported,
+    warn_on_error,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def sweep(
             folder.rmdir()
         raise
     swept = written()
-    with reported("the picture sweep.png"):
+    with warn_on_error("drawing sweep.png"):
         from .plot import save_map
 
         save_map(swept, folder / "sweep.png")
