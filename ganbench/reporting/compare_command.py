@@ -13,12 +13,14 @@ from .console import AsJson, out, print_json
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json files.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Stand results side by side. Gates nothing, and ranks only what may be ranked."""
+    """Compare results side by side, ranking only comparable values. Has no pass/fail criterion."""
     if len(results) < 2:
-        raise UsageError("compare takes at least two results: run directories, or their result.json")
+        raise UsageError("compare needs at least two results: run directories or result.json files")
     from ganbench.results.comparison import compare as compare_results
     from ganbench.results.schema import load_result
 

@@ -1,4 +1,4 @@
-"""The files of a run directory."""
+"""The run directory and its files."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ from ganbench.system.files import why_no_locks, write_text
 from .schema import EpochRow, Result, monitor_names
 
 LAUNCH = "launch.json"  # how the run was started
-LOCK = ".lock"  # held by the run that writes in a run directory
+LOCK = ".lock"  # held by the run that writes to the directory
 
 
-def stopped_spec(directory: Path) -> Path:
-    """The spec's file in a run directory. Raises `UsageError` if it is none."""
+def run_spec_file(directory: Path) -> Path:
+    """Return the path of spec.toml in a run directory. Raises `UsageError` if it does not exist."""
     file = directory / "spec.toml"
     if not file.is_file():
-        raise UsageError(f"--resume {directory}: it is no run directory: there is no spec.toml in it")
+        raise UsageError(
+            f"--resume {directory}: not a run directory (spec.toml not found); pass the directory of an earlier run"
+        )
     return file
 
 
 def is_leftover(file: Path) -> bool:
-    """Whether it is what a run leaves that was killed before it had written anything."""
+    """Return whether a run that was killed left this file behind: its lock file or a partial file."""
     return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)
 
 
 class RunDirectory:
-    """The folder of one run; every file in it appears whole or not at all."""
+    """The folder of one run; all files in it are written atomically."""
 
     def __init__(self, benchmark: str, out: Path | None = None) -> None:
-        """A new run directory at `out`, or at runs/BENCHMARK/<UTC time>-<short id>; `locked` makes it.
+        """Choose a new run directory: `out`, or runs/BENCHMARK/<UTC time>-<short id>; `locked` creates it.
 
-        Raises `UsageError` if it could not be written or already holds something.
+        Raises `UsageError` if it is not writable or not empty.
         """
         self._begin()
         self.path = out or Path("runs") / benchmark / self.run_id
@@ -50,12 +52,12 @@ class RunDirectory:
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
         if any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
-            raise UsageError(f"run directory {self.path}: it is not empty; choose another with --out")
+            raise UsageError(f"run directory {self.path}: not empty; choose another with --out")
 
     @classmethod
-    def reopened(cls, path: Path) -> RunDirectory:
-        """The directory of a run that stopped. Raises `UsageError` if it is none."""
-        stopped_spec(path)
+    def reopen(cls, path: Path) -> RunDirectory:
+        """Open the directory of an earlier run to resume it. Raises `UsageError` if it is not a run directory."""
+        run_spec_file(path)
         directory = cls.__new__(cls)
         directory._begin()
         directory.path = path
@@ -68,28 +70,29 @@ class RunDirectory:
         self._failed_extras: set[str] = set()
 
     def adopt(self, run_id: str, created_at: datetime, artifacts: dict[str, str]) -> None:
-        """Be the directory of an earlier process's run, with the files that it has written."""
+        """Continue the run of an earlier process: take over its id, creation time and artifacts."""
         self.run_id, self.created_at, self.artifacts = run_id, created_at, dict(artifacts)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder if it is not there, and hold it: no other run writes into it within the block.
+        """Create the folder if needed and lock it, so that no other run writes to it within the block.
 
-        What a run that was killed has left half written goes away. Raises `UsageError` if the folder cannot be made, or
-        another run holds it. Where the file system has no locks, it warns and holds nothing: a lock file of our own
-        would outlive a run that is killed.
+        Removes partial files of killed runs. Raises `UsageError` if the folder cannot be created or another run has
+        locked it. If the file system does not support locks, only warns: a lock file without them would outlive a
+        killed run.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            unlocked = why_no_locks(self.path / LOCK)
-            lock = nullcontext() if unlocked else FileLock(self.path / LOCK).acquire(timeout=0)
+            no_locks = why_no_locks(self.path / LOCK)
+            lock = nullcontext() if no_locks else FileLock(self.path / LOCK).acquire(timeout=0)
         except Timeout:
-            raise UsageError(f"run directory {self.path}: another run is writing there") from None
+            raise UsageError(f"run directory {self.path}: another run is writing to it") from None
         except OSError as error:
-            raise UsageError(f"run directory {self.path}: cannot write there: {error.strerror}") from None
-        if unlocked:
+            raise UsageError(f"run directory {self.path}: cannot write to it: {error.strerror}") from None
+        if no_locks:
             warnings.warn(
-                f"run directory {self.path}: the file system has no locks ({unlocked}): start no second run there",
+                f"run directory {self.path}: the file system does not support locks ({no_locks}); do not start a "
+                "second run in it",
                 GanbenchWarning,
                 stacklevel=3,
             )
@@ -100,20 +103,20 @@ class RunDirectory:
             yield
 
     def file(self, name: str, artifact: str) -> Path:
-        """The path of a file in the directory, listed in the result under `artifact`."""
+        """Return the path of a file in the directory, and list it in the result under `artifact`."""
         self.artifacts[artifact] = name
         return self.path / name
 
     @contextmanager
-    def extra(self, name: str, artifact: str, warned: Callable[[str], None]) -> Iterator[Path]:
-        """The path of a file to write within the block that only shows the result: if it fails, that is a warning."""
+    def extra(self, name: str, artifact: str, warn: Callable[[str], None]) -> Iterator[Path]:
+        """Yield the path of an optional file to write within the block; warn if that fails, once per file."""
         path = self.path / name
         try:
             path.parent.mkdir(exist_ok=True)
             yield path
         except Exception as error:
             if name not in self._failed_extras:
-                warned(f"{name} could not be written: {describe(error)}")
+                warn(f"{name} could not be written: {describe(error)}")
             self._failed_extras.add(name)
         else:
             self.file(name, artifact)
@@ -122,21 +125,21 @@ class RunDirectory:
         self.write_text("spec.toml", toml)
         self.artifacts["spec"] = "spec.toml"
 
-    def write_history(self, history: list[EpochRow], warned: Callable[[str], None]) -> None:
-        """Write history.csv: a row for each epoch, the monitors between losses and speed. The result has it as well."""
+    def write_history(self, history: list[EpochRow], warn: Callable[[str], None]) -> None:
+        """Write history.csv, one row per epoch, with the monitors between losses and speed."""
         columns = ["epoch", "d_loss", "g_loss", *monitor_names(history), "images", "seconds", "images_per_second"]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(row.model_dump() for row in history)
-        with self.extra("history.csv", "history", warned) as path:
+        with self.extra("history.csv", "history", warn) as path:
             write_text(path, text.getvalue())
 
     def write_result(self, result: Result) -> None:
         self.write_text("result.json", result.to_json())
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a file that the run cannot do without. Raises `GanbenchError` if that fails."""
+        """Write a required file. Raises `GanbenchError` if that fails."""
         try:
             write_text(self.path / name, text)
         except OSError as error:

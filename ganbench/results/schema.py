@@ -20,63 +20,63 @@ class Record(BaseModel):
 
 
 class EpochRow(BaseModel):
-    """One epoch of training, or the part of one at the end. The loss's monitors are further keys of the row."""
+    """One epoch of training, possibly cut short at the end. The loss's monitors are additional keys of the row."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, float | None]
 
     epoch: int
-    d_loss: float | None  # mean over the epoch's steps; None where it is not finite
+    d_loss: float | None  # mean over the epoch's steps; None if not finite
     g_loss: float | None
     images: int  # real images shown to the discriminator
-    seconds: float  # inside training windows
+    seconds: float  # within training windows
     images_per_second: float
 
     @property
     def monitors(self) -> dict[str, float | None]:
-        """What the loss reported for the epoch's last batch, such as real_score."""
+        """Values that the loss reported for the epoch's last batch, such as real_score."""
         return self.__pydantic_extra__
 
 
 def monitor_names(history: list[EpochRow]) -> list[str]:
-    """The names of all monitors in the order in which they first appear."""
+    """Return the names of all monitors in order of first appearance."""
     return list(dict.fromkeys(name for row in history for name in row.monitors))
 
 
 class GPUReading(Record):
-    """What NVML tells of a GPU at the end of a window."""
+    """NVML readings of a GPU at the end of a window."""
 
-    joules: float | None  # drawn by the whole board in the window
+    joules: float | None  # energy used by the whole board in the window
     sm_clock_mhz: int
-    throttled_by: list[str]  # why the clock is not at its highest, such as sw_power_cap
+    throttled_by: list[str]  # reasons for a reduced clock, such as sw_power_cap
 
 
 class CPUReading(Record):
-    """What Linux counted, around a window, on the CPUs that the process may use."""
+    """Linux counters over a window, for the CPUs available to the process."""
 
-    seconds: float  # that it spans: the window, or several short ones together
-    own_cpu_seconds: float  # of the process and its children
-    others_cpu_seconds: float  # of other processes
-    stolen_cpu_seconds: float  # that a hypervisor gave to other machines
-    throttled_cpu_seconds: float  # in which the CPU limit of a container stopped threads
-    involuntary_switches: int  # times that a thread had to leave its CPU to another
+    seconds: float  # time covered: one window, or several short ones
+    own_cpu_seconds: float  # used by the process and its children
+    others_cpu_seconds: float  # used by other processes
+    stolen_cpu_seconds: float  # given to other virtual machines by the hypervisor
+    throttled_cpu_seconds: float  # during which a container's CPU limit stopped threads
+    involuntary_switches: int  # involuntary context switches of the process's threads
 
 
 class Window(Record):
-    """A stretch of training timed as a whole, synchronised with the device only at its ends."""
+    """A stretch of training timed as a whole, synchronized with the device only at its ends."""
 
     epoch: int
     images: int
-    seconds: float  # on the wall clock, until the device had nothing left to do
-    dispatch_seconds: float  # until the host had handed over all the work
-    device_seconds: float | None  # from first to last on the device's own clock; None on a CPU
+    seconds: float  # wall-clock time, until the device was idle
+    dispatch_seconds: float  # wall-clock time until the host had launched all work
+    device_seconds: float | None  # between CUDA events at both ends; None on a CPU
     gpu: GPUReading | None = None
-    cpu: CPUReading | None = None  # None where the system does not count, and where it came too soon after another
-    complete: bool = True  # False where the training ended within it
+    cpu: CPUReading | None = None  # None if the system has no counters, or too soon after another reading
+    complete: bool = True  # False if training ended within the window
 
 
 class Percentiles(Record):
-    """Percentiles of a rate, each window weighing as much as the time that it took."""
+    """Percentiles of a rate over windows, weighted by window duration."""
 
     median: float
     p10: float
@@ -84,119 +84,116 @@ class Percentiles(Record):
 
 
 class CPUUse(Record):
-    """How much of the CPUs training did not get, over all windows; in cores, as an average over the time."""
+    """CPU capacity unavailable to training, in cores, averaged over the time of all windows."""
 
-    cores: int  # physical ones that the process may use
-    threads: int  # that training computes with
-    others_cores: float  # busy with other processes
-    stolen_cores: float  # given to other machines by a hypervisor
-    throttled_cores: float  # withheld by the CPU limit of a container
+    cores: int  # physical cores available to the process
+    threads: int  # number of torch's compute threads
+    others_cores: float  # used by other processes
+    stolen_cores: float  # given to other virtual machines by the hypervisor
+    throttled_cores: float  # withheld by a container's CPU limit
     involuntary_switches_per_second: float
-    lost_share: float  # of the cores that its threads could have used
+    lost_share: float  # fraction of the cores that the training threads could have used
 
 
 class EngineRecord(Record):
-    """How the steps were driven."""
+    """How the training steps were executed."""
 
     name: Literal["eager", "cuda_graph"]
     requested: Literal["auto", "eager", "cuda_graph"]
-    fallback_reason: str | None = None  # why auto could not take the graph
-    verified_steps: int | None = None  # taken by both engines before training, from the same state
-    eager_nondeterminism: float | None = (
-        None  # 0: they agreed in every bit; else how far eager was from itself, relatively
-    )
-    compile_seconds: float | None = None  # that torch.compile took within the warm-up; None where it was not asked for
+    fallback_reason: str | None = None  # why auto did not use the CUDA graph
+    verified_steps: int | None = None  # steps that both engines ran before training, from the same state
+    # 0 if both engines were bitwise identical, else the relative difference between two eager executions
+    eager_nondeterminism: float | None = None
+    compile_seconds: float | None = None  # spent by torch.compile in the warm-up; None if it was not enabled
 
 
 class ComponentThroughput(Record):
-    """Images a second when one half of the work is done without the other, measured in the warm-up."""
+    """Throughput in images/s of each half of the work alone, measured in the warm-up."""
 
-    data_only: float  # batches are drawn and brought to the device, and nobody learns
-    compute_only: float  # one batch is learnt from again and again
+    data_only: float  # loads batches onto the device without training
+    compute_only: float  # trains repeatedly on one batch
 
 
 class Roofline(Record):
-    """What a step must cost, and what the device can do (Williams, Waterman, Patterson 2009, doi:10.1145/1498765)."""
+    """Work per step and peak rates of the device (Williams, Waterman, Patterson 2009, doi:10.1145/1498765)."""
 
-    flops_per_image: float  # floating-point operations of an eager step, by torch's counter
-    state_bytes_per_step: int  # weights, gradients and optimiser state, each read once and written once
-    matmul_flops_per_second: float  # a large matrix product in the run's precision, in the same run
-    copy_bytes_per_second: float  # a large copy on the device, read plus written, in the same run
-    unreliable: str | None = None  # why no bound may be drawn from them: training was faster, or the CPUs were busy
+    flops_per_image: float  # floating-point operations of an eager step, from torch's FLOP counter
+    state_bytes_per_step: int  # weights, gradients and optimizer state, each read and written once
+    matmul_flops_per_second: float  # rate of a large matrix product in the run's precision, measured in the run
+    copy_bytes_per_second: float  # bytes read plus written by a large device copy, measured in the run
+    unreliable: str | None = None  # why it bounds nothing: training was faster, or the CPUs were busy
 
     def min_step_seconds(self, batch_size: int) -> float:
-        """No step of so many images can be quicker: its arithmetic or its state's traffic at the device's best."""
+        """Return the lower bound on step time: the longer of arithmetic and state traffic at the peak rates."""
         arithmetic = self.flops_per_image * batch_size / self.matmul_flops_per_second
         return max(arithmetic, self.state_bytes_per_step / self.copy_bytes_per_second)
 
     def utilization(self, images_per_second: float) -> float:
-        """The share of the matrix product's rate that training reaches (model FLOP utilization)."""
+        """Return model FLOP utilization: the fraction of the matrix product's rate that training reaches."""
         return images_per_second * self.flops_per_image / self.matmul_flops_per_second
 
 
 class Throughput(Record):
-    images_per_second: Percentiles | None  # over all windows; None when there is none
-    seconds_per_kimg: float | None  # all seconds over all images
+    images_per_second: Percentiles | None  # over all windows; None if there are none
+    seconds_per_kimg: float | None  # total seconds per total thousands of images
     windows: list[Window]
-    cpu: CPUUse | None = None  # None where the system does not count, or training was too short
-    disturbed: bool = False  # others took so much of the CPUs that the speed says more of them than of the code
-    disturbed_by: str | None = None  # who took how much
+    cpu: CPUUse | None = None  # None if the system has no counters, or training was too short
+    disturbed: bool = False  # other processes used so much CPU time that the speed is unreliable
+    disturbed_by: str | None = None  # which processes used how much
     warmup_seconds: float
-    evaluation_seconds: float  # of all scores and pictures together
-    phases: dict[str, float]  # share of training time, by phase
-    component_throughput: (
-        ComponentThroughput | None
-    )  # None where the run failed before it was measured; so for the next
+    evaluation_seconds: float  # for all scores and sample images
+    phases: dict[str, float]  # fraction of training time per phase
+    component_throughput: ComponentThroughput | None  # None, like roofline, if the run failed before measuring it
     roofline: Roofline | None
-    joules_per_image: float | None  # over all windows; None without a GPU that tells
+    joules_per_image: float | None  # over all windows; None without a GPU that reports energy
     engine: EngineRecord | None
-    conditions: dict[str, Any]  # device, precision, engine, where the data lived, batch size
+    conditions: dict[str, Any]  # device, precision, engine, data location, batch size
 
     @property
     def mean_images_per_second(self) -> float | None:
-        """All images over all seconds."""
+        """Total images per total seconds."""
         return 1000 / self.seconds_per_kimg if self.seconds_per_kimg else None
 
 
 class Memory(Record):
     device_peak_bytes: int | None  # allocated by torch on the accelerator inside training windows; None on a CPU
-    host_peak_rss_bytes: int | None  # of the process from its start to the end of training
+    host_peak_rss_bytes: int | None  # of the process, from its start to the end of training
 
 
 class MetricPoint(Record):
-    """A metric's value at one moment of training."""
+    """A metric's value at one point in training."""
 
-    epoch: float  # passes over the train split so far
+    epoch: float  # passes over the training split so far
     images: int
-    value: float | None  # None where it is not finite
+    value: float | None  # None if not finite
 
 
 class MetricResult(Record):
-    """A metric over the course of a run, and the full protocol behind each of its values."""
+    """A metric over a run, with the full protocol behind its values."""
 
     id: str  # unique in the run
     name: str
     label: str
-    value: float | None  # at the end of training; None where the run did not get to it
+    value: float | None  # at the end of training; None if the run did not reach it
     better: Literal["lower", "higher"]
     best: MetricPoint | None
     curve: list[MetricPoint]
-    real_data_score: (
-        float | None
-    )  # the same metric of real images from the other split: what a perfect generator would get
+    real_data_score: float | None  # of real images from the other split: the score of a perfect generator
     real_data_samples: int
-    protocol: dict[str, Any]  # how it is measured and on what: scores of different protocols are never ranked together
+    protocol: dict[
+        str, Any
+    ]  # how and on what it is measured: scores with different protocols are never ranked together
     software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
-    warnings: list[str] = []  # why the values may mislead
+    warnings: list[str] = []  # why the values may be misleading
 
 
 def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
-    """What to call each metric in tables, by its id: its label, with the id where others have the same label."""
-    listed = list(metrics)
-    labels = [metric.label for metric in listed]
+    """Return each metric's title in tables, keyed by id: its label, followed by the id if the label is ambiguous."""
+    metrics = list(metrics)
+    labels = [metric.label for metric in metrics]
     return {
         metric.id: metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{metric.id}]"
-        for metric in listed
+        for metric in metrics
     }
 
 
@@ -205,38 +202,38 @@ class PluginRecord(Record):
     name: str
     distribution: str
     version: str | None
-    source: str | None = None  # a hash of its code; None in results from before it was recorded
+    source: str | None = None  # hash of its code; None in results written before it was recorded
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version} (source {self.source})"
 
 
 def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
-    """Who provides each plugin, by kind and name."""
+    """Return the provider of each plugin, keyed by kind and name."""
     return {f"{plugin.kind} {plugin.name}": str(plugin) for plugin in plugins}
 
 
 class Environment(Record):
-    """Where a run took place. Results whose `hard` parts differ are not comparable in speed."""
+    """Where a run took place. Speeds are comparable only if all `must_match` fields are equal."""
 
     must_match: dict[str, Any]
     may_differ: dict[str, Any]
 
 
 class DataRecord(Record):
-    """Which data the run trained on."""
+    """The data that the run trained on."""
 
     source: str
-    fingerprint: str  # as the data set's plugin declares it
-    content_sha256: str  # of the decoded images and labels
-    content_basis: str  # which of them the hash covers: "all images", or a sample where there are too many
+    fingerprint: str  # declared by the dataset plugin
+    content_sha256: str  # hash of the decoded images and labels
+    content_basis: str  # what the hash covers: "all images", or a sample if there are too many
     train_images: int
     test_images: int
     notice: str | None
 
 
 class ProfiledKernel(Record):
-    """An operation of a profiled step: a kernel on a GPU, an operator of torch on a CPU."""
+    """An operation in a profiled step: a kernel on a GPU, a torch operator on a CPU."""
 
     name: str
     phase: str
@@ -245,11 +242,11 @@ class ProfiledKernel(Record):
 
 
 class Profile(Record):
-    """Where the time of a step goes, from some steps under torch's profiler, which slows them."""
+    """Time per step by operation, from some steps under torch's profiler, which slows them down."""
 
     steps: int
-    phases: dict[str, float]  # seconds a step in kernels, by phase
-    kernels: list[ProfiledKernel]  # the longest first
+    phases: dict[str, float]  # kernel seconds per step, by phase
+    kernels: list[ProfiledKernel]  # longest first
 
 
 class Result(Record):
@@ -257,7 +254,7 @@ class Result(Record):
     run_id: str
     created_at: datetime
     status: Status
-    message: str | None = None  # what ended the run, when it was not the end of its schedule
+    message: str | None = None  # why the run ended before the end of its schedule
     benchmark: str
     spec: dict[str, Any]
     spec_sha256: str
@@ -269,16 +266,16 @@ class Result(Record):
     memory: Memory
     metrics: list[MetricResult]
     profile: Profile | None = None
-    artifacts: dict[str, str]  # name to path inside the run directory
+    artifacts: dict[str, str]  # artifact name to path within the run directory
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"
 
 
 def load_result(path: Path) -> Result:
-    """Read a run directory's result, or a result.json.
+    """Load a result from a run directory or a result.json file.
 
-    Raises `MissingError` where there is none and `UsageError` for a file that is not a result of ours.
+    Raises `MissingError` if there is none and `UsageError` if the file is not a valid result.
     """
     file = path / "result.json" if path.is_dir() else path
     try:

@@ -25,7 +25,7 @@ from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.launch import Launch, launch_of, read_launch
+from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .checkpoint import Checkpoint
@@ -78,10 +78,10 @@ def run(
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
     callback = DropOnError(callback or Callback())
-    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
-    launch = launch_of(spec, directory.path, named_data_dir(data_dir), device)
+    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopen(resume)
+    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
     if resume is not None:
-        launch = launch.resuming(read_launch(resume), data_dir)
+        launch = launch.resume(read_launch(resume), data_dir)
     chosen = resolve_device(launch.device)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":

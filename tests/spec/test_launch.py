@@ -68,7 +68,7 @@ def test_a_run_that_moved_with_its_plugin_is_resumed(started: Path, tmp_path: Pa
     started.parent.rename(tmp_path / "moved")
     code, text = ganbench("run", "--resume", "moved/run", "--steps", "2")
     assert code == ExitCode.DONE, text
-    assert "which the run was started with, is gone: looking in the default one" in text
+    assert "which the run was started with, no longer exists; using the default one" in text
     assert read_launch(tmp_path / "moved" / "run").plugins[0].given == str(tmp_path / "moved" / "lsq.py")
 
 
@@ -85,7 +85,7 @@ def test_a_plugin_that_is_gone_is_named_with_its_hash(again: list[str], started:
     code, text = ganbench("run", *again)
     assert code == ExitCode.NOT_COMPARABLE
     assert f"the plugin {started.parent / 'lsq.py'} (sha256:" in text
-    assert "give the path of a copy with -p" in text
+    assert "pass a copy with -p" in text
 
 
 def test_a_plugin_that_has_changed_is_refused(started: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
     (started / "launch.json").write_text('{"plugins": 3}')
     code, text = ganbench("run", "--resume", started)
     assert code == ExitCode.USAGE
-    assert "launch.json: not a file of ganbench's" in text
+    assert "launch.json: corrupt, or not written by ganbench" in text
 
 
 @pytest.mark.parametrize("command", [["run"], ["sweep", "-o", "training.seed=1:2:2"], ["check", "--self-test"]])

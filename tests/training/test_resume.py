@@ -236,8 +236,8 @@ def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
 def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with (
-        RunDirectory.reopened(tmp_path / "run").locked(),
-        pytest.raises(UsageError, match="another run is writing there"),
+        RunDirectory.reopen(tmp_path / "run").locked(),
+        pytest.raises(UsageError, match="another run is writing to it"),
     ):
         resumed(registry, tmp_path / "run", "training.steps=2")
     assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
@@ -251,7 +251,7 @@ def test_a_file_system_without_locks_is_used_without(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    told = re.escape(f"the file system has no locks ({os.strerror(number)}): start no second run there")
+    told = re.escape(f"the file system does not support locks ({os.strerror(number)}); do not start a second run in it")
     with pytest.warns(GanbenchWarning, match=told):
         small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with pytest.warns(GanbenchWarning, match=told):
@@ -264,7 +264,7 @@ def test_a_file_system_without_locks_is_used_without(
         (["run"], "pass either BENCHMARK or --resume DIR"),
         (["run", "dcgan-fashion", "--resume", "x"], "pass either BENCHMARK or --resume DIR"),
         (["run", "--resume", "x", "--out", "y"], "--resume continues in the run's own directory"),
-        (["run", "--resume", "x"], "--resume x: it is no run directory: there is no spec.toml in it"),
+        (["run", "--resume", "x"], "--resume x: not a run directory (spec.toml not found)"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str) -> None:
