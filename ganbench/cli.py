@@ -138,7 +138,7 @@ def run(
         raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
     if resume is not None and directory is not None:
         raise UsageError("--resume continues in the run's own directory; omit --out")
-    from .reporting.live import LiveReport
+    from .reporting.live import LiveDisplay
     from .reporting.result_tables import show_result
     from .spec.benchmark import load_spec, load_stopped_spec
 
@@ -160,7 +160,7 @@ def run(
     from .training.runner import run as run_benchmark
 
     console = err if as_json else out
-    live = LiveReport(console)
+    live = LiveDisplay(console)
     try:
         result, run_directory = run_benchmark(
             spec,

@@ -214,7 +214,7 @@ def test_others_warnings_stay_as_they_are(tmp_path: Path) -> None:
     assert outcome.exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("part", ["result_tables.show_result", "live.LiveReport.stop"])
+@pytest.mark.parametrize("part", ["result_tables.show_result", "live.LiveDisplay.stop"])
 def test_what_only_shows_a_run_may_fail(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise ZeroDivisionError("no columns")
