@@ -28,16 +28,16 @@ READ_EVERY = 50  # steps: reading their losses waits for the device
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a training."""
+    """The outcome of a training run."""
 
     steps: int
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
-    first: dict[str, float | None]  # each metric before training, by its title; None where the score is not finite
-    last: dict[str, float | None]  # and at its end; None as well where a loss left the finite numbers
+    initial: dict[str, float | None]  # each metric before training, by its title; None if not finite
+    final: dict[str, float | None]  # each metric after training; also None if a loss became non-finite
     better: dict[str, Literal["lower", "higher"]]
 
 
-def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
+def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
     """Train a benchmark by the eager engine, without warm-up, clock, pictures and files. Raises as `run` does."""
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
@@ -58,7 +58,7 @@ def train(prepared: PreparedRun) -> Trial:
     batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
     losses, steps = EpochLosses(epoch=1), 0
-    first = scores(prepared, 0)
+    initial = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
@@ -66,11 +66,11 @@ def train(prepared: PreparedRun) -> Trial:
             steps += 1
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-        last = scores(prepared, steps * batch_size)
+        final = scores(prepared, steps * batch_size)
     except DivergedError:
-        last = dict.fromkeys(first)
+        final = dict.fromkeys(initial)
     better = {prepared.evaluator.titles[scored.id]: scored.metric.better for scored in prepared.evaluator.metrics}
-    return Trial(steps, losses.last(), first, last, better)
+    return Trial(steps, losses.last(), initial, final, better)
 
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
