@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 
 from ganbench.plugin.registry import Registry
 from ganbench.results.environment import describe_environment
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.files import write_text
 from ganbench.training.trial import run_trial
 
@@ -31,8 +31,8 @@ HARD = [
 ]  # rewards all positive on average, a large step
 REMEDIES: dict[str, list[str]] = {
     "none: a constant step of 1": [],
-    "a decaying step": [f"{OWN}.decay.power=0.6", f"{OWN}.decay.steps=1"],
-    "clipping to 0.1": [f"{OWN}.clip_norm=0.1"],
+    "a decaying step": [f'{OWN}.lr={{name="robbins-monro",start=1.0,power=0.6,scale_kimg=0.001}}'],
+    "clipping to 0.1": [f"{OWN}.max_grad_norm=0.1"],
     "normalised rewards": ["loss.normalise=true"],
     "a baseline": ["loss.baseline=true"],
     "a baseline, normalised": ["loss.baseline=true", "loss.normalise=true"],

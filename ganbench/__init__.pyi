@@ -11,17 +11,24 @@ from .errors import (
 from .plugin.callbacks import Callback
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
+    Augmentation,
     Batch,
     FeatureExtractor,
+    FeatureMetric,
+    Features,
     ImageData,
     Loss,
     Metric,
     Networks,
     NetworksMetric,
     OptimizerFactory,
+    Penalty,
+    Players,
     ReferenceImages,
+    Schedule,
 )
 from .plugin.registrations import (
+    AugmentationPlugin,
     Benchmark,
     BuildContext,
     DatasetContext,
@@ -32,22 +39,24 @@ from .plugin.registrations import (
     ModelPlugin,
     OptimizerPlugin,
     Options,
+    PenaltyPlugin,
     PublishedCurve,
+    SchedulePlugin,
+    TrackerContext,
+    TrackerPlugin,
 )
 from .plugin.registry import Registry
 from .results.schema import Result, load_result
-from .spec.benchmark import (
-    BenchmarkSpec,
-    FeatureExtractorConfig,
-    LossConfig,
-    OptimizerConfig,
-    load_spec,
-)
+from .spec.benchmark import BenchmarkSpec
+from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
+from .spec.loading import load_spec
 from .system.files import atomic_write, read_cache, write_cache
 from .training.runner import run
 from .version import __version__
 
 __all__ = [
+    "Augmentation",
+    "AugmentationPlugin",
     "Batch",
     "Benchmark",
     "BenchmarkSpec",
@@ -59,6 +68,8 @@ __all__ = [
     "FeatureExtractor",
     "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
+    "FeatureMetric",
+    "Features",
     "GanbenchError",
     "ImageData",
     "Loss",
@@ -74,12 +85,21 @@ __all__ = [
     "OptimizerFactory",
     "OptimizerPlugin",
     "Options",
+    "Penalty",
+    "PenaltyPlugin",
+    "Players",
     "PluginError",
     "PublishedCurve",
     "ReferenceImages",
     "Registry",
     "Result",
+    "Schedulable",
+    "Schedule",
+    "ScheduleConfig",
+    "SchedulePlugin",
     "ScoreWarning",
+    "TrackerContext",
+    "TrackerPlugin",
     "UsageError",
     "__version__",
     "atomic_write",

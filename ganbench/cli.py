@@ -140,7 +140,7 @@ def run(
         raise UsageError("--resume continues in the run's own directory; omit --out")
     from .reporting.live import LiveDisplay
     from .reporting.result_tables import show_result
-    from .spec.benchmark import load_spec, load_stopped_spec
+    from .spec.loading import load_spec, load_stopped_spec
 
     shorthands = {
         "epochs": epochs,
@@ -212,7 +212,9 @@ def show(
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting.plugin_tables import options_table
-    from .spec.benchmark import is_spec_file, load_spec, metric_keys, sections
+    from .spec.benchmark import sections
+    from .spec.configs import CONFIGS, engine_keys
+    from .spec.loading import is_spec_file, load_spec
 
     registry = load_registry(plugins, name)
     if name in sections() and not overrides:
@@ -244,8 +246,9 @@ def show(
     for registered, schema in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(options_table(schema))
-        if registered.plugin.kind == Kind.METRIC:
-            out.print(options_table(metric_keys(), title="Keys common to all metrics"))
+        config = CONFIGS[registered.plugin.kind]
+        if config.own_keys():
+            out.print(options_table(engine_keys(config), title=f"Options of every {registered.plugin.kind}"))
 
 
 @app.command("plugins", cls=Query)

@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.utils.data import TensorDataset
 
-from ganbench import Networks
+from ganbench import Networks, Players
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
+from ganbench.training.position import Position
 from ganbench.training.runner import run
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -49,12 +50,12 @@ class LeastSquares:
     def factor(self) -> float:
         return 1.0
 
-    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        real, fake = networks.discriminator(batch.real), networks.discriminator(networks.generator(batch.latent))
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        real, fake = players.discriminate(batch.real), players.discriminate(players.generate(batch))
         return self.factor() * ((real - 1).square().mean() + fake.square().mean()), {}
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return (networks.discriminator(networks.generator(batch.latent)) - 1).square().mean(), {}
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return (players.discriminate(players.generate(batch)) - 1).square().mean(), {}
 
 
 def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any = None, **options: Any) -> EagerEngine:
@@ -78,7 +79,9 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
 def take(eager: EagerEngine, steps: int) -> list[list[float]]:
     """What each of some steps of one batch reports."""
     inputs = (torch.arange(8),)
-    return [eager(inputs, ended=lambda _: None).values.tolist() for _ in range(steps)]
+    return [
+        eager(inputs, Position(step, 8 * step), on_phase_end=lambda _: None).values.tolist() for step in range(steps)
+    ]
 
 
 class Noting(Callback):

@@ -71,7 +71,8 @@ def train():
         "status": "diverged" if diverged else "completed", "message": "d_loss is nan" if diverged else None,
         "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
         "metrics": [{
-            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid, "better": "lower",
+            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid,
+            "higher_is_better": False,
             "protocol": {"num_samples": namespace.get("SAMPLES", 100)},
             "software": {"torch": namespace.get("TORCH", "2.14")},
         }],

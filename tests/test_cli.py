@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench_models.dcgan import DCGANOptions
 
 Install = Callable[..., Path]
@@ -85,7 +85,7 @@ def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Reg
 def test_list_of_a_kind_in_singular_or_plural_shows_that_kind_only(kind: Kind, registry: Registry) -> None:
     listed = json.loads(printed(f"list {kind.plural} --json"))
     assert [plugin["name"] for plugin in listed] == [registered.plugin.name for registered in registry.of_kind(kind)]
-    assert {plugin["kind"] for plugin in listed} == {kind}
+    assert all(plugin["kind"] == kind for plugin in listed)  # some kinds have no shipped plugin
     assert printed(f"list {kind}") == printed(f"list {kind.plural}")
 
 

@@ -13,9 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
 from ganbench.runtime.seeds import OwnGenerators
-
-MAX_RESIDENT_BYTES = 4 * 2**30
-STREAM_WORKERS = 2
+from ganbench.spec.benchmark import DataOptions
 
 
 def normalize_images(images: Tensor) -> Tensor:
@@ -28,6 +26,7 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+DEFAULT_OPTIONS = DataOptions()
 Inputs = tuple[Tensor, ...]  # what the host hands over for a step; the first dimension of each is the batch
 
 
@@ -38,7 +37,8 @@ class Batches(Protocol):
     """
 
     placement: str  # "resident" on the device, or "streamed" to it
-    generator: torch.Generator  # decides the order; on the CPU, so that it is the same on every device
+    order: torch.Generator  # shuffles; on the CPU, so that it is the same on every device
+    flips: torch.Generator | None  # mirrors images at random, on the device; None where none are
 
     def epoch(self) -> Iterator[Inputs]:
         """One pass over the split, as what `load` needs for each batch."""
@@ -48,7 +48,7 @@ class Batches(Protocol):
 
 
 class ResidentBatches:
-    """The whole split as uint8 on the device, gathered and normalised there."""
+    """The whole split as uint8 on the device, gathered and normalized there."""
 
     placement = "resident"
 
@@ -57,25 +57,27 @@ class ResidentBatches:
         split: TensorDataset,
         batch_size: int,
         device: torch.device,
-        generator: torch.Generator,
+        order: torch.Generator,
         drop_last: bool = False,
+        flips: torch.Generator | None = None,
     ) -> None:
         images, labels = split.tensors
         self.images = images.to(device)
         self.labels = labels.to(device).long()
         self.batch_size = batch_size
-        self.generator = generator
+        self.order = order
         self.drop_last = drop_last
+        self.flips = flips
 
     def epoch(self) -> Iterator[Inputs]:
-        order = torch.randperm(len(self.images), generator=self.generator).to(self.images.device)
+        order = torch.randperm(len(self.images), generator=self.order).to(self.images.device)
         for indices in order.split(self.batch_size):
             if len(indices) == self.batch_size or not self.drop_last:
                 yield (indices,)
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return normalize_images(self.images[indices]), self.labels[indices]
+        return flipped(normalize_images(self.images[indices]), self.flips), self.labels[indices]
 
 
 class StreamedBatches:
@@ -91,18 +93,23 @@ class StreamedBatches:
         split: Split,
         batch_size: int,
         device: torch.device,
-        generator: torch.Generator,
+        order: torch.Generator,
         drop_last: bool = False,
+        flips: torch.Generator | None = None,
+        options: DataOptions = DEFAULT_OPTIONS,
     ) -> None:
         self.device = device
-        self.generator = generator
+        self.order = order
+        self.flips = flips
+        workers = 0 if multiprocessing.current_process().daemon else options.workers
         self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
             batch_size=batch_size,
             shuffle=True,
             drop_last=drop_last,
-            generator=generator,
-            num_workers=0 if multiprocessing.current_process().daemon else STREAM_WORKERS,
+            generator=order,
+            num_workers=workers,
+            prefetch_factor=options.prefetch_batches if workers else None,
             pin_memory=device.type == "cuda",  # workers start anew, seeded, in each epoch: it can be had again
         )
 
@@ -112,14 +119,14 @@ class StreamedBatches:
             return
         try:
             yield from self.loader
-        except GanbenchError as error:  # from a worker, torch tells it after its traceback
+        except GanbenchError as error:  # torch puts the traceback of a worker before its message
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
             raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
 
     def _epoch_in_this_process(self) -> Iterator[Inputs]:
-        """As a worker would read it: whatever the data draws at random comes from the epoch's own generators."""
+        """As a worker would read it: whatever the dataset draws at random comes from the epoch's own generators."""
         batches = iter(self.loader)
-        own = OwnGenerators(int(torch.randint(2**62, (), generator=self.generator.clone_state())))
+        own = OwnGenerators(int(torch.randint(2**62, (), generator=self.order.clone_state())))
         while True:
             with own:
                 batch = next(batches, None)
@@ -129,19 +136,33 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return normalize_images(images), labels
+        return flipped(normalize_images(images), self.flips), labels
+
+
+def flipped(images: Tensor, rng: torch.Generator | None) -> Tensor:
+    """The images `(N, C, H, W)`, each mirrored left to right with probability 1/2; as they are without an rng."""
+    if rng is None:
+        return images
+    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(-1), images)
 
 
 def make_batches(
-    split: Split, batch_size: int, device: torch.device, generator: torch.Generator, drop_last: bool = False
+    split: Split,
+    batch_size: int,
+    device: torch.device,
+    order: torch.Generator,
+    drop_last: bool = False,
+    flips: torch.Generator | None = None,
+    options: DataOptions = DEFAULT_OPTIONS,
 ) -> Batches:
     """Resident batches for a `TensorDataset` that is small enough, else streamed ones.
 
     A subclass of `TensorDataset` may change what an item is, so it is read item by item.
     """
-    if type(split) is TensorDataset and split.tensors[0].nbytes <= MAX_RESIDENT_BYTES:
-        return ResidentBatches(split, batch_size, device, generator, drop_last)
-    return StreamedBatches(split, batch_size, device, generator, drop_last)
+    if type(split) is TensorDataset and split.tensors[0].nbytes <= options.max_resident_mib * 2**20:
+        return ResidentBatches(split, batch_size, device, order, drop_last, flips)
+    return StreamedBatches(split, batch_size, device, order, drop_last, flips, options)
 
 
 def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:

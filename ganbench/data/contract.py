@@ -73,7 +73,7 @@ def checked(data: ImageData, plugin: str) -> ImageData:
     """
     if not isinstance(data.num_classes, int) or data.num_classes < 1:
         raise PluginError(f"{plugin}: its num_classes is {data.num_classes!r}; wanted: a whole number above 0")
-    splits = {"train": data.train, "test": data.test}
+    splits = {"train": data.train} if data.test is None else {"train": data.train, "test": data.test}
     wrapped: dict[str, Split] = {}
     shape: tuple[int, ...] | None = None
     for name, split in splits.items():
@@ -91,13 +91,13 @@ def checked(data: ImageData, plugin: str) -> ImageData:
         if shape is not None and own != shape:
             raise PluginError(f"{plugin}: images of shape {own} in the {name} split, and {shape} in the train split")
         shape = own
-    return replace(data, train=wrapped["train"], test=wrapped["test"])
+    return replace(data, train=wrapped["train"], test=wrapped.get("test"))
 
 
 def changes_between_reads(data: ImageData) -> bool:
     """Whether an item differs between two reads with equal seeds of torch's, Python's and numpy's generators."""
     for split in (data.train, data.test):
-        if type(split) is not TensorDataset:
+        if split is not None and type(split) is not TensorDataset:
             reads = []
             for _ in range(2):
                 with OwnGenerators(0):

@@ -50,7 +50,7 @@ def plan_of(
 
     Margins are the judge's: sessions are not told of them, and an older ganbench need not know them.
     """
-    from ganbench.spec.benchmark import load_spec
+    from ganbench.spec.loading import load_spec
 
     from .arm import Measurement
     from .check import Plan
@@ -78,7 +78,7 @@ def plan_of(
 
 def words_of(spec: BenchmarkSpec) -> frozenset[str]:
     """Names of plugins, and values that options take from a fixed list."""
-    choices = spec.choices()
+    choices = spec.plugin_configs()
     fields = [field for choice in choices for field in type(choice.options).model_fields.values()]
     fixed = {value for field in fields for value in get_args(field.annotation) if isinstance(value, str)}
     return frozenset(fixed | {choice.name for choice in choices})

@@ -119,7 +119,7 @@ class Quality:
     def _costs(self, score: Score) -> tuple[list[float], list[float]]:
         """The score's values on both sides, turned over where more is better."""
         base, head = ([value_of(training, score.id) for training in side] for side in self.sound)
-        if score.better == "higher":
+        if score.higher_is_better:
             base, head = ([1 / value if value else 0.0 for value in side] for side in (base, head))
         return base, head
 

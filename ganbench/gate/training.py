@@ -28,7 +28,7 @@ class Score(Record):
     name: str
     label: str
     value: float | None  # None where it is not finite, or training did not get there
-    better: Literal["lower", "higher"]
+    higher_is_better: bool
     protocol: dict[str, Any]
     software: dict[str, str]
 

@@ -25,7 +25,7 @@ MISSING = 3  # the exit code for what a side does not have, as ganbench's own
 NEARLY = 0.75  # a run's window is about as long as it was asked to be; only the end of an epoch cuts one short
 NO_LOSSES = ("epoch", "images", "seconds", "images_per_second")  # of a row of the history
 GPU_HERTZ = 1.5e9  # about; a planted slowdown need not be exact
-METRIC_KEYS = ("id", "name", "label", "value", "better", "protocol", "software")
+METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
 GO_ON = b"g"
 Json = dict[str, Any]
 Asked = SimpleQueue[bytes]  # of letters: to go on, or to end
@@ -237,7 +237,7 @@ def source_module(request: Json) -> Any:
 
 def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
     """ganbench, what the spec or -p names, and what these import that is not installed for good."""
-    providers = [choice.plugin.provider for choice in spec.choices()]
+    providers = [choice.plugin.provider for choice in spec.plugin_configs()]
     if not request["benchmark"].endswith(".toml"):
         named = registry.named(request["benchmark"])
         providers += [found.provider for found in named if found.plugin.kind == "benchmark"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import pluggy
 
 from .registrations import (
+    AugmentationPlugin,
     Benchmark,
     DatasetPlugin,
     FeatureExtractorPlugin,
@@ -19,6 +20,9 @@ from .registrations import (
     MetricPlugin,
     ModelPlugin,
     OptimizerPlugin,
+    PenaltyPlugin,
+    SchedulePlugin,
+    TrackerPlugin,
 )
 
 PROJECT = "ganbench"
@@ -54,18 +58,18 @@ def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
-    """Objectives of both players.
+    """Objectives of both networks.
 
     from ganbench import LossPlugin, hookimpl
 
     class LeastSquares:  # Mao et al. 2016, arXiv:1611.04076
-        def discriminator_loss(self, networks, batch):
-            real = networks.discriminator(batch.real)
-            fake = networks.discriminator(networks.generator(batch.latent))
+        def discriminator_loss(self, players, batch):
+            real = players.discriminate(batch.real, batch.labels)
+            fake = players.discriminate(players.generate(batch), batch.fake_labels)
             return (real - 1).square().mean() + fake.square().mean(), {"real_output": real.mean()}
 
-        def generator_loss(self, networks, batch):
-            fake = networks.discriminator(networks.generator(batch.latent))
+        def generator_loss(self, players, batch):
+            fake = players.discriminate(players.generate(batch), batch.fake_labels)
             return (fake - 1).square().mean(), {}
 
     @hookimpl
@@ -165,7 +169,7 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: igno
 
 @hookspec
 def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
-    """Update rules; what `build` returns makes a `torch.optim.Optimizer` from one player's parameters.
+    """Update rules; what `build` returns makes a `torch.optim.Optimizer` from a network's named parameters.
 
     from functools import partial
     from pydantic import Field
@@ -181,6 +185,82 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
     @hookimpl
     def ganbench_optimizers():
         return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
+    """
+
+
+@hookspec
+def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
+    """Terms that the engine adds to any loss of the discriminator; `weight` and `every` are the engine's keys.
+
+    from ganbench import PenaltyPlugin, hookimpl
+
+    def r1(players, batch):  # Mescheder et al. 2018, arXiv:1801.04406, eq. 9
+        gradient = players.input_gradient(batch.real, batch.labels)
+        return gradient.square().flatten(1).sum(1).mean() / 2
+
+    @hookimpl
+    def ganbench_penalties():
+        return [PenaltyPlugin(name="my-r1", summary="R1", build=lambda options, context: r1)]
+    """
+
+
+@hookspec
+def ganbench_augmentations() -> list[AugmentationPlugin]:  # type: ignore[empty-body]
+    """Random changes to all images that the discriminator sees.
+
+    from ganbench import AugmentationPlugin, hookimpl
+
+    def mirror(images):
+        import torch
+        mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+        return torch.where(mirrored, images.flip(-1), images)
+
+    @hookimpl
+    def ganbench_augmentations():
+        return [AugmentationPlugin(name="mirror", summary="Flip", build=lambda options, context: mirror)]
+    """
+
+
+@hookspec
+def ganbench_schedules() -> list[SchedulePlugin]:  # type: ignore[empty-body]
+    """Values that change during training, by the number of real images seen.
+
+    from pydantic import Field
+    from ganbench import Options, SchedulePlugin, hookimpl
+
+    class HalvingOptions(Options):
+        start: float = Field(description="the value at the beginning")
+        kimg: float = Field(100, gt=0, description="halve it every so many thousand images")
+
+    def build(options, context):
+        return lambda images: options.start * 0.5 ** (images / (1000 * options.kimg))
+
+    @hookimpl
+    def ganbench_schedules():
+        return [SchedulePlugin(name="halving", summary="Halve it", options=HalvingOptions, build=build)]
+    """
+
+
+@hookspec
+def ganbench_trackers() -> list[TrackerPlugin]:  # type: ignore[empty-body]
+    """Recipients of a run's progress, chosen with `--track` or in the user's configuration.
+
+    from ganbench import Callback, TrackerPlugin, hookimpl
+
+    class Lines(Callback):
+        def __init__(self, directory):
+            self.file = directory / "lines.txt"
+
+        def on_epoch_end(self, row):
+            with self.file.open("a") as lines:
+                print(row.epoch, row.d_loss, row.g_loss, file=lines)
+
+    def build(options, context):
+        return Lines(context.directory)
+
+    @hookimpl
+    def ganbench_trackers():
+        return [TrackerPlugin(name="lines", summary="A line per epoch", build=build)]
     """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -25,13 +25,17 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from .callbacks import Callback
 from .interfaces import (
+    Augmentation,
     FeatureExtractor,
+    FeatureMetric,
     ImageData,
     Loss,
     Metric,
     Networks,
     NetworksMetric,
+    Penalty,
 )
 
 
@@ -45,10 +49,16 @@ class Kind(StrEnum):
     METRIC = "metric"
     FEATURE_EXTRACTOR = "feature-extractor"
     OPTIMIZER = "optimizer"
+    PENALTY = "penalty"
+    AUGMENTATION = "augmentation"
+    SCHEDULE = "schedule"
+    TRACKER = "tracker"
 
     @property
     def plural(self) -> str:
         """As in `ganbench list losses`."""
+        if self.endswith("y"):
+            return f"{self[:-1]}ies"
         return f"{self}es" if self.endswith("s") else f"{self}s"
 
     @property
@@ -99,12 +109,26 @@ class Options(StrictModel):
 
 
 @dataclass(frozen=True)
+class TrackerContext:
+    """What a tracker may know before the run begins."""
+
+    directory: Path  # of the run
+
+
+@dataclass(frozen=True)
 class DatasetContext:
     """What the engine knows before there is data; handed to a dataset's `build`."""
 
     data_dir: Path  # where data sets live: --data-dir, $GANBENCH_DATA or the user's cache
     cache_dir: Path  # where anything derived may be kept between runs
     seed: int
+
+
+def no_schedule(value: Any) -> float:
+    """As `BuildContext.scheduled` outside a run: constants alone."""
+    if isinstance(value, int | float):
+        return value
+    raise TypeError(f"{value!r}: schedules need a run that they change in")
 
 
 @dataclass(frozen=True)
@@ -116,6 +140,12 @@ class BuildContext:
     device: str  # as torch writes it: "cpu", "cuda:0"
     cache_dir: Path
     seed: int
+    total_steps: int = 1  # the length of the run
+    total_images: int = 1  # real images shown to the discriminator in all of it
+    # the value of an option that may be a schedule: a constant as the float it is, a schedule as a float32 tensor of
+    # shape () that the engine sets before each step
+    scheduled: Callable[[Any], Any] = no_schedule
+    extractors: dict[str, Any] = field(default_factory=dict)  # those built so far: metrics with equal ones share them
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -157,7 +187,7 @@ class ModelPlugin(Buildable):
 
 
 class LossPlugin(Buildable):
-    """`build(options, context)` returns a `Loss`: the objective of both players.
+    """`build(options, context)` returns a `Loss`: the objective of both networks.
 
     `growth(spec)` is for an objective with a theory: by which factor a step of that benchmark multiplies the distance
     to the solution, None where nobody knows. `ganbench sweep` draws where it is 1.
@@ -177,12 +207,12 @@ class DatasetPlugin(Buildable):
 
 
 class MetricPlugin(Buildable):
-    """`build(options, context)` returns a `Metric` of images, or a `NetworksMetric` of the players."""
+    """`build(options, context)` returns a `FeatureMetric`, a `Metric` of images, or a `NetworksMetric`."""
 
     kind: ClassVar[Kind] = Kind.METRIC
-    build_types: ClassVar[tuple[type, ...]] = (Metric, NetworksMetric)
+    build_types: ClassVar[tuple[type, ...]] = (FeatureMetric, Metric, NetworksMetric)
     reserved: ClassVar[frozenset[str]] = frozenset(
-        {"name", "id", "num_samples", "at_epochs", "generator_mode", "split"}
+        {"name", "id", "num_samples", "at_epochs", "at_kimg", "every_kimg", "generator_mode", "weights", "split"}
     )
 
 
@@ -194,10 +224,46 @@ class FeatureExtractorPlugin(Buildable):
 
 
 class OptimizerPlugin(Buildable):
-    """`build(options, context)` returns a function from parameters to a `torch.optim.Optimizer`."""
+    """`build(options, context)` returns a function from named parameters to a `torch.optim.Optimizer`.
+
+    It is called once per network, with a list of `(name, parameter)`, as torch's own optimizers accept.
+    """
 
     kind: ClassVar[Kind] = Kind.OPTIMIZER
+    reserved: ClassVar[frozenset[str]] = frozenset({"name", "max_grad_norm", "clip_weights"})
     build_types: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance knows it
+
+
+class PenaltyPlugin(Buildable):
+    """`build(options, context)` returns a `Penalty` on the discriminator."""
+
+    kind: ClassVar[Kind] = Kind.PENALTY
+    build_types: ClassVar[tuple[type, ...]] = (Penalty,)
+    reserved: ClassVar[frozenset[str]] = frozenset({"name", "id", "weight", "every"})
+
+
+class AugmentationPlugin(Buildable):
+    """`build(options, context)` returns an `Augmentation` of what the discriminator sees."""
+
+    kind: ClassVar[Kind] = Kind.AUGMENTATION
+    build_types: ClassVar[tuple[type, ...]] = (Augmentation,)
+
+
+class SchedulePlugin(Buildable):
+    """`build(options, context)` returns a function from the number of real images seen to a value."""
+
+    kind: ClassVar[Kind] = Kind.SCHEDULE
+    build_types: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment]
+
+
+class TrackerPlugin(Buildable):
+    """`build(options, context)` returns a `Callback`; its context is a `TrackerContext`.
+
+    Trackers are chosen with `--track` or in the user's configuration and are never part of a spec.
+    """
+
+    kind: ClassVar[Kind] = Kind.TRACKER
+    build_types: ClassVar[tuple[type, ...]] = (Callback,)
 
 
 class PublishedCurve(BaseModel):
@@ -238,5 +304,9 @@ REGISTRATIONS: dict[Kind, type[Registration]] = {
         MetricPlugin,
         FeatureExtractorPlugin,
         OptimizerPlugin,
+        PenaltyPlugin,
+        AugmentationPlugin,
+        SchedulePlugin,
+        TrackerPlugin,
     )
 }

@@ -118,21 +118,35 @@ class Registry:
         return [registered for kind in Kind for registered in self.of_kind(kind)]
 
     def find(self, kind: Kind, name: str) -> Registered:
-        """The one plugin of that name. Raises `UsageError` if there is none or more than one claims the name."""
+        """The one plugin of that name, or of `name@distribution`.
+
+        Raises `UsageError` if there is none, or if several distributions provide the name and none is given.
+        """
+        name, _, distribution = name.partition("@")
         claims = self._registered[kind].get(name, [])
+        if distribution and claims:
+            providers = ", ".join(claim.provider.distribution for claim in claims)
+            claims = [claim for claim in claims if claim.provider.distribution == distribution]
+            if not claims:
+                raise UsageError(f"{kind} '{name}' is not provided by '{distribution}', but by {providers}")
         if not claims:
             raise UsageError(f"unknown {kind} '{name}'; {self._hint(name, sorted(self._registered[kind]))}")
         if len(claims) > 1:
             owners = " and ".join(str(claim.provider) for claim in claims)
             raise UsageError(
-                f"{kind} '{name}' is claimed by {owners}: uninstall one, or name the distributions to load in the "
-                f"environment variable {ONLY_VARIABLE}"
+                f"{kind} '{name}' is provided by {owners}: select one as {name}@{claims[0].provider.distribution}, "
+                f"uninstall one, or list the distributions to load in the environment variable {ONLY_VARIABLE}"
             )
         return claims[0]
 
     def named(self, name: str) -> list[Registered]:
         """The plugins of that name, of whatever kind. Raises `UsageError` if there is none."""
-        found = [registered for registered in self.all_plugins() if registered.plugin.name == name]
+        plain, _, distribution = name.partition("@")
+        found = [
+            registered
+            for registered in self.all_plugins()
+            if registered.plugin.name == plain and distribution in ("", registered.provider.distribution)
+        ]
         if not found:
             known = sorted({registered.plugin.name for registered in self.all_plugins()})
             raise UsageError(f"unknown plugin '{name}'; {self._hint(name, known)}")

@@ -159,7 +159,8 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
         differences = compare_scores(present)
         values = tuple(metric.value if metric else None for metric in row)
-        yield Quantity(name, values, present[0].better, differences.protocol, differences.software)
+        better: Literal["higher", "lower"] = "higher" if present[0].higher_is_better else "lower"
+        yield Quantity(name, values, better, differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:

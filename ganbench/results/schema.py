@@ -175,7 +175,7 @@ class MetricResult(Record):
     name: str
     label: str
     value: float | None  # at the end of training; None if the run did not reach it
-    better: Literal["lower", "higher"]
+    higher_is_better: bool
     best: MetricPoint | None
     curve: list[MetricPoint]
     real_data_score: float | None  # of real images from the other split: the score of a perfect generator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -22,6 +22,7 @@ class Culprits:
     model: str
     loss: str
     optimizers: Mapping[Player, str]
+    others: Mapping[str, str] = field(default_factory=dict)  # by the paths of their state: "penalty r1"
 
     @classmethod
     def of(cls, spec: BenchmarkSpec) -> Culprits:
@@ -29,13 +30,18 @@ class Culprits:
             "discriminator": str(spec.optimizer.discriminator.plugin),
             "generator": str(spec.optimizer.generator.plugin),
         }
-        return cls(str(spec.model.plugin), str(spec.loss.plugin), optimizers)
+        others = {f"penalty {penalty.id}": str(penalty.plugin) for penalty in spec.penalties}
+        others |= {f"augmentation {number}": str(each.plugin) for number, each in enumerate(spec.augmentations)}
+        return cls(str(spec.model.plugin), str(spec.loss.plugin), optimizers, others)
 
     def owner(self, path: str) -> str:
         """The plugin that a part of the step belongs to, by its path."""
         for player, optimizer in self.optimizers.items():
             if path.startswith(f"{player}'s optimizer"):
                 return optimizer
+        for prefix, plugin in self.others.items():
+            if path.startswith(prefix):
+                return plugin
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
     def in_turn(self, error: BaseException, player: Player, networks: Networks) -> PluginError:

@@ -70,6 +70,6 @@ class NetworkState:
                 if not same_bits(tensor, copy):
                     tensor.detach().copy_(copy)
 
-    def differing_fields(self) -> list[str]:
+    def differing(self) -> list[str]:
         """The names of tensors that differ although they were restored."""
         return [name for name, (tensor, _, copy) in self.tensors.items() if not same_bits(tensor, copy)]

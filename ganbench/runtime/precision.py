@@ -1,4 +1,4 @@
-"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa build_types), bf16 (autocast)."""
+"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa products), bf16 (autocast)."""
 
 from __future__ import annotations
 

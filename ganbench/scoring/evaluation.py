@@ -2,268 +2,231 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from packaging.version import Version
+from torch import Tensor
 
-from ganbench.data.batches import select_images
-from ganbench.errors import ScoreWarning
-from ganbench.plugin.interfaces import (
-    ImageData,
-    Loss,
-    Metric,
-    Networks,
-    NetworksMetric,
-    ReferenceImages,
-)
-from ganbench.plugin.registrations import BuildContext
-from ganbench.results.environment import ganbench_version
-from ganbench.results.schema import DataRecord, MetricPoint, MetricResult, metric_titles
+from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
+from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
-from ganbench.system.files import read_cache, write_cache
+from ganbench.spec.configs import GeneratorMode, MetricConfig
 
-from .identity import DIGITS, config_identity, software_of
-from .sampling import (
-    NotFiniteError,
-    Sampler,
-    isolated,
-    kept,
-)
-
-EVALUATION_BATCH = 250
-REAL_DATA_SEED = 0  # the same real images in every run, so that their score can be kept
+from .calls import finite_values, score_warnings, show
+from .features import FeatureFile, FeatureWriter, StoredFeatures
+from .reference import PreparedMetric, RealData
+from .sampling import NotFiniteError, Sampler, Source, isolated, kept
 
 
 @dataclass
-class ScoredMetric:
-    """A metric of the benchmark with its protocol, the score of real data and the values so far."""
+class MetricValue:
+    """One value of a metric, over the course of a run."""
 
-    choice: MetricConfig
-    metric: Metric | NetworksMetric
-    protocol: dict[str, Any]
-    software: dict[str, str]
-    real_data_score: float | None
-    real_data_samples: int
-    warnings: list[str]
+    id: str
+    label: str
+    name: str  # within the metric; empty where it has one value
+    higher_is_better: bool
     curve: list[MetricPoint] = field(default_factory=list)
+
+
+class ScoredMetric:
+    """A metric of the benchmark with its values so far."""
+
+    def __init__(self, prepared: PreparedMetric) -> None:
+        self.prepared = prepared
+        self.config: MetricConfig = prepared.config
+        self.metric = prepared.metric
+        better = prepared.metric.higher_is_better
+        directions = {str(name): bool(each) for name, each in better.items()} if isinstance(better, Mapping) else {}
+        self.values = [
+            MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
+            for name, each in directions.items()
+        ] or [MetricValue(self.id, prepared.metric.label, "", bool(better))]
 
     @property
     def id(self) -> str:
-        assert self.choice.id is not None  # the spec has given it one
-        return self.choice.id
+        assert self.config.id is not None  # the spec has given it one
+        return self.config.id
 
-    @property
-    def label(self) -> str:
-        return self.metric.label
-
-    def result(self, images_done: int) -> MetricResult:
-        """What the run tells of the metric, `images_done` being where its training ended."""
-        finite = [(point.value, point) for point in self.curve if point.value is not None]
-        pick = min if self.metric.better == "lower" else max
-        return MetricResult(
-            id=self.id,
-            name=self.choice.name,
-            label=self.metric.label,
-            value=self.curve[-1].value if self.curve[-1].images == images_done else None,
-            better=self.metric.better,
-            best=pick(finite, key=lambda pair: pair[0])[1] if finite else None,
-            curve=self.curve,
-            real_data_score=self.real_data_score,
-            real_data_samples=self.real_data_samples,
-            protocol=self.protocol,
-            software=self.software,
-            warnings=self.warnings,
-        )
+    def results(self, images_done: int) -> Iterator[MetricResult]:
+        """The metric's values, `images_done` being where the training ended."""
+        for value in self.values:
+            if not value.curve:
+                continue
+            finite = [(point.value, point) for point in value.curve if point.value is not None]
+            pick = max if value.higher_is_better else min
+            yield MetricResult(
+                id=value.id,
+                name=self.config.name,
+                label=value.label,
+                value=value.curve[-1].value if value.curve[-1].images == images_done else None,
+                higher_is_better=value.higher_is_better,
+                best=pick(finite, key=lambda pair: pair[0])[1] if finite else None,
+                curve=value.curve,
+                real_data_score=self.prepared.real_data_scores.get(value.name),
+                real_data_samples=self.prepared.real_data_samples,
+                protocol=self.prepared.protocol,
+                software=self.prepared.software,
+                warnings=self.prepared.warnings,
+            )
 
 
 class Evaluator:
-    """Builds a benchmark's metrics and scores the generator with them."""
+    """Scores the generator with a benchmark's metrics."""
 
     def __init__(
         self,
-        choices: list[MetricConfig],
-        data: ImageData,
-        data_record: DataRecord,
+        metrics: Collection[PreparedMetric],
+        real_data: RealData,
         loss: Loss,
-        loss_choice: LossConfig,
-        context: BuildContext,
-        training_batch_size: int,
         sampler: Sampler,
+        *,
+        seed: int,
         images_per_epoch: int,
+        training_batch_size: int,
+        batch_size: int,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`warn` is called with each warning about a score, once."""
-        self.data = data
-        self.data_record = data_record
+        """Images are generated in batches of `training_batch_size` in train mode, else of `batch_size`.
+
+        `warn` is called with each new warning about a score.
+        """
+        self.metrics = [ScoredMetric(prepared) for prepared in metrics]
+        self.real_data = real_data
         self.loss = loss
-        self.loss_choice = loss_choice
-        self.warn = warn
-        self.device = torch.device(context.device)
-        self.seed = context.seed
-        self.training_batch_size = training_batch_size
         self.sampler = sampler
+        self.seed = seed
         self.images_per_epoch = images_per_epoch
-        self.metrics = [self._prepare(choice, context) for choice in choices]
-        self.titles = metric_titles(self.metrics)
+        self.training_batch_size = training_batch_size
+        self.batch_size = batch_size
+        self.warn = warn
+        self.titles = metric_titles([value for scored in self.metrics for value in scored.values])
 
-    def is_due(self, epoch: int) -> bool:
-        return any(epoch in scored.choice.at_epochs for scored in self.metrics)
+    def evaluate(
+        self, networks: Networks, images_done: int, due: Collection[str] | None = None
+    ) -> list[tuple[str, MetricPoint]]:
+        """Score the generator with the metrics of the ids in `due`, or with all; returns values with their titles.
 
-    def evaluate(self, networks: Networks, images_done: int, epoch: int | None) -> list[tuple[str, MetricPoint]]:
-        """Score the generator with the metrics that are due after `epoch`; None is the end, when all are.
-
-        Returns the values with the metrics' titles.
+        What was scored at this moment already is not scored again.
         """
-        due = [scored for scored in self.metrics if epoch is None or epoch in scored.choice.at_epochs]
-        due = [scored for scored in due if not scored.curve or scored.curve[-1].images != images_done]
-        with isolated(self.seed, self.device):
-            not_finite = self._show_images([scored for scored in due if isinstance(scored.metric, Metric)])
-            for scored in due:
-                value = self._value(scored, networks)  # also of what counts for nothing, so that it is forgotten
-                value = None if scored in not_finite else value
-                scored.curve.append(
-                    MetricPoint(epoch=images_done / self.images_per_epoch, images=images_done, value=value)
-                )
-        return [(self.titles[scored.id], scored.curve[-1]) for scored in due]
+        metrics = [
+            scored
+            for scored in self.metrics
+            if (due is None or scored.id in due)
+            and (not scored.values[0].curve or scored.values[0].curve[-1].images != images_done)
+        ]
+        new: list[tuple[str, MetricPoint]] = []
+        with isolated(self.seed, self.real_data.device), ExitStack() as stack:
+            computed = self._score_images(metrics, stack)
+            for scored in metrics:
+                values = computed[scored.id] if scored.id in computed else self._measure(scored, networks)
+                for each in scored.values:
+                    point = MetricPoint(
+                        epoch=images_done / self.images_per_epoch, images=images_done, value=values.get(each.name)
+                    )
+                    each.curve.append(point)
+                    new.append((self.titles[each.id], point))
+        return new
 
-    def _show_images(self, due: list[ScoredMetric]) -> list[ScoredMetric]:
-        """Let metrics take in generated images, which those share that want the same.
+    def _score_images(self, due: list[ScoredMetric], stack: ExitStack) -> dict[str, dict[str, float | None]]:
+        """Generate images once for all metrics that want the same ones, and compute their values, by their ids."""
+        of_images = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
+        groups: dict[tuple[Source, int], list[ScoredMetric]] = {}
+        for scored in of_images:
+            source = Source(scored.config.weights, scored.config.generator_mode)
+            groups.setdefault((source, scored.config.num_samples), []).append(scored)
+        computed: dict[str, dict[str, float | None]] = {}
+        for (source, count), sharing in groups.items():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-features-")))
+            finite, features, labels = self._generate(source, count, sharing, folder)
+            for scored in sharing:
+                generated = features.get(id(getattr(scored.metric, "features", None)))
+                values = self._compute(scored, StoredFeatures(generated, labels) if generated else None)
+                computed[scored.id] = values if finite else {}
+        return computed
 
-        Returns the metrics that were given images with NaN or infinite numbers in them.
+    def _generate(
+        self, source: Source, count: int, sharing: list[ScoredMetric], folder: Path
+    ) -> tuple[bool, dict[int, FeatureFile], Tensor | None]:
+        """Generate images, show them to image metrics and extract features for the others: each extractor once.
+
+        Returns whether all images are finite, the features by the identity of their extractor, and the labels.
         """
-        not_finite: list[ScoredMetric] = []
-        for mode, count in dict.fromkeys((scored.choice.generator_mode, scored.choice.num_samples) for scored in due):
-            sharing = [s for s in due if (s.choice.generator_mode, s.choice.num_samples) == (mode, count)]
-            latents = stream(self.seed, "evaluation")
+        extractors: dict[int, FeatureExtractor] = {
+            id(scored.metric.features): scored.metric.features
+            for scored in sharing
+            if isinstance(scored.metric, FeatureMetric)
+        }
+        image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
+        latents, all_labels = stream(self.seed, "evaluation"), []
+        draw_labels = None
+        if self.sampler.labels is not None:
+            draw_labels = partial(self.sampler.labels.draw, rng=stream(self.seed, "evaluation labels"))
+        finite = True
+        with ExitStack() as files:
+            writers = {
+                key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
+                for number, key in enumerate(extractors)
+            }
             try:
-                for batch in self.sampler.generate(mode, count, self._batch_size(mode), latents):
-                    for scored in sharing:
-                        assert isinstance(scored.metric, Metric)
-                        with scored.choice.plugin.wrap_errors("raised in update"):
-                            scored.metric.update(batch)
+                batches = self.sampler.generate(source, count, self._batch_size(source.mode), latents, draw_labels)
+                for images, labels in batches:
+                    if labels is not None:
+                        all_labels.append(labels.cpu())
+                    for key, writer in writers.items():
+                        writer.append(extractors[key](images))
+                    for scored in image_metrics:
+                        show(scored.config, scored.metric, images, labels)
             except NotFiniteError as error:
                 self.sampler.warn_once("not finite", str(error))
-                not_finite += sharing
-        return not_finite
+                finite = False
+        features = {key: writer.written() for key, writer in writers.items()}
+        return finite, features, torch.cat(all_labels) if all_labels else None
 
-    def _value(self, scored: ScoredMetric, networks: Networks) -> float | None:
-        """The score of what the metric has taken in, or of the networks; None where it is not finite."""
-        if isinstance(scored.metric, Metric):
-            with self._warnings_kept(scored.metric.label, scored.warnings):
-                return compute(scored.choice, scored.metric)
-        with scored.choice.plugin.wrap_errors("raised in measure"), kept(networks, self.loss):
-            value = float(scored.metric.measure(networks, self.loss))
-        return value if math.isfinite(value) else None
+    def _compute(self, scored: ScoredMetric, generated: StoredFeatures | None) -> dict[str, float | None]:
+        """The values of a metric that has seen all images, also where they will not count: then it forgets them."""
+        metric, prepared = scored.metric, scored.prepared
+        with self._warnings_kept(metric.label, prepared.warnings):
+            if isinstance(metric, FeatureMetric):
+                assert generated is not None
+                assert prepared.real_features is not None
+                with scored.config.plugin.wrap_errors("raised in score"):
+                    return finite_values(metric.score(prepared.real_features, generated))
+            assert isinstance(metric, Metric)
+            with scored.config.plugin.wrap_errors("raised in compute"):
+                return finite_values(metric.compute())
+
+    def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
+        """The values of a metric of the networks themselves."""
+        metric: Any = scored.metric
+        with scored.config.plugin.wrap_errors("raised in measure"), kept(networks, self.loss):
+            return finite_values(metric.measure(networks, self.loss))
 
     def curves(self) -> dict[str, list[MetricPoint]]:
-        """The values so far, by the metrics' ids."""
-        return {scored.id: list(scored.curve) for scored in self.metrics}
+        """The values so far, by their ids."""
+        return {value.id: list(value.curve) for scored in self.metrics for value in scored.values}
 
     def resume_from(self, curves: dict[str, list[MetricPoint]]) -> None:
-        """Take values that were computed before for one's own."""
+        """Continue curves of an earlier process."""
         for scored in self.metrics:
-            scored.curve = list(curves.get(scored.id, []))
+            for value in scored.values:
+                value.curve = list(curves.get(value.id, []))
 
     def results(self, images_done: int) -> list[MetricResult]:
-        return [scored.result(images_done) for scored in self.metrics if scored.curve]
+        return [result for scored in self.metrics for result in scored.results(images_done)]
 
     def _batch_size(self, mode: GeneratorMode) -> int:
-        return self.training_batch_size if mode == "train" else EVALUATION_BATCH
+        return self.training_batch_size if mode == "train" else self.batch_size
 
     @contextmanager
-    def _warnings_kept(self, label: str, kept: list[str]) -> Iterator[None]:
-        """Store and report each `ScoreWarning` of the block that is new; other warnings go their usual way."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ScoreWarning)
+    def _warnings_kept(self, label: str, known: list[str]) -> Iterator[None]:
+        with score_warnings(known) as new:
             yield
-        for warning in caught:
-            message = str(warning.message)
-            if not issubclass(warning.category, ScoreWarning):
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-            elif message not in kept:
-                kept.append(message)
-                self.warn(f"{label}: {message}")
-
-    def _prepare(self, choice: MetricConfig, context: BuildContext) -> ScoredMetric:
-        metric: Metric | NetworksMetric = choice.build(context)
-        protocol = {
-            **config_identity(choice, "metric"),
-            **metric.protocol,
-            "data": self.data_record.content_sha256[:DIGITS],
-        }
-        software = {
-            "torch": Version(torch.__version__).public,
-            "ganbench": ganbench_version(),
-            **software_of(choice),
-            **getattr(metric, "software", {}),
-        }
-        if self.data_record.content_basis != "all images":
-            protocol["data_basis"] = self.data_record.content_basis
-        if not isinstance(metric, Metric):
-            protocol |= {**config_identity(self.loss_choice, "loss"), **getattr(self.loss, "protocol", {})}
-            software |= software_of(self.loss_choice)
-            return ScoredMetric(
-                choice, metric, protocol, software, real_data_score=None, real_data_samples=0, warnings=[]
-            )
-        split = self.data.test if choice.split == "test" else self.data.train
-        indices = torch.arange(len(split))
-        protocol |= {"split": choice.split, "real_samples": len(indices)}
-        reference = ReferenceImages(
-            batches=lambda: select_images(split, indices, EVALUATION_BATCH, self.device),
-            count=len(indices),
-            fingerprint=digest({**protocol, **software}),
-        )
-        kept: list[str] = []
-        with isolated(REAL_DATA_SEED, self.device), self._warnings_kept(metric.label, kept):
-            with choice.plugin.wrap_errors("raised in fit"):
-                metric.fit(reference)
-            real_data_score, real_data_samples = self._score_real_data(
-                choice, metric, {**protocol, **software}, context.cache_dir
-            )
-        protocol |= {
-            "generated_samples": choice.num_samples,
-            "quantization": "uint8, rounded",
-            "weights": "raw",
-            "batch_norm": "running statistics"
-            if choice.generator_mode == "eval"
-            else f"batches of {self.training_batch_size}",
-        }
-        return ScoredMetric(choice, metric, protocol, software, real_data_score, real_data_samples, kept)
-
-    def _score_real_data(
-        self, choice: MetricConfig, metric: Metric, identity: dict[str, Any], cache_dir: Path
-    ) -> tuple[float | None, int]:
-        """The score of as many real images of the other split, or of all it has: what a perfect generator gets."""
-        other = self.data.train if choice.split == "test" else self.data.test
-        order = torch.randperm(len(other), generator=stream(REAL_DATA_SEED, "floor"))[: choice.num_samples]
-        cached = cache_dir / "real-data-scores" / digest({**identity, "real_data_samples": len(order)})
-        content = read_cache(cached)
-        if content is not None:
-            return json.loads(content), len(order)
-        for batch in select_images(other, order, EVALUATION_BATCH, self.device):
-            with choice.plugin.wrap_errors("raised in update"):
-                metric.update(batch)
-        value = compute(choice, metric)
-        write_cache(cached, json.dumps(value).encode())
-        return value, len(order)
-
-
-def digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def compute(choice: MetricConfig, metric: Metric) -> float | None:
-    """The score of what the metric was updated with, None where it is not finite; what it raises names its plugin."""
-    with choice.plugin.wrap_errors("raised in compute"):
-        value = float(metric.compute())
-    return value if math.isfinite(value) else None
+        for message in new:
+            self.warn(f"{label}: {message}")

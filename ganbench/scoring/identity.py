@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.results.schema import PluginRecord
-from ganbench.spec.benchmark import DatasetConfig, PluginConfig
+from ganbench.spec.configs import DatasetConfig, PluginConfig
 from ganbench.system.source import all_files, content_hash, hash_files
 
 MAX_HASHED_BYTES = 2**30  # of a split in memory; a larger one is sampled
@@ -29,7 +29,8 @@ def data_content(data: ImageData, choice: DatasetConfig) -> tuple[str, str]:
     """
     digest = hashlib.sha256(f"{data.num_classes} classes".encode())
     sampled = False
-    for split in [data.train] if data.test is data.train else [data.train, data.test]:
+    splits = [data.train] if data.test is None or data.test is data.train else [data.train, data.test]
+    for split in splits:
         digest.update(f"\0{len(split)} images".encode())
         sampled |= not hash_split(split, digest)
     if not sampled:

@@ -53,7 +53,7 @@ class Launch(Record):
 
 def make_launch(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str) -> Launch:
     """Record how a run of `spec` in `folder` is started."""
-    providers = dict.fromkeys(choice.plugin.provider for choice in spec.choices())
+    providers = dict.fromkeys(config.plugin.provider for config in spec.plugin_configs())
     plugins = []
     for provider in providers:
         if provider.given is not None:

@@ -22,7 +22,7 @@ from ganbench.system.files import atomic_write
 
 from .step import UPDATE_ORDER, TrainingStep
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # whatever a file that is no whole checkpoint can make torch and pydantic raise
 UNREADABLE = (
     OSError,
@@ -48,13 +48,15 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
         "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
         "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # unsaved ones too
-        "loss": step.loss.state_dict() if hasattr(step.loss, "state_dict") else None,
+        "loss": saved_state(step.loss),
+        "ema": step.ema.generator.state_dict() if step.ema else None,
+        "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
+        "penalties": [saved_state(penalty.penalty) for penalty in step.penalties.all],
+        "penalty_values": step.penalty_values,
+        "augmentations": [saved_state(augmentation) for _, augmentation in step.augmentations],
         "python": step.python_state.state_dict(),
-        "random": {
-            **default_states(step.latents.device),
-            "latents": step.latents.get_state(),
-            "order": batches.generator.get_state(),
-        },
+        "random": default_states(step.latents.device),
+        "rngs": {name: rng.get_state() for name, rng in all_rngs(step, batches).items()},
     }
 
 
@@ -66,13 +68,37 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():
         optimizer.load_state_dict(deepcopy(state["optimizers"][player]))
-    if hasattr(step.loss, "load_state_dict"):
-        step.loss.load_state_dict(deepcopy(state["loss"]))
+    step.link_schedules()
+    load_saved_state(step.loss, state["loss"])
+    if step.ema is not None:
+        average = step.ema.generator
+        restore_buffers(average, state["ema_buffers"], saved=set(state["ema"]))
+        average.load_state_dict(state["ema"])
+    for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
+        load_saved_state(penalty.penalty, saved)
+    step.penalty_values.copy_(state["penalty_values"])
+    for (_, augmentation), saved in zip(step.augmentations, state["augmentations"], strict=True):
+        load_saved_state(augmentation, saved)
     step.python_state.load_state_dict(state["python"])
-    random = state["random"]
-    set_default_states(random, step.latents.device)
-    step.latents.set_state(random["latents"])
-    batches.generator.set_state(random["order"])
+    set_default_states(state["random"], step.latents.device)
+    for name, rng in all_rngs(step, batches).items():
+        rng.set_state(state["rngs"][name])
+
+
+def saved_state(plugin: Any) -> Any:
+    """The `state_dict` of a loss, penalty or augmentation; None if it has none."""
+    return plugin.state_dict() if hasattr(plugin, "state_dict") else None
+
+
+def load_saved_state(plugin: Any, state: Any) -> None:
+    if hasattr(plugin, "load_state_dict"):
+        plugin.load_state_dict(deepcopy(state))
+
+
+def all_rngs(step: TrainingStep, batches: Batches) -> dict[str, torch.Generator]:
+    """The random number generators of training, besides the default ones."""
+    flips = {} if batches.flips is None else {"flips": batches.flips}
+    return {**step.rngs, "order": batches.order, **flips}
 
 
 def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:

@@ -16,6 +16,7 @@ from .checkpoint import (
     restore_state,
 )
 from .history import EpochLosses
+from .position import Position
 from .preparation import PreparedRun
 from .timing import TrainingClock
 
@@ -31,7 +32,8 @@ class Course:
         self.images = 0
         self.history: list[EpochRow] = []
         self.open_epoch: EpochLosses | None = None  # begun and not yet a row of the history
-        self.order = prepared.batches.generator.get_state()  # of the batches, where the epoch began
+        self._inputs: Iterator[Inputs] | None = None  # of the open epoch
+        self.order = prepared.batches.order.get_state()  # of the batches, where the epoch began
 
     @property
     def steps_into_epoch(self) -> int:
@@ -43,13 +45,34 @@ class Course:
         epochs = self.steps // self.prepared.steps_per_epoch
         return f"step-{self.steps:06d}" if self.steps_into_epoch else f"epoch-{epochs:04d}"
 
-    def batches_of_epoch(self) -> Iterator[Inputs]:
-        """The batches that are left of the epoch in which training stands."""
+    @property
+    def position(self) -> Position:
+        return Position(self.steps, self.images)
+
+    def add(self, images: int) -> None:
+        """Count a step of so many real images."""
+        self.steps += 1
+        self.images += images
+        if not self.steps_into_epoch:
+            self._inputs = None
+
+    def open_epoch_losses(self) -> EpochLosses:
+        """The losses of the epoch in which training stands."""
+        self.open_epoch = self.open_epoch or EpochLosses(self.steps // self.prepared.steps_per_epoch + 1)
+        return self.open_epoch
+
+    def inputs_left(self) -> Iterator[Inputs]:
+        """The inputs of the steps that are left of the epoch in which training stands."""
+        if self._inputs is None:
+            self._inputs = self._begin_epoch()
+        return self._inputs
+
+    def _begin_epoch(self) -> Iterator[Inputs]:
         batches, behind = self.prepared.batches, self.steps_into_epoch
         if behind:
-            batches.generator.set_state(self.order)
+            batches.order.set_state(self.order)
         else:
-            self.order = batches.generator.get_state()
+            self.order = batches.order.get_state()
         inputs = batches.epoch()
         for _ in range(behind):
             next(inputs)

@@ -52,8 +52,8 @@ def describe_throughput(course: Course, warmed_up: WarmupResult | None, roofline
     use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
     disturbance = disturbed_by(use)
     if roofline and rate:
-        step_seconds = prepared.spec.training.batch_size / rate.p90
-        reason = why_unreliable(roofline, prepared.spec.training.batch_size, step_seconds, disturbance)
+        images = prepared.spec.training.images_per_step
+        reason = why_unreliable(roofline, images, images / rate.p90, disturbance)
         roofline = roofline.model_copy(update={"unreliable": reason})
     return Throughput(
         images_per_second=rate,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch.nn.parameter import is_lazy
 
 from ganbench.data.batches import Batches, make_batches
 from ganbench.data.contract import changes_between_reads, checked, described
+from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.callbacks import Callback, RunInfo
-from ganbench.plugin.interfaces import ImageData, Networks
+from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.schema import DataRecord, Environment, PluginRecord
@@ -24,12 +26,19 @@ from ganbench.runtime.precision import Precision, precision_on
 from ganbench.runtime.seeds import derived_seed, seed_defaults, stream
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import data_content
+from ganbench.scoring.reference import RealData, prepare_metrics
 from ganbench.scoring.sampling import Sampler, isolated
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.configs import OptimizerConfig, PluginConfig
 from ganbench.system.files import cache_dir
 
-from .step import UPDATE_ORDER, TrainingStep
+from .ema import EMA
+from .length import Events, Length
+from .penalties import Penalties, WeightedPenalty
+from .schedules import ScheduledValues, check_schedules
+from .step import UPDATE_ORDER, Clipping, TrainingStep, UpdateSizes
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -49,8 +58,16 @@ class PreparedRun:
     batches: Batches
     evaluator: Evaluator
     sampler: Sampler
-    steps_per_epoch: int
-    total_steps: int
+    length: Length
+    events: Events
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.length.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        return self.length.steps
 
 
 def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback) -> PreparedRun:
@@ -62,18 +79,23 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     precision = precision_on(device, training.precision)
     environment = describe_environment(str(device))
     data, data_record = load_data(spec, device, data_dir, callback)
-    whole_batches, remainder = divmod(len(data.train), training.batch_size)
-    steps_per_epoch = whole_batches + (remainder > 0 and not training.drop_last)
-    total_steps = training.steps or (training.epochs or 0) * steps_per_epoch
-
+    length = Length.of(training, len(data.train))
+    schedules = ScheduledValues(device)
     context = BuildContext(
         image_shape=data.image_shape,
         num_classes=data.num_classes,
         device=str(device),
         cache_dir=cache_dir(),
         seed=seed,
+        total_steps=length.steps,
+        total_images=length.images,
     )
-    step = build_step(spec, context, device, precision)
+    for warning in check_schedules(schedulable(spec), context):
+        callback.on_warning(warning)
+    context = replace(context, scheduled=partial(schedules.value_of, context=context))
+    step = build_step(spec, data, context, device, precision, schedules)
+    for warning in doubts(spec, step):
+        callback.on_warning(warning)
     callback.on_run_start(
         RunInfo(
             spec=spec.to_dict(),
@@ -81,31 +103,42 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
             device_name=environment.must_match["device"],
             data=data_record,
             parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
-            steps_per_epoch=steps_per_epoch,
-            total_steps=total_steps,
+            steps_per_epoch=length.steps_per_epoch,
+            total_steps=length.steps,
         )
     )
     callback.on_status("taking in the real images to compare with")
-    sampler = Sampler(step.networks, step.culprits, data.image_shape, device, callback.on_warning)
+    sampler = Sampler(
+        step.networks,
+        step.culprits,
+        data.image_shape,
+        device,
+        callback.on_warning,
+        labels=step.labels[0] if step.labels else None,
+        average=step.ema.for_sampling if step.ema else None,
+    )
+    real_data = RealData(data, data_record, context, spec.scoring.batch_size)
+    metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
     evaluator = Evaluator(
-        spec.metrics,
-        data,
-        data_record,
+        metrics,
+        real_data,
         step.loss,
-        spec.loss,
-        context,
-        training.batch_size,
         sampler,
-        images_per_epoch=steps_per_epoch * training.batch_size if training.drop_last else len(data.train),
+        seed=seed,
+        images_per_epoch=length.images_per_epoch,
+        training_batch_size=training.generator_batch_size or training.batch_size,
+        batch_size=spec.scoring.batch_size,
         warn=callback.on_warning,
     )
-    batches = make_batches(data.train, training.batch_size, device, stream(seed, "order"), training.drop_last)
+    flips = stream(seed, "flips", device) if training.horizontal_flips else None
+    order = stream(seed, "order")
+    batches = make_batches(data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data)
     seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return PreparedRun(
         spec=spec,
         device=device,
         precision=precision,
-        plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.choices()],
+        plugins=[PluginRecord.model_validate(choice.plugin.record()) for choice in spec.plugin_configs()],
         environment=environment,
         data=data,
         data_record=data_record,
@@ -114,8 +147,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         batches=batches,
         evaluator=evaluator,
         sampler=sampler,
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total_steps,
+        length=length,
+        events=Events(spec, length),
     )
 
 
@@ -124,15 +157,17 @@ def load_data(
 ) -> tuple[ImageData, DataRecord]:
     """Build the data set, check both splits, and identify their content. Raises as `prepare` does."""
     callback.on_status("loading data")
-    seed, batch_size, plugin = spec.training.seed, spec.training.batch_size, str(spec.dataset.plugin)
+    seed, plugin = spec.training.seed, str(spec.dataset.plugin)
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
     with isolated(seed, device):  # reading an image may draw at random
         data = checked(built, plugin)
         image_shape = data.image_shape
         unsteady = changes_between_reads(data)
-    if batch_size > len(data.train):
+    need = spec.training.images_per_step
+    if need > len(data.train):
+        factors = " * discriminator_steps" if spec.training.discriminator_steps > 1 else ""
         raise UsageError(
-            f"benchmark {spec.name}: training.batch_size: {batch_size} is more than the {len(data.train)} images of "
+            f"benchmark {spec.name}: training.batch_size{factors}: {need} is more than the {len(data.train)} images of "
             "the train split"
         )
     with isolated(seed, device):
@@ -152,14 +187,21 @@ def load_data(
         content_sha256=content_sha256,
         content_basis=content_basis,
         train_images=len(data.train),
-        test_images=len(data.test),
+        test_images=0 if data.test is None else len(data.test),
         notice=data.notice,
     )
     return data, record
 
 
-def build_step(spec: BenchmarkSpec, context: BuildContext, device: torch.device, precision: Precision) -> TrainingStep:
-    """Build both networks from the run's seed, the loss and the optimizers. Raises as `prepare` does."""
+def build_step(
+    spec: BenchmarkSpec,
+    data: ImageData,
+    context: BuildContext,
+    device: torch.device,
+    precision: Precision,
+    schedules: ScheduledValues,
+) -> TrainingStep:
+    """Build both networks from the run's seed, then all that trains them. Raises as `prepare` does."""
     seed_defaults(derived_seed(context.seed, "networks"), device)
     networks: Networks = spec.model.build(context)
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
@@ -168,16 +210,77 @@ def build_step(spec: BenchmarkSpec, context: BuildContext, device: torch.device,
     for player in UPDATE_ORDER:
         networks[player].to(device).to(memory_format=memory_format)
         keep_modes(networks[player])
+    loss = spec.loss.build(context)
+    if getattr(loss, "needs_labels", False) and not networks.conditional:
+        raise UsageError(f"{culprits.loss} needs a conditional model, and {culprits.model} takes no labels")
+    optimizers: dict[Player, OptimizerConfig] = {
+        "discriminator": spec.optimizer.discriminator,
+        "generator": spec.optimizer.generator,
+    }
     return TrainingStep(
         networks,
-        spec.loss.build(context),
-        {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER},
+        loss,
+        {player: config.build(context) for player, config in optimizers.items()},
         latents=stream(context.seed, "latents", device),
         precision=precision,
         culprits=culprits,
         memory_format=memory_format,
         update_scheme=spec.training.update_scheme,
+        sizes=UpdateSizes(spec.training.batch_size, spec.training.generator_batch_size),
+        clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
+        penalties=build_penalties(spec, context),
+        augmentations=[(str(each.plugin), built_on(each.build(context), device)) for each in spec.augmentations],
+        labels=label_sampler(data, spec, context, device) if networks.conditional else None,
+        ema=EMA(networks.generator, spec.ema, culprits.model) if spec.ema else None,
+        schedules=schedules,
     )
+
+
+def build_penalties(spec: BenchmarkSpec, context: BuildContext) -> Penalties:
+    return Penalties(
+        [
+            WeightedPenalty(
+                str(each.id), str(each.plugin), each.build(context), context.scheduled(each.weight), each.every
+            )
+            for each in spec.penalties
+        ]
+    )
+
+
+def built_on(augmentation: Augmentation, device: torch.device) -> Augmentation:
+    """The augmentation with its buffers on the device, if it has any."""
+    return augmentation.to(device) if isinstance(augmentation, nn.Module) else augmentation
+
+
+def label_sampler(
+    data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device
+) -> tuple[LabelSampler, torch.Generator]:
+    counts = count_labels(data, str(spec.dataset.plugin), str(spec.model.plugin))
+    return LabelSampler(counts, device), stream(context.seed, "labels", device)
+
+
+def schedulable(spec: BenchmarkSpec) -> dict[str, PluginConfig]:
+    """The plugins whose options may follow schedules, by their paths in the spec."""
+    return {
+        "loss": spec.loss,
+        "optimizer.generator": spec.optimizer.generator,
+        "optimizer.discriminator": spec.optimizer.discriminator,
+        **{f"penalties.{number}": each for number, each in enumerate(spec.penalties)},
+        **{f"augmentations.{number}": each for number, each in enumerate(spec.augmentations)},
+    }
+
+
+def doubts(spec: BenchmarkSpec, step: TrainingStep) -> list[str]:
+    """Warnings about combinations that run, but hardly mean what was intended."""
+    batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
+    if not spec.penalties or not batch_norms:
+        return []
+    names = ", ".join(str(penalty.plugin) for penalty in spec.penalties)
+    return [
+        f"{names}: the discriminator of {step.culprits.model} has batch norm, so its output on an image depends on the "
+        "other images of the batch, and a penalty on the gradient of one image does not mean what it should "
+        "(Gulrajani et al. 2017, arXiv:1704.00028, section 4)"
+    ]
 
 
 def can_show(image_shape: tuple[int, int, int]) -> bool:

@@ -17,6 +17,7 @@ from ganbench.results.schema import Profile, ProfiledKernel
 from ganbench.system.files import atomic_write
 
 from .engines import EagerEngine
+from .position import Position
 from .timing import PHASES, Phase, synchronize
 
 PROFILED_STEPS = 5
@@ -60,7 +61,7 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     with profile(activities=activities, acc_events=True) as profiler:
         for _ in range(PROFILED_STEPS):
             ranges.begin(PHASES[0])
-            eager(inputs, ended=ranges.ended)
+            eager(inputs, Position(0, 0), on_phase_end=ranges.ended)
     with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
     summary = summarise(list(profiler.events() or []), PROFILED_STEPS, on_gpu)

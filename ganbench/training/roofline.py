@@ -15,6 +15,7 @@ from ganbench.results.schema import Roofline
 from ganbench.runtime.precision import Precision
 
 from .engines import EagerEngine
+from .position import Position
 from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 
@@ -34,12 +35,18 @@ class NoModules(ModuleTracker):
 
 
 def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
-    """Floating-point operations an image of one eager step: torch's count of its matrix products and convolutions."""
-    counter = FlopCounterMode(display=False)
-    counter.mod_tracker = NoModules()
-    with counter:
-        eager(inputs, ended=lambda _: None)
-    return counter.get_total_flops() / len(inputs[0])
+    """Floating-point operations per image of eager steps: torch's count of their matrix products and convolutions.
+
+    It is the mean over all variants of the step, weighted by how often each comes.
+    """
+    penalties, flops = eager.step.penalties, 0.0
+    for due, share in penalties.shares.items():
+        counter = FlopCounterMode(display=False)
+        counter.mod_tracker = NoModules()
+        with counter:
+            eager(inputs, Position(penalties.first_step(due), 0), on_phase_end=lambda _: None)
+        flops += share * counter.get_total_flops() / len(inputs[0])
+    return flops
 
 
 def count_state_bytes(step: TrainingStep) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -42,7 +43,7 @@ from .resuming import (
     need_same_course,
 )
 from .roofline import measure_roofline
-from .sample_images import save_course, save_generated_images, save_real_images
+from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
 from .step import UPDATE_ORDER
 from .timing import WINDOW_SECONDS
@@ -153,12 +154,12 @@ class Run:
                 self.directory.write_text(LAUNCH, self.launch.model_dump_json(indent=2))
                 save_real_images(self.prepared, self.directory, self.callback)
                 if self.course.steps == 0:
-                    self._evaluate(epoch=0)
+                    self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
                 if not interrupt.terminated:
                     self._measure_roofline(warmed_up)
-                    self._evaluate(epoch=None)
+                    self._evaluate(None, sample_images=True)
             except DivergedError as error:
                 status, message = "diverged", str(error)
             except KeyboardInterrupt:
@@ -198,9 +199,8 @@ class Run:
         return self.warmed_up
 
     def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
-        """The training loop: epochs of windows of steps. Nothing in a window waits for the device."""
-        course, steps_per_epoch, total_steps = self.course, self.prepared.steps_per_epoch, self.prepared.total_steps
-        engine, clock = warmed_up.engine, course.clock
+        """The training loop: windows of steps, and events between them. Nothing in a window waits for the device."""
+        course, engine, clock = self.course, warmed_up.engine, self.course.clock
         deadline = self._deadline()
         if course.steps == 0:
             self._save_checkpoint()  # so that there is one whatever ends the training
@@ -209,22 +209,18 @@ class Run:
                 self._save_checkpoint()
                 self._end_epoch()
                 return ended
-            self._after_epoch()
+            self._handle_events()
             if interrupt.requested:
-                continue  # it came while the epoch was scored
-            epoch = course.steps // steps_per_epoch + 1
-            losses = course.open_epoch = course.open_epoch or EpochLosses(epoch)
-            batch = course.batches_of_epoch()
-            steps_left = min(steps_per_epoch - course.steps_into_epoch, total_steps - course.steps)
+                continue  # it came in an event
+            losses, inputs = course.open_epoch_losses(), course.inputs_left()
+            steps_left = self.prepared.events.steps_to_next(course.steps)
             interrupt.training = True
             while steps_left:
-                with clock.window(epoch) as count:
-                    for inputs in islice(batch, clock.window_steps(steps_left, self.window_seconds)):
-                        losses.add(engine(inputs, clock.ended))
-                        count.steps += 1
-                        count.images += len(inputs[0])
-                        course.images += len(inputs[0])
-                        course.steps += 1
+                with clock.window(losses.epoch) as count:
+                    for batch in islice(inputs, clock.window_steps(steps_left, self.window_seconds)):
+                        losses.add(engine(batch, course.position, clock.ended))
+                        count.add(len(batch[0]))
+                        course.add(len(batch[0]))
                         if interrupt.requested or clock.training_seconds > deadline:
                             count.complete = False
                             break
@@ -266,7 +262,7 @@ class Run:
     def _report_progress(self, losses: EpochLosses) -> None:
         course, training, total_steps = self.course, self.prepared.spec.training, self.prepared.total_steps
         window = course.clock.windows[-1]
-        images_left = (total_steps - course.steps) * training.batch_size
+        images_left = self.prepared.length.images - course.images
         seconds_left = images_left * course.clock.training_seconds / course.images
         if training.budget_seconds:
             seconds_left = min(seconds_left, max(0.0, training.budget_seconds - course.clock.training_seconds))
@@ -281,16 +277,15 @@ class Run:
             )
         )
 
-    def _after_epoch(self) -> None:
-        """What is to be done between two epochs, if training stands there: a checkpoint comes before long scoring."""
-        epoch = self.course.steps // self.prepared.steps_per_epoch
-        if epoch == 0 or self.course.steps_into_epoch:
-            return
-        self._end_epoch()
-        every = self.prepared.spec.checkpoint.every_epochs
-        if self.prepared.evaluator.is_due(epoch) or (every and epoch % every == 0):
+    def _handle_events(self) -> None:
+        """Do what is due where training stands between two steps: a checkpoint comes before scoring, which is long."""
+        step, events = self.course.steps, self.prepared.events
+        if step and not self.course.steps_into_epoch:
+            self._end_epoch()
+        scores = events.scores(step)
+        if step and (scores or events.checkpoint(step)):
             self._save_checkpoint()
-        self._evaluate(epoch)
+        self._evaluate(scores, events.sample_images(step))
 
     def _end_epoch(self) -> None:
         row = self.course.end_epoch()
@@ -303,20 +298,18 @@ class Run:
         self.directory.write_history(self.course.history, self.callback.on_warning)
         self.history_written_at = perf_counter()
 
-    def _evaluate(self, epoch: int | None) -> None:
-        """Score the generator and take pictures, if it is time for either after `epoch`; None is the end."""
+    def _evaluate(self, scores: Collection[str] | None, sample_images: bool) -> None:
+        """Score the generator with the metrics of these ids, or with all, and save sample images if asked."""
         start = perf_counter()
-        evaluator = self.prepared.evaluator
-        scores = epoch is None or evaluator.is_due(epoch)
-        pictures = epoch is None or epoch in self.prepared.spec.sample_images.at_epochs
-        if scores or pictures:
+        if scores is None or scores or sample_images:
             need_finite_weights(self.prepared.step, f"after step {self.course.steps}")
             with untouched(self.prepared.step, self.prepared.batches, self.callback.on_warning):
-                if scores:
+                if scores is None or scores:
                     self.callback.on_status("evaluating")
-                    for label, point in evaluator.evaluate(self.prepared.networks, self.course.images, epoch):
+                    evaluate = self.prepared.evaluator.evaluate
+                    for label, point in evaluate(self.prepared.networks, self.course.images, scores):
                         self.callback.on_score(label, point)
-                if pictures:
+                if sample_images:
                     save_generated_images(self.prepared, self.course.moment, self.directory, self.callback)
         self.course.evaluation_seconds += perf_counter() - start
 
@@ -341,7 +334,6 @@ class Run:
                 players=[player for player in UPDATE_ORDER if self.prepared.step.trainable[player]],
                 epoch_images=len(self.prepared.data.train),
             )
-        save_course(self.prepared, self.course.history, self.directory, self.callback)
         return self._write_result(status, message)
 
     def _write_result(self, status: Status, message: str | None) -> Result:

@@ -1,4 +1,4 @@
-"""The pictures of a run: real images before training, generated ones along the way, losses and a course at the end.
+"""Sample images of a run: real ones before training, generated ones along the way.
 
 They are not part of the result: one that cannot be written is a warning.
 """
@@ -11,10 +11,8 @@ from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback
 from ganbench.reporting import plots
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import EpochRow
 from ganbench.runtime.seeds import stream
-from ganbench.scoring.sampling import NotFiniteError, isolated
-from ganbench.system.files import atomic_write
+from ganbench.scoring.sampling import NotFiniteError, Source, isolated
 
 from .preparation import PreparedRun, can_show
 
@@ -32,7 +30,7 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
 
 
 def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDirectory, callback: Callback) -> None:
-    """Write samples/MOMENT.png: what the generator makes of one fixed noise, a whole batch of it."""
+    """Write samples/MOMENT.png: images from fixed latent vectors, of conditional models class by class."""
     training, options = prepared.spec.training, prepared.spec.sample_images
     if not options.generated or not can_show(prepared.sampler.image_shape):
         return
@@ -40,23 +38,12 @@ def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDire
     latents = stream(training.seed, "pictures")
     with isolated(training.seed, prepared.device):
         try:
-            (images,) = prepared.sampler.generate(options.generator_mode, count, count, latents)
+            source = Source(options.weights, options.generator_mode)
+            labels = prepared.sampler.labels.in_turn if prepared.sampler.labels else None
+            ((images, _),) = prepared.sampler.generate(source, count, count, latents, labels)
         except NotFiniteError as error:
             prepared.sampler.warn_once("not finite", str(error))
             return
     name, artifact = f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}"
     with directory.extra(name, artifact, callback.on_warning) as path:
         plots.save_grid(images[: options.generated].cpu().numpy(), path)
-
-
-def save_course(prepared: PreparedRun, history: list[EpochRow], directory: RunDirectory, callback: Callback) -> None:
-    """Write course.png, if the loss can picture a training."""
-    loss = prepared.step.loss
-    if not hasattr(loss, "draw") or not history:
-        return
-    with (
-        directory.extra("course.png", "course", callback.on_warning) as path,
-        atomic_write(path) as part,
-        prepared.spec.loss.plugin.wrap_errors("raised in draw"),
-    ):
-        loss.draw(history, part)

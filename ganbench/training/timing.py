@@ -185,3 +185,8 @@ class WindowCount:
     steps = 0
     images = 0
     complete = True
+
+    def add(self, images: int) -> None:
+        """Count a step of so many images."""
+        self.steps += 1
+        self.images += images

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -20,6 +19,7 @@ from ganbench.system.files import default_data_dir, named_data_dir
 
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses, need_finite_weights
+from .position import Position
 from .preparation import PreparedRun, prepare, resolve_device
 from .state.measuring import untouched
 
@@ -34,7 +34,7 @@ class Trial:
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
     initial: dict[str, float | None]  # each metric before training, by its title; None if not finite
     final: dict[str, float | None]  # each metric after training; also None if a loss became non-finite
-    better: dict[str, Literal["lower", "higher"]]
+    higher_is_better: dict[str, bool]  # by the same titles
 
 
 def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
@@ -55,27 +55,28 @@ def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None =
 
 
 def train(prepared: PreparedRun) -> Trial:
-    batch_size = prepared.spec.training.batch_size
     engine = EagerEngine(prepared.step, prepared.batches)
-    losses, steps = EpochLosses(epoch=1), 0
+    losses, steps, images = EpochLosses(epoch=1), 0, 0
     initial = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
-            losses.add(engine(inputs, ended=lambda _: None))
+            losses.add(engine(inputs, Position(steps, images), on_phase_end=lambda _: None))
             steps += 1
+            images += len(inputs[0])
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-        final = scores(prepared, steps * batch_size)
+        final = scores(prepared, images)
     except DivergedError:
         final = dict.fromkeys(initial)
-    better = {prepared.evaluator.titles[scored.id]: scored.metric.better for scored in prepared.evaluator.metrics}
-    return Trial(steps, losses.last(), initial, final, better)
+    values = [value for scored in prepared.evaluator.metrics for value in scored.values]
+    directions = {prepared.evaluator.titles[value.id]: value.higher_is_better for value in values}
+    return Trial(steps, losses.last(), initial, final, directions)
 
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
     """Each metric of the networks as they are, by its title."""
     need_finite_weights(prepared.step, f"after {images} images")
     with untouched(prepared.step, prepared.batches, Callback().on_warning):
-        evaluated = prepared.evaluator.evaluate(prepared.networks, images, epoch=None)
+        evaluated = prepared.evaluator.evaluate(prepared.networks, images)
     return {title: point.value for title, point in evaluated}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain, count
+from functools import partial
+from itertools import chain, count, product
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
+from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
@@ -65,9 +67,10 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
         ):
             flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
-        for inputs in examples * FIRST_STEPS:
+        starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
+        for inputs, at in product(examples * FIRST_STEPS, starts):
             with remainder_named(prepared, len(inputs[0])):
-                output = eager(inputs, ended=lambda _: None)
+                output = eager(inputs, at, on_phase_end=lambda _: None)
         need_known_parameters(prepared)
         warnings = what_is_lost(step)
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
@@ -76,10 +79,10 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
         state_bytes = count_state_bytes(step)
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
-        seconds = seconds_each(lambda: engine(examples[0], ended=lambda _: None), prepared.device)
-        apart = ComponentThroughput(
-            data_only=spec.training.batch_size / seconds_each(loading(batches), prepared.device),
-            compute_only=spec.training.batch_size / seconds,
+        seconds = mean_step_seconds(engine, examples[0], step, prepared.device)
+        images = spec.training.images_per_step
+        components = ComponentThroughput(
+            data_only=images / seconds_each(loading(batches), prepared.device), compute_only=images / seconds
         )
         profile = profile_steps(eager, examples[0], trace) if trace is not None else None
     except BaseException:
@@ -91,7 +94,7 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
         engine=engine,
         engine_record=record.model_copy(update={"compile_seconds": compile_seconds}),
         step_seconds=seconds,
-        component_throughput=apart,
+        component_throughput=components,
         flops_per_image=flops_per_image,
         state_bytes_per_step=state_bytes,
         profile=profile,
@@ -104,7 +107,7 @@ def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:
     """Inputs of a whole batch, and of the smaller last one of an epoch if training will come to one."""
     whole = next(iter(prepared.batches.epoch()))
     training = prepared.spec.training
-    remainder = 0 if training.drop_last else len(prepared.data.train) % training.batch_size
+    remainder = 0 if training.drop_last else len(prepared.data.train) % training.images_per_step
     if not remainder or prepared.total_steps < prepared.steps_per_epoch:
         return [whole]
     return [whole, tuple(tensor[:remainder] for tensor in whole)]
@@ -116,7 +119,7 @@ def remainder_named(prepared: PreparedRun, size: int) -> Iterator[None]:
     try:
         yield
     except GanbenchError as error:
-        batch_size, images = prepared.spec.training.batch_size, len(prepared.data.train)
+        batch_size, images = prepared.spec.training.images_per_step, len(prepared.data.train)
         if size == batch_size:
             raise
         raise type(error)(
@@ -168,7 +171,7 @@ def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
     eager.step.compile()
     try:
         for inputs in examples:
-            eager(inputs, ended=lambda _: None)
+            eager(inputs, Position(0, 0), on_phase_end=lambda _: None)
     except Exception as error:
         first = list(causes(error))[-1]
         raise GanbenchError(
@@ -183,6 +186,15 @@ def loading(batches: Batches) -> Callable[[], object]:
     inputs = chain.from_iterable(batches.epoch() for _ in count())
     next(inputs)  # workers are started by now
     return lambda: batches.load(*next(inputs))
+
+
+def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device: torch.device) -> float:
+    """The mean time of a whole step on one batch, over all variants by how often each comes."""
+    mean = 0.0
+    for due, share in step.penalties.shares.items():
+        at = Position(step.penalties.first_step(due), 0)
+        mean += share * seconds_each(partial(engine, inputs, at, lambda _: None), device)
+    return mean
 
 
 def seconds_each(work: Callable[[], object], device: torch.device) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganbench import Batch, Networks
+from ganbench import Batch, Networks, Players
 
 from .pictures import draw_policy
 from .players import policy
@@ -45,17 +45,19 @@ class PolicyGradient:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.sums.copy_(state["sums"])
 
-    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        probabilities = policy(networks, len(self.rewards)).log_probabilities.exp()
-        theta = policy(networks, len(self.rewards)).theta.clone()  # the engine reads it when the policy has moved
+    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        probabilities = policy(players.networks, len(self.rewards)).log_probabilities.exp()
+        theta = policy(
+            players.networks, len(self.rewards)
+        ).theta.clone()  # the engine reads it when the policy has moved
         monitors = {"regret": self.rewards.max() - probabilities @ self.rewards}
         for arm in range(len(self.rewards)):
             monitors[f"pi_{arm + 1}"] = probabilities[arm]
             monitors[f"theta_{arm + 1}"] = theta[arm]
         return torch.zeros((), device=self.rewards.device), monitors
 
-    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        log_probabilities = policy(networks, len(self.rewards)).log_probabilities
+    def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        log_probabilities = policy(players.networks, len(self.rewards)).log_probabilities
         arms = torch.multinomial(log_probabilities.detach().exp(), len(batch.latent), replacement=True)
         rewards = self.rewards[arms]
         if self.noise:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from ganbench import Batch, Networks, UsageError
+from ganbench import Batch, Networks, Players, UsageError
 
 from .pictures import draw_path
 from .players import is_linear, scalars
@@ -50,21 +50,21 @@ class Dirac:
         self.objective = objective
         self.penalty = penalty
 
-    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        point, slope = scalars(networks)
-        if not is_linear(networks.discriminator):
+    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        point, slope = scalars(players.networks)
+        if not is_linear(players.networks.discriminator):
             raise UsageError("the loss 'dirac' needs a discriminator that looks at the point: the model 'dirac'")
-        data = torch.zeros_like(batch.real, requires_grad=self.penalty > 0)  # the blank images are only nearly 0
-        real, fake = networks.discriminator(data), networks.discriminator(networks.generator(batch.latent))
+        data = torch.zeros_like(batch.real)  # the blank images are only nearly 0
+        real, fake = players.discriminate(data), players.discriminate(players.generate(batch))
         loss = REAL[self.objective](real).mean() + FAKE[self.objective](fake).mean()
         if self.penalty:
-            (gradient,) = torch.autograd.grad(real.sum(), data, create_graph=True)
+            gradient = players.input_gradient(data)
             loss = loss + self.penalty / 2 * gradient.flatten(1).square().sum(1).mean()
         # copies, for the engine reads them when the players have moved
-        return loss, {"point": point.clone(), "slope": slope.clone(), "distance": self.distance(networks)}
+        return loss, {"point": point.clone(), "slope": slope.clone(), "distance": self.distance(players.networks)}
 
-    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        return GENERATOR[self.objective](networks.discriminator(networks.generator(batch.latent))).mean(), {}
+    def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return GENERATOR[self.objective](players.discriminate(players.generate(batch))).mean(), {}
 
     def distance(self, networks: Networks) -> Tensor:
         point, slope = scalars(networks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from ganbench import Loss, Networks, UsageError
 
@@ -11,7 +11,7 @@ class Distance:
     """What the loss says of it: sqrt(x^2 + y^2) for two numbers, the probability of a worse arm for a policy."""
 
     label = "distance to the solution"
-    better: Literal["lower", "higher"] = "lower"
+    higher_is_better = False
     protocol: dict[str, Any] = {}
 
     def measure(self, networks: Networks, loss: Loss) -> float:

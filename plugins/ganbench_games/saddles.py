@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganbench import Batch, Networks
+from ganbench import Batch, Networks, Players
 
 from .pictures import draw_path
 from .players import scalars
@@ -22,15 +22,15 @@ class Saddle:
         self.value = value
         self.ascend = ascend
 
-    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        x, y = scalars(networks)
+    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        x, y = scalars(players.networks)
         value = self.value(x, y)
         # copies, for the engine reads them when the players have moved
-        monitors = {"x": x.clone(), "y": y.clone(), "distance": self.distance(networks)}
+        monitors = {"x": x.clone(), "y": y.clone(), "distance": self.distance(players.networks)}
         return (-value if self.ascend else value), monitors
 
-    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.value(*scalars(networks)), {}
+    def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.value(*scalars(players.networks)), {}
 
     def distance(self, networks: Networks) -> Tensor:
         x, y = scalars(networks)

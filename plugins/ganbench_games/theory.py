@@ -24,7 +24,8 @@ def growth_by(jacobian: Jacobian) -> Callable[[Any], float | None]:
         rules = {(each.pop("name"), *sorted(each)) for each in (x, y)}
         map_of = MAPS.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
         names = STARTS.get(spec.model.name)
-        if map_of is None or names is None:
+        constant = all(isinstance(each["lr"], float) for each in (x, y))
+        if map_of is None or names is None or not constant:
             return None
         start = np.array([getattr(spec.model.options, name) for name in names])
         return map_of(np.diag([x["lr"], y["lr"]]), np.asarray(jacobian(spec.loss.options), dtype=float), start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganbench import Batch, Networks
+from ganbench import Batch, Players
 
 
 class BinaryCrossEntropy:
@@ -15,12 +15,12 @@ class BinaryCrossEntropy:
     the sum of its means over real and fake images: 2 log 2 at equilibrium, where the generator's is log 2.
     """
 
-    def discriminator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        real = networks.discriminator(batch.real).float()
-        fake = networks.discriminator(networks.generator(batch.latent)).float()
+    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        real = players.discriminate(batch.real, batch.labels).float()
+        fake = players.discriminate(players.generate(batch), batch.fake_labels).float()
         loss = softplus(-real).mean() + softplus(fake).mean()
         return loss, {"real_score": real.sigmoid().mean(), "fake_score": fake.sigmoid().mean()}
 
-    def generator_loss(self, networks: Networks, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        fake = networks.discriminator(networks.generator(batch.latent)).float()
+    def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        fake = players.discriminate(players.generate(batch), batch.fake_labels).float()
         return softplus(-fake).mean(), {}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ganbench import BuildContext, FeatureExtractorConfig, Metric, MetricPlugin, Options, hookimpl
+from ganbench import BuildContext, FeatureExtractorConfig, FeatureMetric, MetricPlugin, Options, hookimpl
 
 
 class FIDOptions(Options):
     features: FeatureExtractorConfig = Field(description="the feature extractor, by name")
 
 
-def build_fid(options: FIDOptions, context: BuildContext) -> Metric:
+def build_fid(options: FIDOptions, context: BuildContext) -> FeatureMetric:
     from .fid import FID
 
-    return FID(options.features.build(context), context.device, context.cache_dir)
+    return FID(options.features.build(context), context.device)
 
 
 @hookimpl

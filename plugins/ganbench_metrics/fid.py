@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganbench import (
-    FeatureExtractor,
-    ReferenceImages,
-    ScoreWarning,
-    read_cache,
-    write_cache,
-)
-
-REAL_STATE = ("real_features_sum", "real_features_cov_sum", "real_features_num_samples")
+from ganbench import FeatureExtractor, Features, ScoreWarning
 
 
 class FID:
@@ -34,59 +22,39 @@ class FID:
     an upper bound. It is biased by the number of images on either side: compare only values whose counts are equal.
     """
 
-    better: Literal["lower", "higher"] = "lower"
+    higher_is_better = False
 
-    def __init__(self, extractor: FeatureExtractor, device: str, cache_dir: Path) -> None:
-        self.protocol: dict[str, Any] = {"statistics": "float64", **extractor.protocol}
-        self.software = {"torchmetrics": version("torchmetrics"), **getattr(extractor, "software", {})}
-        self.label = f"FID ({extractor.protocol['extractor']})"
-        self.cache_dir = cache_dir / "fid"
-        # defaults that could change between versions of torchmetrics are spelt out; resizing is the extractor's
-        self.fid = FrechetInceptionDistance(
-            _Float64Features(extractor), reset_real_features=False, normalize=False, antialias=False
-        ).to(device)
+    def __init__(self, features: FeatureExtractor, device: str) -> None:
+        self.features = features
+        self.device = device
+        self.protocol: dict[str, Any] = {"statistics": "float64"}
+        self.software = {"torchmetrics": version("torchmetrics")}
+        self.label = f"FID ({features.protocol['extractor']})"
 
-    def fit(self, reference: ReferenceImages) -> None:
-        """Take in the real images' statistics, from the cache if they were computed before."""
-        parts = {**self.protocol, **self.software, "real": reference.fingerprint, "count": reference.count}
-        key = json.dumps(parts, sort_keys=True)
-        cached = self.cache_dir / f"{hashlib.sha256(key.encode()).hexdigest()}"
-        if self._load(cached):
-            return
-        for batch in reference.batches():
-            self.fid.update(batch, real=True)
-        state = {name: getattr(self.fid, name).cpu() for name in REAL_STATE}
-        write_cache(cached, save(state))
-
-    def update(self, images: Tensor) -> None:
-        self.fid.update(images, real=False)
-
-    def compute(self) -> float:
-        real, generated = (self._gaussian(side) for side in ("real", "fake"))
-        self.fid.reset()
-        fewest, features = min(real.count, generated.count), len(real.mean)
-        if fewest <= features:
-            message = f"{fewest:,} images do not determine the covariance of {features:,} features; use more images"
+    def score(self, real: Features, generated: Features) -> float:
+        """The distance. Warns with `ScoreWarning` where there are too few images for the covariance."""
+        one, other = self.gaussian(real), self.gaussian(generated)
+        fewest, dimensions = min(one.count, other.count), len(one.mean)
+        if fewest <= dimensions:
+            message = f"{fewest:,} images do not determine the covariance of {dimensions:,} features; use more images"
             warnings.warn(ScoreWarning(message), stacklevel=2)
-        return frechet_distance(real, generated)
+        return frechet_distance(one, other)
 
-    def _gaussian(self, side: str) -> Gaussian:
-        """What torchmetrics has gathered of "real" or "fake" images."""
-        total, build_types, count = (
-            getattr(self.fid, f"{side}_features_{state}") for state in ("sum", "cov_sum", "num_samples")
-        )
-        mean = total / count
-        return Gaussian(int(count), mean, (build_types - count * torch.outer(mean, mean)) / (count - 1))
+    def gaussian(self, features: Features) -> Gaussian:
+        """Mean and covariance of features."""
+        sums = features.derived("sums", lambda: self._sums(features))
+        count, mean = len(features), sums["sum"] / len(features)
+        return Gaussian(count, mean, (sums["products"] - count * torch.outer(mean, mean)) / (count - 1))
 
-    def _load(self, cached: Path) -> bool:
-        """Whether the real statistics could be read; a cache file that was altered is computed anew."""
-        content = read_cache(cached)
-        if content is None:
-            return False
-        state = load(content)
-        for name in REAL_STATE:
-            setattr(self.fid, name, state[name].to(getattr(self.fid, name)))
-        return True
+    def _sums(self, features: Features) -> dict[str, Tensor]:
+        """The sums that torchmetrics gathers: of features `(d,)`, and of their outer products `(d, d)`."""
+        # defaults that could change between versions of torchmetrics are spelled out
+        fid = FrechetInceptionDistance(
+            _GivenFeatures(self.features.num_features), reset_real_features=False, normalize=False, antialias=False
+        ).to(self.device)
+        for batch in features.batches():
+            fid.update(batch, real=True)
+        return {"sum": fid.real_features_sum, "products": fid.real_features_cov_sum}
 
 
 @dataclass(frozen=True)
@@ -119,14 +87,15 @@ def covariance_root(covariance: Tensor) -> Tensor:
     return vectors[:, kept] * values[kept].sqrt()
 
 
-class _Float64Features(nn.Module):
-    """An extractor whose features are float64, so that torchmetrics does not round the distance to float32."""
+class _GivenFeatures(nn.Module):
+    """In place of an extractor: what torchmetrics is updated with are features already.
 
-    def __init__(self, extractor: FeatureExtractor) -> None:
+    They become float64, so that torchmetrics does not round the distance to float32.
+    """
+
+    def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.extractor = extractor
-        self.num_features = extractor.num_features
+        self.num_features = num_features
 
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        return self.extractor(images).double()
+    def forward(self, features: Tensor) -> Tensor:
+        return features.double()

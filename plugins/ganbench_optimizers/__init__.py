@@ -3,87 +3,94 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from ganbench import (
-    BuildContext,
-    OptimizerFactory,
-    OptimizerPlugin,
-    hookimpl,
-)
-
-from .schedule import ScheduledOptions, scheduled
+from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, Schedulable, ScheduleConfig, hookimpl
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float | ScheduleConfig, Schedulable(gt=0)]
 
 
-class AdamOptions(ScheduledOptions):
-    lr: float = Field(1e-4, gt=0, description="learning rate")
+class RuleOptions(Options):
+    """Options that are an optimizer's arguments, by the same names."""
+
+    lr: Rate
+
+    def arguments(self, context: BuildContext) -> dict[str, Any]:
+        """The arguments, a schedule as the tensor that follows it."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields if name != "lr"}
+        return {**plain, "lr": context.scheduled(self.lr)}
+
+
+class AdamOptions(RuleOptions):
+    lr: Rate = Field(1e-4, description="learning rate, a number or a schedule")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
-class SGDOptions(ScheduledOptions):
-    lr: float = Field(1e-2, gt=0, description="learning rate")
+class SGDOptions(RuleOptions):
+    lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="decay of the velocity")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
-class RMSpropOptions(ScheduledOptions):
-    lr: float = Field(5e-5, gt=0, description="learning rate")
+class RMSpropOptions(RuleOptions):
+    lr: Rate = Field(5e-5, description="learning rate, a number or a schedule")
     alpha: float = Field(0.99, ge=0, lt=1, description="decay of the running average")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
 
 
-class GradientDescentOptions(ScheduledOptions):
-    lr: float = Field(1e-2, description="learning rate; a negative one ascends")
+class GradientDescentOptions(RuleOptions):
+    lr: Annotated[float | ScheduleConfig, Schedulable()] = Field(
+        1e-2, description="learning rate, a number or a schedule; a negative one ascends"
+    )
     momentum: float = Field(
         0.0, gt=-1, lt=1, description="decay of the velocity; a negative one brakes games that rotate"
     )
 
 
-class GameOptions(ScheduledOptions):
-    lr: float = Field(1e-2, gt=0, description="learning rate")
+class GameOptions(RuleOptions):
+    lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
 
 
 def build_adam(options: AdamOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import Adam
 
-    return scheduled(partial(Adam, **options.own()), options.lr, options)
+    return partial(Adam, **options.arguments(context))
 
 
 def build_sgd(options: SGDOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import SGD
 
-    return scheduled(partial(SGD, **options.own()), options.lr, options)
+    return partial(SGD, **options.arguments(context))
 
 
 def build_rmsprop(options: RMSpropOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import RMSprop
 
-    return scheduled(partial(RMSprop, **options.own()), options.lr, options)
+    return partial(RMSprop, **options.arguments(context))
 
 
 def build_gradient_descent(options: GradientDescentOptions, context: BuildContext) -> OptimizerFactory:
     from .update_rules import GradientDescent
 
-    return scheduled(partial(GradientDescent, **options.own()), options.lr, options)
+    return partial(GradientDescent, **options.arguments(context))
 
 
 def build_optimistic(options: GameOptions, context: BuildContext) -> OptimizerFactory:
     from .update_rules import Optimistic
 
-    return scheduled(partial(Optimistic, **options.own()), options.lr, options)
+    return partial(Optimistic, **options.arguments(context))
 
 
 def build_extragradient(options: GameOptions, context: BuildContext) -> OptimizerFactory:
     from .update_rules import Extragradient
 
-    return scheduled(partial(Extragradient, **options.own()), options.lr, options)
+    return partial(Extragradient, **options.arguments(context))
 
 
 @hookimpl

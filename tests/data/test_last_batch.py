@@ -11,7 +11,7 @@ import pytest
 from linear_gan import OVERRIDES, SCORED, Noting, own_run, plugin
 
 from ganbench import PluginError
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
 NORM = """

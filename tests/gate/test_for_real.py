@@ -25,9 +25,9 @@ def build(options, context):
     from ganbench_losses.bce import BinaryCrossEntropy
 
     class Own(BinaryCrossEntropy):
-        def generator_loss(self, networks, batch):
+        def generator_loss(self, players, batch):
             time.sleep({seconds})
-            return super().generator_loss(networks, batch)
+            return super().generator_loss(players, batch)
 
     return Own()
 

@@ -180,8 +180,16 @@ def test_a_margin_for_a_metric_that_there_is_not(commit: Any) -> None:
     assert "gate.metric_percent.kid: the benchmark has no such metric; it has" in text
 
 
-def training(value: float | None, better: str = "lower", **more: Any) -> Training:
-    score = Score(id="score", name="score", label="score", value=value, better=better, protocol={}, software={})
+def training(value: float | None, higher_is_better: bool = False, **more: Any) -> Training:
+    score = Score(
+        id="score",
+        name="score",
+        label="score",
+        value=value,
+        higher_is_better=higher_is_better,
+        protocol={},
+        software={},
+    )
     whole: dict[str, Any] = {
         "status": "completed",
         "losses": {"d_loss": 1.0},

@@ -13,7 +13,7 @@ import pytest
 from ganbench import MetricPlugin, PluginError, UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.spec.benchmark import MetricConfig
+from ganbench.spec.configs import MetricConfig
 
 Install = Callable[..., Path]
 
@@ -122,7 +122,7 @@ def test_a_name_claimed_by_two_distributions_is_refused_and_other_names_work(ins
 
     registry = Registry.load()
 
-    with pytest.raises(UsageError, match=r"'tiny' is claimed by claim-one 1\.0 and claim-two 2\.0"):
+    with pytest.raises(UsageError, match=r"'tiny' is provided by claim-one 1\.0 and claim-two 2\.0"):
         registry.find(Kind.MODEL, "tiny")
     for name, distribution in {"mine": "claim-one", "yours": "claim-two", "dcgan": "ganbench"}.items():
         assert registry.find(Kind.MODEL, name).provider.distribution == distribution

@@ -193,7 +193,7 @@ def test_an_altered_cache_file_is_computed_anew(
 
 def test_its_label_and_protocol_name_the_features_and_their_weights(fid: FID) -> None:
     assert fid.label == "FID (fashion-cnn)"
-    assert fid.better == "lower"
+    assert not fid.higher_is_better
     assert fid.protocol["extractor"] == "fashion-cnn"
     assert fid.protocol["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert fid.protocol["statistics"] == "float64"

@@ -22,8 +22,10 @@ from ganbench import (
 )
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
+from ganbench.training.players import UpdatePlayers
+from ganbench.training.position import Position
 from ganbench.training.preparation import prepare
 from ganbench.training.runner import run
 from ganbench_games.bandit import PolicyGradient
@@ -46,7 +48,7 @@ def play(registry: Registry, tmp_path: Path) -> Play:
         for step in range(steps + 1):
             way.append(np.concatenate([player.detach().flatten().double().numpy() for player in players]))
             if step < steps:
-                engine(next(iter(prepared.batches.epoch())), ended=lambda _: None)
+                engine(next(iter(prepared.batches.epoch())), Position(step, step), on_phase_end=lambda _: None)
         return np.array(way)
 
     return make
@@ -158,7 +160,7 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
         ("dirac-gan", [*rates(0.2, 0.2), "training.update_scheme=simultaneous"], math.sqrt(1.01)),
         ("saddle-quadratic", rates(0.1, 0.0), 1.0),
         ("saddle-bilinear", both("=adam"), None),
-        ("saddle-bilinear", both(".decay.power=1"), None),
+        ("saddle-bilinear", both('.lr={name="robbins-monro",start=0.1}'), None),
         ("saddle-bilinear", both(".momentum=-0.5"), None),
         ("saddle-bilinear", [*both("=sgd"), *both(".momentum=0.5")], None),
         ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
@@ -209,7 +211,9 @@ def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tens
     policy = Policy(len(theta))
     policy.theta.data = torch.tensor(theta)
     latent = torch.zeros(count, 1)
-    value, _ = loss.generator_loss(Networks(policy, Nobody(), 1), Batch(latent, latent, latent))
+    value, _ = loss.generator_loss(
+        UpdatePlayers(Networks(policy, Nobody(), 1), policy, Nobody()), Batch(latent, latent, latent)
+    )
     value.backward()
     assert policy.theta.grad is not None
     return -policy.theta.grad

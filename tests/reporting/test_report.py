@@ -35,7 +35,7 @@ from ganbench.results.schema import (
     Throughput,
     Window,
 )
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 
 NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
 
@@ -50,7 +50,7 @@ def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
 def result(**changes: object) -> Result:
     curve = [MetricPoint(epoch=0, images=0, value=12.5), MetricPoint(epoch=1, images=5000, value=4.0)]
     fid = MetricResult(
-        id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, better="lower", best=curve[1], curve=curve,
+        id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, higher_is_better=False, best=curve[1], curve=curve,
         real_data_score=0.05, real_data_samples=5000,
         protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"},
     )  # fmt: skip

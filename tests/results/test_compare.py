@@ -19,7 +19,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.results.comparison import compare, flatten
 from ganbench.results.schema import Percentiles, Result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
 from ganbench.training.runner import run
 

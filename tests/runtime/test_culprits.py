@@ -16,8 +16,8 @@ from ganbench.system.torch_defaults import preserve_torch_defaults, set_torch_de
 PICTURED = ["sample_images.generated=4"]
 LOSS = """
 class Own(LeastSquares):
-    def generator_loss(self, networks, batch):
-        loss, monitors = super().generator_loss(networks, batch)
+    def generator_loss(self, players, batch):
+        loss, monitors = super().generator_loss(players, batch)
         return RETURNED
 
 build_loss = lambda options, context: Own()
@@ -115,12 +115,12 @@ def test_a_generator_that_wants_labels(tmp_path: Path) -> None:
         own_run(tmp_path, wants)
     gives = """
 class Labelled(LeastSquares):
-    def discriminator_loss(self, networks, batch):
-        fake = networks.generator(batch.latent, batch.labels)
-        return networks.discriminator(fake).mean() - networks.discriminator(batch.real).mean(), {}
+    def discriminator_loss(self, players, batch):
+        fake = players.networks.generator(batch.latent, batch.labels)
+        return players.discriminate(fake).mean() - players.discriminate(batch.real).mean(), {}
 
-    def generator_loss(self, networks, batch):
-        return -networks.discriminator(networks.generator(batch.latent, batch.labels)).mean(), {}
+    def generator_loss(self, players, batch):
+        return -players.discriminate(players.networks.generator(batch.latent, batch.labels)).mean(), {}
 
 build_loss = lambda options, context: Labelled()
 """

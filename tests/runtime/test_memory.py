@@ -15,7 +15,7 @@ from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.memory import is_out_of_memory, peak_rss
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 

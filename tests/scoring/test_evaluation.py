@@ -33,7 +33,7 @@ from ganbench.runtime.seeds import stream
 from ganbench.scoring.evaluation import EVALUATION_BATCH, Evaluator
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.sampling import Sampler, generator_mode, isolated
-from ganbench.spec.benchmark import GeneratorMode, LossConfig, MetricConfig
+from ganbench.spec.configs import GeneratorMode, LossConfig, MetricConfig
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
 from ganbench_losses.bce import BinaryCrossEntropy

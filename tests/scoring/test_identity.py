@@ -31,13 +31,8 @@ from ganbench.scoring.identity import (
     software_of,
     state_hash,
 )
-from ganbench.spec.benchmark import (
-    DatasetConfig,
-    MetricConfig,
-    PluginConfig,
-    load_spec,
-    resolve,
-)
+from ganbench.spec.configs import DatasetConfig, MetricConfig, PluginConfig
+from ganbench.spec.loading import load_spec, resolve
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 IMAGES, LABELS = (tensor[:40] for tensor in embedded_subset().test.tensors)
@@ -190,7 +185,7 @@ def test_what_a_loss_wraps_is_among_the_plugins_of_the_spec(own: Registry) -> No
     data, _ = load_spec("dcgan-fashion", own)
     wrapped = {"name": "wrapper", "base": "bce", "others": ["thumbnail"]}
     spec = resolve({**data.to_dict(), "loss": wrapped}, own, origin="a test's")
-    used: list[PluginConfig] = spec.choices()
+    used: list[PluginConfig] = spec.plugin_configs()
     assert {"wrapper", "bce", "thumbnail"} <= {choice.name for choice in used}
     assert {"loss wrapper", "loss bce", "feature-extractor thumbnail"} == software_of(spec.loss).keys()
 

@@ -34,7 +34,7 @@ from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
 from ganbench.results.schema import Environment, Memory, load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run

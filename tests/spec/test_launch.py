@@ -18,12 +18,12 @@ LEAST_SQUARES = """
 from ganbench import LossPlugin, hookimpl
 
 class LeastSquares:
-    def discriminator_loss(self, networks, batch):
-        real, fake = networks.discriminator(batch.real), networks.discriminator(networks.generator(batch.latent))
+    def discriminator_loss(self, players, batch):
+        real, fake = players.discriminate(batch.real), players.discriminate(players.generate(batch))
         return (real - 1).square().mean() + fake.square().mean(), {}
 
-    def generator_loss(self, networks, batch):
-        return (networks.discriminator(networks.generator(batch.latent)) - 1).square().mean(), {}
+    def generator_loss(self, players, batch):
+        return (players.discriminate(players.generate(batch)) - 1).square().mean(), {}
 
 @hookimpl
 def ganbench_losses():

@@ -13,7 +13,8 @@ import pytest
 
 from ganbench import UsageError
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import BenchmarkSpec, load_spec
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.loading import load_spec
 
 Install = Callable[..., Path]
 Load = Callable[..., BenchmarkSpec]
@@ -88,10 +89,17 @@ def test_the_default_benchmark_is_the_homework(load: Load) -> None:
     assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
     assert spec["optimizer"] == {"generator": ADAM, "discriminator": ADAM}
     assert spec["training"] == {
-        "batch_size": 64, "drop_last": False, "epochs": 50, "seed": 42, "precision": "tf32",
-        "update_scheme": "alternating",
+        "batch_size": 64, "discriminator_steps": 1, "drop_last": False, "horizontal_flips": False, "epochs": 50,
+        "seed": 42, "precision": "tf32", "update_scheme": "alternating",
     }  # fmt: skip
-    assert spec["sample_images"] == {"real": 8, "generated": 10, "at_epochs": [10, 30, 50], "generator_mode": "train"}
+    assert spec["sample_images"] == {
+        "real": 8,
+        "generated": 10,
+        "at_epochs": [10, 30, 50],
+        "generator_mode": "train",
+        "weights": "raw",
+        "at_kimg": [],
+    }
 
 
 def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> None:
@@ -102,7 +110,9 @@ def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> 
         "features": {"name": "fashion-cnn"},
         "num_samples": 10_000,
         "at_epochs": [0, 10, 30, 50],
+        "at_kimg": [],
         "generator_mode": "eval",
+        "weights": "raw",
         "split": "test",
     }
 
@@ -122,7 +132,7 @@ def test_the_default_benchmark_comes_with_the_published_curve(registry: Registry
         [],
         ["model.width=8", "optimizer.generator=rmsprop", "dataset.source=embedded"],
         ["training.steps=100", "training.budget_seconds=1.5"],
-        ["optimizer.generator.decay.power=0.6", "optimizer.discriminator.clip_norm=1.0"],
+        ['optimizer.generator.lr={name="cosine",start=1e-4}', "optimizer.discriminator.max_grad_norm=1.0"],
         ["metrics.0.features=inception-v3"],
         ["metrics.0.features=inception-v3", "metrics.0.features.weights=/tmp/w.pth"],
         ["metrics=[]"],
@@ -149,7 +159,7 @@ def test_the_hash_tells_what_would_run_and_not_how_it_is_written(load: Load, tmp
 
 
 def test_a_spec_names_all_its_plugins_also_those_in_options(load: Load) -> None:
-    chosen = [choice.name for choice in load("optimizer.generator=sgd").choices()]
+    chosen = [choice.name for choice in load("optimizer.generator=sgd").plugin_configs()]
     assert sorted(chosen) == ["adam", "bce", "dcgan", "fashion-cnn", "fashion-mnist", "fid", "sgd"]
 
 

@@ -181,8 +181,8 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
     assert not Path("sweep/sweep.png").exists()
 
 
-def trial(initial: float | None, final: float | None, better: str = "lower") -> Trial:
-    return Trial(1, {}, {"score": initial}, {"score": final}, {"score": better})
+def trial(initial: float | None, final: float | None, higher_is_better: bool = False) -> Trial:
+    return Trial(1, {}, {"score": initial}, {"score": final}, {"score": higher_is_better})
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def trial(initial: float | None, final: float | None, better: str = "lower") -> 
         (trial(4.0, 2.1), Outcome.BOUNDED),
         (trial(4.0, 7.9), Outcome.BOUNDED),
         (trial(4.0, 8.0), Outcome.DIVERGED),
-        (trial(4.0, 8.0, better="higher"), Outcome.CONVERGED),
-        (trial(4.0, 2.0, better="higher"), Outcome.DIVERGED),
+        (trial(4.0, 8.0, higher_is_better=True), Outcome.CONVERGED),
+        (trial(4.0, 2.0, higher_is_better=True), Outcome.DIVERGED),
         (trial(4.0, 0.0), Outcome.CONVERGED),
         (trial(0.0, 0.0), Outcome.BOUNDED),
         (trial(0.0, 1e-9), Outcome.DIVERGED),

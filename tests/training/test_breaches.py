@@ -16,7 +16,7 @@ from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from ganbench import ImageData, Networks, PluginError
+from ganbench import ImageData, Networks, Players, PluginError
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, checked
 from ganbench.plugin.callbacks import Callback
@@ -25,7 +25,7 @@ from ganbench.results.schema import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.seeds import stream
 from ganbench.scoring.sampling import NotFiniteError, Sampler
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched
@@ -139,8 +139,8 @@ def returning(value: Any) -> Any:
     """A loss whose discriminator_loss gives that of its loss."""
 
     class Returning(Least):
-        def discriminator_loss(self, networks: Networks, batch: Any) -> Any:
-            return value(super().discriminator_loss(networks, batch)[0])
+        def discriminator_loss(self, players: Players, batch: Any) -> Any:
+            return value(super().discriminator_loss(players, batch)[0])
 
     return Returning(lambda: None)
 
@@ -260,7 +260,7 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
         moved.append(not torch.equal(before[-1], shared.weight))
         before.append(shared.weight.detach().clone())
 
-    step(torch.ones_like(REAL), LABELS, ended)
+    step(torch.ones_like(REAL), LABELS, (), ended)
     assert moved == [True, True]
     with pytest.raises(
         PluginError, match=r"^the model: its networks share parameters, which training.update_scheme=simultaneous"
@@ -301,7 +301,7 @@ def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
         torch.get_rng_state(),
     )
     warnings: list[str] = []
-    batches: Any = type("Batches", (), {"generator": stream(0, "order")})
+    batches: Any = type("Batches", (), {"order": stream(0, "order"), "flips": None})
     with untouched(step, batches, warnings.append):
         generator.eval()
         assert torch.equal(generator.linear.weight, -weight)

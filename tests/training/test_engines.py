@@ -17,13 +17,14 @@ from conftest import CULPRITS, SMALL
 from tape import TapeRecorder
 from torch import Tensor
 
-from ganbench import GanbenchError, Networks, UsageError
+from ganbench import GanbenchError, Networks, Players, UsageError
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import EngineOptions, load_spec
+from ganbench.spec.benchmark import EngineOptions
+from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import (
     EagerEngine,
@@ -33,10 +34,12 @@ from ganbench.training.engines import (
 )
 from ganbench.training.engines.choice import make_recorder
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
+from ganbench.training.position import Position
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 BATCH, REMAINDER = 16, 8
+START = Position(0, 0)
 UNSEEN = "GANBENCH_TEST_COUNTER"
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
@@ -56,7 +59,7 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
 
 
 def recorder(eager: EagerEngine) -> Any:
-    return make_recorder(eager.step) or TapeRecorder()
+    return make_recorder(eager.step, None) or TapeRecorder()
 
 
 def examples(eager: EagerEngine) -> list[tuple[Tensor, ...]]:
@@ -70,7 +73,9 @@ def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
     inputs = iter(eager.batches.epoch())
     for number in range(steps):
         (indices,) = next(inputs)
-        output = engine((indices if number < steps - 1 else indices[:REMAINDER],), ended=lambda _: None)
+        output = engine(
+            (indices if number < steps - 1 else indices[:REMAINDER],), Position(number, 0), on_phase_end=lambda _: None
+        )
         reports.append(output.values.tolist())
     weights = [p.flatten().tolist() for player in UPDATE_ORDER for p in eager.step.networks[player].parameters()]
     return reports + weights
@@ -79,17 +84,17 @@ def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
 class WassersteinWithPenalty:
     """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3): its penalty is differentiated twice."""
 
-    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        fake = networks.generator(batch.latent)
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        fake = players.generate(batch)
         mix = torch.rand(len(fake), 1, 1, 1, device=fake.device)
         between = (mix * batch.real + (1 - mix) * fake).requires_grad_()
-        (gradient,) = torch.autograd.grad(networks.discriminator(between).sum(), between, create_graph=True)
+        (gradient,) = torch.autograd.grad(players.discriminate(between).sum(), between, create_graph=True)
         penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-        distance = networks.discriminator(batch.real).mean() - networks.discriminator(fake).mean()
+        distance = players.discriminate(batch.real).mean() - players.discriminate(fake).mean()
         return 10 * penalty - distance, {"distance": distance, "penalty": penalty}
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return -networks.discriminator(networks.generator(batch.latent)).mean(), {}
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return -players.discriminate(players.generate(batch)).mean(), {}
 
 
 class Wrong:
@@ -99,11 +104,11 @@ class Wrong:
         self.deed = deed
         self.calls = 0
 
-    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return networks.discriminator(batch.real).mean(), {}
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return players.discriminate(batch.real).mean(), {}
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = networks.discriminator(networks.generator(batch.latent)).mean()
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = players.discriminate(players.generate(batch)).mean()
         self.deed(self, loss)
         return loss, {}
 
@@ -118,7 +123,7 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs can be chosen on a CPU, where they are tapes."""
-    monkeypatch.setattr("ganbench.training.engines.choice.make_recorder", lambda _: TapeRecorder())
+    monkeypatch.setattr("ganbench.training.engines.choice.make_recorder", lambda *_: TapeRecorder())
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -155,10 +160,10 @@ def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> N
     whole, smaller = examples(eager)
     graph = GraphEngine(eager, TapeRecorder(), [whole, smaller])
     assert graph.hidden_bytes == TapeRecorder.working_bytes
-    graph(whole, ended=lambda _: None)
+    graph(whole, START, on_phase_end=lambda _: None)
     assert graph.last_phases() == {"data": 1.0, "discriminator": 1.0, "generator": 1.0}
     restore_state(start, eager.step, eager.batches)
-    graph(whole, ended=lambda _: None)  # taken eagerly, so nothing was marked
+    graph(whole, START, on_phase_end=lambda _: None)  # taken eagerly, so nothing was marked
     assert graph.last_phases() == {}
 
 
@@ -223,7 +228,7 @@ def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Regist
 
     def recorded() -> None:
         try:
-            eager(whole, ended=lambda _: None)
+            eager(whole, START, on_phase_end=lambda _: None)
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")  # as ending it does
 
@@ -250,8 +255,8 @@ class Restless(Wrong):
         super().__init__(lambda _, __: None)
         self.next_scale = next_scale
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, monitors = super().generator_loss(networks, batch)
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, monitors = super().generator_loss(players, batch)
         return loss * (1 + self.next_scale()), monitors
 
 
@@ -267,8 +272,8 @@ class Hidden(Wrong):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         os.environ[UNSEEN] = state["calls"]
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, monitors = super().generator_loss(networks, batch)
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, monitors = super().generator_loss(players, batch)
         return loss * count_unseen(), monitors
 
 

@@ -10,7 +10,7 @@ from conftest import UNSCORED
 
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
 

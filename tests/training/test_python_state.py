@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
-from ganbench import Networks
+from ganbench import Networks, Players
 from ganbench.runtime.seeds import stream
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, flat, standing_still
@@ -80,12 +80,12 @@ class Least:
     def __init__(self, count: Any) -> None:
         self.count = count
 
-    def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         self.count()
-        return (networks.discriminator(batch.real) - 1).square().mean(), {}
+        return (players.discriminate(batch.real) - 1).square().mean(), {}
 
-    def generator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return networks.discriminator(networks.generator(batch.latent)).mean(), {}
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return players.discriminate(players.generate(batch)).mean(), {}
 
 
 WAYS = {
@@ -115,13 +115,13 @@ def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = Non
     return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), stream(0, "latents"), "fp32", CULPRITS)
 
 
-BATCHES: Any = SimpleNamespace(generator=stream(0, "order"))
+BATCHES: Any = SimpleNamespace(order=stream(0, "order"), flips=None)
 REAL, LABELS = torch.zeros(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64)
 
 
 def take(step: TrainingStep, steps: int = 1) -> None:
     for _ in range(steps):
-        step(REAL, LABELS, ended=lambda _: None)
+        step(REAL, LABELS, (), on_phase_end=lambda _: None)
 
 
 @pytest.mark.parametrize("make", WAYS.values(), ids=WAYS.keys())
@@ -179,9 +179,9 @@ def test_what_cannot_be_looked_into_is_named() -> None:
 
 def test_what_no_checkpoint_can_keep_is_named() -> None:
     class Replacing(Least):
-        def discriminator_loss(self, networks: Networks, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
             self.helper = Helper()
-            return super().discriminator_loss(networks, batch)
+            return super().discriminator_loss(players, batch)
 
     step = step_of(Replacing(lambda: None))
     take(step)

@@ -24,7 +24,7 @@ from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, Result, load_result
-from ganbench.spec.benchmark import load_spec, load_stopped_spec
+from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run
 

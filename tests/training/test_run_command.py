@@ -22,12 +22,12 @@ from ganbench import LossPlugin, hookimpl
 print("hello from the import")
 
 class Chatty:
-    def discriminator_loss(self, networks, batch):
+    def discriminator_loss(self, players, batch):
         print("hello from the loss")
-        return networks.discriminator(batch.real).mean(), {}
+        return players.discriminate(batch.real).mean(), {}
 
-    def generator_loss(self, networks, batch):
-        return networks.generator(batch.latent).mean(), {}
+    def generator_loss(self, players, batch):
+        return players.generate(batch).mean(), {}
 
 @hookimpl
 def ganbench_losses():

@@ -22,7 +22,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.system import files
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
@@ -333,13 +333,13 @@ class Failing:
     def load_state_dict(self, state):
         self.calls = state["calls"]
 
-    def discriminator_loss(self, networks, batch):
+    def discriminator_loss(self, players, batch):
         self.calls += 1
         if self.calls == 50:
             raise RuntimeError("out of luck")
-        return networks.discriminator(batch.real).mean(), {}
-    def generator_loss(self, networks, batch):
-        return networks.generator(batch.latent).mean(), {}
+        return players.discriminate(batch.real).mean(), {}
+    def generator_loss(self, players, batch):
+        return players.generate(batch).mean(), {}
 
 @hookimpl
 def ganbench_losses():

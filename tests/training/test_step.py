@@ -49,7 +49,7 @@ def test_the_homeworks_networks_have_the_parameters_of_its_layers(registry: Regi
 def test_a_step_costs_no_more_arithmetic_than_the_mathematics_needs(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry), registry)
     with FlopCounterMode(display=False) as counter:
-        step(*real_batch(images), ended=lambda _: None)
+        step(*real_batch(images), (), on_phase_end=lambda _: None)
     assert counter.get_total_flops() / BATCH / 1e6 == pytest.approx(MFLOP_PER_IMAGE, abs=0.01)
 
 
@@ -61,7 +61,7 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
     step = build_step(networks, registry, 0.1, SGD)  # Adam would blow up the rounding of gradients near zero
     real, labels = real_batch(images)
     for _ in range(3):
-        step(real, labels, ended=lambda _: None)
+        step(real, labels, (), on_phase_end=lambda _: None)
 
     optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in UPDATE_ORDER}
     latents = stream(0, "latents")
@@ -98,7 +98,7 @@ def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> 
             )
         ]
 
-    step(*real_batch(images), ended=note)
+    step(*real_batch(images), (), on_phase_end=note)
     assert moved == {"discriminator": ["discriminator"], "generator": ["discriminator", "generator"]}
 
 
@@ -114,7 +114,7 @@ def test_in_simultaneous_turns_the_generator_does_not_see_the_discriminators_mov
         step.update_scheme = turns
         if still:
             step.optimizers["discriminator"].param_groups[0]["lr"] = 0.0
-        step(*real_batch(images), ended=lambda _: None)
+        step(*real_batch(images), (), on_phase_end=lambda _: None)
         return networks
 
     def weights(networks: Networks, player: str) -> list[Tensor]:
@@ -131,7 +131,7 @@ def test_parameters_that_a_plugin_froze_stay_frozen(registry: Registry, images: 
     networks = build_networks(registry, width=8)
     first = networks.generator.layers[0].weight.requires_grad_(False)
     before = first.clone()
-    build_step(networks, registry)(*real_batch(images), ended=lambda _: None)
+    build_step(networks, registry)(*real_batch(images), (), on_phase_end=lambda _: None)
     assert torch.equal(first, before)
 
 
@@ -142,7 +142,7 @@ def test_a_player_without_parameters_does_not_move(registry: Registry, images: T
 
     discriminator = build_networks(registry, width=8).discriminator
     step = build_step(Networks(Still(), discriminator, latent_dim=3), registry)
-    output = step(*real_batch(images), ended=lambda _: None)
+    output = step(*real_batch(images), (), on_phase_end=lambda _: None)
     assert output.values.isfinite().all()
 
 
@@ -150,7 +150,7 @@ def test_a_loss_that_forgets_its_player_is_named(registry: Registry, images: Ten
     step = build_step(build_networks(registry, width=8), registry)
     step.loss.generator_loss = lambda _, batch: (batch.real.mean(), {})
     with pytest.raises(PluginError, match="loss for the generator does not depend on the generator"):
-        step(*real_batch(images), ended=lambda _: None)
+        step(*real_batch(images), (), on_phase_end=lambda _: None)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
@@ -158,7 +158,7 @@ def test_every_precision_trains_on_a_cpu(precision: str, registry: Registry, ima
     networks = build_networks(registry, width=8)
     step = build_step(networks, registry)
     step.precision = precision
-    output = step(*real_batch(images), ended=lambda _: None)
+    output = step(*real_batch(images), (), on_phase_end=lambda _: None)
     assert output.values.isfinite().all()
     assert networks.generator.layers[0].weight.dtype == torch.float32
 
@@ -169,7 +169,7 @@ def test_a_parameter_that_both_players_have_learns_in_both_turns(registry: Regis
     discriminator = nn.Sequential(nn.Flatten(), trunk, nn.Linear(28 * 28, 1))
     step = build_step(Networks(generator, discriminator, latent_dim=3), registry)
     weights = [trunk.weight.detach().clone()]
-    step(*real_batch(images), ended=lambda _: weights.append(trunk.weight.detach().clone()))
+    step(*real_batch(images), (), on_phase_end=lambda _: weights.append(trunk.weight.detach().clone()))
     assert not torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[1], weights[2])
     with pytest.raises(

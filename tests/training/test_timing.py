@@ -14,7 +14,7 @@ from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import GPUReading, Window
 from ganbench.runtime.seeds import stream
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state
 from ganbench.training.runner import run
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
@@ -164,7 +164,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
 
     def three_steps() -> list[list[float]]:
         epoch = batches.epoch()
-        steps = [step(*batches.load(*next(epoch)), ended=lambda _: None) for _ in range(3)]
+        steps = [step(*batches.load(*next(epoch)), (), on_phase_end=lambda _: None) for _ in range(3)]
         return torch.stack([output.values for output in steps]).tolist()
 
     three_steps()  # so that the optimisers have a state

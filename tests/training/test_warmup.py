@@ -12,9 +12,10 @@ from conftest import UNSCORED
 from ganbench import GanbenchError, PluginError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.spec.benchmark import load_spec
+from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.step import UPDATE_ORDER
 from ganbench.training.warmup import examples_of_each_size, warm_up
@@ -63,15 +64,15 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
     run = prepared(registry, "engine.compile=true", *plainly)
     warmed_up = warm_up(run, verify_steps=None, trace=None)
     assert warmed_up.engine_record.compile_seconds > 0
-    assert run.step.played.generator is not run.networks.generator
-    assert set(run.step.played.generator.parameters()) == set(run.networks.generator.parameters())
+    assert run.step.called.generator is not run.networks.generator
+    assert set(run.step.called.generator.parameters()) == set(run.networks.generator.parameters())
     plain = prepared(registry, *plainly)
     uncompiled = warm_up(plain, verify_steps=None, trace=None)
     assert uncompiled.engine_record.compile_seconds is None
     for _ in range(3):  # freezing and thawing is noticed: every parameter learns as without it
         for each, warmed in ((run, warmed_up), (plain, uncompiled)):
             (indices,) = next(iter(each.batches.epoch()))
-            warmed.engine((indices,), ended=lambda _: None)
+            warmed.engine((indices,), Position(0, 0), on_phase_end=lambda _: None)
     for player in UPDATE_ORDER:
         for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)

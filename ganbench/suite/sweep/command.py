@@ -56,7 +56,8 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train a benchmark over a grid of one or two parameters and show where it converges and diverges."""
-    from ganbench.spec.benchmark import BenchmarkSpec, load_spec
+    from ganbench.spec.benchmark import BenchmarkSpec
+    from ganbench.spec.loading import load_spec
 
     from .axis import split_overrides
     from .sweep import Sweep, SweepPoint, plan_trials, run_trials

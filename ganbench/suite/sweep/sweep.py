@@ -44,7 +44,7 @@ class SweepPoint:
         initial, final = self.trial.initial[metric], self.trial.final[metric]
         if initial is None or final is None:
             return Outcome.DIVERGED
-        improved, worsened = (initial, final) if self.trial.better[metric] == "lower" else (final, initial)
+        improved, worsened = (final, initial) if self.trial.higher_is_better[metric] else (initial, final)
         if worsened >= factor * improved and worsened != improved:
             return Outcome.DIVERGED
         return Outcome.CONVERGED if improved >= factor * worsened and worsened != improved else Outcome.BOUNDED
@@ -81,7 +81,7 @@ class Sweep:
     def best(self) -> SweepPoint | None:
         """Return the point with the best final score; None if no score is finite."""
         finite = [(final, point) for point in self.points if (final := point.trial.final[self.metric]) is not None]
-        pick = min if self.points[0].trial.better[self.metric] == "lower" else max
+        pick = max if self.points[0].trial.higher_is_better[self.metric] else min
         return pick(finite, key=lambda pair: pair[0])[1] if finite else None
 
     def intervals(self) -> Iterator[tuple[Outcome, float, float]]:

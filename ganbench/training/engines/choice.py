@@ -45,7 +45,7 @@ def choose_engine(
     `GanbenchError` if a graph was asked for by name, or a verification, and the step cannot be recorded or comes out
     differently.
     """
-    recorder = make_recorder(eager.step)
+    recorder = make_recorder(eager.step, eager.batches.flips)
     if recorder is None or options.mode == "eager":
         return eager, EngineRecord(name="eager", requested=options.mode)
     try:
@@ -73,12 +73,13 @@ def free_what_errors_hold(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def make_recorder(step: TrainingStep) -> Recorder | None:
-    """What records on the step's device; None where nothing can."""
+def make_recorder(step: TrainingStep, flips: torch.Generator | None) -> Recorder | None:
+    """What captures work on the step's device; None where nothing can. `flips` is the batches' rng."""
     device = step.latents.device
     if device.type != "cuda":
         return None
-    return CudaRecorder(device, [step.latents, torch.cuda.default_generators[device.index]])
+    on_device = [rng for rng in (*step.rngs.values(), flips) if rng is not None and rng.device.type == "cuda"]
+    return CudaRecorder(device, [*on_device, torch.cuda.default_generators[device.index]])
 
 
 def verify(graph: Engine, verification: Verification, exactly: bool) -> float:

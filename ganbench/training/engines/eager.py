@@ -6,20 +6,22 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ganbench.data.batches import Batches, Inputs
+from ganbench.training.penalties import Variant
+from ganbench.training.position import Position
 from ganbench.training.step import StepOutput, TrainingStep
 from ganbench.training.timing import Phase
 
 
 class Engine(Protocol):
-    """Takes a step, from a batch's inputs to both players' updates."""
+    """Takes a step, from a batch's inputs to the updates of both networks."""
 
     hidden_bytes: int  # device memory that steps use and that torch's peak in a window does not show
 
-    def __call__(self, inputs: Inputs, ended: Callable[[Phase], None]) -> StepOutput:
-        """Take a step; `ended` is told after each phase by an engine that works phase by phase."""
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+        """Take the step at a position; an engine that works phase by phase calls `on_phase_end` after each."""
 
     def last_phases(self) -> dict[Phase, float]:
-        """Seconds by phase of the last step of a whole batch, from an engine that does not tell `ended`.
+        """Mean seconds by phase of recent whole steps, from an engine that does not call `on_phase_end`.
 
         The device must be idle.
         """
@@ -34,10 +36,14 @@ class EagerEngine:
         self.step = step
         self.batches = batches
 
-    def __call__(self, inputs: Inputs, ended: Callable[[Phase], None]) -> StepOutput:
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+        return self.work(inputs, self.step.begin(at, len(inputs[0])), on_phase_end)
+
+    def work(self, inputs: Inputs, due: Variant, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+        """The step without what the host sets before it: all that is captured as a graph."""
         real, labels = self.batches.load(*inputs)
-        ended("data")
-        return self.step(real, labels, ended)
+        on_phase_end("data")
+        return self.step(real, labels, due, on_phase_end)
 
     def last_phases(self) -> dict[Phase, float]:
         return {}

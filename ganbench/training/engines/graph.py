@@ -24,6 +24,8 @@ from ganbench.data.batches import Inputs
 from ganbench.errors import causes
 from ganbench.plugin.interfaces import Player
 from ganbench.runtime.memory import is_out_of_memory
+from ganbench.training.penalties import Variant
+from ganbench.training.position import Position
 from ganbench.training.step import StepOutput
 from ganbench.training.timing import PHASES, Phase
 
@@ -36,8 +38,8 @@ class GraphCaptureError(Exception):
 
 
 @dataclass
-class Recording:
-    """A step of one batch size, recorded."""
+class CapturedStep:
+    """A step of one size and variant, captured."""
 
     inputs: Inputs  # where a replay reads its batch's inputs
     output: StepOutput | None = None  # where it leaves its report
@@ -45,70 +47,88 @@ class Recording:
     replay: Callable[[], None] = lambda: None
 
 
-class GraphEngine:
-    """Replays recorded steps, one recording for each batch size.
+Key = tuple[int, Variant]  # the images of a step, and the penalties that are due in it
 
-    A recording writes to the optimisers' state where it lay at the time. Once that state has been put back, as after a
-    warm-up or from a checkpoint, it lies elsewhere or, before a first step, nowhere: then one step is taken eagerly,
-    and the state it leaves is moved to where the recordings have it.
+
+class GraphEngine:
+    """Replays captured steps: one for each size, and for each combination of penalties that are due.
+
+    A captured step writes to the optimizers' state where it lay at the time. Once that state has been restored, as
+    after a warm-up or from a checkpoint, it lies elsewhere or, before a first step, nowhere: then one step is taken
+    eagerly, and the state it leaves is moved to where the captured steps have it. A rare combination that was not
+    captured is taken eagerly as well, on the same memory.
     """
 
     def __init__(self, eager: EagerEngine, recorder: Recorder, examples: list[Inputs]) -> None:
-        """`examples` has inputs of each batch size. Whatever cannot be recorded raises: see `as_graph_capture_error`"""
+        """`examples` has inputs of each size. Whatever cannot be captured raises: see `as_graph_capture_error`."""
         self.eager = eager
         self.recorder = recorder
         self._device = eager.step.latents.device
-        self._replayed: Recording | None = None  # the last of whole batches
+        self._shares = eager.step.penalties.shares
         on_device = [self._on_device(inputs) for inputs in examples]
-        for inputs in on_device:
-            self._rehearse(inputs)
-        self._recordings = {len(inputs[0]): self._record(inputs) for inputs in on_device}
-        self._whole_batch = max(self._recordings)
+        works = [(inputs, due) for due in self._shares for inputs in on_device]
+        for inputs, due in works:
+            self._rehearse(inputs, due)
+        self._captured: dict[Key, CapturedStep] = {
+            (len(inputs[0]), due): self._capture(inputs, due) for inputs, due in works
+        }
+        self._whole = max(size for size, _ in self._captured)
+        self._replayed: dict[Variant, CapturedStep] = {}  # whole steps, since the optimizers' state was restored
         self._optimizer_state: dict[Player, dict[Tensor, dict[str, Any]]] = {
             player: {parameter: dict(state) for parameter, state in optimizer.state.items()}
             for player, optimizer in eager.step.optimizers.items()
         }
-        self._times_restored = eager.step.restore_count
+        self._restore_count = eager.step.restore_count
         self.hidden_bytes = recorder.working_bytes
 
-    def __call__(self, inputs: Inputs, ended: Callable[[Phase], None]) -> StepOutput:
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
         step = self.eager.step
-        if self._times_restored != step.restore_count:
-            output = self.eager(self._on_device(inputs), ended=lambda _: None)
-            self._take_over_optimizer_state()
-            self._times_restored = step.restore_count
-            self._replayed = None
+        due = step.begin(at, len(inputs[0]))
+        restored = self._restore_count != step.restore_count
+        captured = self._captured.get((len(inputs[0]), due))
+        if restored or captured is None:
+            output = self.eager.work(self._on_device(inputs), due, on_phase_end=lambda _: None)
+            if restored:
+                self._take_over_optimizer_state()
+                self._restore_count = step.restore_count
+                self._replayed.clear()
             return output
-        recording = self._recordings[len(inputs[0])]
-        if len(inputs[0]) == self._whole_batch:
-            self._replayed = recording
-        for held, fresh in zip(recording.inputs, inputs, strict=True):
+        if len(inputs[0]) == self._whole:
+            self._replayed[due] = captured
+        for held, fresh in zip(captured.inputs, inputs, strict=True):
             held.copy_(fresh, non_blocking=True)
-        recording.replay()
-        assert recording.output is not None
-        return recording.output
+        captured.replay()
+        assert captured.output is not None
+        return captured.output
 
     def last_phases(self) -> dict[Phase, float]:
-        if self._replayed is None:
-            return {}
-        marks = pairwise(self._replayed.marks)
-        return {phase: start.elapsed_time(end) / 1000 for phase, (start, end) in zip(PHASES, marks, strict=True)}
+        """The mean over the last replays of each variant, weighted by how often it comes."""
+        total = sum(self._shares[due] for due in self._replayed)
+        phases: dict[Phase, float] = {}
+        for due, captured in self._replayed.items():
+            for phase, (start, end) in zip(PHASES, pairwise(captured.marks), strict=True):
+                seconds = start.elapsed_time(end) / 1000
+                phases[phase] = phases.get(phase, 0.0) + seconds * self._shares[due] / total
+        return phases
 
     def _on_device(self, inputs: Inputs) -> Inputs:
         return tuple(tensor.to(self._device, copy=True) for tensor in inputs)
 
-    def _rehearse(self, inputs: Inputs) -> None:
-        self.recorder.rehearse(lambda: self.eager(inputs, ended=lambda _: None))
+    def _rehearse(self, inputs: Inputs, due: Variant) -> None:
+        self.recorder.rehearse(lambda: self.eager.work(inputs, due, on_phase_end=lambda _: None))
 
-    def _record(self, inputs: Inputs) -> Recording:
-        recording = Recording(inputs)
+    def _capture(self, inputs: Inputs, due: Variant) -> CapturedStep:
+        captured = CapturedStep(inputs)
+
+        def mark(_: Phase) -> None:
+            captured.marks.append(self.recorder.mark())
 
         def work() -> None:
-            recording.marks = [self.recorder.mark()]
-            recording.output = self.eager(inputs, ended=lambda _: recording.marks.append(self.recorder.mark()))
+            captured.marks = [self.recorder.mark()]
+            captured.output = self.eager.work(inputs, due, mark)
 
-        recording.replay = self.recorder.record(work)
-        return recording
+        captured.replay = self.recorder.record(work)
+        return captured
 
     def _take_over_optimizer_state(self) -> None:
         for player, optimizer in self.eager.step.optimizers.items():

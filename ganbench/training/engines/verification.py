@@ -13,6 +13,7 @@ from torch import Tensor
 from ganbench.data.batches import Inputs
 from ganbench.runtime.values import Held, frozen, same_bits
 from ganbench.training.checkpoint import snapshot_state
+from ganbench.training.position import Position
 from ganbench.training.state.python_state import inspect_step
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
@@ -24,13 +25,20 @@ Leaves = dict[str, Any]  # values by their path, such as "networks.generator.lay
 class Verification:
     """Takes the same steps with different engines and compares all that comes of them.
 
-    The steps are some of the first example, then one of each other and one more of the first.
+    The steps are some of the first example, then one of each other and one more of the first; so for every combination
+    of penalties that are due.
     """
 
     def __init__(self, eager: EagerEngine, examples: list[Inputs], steps: int, restore: Callable[[], None]) -> None:
         """`restore` brings the training back to where every engine starts."""
         self.eager = eager
-        self.sequence = [examples[0]] * steps + examples[1:] + [examples[0]]
+        penalties, whole = eager.step.penalties, len(examples[0][0])
+        starts = [penalties.first_step(due) for due in penalties.shares]
+        self.sequence = [
+            (inputs, Position(start, start * whole))
+            for start in starts
+            for inputs in [examples[0]] * steps + examples[1:] + [examples[0]]
+        ]
         self.restore = restore
 
     def moving_python(self) -> str | None:
@@ -43,9 +51,9 @@ class Verification:
         self.restore()
         cold = standing_still(self.eager.step)
         seen = []
-        for inputs in self.sequence:
-            self.eager(inputs, ended=lambda _: None)
-            if inputs is self.sequence[0]:
+        for inputs, at in self.sequence:
+            self.eager(inputs, at, on_phase_end=lambda _: None)
+            if inputs is self.sequence[0][0]:
                 seen.append(standing_still(self.eager.step))
         for path, type_name in inspect_step(self.eager.step).opaque.items():
             return f"{path} is {type_name}, of which nobody can see whether a step changes it"
@@ -62,8 +70,8 @@ class Verification:
         """Every step's report and the state after the last one."""
         self.restore()
         reports: Leaves = {}
-        for number, inputs in enumerate(self.sequence, start=1):
-            output = engine(inputs, ended=lambda _: None)
+        for number, (inputs, at) in enumerate(self.sequence, start=1):
+            output = engine(inputs, at, on_phase_end=lambda _: None)
             for name, value in zip(output.names, output.values.clone(), strict=True):
                 reports[f"{name} of step {number}"] = value
         state = flat(snapshot_state(self.eager.step, self.eager.batches))

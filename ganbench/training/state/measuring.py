@@ -13,6 +13,7 @@ from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.seeds import defaults_restored
+from ganbench.training.checkpoint import all_rngs
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 from .python_state import Snapshot
@@ -22,9 +23,10 @@ from .python_state import Snapshot
 def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
     """After the block, all that the next step depends on is as it was; `warn` is called with what could not be."""
     networks = {player: NetworkState(step.networks[player]) for player in UPDATE_ORDER}
+    average = NetworkState(step.ema.generator) if step.ema else None
     loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
     python = Snapshot(step)
-    streams = [(generator, generator.get_state()) for generator in (step.latents, batches.generator)]
+    rngs = [(rng, rng.get_state()) for rng in all_rngs(step, batches).values()]
     with defaults_restored(step.latents.device):
         try:
             yield
@@ -37,12 +39,14 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                         f"{step.culprits.model} raised in train(), in which the {player} was put again after it was "
                         f"used for scores or pictures: {describe(error)}"
                     ) from error
+            if average is not None:
+                average.restore()
             if hasattr(step.loss, "load_state_dict"):
                 step.loss.load_state_dict(loss)
             python.restore()
-            for generator, stream in streams:
-                generator.set_state(stream)
-    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing_fields()]
+            for rng, state_before in rngs:
+                rng.set_state(state_before)
+    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
     left += python.changed()
     if left:
         warn(

@@ -43,6 +43,8 @@ def inspect_step(step: TrainingStep) -> Inspection:
         "discriminator": step.networks.discriminator,
         **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
         "loss": step.loss,
+        **{f"penalty {penalty.id}": penalty.penalty for penalty in step.penalties.all},
+        **{f"augmentation {number}": augmentation for number, (_, augmentation) in enumerate(step.augmentations)},
         "hooks of all modules": _global_forward_hooks,
         "pre-hooks of all modules": _global_forward_pre_hooks,
         "hooks of all optimizers": _global_optimizer_post_hooks,
@@ -57,8 +59,14 @@ def saved_elsewhere(step: TrainingStep) -> set[int]:
     tensors: list[Any] = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
     for optimizer in step.optimizers.values():
         tensors += [value for state in optimizer.state.values() for value in state.values()]
-    if hasattr(step.loss, "state_dict"):
-        tensors += list(step.loss.state_dict().values())
+    plugins = [
+        step.loss,
+        *(penalty.penalty for penalty in step.penalties.all),
+        *(each for _, each in step.augmentations),
+    ]
+    for plugin in plugins:
+        if hasattr(plugin, "state_dict"):
+            tensors += list(plugin.state_dict().values())
     return {address_of(tensor) for tensor in tensors if isinstance(tensor, Tensor) and is_plain(tensor)} - {0}
 
 

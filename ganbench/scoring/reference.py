@@ -1,0 +1,271 @@
+"""What generated images are compared with: real images, their features, and the scores of real images themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from packaging.version import Version
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from ganbench.data.batches import select_images
+from ganbench.errors import GanbenchWarning, UsageError
+from ganbench.plugin.interfaces import (
+    FeatureExtractor,
+    FeatureMetric,
+    ImageData,
+    Loss,
+    Metric,
+    NetworksMetric,
+    ReferenceImages,
+    Split,
+)
+from ganbench.plugin.registrations import BuildContext
+from ganbench.results.environment import ganbench_version
+from ganbench.results.schema import DataRecord
+from ganbench.runtime.seeds import stream
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.configs import MetricConfig
+from ganbench.system.files import read_cache, write_cache
+
+from .calls import finite_values, score_warnings, show
+from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
+from .identity import DIGITS, config_identity, software_of
+from .sampling import isolated
+
+REAL_DATA_SEED = 0  # the same real images in every run, so that their score can be kept
+
+
+@dataclass
+class PreparedMetric:
+    """A metric that has taken in the real images, with all that its scores depend on."""
+
+    config: MetricConfig
+    metric: FeatureMetric | Metric | NetworksMetric
+    protocol: dict[str, Any]
+    software: dict[str, str]
+    real_features: StoredFeatures | None = None
+    real_data_scores: dict[str, float | None] = field(default_factory=dict)  # by the names of the metric's values
+    real_data_samples: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+class RealData:
+    """The real images of a run's dataset, in batches, and their features by each extractor."""
+
+    def __init__(self, data: ImageData, record: DataRecord, context: BuildContext, batch_size: int) -> None:
+        self.data = data
+        self.record = record
+        self.context = context
+        self.batch_size = batch_size
+        self.device = torch.device(context.device)
+        self._features: dict[str, FeatureFile] = {}
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The data's part of a protocol."""
+        identity = {"data": self.record.content_sha256[:DIGITS]}
+        if self.record.content_basis != "all images":
+            identity["data_basis"] = self.record.content_basis
+        return identity
+
+    def split(self, name: str) -> Split | None:
+        return self.data.test if name == "test" else self.data.train
+
+    def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
+        """The images at `indices` in that order, uint8 `(N, C, H, W)`, on the device, in batches."""
+        return select_images(split, indices, self.batch_size, self.device)
+
+    def labels(self, split: Split, indices: Tensor) -> Tensor:
+        """The labels at `indices`, int64 `(N,)`, on the CPU. It reads the images of a streamed split."""
+        if type(split) is TensorDataset:
+            return split.tensors[1].cpu().long()[indices]
+        return torch.tensor([int(split[index][1]) for index in indices.tolist()])
+
+    def features(
+        self, extractor: FeatureExtractor, identity: dict[str, Any], name: str, split: Split, indices: Tensor
+    ) -> FeatureFile:
+        """The features of the images at `indices`: extracted once, however many metrics compare them.
+
+        `identity` is what tells the extractor and its software from others; `name` is the split's.
+        """
+        chosen = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
+        key = digest({**self.identity, **identity, "split": name, "indices": chosen, "batch_size": self.batch_size})
+        if key not in self._features:
+
+            def extract(writer: FeatureWriter) -> None:
+                for images in self.images(split, indices):
+                    writer.append(extractor(images))
+
+            try:
+                folder = self.context.cache_dir / "features"
+                self._features[key] = cached_features(folder, key, self.device, extract)
+            except OSError as error:
+                reason = error.strerror or error
+                warnings.warn(f"cannot cache features in {folder}: {reason}", GanbenchWarning, stacklevel=2)
+                self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="ganbench-features-")
+                self._features[key] = cached_features(Path(self._temporary.name), key, self.device, extract)
+        return self._features[key]
+
+
+def prepare_metrics(
+    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
+) -> list[PreparedMetric]:
+    """Build a benchmark's metrics and let them take in the real images.
+
+    `warn` is called with each warning about a score. Raises `GanbenchError`, naming the plugin, if a metric or an
+    extractor raises, and `UsageError` for one that cannot be computed here.
+    """
+    return [
+        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
+        for number, config in enumerate(spec.metrics)
+    ]
+
+
+def prepare_metric(
+    number: int,
+    config: MetricConfig,
+    spec: BenchmarkSpec,
+    real_data: RealData,
+    loss: Loss,
+    conditional: bool,
+    warn: Callable[[str], None],
+) -> PreparedMetric:
+    metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
+    software = {
+        "torch": Version(torch.__version__).public,
+        "ganbench": ganbench_version(),
+        **software_of(config),
+        **getattr(metric, "software", {}),
+    }
+    protocol = {**config_identity(config, "metric"), **real_data.identity}
+    if not isinstance(metric, Metric | FeatureMetric):
+        protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
+        return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
+    if uses_labels(metric) and not conditional:
+        raise UsageError(
+            f"metrics.{number}: {config.plugin} compares labels, and {spec.model.plugin} is unconditional: its images "
+            "have none"
+        )
+    split = real_data.split(config.split)
+    if split is None:
+        raise UsageError(
+            f"metrics.{number}.split: {spec.dataset.plugin} has no test split; use -o metrics.{number}.split=train"
+        )
+    indices = torch.arange(len(split))
+    if isinstance(metric, FeatureMetric):
+        protocol |= metric.features.protocol
+        software |= getattr(metric.features, "software", {})
+    protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
+    prepared = PreparedMetric(config, metric, protocol, software)
+    with isolated(REAL_DATA_SEED, real_data.device), score_warnings(prepared.warnings) as new:
+        fit(prepared, real_data, split, indices)
+        score_real_data(prepared, real_data)
+    for message in new:
+        warn(f"{metric.label}: {message}")
+    train_batch_size = spec.training.generator_batch_size or spec.training.batch_size
+    protocol |= {
+        "generated_samples": config.num_samples,
+        "quantization": "uint8, rounded",
+        "weights": weights_of(config, spec),
+        "batch_norm": "running statistics" if config.generator_mode == "eval" else f"batches of {train_batch_size}",
+    }
+    if conditional:
+        protocol["labels"] = "drawn by the class frequencies of the train split"
+    return prepared
+
+
+def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
+    """Which weights of the generator are scored, for the protocol."""
+    if config.weights == "raw":
+        return "raw"
+    assert spec.ema is not None
+    ramp = "" if spec.ema.ramp is None else f", ramp {spec.ema.ramp:g}"
+    return f"EMA, half-life {spec.ema.half_life_kimg:g} kimg{ramp}"
+
+
+def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Tensor) -> None:
+    """Let a metric take in the real images that it compares with."""
+    metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software})
+    if isinstance(metric, FeatureMetric):
+        derived = real_data.context.cache_dir / "derived" / identity
+        prepared.real_features = stored(prepared, real_data, prepared.config.split, split, indices, derived)
+    elif isinstance(metric, Metric):
+        labels = real_data.labels(split, indices) if uses_labels(metric) else None
+        reference = ReferenceImages(
+            batches=lambda: real_data.images(split, indices), count=len(indices), fingerprint=identity, labels=labels
+        )
+        with prepared.config.plugin.wrap_errors("raised in fit"):
+            metric.fit(reference)
+
+
+def stored(
+    prepared: PreparedMetric,
+    real_data: RealData,
+    name: str,
+    split: Split,
+    indices: Tensor,
+    derived_dir: Path | None = None,
+) -> StoredFeatures:
+    """The features of real images for a metric that compares features."""
+    metric = prepared.metric
+    assert isinstance(metric, FeatureMetric)
+    identity: dict[str, Any] = {
+        **metric.features.protocol,
+        **getattr(metric.features, "software", {}),
+        "torch": prepared.software["torch"],
+        "ganbench": prepared.software["ganbench"],
+    }
+    for used in prepared.config.nested():
+        if used.built is metric.features:
+            identity |= {**config_identity(used, "features"), **software_of(used)}
+    with prepared.config.plugin.wrap_errors("raised while features were extracted"):
+        features = real_data.features(metric.features, identity, name, split, indices)
+    labels = real_data.labels(split, indices) if uses_labels(metric) else None
+    return StoredFeatures(features, labels, derived_dir)
+
+
+def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
+    """Score as many real images of the other split, or all it has: what a perfect generator gets."""
+    config, metric = prepared.config, prepared.metric
+    name = "train" if config.split == "test" else "test"
+    other = real_data.split(name)
+    if other is None:
+        return
+    order = torch.randperm(len(other), generator=stream(REAL_DATA_SEED, "floor"))[: config.num_samples]
+    prepared.real_data_samples = len(order)
+    identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(order)}
+    cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
+    content = read_cache(cached)
+    if content is not None:
+        prepared.real_data_scores = json.loads(content)
+        return
+    if isinstance(metric, FeatureMetric):
+        assert prepared.real_features is not None
+        features = stored(prepared, real_data, name, other, order)
+        with config.plugin.wrap_errors("raised in score"):
+            prepared.real_data_scores = finite_values(metric.score(prepared.real_features, features))
+    elif isinstance(metric, Metric):
+        labels = real_data.labels(other, order).split(real_data.batch_size) if uses_labels(metric) else None
+        for number, images in enumerate(real_data.images(other, order)):
+            show(config, metric, images, labels[number].to(images.device) if labels else None)
+        with config.plugin.wrap_errors("raised in compute"):
+            prepared.real_data_scores = finite_values(metric.compute())
+    write_cache(cached, json.dumps(prepared.real_data_scores).encode())
+
+
+def uses_labels(metric: Any) -> bool:
+    return bool(getattr(metric, "uses_labels", False))
+
+
+def digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

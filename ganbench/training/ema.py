@@ -1,0 +1,96 @@
+"""The exponential moving average of the generator's weights (EMA)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from ganbench.errors import PluginError, describe
+from ganbench.spec.benchmark import EMAOptions
+
+from .position import Position
+
+
+class EMA:
+    """A copy of the generator whose parameters follow those of the trained one.
+
+    With a half-life of h images, a step of n images gives an old value the weight 2^(-n/h). Early on, h is at most
+    `ramp` times the images seen so far, so that the initial weights are soon forgotten (Karras et al. 2020,
+    arXiv:1912.04958, and its code). Buffers, such as batch norm's running statistics, are copied.
+    """
+
+    def __init__(self, generator: nn.Module, options: EMAOptions, plugin: str) -> None:
+        """Raises `PluginError` naming the model's `plugin` if its generator cannot be copied."""
+        self.half_life = 1000 * options.half_life_kimg  # images
+        self.ramp = options.ramp
+        try:
+            self.generator = deepcopy(generator)
+        except Exception as error:
+            raise PluginError(
+                f"{plugin}: [ema] needs a copy of the generator, and copy.deepcopy raised {describe(error)}; call the "
+                "generator for the first time in training only, or use torch.nn.utils.parametrizations"
+            ) from error
+        self.generator.requires_grad_(False)
+        self._source = generator
+        device = next((parameter.device for parameter in generator.parameters()), torch.device("cpu"))
+        self._new_share = torch.zeros((), device=device)  # of the trained weights in the next average
+
+    def set(self, at: Position, images: int) -> None:
+        """Set the weighting of the step at a position, which shows so many real images."""
+        self._new_share.fill_(1 - self.decay(at.images, images))
+
+    def decay(self, images_before: int, images: int) -> float:
+        """The weight of the old average in a step."""
+        half_life = self.half_life
+        if self.ramp is not None:
+            half_life = min(half_life, self.ramp * images_before)
+        return 0.5 ** (images / half_life) if half_life > 0 else 0.0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the trained weights; can be captured as part of a step."""
+        averaged, trained = list(self.generator.parameters()), list(self._source.parameters())
+        floats = [pair for pair in zip(averaged, trained, strict=True) if pair[0].is_floating_point()]
+        for old, new in floats:
+            old.lerp_(new, self._new_share.to(old.dtype))
+        for copy, module in zip(self.generator.modules(), self._source.modules(), strict=True):
+            for name, buffer in module._buffers.items():
+                if buffer is None:
+                    continue
+                kept = copy._buffers.get(name)
+                if kept is not None and kept.shape == buffer.shape:
+                    kept.copy_(buffer)
+                else:  # made in a first forward pass
+                    copy.register_buffer(
+                        name, buffer.clone(), persistent=name not in module._non_persistent_buffers_set
+                    )
+
+    def for_sampling(self) -> nn.Module:
+        """The averaged generator, its spectral norms with the exact singular vectors of the averaged weights.
+
+        Those copied from the trained generator belong to its weights: with them, the largest singular value of the
+        average would be off by a percent or more.
+        """
+        for module in self.generator.modules():
+            if isinstance(module, ParametrizationList) and isinstance(module[0], _SpectralNorm):
+                norm, weight = module[0], module.original
+                if weight.ndim > 1:
+                    set_singular_vectors(norm._reshape_weight_to_matrix(weight), norm._u, norm._v)
+            for hook in module._forward_pre_hooks.values():
+                if isinstance(hook, SpectralNorm):  # the older torch.nn.utils.spectral_norm
+                    weight = hook.reshape_weight_to_matrix(getattr(module, f"{hook.name}_orig"))
+                    set_singular_vectors(weight, getattr(module, f"{hook.name}_u"), getattr(module, f"{hook.name}_v"))
+        return self.generator
+
+
+@torch.no_grad()
+def set_singular_vectors(weight: Tensor, u: Tensor, v: Tensor) -> None:
+    """Set `u` and `v` to the left and right singular vectors of the largest singular value of a matrix."""
+    left, _, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    u.copy_(left[:, 0])
+    v.copy_(right[0])

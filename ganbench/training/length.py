@@ -1,0 +1,88 @@
+"""The length of a run, and the steps after which something happens in it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of a run."""
+
+    steps: int
+    steps_per_epoch: int
+    images_per_step: int
+    images_per_epoch: int
+
+    @classmethod
+    def of(cls, training: TrainingOptions, train_images: int) -> Length:
+        """The length of training on so many images."""
+        whole_steps, remainder = divmod(train_images, training.images_per_step)
+        steps_per_epoch = whole_steps + (remainder > 0 and not training.drop_last)
+        images_per_epoch = whole_steps * training.images_per_step if training.drop_last else train_images
+        steps = training.steps or (training.epochs or 0) * steps_per_epoch
+        return cls(steps, steps_per_epoch, training.images_per_step, images_per_epoch)
+
+    @property
+    def images(self) -> int:
+        """Real images shown to the discriminator in the whole run."""
+        return self.images_after(self.steps)
+
+    def images_after(self, steps: int) -> int:
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        return epochs * self.images_per_epoch + rest * self.images_per_step
+
+    def steps_for(self, images: float) -> int:
+        """The first step by whose end so many images have been shown."""
+        epochs, rest = divmod(images, self.images_per_epoch)
+        return int(epochs) * self.steps_per_epoch + min(self.steps_per_epoch, math.ceil(rest / self.images_per_step))
+
+    def event_steps(
+        self, at_epochs: Iterable[int] = (), at_kimg: Iterable[float] = (), every_kimg: float | None = None
+    ) -> frozenset[int]:
+        """The numbers of steps after which an event is due, up to the end of the run."""
+        steps = {epoch * self.steps_per_epoch for epoch in at_epochs}
+        steps |= {self.steps_for(1000 * kimg) for kimg in at_kimg}
+        if every_kimg is not None:
+            count = int(self.images // (1000 * every_kimg))
+            steps |= {self.steps_for(1000 * every_kimg * number) for number in range(1, count + 1)}
+        return frozenset(step for step in steps if step <= self.steps)
+
+
+class Events:
+    """After which steps a run scores, saves sample images, and saves a checkpoint; its end is not among them."""
+
+    def __init__(self, spec: BenchmarkSpec, length: Length) -> None:
+        images, checkpoint = spec.sample_images, spec.checkpoint
+        self._length = length
+        self._scores = {
+            str(metric.id): length.event_steps(metric.at_epochs, metric.at_kimg, metric.every_kimg)
+            for metric in spec.metrics
+        }
+        self._sample_images = length.event_steps(images.at_epochs, images.at_kimg, images.every_kimg)
+        every = checkpoint.every_epochs
+        epochs = range(every, length.steps // length.steps_per_epoch + 1, every) if every else ()
+        self._checkpoints = length.event_steps(epochs, every_kimg=checkpoint.every_kimg)
+        self._all = sorted(self._checkpoints.union(self._sample_images, *self._scores.values()))
+
+    def scores(self, step: int) -> list[str]:
+        """The ids of the metrics that are due after a step."""
+        return [name for name, steps in self._scores.items() if step in steps]
+
+    def sample_images(self, step: int) -> bool:
+        return step in self._sample_images
+
+    def checkpoint(self, step: int) -> bool:
+        return step in self._checkpoints
+
+    def steps_to_next(self, step: int) -> int:
+        """How many steps can be taken before anything is due: an event, the end of the epoch, or of the run."""
+        epoch_end = (step // self._length.steps_per_epoch + 1) * self._length.steps_per_epoch
+        position = bisect_right(self._all, step)
+        event = self._all[position] if position < len(self._all) else self._length.steps
+        return min(epoch_end, event, self._length.steps) - step

@@ -1,0 +1,122 @@
+"""Options that change during training: 0-dim tensors, which steps read and which are set before each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ganbench.errors import GanbenchError, PluginError, UsageError, describe
+from ganbench.plugin.interfaces import Schedule
+from ganbench.plugin.registrations import BuildContext
+from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
+
+from .position import Position
+
+CHECKED_POSITIONS = 101  # spread over the run, at which a schedule's values are checked before training
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule and the tensor that has its value in the current step."""
+
+    schedule: Schedule
+    plugin: str
+    value: Tensor  # float32, shape ()
+
+
+class ScheduledValues:
+    """All schedules of a run. They are functions of the position alone: there is nothing to save."""
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = device
+        self.all: list[Scheduled] = []
+
+    def value_of(self, option: Any, context: BuildContext) -> float | Tensor:
+        """A constant as it is; for a schedule, the tensor that will follow it."""
+        if not isinstance(option, ScheduleConfig):
+            return option
+        schedule: Schedule = option.build(context)
+        scheduled = Scheduled(schedule, str(option.plugin), torch.zeros((), device=self.device))
+        self.all.append(scheduled)
+        self.set(Position(0, 0))
+        return scheduled.value
+
+    def set(self, at: Position) -> None:
+        """Set every value for the step at this position; it does not wait for the device."""
+        for scheduled in self.all:
+            with schedule_errors(scheduled.plugin):
+                scheduled.value.fill_(float(scheduled.schedule(at.images)))
+
+    def link(self, optimizer: Optimizer) -> list[tuple[int, str, Tensor]]:
+        """Where an optimizer's options are scheduled: parameter group, key and tensor."""
+        values = {id(scheduled.value) for scheduled in self.all}
+        return [
+            (number, key, value)
+            for number, group in enumerate(optimizer.param_groups)
+            for key, value in group.items()
+            if id(value) in values
+        ]
+
+
+@contextmanager
+def schedule_errors(plugin: str) -> Iterator[None]:
+    """Make whatever a schedule raises an error that names its plugin."""
+    try:
+        yield
+    except GanbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{plugin} raised {describe(error)}") from error
+
+
+def scheduled_options(config: PluginConfig) -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
+    """The options of a plugin that follow a schedule: name, schedule, and what validates a constant in its place."""
+    for model in (config, config.options):
+        for name, field in type(model).model_fields.items():
+            value = getattr(model, name)
+            if isinstance(value, ScheduleConfig):
+                marks = [mark for mark in field.metadata if isinstance(mark, Schedulable)]
+                yield name, value, marks[0].number if marks else TypeAdapter(float)
+
+
+def check_schedules(configs: dict[str, PluginConfig], context: BuildContext) -> list[str]:
+    """Check the values of all schedules over the run against the bounds of their options; returns warnings.
+
+    `configs` has the plugins by their paths in the spec. Raises `UsageError` for a value that a constant could not
+    have either, naming option, schedule and position.
+    """
+    warnings = []
+    for path, config in configs.items():
+        for name, choice, number_type in scheduled_options(config):
+            schedule = choice.build(context)
+            for number in range(CHECKED_POSITIONS):
+                images = context.total_images * number // (CHECKED_POSITIONS - 1)
+                with schedule_errors(str(choice.plugin)):
+                    value = float(schedule(images))
+                try:
+                    number_type.validate_python(value)
+                except ValidationError as error:
+                    problem = error.errors(include_url=False)[0]["msg"]
+                    raise UsageError(
+                        f"{path}.{name}: {choice.plugin} gives {value:g} after {images:,} images: {problem}"
+                    ) from None
+            kimg = length_of(choice.options)
+            if kimg is not None and kimg * 1000 > context.total_images:
+                warnings.append(
+                    f"{path}.{name}: {choice.plugin} takes {kimg:g} kimg, and the run ends after "
+                    f"{context.total_images / 1000:g} kimg: the schedule does not reach its end"
+                )
+    return warnings
+
+
+def length_of(options: BaseModel) -> float | None:
+    """The length of a schedule in thousand images, where it has an option `kimg`."""
+    kimg = getattr(options, "kimg", None)
+    return kimg if isinstance(kimg, int | float) else None

@@ -1,0 +1,52 @@
+"""Penalties on the discriminator's gradient with respect to images."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ganbench import BuildContext, Options, Penalty, PenaltyPlugin, hookimpl
+
+
+class GradientPenaltyOptions(Options):
+    target: float = Field(1.0, ge=0, description="norm of the gradient that is not penalized")
+    one_sided: bool = Field(False, description="penalize larger norms only")
+
+
+def build_r1(options: Options, context: BuildContext) -> Penalty:
+    from .gradients import r1
+
+    return r1
+
+
+def build_r2(options: Options, context: BuildContext) -> Penalty:
+    from .gradients import r2
+
+    return r2
+
+
+def build_gradient_penalty(options: GradientPenaltyOptions, context: BuildContext) -> Penalty:
+    from .gradients import GradientPenalty
+
+    return GradientPenalty(options.target, options.one_sided)
+
+
+@hookimpl
+def ganbench_penalties() -> list[PenaltyPlugin]:
+    return [
+        PenaltyPlugin(
+            name="r1",
+            summary="Half the squared gradient at real images (Mescheder et al. 2018, arXiv:1801.04406)",
+            build=build_r1,
+        ),
+        PenaltyPlugin(
+            name="r2",
+            summary="Half the squared gradient at generated images (Mescheder et al. 2018, arXiv:1801.04406)",
+            build=build_r2,
+        ),
+        PenaltyPlugin(
+            name="gradient-penalty",
+            summary="Squared distance of the gradient's norm from 1 between real and generated (WGAN-GP)",
+            options=GradientPenaltyOptions,
+            build=build_gradient_penalty,
+        ),
+    ]
