@@ -185,11 +185,13 @@ def run(
 
 @app.command("list", cls=Query)
 def list_plugins(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="benchmarks, models, losses, ...")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Kind to list: benchmarks, models, losses, ...")
+    ] = None,
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
+    """List plugins, including benchmarks; all or those of one kind."""
     from .reporting.plugin_tables import list_table
 
     registry = load_registry(plugins)
@@ -208,7 +210,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a benchmark's resolved spec as TOML to save, edit and run; a plugin's options; or the fields of a spec
-    section: training, engine, sample_images, checkpoint or gate.
+    section: training, data, engine, ema, scoring, sample_images, checkpoint or gate.
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting.plugin_tables import options_table
