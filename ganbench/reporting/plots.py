@@ -28,11 +28,11 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
         top = GAP + index // columns * (height + GAP)
         left = GAP + index % columns * (width + GAP)
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
+    drawn = Image.fromarray(grid[..., 0] if channels == 1 else grid)
     scale = max(1, round(UPSCALED_HEIGHT / height))
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    enlarged = drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
     with atomic_write(path) as part:
-        picture.save(part)
+        enlarged.save(part)
 
 
 def save_losses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ABSENT = None  # stands for a missing field
+ABSENT = None  # value of a missing field
 
 
 def differing_fields(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""The command-line arguments of a run besides its spec: stored in launch.json, so that they need not be repeated."""
+"""The arguments of a run in addition to its spec, stored in launch.json so that they need not be repeated."""
 
 from __future__ import annotations
 
