@@ -33,7 +33,7 @@ def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Tabl
 
 def overview_table(results: Iterable[Result], names: list[str]) -> Table:
     """Show each result's benchmark, how and when it ran, and how it ended."""
-    table = titled("Results", names)
+    table = make_table("Results", names)
     rows: dict[str, list[str]] = {
         "benchmark": [result.benchmark for result in results],
         "status": [result.status for result in results],
@@ -51,7 +51,7 @@ def overview_table(results: Iterable[Result], names: list[str]) -> Table:
 
 def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str]) -> Table:
     """Show one quantity per row: the best value is bold, or a line gives the reason why it is not ranked."""
-    table = titled(title, names)
+    table = make_table(title, names)
     for quantity in quantities:
         table.add_row(
             escape(quantity.name.removesuffix(", bytes")), *(cell(quantity, position) for position in range(len(names)))
@@ -76,7 +76,7 @@ def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str
 def cell(quantity: Quantity, position: int) -> Text:
     """Format a value and its ratio to the first one."""
     value, ratio = quantity.values[position], quantity.ratio(position)
-    text = "none" if value is None else formatted(quantity.name, value)
+    text = "none" if value is None else format_value(quantity.name, value)
     if ratio is not None and position:
         text += f" (x {ratio:.3f})"
     return Text(text, style="bold" if quantity.best == position else "")
@@ -87,25 +87,25 @@ def spread_cell(quantity: Quantity, position: int) -> str:
     spread, ratio = quantity.spreads[position], quantity.ratio_spread(position)
     if spread is None:
         return "none"
-    text = " to ".join(formatted(quantity.name, value) for value in spread)
+    text = " to ".join(format_value(quantity.name, value) for value in spread)
     if ratio is None or not position:
         return text
     overlap = ", overlapping" if quantity.overlaps(0, position) else ""
     return f"{text} (x {ratio[0]:.3f} to {ratio[1]:.3f}{overlap})"
 
 
-def formatted(name: str, value: float) -> str:
+def format_value(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return mebibytes(int(value))
     return f"{value:,.0f}" if name == "images/s" else number(value)
 
 
 def differences_table(title: str, fields: dict[str, tuple[Any, ...]], names: list[str]) -> Table:
-    table = titled(title, names)
+    table = make_table(title, names)
     for field, values in fields.items():
         table.add_row(escape(field), *("none" if value is None else escape(str(value)) for value in values))
     return table
 
 
-def titled(title: str, names: list[str]) -> Table:
+def make_table(title: str, names: list[str]) -> Table:
     return Table("", *(escape(name) for name in names), title=title, title_justify="left")

@@ -57,17 +57,17 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
     (axis,) = sweep.axes
     values = np.array(axis.values, dtype=float)
     for outcome in Outcome:
-        chosen = [(point.values[0], final) for point, found in zip(sweep.points, sweep.outcomes(), strict=True)
-                  if found == outcome and (final := point.trial.final[sweep.metric]) is not None]  # fmt: skip
-        if chosen:
-            axes.plot(*zip(*chosen, strict=True), marker="o", markersize=4, linestyle="none", color=COLORS[outcome])
+        selected = [(point.values[0], final) for point, found in zip(sweep.points, sweep.outcomes(), strict=True)
+                    if found == outcome and (final := point.trial.final[sweep.metric]) is not None]  # fmt: skip
+        if selected:
+            axes.plot(*zip(*selected, strict=True), marker="o", markersize=4, linestyle="none", color=COLORS[outcome])
     if unscored := [point.values[0] for point in sweep.points if point.trial.final[sweep.metric] is None]:
         heights, at_top = [0.97] * len(unscored), axes.get_xaxis_transform()
         axes.plot(unscored, heights, "x", color=COLORS[Outcome.DIVERGED], transform=at_top)
     initial = sweep.points[0].trial.initial[sweep.metric]
     if initial:
-        axes.axhline(initial, color="grey", linewidth=0.8)
-        axes.annotate("before training", (values[0], initial), color="grey", fontsize=8, va="bottom")
+        axes.axhline(initial, color="gray", linewidth=0.8)
+        axes.annotate("before training", (values[0], initial), color="gray", fontsize=8, va="bottom")
     axes.set(xlabel=axis.path, ylabel=sweep.metric, yscale="log")
     set_scale(axes, axis, "x")
     rates = convergence_rates(sweep)
@@ -85,7 +85,7 @@ def convergence_rates(sweep: Sweep) -> np.ndarray:
 
 
 def boundary_level(rates: np.ndarray) -> float | None:
-    """Return the rate at which to draw the boundary: just above 1 or, if no rate exceeds 1, just below; else None."""
+    """Return a level next to 1 with rates on both sides, preferably just above 1; None if there is none."""
     known = rates[np.isfinite(rates)]
     for level in (1 + RATE_TOLERANCE, 1 - RATE_TOLERANCE):
         if known.size and known.min() < level < known.max():
