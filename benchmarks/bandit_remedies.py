@@ -21,7 +21,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.environment import describe_environment
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import write_text
-from ganbench.training.trial import try_out
+from ganbench.training.trial import run_trial
 
 OWN = "optimizer.generator"
 HARD = [
@@ -54,7 +54,7 @@ def main(
         for seed in range(seeds):
             own = [f"training.seed={seed}", f"training.steps={steps}", *HARD, *overrides]
             spec, _ = load_spec("softmax-bandit", registry, own)
-            (distance,) = try_out(spec, "cpu").last.values()
+            (distance,) = run_trial(spec, "cpu").final.values()
             poor += distance is None or distance > 0.5
         interval = binomtest(poor, seeds).proportion_ci(method="wilson")
         figures[remedy] = {"overrides": overrides, "poor": poor, "seeds": seeds, "interval": list(interval)}

@@ -25,7 +25,7 @@ from ganbench import (
     load_spec,
     run,
 )
-from ganbench.reporting.live import LiveReport
+from ganbench.reporting.live import LiveDisplay
 from ganbench.reporting.plots import read_curve
 
 from .results_file import write_results
@@ -48,7 +48,7 @@ def main(
         assert reference is not None
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            live = LiveReport(Console(stderr=True))
+            live = LiveDisplay(Console(stderr=True))
             result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, callback=live)
             if result.status != "completed":
                 break

@@ -26,7 +26,7 @@ import torch
 import typer
 
 from ganbench.errors import ExitCode
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.training.checkpoint import load_checkpoint
 
 SMALL = [

@@ -46,7 +46,7 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
-from .results.result import EpochRow, MetricPoint, Result, load_result
+from .results.schema import EpochRow, MetricPoint, Result, load_result
 from .spec.benchmark import BenchmarkSpec
 from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
 from .spec.loading import load_spec

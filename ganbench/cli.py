@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs: `--help` starts at once, and only training imports torch."""
+"""The command-line interface. Commands import lazily: `--help` starts fast, and only training imports torch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .errors import (
-    ExitCode,
-    GanbenchError,
-    UsageError,
-    describe,
-)
+from .errors import ExitCode, GanbenchError, UsageError, describe
 from .gate import baseline_commands
 from .gate import commands as gate
+from .reporting.compare_command import compare
 from .reporting.console import (
     AsJson,
     Command,
@@ -31,7 +27,7 @@ from .reporting.console import (
     load_registry,
     out,
     print_json,
-    reported,
+    warn_on_error,
 )
 from .suite.sweep.command import sweep
 from .system.streams import safe_streams
@@ -47,17 +43,17 @@ STATUS_EXIT_CODES = {
 }
 
 
-class Commands(TyperGroup):
-    """Turns every error into one paragraph and its exit code: 1 is left to regressions."""
+class CommandGroup(TyperGroup):
+    """Reports each error as one paragraph and exits with its code; code 1 is reserved for regressions."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with safe_streams() as stdout:
             try:
                 return super().main(*args, **kwargs)
-            except SystemExit as ended:
+            except SystemExit as exit_:
                 stdout.flush()
-                if stdout.loss and not ended.code:  # --help or --version: commands have a stream of their own
-                    self.explain(stdout.loss)
+                if stdout.failure and not exit_.code:  # --help or --version: commands have their own stream
+                    self.print_error(stdout.failure)
                     raise SystemExit(ExitCode.FAILED) from None
                 raise
 
@@ -68,37 +64,38 @@ class Commands(TyperGroup):
             err.print("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except GanbenchError as error:
-            self.explain(str(error), ctx.params["traceback"])
+            self.print_error(str(error), ctx.params["traceback"])
             raise typer.Exit(error.exit_code) from None
         except (Exception, SystemExit) as error:
-            if hasattr(error, "exit_code"):  # typer's own ways to leave
+            if hasattr(error, "exit_code"):  # raised by typer itself
                 raise
-            self.explain(f"{describe(error)} (unforeseen; ganbench --traceback shows where)", ctx.params["traceback"])
+            message = f"unexpected {describe(error)}; run `ganbench --traceback ...` for details"
+            self.print_error(message, ctx.params["traceback"])
             raise typer.Exit(ExitCode.FAILED) from None
 
     @staticmethod
-    def explain(message: str, traceback: bool = False) -> None:
-        """Print the error that is being handled, after its traceback if that was asked for."""
+    def print_error(message: str, traceback: bool = False) -> None:
+        """Print the error being handled, preceded by its traceback if requested."""
         if traceback:
             err.print_exception()
         err.print("[bold red]error:[/] ", end="")
         err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def print_version(asked: bool) -> None:
-    if asked:
+def print_version(requested: bool) -> None:
+    if requested:
         from .version import __version__
 
         typer.echo(f"ganbench {__version__}")
         raise typer.Exit
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def main(
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -109,42 +106,43 @@ def main(
 @app.command(cls=Command)
 def run(
     benchmark: Annotated[
-        str | None, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file; not with --resume.")
+        str | None, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file; omit it with --resume.")
     ] = None,
-    overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
+    overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
-    epochs: Annotated[int | None, typer.Option(help="Length in epochs.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Length in steps, instead of epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training length in epochs.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training length in steps, instead of epochs.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="90s|5m|2h", help="Stop training after this time; warm-up and scoring are not counted."),
+        typer.Option(metavar="90s|5m|2h", help="Stop training after this time, excluding warm-up and scoring."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random streams.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random number generators.")] = None,
     device: Device = "auto",
-    precision: Annotated[str | None, typer.Option(metavar="fp32|tf32|bf16", help="Number format.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="fp32|tf32|bf16", help="Floating-point precision for training.")
+    ] = None,
     verify_engine: Annotated[
-        int | None, typer.Option(min=1, metavar="STEPS", help="First compare graph and eager engine, bit by bit.")
+        int | None,
+        typer.Option(min=1, metavar="STEPS", help="First check that CUDA graph and eager steps are bitwise identical."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show where a step's time goes, kernel by kernel.")
+        bool, typer.Option("--profile", help="Profile some steps before training and show the time per kernel.")
     ] = False,
-    directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run directory.")] = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Go on with the run there, as if it had never stopped.")
-    ] = None,
+    directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run directory.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Annotated[
-        list[str], typer.Option("--track", metavar="NAME", help="Send the run's progress to this tracker as well.")
+        list[str], typer.Option("--track", metavar="NAME", help="Also send the run's events to this tracker.")
     ] = [],  # noqa: B006
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
     if (benchmark is None) == (resume is None):
-        raise UsageError("run takes either a benchmark or --resume DIR; ganbench list benchmarks shows what there is")
+        raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
     if resume is not None and directory is not None:
-        raise UsageError("--resume goes on in its own directory: leave --out away")
-    from .reporting import tables as report
-    from .reporting.live import LiveReport
+        raise UsageError("--resume continues in the run's own directory; omit --out")
+    from .reporting.live import LiveDisplay
+    from .reporting.result_tables import show_result
     from .spec.loading import load_spec, load_stopped_spec
     from .spec.trackers import choose_trackers
 
@@ -155,20 +153,20 @@ def run(
         "seed": seed,
         "precision": precision,
     }
-    given = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
+    training_overrides = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
     registry = load_registry(plugins, benchmark, resume)
     if resume is not None:
-        spec, reference = load_stopped_spec(resume, registry, [*overrides, *given])
+        spec, published_curve = load_stopped_spec(resume, registry, [*overrides, *training_overrides])
     else:
         assert benchmark is not None
-        spec, reference = load_spec(benchmark, registry, [*overrides, *given])
+        spec, published_curve = load_spec(benchmark, registry, [*overrides, *training_overrides])
 
     trackers = choose_trackers(track, spec.name, registry)
 
     from .training.runner import run as run_benchmark
 
     console = err if as_json else out
-    live = LiveReport(console)
+    live = LiveDisplay(console)
     try:
         result, run_directory = run_benchmark(
             spec,
@@ -176,17 +174,17 @@ def run(
             out=directory,
             resume=resume,
             data_dir=data_dir,
-            published_curve=reference,
+            published_curve=published_curve,
             callback=live,
             trackers=trackers,
             verify_engine=verify_engine,
             profile=profile,
         )
     finally:
-        with reported("the live report"):
+        with warn_on_error("the live display"):
             live.stop()
-    with reported("the tables of the result"):
-        report.show_result(console, result, run_directory.path)
+    with warn_on_error("the result tables"):
+        show_result(console, result, run_directory.path)
     if as_json:
         print_json(json.loads(result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[result.status])
@@ -194,33 +192,35 @@ def run(
 
 @app.command("list", cls=Query)
 def list_plugins(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="benchmarks, models, losses, ...")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Kind to list: benchmarks, models, losses, ...")
+    ] = None,
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """List plugins: benchmarks, models, losses, datasets, metrics, feature-extractors, optimizers."""
-    from .reporting import tables as report
+    """List plugins, including benchmarks; all or those of one kind."""
+    from .reporting.plugin_tables import list_table
 
     registry = load_registry(plugins)
     found = registry.all_plugins() if kind is None else registry.of_kind(parse_kind(kind))
     if as_json:
         print_json([{"summary": registered.plugin.summary, **registered.record()} for registered in found])
     else:
-        out.print(report.list_table(found))
+        out.print(list_table(found))
 
 
 @app.command(cls=Query)
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A benchmark, its TOML file, or any plugin.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Benchmark, TOML file, plugin or spec section.")],
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Show a benchmark's resolved spec, as TOML to save, edit and run; the options of a plugin; or what one part of a
-    spec accepts: training, engine, pictures, checkpoint or gate.
+    """Show a benchmark's resolved spec as TOML to save, edit and run; a plugin's options; or the fields of a spec
+    section: training, data, engine, ema, scoring, sample_images, checkpoint or gate.
     """
     from .plugin.registrations import Buildable, Kind
-    from .reporting import tables as report
+    from .reporting.plugin_tables import options_table
     from .spec.benchmark import sections
     from .spec.configs import CONFIGS, engine_keys
     from .spec.loading import is_spec_file, load_spec
@@ -230,7 +230,7 @@ def show(
         if as_json:
             print_json(sections()[name].model_json_schema())
         else:
-            out.print(report.options_table(sections()[name], title=f"[{name}]".replace("[", "\\[")))
+            out.print(options_table(sections()[name], title=f"[{name}]".replace("[", "\\[")))
         return
     found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
@@ -245,7 +245,7 @@ def show(
             out.file.write(spec.to_toml())
         return
     if overrides:
-        raise UsageError(f"-o is for benchmarks, and '{name}' is none")
+        raise UsageError(f"-o applies to benchmarks only; '{name}' is not a benchmark")
     options = {
         registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
     }
@@ -254,21 +254,20 @@ def show(
         return
     for registered, schema in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
-        out.print(report.options_table(schema))
+        out.print(options_table(schema))
         config = CONFIGS[registered.plugin.kind]
         if config.own_keys():
-            title = f"Options of every {registered.plugin.kind}"
-            out.print(report.options_table(engine_keys(config), title=title))
+            out.print(options_table(engine_keys(config), title=f"Options of every {registered.plugin.kind}"))
 
 
 @app.command("plugins", cls=Query)
 def show_plugins(
     plugins: PluginArguments = [],  # noqa: B006
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 if anything failed to load.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 5 if a plugin failed to load.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which distributions give which plugins, and what failed to load and why."""
-    from .reporting import tables as report
+    """List plugins by distribution, with load failures and causes."""
+    from .reporting.plugin_tables import plugins_table
 
     registry = load_registry(plugins)
     if as_json:
@@ -279,7 +278,7 @@ def show_plugins(
             }
         )
     else:
-        out.print(report.plugins_table(registry))
+        out.print(plugins_table(registry))
         for failure in registry.failures:
             out.print("[bold red]failed:[/] ", end="")
             out.print(str(failure), markup=False, highlight=False, soft_wrap=True)
@@ -288,28 +287,28 @@ def show_plugins(
 
 
 app.command(cls=Command)(sweep)
-app.command(cls=Query)(gate.compare)
+app.command(cls=Query)(compare)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
-baseline = typer.Typer(no_args_is_help=True, help="Keep sessions to check against later.")
+baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")
 baseline.command(cls=Command)(baseline_commands.record)
 baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from "90s", "5m" or "2h". Raises `UsageError` for anything else, a number without a unit included."""
+    """Convert "90s", "5m" or "2h" to seconds. Raises `UsageError` for anything else, such as a bare number."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match:
-        raise UsageError(f"--budget {text}: write it with its unit, as 90s, 5m or 2h")
+        raise UsageError(f"--budget {text}: give a number and a unit, such as 90s, 5m or 2h")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def parse_kind(text: str) -> Kind:
-    """A kind by its singular or plural. Raises `UsageError` for anything else."""
+    """Return a kind by its singular or plural name. Raises `UsageError` for anything else."""
     from .plugin.registrations import Kind
 
     for kind in Kind:
         if text in (kind, kind.plural):
             return kind
-    raise UsageError(f"unknown kind '{text}'; there are: {', '.join(kind.plural for kind in Kind)}")
+    raise UsageError(f"unknown kind '{text}'; available: {', '.join(kind.plural for kind in Kind)}")

@@ -1,7 +1,7 @@
-"""Errors for people, and the exit codes that a shell or a CI job reads.
+"""User-facing errors and the exit codes of `ganbench`.
 
-Every error a user can cause is a `GanbenchError` whose message is one readable paragraph: what is wrong, where,
-and what to do. The command line prints the message and leaves with the error's exit code.
+Every error that a user can cause is a `GanbenchError`. Its message is one readable paragraph: what is wrong, where, and
+what to do. The command line prints the message and exits with the error's exit code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the exit status of `ganbench` means."""
+    """Exit codes of `ganbench`."""
 
     DONE = 0
     REGRESSION = 1
@@ -23,51 +23,51 @@ class ExitCode(IntEnum):
 
 
 class GanbenchError(Exception):
-    """Base of all errors whose message is meant for the user; exit code 5 unless a subclass says otherwise."""
+    """Base class of errors whose message is meant for the user; the exit code is 5 unless a subclass overrides it."""
 
     exit_code = ExitCode.FAILED
 
 
 class UsageError(GanbenchError):
-    """A wrong command line, an unknown name or an invalid spec."""
+    """The command line is invalid, a name is unknown, or a spec is invalid."""
 
     exit_code = ExitCode.USAGE
 
 
 class MissingError(GanbenchError):
-    """Something a measurement rests on is not there: a metric's weights, a baseline."""
+    """Something that a measurement requires is missing, such as a metric's weights or a baseline."""
 
     exit_code = ExitCode.NOT_COMPARABLE
 
 
 class NotComparableError(GanbenchError):
-    """Two things that would have to be alike for their figures to be compared are not."""
+    """Two things cannot be compared, because conditions that must match differ."""
 
     exit_code = ExitCode.NOT_COMPARABLE
 
 
 class DataError(GanbenchError):
-    """A data or weights file is corrupt, or a data set cannot be had."""
+    """A data or weights file is corrupt, or a dataset is unavailable."""
 
 
 class PluginError(GanbenchError):
-    """A plugin raised or broke its contract; the message names the plugin and its distribution."""
+    """A plugin raised an error or violated its contract; the message names the plugin and its distribution."""
 
 
 class DivergedError(GanbenchError):
-    """Training left the finite numbers."""
+    """A loss or weight became non-finite during training."""
 
 
 class ScoreWarning(UserWarning):
-    """A score may mislead. A metric reports it with `warnings.warn(ScoreWarning(...))`; it is stored with the score."""
+    """A score may be misleading. Metrics issue it by `warnings.warn(ScoreWarning(...))`; stored with the score."""
 
 
 class GanbenchWarning(UserWarning):
-    """Something is missing or failed that no number depends on; the message is one readable paragraph."""
+    """Something is missing or failed, but no result depends on it; the message is one readable paragraph."""
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and message; of pydantic's, the problems alone."""
+    """Return an exception as one line: its type and message, or only the problems if it is pydantic's."""
     if hasattr(error, "errors") and type(error).__name__ == "ValidationError":
         problems = (
             (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
@@ -78,7 +78,7 @@ def describe(error: BaseException) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from or while handling, back to the first."""
+    """Yield the error and its chain of causes and contexts, ending with the first."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

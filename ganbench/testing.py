@@ -52,7 +52,7 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
-from .results.result import EpochRow, MetricPoint
+from .results.schema import EpochRow, MetricPoint
 from .scoring.features import FeatureWriter, StoredFeatures
 from .training.players import UpdatePlayers
 

@@ -18,7 +18,7 @@ from ganbench import Networks, Players
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import Result
+from ganbench.results.schema import Result
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine

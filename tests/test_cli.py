@@ -1,4 +1,4 @@
-"""The command line: what each command prints, and how every kind of bad input ends."""
+"""The command line: the output of each command, and the errors for invalid input."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ganbench_models.dcgan import DCGANOptions
 Install = Callable[..., Path]
 
 DONE, USAGE, FAILED = 0, 2, 5
-UNSCORED = "-o dataset.source=embedded -o metrics=[]"  # reads only what is shipped with ganbench
-SHORT = f"run dcgan-fashion {UNSCORED} -o model.width=8 --steps 1"  # should the error not come, ends soon
+UNSCORED = "-o dataset.source=embedded -o metrics=[]"  # reads only data shipped with ganbench
+SHORT = f"run dcgan-fashion {UNSCORED} -o model.width=8 --steps 1"  # short, in case the expected error does not occur
 
 BREAKING = """
 import sys
@@ -53,7 +53,7 @@ def ganbench_optimizers():
 
 
 def ganbench(command: str) -> Result:
-    """Run a command in this process. An error that is not meant for people fails the test."""
+    """Run a command in this process. An unexpected exception fails the test."""
     result = CliRunner(env={"COLUMNS": "300"}).invoke(app, shlex.split(command))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -61,7 +61,7 @@ def ganbench(command: str) -> Result:
 
 
 def printed(command: str) -> str:
-    """What a command that succeeds prints on stdout."""
+    """Run a command that must succeed and return its standard output."""
     result = ganbench(command)
     assert result.exit_code == DONE, result.stderr
     return result.stdout
@@ -85,21 +85,21 @@ def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Reg
 def test_list_of_a_kind_in_singular_or_plural_shows_that_kind_only(kind: Kind, registry: Registry) -> None:
     listed = json.loads(printed(f"list {kind.plural} --json"))
     assert [plugin["name"] for plugin in listed] == [registered.plugin.name for registered in registry.of_kind(kind)]
-    assert {plugin["kind"] for plugin in listed} == {kind}
+    assert all(plugin["kind"] == kind for plugin in listed)  # some kinds have no shipped plugin
     assert printed(f"list {kind}") == printed(f"list {kind.plural}")
 
 
-def test_list_as_json_tells_kind_name_summary_and_distribution(registry: Registry) -> None:
+def test_list_as_json_has_kind_name_summary_and_distribution(registry: Registry) -> None:
     listed = json.loads(printed("list --json"))
     assert len(listed) == len(registry.all_plugins())
     dcgan = registry.find(Kind.MODEL, "dcgan")
     assert {**dcgan.record(), "summary": dcgan.plugin.summary} in listed
 
 
-def test_list_of_an_unknown_kind_tells_the_kinds() -> None:
+def test_list_of_an_unknown_kind_names_the_kinds() -> None:
     result = ganbench("list nonsense")
     assert result.exit_code == USAGE
-    assert "unknown kind 'nonsense'; there are: benchmarks, models, losses, datasets, metrics" in result.stderr
+    assert "unknown kind 'nonsense'; available: benchmarks, models, losses, datasets, metrics" in result.stderr
 
 
 def test_an_extra_plugin_is_listed(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_show_works_for_every_plugin(registry: Registry) -> None:
         ("show dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),
     ],
 )
-def test_show_of_what_is_not_there_is_a_wrong_usage(command: str, cause: str) -> None:
+def test_show_of_an_unknown_name_is_a_usage_error(command: str, cause: str) -> None:
     result = ganbench(command)
     assert result.exit_code == USAGE
     assert cause in result.stderr
@@ -162,7 +162,7 @@ def test_show_of_what_is_not_there_is_a_wrong_usage(command: str, cause: str) ->
 
 
 @pytest.mark.parametrize("section", ["training", "engine", "sample_images", "checkpoint", "gate"])
-def test_show_prints_what_a_part_of_a_spec_accepts(section: str) -> None:
+def test_show_prints_the_fields_of_a_spec_section(section: str) -> None:
     table = printed(f"show {section}")
     keys = json.loads(printed(f"show {section} --json"))["properties"]
     assert set(keys) == set(type(getattr(load_spec("dcgan-fashion", Registry.load())[0], section)).model_fields)
@@ -191,7 +191,7 @@ def test_the_version_is_printed_and_exported() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 @pytest.mark.parametrize("command", ["list", "show training", "show fid", "plugins"])
-def test_no_word_of_a_table_is_cut_on_a_narrow_terminal(command: str, width: int) -> None:
+def test_no_word_in_a_table_is_truncated_on_a_narrow_terminal(command: str, width: int) -> None:
     outcome = CliRunner(env={"COLUMNS": str(width)}).invoke(app, shlex.split(command))
     assert outcome.exit_code == DONE
     assert "…" not in outcome.stdout
@@ -203,14 +203,14 @@ def test_no_word_of_a_table_is_cut_on_a_narrow_terminal(command: str, width: int
 # plugins
 
 
-def test_plugins_shows_what_each_distribution_gives_and_what_failed(install: Install) -> None:
+def test_plugins_lists_plugins_by_distribution_and_failures(install: Install) -> None:
     install("broken-plugin", "import no_such_package", version="1.2", entry_point="models")
     shown = printed("plugins")
     assert "model dcgan" in shown
     assert "failed: broken-plugin 1.2, entry point 'models', import: ModuleNotFoundError: No module named" in shown
 
 
-def test_plugins_as_json_tells_plugins_and_failures(registry: Registry, install: Install) -> None:
+def test_plugins_as_json_has_plugins_and_failures(registry: Registry, install: Install) -> None:
     install("broken-in-json", "import no_such_package", version="1.2", entry_point="models")
     shown = json.loads(printed("plugins --json"))
     assert shown["plugins"] == [registered.record() for registered in registry.all_plugins()]
@@ -227,7 +227,7 @@ def test_plugins_as_json_tells_plugins_and_failures(registry: Registry, install:
 
 
 @pytest.mark.parametrize("command", ["plugins --strict", "plugins --strict --json"])
-def test_strict_plugins_fails_exactly_if_a_plugin_is_broken(command: str, install: Install) -> None:
+def test_strict_plugins_fails_only_if_a_plugin_is_broken(command: str, install: Install) -> None:
     assert ganbench(command).exit_code == DONE
     install("broken-strictly", "import no_such_package")
     assert ganbench(command).exit_code == FAILED
@@ -247,22 +247,22 @@ def test_strict_plugins_fails_exactly_if_a_plugin_is_broken(command: str, instal
         ("run dcgan-fashion -o model=dcgna", "model: unknown model 'dcgna'; did you mean 'dcgan'?"),
         ("run dcgan-fashion -o model.dropout=1.5", "model.dropout: Input should be less than 1 (got 1.5)"),
         ("run dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),
-        ("run dcgan-fashion -o nonsense", "-o nonsense: write it as PATH=VALUE"),
+        ("run dcgan-fashion -o nonsense", "-o nonsense: expected PATH=VALUE"),
         ("run dcgan-fashion --epochs -1", "training.epochs: Input should be greater than or equal to 1 (got -1)"),
         ("run dcgan-fashion --steps 0", "training.steps: Input should be greater than or equal to 1 (got 0)"),
         ("run dcgan-fashion --epochs 1 --steps 1", "give either 'epochs' or 'steps'"),
         ("run dcgan-fashion --seed -1", "training.seed: Input should be greater than or equal to 0 (got -1)"),
         ("run dcgan-fashion --precision fp8", "training.precision: Input should be 'fp32', 'tf32' or 'bf16'"),
-        ("run dcgan-fashion --budget soon", "--budget soon: write it with its unit, as 90s, 5m or 2h"),
-        ("run dcgan-fashion --budget -5s", "--budget -5s: write it with its unit, as 90s, 5m or 2h"),
-        ("run dcgan-fashion --budget 4", "--budget 4: write it with its unit, as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget soon", "--budget soon: give a number and a unit, such as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget -5s", "--budget -5s: give a number and a unit, such as 90s, 5m or 2h"),
+        ("run dcgan-fashion --budget 4", "--budget 4: give a number and a unit, such as 90s, 5m or 2h"),
         ("run dcgan-fashion --budget 0s", "training.budget_seconds: Input should be greater than 0"),
         ("run dcgan-fashion -p nowhere.py", "-p nowhere.py: there is no such file"),
         ("run dcgan-fashion -p nowhere", "-p nowhere: there is no such module"),
         ("run dcgan-fashion -p full", "-p full: it is a folder; give a file that ends in .py, or a module's name"),
         ("run dcgan-fashion -p ./full", "-p ./full: it is a folder; give a file that ends in .py, or a module's name"),
-        ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: there is no such folder"),
-        ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: there is no such folder"),
+        ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: no such folder"),
+        ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: no such folder"),
         (f"{SHORT} --device tpu", "--device tpu: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device meta", "--device meta: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device cuda:99", "--device cuda:99: this machine has"),
@@ -270,12 +270,12 @@ def test_strict_plugins_fails_exactly_if_a_plugin_is_broken(command: str, instal
             f"{SHORT} -o training.batch_size=6000",
             "training.batch_size: 6000 is more than the 5000 images of the train split",
         ),
-        (f"{SHORT} --out full", "run directory full: it is not empty; choose another"),
+        (f"{SHORT} --out full", "run directory full: not empty; choose another"),
         (f"{SHORT} --out full/file", "run directory full/file: cannot write to"),
         (f"{SHORT} --out full/file/x", "run directory full/file/x: cannot write to"),
     ],
 )
-def test_bad_input_is_a_wrong_usage_and_leaves_nothing_behind(command: str, cause: str, tmp_path: Path) -> None:
+def test_invalid_input_is_a_usage_error_and_leaves_no_files(command: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("name = ")
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "full").mkdir()
@@ -290,7 +290,7 @@ def test_bad_input_is_a_wrong_usage_and_leaves_nothing_behind(command: str, caus
     assert files_in(tmp_path) == before
 
 
-def test_cuda_on_a_machine_without_is_a_wrong_usage(tmp_path: Path) -> None:
+def test_cuda_without_a_cuda_device_is_a_usage_error(tmp_path: Path) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -311,9 +311,7 @@ def test_cuda_on_a_machine_without_is_a_wrong_usage(tmp_path: Path) -> None:
     ],
     ids=["build raises", "build exits", "build returns nothing", "what build returned raises"],
 )
-def test_a_plugin_that_breaks_is_named_and_the_run_leaves_nothing_behind(
-    override: str, culprit: str, tmp_path: Path
-) -> None:
+def test_a_failing_plugin_is_named_and_the_run_leaves_no_files(override: str, culprit: str, tmp_path: Path) -> None:
     (tmp_path / "breaking.py").write_text(BREAKING)
     before = files_in(tmp_path)
 
@@ -325,14 +323,14 @@ def test_a_plugin_that_breaks_is_named_and_the_run_leaves_nothing_behind(
     assert files_in(tmp_path) == before
 
 
-def test_the_cause_of_a_plugins_error_is_quoted_as_it_is(tmp_path: Path) -> None:
+def test_the_cause_of_a_plugins_error_is_quoted_verbatim(tmp_path: Path) -> None:
     (tmp_path / "breaking.py").write_text(BREAKING)
     result = ganbench(f"run dcgan-fashion -p breaking.py {UNSCORED} -o model=raising")
     assert "raised in build: RuntimeError: no [bold]weights[/]\n" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["run nonsense --json", "show nonsense --json", "list nonsense --json"])
-def test_an_error_leaves_stdout_empty_for_a_reader_of_json(command: str) -> None:
+def test_an_error_leaves_stdout_empty_with_json(command: str) -> None:
     result = ganbench(command)
     assert result.stdout == ""
     assert result.stderr.startswith("error: unknown ")
@@ -342,13 +340,13 @@ def test_an_error_leaves_stdout_empty_for_a_reader_of_json(command: str) -> None
     "command",
     ["nonsense", "show", "run dcgan-fashion --nonsense", "run dcgan-fashion --epochs many", "list models losses"],
 )
-def test_a_misused_command_line_is_a_wrong_usage(command: str) -> None:
+def test_an_invalid_command_line_is_a_usage_error(command: str) -> None:
     result = ganbench(command)
     assert result.exit_code == USAGE
     assert "Usage: " in result.stderr
 
 
-def test_an_error_shows_where_it_came_from_when_asked() -> None:
+def test_an_error_shows_its_traceback_on_request() -> None:
     result = ganbench("--traceback run nonsense")
     assert result.exit_code == USAGE
     assert "Traceback" in result.stderr
@@ -361,13 +359,13 @@ def test_an_error_shows_where_it_came_from_when_asked() -> None:
 @pytest.mark.parametrize(
     "command", ["--help", "--version", "list", "show dcgan-fashion", "show training", "plugins", "run nonsense"]
 )
-def test_a_command_that_does_not_train_leaves_torch_alone(command: str) -> None:
+def test_a_command_that_does_not_train_does_not_import_torch(command: str) -> None:
     probe = "import sys; from ganbench.cli import app\ntry: app()\nfinally: sys.exit('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", probe, *command.split()], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
-def test_what_a_name_says_to_a_terminal_is_shown_and_not_done() -> None:
+def test_control_sequences_in_a_name_are_escaped() -> None:
     result = ganbench("run '\x1b[2J\x1b]0;ownednonsense'")
     assert result.exit_code == USAGE
     assert r"unknown benchmark '\x1b[2J\x1b]0;ownednonsense'" in result.stderr

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks import homework, speed_table
 from ganbench.cli import app
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

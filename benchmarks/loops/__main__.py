@@ -93,10 +93,10 @@ def in_fresh_process(name: str) -> dict[str, float]:
     How threads wait is ganbench's own choice, and these processes load torch before ganbench could make it.
     """
     from ganbench.system.openmp import (
-        sleeping_threads,  # here, since importing ganbench before torch sets it for all loops
+        passive_wait_policy,  # here, since importing ganbench before torch sets it for all loops
     )
 
-    waiting = sleeping_threads(os.environ) if name.startswith("ganbench") else {}
+    waiting = passive_wait_policy(os.environ) if name.startswith("ganbench") else {}
     command = [sys.executable, "-m", "benchmarks.loops", *sys.argv[1:], "--only", name]
     finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **waiting})
     if finished.returncode:

@@ -16,7 +16,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
 )
-from ganbench.system.signals import ending_in_order
+from ganbench.system.signals import interrupt_once
 
 from .options import (
     WINDOW_SECONDS,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SESSIONS = 12  # detects a slowdown of 1.5 margins in 19 of 20 checks (benchmarks/gate_power.py)
 
 
-@ending_in_order()
+@interrupt_once()
 def record(
     benchmark: Benchmark,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Baseline file; extended if it exists.")],

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.errors import GanbenchError
-from ganbench.results.result import Record
+from ganbench.results.schema import Record
 from ganbench.system.files import state_dir, write_text
 
 from . import speed

@@ -1,4 +1,4 @@
-"""`ganbench compare`, `check` and `calibrate`."""
+"""`ganbench check` and `ganbench calibrate`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
 )
-from ganbench.system.signals import ending_in_order
+from ganbench.system.signals import interrupt_once
 
 from .baseline_commands import SESSIONS, record_into
 from .options import (
@@ -51,29 +51,7 @@ class MissingBaseline(StrEnum):
     RECORD = "record"
 
 
-def compare(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json files.")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Compare results side by side, ranking only comparable values. Has no pass/fail criterion."""
-    if len(results) < 2:
-        raise UsageError("compare needs at least two results: run directories or result.json files")
-    from ganbench.reporting.comparison_tables import comparison_tables
-    from ganbench.results.comparison import compare as compare_results
-    from ganbench.results.result import load_result
-
-    comparison = compare_results([load_result(path) for path in results])
-    if as_json:
-        print_json(comparison.to_dict([str(path) for path in results]))
-        return
-    for table in comparison_tables(comparison, [str(path) for path in results]):
-        out.print(table)
-        out.print()
-
-
-@ending_in_order()
+@interrupt_once()
 def check(
     benchmark: Benchmark,
     against: Annotated[str | None, typer.Option(metavar="REF", help="Git revision of the current repository.")] = None,
@@ -220,7 +198,7 @@ def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckCon
     return baselines
 
 
-@ending_in_order()
+@interrupt_once()
 def calibrate(
     benchmark: Benchmark,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks of four sessions.")] = 8,

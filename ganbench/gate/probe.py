@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.results.result import Record
+from ganbench.results.schema import Record
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS
 
 from .side import (

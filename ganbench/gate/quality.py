@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median, stdev
 
 from ganbench.errors import NotComparableError, UsageError
-from ganbench.reporting.tables import number
-from ganbench.results.result import metric_titles
+from ganbench.reporting.formatting import number
+from ganbench.results.schema import metric_titles
 from ganbench.spec.benchmark import GateOptions
 
 from .side import SessionConfig, Side

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganbench.errors import UsageError
-from ganbench.system.signals import postponed
+from ganbench.system.signals import defer_signals
 
 from .git import git
 
@@ -67,7 +67,7 @@ def checked_out(reference: str) -> Iterator[Revision]:
         git("-C", str(repository), "checkout-index", "--all", f"--prefix={folder}/", error=failed, env=index)
         yield Revision(repository, folder, commit, *(frozenset(names.split("\0")) for names in (tracked, files)))
     finally:
-        with postponed():
+        with defer_signals():
             shutil.rmtree(parent, ignore_errors=True)
 
 

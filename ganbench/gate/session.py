@@ -7,13 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.results.result import (
-    Environment,
-    GPUReading,
-    Memory,
-    PluginRecord,
-    Record,
-)
+from ganbench.results.schema import Environment, GPUReading, Memory, PluginRecord, Record
 
 from .side import (
     Code,

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import ExitCode, GanbenchError, MissingError
-from ganbench.results.result import Record
+from ganbench.results.schema import Record
 from ganbench.system import source
-from ganbench.system.openmp import sleeping_threads
-from ganbench.system.signals import postponed
+from ganbench.system.openmp import passive_wait_policy
+from ganbench.system.signals import defer_signals
 
 from .git import without_git_locals
 
@@ -121,7 +121,7 @@ class Worker:
                 # -P: keep this folder's modules out of sys.path
                 [side.python, "-P", str(WORKER), json.dumps(request)],
                 cwd=side.folder,
-                env=environment | sleeping_threads(environment),
+                env=environment | passive_wait_policy(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -137,7 +137,7 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         """Kill the process and remove its files, however the block ended."""
-        with postponed():
+        with defer_signals():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             with self._process:  # wait, and close the pipes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ganbench.reporting.tables import number
-from ganbench.results.result import metric_titles
+from ganbench.reporting.formatting import number
+from ganbench.results.schema import metric_titles
 
 from .side import SessionConfig, SessionError, Side
 from .training import (

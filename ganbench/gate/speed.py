@@ -10,9 +10,9 @@ from statistics import median
 from typing import Any
 
 from ganbench.errors import NotComparableError
-from ganbench.reporting.tables import mebibytes
+from ganbench.reporting.formatting import mebibytes
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.result import providers
+from ganbench.results.schema import providers
 from ganbench.spec.benchmark import GateOptions
 
 from .session import Session, measure_alone, measure_pair

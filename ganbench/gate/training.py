@@ -11,11 +11,7 @@ from pydantic import ValidationError
 from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
 from ganbench.results.differences import differing_fields
-from ganbench.results.result import (
-    Environment,
-    PluginRecord,
-    Record,
-)
+from ganbench.results.schema import Environment, PluginRecord, Record
 
 from .side import (
     Code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ganbench.results.result import DataRecord, EpochRow, MetricPoint, Result
+from ganbench.results.schema import DataRecord, EpochRow, MetricPoint, Result
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ganbench.errors import (
     describe,
 )
 from ganbench.system.files import file_version
-from ganbench.system.torch_defaults import torch_defaults_kept
+from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
 
 from . import hookspecs
@@ -55,7 +55,7 @@ class Registered:
     def build(self, options: Any, context: Any) -> Any:
         """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
-        with self.wrap_errors("raised in build"), torch_defaults_kept(f"{self}: its build changed"):
+        with self.wrap_errors("raised in build"), preserve_torch_defaults(f"{self}: its build changed"):
             built = self.plugin.build(options, context)
         if not isinstance(built, self.plugin.build_types):
             wanted = " or ".join(product.__name__ for product in self.plugin.build_types)
@@ -183,7 +183,7 @@ class _Loader:
     def load_entry_point(self, provider: Provider, entry_point: EntryPoint) -> None:
         self.registry.providers.append(provider)
         try:
-            with torch_defaults_kept("its import changed"):
+            with preserve_torch_defaults("its import changed"):
                 module = entry_point.load()
         except (Exception, SystemExit) as error:
             self._fail(provider, "import", describe(error))
@@ -192,7 +192,7 @@ class _Loader:
 
     def load_extra(self, name: str) -> None:
         try:
-            with torch_defaults_kept(f"-p {name}: its import changed"):
+            with preserve_torch_defaults(f"-p {name}: its import changed"):
                 module, provider = _import_extra(name)
         except GanbenchError:
             raise

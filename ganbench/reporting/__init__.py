@@ -1,1 +1,1 @@
-"""What people see: tables, the live display, plots."""
+"""User-facing output: consoles, tables, the live display and plots."""

@@ -1,4 +1,4 @@
-"""Results side by side for people, as rich tables."""
+"""Tables of results side by side."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.results.comparison import Comparison, Quantity
-from ganbench.results.result import Result
+from ganbench.results.schema import Result
 
-from .tables import mebibytes, number
+from .formatting import mebibytes, number
 
 
 def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Table]:
-    """What each result is, its quantities, and where they differ; `names` are the columns' heads."""
-    yield what_table(comparison.results, names)
+    """Yield tables of the results, their quantities and their differences; `names` are the column headers."""
+    yield overview_table(comparison.results, names)
     for title, quantities in (
         ("Speed and memory", comparison.speed),
-        ("Losses of the last epoch", comparison.losses),
-        ("Scores at the end", comparison.metrics),
+        ("Losses in the last epoch", comparison.losses),
+        ("Final scores", comparison.metrics),
     ):
-        told = [quantity for quantity in quantities if any(value is not None for value in quantity.values)]
-        if told:
-            yield quantities_table(title, told, names)
+        present = [quantity for quantity in quantities if any(value is not None for value in quantity.values)]
+        if present:
+            yield quantities_table(title, present, names)
     for title, fields in comparison.differences.items():
         if fields:
             yield differences_table(f"Differences: {title}", fields, names)
 
 
-def what_table(results: Iterable[Result], names: list[str]) -> Table:
-    """Which benchmark each result is of, how it ended and when."""
-    table = titled("Results", names)
+def overview_table(results: Iterable[Result], names: list[str]) -> Table:
+    """Show each result's benchmark, how and when it ran, and how it ended."""
+    table = make_table("Results", names)
     rows: dict[str, list[str]] = {
         "benchmark": [result.benchmark for result in results],
         "status": [result.status for result in results],
-        "ended by": [result.message or "" for result in results],
-        "begun": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
+        "message": [result.message or "" for result in results],
+        "started": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
         "epochs": [f"{sum(row.images for row in r.history) / r.data.train_images:.3g}" for r in results],
         "device": [str(result.environment.must_match.get("device", "")) for result in results],
         "disturbed": [result.throughput.disturbed_by or "" for result in results],
@@ -50,15 +50,15 @@ def what_table(results: Iterable[Result], names: list[str]) -> Table:
 
 
 def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str]) -> Table:
-    """A row a quantity: the best is bold where ranking is allowed, and where it is not, a line says why."""
-    table = titled(title, names)
+    """Show one quantity per row: the best value is bold, or a line gives the reason why it is not ranked."""
+    table = make_table(title, names)
     for quantity in quantities:
         table.add_row(
             escape(quantity.name.removesuffix(", bytes")), *(cell(quantity, position) for position in range(len(names)))
         )
         if any(quantity.spreads):
             table.add_row("  p10 to p90", *(spread_cell(quantity, position) for position in range(len(names))))
-        if quantity.doubtful:
+        if quantity.disturbed:
             table.add_row(Text("  not ranked: a result was disturbed", style="dim"))
         if quantity.differing_fields and quantity.better is not None:
             fields = ", ".join(quantity.differing_fields)
@@ -74,38 +74,38 @@ def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str
 
 
 def cell(quantity: Quantity, position: int) -> Text:
-    """A value, and how many times the first one it is."""
+    """Format a value and its ratio to the first one."""
     value, ratio = quantity.values[position], quantity.ratio(position)
-    text = "none" if value is None else formatted(quantity.name, value)
+    text = "none" if value is None else format_value(quantity.name, value)
     if ratio is not None and position:
         text += f" (x {ratio:.3f})"
     return Text(text, style="bold" if quantity.best == position else "")
 
 
 def spread_cell(quantity: Quantity, position: int) -> str:
-    """Between what and what the value lay for most of the run, and the same of its ratio."""
+    """Format the p10 to p90 range of a value, and the range of its ratio to the first one."""
     spread, ratio = quantity.spreads[position], quantity.ratio_spread(position)
     if spread is None:
         return "none"
-    text = " to ".join(formatted(quantity.name, value) for value in spread)
+    text = " to ".join(format_value(quantity.name, value) for value in spread)
     if ratio is None or not position:
         return text
-    overlap = ", overlapping" if quantity.overlap(0, position) else ""
+    overlap = ", overlapping" if quantity.overlaps(0, position) else ""
     return f"{text} (x {ratio[0]:.3f} to {ratio[1]:.3f}{overlap})"
 
 
-def formatted(name: str, value: float) -> str:
+def format_value(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return mebibytes(int(value))
     return f"{value:,.0f}" if name == "images/s" else number(value)
 
 
 def differences_table(title: str, fields: dict[str, tuple[Any, ...]], names: list[str]) -> Table:
-    table = titled(title, names)
+    table = make_table(title, names)
     for field, values in fields.items():
         table.add_row(escape(field), *("none" if value is None else escape(str(value)) for value in values))
     return table
 
 
-def titled(title: str, names: list[str]) -> Table:
+def make_table(title: str, names: list[str]) -> Table:
     return Table("", *(escape(name) for name in names), title=title, title_justify="left")

@@ -1,4 +1,4 @@
-"""What all commands share: where they print, and the options that several of them take."""
+"""Consoles, base classes and options shared by the commands."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from typer.core import TyperCommand
 
 from ganbench.errors import GanbenchError, GanbenchWarning, describe
 from ganbench.system.files import named_data_dir
-from ganbench.system.streams import answer_on_stdout
+from ganbench.system.streams import reserve_stdout
 
-from .narrow import fitted
+from .narrow import fit_table
 
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registry
 
 
 class SafeConsole(Console):
-    """A console that any text may be printed on, and any table on any width.
+    """A console that prints any text safely, and tables at any width.
 
-    What text from files and plugins says to a terminal (colours, cursor, titles) is shown, not done.
+    Control sequences in text from files and plugins (colors, cursor, titles) are shown, not executed.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Table):
-            renderable = fitted(renderable, self, options or self.options)
+            renderable = fit_table(renderable, self, options or self.options)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
@@ -48,42 +48,42 @@ class SafeConsole(Console):
 
 
 def printable(text: str) -> str:
-    """The text with control characters written out, such as \\x1b; lines stay lines."""
+    """Escape control characters, such as \\x1b; keep newlines."""
     return "".join(
         character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text
     )
 
 
-out = SafeConsole()  # within a command, the only way to standard output: print on it, or write to `out.file`
+out = SafeConsole()  # within a command, the only way to reach standard output: print to it, or write to `out.file`
 err = SafeConsole(stderr=True)
 
 
 class Command(TyperCommand):
-    """A command whose outcome is more than its output: a lost output is a warning, and the exit code stays."""
+    """A command that does more than print: failing to write its output is a warning and keeps the exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        with answer_on_stdout() as answer, out.writing_to(cast(IO[str], answer)), plain_warnings():
+        with reserve_stdout() as stdout, out.writing_to(cast(IO[str], stdout)), plain_warnings():
             try:
                 return super().invoke(ctx)
             finally:
-                answer.flush()
-                if answer.loss:
-                    self.on_lost_output(answer.loss)
+                stdout.flush()
+                if stdout.failure:
+                    self.on_output_failure(stdout.failure)
 
-    def on_lost_output(self, reason: str) -> None:
+    def on_output_failure(self, reason: str) -> None:
         err.print(f"[bold yellow]{reason}[/]", soft_wrap=True)
 
 
 class Query(Command):
-    """A command that only prints: it fails if it cannot."""
+    """A command that only prints, so that failing to write its output is an error."""
 
-    def on_lost_output(self, reason: str) -> None:
+    def on_output_failure(self, reason: str) -> None:
         raise GanbenchError(reason)
 
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Show ganbench's own warnings as plain lines, without the source line that raised them."""
+    """Show ganbench's own warnings as plain lines, without their source location."""
     show = warnings.showwarning
 
     def show_plainly(
@@ -105,26 +105,27 @@ def plain_warnings() -> Iterator[None]:
 
 
 PluginArguments = Annotated[
-    list[str], typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Add an unpublished plugin.")
+    list[str],
+    typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Also load a plugin from this file or module."),
 ]
 Overrides = Annotated[
-    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override anything in the spec.")
+    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where to train.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to train on.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Where data sets live.",
+        help="Folder that holds the datasets.",
         callback=lambda given: None if given is None else named_data_dir(given),
     ),
 ]
 
 
 @contextmanager
-def reported(what: str) -> Iterator[None]:
-    """Within the block, an error of what only shows a run is a warning: the run and its exit code are not affected."""
+def warn_on_error(what: str) -> Iterator[None]:
+    """Turn an error in the block into a warning: failing to display a run affects neither the run nor its exit code."""
     try:
         yield
     except Exception as error:
@@ -133,12 +134,12 @@ def reported(what: str) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON that any encoding can hold."""
+    """Write JSON to standard output, in ASCII so that any encoding can represent it."""
     out.file.write(json.dumps(value, indent=2) + "\n")
 
 
 def load_registry(plugins: list[str], benchmark: str | None = None, resume: Path | None = None) -> Registry:
-    """All plugins: also those given when the run was started that is resumed, or whose spec.toml is the benchmark."""
+    """Load all plugins, including those that a resumed run, or the run of a spec.toml, was started with."""
     from ganbench.plugin.registry import Registry
     from ganbench.spec.launch import plugins_for_spec, plugins_to_resume
 

@@ -1,4 +1,4 @@
-"""What people see while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+"""Live display of a run: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,39 +10,34 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
-from ganbench.results.result import EpochRow, MetricPoint
+from ganbench.results.schema import EpochRow, MetricPoint
 
-from .tables import (
-    duration,
-    loss_columns,
-    losses_line,
-    number,
-    run_info_table,
-)
+from .formatting import duration, loss_columns, losses_line, number
+from .result_tables import run_info_table
 
 LONG_RUN_SECONDS = 600
 PLAIN_LINE_SECONDS = 30.0
-EPOCH_LINE_SECONDS = 0.5  # epochs can be quicker than anyone reads
+EPOCH_LINE_SECONDS = 0.5  # epochs can be faster than anyone can read
 
 
-class LiveReport(Callback):
-    """Shows a run on a console as it goes."""
+class LiveDisplay(Callback):
+    """Shows the progress of a run on a console."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bar = ProgressBar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.percentage:.0f} %"),
+            TextColumn("{task.percentage:.0f}%"),
             TextColumn("{task.fields[status]}", markup=False),
             console=console,
             transient=True,
-            auto_refresh=False,  # no thread of its own inside the clock
+            auto_refresh=False,  # a refresh thread would disturb the timing
         )
         self.task: TaskID | None = None
         self.info: RunInfo | None = None
         self.next_plain_line = self.next_epoch_line = 0.0
-        self.untold: EpochRow | None = None  # an epoch that has ended since the last line
+        self.pending_epoch: EpochRow | None = None  # completed but not yet printed
 
     def on_run_start(self, info: RunInfo) -> None:
         self.info = info
@@ -50,21 +45,21 @@ class LiveReport(Callback):
             self.console.print(f"[bold yellow]{escape(info.data.notice)}[/]\n", highlight=False)
         self.console.print(run_info_table(info))
 
-    def on_status(self, what: str) -> None:
-        self._tell_epoch()
+    def on_status(self, status: str) -> None:
+        self._print_epoch()
         if self.console.is_terminal and self.task is not None:
-            self.bar.update(self.task, status=what)
+            self.bar.update(self.task, status=status)
             self.bar.refresh()
         else:
-            self.console.print(f"[dim]{escape(what)} ...[/]")
+            self.console.print(f"[dim]{escape(status)} ...[/]")
 
-    def on_warning(self, what: str) -> None:
-        self.console.print(f"[bold yellow]{escape(what)}[/]", highlight=False)
+    def on_warning(self, message: str) -> None:
+        self.console.print(f"[bold yellow]{escape(message)}[/]", highlight=False)
 
     def on_window_end(self, progress: Progress) -> None:
         assert self.info is not None
         if self.task is None:
-            self._estimate(progress)
+            self._print_estimate(progress)
             self.task = self.bar.add_task("", total=progress.total_steps, epoch=progress.epoch, status="")
             if self.console.is_terminal:
                 self.bar.start()
@@ -74,33 +69,35 @@ class LiveReport(Callback):
         self.bar.refresh()
         if not self.console.is_terminal and monotonic() >= self.next_plain_line:
             self.next_plain_line = monotonic() + PLAIN_LINE_SECONDS
-            self._line(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
+            self._print(f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {status}  {left}")
 
     def on_epoch_end(self, row: EpochRow) -> None:
-        self.untold = row
+        self.pending_epoch = row
         if monotonic() >= self.next_epoch_line:
-            self._tell_epoch()
+            self._print_epoch()
 
-    def _tell_epoch(self) -> None:
-        row, self.untold = self.untold, None
+    def _print_epoch(self) -> None:
+        row, self.pending_epoch = self.pending_epoch, None
         if row is None:
             return
         self.next_epoch_line = monotonic() + EPOCH_LINE_SECONDS
-        self._line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
+        self._print(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
 
     def on_score(self, label: str, point: MetricPoint) -> None:
-        self._line(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
+        self._print(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
 
     def stop(self) -> None:
-        """Take the live bar off the terminal."""
-        self._tell_epoch()
+        """Print the last epoch and remove the progress bar."""
+        self._print_epoch()
         self.bar.stop()
 
-    def _estimate(self, progress: Progress) -> None:
+    def _print_estimate(self, progress: Progress) -> None:
         assert self.info is not None
-        self._line(f"training will take about {duration(progress.seconds_left)}")
+        self._print(f"training will take about {duration(progress.seconds_left)}")
         if progress.seconds_left > LONG_RUN_SECONDS and "budget_seconds" not in self.info.spec["training"]:
-            self.console.print("[dim]to end sooner with what there is by then: Ctrl-C, or --budget 5m next time[/]")
+            self.console.print(
+                "[dim]to stop early and keep the result so far, press Ctrl-C, or use --budget 5m next time[/]"
+            )
 
-    def _line(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

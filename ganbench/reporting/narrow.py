@@ -1,4 +1,4 @@
-"""Tables on narrow terminals: no name or number is cut."""
+"""Table layout on narrow terminals: no name or number is truncated."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.table import Table
 
-LONGEST_WORD = 24  # longer ones are hashes and paths, which a narrow column may cut
+LONGEST_WORD = 24  # longer words are hashes and paths, which may be split
 
 
-def fitted(table: Table, console: Console, options: ConsoleOptions) -> Table:
-    """The table with columns wide enough for their words, or else its cells below each other.
+def fit_table(table: Table, console: Console, options: ConsoleOptions) -> Table:
+    """Set column widths so that each word fits, or stack the cells of each row if that is impossible.
 
-    rich takes width from the widest columns first, whether or not their words still fit.
+    rich shrinks the widest columns first, whether or not their words still fit.
     """
     if not table.show_header or len(table.columns) < 3:
         return table
@@ -21,26 +21,26 @@ def fitted(table: Table, console: Console, options: ConsoleOptions) -> Table:
     measured = [[Measurement.get(console, unlimited, cell) for cell in cells] for cells in columns]
     widths = [min(max(cell.minimum for cell in cells), LONGEST_WORD) for cells in measured]
     wanted = [max(cell.maximum for cell in cells) for cells in measured]
-    room = options.max_width - 3 * len(columns) - 1  # without borders and padding
+    room = options.max_width - 3 * len(columns) - 1  # excluding borders and padding
     if sum(widths) > room:
-        return stacked(table)
+        return stack_cells(table)
     if sum(wanted) > room:
-        for column, width in zip(table.columns, shared_out(room, widths, wanted), strict=True):
+        for column, width in zip(table.columns, distribute(room, widths, wanted), strict=True):
             column.width = width
     return table
 
 
-def shared_out(room: int, widths: list[int], wanted: list[int]) -> list[int]:
-    """The widths after the rest of the room went to the columns that lack most."""
+def distribute(room: int, widths: list[int], wanted: list[int]) -> list[int]:
+    """Give the remaining room to the columns that are furthest below their wanted width."""
     widths = list(widths)
     for _ in range(room - sum(widths)):
-        lacks = [want - width for width, want in zip(widths, wanted, strict=True)]
-        widths[lacks.index(max(lacks))] += 1
+        missing = [want - width for width, want in zip(widths, wanted, strict=True)]
+        widths[missing.index(max(missing))] += 1
     return widths
 
 
-def stacked(table: Table) -> Table:
-    """The same table with the cells of a row below each other, each beside the header of its column."""
+def stack_cells(table: Table) -> Table:
+    """Return the table with the cells of each row stacked, each next to its column header."""
     rows = Table(title=table.title, caption=table.caption, show_header=False, title_justify="left")
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")

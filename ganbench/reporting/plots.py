@@ -1,4 +1,4 @@
-"""Pictures: grids of images and curves of losses."""
+"""Image grids and loss curves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from ganbench.plugin.registrations import PublishedCurve
-from ganbench.results.result import EpochRow
+from ganbench.results.schema import EpochRow
 from ganbench.system.files import atomic_write
 
-GAP = 2  # pixels between images of a grid
+GAP = 2  # pixels between images in a grid
 LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
-UPSCALED_HEIGHT = 112  # small images are enlarged to about this many pixels, without smoothing
+UPSCALED_HEIGHT = 112  # small images are enlarged to about this height, without interpolation
 
 
 def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
@@ -28,11 +28,11 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
         top = GAP + index // columns * (height + GAP)
         left = GAP + index % columns * (width + GAP)
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    picture = Image.fromarray(grid[..., 0] if channels == 1 else grid)
+    drawn = Image.fromarray(grid[..., 0] if channels == 1 else grid)
     scale = max(1, round(UPSCALED_HEIGHT / height))
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    enlarged = drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
     with atomic_write(path) as part:
-        picture.save(part)
+        enlarged.save(part)
 
 
 def save_losses(
@@ -44,11 +44,11 @@ def save_losses(
     players: Sequence[str] = ("discriminator", "generator"),
     epoch_images: int | None = None,
 ) -> None:
-    """Draw the losses of the players over the epochs, and the published ones faintly behind.
+    """Draw the losses by epoch, with the published curve behind in a lighter shade.
 
-    An epoch of `epoch_images` that was not finished is drawn at the point where training ended.
+    An epoch with fewer than `epoch_images` images is drawn at the point where training ended.
     """
-    from matplotlib.figure import Figure  # here, so that a broken installation of it costs the picture alone
+    from matplotlib.figure import Figure  # here, so that a broken installation only affects the plot
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -66,7 +66,7 @@ def save_losses(
     axes.set(title=title, xlabel="epoch", ylabel="mean loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if max(epochs, default=0) < 2 and not published_curve:
-        axes.set_xlim(0, 2)  # wide enough for a whole epoch to have its tick
+        axes.set_xlim(0, 2)  # wide enough for a tick at the first full epoch
     axes.grid(alpha=0.3)
     axes.legend()
     with atomic_write(path) as part:
@@ -74,7 +74,7 @@ def save_losses(
 
 
 def read_curve(path: Path) -> dict[str, list[float]]:
-    """The columns of a CSV file of numbers."""
+    """Return the columns of a CSV file of numbers."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return {column: [float(row[column]) for row in rows] for column in rows[0]}

@@ -1,1 +1,1 @@
-"""What a run stores and what may be compared: the result, its environment, differences between results."""
+"""Results of runs: the schema, the run directory, the environment, and comparison between results."""

@@ -1,7 +1,7 @@
-"""Which scores may be compared: the one rule for results side by side, the gate and stored baselines.
+"""The rule for which scores may be compared, shared by `compare`, the gate and stored baselines.
 
-Scores whose protocols differ measure different things and are never ranked together. Scores whose software differs
-are, with a mark: the software may be the very thing that was changed.
+Scores whose protocols differ measure different things and are never ranked together. Scores that differ only in
+software are ranked, with a mark, because the software may be what was changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .differences import differing_fields
 
 
 class Score(Protocol):
-    """What two scores are compared by."""
+    """The properties that decide whether scores are comparable."""
 
     @property
     def protocol(self) -> Mapping[str, Any]: ...
@@ -25,7 +25,7 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class ScoreDifferences:
-    """The fields in which the protocols and the software of scores differ, each with its value in every score."""
+    """The protocol and software fields that differ between scores, each with its value for every score."""
 
     protocol: dict[str, tuple[Any, ...]]
     software: dict[str, tuple[Any, ...]]
@@ -37,8 +37,8 @@ class ScoreDifferences:
 
 def compare_scores(scores: Iterable[Score]) -> ScoreDifferences:
     """Compare the protocols and the software of any number of scores."""
-    listed = list(scores)
+    scores = list(scores)
     return ScoreDifferences(
-        protocol=differing_fields(score.protocol for score in listed),
-        software=differing_fields(score.software for score in listed),
+        protocol=differing_fields(score.protocol for score in scores),
+        software=differing_fields(score.software for score in scores),
     )

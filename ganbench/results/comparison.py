@@ -1,4 +1,4 @@
-"""Results side by side: what may be ranked, and what differs where it may not."""
+"""Side-by-side comparison of results: which values may be ranked, and which fields differ."""
 
 from __future__ import annotations
 
@@ -10,51 +10,48 @@ from typing import Any, Literal
 
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
-from .result import (
-    MetricResult,
-    Result,
-    metric_titles,
-    providers,
-)
+from .schema import EpochRow, MetricResult, Result, metric_titles, providers
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One quantity of every result, in their order."""
+    """One quantity of all results, in their order."""
 
     name: str
-    values: tuple[float | None, ...]  # None where a result has none
-    better: Literal["higher", "lower"] | None  # None: it is shown, and says nothing about who is better
-    differing_fields: dict[str, tuple[Any, ...]]  # fields of the protocol that are not equal: then nothing is ranked
-    software: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # versions that differ: ranked, with a mark
-    spreads: tuple[tuple[float, float] | None, ...] = ()  # p10 and p90 of each value, where it is a mean over a run
-    doubtful: bool = False  # a value was measured on a busy machine: then none is the best
+    values: tuple[float | None, ...]  # None if a result lacks it
+    better: Literal["higher", "lower"] | None  # None: shown, but never ranked
+    differing_fields: dict[str, tuple[Any, ...]]  # protocol fields or conditions that differ: never ranked
+    software: dict[str, tuple[Any, ...]] = field(
+        default_factory=dict
+    )  # software versions that differ: ranked, with a mark
+    spreads: tuple[tuple[float, float] | None, ...] = ()  # p10 and p90 of each value that is a mean over a run
+    disturbed: bool = False  # a value was measured on a busy machine: never ranked
 
     @property
     def best(self) -> int | None:
-        """The position of the best value, if the values may be ranked and one of them is."""
+        """The index of the best value; None if the values may not be ranked or the best is not distinct."""
         finite = [(value, position) for position, value in enumerate(self.values) if value is not None]
-        if self.better is None or self.differing_fields or self.doubtful or len(finite) < 2:
+        if self.better is None or self.differing_fields or self.disturbed or len(finite) < 2:
             return None
         pick = max if self.better == "higher" else min
         best = pick(finite, key=lambda pair: pair[0])[1]
-        return None if any(self.overlap(best, position) for _, position in finite if position != best) else best
+        return None if any(self.overlaps(best, position) for _, position in finite if position != best) else best
 
-    def overlap(self, one: int, other: int) -> bool:
-        """Whether the spreads of two values have a part in common; not where there are none."""
+    def overlaps(self, one: int, other: int) -> bool:
+        """Return whether the spreads of two values overlap; False if either has none."""
         if not self.spreads or (first := self.spreads[one]) is None or (second := self.spreads[other]) is None:
             return False
         return first[0] <= second[1] and second[0] <= first[1]
 
     def ratio(self, position: int) -> float | None:
-        """A value over the first one, if they may be compared."""
+        """Return a value divided by the first one; None if they are not comparable."""
         first, value = self.values[0], self.values[position]
         if self.better is None or self.differing_fields or not first or value is None:
             return None
         return value / first
 
     def ratio_spread(self, position: int) -> tuple[float, float] | None:
-        """Between what and what the ratio lies, as the spreads of both values have it."""
+        """Return the range of the ratio implied by the spreads of both values."""
         if self.ratio(position) is None or not self.spreads:
             return None
         first, own = self.spreads[0], self.spreads[position]
@@ -74,17 +71,17 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several results: their quantities, and every field in which they differ."""
+    """Several results: their quantities, and all fields in which they differ."""
 
     results: tuple[Result, ...]
     speed: tuple[Quantity, ...]
     losses: tuple[Quantity, ...]
     metrics: tuple[Quantity, ...]
-    differences: dict[str, dict[str, tuple[Any, ...]]]  # by what: spec, plugins, environment, data
+    differences: dict[str, dict[str, tuple[Any, ...]]]  # by section: spec, plugins, environment, data
 
     def to_dict(self, names: list[str]) -> dict[str, Any]:
-        """As plain JSON types; `names` are the results', in their order."""
-        quantities = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
+        """Return plain JSON types; `names` are the names of the results, in order."""
+        sections = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
         return {
             "results": [
                 {
@@ -96,13 +93,16 @@ class Comparison:
                 }
                 for name, result in zip(names, self.results, strict=True)
             ],
-            **{what: {quantity.name: quantity.to_dict() for quantity in told} for what, told in quantities.items()},
+            **{
+                section: {quantity.name: quantity.to_dict() for quantity in quantities}
+                for section, quantities in sections.items()
+            },
             "differences": self.differences,
         }
 
 
 def compare(results: Sequence[Result]) -> Comparison:
-    """Stand results side by side. Nothing is refused: what cannot be ranked says which field differs."""
+    """Compare results side by side. Any results are accepted; a quantity that may not be ranked lists what differs."""
     return Comparison(
         results=tuple(results),
         speed=tuple(speed_quantities(results)),
@@ -120,7 +120,7 @@ def compare(results: Sequence[Result]) -> Comparison:
 
 
 def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
-    """Throughput and memory, which depend on device, precision, engine and batch size."""
+    """Yield throughput, energy and memory, which are comparable only under equal conditions."""
     conditions = differing_fields(result.throughput.conditions for result in results)
     yield Quantity(
         "images/s",
@@ -128,9 +128,9 @@ def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         "higher",
         conditions,
         spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
-        doubtful=any(result.throughput.disturbed for result in results),
+        disturbed=any(result.throughput.disturbed for result in results),
     )
-    yield Quantity("joules an image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
+    yield Quantity("joules per image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),
@@ -139,7 +139,7 @@ def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 
 def loss_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
-    """What each run's last epoch reported. A loss is no score: lower is not better."""
+    """Yield the losses and monitors of each run's last epoch. They are not scores: lower is not better."""
     rows = [
         {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors} if (row := last_row(result)) else {}
         for result in results
@@ -149,22 +149,22 @@ def loss_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 
 def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
-    """Each metric at the end of training, with what its protocols differ in."""
+    """Yield each metric at the end of training, with the protocol fields that differ."""
     titles: Counter[str] = Counter()
     for row in metric_rows(results):
-        having = [metric for metric in row if metric is not None]
-        holder = next(result for result, metric in zip(results, row, strict=True) if metric is not None)
-        title = metric_titles(holder.metrics)[having[0].id]
+        present = [metric for metric in row if metric is not None]
+        owner = next(result for result, metric in zip(results, row, strict=True) if metric is not None)
+        title = metric_titles(owner.metrics)[present[0].id]
         titles[title] += 1
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
-        differences = compare_scores(having)
+        differences = compare_scores(present)
         values = tuple(metric.value if metric else None for metric in row)
-        better: Literal["higher", "lower"] = "higher" if having[0].higher_is_better else "lower"
+        better: Literal["higher", "lower"] = "higher" if present[0].higher_is_better else "lower"
         yield Quantity(name, values, better, differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
-    """The metrics of all results in rows: with one of the same protocol where there is one, else with their id's."""
+    """Align the metrics of all results in rows: by equal protocol if possible, else by id."""
     rows: list[list[MetricResult | None]] = []
 
     def find_row(position: int, metric: MetricResult, key: Callable[[MetricResult], Any]) -> Any:
@@ -172,13 +172,13 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
         return next((row for row in free if any(other and key(other) == key(metric) for other in row)), None)
 
     for position, result in enumerate(results):
-        left = []
+        unmatched = []
         for metric in result.metrics:
             if row := find_row(position, metric, attrgetter("protocol")):
                 row[position] = metric
             else:
-                left.append(metric)
-        for metric in left:
+                unmatched.append(metric)
+        for metric in unmatched:
             row = find_row(position, metric, attrgetter("id"))
             if row is None:
                 row = [None] * len(results)
@@ -187,5 +187,5 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
     return rows
 
 
-def last_row(result: Result) -> Any:
+def last_row(result: Result) -> EpochRow | None:
     return result.history[-1] if result.history else None

@@ -1,23 +1,23 @@
-"""In what two or more things differ, field by field."""
+"""Field-by-field differences between two or more mappings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ABSENT = None  # in place of a field that a side does not have
+ABSENT = None  # value of a missing field
 
 
 def differing_fields(sides: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """The fields that are not equal on all sides, with their values; a side without the field has `ABSENT`."""
-    listed = list(sides)
-    fields = dict.fromkeys(field for side in listed for field in side)
-    values = {field: tuple(side.get(field, ABSENT) for side in listed) for field in fields}
-    return {field: told for field, told in values.items() if any(value != told[0] for value in told)}
+    """Return the fields whose values are not all equal, each with its value on every side; `ABSENT` where missing."""
+    sides = list(sides)
+    fields = dict.fromkeys(field for side in sides for field in side)
+    columns = {field: tuple(side.get(field, ABSENT) for side in sides) for field in fields}
+    return {field: values for field, values in columns.items() if any(value != values[0] for value in values)}
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested tables by dotted paths, as -o takes them."""
+    """Flatten nested tables to dotted paths, as -o accepts them."""
     if isinstance(value, Mapping):
         items: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):

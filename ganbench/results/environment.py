@@ -1,4 +1,4 @@
-"""The machine's fingerprint: what speed depends on for certain (hard) and what it may depend on (soft)."""
+"""The environment of a run: fields that must match to compare speed, and fields that may differ."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from ganbench.system.source import source_hash
 
-from .result import Environment
+from .schema import Environment
 
 LIBRARIES = ("ganbench", "torch", "torchvision", "torchmetrics", "numpy")
 
 
 def describe_environment(device: str) -> Environment:
-    """The environment of a run on `device`, as torch writes it."""
+    """Return the environment of a run on `device`, a torch device string."""
     import torch
 
     cpu = cpu_model()
     if device.startswith("cuda"):
         properties = torch.cuda.get_device_properties(device)
-        hard = {"device": properties.name, "device_count": 1, "device_memory_bytes": properties.total_memory}
+        must_match = {"device": properties.name, "device_count": 1, "device_memory_bytes": properties.total_memory}
     else:
-        hard = {"device": cpu, "device_count": 1, "threads": torch.get_num_threads()}
-    soft = {
+        must_match = {"device": cpu, "device_count": 1, "threads": torch.get_num_threads()}
+    may_differ = {
         "cpu": cpu,
         "cpu_count": os.cpu_count(),
         "platform": platform.platform(),
@@ -35,12 +35,12 @@ def describe_environment(device: str) -> Environment:
         **library_versions(),
         "ganbench_source": source_hash("ganbench"),
     }
-    return Environment(must_match=hard, may_differ=soft)
+    return Environment(must_match=must_match, may_differ=may_differ)
 
 
 @cache
 def ganbench_version() -> str:
-    """The version of ganbench with a hash of its source, which may be edited without a new version."""
+    """Return the version of ganbench with a hash of its source, which may change without a new version."""
     return f"{version('ganbench')} (source {source_hash('ganbench')})"
 
 
@@ -51,7 +51,7 @@ def library_versions() -> dict[str, str]:
 
 @cache
 def cpu_model() -> str:
-    """The processor's name as its maker writes it, or what Python knows of it."""
+    """Return the CPU's model name, or else what Python reports."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from ganbench.results.result import CPUReading, CPUUse, Window
+from ganbench.results.schema import CPUReading, CPUUse, Window
 
 SHORTEST_SECONDS = 0.5  # of a reading: the kernel counts in ticks of 10 ms
 ENOUGH_SECONDS = 1.0  # of training to judge by

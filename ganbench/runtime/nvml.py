@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import torch
 
-from ganbench.results.result import GPUReading
+from ganbench.results.schema import GPUReading
 
 # https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html; being idle is none
 THROTTLE_REASONS = {

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
-from ganbench.results.result import MetricPoint, MetricResult, metric_titles
+from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 

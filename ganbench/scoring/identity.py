@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench.plugin.interfaces import ImageData, Split
-from ganbench.results.result import PluginRecord
+from ganbench.results.schema import PluginRecord
 from ganbench.spec.configs import DatasetConfig, PluginConfig
 from ganbench.system.source import all_files, content_hash, hash_files
 

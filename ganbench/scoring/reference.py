@@ -30,7 +30,7 @@ from ganbench.plugin.interfaces import (
 )
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import ganbench_version
-from ganbench.results.result import DataRecord
+from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig

@@ -1,4 +1,4 @@
-"""What a run was started with besides its spec: kept in its directory, so that nobody has to repeat it."""
+"""The arguments of a run in addition to its spec, stored in launch.json so that they need not be repeated."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from ganbench.errors import (
     NotComparableError,
     UsageError,
 )
-from ganbench.results.result import LAUNCH, Record
+from ganbench.results.run_directory import LAUNCH
+from ganbench.results.schema import Record
 from ganbench.system.files import file_version
 
 from .benchmark import BenchmarkSpec
 
 
 class GivenPlugin(Record):
-    """A plugin that was given with -p and that the spec names."""
+    """A plugin given with -p and used by the spec."""
 
-    given: str  # a file's absolute path, or a module's name
-    from_run: str | None  # a file's path from the run directory: both may have moved together
-    version: str | None  # a file's hash
+    given: str  # absolute path of a file, or name of a module
+    from_run: str | None  # path of a file relative to the run directory, in case both are moved
+    version: str | None  # hash of a file
 
 
 class Launch(Record):
     """How a run was started."""
 
     plugins: list[GivenPlugin] = []
-    data_dir: str | None = None  # None where it was nowhere named
+    data_dir: str | None = None  # None if none was given
     device: str = "auto"
 
-    def resuming(self, before: Launch, data_dir: Path | None) -> Launch:
-        """As this process was started, or else the first one: what is given now counts more, `data_dir` among it."""
+    def resume(self, before: Launch, data_dir: Path | None) -> Launch:
+        """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence."""
         device = before.device if self.device == "auto" else self.device
         folder = before.data_dir if data_dir is None else self.data_dir
         if folder is not None and not Path(folder).is_dir():
             warnings.warn(
-                f"the data folder {folder}, which the run was started with, is gone: looking in the default one, as no "
-                "other is given with --data-dir",
+                f"the data folder {folder}, which the run was started with, no longer exists; using the default one, "
+                "because --data-dir was not given",
                 GanbenchWarning,
                 stacklevel=3,
             )
@@ -50,8 +51,9 @@ class Launch(Record):
         return self.model_copy(update={"device": device, "data_dir": folder or self.data_dir})
 
 
-def launch_of(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str) -> Launch:
-    providers = dict.fromkeys(choice.plugin.provider for choice in spec.plugin_configs())
+def make_launch(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str) -> Launch:
+    """Record how a run of `spec` in `folder` is started."""
+    providers = dict.fromkeys(config.plugin.provider for config in spec.plugin_configs())
     plugins = []
     for provider in providers:
         if provider.given is not None:
@@ -61,9 +63,9 @@ def launch_of(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: 
 
 
 def read_launch(folder: Path) -> Launch:
-    """How the run in a run directory was started; empty where that was not recorded.
+    """Read how the run in a run directory was started; empty if that was not recorded.
 
-    Raises `UsageError` for a file that is none of ours.
+    Raises `UsageError` if the file is invalid.
     """
     file = folder / LAUNCH
     try:
@@ -71,36 +73,36 @@ def read_launch(folder: Path) -> Launch:
     except FileNotFoundError:
         return Launch()
     except (OSError, ValidationError) as error:
-        raise UsageError(f"{file}: not a file of ganbench's: {str(error).partition(chr(10))[0]}") from None
+        raise UsageError(f"{file}: corrupt, or not written by ganbench: {str(error).partition(chr(10))[0]}") from None
 
 
 def plugins_for_spec(given: list[str], benchmark: str) -> list[str]:
-    """What to load for a benchmark: what is given, and what a run directory's own spec.toml was started with."""
+    """Return the plugins to load for a benchmark: those given and, for the spec.toml of a run, those of that run."""
     if not Path(benchmark).is_file():
         return given
     folder = Path(benchmark).parent
-    return [*given, *(path_of(plugin, folder) for plugin in recorded(given, folder))]
+    return [*given, *(locate_plugin(plugin, folder) for plugin in recorded_plugins(given, folder))]
 
 
 def plugins_to_resume(given: list[str], folder: Path) -> list[str]:
-    """What to load to resume a run: what is given, and what it was started with.
+    """Return the plugins to load to resume a run: those given and those that it was started with.
 
-    Raises `NotComparableError` where a file has changed since.
+    Raises `NotComparableError` if a plugin file has changed since.
     """
     names = list(given)
-    for plugin in recorded(given, folder):
-        path = path_of(plugin, folder)
+    for plugin in recorded_plugins(given, folder):
+        path = locate_plugin(plugin, folder)
         if plugin.version and (now := file_version(Path(path))) != plugin.version:
             raise NotComparableError(
-                f"{folder}: the plugin {path} has changed since the run was started: it was {plugin.version} and is "
-                f"{now}. Restore it, or start a new run"
+                f"{folder}: the plugin {path} has changed since the run was started, from {plugin.version} to {now}; "
+                "restore it, or start a new run"
             )
         names.append(path)
     return names
 
 
-def recorded(given: list[str], folder: Path) -> list[GivenPlugin]:
-    """The plugins recorded in a run directory that are not given again: as a file of equal name or content."""
+def recorded_plugins(given: list[str], folder: Path) -> list[GivenPlugin]:
+    """Return the plugins of a run directory that are not given again, as a file with equal name or content."""
     files = [Path(name) for name in given if name.endswith(".py")]
     again = {*given, *(file.name for file in files), *(file_version(file) for file in files if file.is_file())}
     return [
@@ -110,10 +112,10 @@ def recorded(given: list[str], folder: Path) -> list[GivenPlugin]:
     ]
 
 
-def path_of(plugin: GivenPlugin, folder: Path) -> str:
-    """Where a plugin is now, for -p: where it was, or where it moved to with the run directory.
+def locate_plugin(plugin: GivenPlugin, folder: Path) -> str:
+    """Return the argument of -p for a plugin: its old path, or its path after moving with the run directory.
 
-    A file of equal content comes first. Raises `MissingError` where there is no file.
+    Prefers a file with unchanged content. Raises `MissingError` if neither file exists.
     """
     if plugin.from_run is None:
         return plugin.given
@@ -121,7 +123,7 @@ def path_of(plugin: GivenPlugin, folder: Path) -> str:
     candidates = [path for path in places if path.is_file()]
     if not candidates:
         raise MissingError(
-            f"{folder}: the run was started with the plugin {plugin.given} ({plugin.version}), which is gone: restore "
-            "it, or give the path of a copy with -p"
+            f"{folder}: the plugin {plugin.given} ({plugin.version}), which the run was started with, no longer "
+            "exists; restore it, or pass a copy with -p"
         )
     return str(next((path for path in candidates if file_version(path) == plugin.version), candidates[0]))

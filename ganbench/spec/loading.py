@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import stopped_spec
+from ganbench.results.run_directory import run_spec_file
 
 from .benchmark import BenchmarkSpec
 from .overrides import apply_overrides
@@ -50,7 +50,7 @@ def load_stopped_spec(
 
     Raises `UsageError` where there is none, and for overrides that do not fit.
     """
-    spec, _ = load_spec(str(stopped_spec(directory)), registry, overrides)
+    spec, _ = load_spec(str(run_spec_file(directory)), registry, overrides)
     benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
     registered = benchmarks.get(spec.name)
     return spec, registered.published_curve if isinstance(registered, Benchmark) else None

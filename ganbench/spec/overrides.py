@@ -1,4 +1,4 @@
-"""What -o says: values put into a spec by their dotted paths."""
+"""Overrides of spec fields by dotted path, given with -o."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganbench.plugin.registrations import MetricPlugin
 
 
 def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """A copy of the spec with each `path=value` put in its place, value as TOML or else a plain string.
+    """Return a copy of the spec with each `path=value` applied; a value that is not valid TOML is a plain string.
 
-    `model=NAME` is short for `model.name=NAME`. Naming another plugin drops the options of the one before. Setting
-    `training.epochs` replaces `training.steps` and the other way round.
+    `model=NAME` is short for `model.name=NAME`. Choosing another plugin drops the options of the previous one. Setting
+    `training.epochs` replaces `training.steps`, and vice versa.
     """
     result = copy.deepcopy(dict(spec))
     parsed = [_parse_override(text) for text in overrides]
-    parsed.sort(key=lambda override: len(override[0]))  # a plugin is named before its options are set
+    parsed.sort(key=lambda override: len(override[0]))  # choose a plugin before setting its options
     for path, value in parsed:
         _set(result, path, value)
     lengths = {path[1] for path, _ in parsed if path in (["training", "epochs"], ["training", "steps"])}
@@ -32,7 +32,7 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
     path, equals, raw = (part.strip() for part in text.partition("="))
     parts = path.split(".")
     if not equals or not all(parts):
-        raise UsageError(f"-o {text}: write it as PATH=VALUE, such as -o training.batch_size=128")
+        raise UsageError(f"-o {text}: expected PATH=VALUE, such as -o training.batch_size=128")
     if len(parts) > 1 and parts[-1] == "name":
         parts.pop()
     try:
@@ -43,38 +43,38 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
-    """Put `value` where `path` leads, making the tables on the way that are not there."""
+    """Set the field at `path` to `value`, creating missing tables on the way."""
     node: Any = spec
     for depth, part in enumerate(path):
         if isinstance(node, list):
             where = ".".join(path[:depth])
-            adds = part == str(len(node)) and depth == len(path) - 1
-            if not adds and (not part.isdecimal() or int(part) >= len(node)):
+            appends = part == str(len(node)) and depth == len(path) - 1
+            if not appends and (not part.isdecimal() or int(part) >= len(node)):
                 raise UsageError(
-                    f"-o {'.'.join(path)}: '{part}' is not an entry of {where}, which has {len(node)}; "
-                    f"-o {where}.{len(node)}=VALUE adds one"
+                    f"-o {'.'.join(path)}: '{part}' is not an index of {where}, which has length {len(node)}; "
+                    f"use -o {where}.{len(node)}=VALUE to append an entry"
                 )
             key: Any = int(part)
-            if adds:
+            if appends:
                 node.append({})
         else:
             key = part
             node.setdefault(key, {})
         if depth == len(path) - 1:
-            node[key] = _renamed(node[key], value, is_metric=path[0] == "metrics" and len(path) == 2)
+            node[key] = _replace_plugin(node[key], value, is_metric=path[0] == "metrics" and len(path) == 2)
             return
-        if isinstance(node[key], str):  # a plugin given by its bare name
+        if isinstance(node[key], str):  # a plugin given by name only
             node[key] = {"name": node[key]}
         node = node[key]
         if not isinstance(node, dict | list):
             raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
 
 
-def _renamed(old: Any, value: Any, is_metric: bool) -> Any:
-    """The plugin's table under a new name, with what is the engine's in it; where there was none, the value itself."""
+def _replace_plugin(old: Any, value: Any, is_metric: bool) -> Any:
+    """Return the plugin's table with a new name, keeping only reserved keys; for other fields, the value."""
     if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
         return value
     if old["name"] == value:
         return old
-    kept = MetricPlugin.reserved if is_metric else frozenset()
-    return {**{key: item for key, item in old.items() if key in kept}, "name": value}
+    reserved = MetricPlugin.reserved if is_metric else frozenset()
+    return {**{key: item for key, item in old.items() if key in reserved}, "name": value}

@@ -1,1 +1,1 @@
-"""Many runs of one benchmark."""
+"""Multiple runs of one benchmark."""

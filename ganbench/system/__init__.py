@@ -1,1 +1,1 @@
-"""The process and its surroundings: files, streams, signals, threads, source code. Nothing here knows of GANs."""
+"""The process and its surroundings: files, streams, signals, threads, source code. Nothing here is specific to GANs."""

@@ -1,4 +1,4 @@
-"""Writing files whole, and the folders that ganbench keeps between runs."""
+"""Atomic file writes, and the folders that ganbench keeps between runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import platformdirs
 
 from ganbench.errors import GanbenchWarning, UsageError
 
-SHA256_BYTES = 32  # before the content of a cache file
+SHA256_BYTES = 32  # length of the digest that precedes the content of a cache file
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` to write to; it takes the target's place only if the block succeeds."""
+    """Yield a temporary path in the folder of `target`; it replaces `target` only if the block succeeds."""
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
     try:
         yield part
@@ -32,7 +32,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a file's new name to the disk as well, where the system lets folders be opened."""
+    """Flush a folder to disk, so that a renamed file survives a crash; only POSIX systems can open a folder."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -42,15 +42,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` atomically, as UTF-8."""
     with atomic_write(target) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_cache(target: Path, content: bytes) -> None:
-    """Keep `content` in a file, whole or not at all, for `read_cache`; where that cannot be, warn and go on without.
+    """Write `content` atomically to a cache file for `read_cache`; if that fails, warn and continue without it.
 
-    Any number of processes may write and read the same file.
+    Any number of processes may read and write the same file.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,19 +62,20 @@ def write_cache(target: Path, content: bytes) -> None:
 
 
 def read_cache(target: Path) -> bytes | None:
-    """What `write_cache` kept, to the bit; None where there is none, or what is there was altered since."""
+    """Return the content that `write_cache` wrote; None if the file is missing or corrupt."""
     try:
-        kept = target.read_bytes()
+        stored = target.read_bytes()
     except OSError:
         return None
-    digest, content = kept[:SHA256_BYTES], kept[SHA256_BYTES:]
+    digest, content = stored[:SHA256_BYTES], stored[SHA256_BYTES:]
     return content if hashlib.sha256(content).digest() == digest else None
 
 
 def why_no_locks(file: Path) -> str | None:
-    """Why the file system cannot lock `file`, which it makes; None if it can. Raises `OSError` if it cannot be made.
+    """Return why the file system cannot lock `file`; None if it can.
 
-    Some network file systems have no flock, such as Lustre mounted without it.
+    Creates the file. Raises `OSError` if that fails. Some network file systems do not support flock, such as Lustre
+    mounted without it.
     """
     if os.name != "posix":
         return None
@@ -83,7 +84,7 @@ def why_no_locks(file: Path) -> str | None:
     with file.open("ab") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # it is locked already
+        except BlockingIOError:  # already locked by another process
             return None
         except OSError as error:
             return error.strerror or str(error)
@@ -91,33 +92,33 @@ def why_no_locks(file: Path) -> str | None:
 
 
 def file_version(path: Path) -> str:
-    """What identifies a plugin that is a single file: a hash of its content."""
+    """Return the version of a single-file plugin: a hash of its content."""
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def named_data_dir(given: Path | None) -> Path | None:
-    """Where data sets live by `given`, else by `$GANBENCH_DATA`; None where neither names a folder.
+    """Return the data folder named by `given`, else by `$GANBENCH_DATA`; None if neither is set.
 
-    Raises `UsageError` if the folder is not there: it would be made and filled for a mistyped name.
+    Raises `UsageError` if the folder does not exist: creating it would hide a typo.
     """
     configured = os.environ.get("GANBENCH_DATA")
     named = given or (Path(configured) if configured else None)
     if named is not None and not named.is_dir():
         source = "--data-dir " if given else "GANBENCH_DATA="
-        raise UsageError(f"{source}{named}: there is no such folder; if data is to be downloaded there, make it first")
+        raise UsageError(f"{source}{named}: no such folder; to download data there, create it first")
     return named
 
 
 def default_data_dir() -> Path:
-    """Where data sets live: `$GANBENCH_DATA`, else a folder in the user's cache."""
+    """Return the data folder: `$GANBENCH_DATA`, else a folder in the user's cache."""
     return named_data_dir(None) or cache_dir() / "data"
 
 
 def state_dir() -> Path:
-    """Where what was measured of this machine is kept."""
+    """Return the folder for measurements of this machine."""
     return Path(platformdirs.user_state_dir("ganbench"))
 
 
 def cache_dir() -> Path:
-    """Where derived things are kept between runs: real images' statistics, scores of real images."""
+    """Return the folder for derived data: feature statistics and scores of real images."""
     return Path(platformdirs.user_cache_dir("ganbench"))

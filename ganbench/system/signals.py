@@ -1,4 +1,4 @@
-"""What happens when the process is asked to end: by Ctrl-C, by SIGTERM, or because its terminal was closed."""
+"""Handling of the signals that end a process: Ctrl-C, SIGTERM and a closed terminal (SIGHUP)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-ENDING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))  # Windows has no SIGHUP
+TERMINATION_SIGNALS = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))  # Windows has no SIGHUP
 
 
 @contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Within the block the first of these signals raises `KeyboardInterrupt`, and further ones are ignored.
+def interrupt_once() -> Iterator[None]:
+    """Within the block, raise `KeyboardInterrupt` on the first termination signal and ignore further ones.
 
-    So whatever ends the block cleans up, and nothing interrupts the cleanup. A service that cancels a job sends several
-    signals within seconds.
+    So the block can clean up without being interrupted again. A scheduler that cancels a job sends several signals
+    within seconds.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for ending in ENDING:
-            signal.signal(ending, lambda *_: None)  # Python reports a pending signal that is set to SIG_IGN
+        for termination in TERMINATION_SIGNALS:
+            signal.signal(termination, lambda *_: None)  # with SIG_IGN, Python would report a signal already pending
         raise KeyboardInterrupt
 
     with _handled_by(interrupt):
@@ -30,22 +30,22 @@ def ending_in_order() -> Iterator[None]:
 
 
 @contextmanager
-def postponed() -> Iterator[None]:
-    """Signals that would end the process wait for the end of the block, which is short: a cleanup."""
-    noted: list[int] = []
-    with _handled_by(lambda number, _: noted.append(number)):
+def defer_signals() -> Iterator[None]:
+    """Defer termination signals until the end of the block; for short blocks, such as a cleanup."""
+    received: list[int] = []
+    with _handled_by(lambda number, _: received.append(number)):
         yield
-    for number in noted[:1]:
+    for number in received[:1]:
         signal.raise_signal(number)
 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Signals that were ignored from the start (nohup) stay so. Python lets the main thread alone set handlers."""
+    """Install `handler`, except for signals that are ignored already (nohup). Only the main thread can set handlers."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = {
         number: signal.signal(number, handler)
-        for number in (ENDING if in_main_thread else ())
+        for number in (TERMINATION_SIGNALS if in_main_thread else ())
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:

@@ -1,6 +1,6 @@
-"""Which code runs: hashes of a package's source, so that an edit is noticed where the version stays the same.
+"""Hashes of a package's source code, which detect edits that leave the version unchanged.
 
-Imports nothing of ganbench: the gate also loads this file in processes that run another revision of ganbench.
+Imports nothing from ganbench: the gate also loads this file in processes that run another revision of ganbench.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ CODE_SUFFIXES = {
     ".cu",
     ".cuh",
     ".h",
-}  # Python, and what extensions are made of
+}  # Python and extension modules
 INSTALLED = {"site-packages", "dist-packages"}
-DIGITS = 16  # of a SHA-256, in hexadecimal
+DIGITS = 16  # hexadecimal digits kept of a SHA-256 hash
 
 
 @cache
 def source_hash(module: str) -> str:
-    """The hash of a plugin's code: its top-level package, and every package in development that this one imports.
+    """Return the hash of a plugin's code: its top-level package and every package in development that it imports.
 
-    What lies in site-packages counts as released, and its version identifies it; only the plugin's own package is
-    hashed wherever it lies. ganbench itself is left out: it has a hash of its own.
+    Packages in site-packages count as released and are identified by their version; the plugin's own package is hashed
+    wherever it is. ganbench itself is excluded, because it has its own hash.
     """
     files: dict[str, Path] = {}
     for root in source_roots(module).values():
@@ -43,24 +43,24 @@ def source_hash(module: str) -> str:
 
 
 def source_roots(module: str) -> dict[str, Path]:
-    """Where the code behind `source_hash` lies: a folder or a file for each top-level name."""
+    """Return the code that `source_hash` covers: a folder or file for each top-level name."""
     name = module.partition(".")[0]
     root = find_root(name)
     if root is None:
         return {}
     roots = {name: root}
-    unread = [root]
-    while unread:
-        for imported in sorted(imported_names(unread.pop())):
+    pending = [root]
+    while pending:
+        for imported in sorted(imported_names(pending.pop())):
             found = find_root(imported) if imported not in roots and imported != "ganbench" else None
             if found is not None and not is_installed(found):
                 roots[imported] = found
-                unread.append(found)
+                pending.append(found)
     return roots
 
 
 def find_root(name: str) -> Path | None:
-    """The folder of a top-level package or the file of a module; None for what is built in or cannot be found."""
+    """Return the folder of a top-level package or the file of a module; None if it is built in or not found."""
     if name in sys.stdlib_module_names:
         return None
     loaded = sys.modules.get(name)
@@ -76,12 +76,12 @@ def find_root(name: str) -> Path | None:
 
 
 def is_installed(root: Path) -> bool:
-    """Whether it lies where pip puts packages: neither an editable install nor a file of the user's."""
+    """Return whether pip installed it: it is neither an editable install nor a file of the user."""
     return bool(INSTALLED & set(root.parts))
 
 
 def imported_names(root: Path) -> set[str]:
-    """The top-level names that the Python files below `root` import, wherever in them."""
+    """Return the top-level names that the Python files under `root` import, in any scope."""
     names: set[str] = set()
     for file in code_files(root).values():
         if file.suffix != ".py":
@@ -99,12 +99,12 @@ def imported_names(root: Path) -> set[str]:
 
 
 def code_files(root: Path) -> dict[str, Path]:
-    """The source files of a package or module, by their paths from where it is imported."""
+    """Return the source files of a package or module, keyed by path relative to its import root."""
     return {name: file for name, file in all_files(root).items() if file.suffix in CODE_SUFFIXES}
 
 
 def all_files(root: Path) -> dict[str, Path]:
-    """The files of a package or module, by the same paths, but without hidden files and Python's caches."""
+    """Return all files of a package or module, keyed as in `code_files`, except hidden files and Python's caches."""
     if root.is_file():
         return {root.name: root}
     found: dict[str, Path] = {}
@@ -118,7 +118,7 @@ def all_files(root: Path) -> dict[str, Path]:
 
 
 def hash_files(files: Mapping[str, Path]) -> str:
-    """A hash of the files' names and contents."""
+    """Return a hash of the files' names and contents."""
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode())
@@ -127,7 +127,7 @@ def hash_files(files: Mapping[str, Path]) -> str:
 
 
 def content_hash(file: Path) -> bytes:
-    """The SHA-256 of a file; a constant for one that cannot be read, such as a broken link."""
+    """Return the SHA-256 digest of a file; a constant if it cannot be read, such as a broken link."""
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").digest()

@@ -1,4 +1,4 @@
-"""Standard output and standard error that never end a command, and standard output for a command's answer alone."""
+"""Standard streams that never raise, and a standard output reserved for a command's own output."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any, TextIO, cast
 
 
 class SafeStream:
-    """A text stream that takes any text and never raises.
+    """A text stream that accepts any text and never raises.
 
-    Characters that its encoding lacks are replaced. When it cannot be written to (a closed terminal, a full disk, a
-    reader that left), `lost` holds the reason, and this text and all that follows is discarded.
+    Characters that its encoding cannot represent are replaced. If a write fails (a closed terminal, a full disk, a
+    reader that exited), `error` holds the reason, and this text and all later text is discarded.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self.lost: Exception | None = None
+        self.error: Exception | None = None
         if self.descriptor is not None:
             with suppress(OSError):
-                os.set_blocking(self.descriptor, True)  # else a slow reader would look like one that left
+                os.set_blocking(self.descriptor, True)  # otherwise a slow reader would look like a closed pipe
 
     def write(self, text: str) -> int:
-        if self.lost is None:
+        if self.error is None:
             try:
                 self._write(text)
-            except (OSError, ValueError) as error:  # ValueError: somebody closed the Python object
-                self._lose(error)
+            except (OSError, ValueError) as error:  # ValueError: the Python object was closed
+                self._fail(error)
         return len(text)
 
     def _write(self, text: str) -> None:
         if self._stream is None:
-            raise OSError("it is closed")
+            raise OSError("stream is closed")
         try:
             self._stream.write(text)
         except UnicodeEncodeError:
@@ -45,36 +45,36 @@ class SafeStream:
             self.write(line)
 
     def flush(self) -> None:
-        if self.lost is None and self._stream is not None:
+        if self.error is None and self._stream is not None:
             try:
                 self._stream.flush()
             except (OSError, ValueError) as error:
-                self._lose(error)
+                self._fail(error)
 
-    def _lose(self, error: Exception) -> None:
-        self.lost = error
-        if self.descriptor is not None:  # what is buffered must not fail again when Python ends
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        if self.descriptor is not None:  # so that flushing the buffer at exit does not fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.descriptor)
 
     @property
-    def loss(self) -> str | None:
-        """The reason for people; None if nothing was lost, or if a reader left that had seen enough."""
-        if self.lost is None or isinstance(self.lost, BrokenPipeError):
+    def failure(self) -> str | None:
+        """The error message; None if nothing was lost, or if the reader closed the pipe, as `head` does."""
+        if self.error is None or isinstance(self.error, BrokenPipeError):
             return None
-        return f"cannot write to standard output: {getattr(self.lost, 'strerror', None) or self.lost}"
+        return f"cannot write to standard output: {getattr(self.error, 'strerror', None) or self.error}"
 
-    def another(self) -> SafeStream:
-        """A stream to the same place whose losses are its own."""
+    def duplicate(self) -> SafeStream:
+        """Return another stream to the same place that fails independently."""
         return SafeStream(self._stream)
 
     def fileno(self) -> int:
         if self._stream is None:
-            raise OSError("it is closed")
+            raise OSError("stream is closed")
         return self._stream.fileno()
 
     @property
     def descriptor(self) -> int | None:
-        """As `fileno`, but None where there is none."""
+        """The file descriptor; None if there is none."""
         try:
             return self.fileno()
         except (OSError, ValueError):
@@ -96,9 +96,9 @@ class SafeStream:
 
 @contextmanager
 def safe_streams() -> Iterator[SafeStream]:
-    """Make `sys.stdout` and `sys.stderr` safe within the block; yields the first."""
+    """Replace `sys.stdout` and `sys.stderr` by safe streams within the block; yield the former."""
     for descriptor in (0, 1, 2):
-        reserve(descriptor)
+        open_if_closed(descriptor)
     before = sys.stdout, sys.stderr
     stdout, stderr = map(SafeStream, before)
     sys.stdout, sys.stderr = cast(TextIO, stdout), cast(TextIO, stderr)
@@ -110,8 +110,8 @@ def safe_streams() -> Iterator[SafeStream]:
         sys.stdout, sys.stderr = before
 
 
-def reserve(descriptor: int) -> None:
-    """Open a standard descriptor that was closed, so that no other file gets its number and a library's output."""
+def open_if_closed(descriptor: int) -> None:
+    """Open a closed standard descriptor on the null device, so that no file opened later gets its number."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -122,23 +122,22 @@ def reserve(descriptor: int) -> None:
 
 
 @contextmanager
-def answer_on_stdout() -> Iterator[SafeStream]:
-    """Within `safe_streams`, yield a stream to standard output that the caller alone writes to.
+def reserve_stdout() -> Iterator[SafeStream]:
+    """Within `safe_streams`, yield a stream to standard output that only the caller writes to.
 
-    All else that is written to standard output goes to standard error: by Python, by child processes, or by C
-    libraries. For the process's own standard output this lasts until the process ends, as libraries and children may
-    print at their own end.
+    Anything else written to standard output, by Python, child processes or C libraries, goes to standard error. For the
+    process's own standard output this lasts until the process exits, because libraries and children may print on exit.
     """
     stdout = sys.stdout
     assert isinstance(stdout, SafeStream)
     if stdout.descriptor == 1:
         stdout.flush()
-        answer = SafeStream(os.fdopen(os.dup(1), "w", encoding=stdout.encoding))
+        reserved = SafeStream(os.fdopen(os.dup(1), "w", encoding=stdout.encoding))
         os.dup2(2, 1)
     else:
-        answer = stdout.another()
+        reserved = stdout.duplicate()
     sys.stdout = sys.stderr
     try:
-        yield answer
+        yield reserved
     finally:
-        answer.flush()
+        reserved.flush()

@@ -1,4 +1,4 @@
-"""Torch's defaults for the whole process, which a plugin must leave as they are. It does not import torch."""
+"""Torch's process-wide defaults, which a plugin must not change. Does not import torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganbench.errors import PluginError, describe
 
 
 def torch_defaults() -> dict[str, Any] | None:
-    """What code relies on without naming it; None as long as nobody has imported torch."""
+    """Return the current defaults; None if torch has not been imported."""
     torch: Any = sys.modules.get("torch")
-    if not hasattr(torch, "get_default_device"):  # being imported
+    if not hasattr(torch, "get_default_device"):  # absent, or still being imported
         return None
     return {
         "default dtype": torch.get_default_dtype(),
@@ -37,24 +37,24 @@ def set_torch_defaults(defaults: dict[str, Any]) -> None:
 
 
 @contextmanager
-def torch_defaults_kept(culprit: str) -> Iterator[None]:
-    """If the block changes a default of torch's, put it back and raise `PluginError`: "CULPRIT torch's default ..."."""
+def preserve_torch_defaults(culprit: str) -> Iterator[None]:
+    """If the block changes a default, restore it and raise `PluginError`: "CULPRIT torch's default ..."."""
     before = torch_defaults()
     try:
         yield
     except Exception as error:
-        if changed := put_back(before):
-            raise PluginError(f"{culprit} {changed}. With that: {describe(error)}") from error
+        if changed := restore_torch_defaults(before):
+            raise PluginError(f"{culprit} {changed}. Also raised: {describe(error)}") from error
         raise
     except BaseException:
-        put_back(before)
+        restore_torch_defaults(before)
         raise
-    if changed := put_back(before):
+    if changed := restore_torch_defaults(before):
         raise PluginError(f"{culprit} {changed}")
 
 
-def put_back(before: dict[str, Any] | None) -> str | None:
-    """Set the defaults as they were; returns what has changed and what is to be done, None if nothing has."""
+def restore_torch_defaults(before: dict[str, Any] | None) -> str | None:
+    """Restore the defaults; return what had changed and how to fix it, None if nothing had."""
     after = torch_defaults()
     if after is None:
         return None
@@ -65,6 +65,6 @@ def put_back(before: dict[str, Any] | None) -> str | None:
         return None
     set_torch_defaults(before)
     return (
-        f"torch's {', '.join(changed)} for the whole process, and so for every other plugin; set it back where it is "
-        "set, or where the library is imported that sets it"
+        f"torch's {', '.join(changed)} for the whole process, and so for every other plugin; restore it where it is "
+        "set, or after importing the library that sets it"
     )

@@ -11,7 +11,7 @@ import torch
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
 from ganbench.plugin.registrations import TrackerContext
-from ganbench.results.result import EpochRow, MetricPoint, Result
+from ganbench.results.schema import EpochRow, MetricPoint, Result
 from ganbench.runtime.rng import defaults_restored
 from ganbench.spec.configs import TrackerConfig
 

@@ -16,15 +16,7 @@ from torch import Tensor, nn
 
 from ganbench.data.batches import Batches
 from ganbench.errors import MissingError, UsageError
-from ganbench.results.result import (
-    Environment,
-    EpochRow,
-    Memory,
-    MetricPoint,
-    PluginRecord,
-    Record,
-    Window,
-)
+from ganbench.results.schema import Environment, EpochRow, Memory, MetricPoint, PluginRecord, Record, Window
 from ganbench.runtime.rng import default_states, set_default_states
 from ganbench.system.files import atomic_write
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganbench.errors import DivergedError
-from ganbench.results.result import EpochRow
+from ganbench.results.schema import EpochRow
 
 from .checkpoint import OpenEpoch
 from .step import UPDATE_ORDER, StepOutput, TrainingStep

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ganbench.results.result import (
-    Result,
-    Roofline,
-    RunDirectory,
-    Status,
-    Throughput,
-)
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Result, Roofline, Status, Throughput
 from ganbench.runtime.machine import cpu_use, disturbed_by
 from ganbench.system.openmp import wait_policy
 

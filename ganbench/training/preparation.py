@@ -19,7 +19,7 @@ from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
-from ganbench.results.result import DataRecord, Environment, PluginRecord
+from ganbench.results.schema import DataRecord, Environment, PluginRecord
 from ganbench.runtime.attribution import Culprits
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.precision import Precision, precision_on

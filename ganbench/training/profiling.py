@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError
-from ganbench.results.result import Profile, ProfiledKernel
+from ganbench.results.schema import Profile, ProfiledKernel
 from ganbench.system.files import atomic_write
 
 from .engines import EagerEngine

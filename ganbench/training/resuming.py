@@ -12,12 +12,8 @@ from ganbench.errors import (
     UsageError,
 )
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.result import (
-    Environment,
-    PluginRecord,
-    RunDirectory,
-    providers,
-)
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Environment, PluginRecord, providers
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
 
 from .checkpoint import Checkpoint, Progress, load_checkpoint

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from ganbench.data.batches import Inputs
-from ganbench.results.result import EpochRow, RunDirectory
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import EpochRow
 
 from .checkpoint import (
     Checkpoint,

@@ -20,19 +20,14 @@ from ganbench.errors import (
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.reporting import plots
-from ganbench.results.result import (
-    LAUNCH,
-    Result,
-    Roofline,
-    RunDirectory,
-    Status,
-)
+from ganbench.results.run_directory import LAUNCH, RunDirectory
+from ganbench.results.schema import Result, Roofline, Status
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
-from ganbench.spec.launch import Launch, launch_of, read_launch
+from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .callbacks import Callbacks
@@ -90,10 +85,10 @@ def run(
 
     Raises `GanbenchError` for what a user can cause: see its subclasses.
     """
-    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopened(resume)
-    launch = launch_of(spec, directory.path, named_data_dir(data_dir), device)
+    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopen(resume)
+    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
     if resume is not None:
-        launch = launch.resuming(read_launch(resume), data_dir)
+        launch = launch.resume(read_launch(resume), data_dir)
     chosen = resolve_device(launch.device)
     callbacks = Callbacks([callback] if callback else [], chosen)
     check_engine(spec.engine, chosen, verify_engine)

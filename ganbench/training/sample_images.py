@@ -10,7 +10,7 @@ import torch
 from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback
 from ganbench.reporting import plots
-from ganbench.results.result import RunDirectory
+from ganbench.results.run_directory import RunDirectory
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Source, evaluation_context
 

@@ -28,16 +28,16 @@ READ_EVERY = 50  # steps: reading their losses waits for the device
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a training."""
+    """The outcome of a training run."""
 
     steps: int
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
-    first: dict[str, float | None]  # each metric before training, by its title; None where the score is not finite
-    last: dict[str, float | None]  # and at its end; None as well where a loss left the finite numbers
+    initial: dict[str, float | None]  # each metric before training, by its title; None if not finite
+    final: dict[str, float | None]  # each metric after training; also None if a loss became non-finite
     higher_is_better: dict[str, bool]  # by the same titles
 
 
-def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
+def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
     """Train a benchmark by the eager engine, without warm-up, clock, pictures and files. Raises as `run` does."""
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
@@ -57,7 +57,7 @@ def try_out(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = N
 def train(prepared: PreparedRun) -> Trial:
     engine = EagerEngine(prepared.step, prepared.batches)
     losses, steps, images = EpochLosses(epoch=1), 0, 0
-    first = scores(prepared, 0)
+    initial = scores(prepared, 0)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
@@ -66,12 +66,12 @@ def train(prepared: PreparedRun) -> Trial:
             images += len(inputs[0])
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-        last = scores(prepared, images)
+        final = scores(prepared, images)
     except DivergedError:
-        last = dict.fromkeys(first)
+        final = dict.fromkeys(initial)
     values = [value for scored in prepared.evaluator.metrics for value in scored.values]
     directions = {prepared.evaluator.titles[value.id]: value.higher_is_better for value in values}
-    return Trial(steps, losses.last(), first, last, directions)
+    return Trial(steps, losses.last(), initial, final, directions)
 
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:

@@ -17,13 +17,8 @@ import torch
 
 from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, PluginError, causes
-from ganbench.results.result import (
-    ComponentThroughput,
-    EngineRecord,
-    EpochRow,
-    Profile,
-)
-from ganbench.system.torch_defaults import torch_defaults_kept
+from ganbench.results.schema import ComponentThroughput, EngineRecord, EpochRow, Profile
+from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
@@ -68,7 +63,7 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
     try:
         with (
             naming_the_remainder(prepared, len(examples[0][0])),
-            torch_defaults_kept(f"{spec.loss.plugin}: a step changed"),
+            preserve_torch_defaults(f"{spec.loss.plugin}: a step changed"),
         ):
             flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None

@@ -15,7 +15,7 @@ from conftest import UNSCORED
 from ganbench import Callback, DataError, PluginError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run

@@ -21,7 +21,7 @@ from ganbench import (
     UsageError,
 )
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers
 from ganbench.training.engines import EagerEngine

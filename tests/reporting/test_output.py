@@ -1,4 +1,4 @@
-"""Output that cannot be written, or that others write to: a command ends as it would have."""
+"""Output that cannot be written, or that others write to, does not affect a command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.system.streams import SafeStream
 
 SCORED = ["run", "dcgan-fashion", *(argument for override in SMALL for argument in ("-o", override)), "--steps", "1"]
@@ -28,7 +28,7 @@ GAME = ["run", "softmax-bandit", "--steps", "2", "-o", "metrics=[]", "--device",
 
 
 def ganbench(arguments: list[str], redirection: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
-    """The command as a shell starts it, with a redirection such as `>&-`."""
+    """Run the command as a shell does, with a redirection such as `>&-`."""
     command = [sys.executable, "-m", "ganbench", *arguments]
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {redirection}', "sh", *command],
@@ -44,43 +44,43 @@ def ganbench(arguments: list[str], redirection: str = "", **more: Any) -> subpro
 def test_a_command_that_only_prints_fails_if_it_cannot(arguments: list[str], redirection: str) -> None:
     ended = ganbench(arguments, redirection)
     assert ended.returncode == ExitCode.FAILED
-    reason = "it is closed" if redirection == ">&-" else "No space left on device"
+    reason = "stream is closed" if redirection == ">&-" else "No space left on device"
     assert ended.stderr == f"error: cannot write to standard output: {reason}\n"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     ended = ganbench(["list", "--json"], "| head -c 1")
     assert (ended.stdout, ended.stderr) == ("[", "")
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", ">&- 2>&-"])
-def test_an_error_keeps_its_exit_code_where_it_cannot_be_printed(redirection: str) -> None:
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code(redirection: str) -> None:
     ended = ganbench(["show", "nonsense"], redirection)
     assert ended.returncode == ExitCode.USAGE
     assert ended.stdout == ended.stderr == ""
 
 
-@pytest.mark.parametrize(("stdout", "stderr"), [(None, None), ("full", "full"), (None, "whole"), ("full", "whole")])
+@pytest.mark.parametrize(("stdout", "stderr"), [(None, None), ("full", "full"), (None, "intact"), ("full", "intact")])
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_a_run_ends_as_it_would_have_where_nothing_can_be_printed(
+def test_a_run_succeeds_even_if_nothing_can_be_printed(
     stdout: str | None, stderr: str | None, as_json: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = {None: None, "full": Broken(OSError(28, "No space left on device")), "whole": io.StringIO()}
+    streams = {None: None, "full": Broken(OSError(28, "No space left on device")), "intact": io.StringIO()}
     monkeypatch.setattr("sys.stdout", streams[stdout])
-    monkeypatch.setattr("sys.stderr", whole := streams[stderr])
+    monkeypatch.setattr("sys.stderr", error_stream := streams[stderr])
     with pytest.raises(SystemExit) as ended:
         app([*GAME, *as_json])
     monkeypatch.undo()
     assert ended.value.code == ExitCode.DONE
     assert load_result(tmp_path / "run").status == "completed"
-    if stderr == "whole":
-        assert whole is not None
-        assert whole.getvalue().count("cannot write to standard output: ") == 1
+    if stderr == "intact":
+        assert error_stream is not None
+        assert error_stream.getvalue().count("cannot write to standard output: ") == 1
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_an_encoding_without_some_characters_replaces_them(encoding: str, as_json: list[str]) -> None:
+def test_characters_missing_from_the_encoding_are_replaced(encoding: str, as_json: list[str]) -> None:
     source = """
     from ganbench import LossPlugin, hookimpl
 
@@ -103,7 +103,7 @@ from ganbench import LossPlugin, Options, hookimpl
 from pydantic import field_validator
 
 subprocess.run(["echo", "noise of a child"])
-ctypes.CDLL(None).printf(b"noise of a library\\n")  # buffered: it comes when the process ends
+ctypes.CDLL(None).printf(b"noise of a library\\n")  # buffered until the process exits
 atexit.register(print, "noise at the end")
 atexit.register(os.write, 1, b"noise at the end\\n")
 
@@ -125,7 +125,7 @@ def ganbench_losses():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no libc of that name")
 @pytest.mark.parametrize("arguments", [["list", "--json"], ["show", "dcgan-fashion", "-o", "loss=noisy"]])
-def test_only_the_answer_is_on_stdout_whatever_plugins_and_their_children_do(arguments: list[str]) -> None:
+def test_stdout_has_only_the_commands_output_whatever_plugins_and_their_children_print(arguments: list[str]) -> None:
     Path("noisy.py").write_text(NOISY)
     ended = ganbench([*arguments, "-p", "noisy.py"])
     assert ended.returncode == ExitCode.DONE, ended.stderr
@@ -135,7 +135,7 @@ def test_only_the_answer_is_on_stdout_whatever_plugins_and_their_children_do(arg
     assert ended.stderr.count("noise at the end") == 2
 
 
-def test_a_run_outlives_its_terminal_where_hangups_are_ignored(tmp_path: Path) -> None:
+def test_a_run_outlives_its_terminal_if_hangups_are_ignored(tmp_path: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -160,20 +160,20 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "failure"),
     [
         (OSError(5, "Input/output error"), "cannot write to standard output: Input/output error"),
         (ValueError("I/O operation on closed file"), "cannot write to standard output: I/O operation on closed file"),
         (BrokenPipeError(32, "Broken pipe"), None),
     ],
 )
-def test_a_safe_stream_keeps_the_first_reason_and_discards_the_rest(error: Exception, told: str | None) -> None:
+def test_a_safe_stream_keeps_the_first_error_and_discards_further_text(error: Exception, failure: str | None) -> None:
     stream = SafeStream(cast(TextIO, Broken(error)))
     assert stream.write("one") == 3
     stream.writelines(iter(["two", "three"]))
     stream.flush()
-    assert stream.lost is error
-    assert stream.loss == told
+    assert stream.error is error
+    assert stream.failure == failure
 
 
 def test_a_safe_stream_waits_for_a_slow_reader() -> None:
@@ -191,7 +191,7 @@ def test_a_safe_stream_waits_for_a_slow_reader() -> None:
     os.close(reader)
     stream.write(text)
     stream.flush()
-    assert stream.lost is None
+    assert stream.error is None
     assert os.wait()[1] == 0
 
 
@@ -207,19 +207,19 @@ def test_ganbenchs_own_warnings_are_plain_lines(tmp_path: Path, monkeypatch: pyt
     assert "warnings.warn" not in outcome.output
 
 
-def test_others_warnings_stay_as_they_are(tmp_path: Path) -> None:
+def test_other_warnings_are_unchanged(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text("import warnings; warnings.warn('old style')")
     with pytest.warns(UserWarning, match="old style"):
         outcome = CliRunner().invoke(app, ["list", "models", "-p", "old.py"])
     assert outcome.exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("part", ["ganbench.reporting.tables.show_result", "ganbench.reporting.live.LiveReport.stop"])
-def test_what_only_shows_a_run_may_fail(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["result_tables.show_result", "live.LiveDisplay.stop"])
+def test_a_failing_display_does_not_affect_the_run(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise ZeroDivisionError("no columns")
 
-    monkeypatch.setattr(part, fail)
+    monkeypatch.setattr(f"ganbench.reporting.{part}", fail)
     outcome = CliRunner().invoke(app, GAME)
     assert outcome.exit_code == ExitCode.DONE
     assert "failed: ZeroDivisionError: no columns" in outcome.stderr
@@ -231,7 +231,7 @@ def test_a_plugin_cannot_choose_the_exit_code(leaving: str, tmp_path: Path) -> N
     (tmp_path / "leaving.py").write_text(LEAVING.replace("LEAVE", leaving))
     outcome = CliRunner().invoke(app, ["show", "dcgan-fashion", "-p", "leaving.py", "-o", "loss=leaving"])
     assert outcome.exit_code == ExitCode.FAILED
-    assert "unforeseen" in outcome.stderr
+    assert "error: unexpected " in outcome.stderr
 
 
 LEAVING = """

@@ -1,4 +1,4 @@
-"""The curve of the losses: who is in it, and where an unfinished epoch is drawn."""
+"""The loss plot: its curves, and the position of an unfinished epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ganbench.reporting.plots import save_losses
-from ganbench.results.result import EpochRow
+from ganbench.results.schema import EpochRow
 
 
 def row(epoch: int, images: int) -> EpochRow:
@@ -18,7 +18,7 @@ def row(epoch: int, images: int) -> EpochRow:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were written."""
+    """The saved figures."""
     figures: list[Figure] = []
 
     def savefig(figure: Figure, path: Path, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""What people see: tables that name what they show, text that cannot break them."""
+"""Tables and live display: their contents, and text that must not break them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rich.console import Console
 from ganbench import Options
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
-from ganbench.reporting import tables as report
-from ganbench.reporting.live import LiveReport
-from ganbench.results.result import (
+from ganbench.reporting.formatting import duration
+from ganbench.reporting.live import LiveDisplay
+from ganbench.reporting.plugin_tables import options_table
+from ganbench.reporting.result_tables import show_result
+from ganbench.results.schema import (
     ComponentThroughput,
     DataRecord,
     EngineRecord,
@@ -56,7 +58,7 @@ def result(**changes: object) -> Result:
     roofline = Roofline(
         flops_per_image=1e9, state_bytes_per_step=2**20, matmul_flops_per_second=2e12, copy_bytes_per_second=1e11
     )
-    whole = Result(
+    base = Result(
         run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
         spec={"training": {"batch_size": 50}},
         spec_sha256="0", plugins=[], environment=Environment(must_match={}, may_differ={}),
@@ -77,24 +79,25 @@ def result(**changes: object) -> Result:
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
         artifacts={"losses": "losses.png"},
     )  # fmt: skip
-    return whole.model_copy(update=changes)
+    return base.model_copy(update=changes)
 
 
-def shown(thing: Result, directory: Path = Path("runs/x")) -> str:
+def shown(result: Result, directory: Path = Path("runs/x")) -> str:
     console = Console(file=io.StringIO(), width=140)
-    report.show_result(console, thing, directory)
+    show_result(console, result, directory)
     return console.file.getvalue()
 
 
-def test_the_tables_have_the_homeworks_columns_speed_and_scores_with_their_stamps() -> None:
+def test_the_tables_show_losses_speed_and_scores_with_their_protocols() -> None:
     text = shown(result())
     for expected in (
         "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 window)", "2.000",
         "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
         "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
-        "graph, 3 steps verified: as eager does, bit for bit", "dispatch 25.0% of the wall clock's, device 95.0%",
-        "9,000 without learning, 510 without new data", "1,000.00 MFLOP an image: 25.0% of the 2.000 TFLOP/s",
-        "100.000 ms, 4.00 times the floor", "12.50 mJ an image", "sw_power_cap", "warm-up 1.5 s, evaluation 3.2 s",
+        "graph, 3 steps verified: bitwise identical to eager", "dispatch 25.0%, device 95.0% of wall time",
+        "9,000 data only, 510 compute only", "1,000.00 MFLOP per image, 25.0% of the 2.000 TFLOP/s",
+        "100.000 ms, 4.00 times the roofline minimum", "12.50 mJ per image", "sw_power_cap",
+        "warm-up 1.5 s, evaluation 3.2 s",
     ):  # fmt: skip
         assert expected in text
 
@@ -109,44 +112,44 @@ def test_the_headline_is_all_images_over_all_seconds() -> None:
     )
 
 
-def test_a_disturbed_run_says_by_whom_and_prints_no_bound() -> None:
+def test_a_disturbed_run_gives_the_cause_and_no_roofline_minimum() -> None:
     reason = "other processes used 1.48 of the 2 CPU cores while it trained"
     roofline = result().throughput.roofline.model_copy(update={"unreliable": reason})
     text = shown(with_throughput(disturbed=True, disturbed_by=reason, roofline=roofline))
-    assert f"disturbed                │ {reason}; on a quiet machine" in text
-    assert "times the floor" not in text
-    assert "of a matrix product" not in text
+    assert f"disturbed                │ {reason}; speeds would differ on a quiet machine" in text
+    assert "times the roofline minimum" not in text
+    assert "matrix product" not in text
     assert "disturbed" not in shown(result())
 
 
-def test_a_bound_that_training_contradicts_is_not_printed() -> None:
+def test_a_roofline_that_training_exceeds_is_not_printed() -> None:
     roofline = result().throughput.roofline.model_copy(update={"unreliable": "training was faster"})
     text = shown(with_throughput(roofline=roofline))
-    assert "100.000 ms; no bound: training was faster" in text
-    assert "times the floor" not in text
+    assert "100.000 ms; no roofline minimum: training was faster" in text
+    assert "times the roofline minimum" not in text
 
 
 @pytest.mark.parametrize(("compute_only", "contradicted"), [(510, False), (470, True)])
-def test_halves_of_the_work_that_training_outran_say_so(compute_only: float, contradicted: bool) -> None:
+def test_component_throughput_below_that_of_training_is_marked(compute_only: float, contradicted: bool) -> None:
     text = shown(with_throughput(component_throughput=ComponentThroughput(data_only=9000, compute_only=compute_only)))
-    assert f"{compute_only} without new data" in text
-    assert ("these say nothing" in text) is contradicted  # p10 is 480
+    assert f"{compute_only} compute only" in text
+    assert ("unreliable: training was faster" in text) is contradicted  # p10 is 480
 
 
 @pytest.mark.parametrize(("flops", "state_bytes"), [(10.0, 64), (0.0, 0)])
-def test_a_step_that_is_all_overhead_is_held_to_no_bound(flops: float, state_bytes: int) -> None:
-    """A game of two numbers takes 200,000 times as long as its arithmetic: that says nothing."""
+def test_a_step_that_is_mostly_overhead_has_no_roofline_minimum(flops: float, state_bytes: int) -> None:
+    """A game of two numbers takes 200,000 times as long as its arithmetic, so the ratio is meaningless."""
     changes = {"flops_per_image": flops, "state_bytes_per_step": state_bytes}
     text = shown(with_throughput(roofline=result().throughput.roofline.model_copy(update=changes)))
-    assert "100.000 ms, nearly all of it overhead" in text
-    assert "times the floor" not in text
+    assert "100.000 ms, mostly overhead" in text
+    assert "times the roofline minimum" not in text
     assert "MFLOP" not in text
 
 
 def test_an_engine_that_fell_back_says_why() -> None:
     engine = EngineRecord(name="eager", requested="auto", fallback_reason="hinge.py:9 in loss: x.item(): it waits")
     throughput = result().throughput.model_copy(update={"engine": engine})
-    assert "eager, as no graph could be taken: hinge.py:9 in loss" in shown(result(throughput=throughput))
+    assert "eager, CUDA graph unavailable: hinge.py:9 in loss" in shown(result(throughput=throughput))
 
 
 def test_a_profile_shows_phases_and_the_longest_kernels() -> None:
@@ -156,7 +159,7 @@ def test_a_profile_shows_phases_and_the_longest_kernels() -> None:
     ]
     profile = Profile(steps=5, phases={"data": 0.001, "discriminator": 0.004, "generator": 0.005}, kernels=kernels)
     text = shown(result(profile=profile))
-    for expected in ("Profile of a step", "50.0%", "gemm[1]", "3.000", "30.0%", "gemm[15]"):
+    for expected in ("Step profile", "50.0%", "gemm[1]", "3.000", "30.0%", "gemm[15]"):
         assert expected in text
     assert "gemm[16]" not in text
 
@@ -193,7 +196,7 @@ def test_a_result_without_training_is_shown() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_losses_are_whole_numbers_on_a_narrow_terminal(width: int) -> None:
     console = Console(file=io.StringIO(), width=width)
-    report.show_result(console, result(), Path("runs/x"))
+    show_result(console, result(), Path("runs/x"))
     losses = console.file.getvalue().partition("Losses")[2].partition("Speed")[0]
     assert "0.5000" in losses
     assert "2.5000" in losses
@@ -201,13 +204,13 @@ def test_losses_are_whole_numbers_on_a_narrow_terminal(width: int) -> None:
     assert "…" not in losses
 
 
-def test_text_from_elsewhere_is_never_read_as_markup() -> None:
+def test_text_from_plugins_is_never_interpreted_as_markup() -> None:
     text = shown(result(message="[bold]not bold[/bold] [/]", status="failed"))
     assert "[bold]not bold[/bold] [/]" in text
 
 
 @pytest.fixture
-def plan(registry: Registry) -> RunInfo:
+def info(registry: Registry) -> RunInfo:
     spec, _ = load_spec("dcgan-fashion", registry)
     data = DataRecord(
         source="embedded",
@@ -223,10 +226,10 @@ def plan(registry: Registry) -> RunInfo:
     )
 
 
-def told(plan: RunInfo, seconds_left: float, terminal: bool) -> str:
+def displayed(info: RunInfo, seconds_left: float, terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
-    live = LiveReport(console)
-    live.on_run_start(plan)
+    live = LiveDisplay(console)
+    live.on_run_start(info)
     for step in (10, 20):
         live.on_window_end(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))
     live.on_epoch_end(row(1))
@@ -235,20 +238,20 @@ def told(plan: RunInfo, seconds_left: float, terminal: bool) -> str:
     return console.file.getvalue()
 
 
-def test_falling_to_the_subset_is_announced_in_bold_before_anything_else(plan: RunInfo) -> None:
-    text = told(plan, 60, terminal=True)
+def test_training_on_the_subset_is_announced_first_and_in_bold(info: RunInfo) -> None:
+    text = displayed(info, 60, terminal=True)
     assert text.startswith("\x1b[1;33m" + NOTICE)
 
 
 @pytest.mark.parametrize(("seconds", "hinted"), [(60, False), (6000, True)])
-def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, plan: RunInfo) -> None:
-    text = told(plan, seconds, terminal=False)
-    assert f"training will take about {report.duration(seconds)}" in text
+def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bool, info: RunInfo) -> None:
+    text = displayed(info, seconds, terminal=False)
+    assert f"training will take about {duration(seconds)}" in text
     assert ("--budget" in text) is hinted
 
 
-def test_without_a_terminal_progress_is_plain_lines(plan: RunInfo) -> None:
-    text = told(plan, 60, terminal=False)
+def test_without_a_terminal_progress_is_plain_lines(info: RunInfo) -> None:
+    text = displayed(info, 60, terminal=False)
     assert "\x1b" not in text
     assert "epoch 1, step 10/3950: D Loss 0.5000  G Loss 2.5000  150 images/s  60 s left" in text
     assert "step 20/3950" not in text  # a line every half minute, not every window
@@ -258,8 +261,8 @@ def test_without_a_terminal_progress_is_plain_lines(plan: RunInfo) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (19_200, "5 h 20 min"), (5399, "1 h 30 min")]
 )
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_options_are_described_from_their_schema() -> None:
@@ -268,7 +271,7 @@ def test_options_are_described_from_their_schema() -> None:
         kind: str = Field(description="no default")
 
     console = Console(file=io.StringIO(), width=140)
-    console.print(report.options_table(TinyOptions))
+    console.print(options_table(TinyOptions))
     text = console.file.getvalue()
     for expected in ("width", "integer, at least 4", "32", "channels of the [first] layer", "required"):
         assert expected in text

@@ -1,4 +1,4 @@
-"""`ganbench compare`: results side by side, ranked only where their stamps allow it."""
+"""`ganbench compare`: results side by side, ranked only if they are comparable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.results.comparison import compare, flatten
-from ganbench.results.result import Percentiles, Result
+from ganbench.results.schema import Percentiles, Result
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
 from ganbench.training.runner import run
@@ -26,7 +26,7 @@ from ganbench.training.runner import run
 
 @pytest.fixture(scope="module")
 def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three small runs: one, one like it with another seed, and one with another batch and count of samples."""
+    """Three small runs: one, one with another seed, and one with another batch size and number of samples."""
     folder = tmp_path_factory.mktemp("results")
     variants = {
         "one": ["training.seed=1"],
@@ -58,13 +58,13 @@ def at_speed(result: Result, mean: float, p10: float, p90: float, disturbed_by: 
     return result.model_copy(update={"throughput": result.throughput.model_copy(update=changes)})
 
 
-def test_equal_protocols_are_ranked_and_what_differs_is_told(results: dict[str, Path]) -> None:
+def test_equal_protocols_are_ranked_and_differences_are_listed(results: dict[str, Path]) -> None:
     comparison = compare(
         [at_speed(load(results["one"]), 200, 190, 210), at_speed(load(results["other-seed"]), 300, 290, 310)]
     )
     (rate, *_), (fid,) = comparison.speed, comparison.metrics
-    for figure in (rate, fid):
-        assert figure.differing_fields == {}
+    for quantity in (rate, fid):
+        assert quantity.differing_fields == {}
     assert fid.values[fid.best] == min(fid.values)
     assert rate.values == pytest.approx((200, 300))
     assert rate.best == 1
@@ -80,21 +80,21 @@ def table_of(*compared: Result) -> str:
     return console.file.getvalue()
 
 
-def test_speeds_whose_spreads_overlap_have_no_best(results: dict[str, Path]) -> None:
+def test_speeds_with_overlapping_spreads_have_no_best(results: dict[str, Path]) -> None:
     one, other = load(results["one"]), load(results["other-seed"])
     slow, fast = at_speed(one, 230, 150, 330), at_speed(other, 326, 290, 350)
     rate = next(iter(compare([slow, fast]).speed))
     assert rate.best is None
-    assert rate.overlap(0, 1)
+    assert rate.overlaps(0, 1)
     text = table_of(slow, fast)
     assert "326 (x 1.417)" in text
     assert "290 to 350 (x 0.879 to 2.333, overlapping)" in text
-    told = compare([slow, fast]).to_dict(["slow", "fast"])["speed"]["images/s"]
-    assert told["spreads"] == ((150, 330), (290, 350))
-    assert told["ratio_spreads"][1] == pytest.approx((290 / 330, 350 / 150))
+    speed = compare([slow, fast]).to_dict(["slow", "fast"])["speed"]["images/s"]
+    assert speed["spreads"] == ((150, 330), (290, 350))
+    assert speed["ratio_spreads"][1] == pytest.approx((290 / 330, 350 / 150))
 
 
-def test_a_disturbed_result_is_marked_and_its_speed_not_ranked(results: dict[str, Path]) -> None:
+def test_a_disturbed_result_is_marked_and_its_speed_is_not_ranked(results: dict[str, Path]) -> None:
     reason = "other processes used 0.92 of the 2 CPU cores while it trained"
     quiet = at_speed(load(results["one"]), 300, 295, 305)
     busy = at_speed(load(results["other-seed"]), 100, 95, 105, reason)
@@ -106,7 +106,7 @@ def test_a_disturbed_result_is_marked_and_its_speed_not_ranked(results: dict[str
     assert reason in text
 
 
-def test_the_policy_of_waiting_threads_is_in_the_conditions(results: dict[str, Path]) -> None:
+def test_the_openmp_wait_policy_is_a_condition(results: dict[str, Path]) -> None:
     one = load(results["one"])
     assert one.throughput.conditions["wait_policy"] == wait_policy()
     spinning = one.throughput.model_copy(update={"conditions": {**one.throughput.conditions, "wait_policy": "active"}})
@@ -119,30 +119,30 @@ def test_unequal_protocols_are_never_ranked(results: dict[str, Path]) -> None:
     (rate, *_), (fid,) = comparison.speed, comparison.metrics
     assert rate.differing_fields == {"batch_size": (64, 32)}
     assert fid.differing_fields == {"generated_samples": (100, 50)}
-    for figure in (rate, fid):
-        assert figure.best is None
-        assert figure.ratio(1) is None
+    for quantity in (rate, fid):
+        assert quantity.best is None
+        assert quantity.ratio(1) is None
 
 
-def test_a_loss_is_shown_and_says_nothing_of_who_is_better(results: dict[str, Path]) -> None:
+def test_a_loss_is_shown_but_not_ranked(results: dict[str, Path]) -> None:
     comparison = compare([load(path) for path in results.values()])
-    assert [figure.name for figure in comparison.losses] == ["d_loss", "g_loss", "real_score", "fake_score"]
-    assert all(figure.best is None and None not in figure.values for figure in comparison.losses)
+    assert [quantity.name for quantity in comparison.losses] == ["d_loss", "g_loss", "real_score", "fake_score"]
+    assert all(quantity.best is None and None not in quantity.values for quantity in comparison.losses)
 
 
-def test_the_tables_name_the_fields_that_forbid_a_ranking(
+def test_the_tables_name_the_fields_that_prevent_ranking(
     results: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     code, text = invoke(*results.values())
-    text = " ".join(text.replace("│", " ").split())  # long paths leave the notes a narrow column
+    text = " ".join(text.replace("│", " ").split())  # long paths leave a narrow column for the notes
     assert code == ExitCode.DONE
     for expected in ("not ranked: batch_size differs", "not ranked: generated_samples differs", "training.seed"):
         assert expected in text
     assert "completed" in text
 
 
-def test_a_run_that_did_not_get_to_a_score_is_no_obstacle(results: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_without_scores_can_be_compared(results: dict[str, Path], tmp_path: Path) -> None:
     diverged = load(results["one"]).model_copy(
         update={"status": "diverged", "message": "the generator's loss is nan", "metrics": [], "history": []}
     )
@@ -156,13 +156,13 @@ def test_a_run_that_did_not_get_to_a_score_is_no_obstacle(results: dict[str, Pat
     assert fid.best is None
 
 
-def test_json_has_the_figures_and_nothing_else_on_stdout(results: dict[str, Path]) -> None:
+def test_only_json_is_written_to_stdout(results: dict[str, Path]) -> None:
     code, text = invoke(results["one"], results["other-protocol"], "--json")
-    told = json.loads(text)
+    printed = json.loads(text)
     assert code == ExitCode.DONE
-    assert told["results"][0]["name"] == str(results["one"])
-    assert told["metrics"]["FID (fashion-cnn)"]["differing_fields"] == ["generated_samples"]
-    assert told["differences"]["spec"]["training.batch_size"] == [64, 32]
+    assert printed["results"][0]["name"] == str(results["one"])
+    assert printed["metrics"]["FID (fashion-cnn)"]["differing_fields"] == ["generated_samples"]
+    assert printed["differences"]["spec"]["training.batch_size"] == [64, 32]
 
 
 def test_it_starts_without_torch_and_scipy(results: dict[str, Path]) -> None:
@@ -180,19 +180,19 @@ def test_it_starts_without_torch_and_scipy(results: dict[str, Path]) -> None:
     ("names", "code", "message"),
     [(["one"], ExitCode.USAGE, "at least two results"), (["one", "nowhere"], ExitCode.NOT_COMPARABLE, "nowhere")],
 )
-def test_what_cannot_be_compared(names: list[str], code: int, message: str, results: dict[str, Path]) -> None:
+def test_invalid_arguments_are_refused(names: list[str], code: int, message: str, results: dict[str, Path]) -> None:
     exit_code, text = invoke(*(results.get(name, Path(name)) for name in names))
     assert exit_code == code
     assert message in " ".join(text.split())
 
 
-def test_nested_tables_are_told_by_the_paths_that_overrides_take() -> None:
+def test_nested_tables_are_flattened_to_override_paths() -> None:
     spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
     assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
 
 
 def with_metrics(result: Result, *metrics: tuple[str, int, str]) -> Result:
-    """The result with other FIDs: their ids, the samples of their protocols, and the version of torch behind them."""
+    """Return the result with other FIDs, each with an id, a number of samples and a version of torch."""
     fid = result.metrics[0]
     return result.model_copy(
         update={
@@ -211,7 +211,7 @@ def with_metrics(result: Result, *metrics: tuple[str, int, str]) -> Result:
     )
 
 
-def test_metrics_of_one_label_are_compared_by_their_protocol_wherever_they_stand(results: dict[str, Path]) -> None:
+def test_metrics_with_the_same_label_are_matched_by_protocol_in_any_order(results: dict[str, Path]) -> None:
     one = with_metrics(load(results["one"]), ("fid", 100, "2.14"), ("fid-2", 500, "2.14"))
     swapped = with_metrics(load(results["one"]), ("fid", 500, "2.14"), ("fid-2", 100, "2.14"))
     first, second = compare([one, swapped]).metrics
@@ -220,7 +220,7 @@ def test_metrics_of_one_label_are_compared_by_their_protocol_wherever_they_stand
     assert first.differing_fields == second.differing_fields == {}
 
 
-def test_scores_of_another_software_are_ranked_with_a_mark(
+def test_scores_with_different_software_are_ranked_with_a_mark(
     results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")

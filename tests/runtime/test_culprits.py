@@ -11,7 +11,7 @@ import torch
 from linear_gan import SCORED, own_run
 
 from ganbench import GanbenchError, PluginError
-from ganbench.system.torch_defaults import set_torch_defaults, torch_defaults, torch_defaults_kept
+from ganbench.system.torch_defaults import preserve_torch_defaults, set_torch_defaults, torch_defaults
 
 PICTURED = ["sample_images.generated=4"]
 LOSS = """
@@ -203,5 +203,5 @@ def test_defaults_are_put_back() -> None:
     torch.set_default_dtype(torch.float64)
     set_torch_defaults(before)
     assert torch.get_default_dtype() == torch.float32
-    with torch_defaults_kept("nobody changed"):
+    with preserve_torch_defaults("nobody changed"):
         pass

@@ -11,7 +11,7 @@ from time import process_time
 
 import pytest
 
-from ganbench.results.result import CPUReading, Window
+from ganbench.results.schema import CPUReading, Window
 from ganbench.runtime import machine
 from ganbench.runtime.machine import (
     Counters,

@@ -13,11 +13,11 @@ from conftest import UNSCORED
 from ganbench import GanbenchError, ModelPlugin
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.runtime.memory import is_out_of_memory, peak_rss
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
-from ganbench.training.trial import try_out
+from ganbench.training.trial import run_trial
 
 MESSAGE = r"out of memory on cpu with a batch of 64, after a peak of [\d,]+ MiB: lower training.batch_size"
 
@@ -67,7 +67,7 @@ def test_in_a_sweep_it_says_the_same(registry: Registry, monkeypatch: pytest.Mon
     monkeypatch.setattr(ResidentBatches, "load", lambda *_: too_much())
     spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
     with pytest.raises(GanbenchError, match=MESSAGE):
-        try_out(spec, "cpu")
+        run_trial(spec, "cpu")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("memory")])

@@ -28,7 +28,7 @@ from ganbench import (
 from ganbench.data.batches import normalize_images, to_uint8
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
-from ganbench.results.result import DataRecord
+from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.evaluation import EVALUATION_BATCH, Evaluator
 from ganbench.scoring.identity import state_hash

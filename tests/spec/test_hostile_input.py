@@ -33,7 +33,7 @@ from ganbench.gate.session import Session
 from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
-from ganbench.results.result import Environment, Memory, load_result
+from ganbench.results.schema import Environment, Memory, load_result
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench.training.checkpoint import load_checkpoint
@@ -63,7 +63,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
     outcome = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "300"})
     assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
     assert "Traceback" not in outcome.output
-    assert "unforeseen" not in outcome.output
+    assert "error: unexpected " not in outcome.output
     return outcome.exit_code, outcome.output
 
 

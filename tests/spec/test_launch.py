@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.launch import read_launch
 
 LEAST_SQUARES = """
@@ -68,7 +68,7 @@ def test_a_run_that_moved_with_its_plugin_is_resumed(started: Path, tmp_path: Pa
     started.parent.rename(tmp_path / "moved")
     code, text = ganbench("run", "--resume", "moved/run", "--steps", "2")
     assert code == ExitCode.DONE, text
-    assert "which the run was started with, is gone: looking in the default one" in text
+    assert "which the run was started with, no longer exists; using the default one" in text
     assert read_launch(tmp_path / "moved" / "run").plugins[0].given == str(tmp_path / "moved" / "lsq.py")
 
 
@@ -85,7 +85,7 @@ def test_a_plugin_that_is_gone_is_named_with_its_hash(again: list[str], started:
     code, text = ganbench("run", *again)
     assert code == ExitCode.NOT_COMPARABLE
     assert f"the plugin {started.parent / 'lsq.py'} (sha256:" in text
-    assert "give the path of a copy with -p" in text
+    assert "pass a copy with -p" in text
 
 
 def test_a_plugin_that_has_changed_is_refused(started: Path, tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
     (started / "launch.json").write_text('{"plugins": 3}')
     code, text = ganbench("run", "--resume", started)
     assert code == ExitCode.USAGE
-    assert "launch.json: not a file of ganbench's" in text
+    assert "launch.json: corrupt, or not written by ganbench" in text
 
 
 @pytest.mark.parametrize("command", [["run"], ["sweep", "-o", "training.seed=1:2:2"], ["check", "--self-test"]])
 def test_a_mistyped_data_folder_is_neither_made_nor_filled(command: list[str], tmp_path: Path) -> None:
     code, text = ganbench(command[0], "dcgan-fashion", *command[1:], "--data-dir", tmp_path / "tpyo")
     assert code == ExitCode.USAGE
-    assert f"--data-dir {tmp_path / 'tpyo'}: there is no such folder" in text
+    assert f"--data-dir {tmp_path / 'tpyo'}: no such folder" in text
     assert not (tmp_path / "tpyo").exists()
 
 
@@ -127,4 +127,4 @@ def test_a_mistyped_data_folder_in_the_environment_is_refused_as_well(monkeypatc
     monkeypatch.setenv("GANBENCH_DATA", "tpyo")
     code, text = ganbench("run", "dcgan-fashion", *SMALL_RUN, "--steps", "1")
     assert code == ExitCode.USAGE
-    assert "GANBENCH_DATA=tpyo: there is no such folder" in text
+    assert "GANBENCH_DATA=tpyo: no such folder" in text

@@ -289,12 +289,12 @@ def test_an_error_tells_the_field_and_what_is_wrong_with_it(override: str, fragm
 @pytest.mark.parametrize(
     ("override", "cause"),
     [
-        ("nonsense", "write it as PATH=VALUE"),
-        ("=5", "write it as PATH=VALUE"),
-        ("model..width=5", "write it as PATH=VALUE"),
-        ("metrics.1.num_samples=5", "'1' is not an entry of metrics, which has 1"),
-        ("metrics.-1.num_samples=5", "'-1' is not an entry of metrics, which has 1"),
-        ("metrics.fid.num_samples=5", "'fid' is not an entry of metrics, which has 1"),
+        ("nonsense", "expected PATH=VALUE"),
+        ("=5", "expected PATH=VALUE"),
+        ("model..width=5", "expected PATH=VALUE"),
+        ("metrics.1.num_samples=5", "'1' is not an index of metrics, which has length 1"),
+        ("metrics.-1.num_samples=5", "'-1' is not an index of metrics, which has length 1"),
+        ("metrics.fid.num_samples=5", "'fid' is not an index of metrics, which has length 1"),
         ("training.seed.deep=5", "training.seed is a value, not a table"),
     ],
 )
@@ -368,5 +368,5 @@ def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
 
 
 def test_a_metric_that_is_too_far_names_the_form_that_adds_one(load: Load) -> None:
-    with pytest.raises(UsageError, match=r"which has 1; -o metrics\.1=VALUE adds one"):
+    with pytest.raises(UsageError, match=r"which has length 1; use -o metrics\.1=VALUE to append"):
         load("metrics.2=fid")

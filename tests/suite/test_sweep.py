@@ -1,4 +1,4 @@
-"""`ganbench sweep`: the grid it was asked for, and what came of each point of it."""
+"""`ganbench sweep`: the requested grid, and the outcome of each point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.suite.sweep.axis import Axis, split_overrides
 from ganbench.suite.sweep.plot import draw_line, draw_plane
-from ganbench.suite.sweep.sweep import Point, State, Sweep
+from ganbench.suite.sweep.sweep import Outcome, Sweep, SweepPoint
 from ganbench.training.trial import Trial
 
 BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
@@ -50,13 +50,13 @@ def rows(folder: Path) -> list[dict[str, str]]:
         ("a.b=0.0:4.0:5", Axis("a.b", (0.0, 1.0, 2.0, 3.0, 4.0))),
     ],
 )
-def test_a_range_is_its_values(override: str, axis: Axis) -> None:
+def test_a_range_gives_its_values(override: str, axis: Axis) -> None:
     plain, axes = split_overrides(["model.x=1.0", override, "loss=bce"])
     assert plain == ["model.x=1.0", "loss=bce"]
     assert axes == [axis]
 
 
-def test_whole_numbers_stay_whole_where_they_were_written_so() -> None:
+def test_integers_stay_integers() -> None:
     _, (seeds, rates) = split_overrides(["training.seed=0:2:3", "x.lr=0.0:2.0:3"])
     assert [seeds.override(value) for value in seeds.values] == [f"training.seed={seed}" for seed in range(3)]
     assert rates.override(rates.values[1]) == "x.lr=1.0"
@@ -68,13 +68,13 @@ def test_whole_numbers_stay_whole_where_they_were_written_so() -> None:
         ([], "sweep needs one or two ranges.*got 0"),
         (["a=0:1:2", "b=0:1:2", "c=0:1:2"], "got 3"),
         (["a=0:1:2", "a=0:1:3"], "two ranges for a"),
-        (["a=0:1:1"], "a range has 2 to 10,000 values, not 1"),
-        (["a=0:1:99999999999"], "not 99,999,999,999"),
-        (["a=1:1e400:3"], "from a finite number to another"),
-        (["a=-1:1:3:log"], "has ends above 0, not -1 and 1"),
+        (["a=0:1:1"], "a range must have 2 to 10,000 values, got 1"),
+        (["a=0:1:99999999999"], "got 99,999,999,999"),
+        (["a=1:1e400:3"], "the ends of a range must be finite"),
+        (["a=-1:1:3:log"], "must be positive, got -1 and 1"),
     ],
 )
-def test_ranges_that_are_none(overrides: list[str], message: str) -> None:
+def test_invalid_ranges_are_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         split_overrides(overrides)
 
@@ -82,14 +82,14 @@ def test_ranges_that_are_none(overrides: list[str], message: str) -> None:
 def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Path) -> None:
     code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.DONE, text
-    assert "as in theory: 72 of the 72 points" in text  # on the boundary nothing is told
+    assert "agrees with theory: 72 of 72 points" in text  # on the boundary, neither is conclusive
     found = rows(tmp_path / "sweep")
     assert len(found) == 81
     for row in found:
         alpha, beta = (float(row[f"optimizer.{player}.lr"]) for player in ("generator", "discriminator"))
         larger = max(alpha, beta)
-        assert row["state"] == ("diverged" if larger > 0.25 else "bounded" if larger == 0.25 else "converged")
-        assert float(row["growth"]) == pytest.approx(max(abs(1 - 8 * alpha), abs(1 - 8 * beta)))
+        assert row["outcome"] == ("diverged" if larger > 0.25 else "bounded" if larger == 0.25 else "converged")
+        assert float(row["convergence_rate"]) == pytest.approx(max(abs(1 - 8 * alpha), abs(1 - 8 * beta)))
     with Image.open(tmp_path / "sweep" / "sweep.png") as picture:
         picture.verify()
 
@@ -102,27 +102,27 @@ def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
     assert "optimizer.discriminator.lr from -0.24 to -0.06: diverged" in text
     assert "optimizer.discriminator.lr from 0 to 0: bounded" in text
     assert "optimizer.discriminator.lr from 0.06 to 0.24: converged" in text
-    assert "as in theory: 8 of the 8 points" in text
+    assert "agrees with theory: 8 of 8 points" in text
     assert "best: optimizer.discriminator.lr=0.12: " in text  # the nearest to 1/8, where y is 0 in one step
 
 
-def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
+def test_any_benchmark_can_be_swept_over_any_field(tmp_path: Path) -> None:
     small = [argument for override in (*SMALL, "training.steps=3") for argument in ("-o", override)]
     small += ["-o", "optimizer.discriminator.lr=1e-4:1e8:2:log", "-o", "training.seed=1:2:2"]
     code, text = invoke("dcgan-fashion", *small, "--device", "cpu", "--json", "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.DONE, text
-    told = json.loads(text[text.index("{") :])
-    assert told["metric"] == "FID (fashion-cnn)"
-    assert sum(told["states"].values()) == 4
-    assert told["as_in_theory"] is None
-    assert told["best"]["optimizer.discriminator.lr"] == 1e-4
+    printed = json.loads(text[text.index("{") :])
+    assert printed["metric"] == "FID (fashion-cnn)"
+    assert sum(printed["outcomes"].values()) == 4
+    assert printed["agrees_with_theory"] is None
+    assert printed["best"]["optimizer.discriminator.lr"] == 1e-4
     found = rows(tmp_path / "sweep")
     assert [(row["optimizer.discriminator.lr"], row["training.seed"]) for row in found] == [
         ("0.0001", "1"), ("0.0001", "2"), ("100000000.0", "1"), ("100000000.0", "2"),
     ]  # fmt: skip
-    assert [row["state"] for row in found[2:]] == ["diverged", "diverged"]
-    assert [row["FID (fashion-cnn), last"] for row in found[2:]] == ["", ""]  # what diverged is not scored
-    assert float(found[0]["FID (fashion-cnn), last"]) != float(found[1]["FID (fashion-cnn), last"])
+    assert [row["outcome"] for row in found[2:]] == ["diverged", "diverged"]
+    assert [row["FID (fashion-cnn), final"] for row in found[2:]] == ["", ""]  # a diverged run is not scored
+    assert float(found[0]["FID (fashion-cnn), final"]) != float(found[1]["FID (fashion-cnn), final"])
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,18 @@ def test_any_benchmark_can_be_swept_over_anything(tmp_path: Path) -> None:
         (["nothing", *BOTH], "unknown benchmark 'nothing'"),
         (["saddle-quadratic"], "sweep needs one or two ranges"),
         (["saddle-quadratic", "-o", "model.z=0:1:2"], "model.z: unknown key"),
-        (["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"], "has no metric that would tell"),
+        (["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"], "has no metric, which sweep needs"),
         (["saddle-quadratic", "-o", "training.seed=0.5:1.5:2"], "training.seed"),
-        (["saddle-quadratic", "-o", "training.steps=10:25:3"], "training.steps"),  # 17.5, and nothing is trained
+        (["saddle-quadratic", "-o", "training.steps=10:25:3"], "training.steps"),  # 17.5; nothing is trained
         (["saddle-quadratic", *BOTH, "-o", "training.budget_seconds=1"], "training.budget_seconds"),
         (
             ["saddle-quadratic", *BOTH, "-o", "engine.mode=cuda_graph", "--device", "cpu"],
-            "engine.mode: graph needs a CUDA",
+            "engine.mode: cuda_graph needs a CUDA",
         ),
-        (["saddle-quadratic", *BOTH, "--out", "/proc/none"], "/proc/none: cannot write there"),
+        (["saddle-quadratic", *BOTH, "--out", "/proc/none"], "/proc/none: cannot write to it"),
     ],
 )
-def test_what_cannot_be_swept_exits_with_2(arguments: list[str], message: str) -> None:
+def test_invalid_sweeps_exit_with_2(arguments: list[str], message: str) -> None:
     code, text = invoke(*arguments)
     assert code == ExitCode.USAGE
     assert message in text
@@ -181,42 +181,42 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
     assert not Path("sweep/sweep.png").exists()
 
 
-def trial(first: float | None, last: float | None, higher_is_better: bool = False) -> Trial:
-    return Trial(1, {}, {"score": first}, {"score": last}, {"score": higher_is_better})
+def trial(initial: float | None, final: float | None, higher_is_better: bool = False) -> Trial:
+    return Trial(1, {}, {"score": initial}, {"score": final}, {"score": higher_is_better})
 
 
 @pytest.mark.parametrize(
-    ("tried", "state"),
+    ("completed", "outcome"),
     [
-        (trial(4.0, 2.0), State.CONVERGED),
-        (trial(4.0, 2.1), State.BOUNDED),
-        (trial(4.0, 7.9), State.BOUNDED),
-        (trial(4.0, 8.0), State.DIVERGED),
-        (trial(4.0, 8.0, higher_is_better=True), State.CONVERGED),
-        (trial(4.0, 2.0, higher_is_better=True), State.DIVERGED),
-        (trial(4.0, 0.0), State.CONVERGED),
-        (trial(0.0, 0.0), State.BOUNDED),
-        (trial(0.0, 1e-9), State.DIVERGED),
-        (trial(4.0, None), State.DIVERGED),
+        (trial(4.0, 2.0), Outcome.CONVERGED),
+        (trial(4.0, 2.1), Outcome.BOUNDED),
+        (trial(4.0, 7.9), Outcome.BOUNDED),
+        (trial(4.0, 8.0), Outcome.DIVERGED),
+        (trial(4.0, 8.0, higher_is_better=True), Outcome.CONVERGED),
+        (trial(4.0, 2.0, higher_is_better=True), Outcome.DIVERGED),
+        (trial(4.0, 0.0), Outcome.CONVERGED),
+        (trial(0.0, 0.0), Outcome.BOUNDED),
+        (trial(0.0, 1e-9), Outcome.DIVERGED),
+        (trial(4.0, None), Outcome.DIVERGED),
     ],
 )
-def test_a_point_is_judged_by_its_metric(tried: Trial, state: State) -> None:
-    assert Point((0.0,), tried, None).state("score", 2.0) == state
+def test_the_metric_determines_the_outcome(completed: Trial, outcome: Outcome) -> None:
+    assert SweepPoint((0.0,), completed, None).outcome("score", 2.0) == outcome
 
 
-def swept(*axes: Axis, growth: Callable[..., float | None]) -> Sweep:
-    """A sweep in which the growth is what theory has, and the state follows from it."""
+def synthetic_sweep(*axes: Axis, rate: Callable[..., float | None]) -> Sweep:
+    """Make a sweep whose scores follow the theoretical convergence rate."""
     points = []
     for values in product(*(axis.values for axis in axes)):
-        told = growth(*values)
-        points.append(Point(values, trial(1.0, 1.0 if told is None else told**20), told))
+        known = rate(*values)
+        points.append(SweepPoint(values, trial(1.0, 1.0 if known is None else known**20), known))
     return Sweep("any", axes, 2.0, tuple(points))
 
 
-def test_the_map_of_a_plane_has_its_axes_and_its_boundary_where_they_belong() -> None:
+def test_the_plot_of_a_plane_has_correct_axes_and_boundary() -> None:
     across, up = Axis("across", (0.0, 1.0, 2.0)), Axis("up", (0.0, 1.0, 2.0, 3.0))
     axes = Figure().subplots()
-    field = swept(across, up, growth=lambda x, _: 0.5 if x < 2 else 1.5)
+    field = synthetic_sweep(across, up, rate=lambda x, _: 0.5 if x < 2 else 1.5)
     assert draw_plane(axes, field)
     mesh, contour = axes.collections
     assert mesh.get_array().tolist() == [[0, 0, 2]] * 4  # a row for each value of the second axis
@@ -225,20 +225,20 @@ def test_the_map_of_a_plane_has_its_axes_and_its_boundary_where_they_belong() ->
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("across", "up")
 
 
-def test_the_picture_of_a_line_has_its_points_and_its_boundary_where_they_belong() -> None:
+def test_the_plot_of_a_line_has_correct_points_and_boundary() -> None:
     axis = Axis("rate", (0.0, 1.0, 2.0, 3.0))
     axes = Figure().subplots()
-    assert draw_line(axes, swept(axis, growth=lambda x: None if x == 0 else [0.5, 0.5, 1.5][int(x) - 1]))
+    assert draw_line(axes, synthetic_sweep(axis, rate=lambda x: None if x == 0 else [0.5, 0.5, 1.5][int(x) - 1]))
     (boundary,) = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert boundary.get_xdata()[0] == pytest.approx(2.5, abs=1e-4)
     drawn = {tuple(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None"}
     assert drawn == {(1.0, 2.0), (0.0,), (3.0,)}
-    assert not draw_line(Figure().subplots(), swept(axis, growth=lambda _: None))
+    assert not draw_line(Figure().subplots(), synthetic_sweep(axis, rate=lambda _: None))
 
 
-def test_the_picture_of_a_line_shows_what_could_not_be_scored_too() -> None:
+def test_the_plot_of_a_line_shows_unscored_points() -> None:
     axis = Axis("rate", (0.0, 1.0))
-    points = (Point((0.0,), trial(1.0, 0.5), None), Point((1.0,), trial(1.0, None), None))
+    points = (SweepPoint((0.0,), trial(1.0, 0.5), None), SweepPoint((1.0,), trial(1.0, None), None))
     axes = Figure().subplots()
     draw_line(axes, Sweep("any", (axis,), 2.0, points))
     (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
@@ -246,10 +246,10 @@ def test_the_picture_of_a_line_shows_what_could_not_be_scored_too() -> None:
     assert axes.get_xlim()[1] > 1
 
 
-def test_a_sweep_is_not_written_over(tmp_path: Path) -> None:
+def test_a_sweep_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.csv").write_text("precious")
     code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.USAGE
-    assert "it is not empty; choose another with --out" in text
+    assert "sweep: not empty; choose another with --out" in text
     assert (tmp_path / "sweep" / "sweep.csv").read_text() == "precious"

@@ -1,4 +1,4 @@
-"""What an edit of code changes in the hash that identifies it, and what it leaves alone."""
+"""The source hash changes with edits of the plugin's code, and with nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.system.source import source_hash, source_roots
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package in development that imports a module beside it and one in site-packages."""
+    """A package in development that imports a neighboring module and a package from site-packages."""
     folder = tmp_path / "project" / "own_plugin"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("def build():\n    from own_helper import scale\n    import numpy\n")
@@ -28,7 +28,7 @@ def fresh_hash() -> str:
 
 
 @pytest.mark.parametrize("file", ["__init__.py", "networks.py", "../own_helper.py"])
-def test_an_edit_of_any_file_that_the_plugin_runs_changes_its_hash(package: Path, file: str) -> None:
+def test_editing_any_file_of_the_plugin_changes_its_hash(package: Path, file: str) -> None:
     before = fresh_hash()
     edited = package / file
     edited.write_text(edited.read_text() + "# edited\n")
@@ -52,11 +52,11 @@ def test_only_code_in_development_is_followed(package: Path) -> None:
     assert source_roots("own_plugin").keys() == {"own_plugin", "own_helper"}
 
 
-def test_code_that_cannot_be_parsed_is_hashed_all_the_same(package: Path) -> None:
+def test_code_that_cannot_be_parsed_is_still_hashed(package: Path) -> None:
     before = fresh_hash()
     (package / "broken.py").write_text("def (:\n")
     assert fresh_hash() != before
 
 
-def test_what_is_built_in_has_no_source() -> None:
+def test_built_in_modules_have_no_source() -> None:
     assert source_roots(next(iter(sys.builtin_module_names))) == {}

@@ -21,12 +21,12 @@ from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, checked
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import MetricPoint
+from ganbench.results.schema import MetricPoint
 from ganbench.runtime.networks import keep_modes
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
-from ganbench.system.torch_defaults import torch_defaults_kept
+from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
@@ -239,7 +239,7 @@ def test_a_default_of_torchs_that_changes_names_who_changed_it_and_is_put_back()
     ):
         with (
             pytest.raises(PluginError, match=f"^loss 'own' changed torch's {message}"),
-            torch_defaults_kept("loss 'own' changed"),
+            preserve_torch_defaults("loss 'own' changed"),
         ):
             change()
         assert (torch.get_default_dtype(), torch.zeros(1).device, torch.is_grad_enabled()) == (torch.float32, CPU, True)

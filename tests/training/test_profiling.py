@@ -9,7 +9,7 @@ import pytest
 from conftest import UNSCORED
 
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import load_result
+from ganbench.results.schema import load_result
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 

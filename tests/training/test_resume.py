@@ -22,12 +22,8 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import (
-    Environment,
-    Result,
-    RunDirectory,
-    load_result,
-)
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Environment, Result, load_result
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run
@@ -240,8 +236,8 @@ def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
 def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with (
-        RunDirectory.reopened(tmp_path / "run").locked(),
-        pytest.raises(UsageError, match="another run is writing there"),
+        RunDirectory.reopen(tmp_path / "run").locked(),
+        pytest.raises(UsageError, match="another run is writing to it"),
     ):
         resumed(registry, tmp_path / "run", "training.steps=2")
     assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
@@ -255,7 +251,7 @@ def test_a_file_system_without_locks_is_used_without(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    told = re.escape(f"the file system has no locks ({os.strerror(number)}): start no second run there")
+    told = re.escape(f"the file system does not support locks ({os.strerror(number)}); do not start a second run in it")
     with pytest.warns(GanbenchWarning, match=told):
         small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with pytest.warns(GanbenchWarning, match=told):
@@ -265,10 +261,10 @@ def test_a_file_system_without_locks_is_used_without(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "run takes either a benchmark or --resume DIR"),
-        (["run", "dcgan-fashion", "--resume", "x"], "run takes either a benchmark or --resume DIR"),
-        (["run", "--resume", "x", "--out", "y"], "--resume goes on in its own directory"),
-        (["run", "--resume", "x"], "--resume x: it is no run directory: there is no spec.toml in it"),
+        (["run"], "pass either BENCHMARK or --resume DIR"),
+        (["run", "dcgan-fashion", "--resume", "x"], "pass either BENCHMARK or --resume DIR"),
+        (["run", "--resume", "x", "--out", "y"], "--resume continues in the run's own directory"),
+        (["run", "--resume", "x"], "--resume x: not a run directory (spec.toml not found)"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from conftest import SMALL
 
 from ganbench.errors import ExitCode
-from ganbench.results.result import Result, load_result
+from ganbench.results.schema import Result, load_result
 
 RUN = f"run dcgan-fashion {' '.join(f'-o {override}' for override in SMALL)} --out run"
 

@@ -20,8 +20,9 @@ from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
-from ganbench.reporting import tables as report
-from ganbench.results.result import Result, RunDirectory, load_result
+from ganbench.reporting.result_tables import show_result
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Result, load_result
 from ganbench.spec.loading import load_spec
 from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
@@ -178,7 +179,7 @@ def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Re
     assert (result.status, result.history) == ("interrupted", [])
     assert load_result(directory.path) == result
     console = Console(file=io.StringIO(), width=200)
-    report.show_result(console, result, directory.path)
+    show_result(console, result, directory.path)
     text = console.file.getvalue()
     assert "interrupted after step 0\n" in text
     assert text.count("interrupted") == 1
@@ -292,7 +293,7 @@ def test_a_result_that_cannot_be_written_is_a_clear_failure(
             raise OSError(28, "No space left on device")
         whole(target, text)
 
-    monkeypatch.setattr("ganbench.results.result.write_text", fill_the_disk)
+    monkeypatch.setattr("ganbench.results.run_directory.write_text", fill_the_disk)
     with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
         small_run(registry, tmp_path / "run", ["training.steps=1"])
 

@@ -12,7 +12,7 @@ from conftest import CULPRITS, SMALL
 
 from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
-from ganbench.results.result import GPUReading, Window
+from ganbench.results.schema import GPUReading, Window
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state

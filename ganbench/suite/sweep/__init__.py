@@ -1,1 +1,1 @@
-"""`ganbench sweep`: a benchmark over a grid of one or two of its parameters."""
+"""`ganbench sweep`: train a benchmark over a grid of one or two parameters."""

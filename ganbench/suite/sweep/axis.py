@@ -1,4 +1,4 @@
-"""A parameter of a benchmark and the values that it takes in turn."""
+"""A swept parameter and its values."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from ganbench.errors import UsageError
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER}):({NUMBER}):(\d+)(:log)?")
-MOST_AXES = 2
-MOST_VALUES = 10_000
-DIGITS = 12  # of the larger end: 0.3, not 0.30000000000000004
+MAX_AXES = 2
+MAX_VALUES = 10_000
+DIGITS = 12  # significant digits of the larger end: 0.3, not 0.30000000000000004
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values of what `path` names in the spec, in order."""
+    """The values of the spec field at `path`, in order."""
 
     path: str
-    values: tuple[float, ...]  # ints where all are whole and the ends were written so
+    values: tuple[float, ...]  # integers if all are whole and both ends were written as integers
     logarithmic: bool = False
 
     def override(self, value: float) -> str:
-        """As after -o."""
+        """Return the override that sets this value, as for -o."""
         return f"{self.path}={value!r}"
 
 
 def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
-    """Plain overrides, and axes: PATH=FROM:TO:N, or PATH=FROM:TO:N:log for values with equal ratios.
+    """Separate plain overrides from axes: PATH=FROM:TO:N, or PATH=FROM:TO:N:log for logarithmic spacing.
 
-    Raises `UsageError` for no axis or more than two, and for a range that is none.
+    Raises `UsageError` for no axis, more than two, or an invalid range.
     """
     plain: list[str] = []
     axes: list[Axis] = []
@@ -45,9 +45,9 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
             axes.append(make_axis(path, found[1], found[2], int(found[3]), logarithmic=bool(found[4])))
         else:
             plain.append(override)
-    if not 1 <= len(axes) <= MOST_AXES:
+    if not 1 <= len(axes) <= MAX_AXES:
         raise UsageError(
-            f"sweep needs one or two ranges, such as -o optimizer.generator.lr=1e-5:1e-3:9:log, and got {len(axes)}"
+            f"sweep needs one or two ranges, such as -o optimizer.generator.lr=1e-5:1e-3:9:log; got {len(axes)}"
         )
     if len({axis.path for axis in axes}) < len(axes):
         raise UsageError(f"sweep: two ranges for {axes[0].path}")
@@ -55,15 +55,15 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
 
 
 def make_axis(path: str, start: str, stop: str, count: int, logarithmic: bool) -> Axis:
-    """The values from `start` to `stop`, both among them. Raises `UsageError` where there are none."""
+    """Return evenly spaced values from `start` to `stop`, inclusive. Raises `UsageError` if the range is invalid."""
     first, last = float(start), float(stop)
-    if not 2 <= count <= MOST_VALUES:
-        raise UsageError(f"-o {path}: a range has 2 to {MOST_VALUES:,} values, not {count:,}")
+    if not 2 <= count <= MAX_VALUES:
+        raise UsageError(f"-o {path}: a range must have 2 to {MAX_VALUES:,} values, got {count:,}")
     if not math.isfinite(first) or not math.isfinite(last):
-        raise UsageError(f"-o {path}: a range goes from a finite number to another, not from {start} to {stop}")
+        raise UsageError(f"-o {path}: the ends of a range must be finite, got {start} and {stop}")
     if logarithmic:
         if first <= 0 or last <= 0:
-            raise UsageError(f"-o {path}: a range with equal ratios has ends above 0, not {start} and {stop}")
+            raise UsageError(f"-o {path}: the ends of a logarithmic range must be positive, got {start} and {stop}")
         return Axis(path, tuple(float(f"{value:.12g}") for value in np.geomspace(first, last, count)), logarithmic=True)
     if all(text.lstrip("+-").isdigit() for text in (start, stop)):
         distance = int(stop) - int(start)

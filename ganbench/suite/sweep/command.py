@@ -1,4 +1,4 @@
-"""The command line of a sweep."""
+"""`ganbench sweep`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganbench.reporting.console import (
     load_registry,
     out,
     print_json,
-    reported,
+    warn_on_error,
 )
 
 if TYPE_CHECKING:
@@ -32,36 +32,35 @@ if TYPE_CHECKING:
 Ranges = Annotated[
     list[str],
     typer.Option(
-        "-o", "--override", metavar="PATH=FROM:TO:N[:log]", help="One or two ranges, and any plain PATH=VALUE."
+        "-o",
+        "--override",
+        metavar="PATH=FROM:TO:N[:log]",
+        help="One or two ranges, and any number of plain PATH=VALUE.",
     ),
 ]
 
 
 def sweep(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="A registered name or a TOML file.")],
-    overrides: Ranges = [],  # noqa: B006 - typer reads it, nothing writes it
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")],
+    overrides: Ranges = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
     factor: Annotated[
-        float, typer.Option(min=1.0, help="By how much the first metric has to get better or worse to count as either.")
+        float,
+        typer.Option(min=1.0, help="Factor by which the first metric must improve (converged) or worsen (diverged)."),
     ] = 2.0,
     device: Device = "auto",
     directory: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where sweep.csv and sweep.png are written.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for sweep.csv and sweep.png.")
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try a benchmark over a grid of one or two parameters: where it converges, and where it diverges."""
+    """Train a benchmark over a grid of one or two parameters and show where it converges and diverges."""
     from ganbench.spec.benchmark import BenchmarkSpec
     from ganbench.spec.loading import load_spec
 
     from .axis import split_overrides
-    from .sweep import (
-        Point,
-        Sweep,
-        plan,
-        try_points,
-    )
+    from .sweep import Sweep, SweepPoint, plan_trials, run_trials
 
     plain, axes = split_overrides(overrides)
     registry = load_registry(plugins, benchmark)
@@ -69,83 +68,84 @@ def sweep(
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
 
-    tasks = plan(load, axes)  # what is wrong is told before anything is trained
+    planned = plan_trials(load, axes)  # reports invalid specs before anything is trained
     folder = new_folder(benchmark, directory)
     from ganbench.training.interrupt import sigterm_as_ctrl_c
-    from ganbench.training.trial import try_out
+    from ganbench.training.trial import run_trial
 
-    points: list[Point] = []
+    points: list[SweepPoint] = []
 
-    def written() -> Sweep:
-        swept = Sweep(tasks[0].spec.name, tuple(axes), factor, tuple(points))
-        swept.write_csv(folder / "sweep.csv")
-        return swept
+    def write_points() -> Sweep:
+        completed = Sweep(planned[0].spec.name, tuple(axes), factor, tuple(points))
+        completed.write_csv(folder / "sweep.csv")
+        return completed
 
     try:
         with sigterm_as_ctrl_c(), Progress(console=err, transient=True) as progress:
-            trials = try_points(tasks, lambda spec: try_out(spec, device, data_dir))
-            for point in progress.track(trials, total=len(tasks), description="trying"):
+            trials = run_trials(planned, lambda spec: run_trial(spec, device, data_dir))
+            for point in progress.track(trials, total=len(planned), description="training"):
                 points.append(point)
     except BaseException:  # Ctrl-C as well
         if points:
-            written()
+            write_points()
             err.print(f"the {len(points)} points so far are in {folder / 'sweep.csv'}", markup=False, soft_wrap=True)
         else:
             folder.rmdir()
         raise
-    swept = written()
-    with reported("the picture sweep.png"):
-        from .plot import save_map
+    completed = write_points()
+    with warn_on_error("drawing sweep.png"):
+        from .plot import save_plot
 
-        save_map(swept, folder / "sweep.png")
+        save_plot(completed, folder / "sweep.png")
     if as_json:
-        print_json(as_record(swept, folder))
+        print_json(to_dict(completed, folder))
     else:
-        show(swept, folder)
+        show(completed, folder)
 
 
-def show(swept: Sweep, folder: Path) -> None:
-    from ganbench.reporting.tables import number
+def show(completed: Sweep, folder: Path) -> None:
+    from ganbench.reporting.formatting import number
 
-    table = Table("State", "Points", title=f"{swept.benchmark}: {swept.metric}", title_justify="left")
-    for state, count in sorted(Counter(swept.states()).items()):
-        table.add_row(state, str(count))
+    table = Table("Outcome", "Points", title=f"{completed.benchmark}: {completed.metric}", title_justify="left")
+    for outcome, count in sorted(Counter(completed.outcomes()).items()):
+        table.add_row(outcome, str(count))
     out.print(table)
-    if len(swept.axes) == 1:
-        for state, first, last in swept.changes():
-            out.print(f"{swept.axes[0].path} from {first:g} to {last:g}: {state}", markup=False, highlight=False)
-    if best := swept.best():
-        where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(swept.axes, best.values, strict=True))
-        out.print(f"best: {where}: {number(best.trial.last[swept.metric])}", markup=False, highlight=False)
-    if told := swept.as_in_theory():
-        out.print(f"as in theory: {told.count(True)} of the {len(told)} points that converged or diverged")
+    if len(completed.axes) == 1:
+        for outcome, first, last in completed.intervals():
+            out.print(f"{completed.axes[0].path} from {first:g} to {last:g}: {outcome}", markup=False, highlight=False)
+    if best := completed.best():
+        where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(completed.axes, best.values, strict=True))
+        out.print(f"best: {where}: {number(best.trial.final[completed.metric])}", markup=False, highlight=False)
+    if agreement := completed.agrees_with_theory():
+        points = f"{agreement.count(True)} of {len(agreement)} points that converged or diverged"
+        out.print(f"agrees with theory: {points}")
     out.print(f"files in {folder}: sweep.csv, sweep.png", markup=False, highlight=False, soft_wrap=True)
 
 
-def as_record(swept: Sweep, folder: Path) -> dict[str, Any]:
-    """As plain JSON types."""
-    best = swept.best()
-    told = swept.as_in_theory()
+def to_dict(completed: Sweep, folder: Path) -> dict[str, Any]:
+    """Return plain JSON types."""
+    best = completed.best()
+    agreement = completed.agrees_with_theory()
     return {
-        "benchmark": swept.benchmark,
-        "metric": swept.metric,
-        "states": dict(Counter(swept.states())),
+        "benchmark": completed.benchmark,
+        "metric": completed.metric,
+        "outcomes": dict(Counter(completed.outcomes())),
         "best": None
         if best is None
-        else {axis.path: value for axis, value in zip(swept.axes, best.values, strict=True)},
-        "as_in_theory": {"points": told.count(True), "of": len(told)} if told else None,
+        else {axis.path: value for axis, value in zip(completed.axes, best.values, strict=True)},
+        "agrees_with_theory": {"points": agreement.count(True), "of": len(agreement)} if agreement else None,
         "files": [str(folder / file) for file in ("sweep.csv", "sweep.png")],
     }
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:
-    """Make the folder that the sweep is written to. Raises `UsageError` if it cannot be made, or holds something."""
+    """Create the folder for the sweep's files. Raises `UsageError` if that fails or the folder is not empty."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     folder = directory or Path("sweeps") / Path(benchmark).stem / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot write there: {error.strerror}") from None
+        raise UsageError(f"{folder}: cannot write to it: {error.strerror}") from None
     if any(folder.iterdir()):
-        raise UsageError(f"{folder}: it is not empty; choose another with --out")
+        raise UsageError(f"{folder}: not empty; choose another with --out")
     return folder

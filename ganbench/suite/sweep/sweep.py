@@ -1,4 +1,4 @@
-"""A benchmark tried at every point of a grid, and what came of it there."""
+"""Training runs over a grid of parameters, classified by outcome."""
 
 from __future__ import annotations
 
@@ -21,129 +21,137 @@ from .axis import Axis
 if TYPE_CHECKING:
     from ganbench.training.trial import Trial
 
-UNDECIDED = 1e-6  # a growth so near to 1 is neither
+RATE_TOLERANCE = 1e-6  # a convergence rate this close to 1 predicts neither convergence nor divergence
 
 
-class State(StrEnum):
-    """Where a training went, told by one metric."""
+class Outcome(StrEnum):
+    """Outcome of a training run, by one metric."""
 
-    CONVERGED = "converged"  # the metric got better by the factor that was asked for, or more
+    CONVERGED = "converged"  # the metric improved at least by the given factor
     BOUNDED = "bounded"  # neither
-    DIVERGED = "diverged"  # it got worse by that factor or more, or something was no longer finite
+    DIVERGED = "diverged"  # the metric worsened at least by that factor, or training became non-finite
 
 
 @dataclass(frozen=True)
-class Point:
-    """A training with its values of the axes."""
+class SweepPoint:
+    """A completed training run and its parameter values."""
 
     values: tuple[float, ...]
     trial: Trial
-    growth: float | None  # of the metric a step, as theory has it; None where it is silent
+    convergence_rate: float | None  # theoretical factor per step of the metric; None if theory gives none
 
-    def state(self, metric: str, factor: float) -> State:
-        first, last = self.trial.first[metric], self.trial.last[metric]
-        if first is None or last is None:
-            return State.DIVERGED
-        good, bad = (last, first) if self.trial.higher_is_better[metric] else (first, last)
-        if bad >= factor * good and bad != good:
-            return State.DIVERGED
-        return State.CONVERGED if good >= factor * bad and bad != good else State.BOUNDED
+    def outcome(self, metric: str, factor: float) -> Outcome:
+        initial, final = self.trial.initial[metric], self.trial.final[metric]
+        if initial is None or final is None:
+            return Outcome.DIVERGED
+        improved, worsened = (final, initial) if self.trial.higher_is_better[metric] else (initial, final)
+        if worsened >= factor * improved and worsened != improved:
+            return Outcome.DIVERGED
+        return Outcome.CONVERGED if improved >= factor * worsened and worsened != improved else Outcome.BOUNDED
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points of a grid, the last axis changing fastest; not all of them, if it was ended before."""
+    """The completed points of a grid, with the last axis varying fastest; incomplete if the sweep was stopped."""
 
     benchmark: str
     axes: tuple[Axis, ...]
-    factor: float  # by which the metric has to get better or worse
-    points: tuple[Point, ...]
+    factor: float  # by which the metric must improve (converged) or worsen (diverged)
+    points: tuple[SweepPoint, ...]
 
     @property
     def metric(self) -> str:
-        """The title of the benchmark's first metric, by which its points are judged."""
-        return next(iter(self.points[0].trial.first))
+        """The title of the benchmark's first metric, which determines the outcomes."""
+        return next(iter(self.points[0].trial.initial))
 
-    def states(self) -> list[State]:
-        """Of each point."""
-        return [point.state(self.metric, self.factor) for point in self.points]
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcome of each point."""
+        return [point.outcome(self.metric, self.factor) for point in self.points]
 
-    def as_in_theory(self) -> list[bool]:
-        """Of each point where both tell something: does it shrink where it converged, and grow where it diverged?"""
+    def agrees_with_theory(self) -> list[bool]:
+        """Return whether theory predicts the outcome, for each point where both are conclusive."""
         return [
-            (point.growth < 1) == (state == State.CONVERGED)
-            for point, state in zip(self.points, self.states(), strict=True)
-            if state != State.BOUNDED and point.growth is not None and abs(point.growth - 1) > UNDECIDED
+            (point.convergence_rate < 1) == (outcome == Outcome.CONVERGED)
+            for point, outcome in zip(self.points, self.outcomes(), strict=True)
+            if outcome != Outcome.BOUNDED
+            and point.convergence_rate is not None
+            and abs(point.convergence_rate - 1) > RATE_TOLERANCE
         ]
 
-    def best(self) -> Point | None:
-        """The point with the best metric at the end of its training; None where none is finite."""
-        finite = [(last, point) for point in self.points if (last := point.trial.last[self.metric]) is not None]
+    def best(self) -> SweepPoint | None:
+        """Return the point with the best final score; None if no score is finite."""
+        finite = [(final, point) for point in self.points if (final := point.trial.final[self.metric]) is not None]
         pick = max if self.points[0].trial.higher_is_better[self.metric] else min
         return pick(finite, key=lambda pair: pair[0])[1] if finite else None
 
-    def changes(self) -> Iterator[tuple[State, float, float]]:
-        """Of one axis: each state with the first and the last value of a stretch of it."""
+    def intervals(self) -> Iterator[tuple[Outcome, float, float]]:
+        """Yield each maximal interval of equal outcomes of a sweep with one axis, as outcome, first and last value."""
         (axis,) = self.axes
-        stretch: list[float] = []
-        states = self.states()
+        outcomes = self.outcomes()
+        start = axis.values[0]
         for position, value in enumerate(axis.values):
-            stretch.append(value)
-            if position + 1 == len(states) or states[position + 1] != states[position]:
-                yield states[position], stretch[0], stretch[-1]
-                stretch = []
+            last = position + 1 == len(outcomes)
+            if last or outcomes[position + 1] != outcomes[position]:
+                yield outcomes[position], start, value
+                if not last:
+                    start = axis.values[position + 1]
 
     def write_csv(self, path: Path) -> None:
-        """A row a point: values of the axes, state, the metric before and after, losses, and theory's growth."""
+        """Write one row per point: parameter values, outcome, scores, steps, losses and theoretical rate."""
         losses = list(dict.fromkeys(name for point in self.points for name in point.trial.losses))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         paths = [axis.path for axis in self.axes]
-        writer.writerow([*paths, "state", f"{self.metric}, first", f"{self.metric}, last", "steps", *losses, "growth"])
-        for point, state in zip(self.points, self.states(), strict=True):
+        scores = [f"{self.metric}, initial", f"{self.metric}, final"]
+        writer.writerow([*paths, "outcome", *scores, "steps", *losses, "convergence_rate"])
+        for point, outcome in zip(self.points, self.outcomes(), strict=True):
             trial = point.trial
-            told = [trial.first[self.metric], trial.last[self.metric], trial.steps]
-            writer.writerow([*point.values, state, *told, *(trial.losses.get(n) for n in losses), point.growth])
+            values = [trial.initial[self.metric], trial.final[self.metric], trial.steps]
+            values += [trial.losses.get(name) for name in losses]
+            writer.writerow([*point.values, outcome, *values, point.convergence_rate])
         write_text(path, text.getvalue())
 
 
 @dataclass(frozen=True)
-class Task:
-    """A point that is still to be tried."""
+class PlannedTrial:
+    """A point of the grid before training."""
 
     values: tuple[float, ...]
     spec: BenchmarkSpec
-    growth: float | None
+    convergence_rate: float | None
 
 
-def plan(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis]) -> list[Task]:
-    """Every point of the grid; `load` makes a spec with overrides.
+def plan_trials(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis]) -> list[PlannedTrial]:
+    """Return the points of the grid; `load` makes a spec from overrides.
 
-    Raises `UsageError` for a spec that is none, and where a benchmark has no metric that would tell where a training
-    went, or a budget of time, which differs from point to point.
+    Raises `UsageError` if a spec is invalid, has no metric to determine the outcome, or has a time budget, which would
+    make points differ in length.
     """
-    tasks = []
+    trials = []
     for values in product(*(axis.values for axis in axes)):
         spec = load([axis.override(value) for axis, value in zip(axes, values, strict=True)])
         if not spec.metrics:
-            raise UsageError(f"sweep: the benchmark {spec.name} has no metric that would tell how it went")
+            raise UsageError(f"sweep: benchmark {spec.name} has no metric, which sweep needs to determine outcomes")
         if spec.training.budget_seconds is not None:
-            raise UsageError("sweep: training.budget_seconds: points are as long as one another; give steps or epochs")
+            raise UsageError(
+                "sweep: training.budget_seconds: not supported; set training.steps or training.epochs instead"
+            )
         loss = spec.loss.plugin.plugin
         assert isinstance(loss, LossPlugin)
         with spec.loss.plugin.wrap_errors("raised in growth"):
-            tasks.append(Task(values, spec, loss.growth(spec) if loss.growth else None))
-    return tasks
+            trials.append(PlannedTrial(values, spec, loss.growth(spec) if loss.growth else None))
+    return trials
 
 
-def try_points(tasks: Iterable[Task], try_out: Callable[[BenchmarkSpec], Trial]) -> Iterator[Point]:
-    """Try one point after the other.
+def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpec], Trial]) -> Iterator[SweepPoint]:
+    """Run one trial after the other.
 
-    Raises `UsageError` for a metric below 0, of which no factor tells anything, and whatever a training raises.
+    Raises `UsageError` for a negative score, because a factor of change is then meaningless, and whatever a training
+    run raises.
     """
-    for task in tasks:
-        trial = try_out(task.spec)
-        title = next(iter(trial.first))
-        if any(value is not None and value < 0 for value in (trial.first[title], trial.last[title])):
-            raise UsageError(f"sweep: {title} is below 0, and a sweep judges by the factor of its change")
-        yield Point(task.values, trial, task.growth)
+    for planned in trials:
+        trial = run_trial(planned.spec)
+        title = next(iter(trial.initial))
+        if any(value is not None and value < 0 for value in (trial.initial[title], trial.final[title])):
+            raise UsageError(f"sweep: {title} is negative, but outcomes are determined by its factor of change")
+        yield SweepPoint(planned.values, trial, planned.convergence_rate)

@@ -1,0 +1,46 @@
+"""Text formats of numbers, durations, losses and plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganbench.results.schema import EpochRow
+
+
+def loss_columns(row: EpochRow) -> dict[str, float | None]:
+    return {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors}
+
+
+def losses_line(losses: Mapping[str, float | None]) -> str:
+    return "  ".join(f"{column_title(name)} {number(value)}" for name, value in losses.items())
+
+
+def column_title(name: str) -> str:
+    """Convert `d_loss` to "D Loss"."""
+    return name.replace("_", " ").title()
+
+
+def number(value: float | None) -> str:
+    """Format with four decimals, or in scientific notation if very small or large."""
+    if value is None:
+        return "not finite"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
+
+
+def duration(seconds: float) -> str:
+    """Format a duration: "45 s", "12 min", "5 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_plugin(config: Mapping[str, Any]) -> str:
+    """Format a plugin and its options: "adam (lr 0.0001, betas [0.9, 0.999])"."""
+    options = ", ".join(f"{key} {value}" for key, value in config.items() if key != "name" and value is not None)
+    return f"{config['name']} ({options})" if options else str(config["name"])
+
+
+def mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"

@@ -1,0 +1,146 @@
+"""The run directory and its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ganbench.errors import GanbenchError, GanbenchWarning, UsageError, describe
+from ganbench.system.files import why_no_locks, write_text
+
+from .schema import EpochRow, Result, monitor_names
+
+LAUNCH = "launch.json"  # how the run was started
+LOCK = ".lock"  # held by the run that writes to the directory
+
+
+def run_spec_file(directory: Path) -> Path:
+    """Return the path of spec.toml in a run directory. Raises `UsageError` if it does not exist."""
+    file = directory / "spec.toml"
+    if not file.is_file():
+        raise UsageError(
+            f"--resume {directory}: not a run directory (spec.toml not found); pass the directory of an earlier run"
+        )
+    return file
+
+
+def is_leftover(file: Path) -> bool:
+    """Return whether a run that was killed left this file behind: its lock file or a partial file."""
+    return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)
+
+
+class RunDirectory:
+    """The folder of one run; all files in it are written atomically."""
+
+    def __init__(self, benchmark: str, out: Path | None = None) -> None:
+        """Choose a new run directory: `out`, or runs/BENCHMARK/<UTC time>-<short id>; `locked` creates it.
+
+        Raises `UsageError` if it is not writable or not empty.
+        """
+        self._begin()
+        self.path = out or Path("runs") / benchmark / self.run_id
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
+        if any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
+            raise UsageError(f"run directory {self.path}: not empty; choose another with --out")
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunDirectory:
+        """Open the directory of an earlier run to resume it. Raises `UsageError` if it is not a run directory."""
+        run_spec_file(path)
+        directory = cls.__new__(cls)
+        directory._begin()
+        directory.path = path
+        return directory
+
+    def _begin(self) -> None:
+        self.created_at = datetime.now(UTC)
+        self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self.artifacts: dict[str, str] = {}
+        self._failed_extras: set[str] = set()
+
+    def adopt(self, run_id: str, created_at: datetime, artifacts: dict[str, str]) -> None:
+        """Continue the run of an earlier process: take over its id, creation time and artifacts."""
+        self.run_id, self.created_at, self.artifacts = run_id, created_at, dict(artifacts)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the folder if needed and lock it, so that no other run writes to it within the block.
+
+        Removes partial files of killed runs. Raises `UsageError` if the folder cannot be created or another run has
+        locked it. If the file system does not support locks, only warns: a lock file without them would outlive a
+        killed run.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            no_locks = why_no_locks(self.path / LOCK)
+            lock = nullcontext() if no_locks else FileLock(self.path / LOCK).acquire(timeout=0)
+        except Timeout:
+            raise UsageError(f"run directory {self.path}: another run is writing to it") from None
+        except OSError as error:
+            raise UsageError(f"run directory {self.path}: cannot write to it: {error.strerror}") from None
+        if no_locks:
+            warnings.warn(
+                f"run directory {self.path}: the file system does not support locks ({no_locks}); do not start a "
+                "second run in it",
+                GanbenchWarning,
+                stacklevel=3,
+            )
+        with lock:
+            for file in self.path.rglob(".*"):
+                if is_leftover(file) and file.name != LOCK:
+                    file.unlink()
+            yield
+
+    def file(self, name: str, artifact: str) -> Path:
+        """Return the path of a file in the directory, and list it in the result under `artifact`."""
+        self.artifacts[artifact] = name
+        return self.path / name
+
+    @contextmanager
+    def extra(self, name: str, artifact: str, warn: Callable[[str], None]) -> Iterator[Path]:
+        """Yield the path of an optional file to write within the block; warn if that fails, once per file."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            yield path
+        except Exception as error:
+            if name not in self._failed_extras:
+                warn(f"{name} could not be written: {describe(error)}")
+            self._failed_extras.add(name)
+        else:
+            self.file(name, artifact)
+
+    def write_spec(self, toml: str) -> None:
+        self.write_text("spec.toml", toml)
+        self.artifacts["spec"] = "spec.toml"
+
+    def write_history(self, history: list[EpochRow], warn: Callable[[str], None]) -> None:
+        """Write history.csv, one row per epoch, with the monitors between losses and speed."""
+        columns = ["epoch", "d_loss", "g_loss", *monitor_names(history), "images", "seconds", "images_per_second"]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in history)
+        with self.extra("history.csv", "history", warn) as path:
+            write_text(path, text.getvalue())
+
+    def write_result(self, result: Result) -> None:
+        self.write_text("result.json", result.to_json())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a required file. Raises `GanbenchError` if that fails."""
+        try:
+            write_text(self.path / name, text)
+        except OSError as error:
+            raise GanbenchError(f"cannot write {self.path / name}: {error.strerror or error}") from error
