@@ -138,7 +138,9 @@ def speed_table(result: Result) -> Table:
     if throughput.component_throughput:
         table.add_row("component images/s", components_line(throughput.component_throughput, rates))
     if mean and throughput.roofline:
-        for name, text in roofline_rows(throughput.roofline, mean, result.spec["training"]["batch_size"]).items():
+        training = result.spec["training"]
+        images_per_step = training["batch_size"] * training.get("discriminator_steps", 1)
+        for name, text in roofline_rows(throughput.roofline, mean, images_per_step).items():
             table.add_row(name, text)
     if throughput.joules_per_image is not None:
         table.add_row("energy", f"{throughput.joules_per_image * 1e3:,.2f} mJ per image (whole board)")
@@ -187,9 +189,9 @@ def clocks_line(windows: list[Window]) -> str:
     return f"dispatch {dispatch / wall:.1%}, device {device / wall:.1%} of wall time"
 
 
-def roofline_rows(roofline: Roofline, images_per_second: float, batch_size: int) -> dict[str, str]:
+def roofline_rows(roofline: Roofline, images_per_second: float, images_per_step: int) -> dict[str, str]:
     """Return rows that compare a step with the roofline minimum, as far as the measured peak rates allow."""
-    step, minimum = batch_size / images_per_second, roofline.min_step_seconds(batch_size)
+    step, minimum = images_per_step / images_per_second, roofline.min_step_seconds(images_per_step)
     milliseconds = f"{step * 1e3:,.3f} ms"
     arithmetic = f"{roofline.flops_per_image / 1e6:,.2f} MFLOP per image"
     if roofline.unreliable:

@@ -207,8 +207,8 @@ def training(value: float | None, higher_is_better: bool = False, **more: Any) -
 
 
 def test_a_higher_is_better_score_is_worse_if_lower() -> None:
-    base = [training(value, "higher") for value in (10.0, 10.1, 9.9, 10.0)]
-    head = [training(value, "higher") for value in (8.0, 8.1, 7.9)]
+    base = [training(value, higher_is_better=True) for value in (10.0, 10.1, 9.9, 10.0)]
+    head = [training(value, higher_is_better=True) for value in (8.0, 8.1, 7.9)]
     quality = Quality(TrainingRuns(base, head), GateOptions())
     (decision,) = decide_all(quality.estimates(), {"score": quality.threshold("score")}).values()
     assert decision.verdict == Verdict.REGRESSED
@@ -218,9 +218,8 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
 def test_the_margin_covers_the_variability_over_seeds() -> None:
     base = [training(value) for value in (10.0, 14.0, 8.0, 12.0)]
     threshold = Quality(TrainingRuns(base, base), GateOptions()).threshold("score")
-    assert threshold.margin == pytest.approx(
-        0.44, abs=0.01
-    )  # 1.5 standard deviations of the logarithms, exp(1.5 * 0.243) - 1
+    # 1.5 standard deviations of the logarithms: exp(1.5 * 0.243) - 1
+    assert threshold.margin == pytest.approx(0.44, abs=0.01)
 
 
 def test_a_score_that_is_not_positive_is_inconclusive() -> None:
