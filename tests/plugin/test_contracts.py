@@ -18,20 +18,20 @@ from ganbench.testing import MetricContract
 class Nearest:
     """The share of images whose nearest real image is no further than real images are from each other."""
 
-    better, label, protocol = "higher", "precision", {}
+    higher_is_better, label, protocol = True, "precision", {}
 
     def __init__(self) -> None:
         self.batches: list[Tensor] = []
 
-    def features(self, images: Tensor) -> Tensor:
+    def flat(self, images: Tensor) -> Tensor:
         return (images.double().flatten(1) - 127.5).abs()  # the same for images and their negatives
 
     def fit(self, reference: Any) -> None:
-        self.real = torch.cat([self.features(batch) for batch in reference.batches()])
+        self.real = torch.cat([self.flat(batch) for batch in reference.batches()])
         self.radius = torch.cdist(self.real, self.real).topk(4, largest=False).values[:, -1]
 
     def update(self, images: Tensor) -> None:
-        self.batches.append(self.features(images))
+        self.batches.append(self.flat(images))
 
     def compute(self) -> float:
         distances = torch.cdist(torch.cat(self.batches), self.real)
@@ -59,8 +59,8 @@ def contract_of(metric: type[Nearest]) -> MetricContract:
 
 def test_a_precision_that_negatives_share_is_right() -> None:
     contract = contract_of(Nearest)
-    metric = contract.fitted()
-    assert contract.score(metric, contract.images(), 8) == contract.score(metric, -contract.images(), 8) == 1.0
+    metric, images = contract.build(), contract.images()
+    assert contract.scores(metric, images, 8) == contract.scores(metric, -images, 8) == {"": 1.0}
     contract.test_real_images_score_better_than_images_of_something_else()
 
 
