@@ -18,11 +18,11 @@ from ganbench import (
     BuildContext,
     DataError,
     MissingError,
-    ReferenceImages,
 )
 from ganbench.errors import ExitCode
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
+from ganbench.scoring.features import FeatureWriter, StoredFeatures
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features import inception_v3
 from ganbench_features.inception_v3 import InceptionV3, find_weights, load_extractor
@@ -102,14 +102,18 @@ def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
         return features.mean(0), (features - features.mean(0)) / (len(features) - 1) ** 0.5
 
     real, fake = GREY[:4], GREY[4:]
-    fid = FID(extractor, "cpu", tmp_path)
-    fid.fit(ReferenceImages(lambda: iter([real]), len(real), "real"))
-    fid.update(fake)
+
+    def stored(images: Tensor, name: str) -> StoredFeatures:
+        with FeatureWriter(tmp_path / name, torch.device("cpu")) as writer:
+            writer.append(extractor(images))
+        return StoredFeatures(writer.written(), labels=None)
+
+    fid = FID(extractor, "cpu")
     assert fid.label == "FID (inception-v3)"
     (real_mean, real_root), (fake_mean, fake_root) = gaussian(real), gaussian(fake)
     expected = (real_mean - fake_mean).square().sum() + real_root.square().sum() + fake_root.square().sum()
     expected -= 2 * torch.linalg.matrix_norm(real_root @ fake_root.T, "nuc")
-    assert fid.compute() == pytest.approx(expected.item(), rel=1e-4)
+    assert fid.score(stored(real, "real"), stored(fake, "fake")) == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_an_option_that_names_no_file_is_missing_weights(registry: Registry, tmp_path: Path) -> None:
