@@ -158,8 +158,8 @@ class Evaluator:
 
         Returns whether all images are finite, the features by the identity of their extractor, and the labels.
         """
-        extractors: dict[int, FeatureExtractor] = {
-            id(scored.metric.features): scored.metric.features
+        extractors: dict[int, tuple[FeatureExtractor, MetricConfig]] = {
+            id(scored.metric.features): (scored.metric.features, scored.config)
             for scored in sharing
             if isinstance(scored.metric, FeatureMetric)
         }
@@ -180,7 +180,9 @@ class Evaluator:
                     if labels is not None:
                         all_labels.append(labels.cpu())
                     for key, writer in writers.items():
-                        writer.append(extractors[key](images))
+                        extractor, config = extractors[key]
+                        with config.plugin.wrap_errors("raised while features were extracted"):
+                            writer.append(extractor(images))
                     for scored in image_metrics:
                         show(scored.config, scored.metric, images, labels)
             except NotFiniteError as error:
