@@ -211,7 +211,7 @@ def test_its_label_and_protocol_name_the_features_and_their_weights(fid: FID) ->
     assert fid.software["torchmetrics"]
 
 
-def test_fashion_cnn_gives_128_features_that_do_not_depend_on_the_batch(extractor: FashionCNN) -> None:
+def test_fashion_cnn_has_128_features_that_do_not_depend_on_the_batch(extractor: FashionCNN) -> None:
     together = extractor(TEST[:8])
     assert not extractor.training
     assert together.shape == (8, extractor.num_features) == (8, 128)

@@ -86,7 +86,7 @@ def test_features_of_colour_images_depend_on_the_colour(extractor: InceptionV3) 
     assert not torch.allclose(features[0], features[1])
 
 
-def test_the_protocol_tells_the_weights_apart(extractor: InceptionV3, weights: Path) -> None:
+def test_the_protocol_names_the_weights(extractor: InceptionV3, weights: Path) -> None:
     assert extractor.protocol["extractor"] == "inception-v3"
     assert extractor.protocol["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert extractor.protocol["resize"]

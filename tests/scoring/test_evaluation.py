@@ -222,7 +222,7 @@ def test_it_generates_exactly_as_many_images_as_asked_for_each_from_a_full_batch
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_equal_seeds_give_equal_images_and_other_seeds_others(mode: GeneratorMode, networks: Networks) -> None:
+def test_equal_seeds_make_equal_images_and_other_seeds_others(mode: GeneratorMode, networks: Networks) -> None:
     def images(seed: int, count: int = 40) -> Tensor:
         return generated(networks, mode, count, seed)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import CULPRITS
+from linear_gan import few_images, own_run
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -403,6 +404,17 @@ def test_features_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> 
     assert SEEN == {4: TEST + SAMPLES}
 
 
+def test_statistics_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> None:
+    before = Scoring(own, tmp_path / "shared", [over(4, "spread")]).scores()
+    half = data_of(test=TEST // 2)
+    record = RECORD.model_copy(update={"content_sha256": "f" * 64})
+    after, fresh = (
+        Scoring(own, tmp_path / folder, [over(4, "spread")], data=half, record=record) for folder in ("shared", "new")
+    )
+    assert before != after.scores() == fresh.scores()
+    assert after.prepared[0].real_data_scores == fresh.prepared[0].real_data_scores
+
+
 def test_features_of_an_extractor_with_other_weights_are_not_taken(
     own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,6 +507,35 @@ def test_each_value_of_a_metric_has_a_result_with_its_direction_and_score_of_rea
     assert 0 < brighter.real_data_score < 1
     assert brighter.real_data_score != distance.real_data_score
     assert {result.real_data_samples for result in (distance, brighter, plain)} == {SAMPLES}
+
+
+@pytest.mark.parametrize(
+    ("directions", "message"),
+    [
+        ({"distance": False, "Brighter": True}, "'distance', 'brighter'; by its higher_is_better .*, 'Brighter'"),
+        ({"distance": False}, "'distance', 'brighter'; by its higher_is_better they are 'distance'"),
+        (False, "'distance', 'brighter'; by its higher_is_better they are a single one"),
+    ],
+    ids=["misspelt", "one of two", "no names"],
+)
+def test_values_of_other_names_than_their_directions_have_are_refused(
+    directions: Any, message: str, own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Extremes, "higher_is_better", directions)
+    with pytest.raises(PluginError, match=f"metric 'extremes' .*: its values are {message}"):
+        Scoring(own, tmp_path, [over(4, "extremes")])
+
+
+def test_features_of_images_that_are_not_finite_get_no_score(
+    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = Scoring(own, tmp_path, [over(4), over(4, "extremes")])
+    nn.init.constant_(scoring.networks.generator.linear.bias, torch.nan)
+    with monkeypatch.context() as patch:
+        patch.setattr(Means, "score", lambda *_: pytest.fail("scored"))
+        assert scoring.scores() == [None, None, None]
+    nn.init.zeros_(scoring.networks.generator.linear.bias)
+    assert None not in scoring.scores(300)
 
 
 def test_curves_of_a_metric_with_two_values_go_on_where_a_run_stopped(own: Registry, tmp_path: Path) -> None:
@@ -637,6 +678,56 @@ def test_a_run_scores_the_trained_generator_and_its_average(registry: Registry, 
     assert raw.value != ema.value
     assert [metric.protocol["weights"] for metric in (raw, ema)] == ["raw", "EMA, half-life 0.1 kimg, ramp 0.05"]
     assert raw.real_data_score == ema.real_data_score
+
+
+CONDITIONAL = """
+from ganbench import MetricPlugin
+
+class Conditional(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs, labels):
+        return self.network(inputs) * (labels.view(-1, *[1] * (3 if inputs.ndim == 2 else 1)) / 10)
+
+def build_model(options, context):
+    return Networks(Conditional(generator()), Conditional(discriminator()), LATENT, conditional=True)
+
+class ShareOfShirts:
+    label, higher_is_better, protocol, uses_labels = "share of shirts", True, {}, True
+
+    def __init__(self):
+        self.labels = []
+
+    def fit(self, reference):
+        self.real = (reference.labels == 6).double().mean().item()
+
+    def update(self, images, labels):
+        assert all(image.eq(128).all() == (label == 0) for image, label in zip(images, labels))
+        self.labels.append(labels)
+
+    def compute(self):
+        labels = torch.cat(self.labels)
+        self.labels.clear()
+        return (labels == 6).double().mean().item()
+
+@hookimpl
+def ganbench_metrics():
+    return [MetricPlugin(name="shirts", summary="Share of shirts", build=lambda options, context: ShareOfShirts())]
+"""
+
+
+def test_a_run_of_a_conditional_model_scores_images_with_the_labels_that_they_were_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganbench.scoring.reference.score_real_data", lambda *_: None)  # of which images are not 0
+    metrics = 'metrics=[{name="shirts", num_samples=2000, at_epochs=[0]}]'
+    result, _ = own_run(tmp_path, CONDITIONAL, ["loss=bce", metrics, "sample_images.generated=10"])
+    (shirts,) = result.metrics
+    labels = few_images().tensors[1]
+    assert [point.value for point in shirts.curve] == [pytest.approx(labels.eq(6).double().mean().item(), abs=0.03)] * 2
+    assert shirts.protocol["labels"] == "drawn by the class frequencies of the train split"
 
 
 def test_an_extractor_that_fails_amid_training_is_named_with_its_metric(
