@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -50,9 +50,15 @@ class Length:
         steps = {epoch * self.steps_per_epoch for epoch in at_epochs}
         steps |= {self.steps_for(images_in(kimg)) for kimg in at_kimg}
         if every_kimg is not None:
-            interval = images_in(every_kimg)
-            steps |= {self.steps_for(interval * number) for number in range(1, self.images // interval + 1)}
+            steps |= set(self._steps_every(images_in(every_kimg)))
         return frozenset(step for step in steps if step <= self.steps)
+
+    def _steps_every(self, interval: Fraction) -> Iterator[int]:
+        """The steps within which a multiple of `interval` images is reached, each once however many they are."""
+        step = self.steps_for(interval)
+        while step <= self.steps:
+            yield step
+            step = self.steps_for((self.images_after(step) // interval + 1) * interval)
 
 
 def images_in(kimg: float) -> Fraction:

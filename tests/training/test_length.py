@@ -120,6 +120,7 @@ def test_events_every_so_many_thousand_images_go_on_from_epoch_to_epoch(registry
     assert length.event_steps(every_kimg=0.495) == {9, 18}
     assert length.event_steps(every_kimg=1.0) == frozenset()
     assert length.event_steps(every_kimg=0.001) == set(range(1, 19))
+    assert length.event_steps(every_kimg=1e-12) == set(range(1, 19))  # and does not take forever
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,14 @@ def test_thousands_of_images_are_taken_as_written_and_not_as_rounded(
     length = length_of(registry, 1_000_000, f"batch_size={batch_size}", f"steps={step}")
     assert length.event_steps(at_kimg=[kimg]) == {step}  # 1000 * 16.1 is 16100.000000000002
     assert length.event_steps(every_kimg=kimg) == {step}
+
+
+@pytest.mark.parametrize("overrides", LENGTHS, ids=" ".join)
+@pytest.mark.parametrize("interval", [1, 7, 64, 100, 165, 330, 331, 990])
+def test_every_multiple_of_the_interval_has_its_step(interval: int, overrides: list[str], registry: Registry) -> None:
+    length = length_of(registry, 330, *overrides, "epochs=3")
+    multiples = range(interval, length.images + 1, interval)
+    assert length.event_steps(every_kimg=interval / 1000) == {length.steps_for(Fraction(each)) for each in multiples}
 
 
 def test_what_would_come_after_the_end_never_does(registry: Registry) -> None:
