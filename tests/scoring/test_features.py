@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,18 @@ def test_features_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> 
     SEEN.clear()
     Scoring(own, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
     assert SEEN == {4: TEST + SAMPLES}
+
+
+def test_metrics_that_compare_with_either_split_get_the_features_of_theirs(own: Registry, tmp_path: Path) -> None:
+    data = data_of()
+    equal_sizes = replace(data, train=TensorDataset(*(tensor[:TEST] for tensor in data.train.tensors)))
+    metrics = [over(4, split="test"), over(4, split="train")]
+    scoring = Scoring(own, tmp_path, metrics, data=equal_sizes)
+    for prepared, split in zip(scoring.prepared, (equal_sizes.test, equal_sizes.train), strict=True):
+        features = torch.cat(list(prepared.real_features.batches()))
+        assert torch.equal(features, Thumbnail(ThumbnailOptions())(split.tensors[0]))
+    first, second = scoring.scores()
+    assert first != second
 
 
 def test_statistics_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> None:
