@@ -253,13 +253,13 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         assert prepared.real_features is not None
         features = stored(prepared, real_data, name, other, order)
         with config.plugin.wrap_errors("raised in score"):
-            prepared.real_data_scores = finite_values(metric.score(prepared.real_features, features))
+            prepared.real_data_scores = finite_values(config, metric, metric.score(prepared.real_features, features))
     elif isinstance(metric, Metric):
         labels = real_data.labels(other, order).split(real_data.batch_size) if uses_labels(metric) else None
         for number, images in enumerate(real_data.images(other, order)):
             show(config, metric, images, labels[number].to(images.device) if labels else None)
         with config.plugin.wrap_errors("raised in compute"):
-            prepared.real_data_scores = finite_values(metric.compute())
+            prepared.real_data_scores = finite_values(config, metric, metric.compute())
     write_cache(cached, json.dumps(prepared.real_data_scores).encode())
 
 
