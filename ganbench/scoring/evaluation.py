@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.rng import make_rng
@@ -106,7 +108,13 @@ class Evaluator:
         self.training_batch_size = training_batch_size
         self.batch_size = batch_size
         self.warn = warn
-        self.titles = metric_titles([value for scored in self.metrics for value in scored.values])
+        values = [value for scored in self.metrics for value in scored.values]
+        if repeated := [name for name, count in Counter(value.id for value in values).items() if count > 1]:
+            raise UsageError(
+                f"metrics: two values have the id '{repeated[0]}' (a metric's id, a dot and the name of its value); give one "
+                "of the metrics another id"
+            )
+        self.titles = metric_titles(values)
 
     def evaluate(
         self, networks: Networks, images_done: int, due: Collection[str] | None = None

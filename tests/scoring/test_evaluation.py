@@ -434,6 +434,19 @@ def test_a_warning_about_a_score_is_reported_once_and_stored(
     assert evaluator.results(300)[0].warnings == ["too dark to compare"]
 
 
+def test_a_warning_about_real_images_is_kept_with_their_cached_score(
+    evaluator_of: EvaluatorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(_: Brightness) -> float:
+        warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
+        return 1.0
+
+    monkeypatch.setattr(Brightness, "compute", compute)
+    computed, cached = (evaluator_of().metrics[0].prepared for _ in range(2))
+    assert computed.warnings == cached.warnings == ["too dark to compare"]
+    assert (computed.metric.seen, cached.metric.seen) == (20, 0)
+
+
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
 def test_a_protocol_is_complete(
     mode: GeneratorMode,
