@@ -111,8 +111,8 @@ class Evaluator:
         values = [value for scored in self.metrics for value in scored.values]
         if repeated := [name for name, count in Counter(value.id for value in values).items() if count > 1]:
             raise UsageError(
-                f"metrics: two values have the id '{repeated[0]}' (a metric's id, a dot and the name of its value); give "
-                "one of the metrics another id"
+                f"metrics: two values have the id '{repeated[0]}' (a metric's id, a dot and the name of its value); "
+                "give one of the metrics another id"
             )
         self.titles = metric_titles(values)
 
