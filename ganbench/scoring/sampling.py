@@ -36,7 +36,7 @@ def evaluation_context(seed: int, device: torch.device) -> Iterator[None]:
     Afterwards they are as they were.
     """
     with defaults_restored(device), torch.no_grad(), float32_precision("fp32"):
-        seed_defaults(derived_seed(seed, "evaluation_context"), device)
+        seed_defaults(derived_seed(seed, "isolated"), device)
         yield
 
 
