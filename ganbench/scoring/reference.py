@@ -173,12 +173,12 @@ def prepare_metric(
         score_real_data(prepared, real_data)
     for message in prepared.warnings:
         warn(f"{metric.label}: {message}")
-    train_batch_size = spec.training.generator_batch_size or spec.training.batch_size
+    batches = f"batches of {spec.training.generator_images}"
     protocol |= {
         "generated_samples": config.num_samples,
         "quantization": "uint8, rounded",
         "weights": weights_of(config, spec),
-        "batch_norm": "running statistics" if config.generator_mode == "eval" else f"batches of {train_batch_size}",
+        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
     }
     if conditional:
         protocol["labels"] = "drawn by the class frequencies of the train split"

@@ -84,6 +84,11 @@ class TrainingOptions(StrictModel):
         return self
 
     @property
+    def generator_images(self) -> int:
+        """Images per update of the generator."""
+        return self.generator_batch_size or self.batch_size
+
+    @property
     def images_per_step(self) -> int:
         """Real images that a whole step shows to the discriminator."""
         return self.batch_size * self.discriminator_steps

@@ -67,7 +67,7 @@ def images_in(kimg: float) -> Fraction:
 
 
 class Events:
-    """After which steps a run scores, saves sample images, and saves a checkpoint; its end is not among them."""
+    """After which steps a run scores, saves sample images or saves a checkpoint; its end is handled apart."""
 
     def __init__(self, spec: BenchmarkSpec, length: Length) -> None:
         images, checkpoint = spec.sample_images, spec.checkpoint

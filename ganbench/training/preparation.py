@@ -29,7 +29,7 @@ from ganbench.scoring.identity import data_content
 from ganbench.scoring.reference import RealData, prepare_metrics
 from ganbench.scoring.sampling import Sampler, evaluation_context
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import OptimizerConfig, PluginConfig
+from ganbench.spec.configs import OptimizerConfig
 from ganbench.system.files import cache_dir
 
 from .ema import EMA
@@ -91,7 +91,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         total_steps=length.steps,
         total_images=length.images,
     )
-    for warning in check_schedules(schedulable(spec), context):
+    for warning in check_schedules(spec, context):
         callback.on_warning(warning)
     context = replace(context, scheduled=partial(schedules.value_of, context=context))
     step = build_step(spec, data, context, device, precision, schedules)
@@ -126,7 +126,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         sampler,
         seed=seed,
         images_per_epoch=length.images_per_epoch,
-        training_batch_size=training.generator_batch_size or training.batch_size,
+        training_batch_size=training.generator_images,
         batch_size=spec.scoring.batch_size,
         warn=callback.on_warning,
     )
@@ -227,7 +227,7 @@ def build_step(
         culprits=culprits,
         memory_format=memory_format,
         update_scheme=spec.training.update_scheme,
-        sizes=UpdateSizes(spec.training.batch_size, spec.training.generator_batch_size),
+        sizes=UpdateSizes(spec.training.batch_size, spec.training.generator_images),
         clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
         penalties=build_penalties(spec, context),
         augmentations=[(str(each.plugin), built_on(each.build(context), device)) for each in spec.augmentations],
@@ -258,17 +258,6 @@ def label_sampler(
 ) -> tuple[LabelSampler, torch.Generator]:
     counts = count_labels(data, str(spec.dataset.plugin), str(spec.model.plugin))
     return LabelSampler(counts, device), make_rng(context.seed, "labels", device)
-
-
-def schedulable(spec: BenchmarkSpec) -> dict[str, PluginConfig]:
-    """The plugins whose options may follow schedules, by their paths in the spec."""
-    return {
-        "loss": spec.loss,
-        "optimizer.generator": spec.optimizer.generator,
-        "optimizer.discriminator": spec.optimizer.discriminator,
-        **{f"penalties.{number}": each for number, each in enumerate(spec.penalties)},
-        **{f"augmentations.{number}": each for number, each in enumerate(spec.augmentations)},
-    }
 
 
 def doubts(spec: BenchmarkSpec, step: TrainingStep) -> list[str]:

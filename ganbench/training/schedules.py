@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
 from ganbench.plugin.registrations import BuildContext
+from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
 from .position import Position
@@ -76,43 +77,48 @@ def schedule_errors(plugin: str) -> Iterator[None]:
         raise PluginError(f"{plugin} raised {describe(error)}") from error
 
 
-def scheduled_options(config: PluginConfig) -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
-    """The options of a plugin that follow a schedule: name, schedule, and what validates a constant in its place."""
-    for model in (config, config.options):
-        for name, field in type(model).model_fields.items():
-            value = getattr(model, name)
-            if isinstance(value, ScheduleConfig):
-                marks = [mark for mark in field.metadata if isinstance(mark, Schedulable)]
-                yield name, value, marks[0].number if marks else TypeAdapter(float)
+def scheduled_options(value: Any, path: str = "") -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
+    """The options in a spec that follow a schedule, however deep: path, schedule, and the validator of a constant."""
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from scheduled_options(item, f"{path}.{number}")
+    if not isinstance(value, BaseModel):
+        return
+    for name, field in type(value).model_fields.items():
+        inner = getattr(value, name)
+        inside = path if isinstance(value, PluginConfig) and name == "options" else f"{path}.{name}".lstrip(".")
+        if isinstance(inner, ScheduleConfig):
+            marks = [mark for mark in field.metadata if isinstance(mark, Schedulable)]
+            yield inside, inner, marks[0].number if marks else TypeAdapter(float)
+        else:
+            yield from scheduled_options(inner, inside)
 
 
-def check_schedules(configs: dict[str, PluginConfig], context: BuildContext) -> list[str]:
+def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
     """Check the values of all schedules over the run against the bounds of their options; returns warnings.
 
-    `configs` has the plugins by their paths in the spec. Raises `UsageError` for a value that a constant could not
-    have either, naming option, schedule and position.
+    Raises `UsageError` for a value that a constant could not have either, naming option, schedule and position.
     """
     warnings = []
-    for path, config in configs.items():
-        for name, choice, number_type in scheduled_options(config):
-            schedule = choice.build(context)
-            for number in range(CHECKED_POSITIONS):
-                images = (context.total_images - 1) * number // (CHECKED_POSITIONS - 1)  # before the last step at most
-                with schedule_errors(str(choice.plugin)):
-                    value = float(schedule(images))
-                try:
-                    number_type.validate_python(value)
-                except ValidationError as error:
-                    problem = error.errors(include_url=False)[0]["msg"]
-                    raise UsageError(
-                        f"{path}.{name}: {choice.plugin} gives {value:g} after {images:,} images: {problem}"
-                    ) from None
-            kimg = length_of(choice.options)
-            if kimg is not None and kimg * 1000 > context.total_images:
-                warnings.append(
-                    f"{path}.{name}: {choice.plugin} takes {kimg:g} kimg, and the run ends after "
-                    f"{context.total_images / 1000:g} kimg: the schedule does not reach its end"
-                )
+    for path, config, number_type in scheduled_options(spec):
+        schedule = config.build(context)
+        for number in range(CHECKED_POSITIONS):
+            images = (context.total_images - 1) * number // (CHECKED_POSITIONS - 1)  # before the last step at most
+            with schedule_errors(str(config.plugin)):
+                value = float(schedule(images))
+            try:
+                number_type.validate_python(value)
+            except ValidationError as error:
+                problem = error.errors(include_url=False)[0]["msg"]
+                raise UsageError(
+                    f"{path}: {config.plugin} gives {value:g} after {images:,} images: {problem}"
+                ) from None
+        kimg = length_of(config.options)
+        if kimg is not None and kimg * 1000 > context.total_images:
+            warnings.append(
+                f"{path}: {config.plugin} takes {kimg:g} kimg, and the run ends after "
+                f"{context.total_images / 1000:g} kimg: the schedule does not reach its end"
+            )
     return warnings
 
 

@@ -6,11 +6,12 @@ import math
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 import torch
-from linear_gan import own_run
+from linear_gan import PLUGIN, own_run
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 
@@ -18,7 +19,9 @@ from ganbench import BuildContext, UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.spec.configs import ScheduleConfig
+from ganbench.spec.loading import load_spec
 from ganbench.training.position import Position
+from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
 
 TOTAL = 10_000
@@ -126,6 +129,32 @@ def test_a_schedule_longer_than_the_run_is_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='sgd',lr={name='cosine',start=0.1,kimg=50}}"])
     (warning,) = (each for each in warnings if "kimg" in each)
     assert "takes 50 kimg, and the run ends after 0.04 kimg" in warning
+
+
+def test_a_schedule_is_checked_wherever_a_plugin_has_it(tmp_path: Path) -> None:
+    """Also among the options of a model, and of a plugin within the options of another."""
+    source = """
+    from typing import Annotated
+    from ganbench import LossConfig, Options, Schedulable, ScheduleConfig
+    class Inner(Options):
+        margin: Annotated[float | ScheduleConfig, Schedulable(gt=0)] = 1.0
+    class Outer(Options):
+        inner: LossConfig
+    @hookimpl
+    def ganbench_losses():
+        build = lambda options, context: LeastSquares()
+        return [
+            LossPlugin(name="inner", summary="-", options=Inner, build=build),
+            LossPlugin(name="outer", summary="-", options=Outer, build=build),
+        ]
+    """
+    (tmp_path / "wrapped.py").write_text(dedent(PLUGIN) + dedent(source))
+    registry = Registry.load([str(tmp_path / "wrapped.py")])
+    loss = 'loss={name="outer",inner={name="inner",margin={name="linear",start=1.0,end=-1.0}}}'
+    short = ["dataset.source=embedded", "metrics=[]", "training.steps=5"]
+    spec, _ = load_spec("dcgan-fashion", registry, [loss, *short])
+    with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* gives -"):
+        run(spec, device="cpu", out=tmp_path / "run")
 
 
 def test_a_penaltys_weight_can_follow_a_schedule(tmp_path: Path) -> None:
