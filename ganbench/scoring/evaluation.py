@@ -130,8 +130,8 @@ class Evaluator:
             and (not scored.values[0].curve or scored.values[0].curve[-1].images != images_done)
         ]
         new: list[tuple[str, MetricPoint]] = []
-        with evaluation_context(self.seed, self.real_data.device), ExitStack() as stack:
-            computed = self._score_images(metrics, stack)
+        with evaluation_context(self.seed, self.real_data.device):
+            computed = self._score_images(metrics)
             for scored in metrics:
                 values = computed[scored.id] if scored.id in computed else self._measure(scored, networks)
                 for each in scored.values:
@@ -142,7 +142,7 @@ class Evaluator:
                     new.append((self.titles[each.id], point))
         return new
 
-    def _score_images(self, due: list[ScoredMetric], stack: ExitStack) -> dict[str, dict[str, float | None]]:
+    def _score_images(self, due: list[ScoredMetric]) -> dict[str, dict[str, float | None]]:
         """Generate images once for all metrics that want the same ones, and compute their values, by their ids."""
         of_images = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
         groups: dict[tuple[Source, int], list[ScoredMetric]] = {}
@@ -151,17 +151,17 @@ class Evaluator:
             groups.setdefault((source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-features-")))
-            finite, features, labels = self._generate(source, count, sharing, folder)
-            for scored in sharing:
-                generated = None
-                if isinstance(scored.metric, FeatureMetric):
-                    if not finite:
-                        computed[scored.id] = {}
-                        continue
-                    generated = StoredFeatures(features[id(scored.metric.features)], labels)
-                values = self._compute(scored, generated)
-                computed[scored.id] = values if finite else {}
+            with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
+                finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                for scored in sharing:
+                    generated = None
+                    if isinstance(scored.metric, FeatureMetric):
+                        if not finite:
+                            computed[scored.id] = {}
+                            continue
+                        generated = StoredFeatures(features[id(scored.metric.features)], labels)
+                    values = self._compute(scored, generated)
+                    computed[scored.id] = values if finite else {}
         return computed
 
     def _generate(

@@ -60,13 +60,12 @@ class Callbacks(Callback):
 
     def add_trackers(self, trackers: Iterable[TrackerConfig], context: TrackerContext, info: RunInfo) -> None:
         """Build trackers and start them; one that cannot be built is reported and omitted."""
-        before = self.callbacks
-        self.callbacks = []
+        added = Callbacks([], self.device)
         for tracker in trackers:
             try:
                 with defaults_restored(self.device):
-                    self.callbacks.append(tracker.build(context))
+                    added.callbacks.append(tracker.build(context))
             except Exception as error:
                 warnings.warn(f"the run continues without a tracker: {error}", GanbenchWarning, stacklevel=2)
-        self.on_run_start(info)
-        self.callbacks = [*before, *self.callbacks]
+        added.on_run_start(info)
+        self.callbacks += added.callbacks

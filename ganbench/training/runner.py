@@ -108,10 +108,11 @@ def run(
             raise
         if resume is None:
             stack.enter_context(directory.locked())
+        if checkpoint is not None:
+            require_same_conditions(checkpoint.progress, prepared, directory.path)
         callbacks.add_trackers(trackers, TrackerContext(directory.path), prepared.info)
         training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
-            require_same_conditions(checkpoint.progress, prepared, directory.path)
             training.resume_from(checkpoint)
         return training.execute(), directory
 
