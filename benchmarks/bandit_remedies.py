@@ -26,16 +26,16 @@ from ganbench.training.trial import run_trial
 OWN = "optimizer.generator"
 HARD = [
     "loss.rewards=[5.0, 3.0, 1.0]",
-    "loss.noise=3.0",
+    "loss.reward_std=3.0",
     f"{OWN}.lr=1.0",
 ]  # rewards all positive on average, a large step
 REMEDIES: dict[str, list[str]] = {
     "none: a constant step of 1": [],
     "a decaying step": [f'{OWN}.lr={{name="robbins-monro",start=1.0,power=0.6,scale_kimg=0.001}}'],
     "clipping to 0.1": [f"{OWN}.max_grad_norm=0.1"],
-    "normalised rewards": ["loss.normalise=true"],
+    "normalised rewards": ["loss.normalize_rewards=true"],
     "a baseline": ["loss.baseline=true"],
-    "a baseline, normalised": ["loss.baseline=true", "loss.normalise=true"],
+    "a baseline, normalised": ["loss.baseline=true", "loss.normalize_rewards=true"],
     "Adam, step 0.05": [f"{OWN}=adam", f"{OWN}.lr=0.05"],
     "RMSprop, step 0.02": [f"{OWN}=rmsprop", f"{OWN}.lr=0.02"],
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganbench.data.batches import normalize_images
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.runtime.attribution import Culprits
+from ganbench.runtime.attribution import PluginNames
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another
@@ -59,7 +59,7 @@ def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # the plugins of a step that is built by hand
-CULPRITS = Culprits("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
+CULPRITS = PluginNames("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
 
 
 @pytest.fixture(scope="session")

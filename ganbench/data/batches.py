@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
-from ganbench.runtime.rng import OwnGenerators
+from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.benchmark import DataOptions
 
 
@@ -77,7 +77,7 @@ class ResidentBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return flipped(normalize_images(self.images[indices]), self.flips), self.labels[indices]
+        return random_flip(normalize_images(self.images[indices]), self.flips), self.labels[indices]
 
 
 class StreamedBatches:
@@ -126,7 +126,7 @@ class StreamedBatches:
     def _epoch_in_this_process(self) -> Iterator[Inputs]:
         """As a worker would read it: whatever the dataset draws at random comes from the epoch's own generators."""
         batches = iter(self.loader)
-        own = OwnGenerators(int(torch.randint(2**62, (), generator=self.order.clone_state())))
+        own = IsolatedRNG(int(torch.randint(2**62, (), generator=self.order.clone_state())))
         while True:
             with own:
                 batch = next(batches, None)
@@ -136,10 +136,10 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return flipped(normalize_images(images), self.flips), labels
+        return random_flip(normalize_images(images), self.flips), labels
 
 
-def flipped(images: Tensor, rng: torch.Generator | None) -> Tensor:
+def random_flip(images: Tensor, rng: torch.Generator | None) -> Tensor:
     """The images `(N, C, H, W)`, each mirrored left to right with probability 1/2; as they are without an rng."""
     if rng is None:
         return images

@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import ImageData, Split
-from ganbench.runtime.rng import OwnGenerators
+from ganbench.runtime.rng import IsolatedRNG
 
 CHECKED_ITEMS = 16  # of each split that is read item by item, before training
 WANTED = "wanted: a pair of an image, uint8 of shape (channels, height, width), and a label"
@@ -66,7 +66,7 @@ class CheckedSplit:
         return number
 
 
-def checked(data: ImageData, plugin: str) -> ImageData:
+def check_data(data: ImageData, plugin: str) -> ImageData:
     """The data, of which both splits have been checked and each item is, as it is read.
 
     Raises `PluginError` with the plugin, the item, what it is and what was wanted.
@@ -100,7 +100,7 @@ def changes_between_reads(data: ImageData) -> bool:
         if split is not None and type(split) is not TensorDataset:
             reads = []
             for _ in range(2):
-                with OwnGenerators(0):
+                with IsolatedRNG(0):
                     reads.append(split[0])
             if not torch.equal(reads[0][0], reads[1][0]) or reads[0][1] != reads[1][1]:
                 return True

@@ -28,7 +28,7 @@ class LabelSampler:
         uniform = torch.rand(count, generator=rng, device=rng.device)
         return torch.searchsorted(self.cumulative.to(rng.device), uniform, right=True)
 
-    def in_turn(self, count: int) -> Tensor:
+    def cycle(self, count: int) -> Tensor:
         """Each class that has images, one after another, over and over: int64 `(count,)`, on the CPU."""
         return self.present[torch.arange(count) % len(self.present)]
 

@@ -16,7 +16,7 @@ CALLS = ("_call_impl", "_wrapped_call_impl")  # of nn.Module: an error of theirs
 
 
 @dataclass(frozen=True)
-class Culprits:
+class PluginNames:
     """The plugins of a step, as errors name them."""
 
     model: str
@@ -25,7 +25,7 @@ class Culprits:
     others: Mapping[str, str] = field(default_factory=dict)  # by the paths of their state: "penalty r1"
 
     @classmethod
-    def of(cls, spec: BenchmarkSpec) -> Culprits:
+    def of(cls, spec: BenchmarkSpec) -> PluginNames:
         optimizers: dict[Player, str] = {
             "discriminator": str(spec.optimizer.discriminator.plugin),
             "generator": str(spec.optimizer.generator.plugin),
@@ -44,7 +44,7 @@ class Culprits:
                 return plugin
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
-    def in_turn(self, error: BaseException, player: Player, networks: Networks) -> PluginError:
+    def update_error(self, error: BaseException, player: Player, networks: Networks) -> PluginError:
         """The error of a player's turn: the model's if it comes from within a network, else the loss's."""
         module, called_only = innermost_module(error, networks)
         if module is None:
@@ -55,7 +55,7 @@ class Culprits:
             )
         return PluginError(f"{self.model} raised in its {module}: {describe(error)}")
 
-    def in_generator(self, error: BaseException, networks: Networks) -> PluginError:
+    def generator_error(self, error: BaseException, networks: Networks) -> PluginError:
         """The error of generating images outside of training."""
         module, called_only = innermost_module(error, networks)
         hint = (
@@ -65,7 +65,7 @@ class Culprits:
         )
         return PluginError(f"{self.model} raised in its {module or 'generator'}: {describe(error)}{hint}")
 
-    def in_optimizer(self, error: BaseException, player: Player) -> PluginError:
+    def optimizer_error(self, error: BaseException, player: Player) -> PluginError:
         """The error of an update."""
         return PluginError(f"{self.optimizers[player]} raised in step(), for the {player}: {describe(error)}")
 

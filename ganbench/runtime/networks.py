@@ -12,7 +12,7 @@ from torch import nn
 from .values import same_bits
 
 
-def keep_modes(network: nn.Module) -> None:
+def set_train_mode(network: nn.Module) -> None:
     """Put a network that was just built into train mode, but for parts that its author has put into eval mode.
 
     Those are frozen parts, whose parameters require no gradient, and any part of a network that is itself in train

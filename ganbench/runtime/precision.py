@@ -17,7 +17,7 @@ MATMUL: Any = torch.backends.cuda.matmul
 CUDNN: Any = torch.backends.cudnn
 
 
-def precision_on(device: torch.device, asked: Precision) -> Precision:
+def resolve_precision(device: torch.device, asked: Precision) -> Precision:
     """What the device makes of a precision: tf32 is fp32 on a CPU and on GPUs that have none (before Ampere).
 
     Raises `UsageError` for bf16 on a GPU that lacks it.

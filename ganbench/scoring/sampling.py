@@ -16,10 +16,10 @@ from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugin.interfaces import Loss, Networks
-from ganbench.runtime.attribution import Culprits
+from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
-from ganbench.runtime.rng import defaults_restored, derived_seed, seed_defaults
+from ganbench.runtime.rng import derived_seed, preserve_default_rngs, seed_default_rngs
 from ganbench.spec.configs import GeneratorMode, Weights
 
 FAR_OUTSIDE = 1.5  # a generator without a tanh may leave [-1, 1] by a little
@@ -35,8 +35,8 @@ def evaluation_context(seed: int, device: torch.device) -> Iterator[None]:
 
     Afterwards they are as they were.
     """
-    with defaults_restored(device), torch.no_grad(), float32_precision("fp32"):
-        seed_defaults(derived_seed(seed, "evaluation_context"), device)
+    with preserve_default_rngs(device), torch.no_grad(), float32_precision("fp32"):
+        seed_default_rngs(derived_seed(seed, "evaluation_context"), device)
         yield
 
 
@@ -80,7 +80,7 @@ class Sampler:
     def __init__(
         self,
         networks: Networks,
-        culprits: Culprits,
+        plugin_names: PluginNames,
         image_shape: tuple[int, int, int],
         device: torch.device,
         warn: Callable[[str], None],
@@ -92,7 +92,7 @@ class Sampler:
         `labels` is for conditional networks. `average` returns the generator's moving average, ready to be used.
         """
         self.networks = networks
-        self.culprits = culprits
+        self.plugin_names = plugin_names
         self.image_shape = image_shape
         self.device = device
         self.labels = labels
@@ -136,8 +136,8 @@ class Sampler:
                 yield to_uint8(finite)[:kept_images], None if labels is None else labels[:kept_images]
         if not_finite:
             raise NotFiniteError(
-                f"{self.culprits.model}: in {source.mode} mode its generator made images of which {int(not_finite):,} "
-                "numbers are NaN or infinite; they get no score and no picture"
+                f"{self.plugin_names.model}: in {source.mode} mode its generator made images of which "
+                f"{int(not_finite):,} numbers are NaN or infinite; they get no score and no picture"
             )
         self._check_range(float(lowest), float(highest))
 
@@ -153,14 +153,14 @@ class Sampler:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise self.culprits.in_generator(error, self.networks) from error
+            raise self.plugin_names.generator_error(error, self.networks) from error
         if (
             not isinstance(images, Tensor)
             or tuple(images.shape) != (len(latent), *self.image_shape)
             or not images.is_floating_point()
         ):
             raise PluginError(
-                f"{self.culprits.model}: its generator makes no images of the dataset's shape: for {len(latent)} "
+                f"{self.plugin_names.model}: its generator makes no images of the dataset's shape: for {len(latent)} "
                 f"latents it returned {described(images)}; wanted: floating-point numbers of shape "
                 f"{(len(latent), *self.image_shape)}"
             )
@@ -170,7 +170,7 @@ class Sampler:
         if max(-lowest, highest) > FAR_OUTSIDE:
             self.warn_once(
                 "range",
-                f"{self.culprits.model}: its generator makes images from {lowest:.3g} to {highest:.3g}; wanted: -1 "
+                f"{self.plugin_names.model}: its generator makes images from {lowest:.3g} to {highest:.3g}; wanted: -1 "
                 "(black) to 1 (white), as tanh gives. What is outside is cut off in scores and pictures",
             )
 

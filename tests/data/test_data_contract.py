@@ -21,7 +21,7 @@ from ganbench.data.batches import (
     make_batches,
     select_images,
 )
-from ganbench.data.contract import checked
+from ganbench.data.contract import check_data
 
 CPU = torch.device("cpu")
 
@@ -80,14 +80,14 @@ ITEMS = {
 @pytest.mark.parametrize(("item", "message"), ITEMS.values(), ids=ITEMS.keys())
 def test_both_splits_are_checked_item_by_item(item: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*test split") as raised:
-        checked(ImageData(GOOD, Items(item), 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(GOOD, Items(item), 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
 
 
 @pytest.mark.parametrize("item", [item for kind, (item, _) in ITEMS.items() if kind != "color"])
 def test_the_train_split_is_checked_too(item: Any) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*train split"):
-        checked(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
 
 
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
@@ -121,7 +121,7 @@ SPLITS = {
 @pytest.mark.parametrize(("split", "message"), SPLITS.values(), ids=SPLITS.keys())
 def test_whole_splits_are_checked(split: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*") as raised:
-        checked(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
 
 
@@ -140,7 +140,7 @@ def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable
     split = make()
     first = 5 if isinstance(split, Subset) else 0
     wanted = 255 - few_images().tensors[0][first : first + 4]
-    data = checked(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
+    data = check_data(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
     (reference,) = select_images(data.train, torch.arange(4), 4, CPU)
     assert torch.equal(reference, wanted)
     batches = make_batches(data.train, 4, CPU, torch.Generator().manual_seed(0))
@@ -151,7 +151,7 @@ def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable
 
 
 def test_plain_tensors_stay_resident() -> None:
-    data = checked(ImageData(few_images(), few_images(), 10, "own", "ef"), "dataset 'own'")
+    data = check_data(ImageData(few_images(), few_images(), 10, "own", "ef"), "dataset 'own'")
     assert isinstance(make_batches(data.train, 4, CPU, torch.Generator()), ResidentBatches)
 
 

@@ -35,7 +35,7 @@ def test_a_benchmark_of_nothing_but_examples_runs(tmp_path: Path) -> None:
     overrides = [
         "model=linear",
         "loss=lsgan",
-        "dataset=greys",
+        "dataset=grays",
         "optimizer.generator=adadelta",
         'metrics=[{name = "mean", features = "thumbnail", num_samples = 64}]',
         "training.steps=5",

@@ -91,7 +91,7 @@ class TestOptimizers(OptimizerContract):
 
 class TestNone(DatasetContract):
     (plugin,) = ganbench_games.ganbench_datasets()
-    options = {"size": 3}
+    options = {"num_images": 3}
     image_shape = (1, 1, 1)
 
 

@@ -30,7 +30,7 @@ from ganbench.training.position import Position
 from ganbench.training.preparation import prepare
 from ganbench.training.runner import run
 from ganbench_games.bandit import PolicyGradient
-from ganbench_games.players import Nobody, Policy
+from ganbench_games.players import NullPlayer, Policy
 
 Play = Callable[..., np.ndarray]
 
@@ -95,8 +95,8 @@ def test_even_then_x_converges_only_below_a_quarter(play: Play) -> None:
 def test_simultaneous_descent_spirals_out_of_the_bilinear_game(alpha: float, beta: float, play: Play) -> None:
     way = play("saddle-bilinear", 50, *rates(alpha, beta))
     radii = np.sqrt(way[:, 0] ** 2 / alpha + way[:, 1] ** 2 / beta)  # in which every step is the same spiral
-    growth = (radii[-1] / radii[0]) ** (1 / 50)
-    assert growth == pytest.approx(math.sqrt(1 + alpha * beta), abs=1e-6)
+    rate = (radii[-1] / radii[0]) ** (1 / 50)
+    assert rate == pytest.approx(math.sqrt(1 + alpha * beta), abs=1e-6)
 
 
 def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Play) -> None:
@@ -114,9 +114,9 @@ def test_extragradient_converges(step: float, play: Play) -> None:
     """Two steps are one update: w <- (1 - D J (1 - D J)) w, of eigenvalues 1 - step^2 +- i step."""
     way = play("saddle-bilinear", 60, *both("=extragradient"), *rates(step, step))
     distances = np.linalg.norm(way[::2], axis=1)
-    growth = (distances[-1] / distances[0]) ** (1 / 30)
-    assert growth == pytest.approx(math.sqrt(1 - step**2 + step**4), abs=1e-6)
-    assert growth < 1
+    rate = (distances[-1] / distances[0]) ** (1 / 30)
+    assert rate == pytest.approx(math.sqrt(1 - step**2 + step**4), abs=1e-6)
+    assert rate < 1
 
 
 @pytest.mark.parametrize("step", [0.1, 0.4])
@@ -171,7 +171,7 @@ def test_theory_knows_the_growth_of_the_rules_that_it_covers(
     benchmark: str, overrides: list[str], expected: float | None, registry: Registry
 ) -> None:
     spec, _ = load_spec(benchmark, registry, overrides)
-    found = spec.loss.plugin.plugin.growth(spec)
+    found = spec.loss.plugin.plugin.convergence_rate(spec)
     assert found == (None if expected is None else pytest.approx(expected))
 
 
@@ -184,27 +184,29 @@ def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
     own = [
         f"loss.objective={objective}",
         f"training.update_scheme={turns}",
-        f"loss.penalty={penalty}",
+        f"loss.r1_gamma={penalty}",
         *rates(0.3, 0.3),
     ]
     way = play("dirac-gan", 150, *own, "model.point=1e-6", "model.slope=1e-6")
     spec, _ = load_spec("dirac-gan", registry, own)
     distances = np.linalg.norm(way, axis=1)
-    growth = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
-    assert growth == pytest.approx(spec.loss.plugin.plugin.growth(spec), abs=3e-3)
+    rate = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
+    assert rate == pytest.approx(spec.loss.plugin.plugin.convergence_rate(spec), abs=3e-3)
 
 
 @pytest.mark.parametrize("objective", ["saturating", "wasserstein", "hinge"])
 def test_only_the_penalty_lets_the_dirac_gan_converge(objective: str, play: Play) -> None:
     plain, penalised = (
-        np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.penalty={penalty}")[-1])
+        np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.r1_gamma={penalty}")[-1])
         for penalty in (0.0, 1.0)
     )
     assert penalised < 0.1 < 0.5 < plain
 
 
 def bandit(rewards: list[float], **options: Any) -> PolicyGradient:
-    return PolicyGradient(rewards, **{"noise": 0.0, "baseline": False, "normalise": False, "device": "cpu", **options})
+    return PolicyGradient(
+        rewards, **{"reward_std": 0.0, "baseline": False, "normalize_rewards": False, "device": "cpu", **options}
+    )
 
 
 def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tensor:
@@ -213,7 +215,7 @@ def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tens
     policy.theta.data = torch.tensor(theta)
     latent = torch.zeros(count, 1)
     value, _ = loss.generator_loss(
-        UpdatePlayers(Networks(policy, Nobody(), 1), policy, Nobody()), Batch(latent, latent, latent)
+        UpdatePlayers(Networks(policy, NullPlayer(), 1), policy, NullPlayer()), Batch(latent, latent, latent)
     )
     value.backward()
     assert policy.theta.grad is not None
@@ -255,10 +257,10 @@ def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
     loss.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})  # rewards 3 and -1 before
     assert loss._advantages(torch.tensor([4.0])).item() == 3
     assert loss.state_dict()["sums"].tolist() == [3, 6, 26]
-    normalised = bandit([4.0, 4.0], normalise=True)
-    normalised.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
-    assert normalised._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
-    noisy = torch.stack([draw(bandit([0.0, 0.0], noise=1.0), [0.0, 0.0]) for _ in range(400)])
+    normalized = bandit([4.0, 4.0], normalize_rewards=True)
+    normalized.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
+    assert normalized._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
+    noisy = torch.stack([draw(bandit([0.0, 0.0], reward_std=1.0), [0.0, 0.0]) for _ in range(400)])
     assert noisy.std(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
 
 
@@ -267,7 +269,7 @@ def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
     [
         ("saddle-quadratic", []),
         ("saddle-bilinear", both("=extragradient")),
-        ("dirac-gan", ["loss.penalty=1"]),
+        ("dirac-gan", ["loss.r1_gamma=1"]),
         ("softmax-bandit", ["loss.baseline=true"]),
     ],
 )
@@ -307,17 +309,17 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "error", "message"),
     [
-        ("dirac-gan", ["model=scalar-players"], UsageError, "needs a discriminator that looks at the point"),
+        ("dirac-gan", ["model=scalar-players"], UsageError, "requires a linear discriminator"),
         (
             "softmax-bandit",
             ["training.steps=2", "sample_images.generated=4"],
             PluginError,
             "its generator makes no images",
         ),
-        ("saddle-quadratic", ["model=softmax-policy"], UsageError, "needs the model 'scalar-players' or 'dirac'"),
-        ("softmax-bandit", ["model.arms=5"], UsageError, "needs the model 'softmax-policy' with model.arms=3"),
+        ("saddle-quadratic", ["model=softmax-policy"], UsageError, "use model 'scalar-players' or 'dirac'"),
+        ("softmax-bandit", ["model.num_arms=5"], UsageError, "use model 'softmax-policy' with model.num_arms=3"),
         ("softmax-bandit", ["loss=bce", "metrics=[]"], PluginError, "does not depend on the generator's parameters"),
-        ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "knows no solution to be near to"),
+        ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "does not define distance"),
     ],
 )
 def test_players_and_losses_that_do_not_fit_are_named(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganbench import UsageError
-from ganbench.runtime.precision import precision_on
+from ganbench.runtime.precision import resolve_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -20,18 +20,18 @@ def gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None
 
 
 def test_a_cpu_has_no_tf32_and_says_fp32() -> None:
-    assert [precision_on(CPU, asked) for asked in ("fp32", "tf32", "bf16")] == ["fp32", "fp32", "bf16"]
+    assert [resolve_precision(CPU, asked) for asked in ("fp32", "tf32", "bf16")] == ["fp32", "fp32", "bf16"]
 
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("gpu", [(9, 0)], indirect=True)
 def test_a_new_gpu_has_every_precision() -> None:
-    assert [precision_on(CUDA, asked) for asked in ("fp32", "tf32", "bf16")] == ["fp32", "tf32", "bf16"]
+    assert [resolve_precision(CUDA, asked) for asked in ("fp32", "tf32", "bf16")] == ["fp32", "tf32", "bf16"]
 
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("gpu", [(7, 5)], indirect=True)
 def test_an_old_gpu_refuses_bf16_and_takes_tf32_as_fp32() -> None:
-    assert precision_on(CUDA, "tf32") == "fp32"
+    assert resolve_precision(CUDA, "tf32") == "fp32"
     with pytest.raises(UsageError, match=r"training.precision: Old GPU computes no bf16; use fp32 or tf32"):
-        precision_on(CUDA, "bf16")
+        resolve_precision(CUDA, "bf16")

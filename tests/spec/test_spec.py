@@ -254,7 +254,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
     [
         ("model.width=0", ["model.width:", "greater than or equal to 1", "got 0"]),
         ("model.widht=8", ["model.widht: unknown key; did you mean 'width'?"]),
-        ("model.quux=8", ["model.quux: unknown key; there are: width, latent_dim, negative_slope, dropout"]),
+        ("model.quux=8", ["model.quux: unknown key; available: width, latent_dim, negative_slope, dropout"]),
         ("loss.width=8", ["loss.width: unknown key"]),
         ("traning.seed=1", ["traning: unknown key; did you mean 'training'?"]),
         ("metrics.0.sample=5", ["metrics.0.sample: unknown key; did you mean 'num_samples'?"]),
@@ -305,7 +305,7 @@ def test_an_override_that_leads_nowhere_is_an_error_that_quotes_it(override: str
 
 
 def test_epochs_and_steps_together_are_an_error(load: Load) -> None:
-    with pytest.raises(UsageError, match="training: give either 'epochs' or 'steps'"):
+    with pytest.raises(UsageError, match="training: give exactly one of 'epochs' and 'steps'"):
         load("training.epochs=2", "training.steps=20")
 
 

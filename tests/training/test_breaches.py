@@ -18,11 +18,11 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from ganbench import ImageData, Networks, Players, PluginError
 from ganbench.data.batches import make_batches
-from ganbench.data.contract import changes_between_reads, checked
+from ganbench.data.contract import changes_between_reads, check_data
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint
-from ganbench.runtime.networks import keep_modes
+from ganbench.runtime.networks import set_train_mode
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
@@ -65,7 +65,7 @@ WHITE = White(IMAGES, CLASSES)
 
 @pytest.mark.parametrize("split", [WHITE, Subset(WHITE, [0]), ConcatDataset([WHITE])])
 def test_what_an_item_is_is_what_is_trained_on(split: Any) -> None:
-    data = checked(data_of(split), "dataset 'own'")
+    data = check_data(data_of(split), "dataset 'own'")
     batches = make_batches(data.train, 1, CPU, make_rng(0, "order"))
     assert batches.placement == "streamed"
     real, _ = batches.load(*next(batches.epoch()))
@@ -87,11 +87,13 @@ BROKEN_ITEMS = {
 
 @pytest.mark.parametrize(("odd", "message"), BROKEN_ITEMS.values(), ids=BROKEN_ITEMS.keys())
 def test_a_broken_item_is_named_as_it_is_read(odd: Any, message: str) -> None:
-    data = checked(data_of(Items(odd, index=7)), "dataset 'own'")  # 7 is not among those that are read before training
+    data = check_data(
+        data_of(Items(odd, index=7)), "dataset 'own'"
+    )  # 7 is not among those that are read before training
     with pytest.raises(PluginError, match=f"^dataset 'own': .*{message}"):
         data.train[7]
     with pytest.raises(PluginError, match=r"^dataset 'own': item 13 of the train"):
-        checked(data_of(Items(odd, index=13)), "dataset 'own'")
+        check_data(data_of(Items(odd, index=13)), "dataset 'own'")
 
 
 BROKEN_DATA = {
@@ -117,7 +119,7 @@ BROKEN_DATA = {
 @pytest.mark.parametrize(("data", "message"), BROKEN_DATA.values(), ids=BROKEN_DATA.keys())
 def test_broken_data_is_named_before_training(data: ImageData, message: str) -> None:
     with pytest.raises(PluginError, match=f"^dataset 'own'.*({message})"):
-        checked(data, "dataset 'own'")
+        check_data(data, "dataset 'own'")
 
 
 def test_images_that_change_between_reads_are_seen_unless_they_are_drawn_from_the_default_generators() -> None:
@@ -318,9 +320,9 @@ def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
 def test_frozen_parts_that_were_built_in_eval_mode_stay_in_it() -> None:
     frozen = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).requires_grad_(False).eval()
     network = nn.Sequential(frozen, nn.Linear(2, 2))
-    keep_modes(network)
+    set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True]
-    keep_modes(network.eval())  # as from_pretrained leaves it
+    set_train_mode(network.eval())  # as from_pretrained leaves it
     assert [module.training for module in network.modules()] == [True, False, False, False, True]
 
 

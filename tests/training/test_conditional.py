@@ -36,7 +36,7 @@ def test_labels_are_drawn_by_the_class_frequencies() -> None:
     assert labels.dtype == torch.int64
     shares = torch.bincount(labels, minlength=4) / len(labels)
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.3, 0.6]), atol=0.01, rtol=0)
-    assert sampler.in_turn(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
+    assert sampler.cycle(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
 
 
 def data(counts: Any = None, train: Any = None, classes: int = 3) -> ImageData:

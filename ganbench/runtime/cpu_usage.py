@@ -14,9 +14,9 @@ from time import perf_counter
 
 from ganbench.results.schema import CPUReading, CPUUse, Window
 
-SHORTEST_SECONDS = 0.5  # of a reading: the kernel counts in ticks of 10 ms
-ENOUGH_SECONDS = 1.0  # of training to judge by
-DISTURBED_SHARE = 0.05  # of the CPU time that training could use: as much more time is a regression to the gate
+MIN_READING_SECONDS = 0.5  # of a reading: the kernel counts in ticks of 10 ms
+MIN_TRAINING_SECONDS = 1.0  # of training to judge by
+DISTURBED_FRACTION = 0.05  # of the CPU time that training could use: as much more time is a regression to the gate
 PROC = Path("/proc")
 CPUS = Path("/sys/devices/system/cpu")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -43,12 +43,12 @@ class CPUMonitor:
 
     def begin(self) -> None:
         """A window begins: count from now, unless the last reading has only just ended."""
-        if self._since is None or perf_counter() - self._since.at > SHORTEST_SECONDS:
+        if self._since is None or perf_counter() - self._since.at > MIN_READING_SECONDS:
             self._since = read_counters()
 
     def reading(self) -> CPUReading | None:
         """What was counted since; None if that is too short a time, or the system does not count."""
-        if self._since is None or perf_counter() - self._since.at < SHORTEST_SECONDS:
+        if self._since is None or perf_counter() - self._since.at < MIN_READING_SECONDS:
             return None
         since, self._since = self._since, read_counters()
         return None if self._since is None else difference(since, self._since)
@@ -166,7 +166,7 @@ def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
     """What others took over all windows of a training by so many threads; None where too little was read."""
     readings = [window.cpu for window in windows if window.cpu]
     seconds = sum(reading.seconds for reading in readings)
-    if seconds < ENOUGH_SECONDS:
+    if seconds < MIN_TRAINING_SECONDS:
         return None
     cores = physical_cores(usable_cpus())
     wanted = min(threads, cores)
@@ -185,9 +185,9 @@ def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
     )
 
 
-def disturbed_by(use: CPUUse | None) -> str | None:
+def describe_disturbance(use: CPUUse | None) -> str | None:
     """Who took so much of the CPUs that a speed says more of them than of the code; None if nobody did."""
-    if use is None or use.lost_share < DISTURBED_SHARE:
+    if use is None or use.lost_share < DISTURBED_FRACTION:
         return None
     takers = {
         "other processes used": use.others_cores,
