@@ -194,7 +194,7 @@ def test_what_is_lost_is_what_training_wanted_and_others_took(
 @pytest.mark.usefixtures("two_cpus")
 def test_the_reason_names_who_took_how_much() -> None:
     assert describe_disturbance(cpu_use(windows(others=0.92, stolen=0.01), 2)) == (
-        "other processes used 0.92 of the 2 CPU cores while it trained"
+        "other processes used 0.92 of the 2 CPU cores during training"
     )
     assert describe_disturbance(cpu_use(windows(stolen=0.5, throttled=0.25), 2)) == (
         "the hypervisor withheld 0.50 and the CPU limit of its container withheld 0.25 of the 2 CPU cores while it "

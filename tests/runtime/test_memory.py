@@ -19,7 +19,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 
-MESSAGE = r"out of memory on cpu with a batch of 64, after a peak of [\d,]+ MiB: lower training.batch_size"
+MESSAGE = r"out of memory on cpu with batch size 64, peak usage [\d,]+ MiB; reduce training.batch_size"
 
 
 def too_much() -> None:

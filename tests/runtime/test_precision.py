@@ -33,5 +33,5 @@ def test_a_new_gpu_has_every_precision() -> None:
 @pytest.mark.parametrize("gpu", [(7, 5)], indirect=True)
 def test_an_old_gpu_refuses_bf16_and_takes_tf32_as_fp32() -> None:
     assert resolve_precision(CUDA, "tf32") == "fp32"
-    with pytest.raises(UsageError, match=r"training.precision: Old GPU computes no bf16; use fp32 or tf32"):
+    with pytest.raises(UsageError, match=r"training.precision: Old GPU does not support bf16; use fp32 or tf32"):
         resolve_precision(CUDA, "bf16")
