@@ -65,7 +65,7 @@ class NotSerializable(Exception):  # noqa: N818 - it is always handled
     """Raised when a value cannot be serialized as tensors, numbers and strings."""
 
 
-class Snapshot:
+class SavedValue:
     """A copy of a value's contents, to restore them in the same object."""
 
     def __init__(self, value: Any, elsewhere: Set[int] = frozenset(), depth: int = 0) -> None:
@@ -84,9 +84,9 @@ class Snapshot:
         elif isinstance(value, GENERATORS):
             self.parts = generator_state(value)
         elif isinstance(value, dict):
-            self.parts = {key: Snapshot(item, elsewhere, depth + 1) for key, item in value.items()}
+            self.parts = {key: SavedValue(item, elsewhere, depth + 1) for key, item in value.items()}
         elif isinstance(value, list | tuple | deque):
-            self.parts = [Snapshot(item, elsewhere, depth + 1) for item in value]
+            self.parts = [SavedValue(item, elsewhere, depth + 1) for item in value]
         elif isinstance(value, set):
             self.parts = set(value)
 
@@ -105,7 +105,7 @@ class Snapshot:
         if isinstance(value, bytearray):
             return bytes(value) == self.parts
         if isinstance(value, GENERATORS):
-            return Snapshot(self.parts).equals(generator_state(value))
+            return SavedValue(self.parts).equals(generator_state(value))
         if isinstance(value, dict):
             return list(value) == list(self.parts) and all(self.parts[key].equals(value[key]) for key in value)
         if isinstance(value, set):

@@ -56,24 +56,27 @@ def torn(index: int) -> Any:
 
 GOOD = Items(lambda _: (image(), 0))
 ITEMS = {
-    "PIL": (pillow, "item 0 of the test split has as its image a PIL.Image.Image; wanted: a pair of an image, uint8"),
+    "PIL": (pillow, "item 0 of the test split: the image is a PIL.Image.Image; expected a pair of an image, uint8"),
     "dictionary": (
         lambda _: {"image": image(), "label": 0},
-        "is a dict with the keys 'image', 'label'; wanted: a pair",
+        "is a dict with the keys 'image', 'label'; expected a pair",
     ),
-    "unlabelled": (lambda _: image(), r"is a tensor, uint8 of shape \(1, 28, 28\); wanted: a pair"),
-    "floats": (lambda _: (image(dtype=torch.float32), 0), r"its image a tensor, float32 of shape .*; wanted: a pair"),
-    "flat": (lambda _: (image()[0], 0), r"its image a tensor, uint8 of shape \(28, 28\); wanted: a pair"),
+    "unlabelled": (lambda _: image(), r"is a tensor, uint8 of shape \(1, 28, 28\); expected a pair"),
+    "floats": (
+        lambda _: (image(dtype=torch.float32), 0),
+        r"the image is a tensor, float32 of shape .*; expected a pair",
+    ),
+    "flat": (lambda _: (image()[0], 0), r"the image is a tensor, uint8 of shape \(28, 28\); expected a pair"),
     "class": (
         lambda _: (image(), 10),
-        "has the label 10; wanted: a whole number from 0 to 9, as its num_classes is 10",
+        "the label is 10; expected an integer from 0 to 9, because num_classes is 10",
     ),
-    "half": (lambda _: (image(), 0.5), "has the label 0.5; wanted: a whole number from 0 to 9"),
-    "text": (lambda _: (image(), "shoe"), "has the label 'shoe'; wanted: a whole number"),
-    "many labels": (lambda _: (image(), torch.zeros(3)), r"has the label a tensor, float32 of shape \(3,\); wanted"),
-    "color": (lambda _: (image(3), 0), r"is .*\(3, 28, 28\).*\(1, 28, 28\)|images of shape \(3, 28, 28\) in the test"),
-    "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split is an image of shape \(3, 28, 28\)"),
-    "raises": (torn, "raised when image 0 of the test split was read: OSError: torn"),
+    "half": (lambda _: (image(), 0.5), "the label is 0.5; expected an integer from 0 to 9"),
+    "text": (lambda _: (image(), "shoe"), "the label is 'shoe'; expected an integer"),
+    "many labels": (lambda _: (image(), torch.zeros(3)), r"the label is a tensor, float32 of shape \(3,\); expected"),
+    "color": (lambda _: (image(3), 0), r"must have the same shape, .*\(3, 28, 28\).*\(1, 28, 28\)"),
+    "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split: the image has shape \(3, 28, 28\)"),
+    "raises": (torn, "raised while reading image 0 of the test split: OSError: torn"),
 }
 
 
@@ -98,23 +101,23 @@ IMAGES, LABELS = torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4, dt
 SPLITS = {
     "float images": (
         tensors(IMAGES.float(), LABELS),
-        r"images of its test split are a tensor, float32 .*; wanted: uint8",
+        r"images of the test split are a tensor, float32 .*; expected uint8",
     ),
-    "no channels": (tensors(IMAGES[:, 0], LABELS), r"uint8 of shape \(4, 28, 28\); wanted: uint8 of shape \(N, ch"),
-    "no labels": (TensorDataset(IMAGES), "is a TensorDataset of 1 tensors; wanted: images and labels"),
+    "no channels": (tensors(IMAGES[:, 0], LABELS), r"uint8 of shape \(4, 28, 28\); expected uint8 of shape \(N, ch"),
+    "no labels": (TensorDataset(IMAGES), "is a TensorDataset of 1 tensors; expected images and labels"),
     "float labels": (
         tensors(IMAGES, LABELS.float()),
-        "labels of its test split are a tensor, float32 .*; wanted: whole",
+        "labels of the test split are a tensor, float32 .*; expected integers",
     ),
-    "one-hot": (tensors(IMAGES, torch.zeros(4, 10, dtype=torch.int64)), r"int64 of shape \(4, 10\); wanted: whole"),
-    "class": (tensors(IMAGES, LABELS + 10), "labels of its test split go from 10 to 10; wanted: 0 to 9, as"),
-    "empty": (tensors(IMAGES[:0], LABELS[:0]), "its test split has no images"),
+    "one-hot": (tensors(IMAGES, torch.zeros(4, 10, dtype=torch.int64)), r"int64 of shape \(4, 10\); expected integers"),
+    "class": (tensors(IMAGES, LABELS + 10), "labels of the test split range from 10 to 10; expected 0 to 9, because"),
+    "empty": (tensors(IMAGES[:0], LABELS[:0]), "the test split has no images"),
     "color": (
         tensors(IMAGES.expand(4, 3, 28, 28), LABELS),
         r"\(3, 28, 28\) in the test split, and \(1, 28, 28\) in the",
     ),
-    "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); wanted: a map-style dataset"),
-    "wrong length": (Items(torn, length="many"), r"raised in len\(\) of its test split: TypeError"),
+    "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); expected a map-style dataset"),
+    "wrong length": (Items(torn, length="many"), r"raised in len\(\) of the test split: TypeError"),
 }
 
 
@@ -173,7 +176,7 @@ def test_an_image_of_other_channels_that_a_worker_reads_is_named(tmp_path: Path)
     told = str(raised.value)
     assert "dataset 'own' (from " in told
     assert (
-        "item 201 of the train split is an image of shape (3, 28, 28), and the first train image has (1, 28, 28)"
+        "item 201 of the train split: the image has shape (3, 28, 28), but the first train image has (1, 28, 28)"
         in told
     )
     assert "Traceback" not in told

@@ -130,7 +130,9 @@ def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(
     with pytest.raises(PluginError) as raised:
         run(spec, device="cpu", out=tmp_path / "run", callback=lost, window_seconds=1e-9)
     told = str(raised.value)
-    assert re.match(r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised when image", told)
+    assert re.match(
+        r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised while reading image", told
+    )
     assert "FileNotFoundError: [Errno 2] No such file or directory" in told
     assert "Traceback" not in told
     result = load_result(tmp_path / "run")

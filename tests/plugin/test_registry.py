@@ -54,9 +54,9 @@ FAULTS = {  # by the distribution that has it; they all load before the shipped 
     "broken-hook-exit": Fault(MODELS_HOOK + "raise SystemExit(3)", "hook", "ganbench_models raised SystemExit: 3"),
     "broken-return": Fault(MODELS_HOOK + "return None", "hook", "ganbench_models must return a list, got None"),
     "broken-generator": Fault(MODELS_HOOK + "yield", "hook", "must return a list"),
-    "broken-item": Fault(MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models returned 'tiny', not a ModelPlugin"),
+    "broken-item": Fault(MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models must return only ModelPlugin objects, got 'tiny'"),
     "broken-kind": Fault(
-        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]", "hook", "not a ModelPlugin"
+        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]", "hook", "must return only ModelPlugin objects"
     ),
     "broken-name": Fault(offering("Not A Name"), "hook", "name"),
     "broken-spelling": Fault(
@@ -191,7 +191,7 @@ def test_the_variable_limits_loading_to_the_distributions_it_names(
 
 def test_the_variable_may_not_name_an_unknown_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ONLY_VARIABLE, "ganbench,ganbnech")
-    with pytest.raises(UsageError, match=f"{ONLY_VARIABLE} names ganbnech"):
+    with pytest.raises(UsageError, match=f"{ONLY_VARIABLE}: no ganbench plugins are installed from: ganbnech"):
         Registry.load()
 
 

@@ -47,7 +47,7 @@ class TestDCGANOnColourImages(TestDCGAN):
 def test_dcgan_refuses_images_whose_sides_are_no_multiples_of_4() -> None:
     contract = TestDCGAN()
     contract.image_shape = (1, 30, 28)
-    with pytest.raises(UsageError, match="multiples of 4, this data set's are 30x28"):
+    with pytest.raises(UsageError, match="multiples of 4, but this dataset has 30x28"):
         contract.build()
 
 

@@ -221,7 +221,7 @@ ARCHIVE_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": truncated,
     "end cut": lambda content: content[:-4],
     "altered": altered,
-    "of another data set": lambda content: gzip.compress(altered(gzip.decompress(content)), compresslevel=1),
+    "of another dataset": lambda content: gzip.compress(altered(gzip.decompress(content)), compresslevel=1),
 }
 
 
@@ -260,7 +260,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(data_dir: Path, debian: P
     with pytest.raises(DataError, match=f"cannot write to {data_dir}"):
         load("auto", data_dir)  # the user's mistake is no reason to train on less
     put(packed, debian)
-    with pytest.raises(DataError, match=rf"cannot unpack {debian}/.* to {data_dir}/"):
+    with pytest.raises(DataError, match=rf"cannot decompress {debian}/.* to {data_dir}/"):
         load("auto", data_dir)
 
 

@@ -215,7 +215,7 @@ def test_fashion_cnn_knows_what_it_sees(extractor: FashionCNN) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 32)])
 def test_fashion_cnn_refuses_images_that_it_was_not_trained_for(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(UsageError, match="takes grey 28x28 images") as raised:
+    with pytest.raises(UsageError, match="requires grayscale 28x28 images") as raised:
         load_extractor(shape, "cpu")
     assert str(shape) in str(raised.value)
 

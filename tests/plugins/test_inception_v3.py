@@ -183,7 +183,7 @@ WRONG_CONTENTS: dict[str, Callable[[bytes], bytes]] = {
 def test_a_file_without_the_weights_is_named(wrong: Callable[[bytes], bytes], weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "wrong.pth"
     path.write_bytes(wrong(weights.read_bytes()))
-    with pytest.raises(DataError, match=re.escape(f"{path} does not hold torch-fidelity's Inception weights")):
+    with pytest.raises(DataError, match=re.escape(f"{path} does not contain torch-fidelity's Inception weights")):
         load_extractor(path, "cpu")
 
 

@@ -136,7 +136,7 @@ BUILDS: dict[str, tuple[str, str]] = {
     "optimizer steps": (
         "class Own(torch.optim.SGD):\n    def step(self, closure=None): raise ValueError('torn')\n"
         "build_optimizer = lambda options, context: lambda parameters: Own(parameters, lr=0.1)",
-        r"optimizer 'own' \(from .*\) raised in step\(\), for the discriminator: ValueError: torn",
+        r"optimizer 'own' \(from .*\) raised in step\(\) for the discriminator: ValueError: torn",
     ),
     "not a module": (
         "build_model = lambda options, context: Networks(generator(), len, LATENT)",

@@ -58,7 +58,7 @@ def load(registry: Registry) -> Load:
 
 @pytest.fixture
 def tiny(install: Install) -> Registry:
-    """The shipped plugins, and of our own a model `tiny`, a data set `clothes` and a metric `count`."""
+    """The shipped plugins, and of our own a model `tiny`, a dataset `clothes` and a metric `count`."""
     install("ganbench-tiny-spec", TINY)
     return Registry.load()
 
@@ -274,7 +274,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
         ("optimizer.generator.betas=[2.0, 0.9]", ["optimizer.generator.betas", "less than 1"]),
         ("optimizer.critic=adam", ["optimizer.critic: unknown key"]),
         ("loss=bcee", ["loss: unknown loss 'bcee'; did you mean 'bce'?"]),
-        ("model=2024-01-01", ["model:", "model's name"]),
+        ("model=2024-01-01", ["model:", "name of a model"]),
         ("model={width=8}", ["model:", "'name'"]),
         ("metrics.0.features=inception", ["metrics.0.features:", "did you mean 'inception-v3'?"]),
         ("name=../up", ["name:", "got '../up'"]),

@@ -76,12 +76,12 @@ IMAGE = IMAGES[0]
 BROKEN_ITEMS = {
     "dictionary": ({"image": IMAGE, "label": 0}, "item 7 of the train split is a dict with the keys 'image', 'label'"),
     "unlabelled": (IMAGE, "item 7 of the train split is a tensor, uint8"),
-    "array": ((IMAGE.numpy(), 0), "has as its image a numpy.ndarray"),
-    "floats": ((IMAGE.float(), 0), "has as its image a tensor, float32 of shape"),
+    "array": ((IMAGE.numpy(), 0), "the image is a numpy.ndarray"),
+    "floats": ((IMAGE.float(), 0), "the image is a tensor, float32 of shape"),
     "two channels": ((IMAGE.expand(2, -1, -1), 0), r"image of shape \(2, 4, 4\), and the first train image has \(1, 4"),
-    "label out of range": ((IMAGE, 10), "has the label 10; wanted: a whole number from 0 to 9"),
-    "fraction": ((IMAGE, 0.5), "has the label 0.5"),
-    "one-hot": ((IMAGE, torch.zeros(10)), "has the label a tensor"),
+    "label out of range": ((IMAGE, 10), "the label is 10; expected an integer from 0 to 9"),
+    "fraction": ((IMAGE, 0.5), "the label is 0.5"),
+    "one-hot": ((IMAGE, torch.zeros(10)), "the label is a tensor"),
 }
 
 
@@ -98,17 +98,17 @@ def test_a_broken_item_is_named_as_it_is_read(odd: Any, message: str) -> None:
 
 BROKEN_DATA = {
     "one tensor": (data_of(TensorDataset(IMAGES)), "train split is a TensorDataset of 1 tensors"),
-    "floats": (data_of(TensorDataset(IMAGES.float(), CLASSES)), "images of its train split are a tensor, float32"),
-    "labels": (data_of(SOUND, TensorDataset(IMAGES, CLASSES + 10)), "labels of its test split go from 10 to 10"),
+    "floats": (data_of(TensorDataset(IMAGES.float(), CLASSES)), "images of the train split are a tensor, float32"),
+    "labels": (data_of(SOUND, TensorDataset(IMAGES, CLASSES + 10)), "labels of the test split range from 10 to 10"),
     "float labels": (
         data_of(TensorDataset(IMAGES, CLASSES.float())),
-        "labels of its train split are a tensor, float32",
+        "labels of the train split are a tensor, float32",
     ),
     "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"\(1, 3, 4\) in the test split"),
     "classes": (data_of(SOUND, num_classes=0), "num_classes is 0"),
     "empty": (data_of(TensorDataset(IMAGES[:0], CLASSES[:0])), "train split has no images"),
     "no length": (data_of(iter([1])), "which has no len"),
-    "a length that lies": (data_of(Items(length=30)), r"raised when image \d+ of the train split was read: IndexError"),
+    "a length that lies": (data_of(Items(length=30)), r"raised while reading image \d+ of the train split: IndexError"),
     "a test split of another shape": (
         data_of(SOUND, Items((IMAGE[:, :3], 0), 0)),
         r"item 0 of the test split|\(1, 3, 4\)",

@@ -48,7 +48,7 @@ def test_labels_of_images_in_memory_are_counted_and_those_of_streamed_ones_must_
     streamed: Any = [(torch.zeros(1, 2, 2, dtype=torch.uint8), 0)] * 4
     assert count_labels(data(), "the dataset", "the model") == (1, 0, 3)
     assert count_labels(data((4, 0, 0), streamed), "the dataset", "the model") == (4, 0, 0)
-    with pytest.raises(PluginError, match="the dataset: it has no label_counts, which the model needs"):
+    with pytest.raises(PluginError, match="the dataset: label_counts is missing, and the model requires it"):
         count_labels(data(train=streamed), "the dataset", "the model")
     with pytest.raises(PluginError, match=r"label_counts has 2 numbers that add up to 4; .* the 3 classes"):
         count_labels(data((1, 3)), "the dataset", "the model")

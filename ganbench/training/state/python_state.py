@@ -16,7 +16,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from ganbench.runtime.values import (
     NotSerializable,
-    Snapshot,
+    SavedValue,
     address_of,
     deserialize,
     is_plain,
@@ -93,7 +93,7 @@ class Snapshot:
         inspection = inspect_step(step)
         elsewhere = saved_elsewhere(step)
         self.places = {place.path: place for place in open_places(inspection, step)}
-        self.kept = {path: Snapshot(place.value, elsewhere) for path, place in self.places.items()}
+        self.kept = {path: SavedValue(place.value, elsewhere) for path, place in self.places.items()}
 
     def changed(self) -> dict[str, Place]:
         """The places whose values differ now, and those that are new."""
