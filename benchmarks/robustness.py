@@ -38,21 +38,36 @@ SMALL = [
     "metrics.0.at_epochs=[0, 2]",
     "checkpoint.every_minutes=0",
 ]
+PROJECTION = Path(__file__).parents[1] / "docs" / "examples" / "projection_gan.py"
+# all that a step can have: labels, several updates, lazy penalties, an augmentation, a schedule, an average, mirroring
+EVERYTHING = [
+    *("model=projection-gan", "model.width=32", "loss=hinge", 'augmentations=["diffaugment"]', "ema.half_life_kimg=1"),
+    'penalties=[{name="r1",weight=0.1,every=4},{name="gradient-penalty",weight=1.0,every=2}]',
+    "optimizer.discriminator.lr={name='cosine',start=1e-3,end=1e-5}",
+    *("training.discriminator_steps=2", "training.generator_batch_size=300", "training.horizontal_flips=true"),
+    *("data.max_resident_mib=0", "metrics.0.weights=ema"),
+]
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 Runs = Annotated[int, typer.Option(help="How many runs to disturb.")]
 Seed = Annotated[int, typer.Option(help="Of the moments at which they are disturbed.")]
 
 
 @app.command()
-def killed(runs: Runs = 50, seed: Seed = 0) -> None:
+def killed(
+    runs: Runs = 50,
+    seed: Seed = 0,
+    everything: Annotated[bool, typer.Option("--everything", help="With all that a training step can have.")] = False,
+) -> None:
     """Kill runs with SIGKILL at random moments, again and again, until each has come to its end."""
-    draw = random.Random(seed)
+    draw, more = random.Random(seed), EVERYTHING if everything else []
     with tempfile.TemporaryDirectory() as folder:
-        expected, seconds = undisturbed(Path(folder))
+        expected, seconds = undisturbed(Path(folder), more)
         equal = kills = in_a_write = 0
         for number in range(1, runs + 1):
             out, begun = Path(folder) / f"run-{number}", False
-            while (code := killed_or_ended(go_on(out) if begun else begin(out), out, number, draw, seconds)) is None:
+            while (
+                code := killed_or_ended(go_on(out) if begun else begin(out, more=more), out, number, draw, seconds)
+            ) is None:
                 kills += 1
                 begun = (out / "spec.toml").exists()
                 in_a_write += any(out.rglob(".*.part*"))
@@ -122,7 +137,8 @@ def together(runs: Runs = 8) -> None:
 
 def begin(out: Path, file_size: int | None = None, more: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     overrides = [argument for override in (*SMALL, *more) for argument in ("-o", override)]
-    return start(["dcgan-fashion", *overrides, "--device", "cpu", "--out", str(out)], file_size)
+    plugin = ["-p", str(PROJECTION)] if "model=projection-gan" in more else []
+    return start(["dcgan-fashion", *plugin, *overrides, "--device", "cpu", "--out", str(out)], file_size)
 
 
 def go_on(out: Path) -> subprocess.Popen[bytes]:
@@ -145,11 +161,11 @@ def start(arguments: list[str], file_size: int | None = None) -> subprocess.Pope
     )
 
 
-def undisturbed(folder: Path) -> tuple[Any, float]:
+def undisturbed(folder: Path, more: Sequence[str] = ()) -> tuple[Any, float]:
     """What a run comes to that nothing disturbs, and how long it takes."""
-    begin(folder / "warm").wait()
+    begin(folder / "warm", more=more).wait()
     begun = time.monotonic()
-    assert begin(folder / "undisturbed").wait() == ExitCode.DONE
+    assert begin(folder / "undisturbed", more=more).wait() == ExitCode.DONE
     return what_came(folder / "undisturbed"), time.monotonic() - begun
 
 

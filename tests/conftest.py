@@ -40,7 +40,7 @@ def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.M
     """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "ganbench").mkdir(parents=True)
-    for name in ("fid", "real-data-scores"):
+    for name in ("features", "derived", "real-data-scores"):
         (of_real_images / name).mkdir(exist_ok=True)
         (tmp_path / "cache" / "ganbench" / name).symlink_to(of_real_images / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -112,25 +112,17 @@ def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
 
     class MeanDistance:
         higher_is_better = False
+        protocol = {}
 
         def __init__(self, extractor):
-            self.extractor, self.batches = extractor, []
+            self.features = extractor
             self.label = f"mean distance ({extractor.protocol['extractor']})"
-            self.protocol = extractor.protocol
 
-        def mean(self, batches):
-            return sum(self.extractor(batch).sum(0) for batch in batches) / sum(map(len, batches))
+        def mean(self, features):
+            return sum(batch.sum(0) for batch in features.batches()) / len(features)
 
-        def fit(self, reference):
-            self.real = self.mean(list(reference.batches()))
-
-        def update(self, images):
-            self.batches.append(images)
-
-        def compute(self):
-            distance = (self.mean(self.batches) - self.real).norm().item()
-            self.batches.clear()
-            return distance
+        def score(self, real, generated):
+            return (self.mean(generated) - self.mean(real)).norm().item()
 
     def build(options, context):
         return MeanDistance(options.features.build(context))

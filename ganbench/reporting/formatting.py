@@ -38,7 +38,12 @@ def duration(seconds: float) -> str:
 
 def format_plugin(config: Mapping[str, Any]) -> str:
     """Format a plugin and its options: "adam (lr 0.0001, betas [0.9, 0.999])"."""
-    options = ", ".join(f"{key} {value}" for key, value in config.items() if key != "name" and value is not None)
+    shown = {
+        key: format_plugin(value) if isinstance(value, Mapping) and "name" in value else value
+        for key, value in config.items()
+        if key != "name" and value is not None
+    }
+    options = ", ".join(f"{key} {value}" for key, value in shown.items())
     return f"{config['name']} ({options})" if options else str(config["name"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -54,12 +55,26 @@ def run_info_table(info: RunInfo) -> Table:
         f"discriminator {format_plugin(optimizer['discriminator'])}",
         "training": f"{length}, batch {training['batch_size']}{budget}, seed {training['seed']}, "
         f"{training['precision']}, {training['update_scheme']} updates",
+        **step_rows(spec),
         "metrics": ", ".join(metric["name"] for metric in spec["metrics"]) or "none",
         "device": f"{info.device} ({info.device_name})",
     }
     for name, text in rows.items():
         table.add_row(name, escape(text))
     return table
+
+
+def step_rows(spec: dict[str, Any]) -> dict[str, str]:
+    """Format the parts of a training step that not every benchmark has."""
+    training, rows = spec["training"], {}
+    if training["discriminator_steps"] > 1:
+        rows["updates"] = f"{training['discriminator_steps']} of the discriminator per update of the generator"
+    for kind in ("penalties", "augmentations"):
+        if spec[kind]:
+            rows[kind] = "; ".join(format_plugin(plugin) for plugin in spec[kind])
+    if "ema" in spec:
+        rows["moving average"] = f"half-life {spec['ema']['half_life_kimg']:g} kimg"
+    return rows
 
 
 def show_result(console: Console, result: Result, directory: Path) -> None:

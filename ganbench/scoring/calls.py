@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ganbench.errors import ScoreWarning
-from ganbench.plugin.interfaces import Values
+from ganbench.errors import PluginError, ScoreWarning
+from ganbench.plugin.interfaces import MetricInfo, Values
 from ganbench.spec.configs import MetricConfig
 
 
@@ -40,8 +40,16 @@ def show(config: MetricConfig, metric: Any, images: Tensor, labels: Tensor | Non
             metric.update(images)
 
 
-def finite_values(values: Values) -> dict[str, float | None]:
-    """The values of a metric by their names, the only one under ""; None where one is not finite."""
+def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> dict[str, float | None]:
+    """The values of a metric by their names, the only one under ""; None where one is not finite.
+
+    Raises `PluginError` if they are others than those of its `higher_is_better`.
+    """
     named = values if isinstance(values, Mapping) else {"": values}
+    better = metric.higher_is_better
+    wanted = list(better) if isinstance(better, Mapping) else [""]
+    if set(named) != set(wanted):
+        got, asked = (", ".join(map(repr, names)) if any(names) else "a single one" for names in (named, wanted))
+        raise PluginError(f"{config.plugin}: its values are {got}; by its higher_is_better they are {asked}")
     numbers = {str(name): float(value) for name, value in named.items()}
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

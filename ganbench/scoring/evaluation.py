@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.rng import make_rng
@@ -106,7 +108,13 @@ class Evaluator:
         self.training_batch_size = training_batch_size
         self.batch_size = batch_size
         self.warn = warn
-        self.titles = metric_titles([value for scored in self.metrics for value in scored.values])
+        values = [value for scored in self.metrics for value in scored.values]
+        if repeated := [name for name, count in Counter(value.id for value in values).items() if count > 1]:
+            raise UsageError(
+                f"metrics: two values have the id '{repeated[0]}' (a metric's id, a dot and the name of its value); "
+                "give one of the metrics another id"
+            )
+        self.titles = metric_titles(values)
 
     def evaluate(
         self, networks: Networks, images_done: int, due: Collection[str] | None = None
@@ -146,8 +154,13 @@ class Evaluator:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-features-")))
             finite, features, labels = self._generate(source, count, sharing, folder)
             for scored in sharing:
-                generated = features.get(id(getattr(scored.metric, "features", None)))
-                values = self._compute(scored, StoredFeatures(generated, labels) if generated else None)
+                generated = None
+                if isinstance(scored.metric, FeatureMetric):
+                    if not finite:
+                        computed[scored.id] = {}
+                        continue
+                    generated = StoredFeatures(features[id(scored.metric.features)], labels)
+                values = self._compute(scored, generated)
                 computed[scored.id] = values if finite else {}
         return computed
 
@@ -158,8 +171,8 @@ class Evaluator:
 
         Returns whether all images are finite, the features by the identity of their extractor, and the labels.
         """
-        extractors: dict[int, FeatureExtractor] = {
-            id(scored.metric.features): scored.metric.features
+        extractors: dict[int, tuple[FeatureExtractor, MetricConfig]] = {
+            id(scored.metric.features): (scored.metric.features, scored.config)
             for scored in sharing
             if isinstance(scored.metric, FeatureMetric)
         }
@@ -180,7 +193,9 @@ class Evaluator:
                     if labels is not None:
                         all_labels.append(labels.cpu())
                     for key, writer in writers.items():
-                        writer.append(extractors[key](images))
+                        extractor, config = extractors[key]
+                        with config.plugin.wrap_errors("raised while features were extracted"):
+                            writer.append(extractor(images))
                     for scored in image_metrics:
                         show(scored.config, scored.metric, images, labels)
             except NotFiniteError as error:
@@ -197,16 +212,16 @@ class Evaluator:
                 assert generated is not None
                 assert prepared.real_features is not None
                 with scored.config.plugin.wrap_errors("raised in score"):
-                    return finite_values(metric.score(prepared.real_features, generated))
+                    return finite_values(scored.config, metric, metric.score(prepared.real_features, generated))
             assert isinstance(metric, Metric)
             with scored.config.plugin.wrap_errors("raised in compute"):
-                return finite_values(metric.compute())
+                return finite_values(scored.config, metric, metric.compute())
 
     def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
         """The values of a metric of the networks themselves."""
         metric: Any = scored.metric
         with scored.config.plugin.wrap_errors("raised in measure"), kept(networks, self.loss):
-            return finite_values(metric.measure(networks, self.loss))
+            return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def curves(self) -> dict[str, list[MetricPoint]]:
         """The values so far, by their ids."""

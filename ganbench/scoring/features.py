@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ganbench.system.files import atomic_write, read_cache, write_cache, write_text
+from ganbench.system.files import atomic_write, read_cache, write_cache
 
 CACHE_BYTES = 8 * 2**30  # of real images' features that are kept; the longest unused go first
 UNUSED_SECONDS = 7 * 24 * 3600  # a run may have used them at its start, and need them at its end
@@ -115,41 +115,43 @@ def cached_features(
     Raises `OSError` where the cache cannot be written, for there is no other place for them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, description = folder / f"{key}.bin", folder / f"{key}.json"
-    with suppress(OSError, ValueError, KeyError, AttributeError, TypeError):
-        kept = json.loads(description.read_text(encoding="utf-8"))
-        if file_hash(path) == kept["sha256"]:
-            path.touch()
-            return FeatureFile(path, kept["batch_sizes"], kept["num_features"], getattr(torch, kept["dtype"]), device)
+    path, layout = folder / f"{key}.bin", folder / f"{key}.layout"
+    content = read_cache(layout)
+    if content is not None:
+        kept = json.loads(content)
+        with suppress(OSError):
+            if file_hash(path) == kept["sha256"]:
+                path.touch()
+                dtype = getattr(torch, kept["dtype"])
+                return FeatureFile(path, kept["batch_sizes"], kept["num_features"], dtype, device)
     with atomic_write(path) as part, FeatureWriter(part, device) as writer:
         extract(writer)
         writer.flush()
     features = writer.written()
     written = FeatureFile(path, features.batch_sizes, features.num_features, features.dtype, device)
-    write_text(
-        description,
-        json.dumps(
-            {
-                "batch_sizes": written.batch_sizes,
-                "num_features": written.num_features,
-                "dtype": str(written.dtype).removeprefix("torch."),
-                "sha256": file_hash(path),
-            }
-        ),
-    )
+    kept = {
+        "batch_sizes": written.batch_sizes,
+        "num_features": written.num_features,
+        "dtype": str(written.dtype).removeprefix("torch."),
+        "sha256": file_hash(path),
+    }
+    write_cache(layout, json.dumps(kept).encode())
     evict(folder)
     return written
 
 
 def evict(folder: Path) -> None:
     """Remove the longest unused features beyond `CACHE_BYTES`, but none that a run may still need."""
-    files = sorted(folder.glob("*.bin"), key=lambda file: file.stat().st_mtime, reverse=True)
+    files = []
+    for path in folder.glob("*.bin"):
+        with suppress(FileNotFoundError):  # another process has renamed or removed it
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
     total = 0
-    for file in files:
-        total += file.stat().st_size
-        if total > CACHE_BYTES and time.time() - file.stat().st_mtime > UNUSED_SECONDS:
-            file.with_suffix(".json").unlink(missing_ok=True)
-            file.unlink(missing_ok=True)
+    for used_at, size, path in sorted(files, reverse=True):
+        total += size
+        if total > CACHE_BYTES and time.time() - used_at > UNUSED_SECONDS:
+            path.with_suffix(".layout").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def file_hash(path: Path) -> str:

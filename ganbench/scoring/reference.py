@@ -167,10 +167,11 @@ def prepare_metric(
         software |= getattr(metric.features, "software", {})
     protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
-    with evaluation_context(REAL_DATA_SEED, real_data.device), score_warnings(prepared.warnings) as new:
-        fit(prepared, real_data, split, indices)
+    with evaluation_context(REAL_DATA_SEED, real_data.device):
+        with score_warnings(prepared.warnings):
+            fit(prepared, real_data, split, indices)
         score_real_data(prepared, real_data)
-    for message in new:
+    for message in prepared.warnings:
         warn(f"{metric.label}: {message}")
     train_batch_size = spec.training.generator_batch_size or spec.training.batch_size
     protocol |= {
@@ -236,7 +237,7 @@ def stored(
 
 def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     """Score as many real images of the other split, or all it has: what a perfect generator gets."""
-    config, metric = prepared.config, prepared.metric
+    config = prepared.config
     name = "train" if config.split == "test" else "test"
     other = real_data.split(name)
     if other is None:
@@ -247,20 +248,33 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
     content = read_cache(cached)
     if content is not None:
-        prepared.real_data_scores = json.loads(content)
-        return
+        kept = json.loads(content)
+        prepared.real_data_scores, messages = kept["scores"], kept["warnings"]
+    else:
+        messages = []
+        with score_warnings(messages):
+            prepared.real_data_scores = values_of_real_data(prepared, real_data, name, other, order)
+        kept = {"scores": prepared.real_data_scores, "warnings": messages}
+        write_cache(cached, json.dumps(kept).encode())
+    prepared.warnings += [message for message in messages if message not in prepared.warnings]
+
+
+def values_of_real_data(
+    prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
+) -> dict[str, float | None]:
+    """The metric's values of real images in place of generated ones."""
+    config, metric = prepared.config, prepared.metric
     if isinstance(metric, FeatureMetric):
         assert prepared.real_features is not None
-        features = stored(prepared, real_data, name, other, order)
+        features = stored(prepared, real_data, name, split, indices)
         with config.plugin.wrap_errors("raised in score"):
-            prepared.real_data_scores = finite_values(metric.score(prepared.real_features, features))
-    elif isinstance(metric, Metric):
-        labels = real_data.labels(other, order).split(real_data.batch_size) if uses_labels(metric) else None
-        for number, images in enumerate(real_data.images(other, order)):
-            show(config, metric, images, labels[number].to(images.device) if labels else None)
-        with config.plugin.wrap_errors("raised in compute"):
-            prepared.real_data_scores = finite_values(metric.compute())
-    write_cache(cached, json.dumps(prepared.real_data_scores).encode())
+            return finite_values(config, metric, metric.score(prepared.real_features, features))
+    assert isinstance(metric, Metric)
+    labels = real_data.labels(split, indices).split(real_data.batch_size) if uses_labels(metric) else None
+    for number, images in enumerate(real_data.images(split, indices)):
+        show(config, metric, images, labels[number].to(images.device) if labels else None)
+    with config.plugin.wrap_errors("raised in compute"):
+        return finite_values(config, metric, metric.compute())
 
 
 def uses_labels(metric: Any) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
 
@@ -37,7 +38,7 @@ class Length:
         epochs, rest = divmod(steps, self.steps_per_epoch)
         return epochs * self.images_per_epoch + rest * self.images_per_step
 
-    def steps_for(self, images: float) -> int:
+    def steps_for(self, images: Fraction) -> int:
         """The first step by whose end so many images have been shown."""
         epochs, rest = divmod(images, self.images_per_epoch)
         return int(epochs) * self.steps_per_epoch + min(self.steps_per_epoch, math.ceil(rest / self.images_per_step))
@@ -47,11 +48,22 @@ class Length:
     ) -> frozenset[int]:
         """The numbers of steps after which an event is due, up to the end of the run."""
         steps = {epoch * self.steps_per_epoch for epoch in at_epochs}
-        steps |= {self.steps_for(1000 * kimg) for kimg in at_kimg}
+        steps |= {self.steps_for(images_in(kimg)) for kimg in at_kimg}
         if every_kimg is not None:
-            count = int(self.images // (1000 * every_kimg))
-            steps |= {self.steps_for(1000 * every_kimg * number) for number in range(1, count + 1)}
+            steps |= set(self._steps_every(images_in(every_kimg)))
         return frozenset(step for step in steps if step <= self.steps)
+
+    def _steps_every(self, interval: Fraction) -> Iterator[int]:
+        """The steps within which a multiple of `interval` images is reached, each once however many they are."""
+        step = self.steps_for(interval)
+        while step <= self.steps:
+            yield step
+            step = self.steps_for((self.images_after(step) // interval + 1) * interval)
+
+
+def images_in(kimg: float) -> Fraction:
+    """The number of images as written: 1000 * 16.1 would be more than 16,100, and an event a step late."""
+    return 1000 * Fraction(str(kimg))
 
 
 class Events:

@@ -112,7 +112,7 @@ def test_it_resumes_exactly_although_it_draws_at_random(
     torch.testing.assert_close(ended["networks"], alike["networks"], rtol=0, atol=0)
 
 
-def test_an_error_for_people_is_told_without_its_traceback(
+def test_an_error_for_people_comes_without_its_traceback(
     plugins: Registry, overrides: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "torn.py").write_text(TORN)

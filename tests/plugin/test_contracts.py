@@ -18,20 +18,20 @@ from ganbench.testing import MetricContract
 class Nearest:
     """The share of images whose nearest real image is no further than real images are from each other."""
 
-    better, label, protocol = "higher", "precision", {}
+    higher_is_better, label, protocol = True, "precision", {}
 
     def __init__(self) -> None:
         self.batches: list[Tensor] = []
 
-    def features(self, images: Tensor) -> Tensor:
+    def flat(self, images: Tensor) -> Tensor:
         return (images.double().flatten(1) - 127.5).abs()  # the same for images and their negatives
 
     def fit(self, reference: Any) -> None:
-        self.real = torch.cat([self.features(batch) for batch in reference.batches()])
+        self.real = torch.cat([self.flat(batch) for batch in reference.batches()])
         self.radius = torch.cdist(self.real, self.real).topk(4, largest=False).values[:, -1]
 
     def update(self, images: Tensor) -> None:
-        self.batches.append(self.features(images))
+        self.batches.append(self.flat(images))
 
     def compute(self) -> float:
         distances = torch.cdist(torch.cat(self.batches), self.real)
@@ -50,6 +50,24 @@ class Reversed(Nearest):
         return -super().compute()
 
 
+class Two(Nearest):
+    """With a second value, which is lower for real images."""
+
+    higher_is_better = {"precision": True, "misses": False}
+
+    def compute(self) -> dict[str, float]:
+        precision = super().compute()
+        return {"precision": precision, "misses": 1 - precision}
+
+
+class OneReversed(Two):
+    higher_is_better = {"precision": True, "misses": True}
+
+
+class Misspelt(Two):
+    higher_is_better = {"precision": True, "miss": False}
+
+
 def contract_of(metric: type[Nearest]) -> MetricContract:
     contract = MetricContract()
     plugin = MetricPlugin(name="nearest", summary="Nearest", build=lambda *_: metric())
@@ -59,15 +77,24 @@ def contract_of(metric: type[Nearest]) -> MetricContract:
 
 def test_a_precision_that_negatives_share_is_right() -> None:
     contract = contract_of(Nearest)
-    metric = contract.fitted()
-    assert contract.score(metric, contract.images(), 8) == contract.score(metric, -contract.images(), 8) == 1.0
+    metric, images = contract.build(), contract.images()
+    assert contract.scores(metric, images, 8) == contract.scores(metric, -images, 8) == {"": 1.0}
     contract.test_real_images_score_better_than_images_of_something_else()
 
 
-@pytest.mark.parametrize(("metric", "told"), [(Blind, "no better than others"), (Reversed, "worse than others")])
-def test_a_metric_that_sees_no_difference_is_refused_with_its_scores(metric: type[Nearest], told: str) -> None:
-    with pytest.raises(AssertionError, match=f"real images score {told}: real images score .*'noise': "):
+@pytest.mark.parametrize(("metric", "verdict"), [(Blind, "no better than others"), (Reversed, "worse than others")])
+def test_a_metric_that_sees_no_difference_is_refused_with_its_scores(metric: type[Nearest], verdict: str) -> None:
+    with pytest.raises(AssertionError, match=f"real images score {verdict}: real images score .*'noise': "):
         contract_of(metric).test_real_images_score_better_than_images_of_something_else()
+
+
+def test_each_value_of_a_metric_has_to_be_better_for_real_images() -> None:
+    contract_of(Two).test_real_images_score_better_than_images_of_something_else()
+    contract_of(Two).test_a_score_depends_neither_on_batches_nor_on_the_score_before()
+    with pytest.raises(AssertionError, match="real images score worse than others"):
+        contract_of(OneReversed).test_real_images_score_better_than_images_of_something_else()
+    with pytest.raises(AssertionError, match="the names of the values are those of higher_is_better"):
+        contract_of(Misspelt).test_real_images_score_better_than_images_of_something_else()
 
 
 def test_contracts_leave_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

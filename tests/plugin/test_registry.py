@@ -107,7 +107,7 @@ def test_the_sound_part_of_a_broken_plugin_loads(install: Install) -> None:
     assert "tiny" in names(registry)
 
 
-def test_a_name_given_twice_by_one_distribution_still_works(install: Install) -> None:
+def test_a_name_claimed_twice_by_one_distribution_still_works(install: Install) -> None:
     install("twice-given", offering("tiny", "tiny"))
 
     registry = Registry.load()

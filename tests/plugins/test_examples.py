@@ -10,7 +10,7 @@ import pytest
 from conftest import UNSCORED
 
 import ganbench
-from ganbench import Registry, Result
+from ganbench import Registry, Result, UsageError
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers
 from ganbench.training.runner import run
@@ -80,6 +80,13 @@ def test_two_metrics_share_features(example: Any) -> None:
         ("means", False),
     ]
     assert result.metrics[0].real_data_score > 0.5
+
+
+def test_values_of_one_id_are_refused(example: Any) -> None:
+    shared = 'features="fashion-cnn",num_samples=100'
+    metrics = f'metrics=[{{name="precision-recall",{shared}}},{{name="means",id="precision-recall.recall",{shared}}}]'
+    with pytest.raises(UsageError, match=r"two values have the id 'precision-recall\.recall'"):
+        example("precision_recall", metrics)
 
 
 def test_a_schedule_is_followed(example: Any) -> None:

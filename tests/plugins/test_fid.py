@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -16,6 +17,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from ganbench import DataError, ScoreWarning, UsageError
+from ganbench.scoring.features import FeatureWriter, StoredFeatures
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features import fashion_cnn
 from ganbench_features.fashion_cnn import WEIGHTS, FashionCNN, load_extractor
@@ -28,17 +30,19 @@ TEST, TEST_LABELS = SUBSET.test.tensors
 REAL = TEST[:500]
 
 
-class PublishedCurve:
-    """Real images that count how often they are read."""
+class CountedFeatures(StoredFeatures):
+    """Features that count how often they are read."""
 
-    def __init__(self, fingerprint: str = "real", count: int = len(REAL)) -> None:
-        self.fingerprint = fingerprint
-        self.count = count
-        self.reads = 0
+    reads = 0
 
     def batches(self) -> Iterator[Tensor]:
-        self.reads += 1
-        return iter(REAL.split(BATCH))
+        CountedFeatures.reads += 1
+        return super().batches()
+
+
+@pytest.fixture(autouse=True)
+def no_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountedFeatures, "reads", 0)
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +50,36 @@ def extractor() -> FashionCNN:
     return load_extractor((1, 28, 28), "cpu")
 
 
+FeaturesOf = Callable[..., CountedFeatures]
+
+
 @pytest.fixture(scope="module")
-def fid(extractor: FashionCNN, tmp_path_factory: pytest.TempPathFactory) -> FID:
-    """Compares with the real images."""
-    fid = FID(extractor, "cpu", tmp_path_factory.mktemp("cache"))
-    fid.fit(PublishedCurve())
-    return fid
+def features_of(extractor: FashionCNN, tmp_path_factory: pytest.TempPathFactory) -> FeaturesOf:
+    """The features of images in batches of 250, as the engine hands them to a metric."""
+    folder, number = tmp_path_factory.mktemp("features"), itertools.count()
+
+    def extract(images: Tensor, derived_dir: Path | None = None) -> CountedFeatures:
+        with FeatureWriter(folder / str(next(number)), torch.device("cpu")) as writer:
+            for batch in images.split(BATCH):
+                writer.append(extractor(batch))
+        return CountedFeatures(writer.written(), labels=None, derived_dir=derived_dir)
+
+    return extract
 
 
-def score(fid: FID, images: Tensor) -> float:
-    for batch in images.split(BATCH):
-        fid.update(batch)
-    return fid.compute()
+@pytest.fixture(scope="module")
+def fid(extractor: FashionCNN) -> FID:
+    return FID(extractor, "cpu")
+
+
+@pytest.fixture(scope="module")
+def score(fid: FID, features_of: FeaturesOf) -> Callable[[Tensor], float]:
+    """The distance between the real images and others."""
+    real = features_of(REAL)
+    return lambda images: fid.score(real, features_of(images))
+
+
+Score = Callable[[Tensor], float]
 
 
 def by_definition(real: np.ndarray, fake: np.ndarray) -> float:
@@ -83,11 +105,11 @@ def without_classes(dropped: int) -> Tensor:
 
 
 @pytest.mark.parametrize("images", [TRAIN[:500], blurred(1), noisy(32)], ids=["real", "blurred", "noisy"])
-def test_it_agrees_with_the_definition_computed_by_scipy(images: Tensor, fid: FID, extractor: FashionCNN) -> None:
+def test_it_agrees_with_the_definition_computed_by_scipy(images: Tensor, score: Score, extractor: FashionCNN) -> None:
     real, fake = (
         torch.cat([extractor(batch) for batch in each.split(BATCH)]).double().numpy() for each in (REAL, images)
     )
-    assert score(fid, images) == pytest.approx(by_definition(real, fake), rel=1e-9)  # float32 would be 1e-7 off
+    assert score(images) == pytest.approx(by_definition(real, fake), rel=1e-9)  # float32 would be 1e-7 off
 
 
 def gaussian(features: np.ndarray) -> Gaussian:
@@ -108,8 +130,8 @@ def test_it_is_exact_with_fewer_images_than_features(count: int) -> None:
     assert frechet_distance(gaussian(real), gaussian(real)) == pytest.approx(0, abs=1e-10)
 
 
-def test_images_that_are_all_alike_have_a_distance(fid: FID) -> None:
-    assert score(fid, REAL[:1].expand(500, -1, -1, -1)) > 1
+def test_images_that_are_all_alike_have_a_distance(score: Score) -> None:
+    assert score(REAL[:1].expand(500, -1, -1, -1)) > 1
 
 
 def test_features_that_are_not_numbers_have_none() -> None:
@@ -119,16 +141,16 @@ def test_features_that_are_not_numbers_have_none() -> None:
     assert np.isnan(frechet_distance(gaussian(features), gaussian(damaged)))
 
 
-def test_too_few_images_for_the_covariance_are_a_warning(fid: FID) -> None:
+def test_too_few_images_for_the_covariance_are_a_warning(score: Score) -> None:
     with pytest.warns(ScoreWarning, match="128 images do not determine the covariance of 128 features"):
-        score(fid, REAL[:128])
+        score(REAL[:128])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        score(fid, REAL[:129])
+        score(REAL[:129])
 
 
-def test_it_is_zero_for_the_real_images_themselves_in_any_order(fid: FID) -> None:
-    assert score(fid, REAL.flip(0)) == pytest.approx(0, abs=1e-6)
+def test_it_is_zero_for_the_real_images_themselves_in_any_order(score: Score) -> None:
+    assert score(REAL.flip(0)) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -136,71 +158,60 @@ def test_it_is_zero_for_the_real_images_themselves_in_any_order(fid: FID) -> Non
     [(blurred, (0.5, 1, 2, 4)), (noisy, (0, 8, 32, 64)), (without_classes, (0, 2, 5, 9))],
 )
 def test_it_rises_with_every_step_away_from_the_real_images(
-    worsened: Callable[[float], Tensor], degrees: tuple[float, ...], fid: FID
+    worsened: Callable[[float], Tensor], degrees: tuple[float, ...], score: Score
 ) -> None:
-    distances = [score(fid, worsened(degree)) for degree in degrees]
+    distances = [score(worsened(degree)) for degree in degrees]
     assert all(before < after for before, after in pairwise(distances)), distances
 
 
-def test_a_score_forgets_the_images_of_the_one_before(fid: FID) -> None:
-    first = score(fid, blurred(1))
-    score(fid, noisy(64))
-    assert score(fid, blurred(1)) == pytest.approx(first)
+def test_a_score_forgets_the_images_of_the_one_before(score: Score) -> None:
+    first = score(blurred(1))
+    score(noisy(64))
+    assert score(blurred(1)) == pytest.approx(first)
 
 
-def test_real_statistics_are_computed_once_and_shared_by_later_runs(extractor: FashionCNN, tmp_path: Path) -> None:
-    reference = PublishedCurve()
-    first, second = (FID(extractor, "cpu", tmp_path) for _ in range(2))
-    first.fit(reference)
-    second.fit(reference)
-    assert reference.reads == 1
-    assert score(second, TRAIN[:500]) == pytest.approx(score(first, TRAIN[:500]))
-
-
-@pytest.mark.parametrize("other", [{"fingerprint": "other"}, {"count": 499}], ids=["fingerprint", "count"])
-def test_statistics_of_other_real_images_are_not_taken(
-    other: dict[str, object], extractor: FashionCNN, tmp_path: Path
+def test_statistics_of_real_images_are_computed_once_and_shared_by_later_runs(
+    fid: FID, extractor: FashionCNN, features_of: FeaturesOf, tmp_path: Path
 ) -> None:
-    FID(extractor, "cpu", tmp_path).fit(PublishedCurve())
-    reference = PublishedCurve(**other)
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    assert reference.reads == 1
+    first, second = (features_of(REAL, tmp_path / "kept") for _ in range(2))
+    generated = features_of(TRAIN[:500])
+    before, reads = fid.score(first, generated), CountedFeatures.reads
+    assert reads == 2  # the real ones and the generated ones
+    assert fid.score(first, generated) == before
+    assert FID(extractor, "cpu").score(second, generated) == before
+    assert CountedFeatures.reads == reads + 2  # the generated ones alone
 
 
-def test_statistics_of_another_extractor_are_not_taken(
-    extractor: FashionCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reference = PublishedCurve()
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    monkeypatch.setattr(fashion_cnn, "WEIGHTS_SHA256", "of weights trained anew")
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    assert reference.reads == 2
+def test_statistics_of_generated_images_are_not_kept(fid: FID, features_of: FeaturesOf, tmp_path: Path) -> None:
+    fid.score(features_of(REAL, tmp_path / "kept"), features_of(TRAIN[:500]))
+    assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda whole: whole[:-1] + b"!"], ids=["cut", "byte"])
-def test_an_altered_cache_file_is_computed_anew(
-    damage: Callable[[bytes], bytes], extractor: FashionCNN, tmp_path: Path
+def test_altered_statistics_of_real_images_are_computed_anew(
+    damage: Callable[[bytes], bytes], fid: FID, features_of: FeaturesOf, tmp_path: Path
 ) -> None:
-    reference = PublishedCurve()
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    (cached,) = (tmp_path / "fid").iterdir()
-    cached.write_bytes(damage(cached.read_bytes()))
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    assert reference.reads == 2
-    FID(extractor, "cpu", tmp_path).fit(reference)
-    assert reference.reads == 2  # the new file is whole
+    real, generated = features_of(REAL, tmp_path / "kept"), features_of(TRAIN[:500])
+    score = fid.score(real, generated)
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_bytes(damage(kept.read_bytes()))
+    reads = CountedFeatures.reads
+    assert fid.score(real, generated) == score
+    assert CountedFeatures.reads == reads + 2
+    assert fid.score(real, generated) == score
+    assert CountedFeatures.reads == reads + 3  # the new file is whole
 
 
 def test_its_label_and_protocol_name_the_features_and_their_weights(fid: FID) -> None:
     assert fid.label == "FID (fashion-cnn)"
     assert not fid.higher_is_better
-    assert fid.protocol["extractor"] == "fashion-cnn"
-    assert fid.protocol["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert fid.features.protocol["extractor"] == "fashion-cnn"
+    assert fid.features.protocol["weights_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert fid.protocol["statistics"] == "float64"
     assert fid.software["torchmetrics"]
 
 
-def test_fashion_cnn_gives_128_features_that_do_not_depend_on_the_batch(extractor: FashionCNN) -> None:
+def test_fashion_cnn_has_128_features_that_do_not_depend_on_the_batch(extractor: FashionCNN) -> None:
     together = extractor(TEST[:8])
     assert not extractor.training
     assert together.shape == (8, extractor.num_features) == (8, 128)

@@ -18,11 +18,11 @@ from ganbench import (
     BuildContext,
     DataError,
     MissingError,
-    ReferenceImages,
 )
 from ganbench.errors import ExitCode
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
+from ganbench.scoring.features import FeatureWriter, StoredFeatures
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features import inception_v3
 from ganbench_features.inception_v3 import InceptionV3, find_weights, load_extractor
@@ -86,7 +86,7 @@ def test_features_of_colour_images_depend_on_the_colour(extractor: InceptionV3) 
     assert not torch.allclose(features[0], features[1])
 
 
-def test_the_protocol_tells_the_weights_apart(extractor: InceptionV3, weights: Path) -> None:
+def test_the_protocol_names_the_weights(extractor: InceptionV3, weights: Path) -> None:
     assert extractor.protocol["extractor"] == "inception-v3"
     assert extractor.protocol["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert extractor.protocol["resize"]
@@ -102,14 +102,18 @@ def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
         return features.mean(0), (features - features.mean(0)) / (len(features) - 1) ** 0.5
 
     real, fake = GREY[:4], GREY[4:]
-    fid = FID(extractor, "cpu", tmp_path)
-    fid.fit(ReferenceImages(lambda: iter([real]), len(real), "real"))
-    fid.update(fake)
+
+    def stored(images: Tensor, name: str) -> StoredFeatures:
+        with FeatureWriter(tmp_path / name, torch.device("cpu")) as writer:
+            writer.append(extractor(images))
+        return StoredFeatures(writer.written(), labels=None)
+
+    fid = FID(extractor, "cpu")
     assert fid.label == "FID (inception-v3)"
     (real_mean, real_root), (fake_mean, fake_root) = gaussian(real), gaussian(fake)
     expected = (real_mean - fake_mean).square().sum() + real_root.square().sum() + fake_root.square().sum()
     expected -= 2 * torch.linalg.matrix_norm(real_root @ fake_root.T, "nuc")
-    assert fid.compute() == pytest.approx(expected.item(), rel=1e-4)
+    assert fid.score(stored(real, "real"), stored(fake, "fake")) == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_an_option_that_names_no_file_is_missing_weights(registry: Registry, tmp_path: Path) -> None:

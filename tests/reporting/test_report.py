@@ -16,7 +16,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.formatting import duration
 from ganbench.reporting.live import LiveDisplay
 from ganbench.reporting.plugin_tables import options_table
-from ganbench.reporting.result_tables import show_result
+from ganbench.reporting.result_tables import show_result, step_rows
 from ganbench.results.schema import (
     ComponentThroughput,
     DataRecord,
@@ -275,3 +275,13 @@ def test_options_are_described_from_their_schema() -> None:
     text = console.file.getvalue()
     for expected in ("width", "integer, at least 4", "32", "channels of the [first] layer", "required"):
         assert expected in text
+
+
+def test_the_table_before_a_run_has_the_parts_of_its_step(registry: Registry) -> None:
+    parts = ["training.discriminator_steps=5", "ema.half_life_kimg=10", 'augmentations=["diffaugment"]']
+    spec, _ = load_spec("dcgan-fashion", registry, [*parts, 'penalties=[{name="r1",weight=0.1}]'])
+    rows = step_rows(spec.to_dict())
+    assert list(rows) == ["updates", "penalties", "augmentations", "moving average"]
+    assert "r1 (" in rows["penalties"]
+    assert "weight 0.1" in rows["penalties"] or "weight=0.1" in rows["penalties"]
+    assert step_rows(load_spec("dcgan-fashion", registry)[0].to_dict()) == {}

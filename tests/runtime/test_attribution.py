@@ -164,7 +164,7 @@ BUILDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("source", "message"), BUILDS.values(), ids=BUILDS.keys())
-def test_a_build_that_gives_something_else(source: str, message: str, tmp_path: Path) -> None:
+def test_a_build_that_returns_something_else(source: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, source)
     assert re.search(message, str(raised.value)), raised.value

@@ -38,7 +38,7 @@ def test_energy_clock_and_throttling_are_read(gpu: SimpleNamespace) -> None:
     assert (reading.joules, reading.sm_clock_mhz, reading.throttled_by) == (7.5, 1755, ["sw_power_cap"])
 
 
-def test_a_gpu_that_counts_no_energy_still_tells_its_clock(
+def test_a_gpu_that_counts_no_energy_still_has_its_clock_read(
     gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
@@ -52,7 +52,7 @@ def test_a_gpu_that_counts_no_energy_still_tells_its_clock(
 
 
 @pytest.mark.parametrize("missing", ["nvmlInit", "nvmlDeviceGetHandleByUUID", "nvmlDeviceGetClockInfo"])
-def test_without_nvml_nothing_is_told(missing: str, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nvml_nothing_is_reported(missing: str, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise NOT_SUPPORTED
 

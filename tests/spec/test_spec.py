@@ -147,7 +147,7 @@ def test_a_saved_spec_loads_as_the_same_spec(overrides: list[str], load: Load, t
     assert again.to_toml() == spec.to_toml()
 
 
-def test_the_hash_tells_what_would_run_and_not_how_it_is_written(load: Load, tmp_path: Path) -> None:
+def test_the_hash_is_of_what_would_run_and_not_of_how_it_is_written(load: Load, tmp_path: Path) -> None:
     short = tmp_path / "short.toml"
     short.write_text(
         'name = "one"\nmodel = "dcgan"\nloss = "bce"\ndataset = "fashion-mnist"\ntraining.steps = 10\n'
@@ -280,7 +280,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
         ("name=../up", ["name:", "got '../up'"]),
     ],
 )
-def test_an_error_tells_the_field_and_what_is_wrong_with_it(override: str, fragments: list[str], load: Load) -> None:
+def test_an_error_names_the_field_and_what_is_wrong_with_it(override: str, fragments: list[str], load: Load) -> None:
     with pytest.raises(UsageError) as caught:
         load(override)
     assert_all_in(caught.value, ["benchmark dcgan-fashion: ", *fragments])
