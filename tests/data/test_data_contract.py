@@ -74,7 +74,7 @@ ITEMS = {
     "half": (lambda _: (image(), 0.5), "the label is 0.5; expected an integer from 0 to 9"),
     "text": (lambda _: (image(), "shoe"), "the label is 'shoe'; expected an integer"),
     "many labels": (lambda _: (image(), torch.zeros(3)), r"the label is a tensor, float32 of shape \(3,\); expected"),
-    "color": (lambda _: (image(3), 0), r"must have the same shape, .*\(3, 28, 28\).*\(1, 28, 28\)"),
+    "color": (lambda _: (image(3), 0), r"the image has shape \(3, 28, 28\), but the first train image has \(1, 28, 28\)"),
     "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split: the image has shape \(3, 28, 28\)"),
     "raises": (torn, "raised while reading image 0 of the test split: OSError: torn"),
 }
@@ -114,7 +114,7 @@ SPLITS = {
     "empty": (tensors(IMAGES[:0], LABELS[:0]), "the test split has no images"),
     "color": (
         tensors(IMAGES.expand(4, 3, 28, 28), LABELS),
-        r"\(3, 28, 28\) in the test split, and \(1, 28, 28\) in the",
+        r"the test split has \(3, 28, 28\) and the train split has \(1, 28, 28\)",
     ),
     "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); expected a map-style dataset"),
     "wrong length": (Items(torn, length="many"), r"raised in len\(\) of the test split: TypeError"),

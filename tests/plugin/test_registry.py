@@ -54,9 +54,13 @@ FAULTS = {  # by the distribution that has it; they all load before the shipped 
     "broken-hook-exit": Fault(MODELS_HOOK + "raise SystemExit(3)", "hook", "ganbench_models raised SystemExit: 3"),
     "broken-return": Fault(MODELS_HOOK + "return None", "hook", "ganbench_models must return a list, got None"),
     "broken-generator": Fault(MODELS_HOOK + "yield", "hook", "must return a list"),
-    "broken-item": Fault(MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models must return only ModelPlugin objects, got 'tiny'"),
+    "broken-item": Fault(
+        MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models must return only ModelPlugin objects, got 'tiny'"
+    ),
     "broken-kind": Fault(
-        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]", "hook", "must return only ModelPlugin objects"
+        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]",
+        "hook",
+        "must return only ModelPlugin objects",
     ),
     "broken-name": Fault(offering("Not A Name"), "hook", "name"),
     "broken-spelling": Fault(

@@ -78,7 +78,10 @@ BROKEN_ITEMS = {
     "unlabelled": (IMAGE, "item 7 of the train split is a tensor, uint8"),
     "array": ((IMAGE.numpy(), 0), "the image is a numpy.ndarray"),
     "floats": ((IMAGE.float(), 0), "the image is a tensor, float32 of shape"),
-    "two channels": ((IMAGE.expand(2, -1, -1), 0), r"image of shape \(2, 4, 4\), and the first train image has \(1, 4"),
+    "two channels": (
+        (IMAGE.expand(2, -1, -1), 0),
+        r"image has shape \(2, 4, 4\), but the first train image has \(1, 4",
+    ),
     "label out of range": ((IMAGE, 10), "the label is 10; expected an integer from 0 to 9"),
     "fraction": ((IMAGE, 0.5), "the label is 0.5"),
     "one-hot": ((IMAGE, torch.zeros(10)), "the label is a tensor"),
@@ -104,8 +107,8 @@ BROKEN_DATA = {
         data_of(TensorDataset(IMAGES, CLASSES.float())),
         "labels of the train split are a tensor, float32",
     ),
-    "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"\(1, 3, 4\) in the test split"),
-    "classes": (data_of(SOUND, num_classes=0), "num_classes is 0"),
+    "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"the test split has \(1, 3, 4\)"),
+    "classes": (data_of(SOUND, num_classes=0), "num_classes must be a positive integer, got 0"),
     "empty": (data_of(TensorDataset(IMAGES[:0], CLASSES[:0])), "train split has no images"),
     "no length": (data_of(iter([1])), "which has no len"),
     "a length that lies": (data_of(Items(length=30)), r"raised while reading image \d+ of the train split: IndexError"),
@@ -178,7 +181,9 @@ class Labelled(nn.Module):
 def test_the_plugin_at_fault_is_named_and_no_other() -> None:
     with pytest.raises(PluginError, match=r"^the model raised in its generator\.0: RuntimeError: .*shapes"):
         take(step_of(Least(lambda: None), generator=nn.Sequential(nn.Linear(5, 4))))
-    with pytest.raises(PluginError, match=r"^the loss calls the generator of the model with other arguments .*labels"):
+    with pytest.raises(
+        PluginError, match=r"^the loss calls the generator of the model with invalid arguments: .*labels"
+    ):
         take(step_of(Least(lambda: None), generator=Labelled()))
     with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it gave a list of 2"):
         step_of(Least(lambda: None), factory=list)
@@ -208,7 +213,7 @@ def filled(value: float) -> Any:
 @pytest.mark.parametrize(
     ("generator", "message"),
     [
-        (Labelled(), "raised in its generator: TypeError: .*labels.* latents .* and nothing else"),
+        (Labelled(), "raised in its generator: TypeError: .*labels.* latent vectors .* labels only if"),
         (Making(lambda latent: latent), r"returned a tensor, float32 of shape \(4, 3\); wanted: .*\(4, 1, 2, 2\)"),
         (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latents it returned .*\(1, 1, 2, 2\)"),
         (Making(lambda latent: [latent]), "returned a list of 1"),
