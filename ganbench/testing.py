@@ -243,7 +243,7 @@ class MetricContract(Contract):
         with FeatureWriter(self.new_folder() / "features", torch.device("cpu")) as writer, torch.no_grad():
             for batch in batches:
                 writer.append(metric.features(batch))
-        return StoredFeatures(writer.written(), labels=None)
+        return StoredFeatures(writer.result(), labels=None)
 
     def signs(self, metric: Any) -> dict[str, int]:
         """1 for values of which lower ones are better, else -1, by their names."""

@@ -17,7 +17,7 @@ from ganbench.spec.configs import MetricConfig
 
 @contextmanager
 def score_warnings(known: list[str]) -> Iterator[list[str]]:
-    """Append each new `ScoreWarning` raised in the block to `known` and to the yielded list; re-issue other warnings."""
+    """Append each new `ScoreWarning` of the block to `known` and to the yielded list; re-issue other warnings."""
     new: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ScoreWarning)

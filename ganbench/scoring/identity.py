@@ -69,7 +69,7 @@ def state_hash(module: nn.Module) -> str:
 
 
 def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
-    """Return a plugin and its options by dotted names; if it was built as a network, include the hash of its weights."""
+    """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network."""
     identity = {name: f"{config.name}@{config.plugin.provider.distribution}"}
     options = options_identity(config.options)
     if isinstance(config.built, nn.Module):

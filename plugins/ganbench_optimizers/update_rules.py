@@ -39,7 +39,7 @@ class GradientDescent(UpdateRule):
         super().__init__(parameters, lr)
         self.momentum = momentum
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         if not self.momentum:
             parameter.add_(gradient, alpha=-lr)
             return
@@ -55,7 +55,7 @@ class Optimistic(UpdateRule):
     g' is the gradient of the previous step. The first step is plain gradient descent.
     """
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
         if "previous" not in state:
             state["previous"] = gradient.clone()
@@ -71,7 +71,7 @@ class Extragradient(UpdateRule):
     updates and an even number of steps: after an odd number, the parameters are at the extrapolated point.
     """
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
         if not state:
             state["anchor"] = parameter.detach().clone()

@@ -74,7 +74,10 @@ ITEMS = {
     "half": (lambda _: (image(), 0.5), "the label is 0.5; expected an integer from 0 to 9"),
     "text": (lambda _: (image(), "shoe"), "the label is 'shoe'; expected an integer"),
     "many labels": (lambda _: (image(), torch.zeros(3)), r"the label is a tensor, float32 of shape \(3,\); expected"),
-    "color": (lambda _: (image(3), 0), r"the image has shape \(3, 28, 28\), but the first train image has \(1, 28, 28\)"),
+    "color": (
+        lambda _: (image(3), 0),
+        r"the image has shape \(3, 28, 28\), but the first train image has \(1, 28, 28\)",
+    ),
     "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split: the image has shape \(3, 28, 28\)"),
     "raises": (torn, "raised while reading image 0 of the test split: OSError: torn"),
 }

@@ -84,12 +84,16 @@ def test_a_generator_that_is_not_finite_in_eval_gets_no_score_and_no_picture(num
     )
     assert (result.status, result.metrics[0].value) == ("completed", None)
     assert not list((tmp_path / "run" / "samples").glob("*"))
-    assert any(re.search(r"model 'own'.* are NaN or infinite; they get no score and no picture", w) for w in warnings)
+    assert any(
+        re.search(r"model 'own'.* values that are NaN or infinite; they are not scored or saved", w) for w in warnings
+    )
 
 
 def test_images_far_outside_the_range_are_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, SHAKY.replace("IMAGES_IN_EVAL", "images * 0 + 200"), SCORED)
-    assert any(re.search(r"model 'own'.* makes images from 200 to 200; wanted: -1 .* to 1", w) for w in warnings)
+    assert any(
+        re.search(r"model 'own'.* the generated images range from 200 to 200; expected -1 .* to 1", w) for w in warnings
+    )
 
 
 LAST = """

@@ -62,7 +62,7 @@ def features_of(extractor: FashionCNN, tmp_path_factory: pytest.TempPathFactory)
         with FeatureWriter(folder / str(next(number)), torch.device("cpu")) as writer:
             for batch in images.split(BATCH):
                 writer.append(extractor(batch))
-        return CountedFeatures(writer.written(), labels=None, derived_dir=derived_dir)
+        return CountedFeatures(writer.result(), labels=None, derived_dir=derived_dir)
 
     return extract
 

@@ -106,7 +106,7 @@ def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
     def stored(images: Tensor, name: str) -> StoredFeatures:
         with FeatureWriter(tmp_path / name, torch.device("cpu")) as writer:
             writer.append(extractor(images))
-        return StoredFeatures(writer.written(), labels=None)
+        return StoredFeatures(writer.result(), labels=None)
 
     fid = FID(extractor, "cpu")
     assert fid.label == "FID (inception-v3)"

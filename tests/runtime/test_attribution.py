@@ -75,22 +75,22 @@ FORWARDS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "flat": (
         "return self.body(latent).flatten(1)",
-        r"for \d+ latents it returned a tensor.*; wanted: floating",
+        r"for \d+ latent vectors, the generator must return a floating-point tensor of shape .*, got a tensor",
         SCORED,
     ),
     "half as many": (
         "return self.body(latent)[::2]",
-        r"makes no images of the dataset's shape: for \d+ latents",
+        r"for \d+ latent vectors, the generator must return",
         SCORED,
     ),
     "whole numbers": (
         "images = self.body(latent)\n        return images if self.training else images.byte()",
-        "it returned a tensor, uint8 of shape .*; wanted: floating-point numbers",
+        "must return a floating-point tensor .* got a tensor, uint8 of shape",
         SCORED,
     ),
     "a tuple": (
         "images = self.body(latent)\n        return images if self.training else (images, latent)",
-        "it returned a tuple of 2; wanted: floating-point numbers",
+        "must return a floating-point tensor .* got a tuple of 2",
         SCORED,
     ),
 }

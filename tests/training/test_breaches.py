@@ -214,9 +214,9 @@ def filled(value: float) -> Any:
     ("generator", "message"),
     [
         (Labelled(), "raised in its generator: TypeError: .*labels.* latent vectors .* labels only if"),
-        (Making(lambda latent: latent), r"returned a tensor, float32 of shape \(4, 3\); wanted: .*\(4, 1, 2, 2\)"),
-        (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latents it returned .*\(1, 1, 2, 2\)"),
-        (Making(lambda latent: [latent]), "returned a list of 1"),
+        (Making(lambda latent: latent), r"must return .*\(4, 1, 2, 2\), got a tensor, float32 of shape \(4, 3\)"),
+        (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latent vectors, .* got .*\(1, 1, 2, 2\)"),
+        (Making(lambda latent: [latent]), "must return .*, got a list of 1"),
         (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_generator_that_makes_no_images_is_named(generator: nn.Module, message
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_images_that_are_not_finite_are_no_images(value: float) -> None:
-    with pytest.raises(NotFiniteError, match=r"^the model: in eval mode .* 32 numbers are NaN or infinite"):
+    with pytest.raises(NotFiniteError, match=r"^the model: in eval mode .* 32 values that are NaN or infinite"):
         sampled(Making(filled(value)))
 
 
