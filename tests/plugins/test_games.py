@@ -314,7 +314,7 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
             "softmax-bandit",
             ["training.steps=2", "sample_images.generated=4"],
             PluginError,
-            "its generator makes no images",
+            "the generator must return",
         ),
         ("saddle-quadratic", ["model=softmax-policy"], UsageError, "use model 'scalar-players' or 'dirac'"),
         ("softmax-bandit", ["model.num_arms=5"], UsageError, "use model 'softmax-policy' with model.num_arms=3"),

@@ -197,8 +197,8 @@ def test_the_reason_names_who_took_how_much() -> None:
         "other processes used 0.92 of the 2 CPU cores during training"
     )
     assert describe_disturbance(cpu_use(windows(stolen=0.5, throttled=0.25), 2)) == (
-        "the hypervisor withheld 0.50 and the CPU limit of its container withheld 0.25 of the 2 CPU cores while it "
-        "trained"
+        "the hypervisor withheld 0.50 and the CPU limit of its container withheld 0.25 of the 2 CPU cores "
+        "during training"
     )
 
 

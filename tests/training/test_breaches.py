@@ -227,7 +227,9 @@ def test_a_generator_that_makes_no_images_is_named(generator: nn.Module, message
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_images_that_are_not_finite_are_no_images(value: float) -> None:
-    with pytest.raises(NotFiniteError, match=r"^the model: in eval mode .* 32 values that are NaN or infinite"):
+    with pytest.raises(
+        NotFiniteError, match=r"^the model: in eval mode, .* contain 32 values that are NaN or infinite"
+    ):
         sampled(Making(filled(value)))
 
 
