@@ -1,4 +1,4 @@
-"""A dataset that gives anything but what was agreed is named, with the item, what it is, and what was wanted."""
+"""Errors for invalid datasets name the plugin, the item, its value and the expected value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 class Items:
-    """A split whose items a function makes."""
+    """A split whose items are returned by a function."""
 
     def __init__(self, item: Callable[[int], Any], length: Any = 20) -> None:
         self.item = item
@@ -142,7 +142,7 @@ def inverted_subset() -> Any:
 
 
 @pytest.mark.parametrize("make", [lambda: Inverted(*few_images().tensors), inverted_subset], ids=["subclass", "subset"])
-def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable[[], Any]) -> None:
+def test_an_overridden_getitem_is_used_in_training_and_for_reference(make: Callable[[], Any]) -> None:
     split = make()
     first = 5 if isinstance(split, Subset) else 0
     wanted = 255 - few_images().tensors[0][first : first + 4]
@@ -173,7 +173,7 @@ train_split = Mixed
 """
 
 
-def test_an_image_of_other_channels_that_a_worker_reads_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_image_of_another_shape_in_a_worker_names_it(tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, MIXED, ["training.batch_size=200"])
     told = str(raised.value)
@@ -199,7 +199,7 @@ def build_model(options, context):
 """
 
 
-def test_images_of_five_channels_train_without_pictures(tmp_path: Path) -> None:
+def test_images_with_five_channels_train_without_sample_images(tmp_path: Path) -> None:
     result, warnings = own_run(tmp_path, FIVE, ["sample_images.real=4", "sample_images.generated=4"])
     assert result.status == "completed"
     assert not list((tmp_path / "run").glob("samples/*"))
@@ -222,7 +222,7 @@ train_split = Unsteady
 """
 
 
-def test_a_dataset_that_no_seed_repeats_is_a_warning(tmp_path: Path) -> None:
+def test_a_nondeterministic_dataset_causes_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, UNSTEADY, ["training.steps=1"])
     assert any("dataset 'own'" in w and "differs between two reads with equal seeds" in w for w in warnings)
 
@@ -233,6 +233,6 @@ def read_epoch(_: int) -> int:
     return sum(len(inputs[0]) for inputs in batches.epoch())
 
 
-def test_a_daemonic_process_reads_the_images_itself() -> None:
+def test_a_daemonic_process_reads_images_without_workers() -> None:
     with get_context("fork").Pool(1) as pool:
         assert pool.map(read_epoch, [0]) == [20]

@@ -1,4 +1,4 @@
-"""The homework's games against their closed forms: where each rule converges, turns for ever, or leaves."""
+"""The homework's games compared with closed forms: where each rule converges, rotates or diverges."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rates(x: float, y: float) -> list[str]:
 def test_the_quadratic_saddle_shrinks_by_1_minus_8_alpha_and_1_minus_8_beta(
     alpha: float, beta: float, turns: str, play: Play
 ) -> None:
-    """The homework's own answer for y, 1 + 8 beta and so -1/4 < beta < 0, has a slip of sign."""
+    """The homework's answer for y, 1 + 8 beta and thus -1/4 < beta < 0, has a sign error."""
     way = play("saddle-quadratic", 20, *rates(alpha, beta), f"training.update_scheme={turns}")
     expected = np.array([1 - 8 * alpha, 1 - 8 * beta]) ** np.arange(21)[:, None]
     np.testing.assert_allclose(way, expected, rtol=1e-4, atol=1e-7)
@@ -83,7 +83,7 @@ def test_descent_on_both_diverges_for_every_step_unless_y_starts_at_0(step: floa
     assert not from_0[:, 1].any()
 
 
-def test_even_then_x_converges_only_below_a_quarter(play: Play) -> None:
+def test_if_y_starts_at_0_x_converges_only_below_a_quarter(play: Play) -> None:
     ends = [
         abs(play("saddle-quadratic", 40, *rates(step, step), "loss.ascend=false", "model.y=0.0")[-1, 0])
         for step in (0.24, 0.25, 0.26)
@@ -111,7 +111,7 @@ def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Pl
 
 @pytest.mark.parametrize("step", [0.1, 0.5])
 def test_extragradient_converges(step: float, play: Play) -> None:
-    """Two steps are one update: w <- (1 - D J (1 - D J)) w, of eigenvalues 1 - step^2 +- i step."""
+    """An update takes two steps: w <- (1 - D J (1 - D J)) w, with eigenvalues 1 - step^2 +- i step."""
     way = play("saddle-bilinear", 60, *both("=extragradient"), *rates(step, step))
     distances = np.linalg.norm(way[::2], axis=1)
     rate = (distances[-1] / distances[0]) ** (1 / 30)
@@ -167,7 +167,7 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
         ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
     ],
 )
-def test_theory_knows_the_growth_of_the_rules_that_it_covers(
+def test_theory_gives_the_convergence_rate_of_the_rules_that_it_covers(
     benchmark: str, overrides: list[str], expected: float | None, registry: Registry
 ) -> None:
     spec, _ = load_spec(benchmark, registry, overrides)
@@ -178,7 +178,7 @@ def test_theory_knows_the_growth_of_the_rules_that_it_covers(
 @pytest.mark.parametrize("objective", ["saturating", "non-saturating", "wasserstein", "hinge"])
 @pytest.mark.parametrize("turns", ["simultaneous", "alternating"])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
-def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
+def test_near_its_solution_the_dirac_gan_follows_its_linearization(
     objective: str, turns: str, penalty: float, play: Play, registry: Registry
 ) -> None:
     own = [
@@ -195,7 +195,7 @@ def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
 
 
 @pytest.mark.parametrize("objective", ["saturating", "wasserstein", "hinge"])
-def test_only_the_penalty_lets_the_dirac_gan_converge(objective: str, play: Play) -> None:
+def test_the_dirac_gan_converges_only_with_the_penalty(objective: str, play: Play) -> None:
     plain, penalised = (
         np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.r1_gamma={penalty}")[-1])
         for penalty in (0.0, 1.0)
@@ -210,7 +210,7 @@ def bandit(rewards: list[float], **options: Any) -> PolicyGradient:
 
 
 def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tensor:
-    """What gradient descent with a rate of 1 adds to theta."""
+    """Return the change of theta by gradient descent with learning rate 1."""
     policy = Policy(len(theta))
     policy.theta.data = torch.tensor(theta)
     latent = torch.zeros(count, 1)
@@ -226,8 +226,8 @@ REWARDS = [5.0, 3.0, 1.0, -2.0]
 THETA = [0.3, -0.2, 0.9, 0.1]
 
 
-def test_a_drawn_arm_moves_the_policy_by_its_reward(play: Play) -> None:
-    """By eta R_a (1[i = a] - pi_i), in the benchmark's own steps."""
+def test_a_sampled_arm_updates_the_policy_by_its_reward(play: Play) -> None:
+    """The change is eta R_a (1[i = a] - pi_i), in a step of the benchmark."""
     way = play("softmax-bandit", 30, "optimizer.generator.lr=0.3")
     rewards, drawn = np.array([5.0, 3.0, 1.0]), set()
     for before, after in pairwise(way):
@@ -238,7 +238,7 @@ def test_a_drawn_arm_moves_the_policy_by_its_reward(play: Play) -> None:
     assert len(drawn) > 1
 
 
-def test_the_mean_of_100_000_draws_is_the_exact_gradient() -> None:
+def test_the_mean_of_100_000_samples_is_the_exact_gradient() -> None:
     torch.manual_seed(0)
     count = 100_000
     moved = draw(bandit(REWARDS), THETA, count).double().numpy()
@@ -250,7 +250,7 @@ def test_the_mean_of_100_000_draws_is_the_exact_gradient() -> None:
     assert (abs(moved - exact) < 3 * errors).all()
 
 
-def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
+def test_noise_baseline_and_normalization_change_rewards_as_documented() -> None:
     torch.manual_seed(0)
     assert not draw(bandit([2.0, 2.0], baseline=True), [0.0, 0.0]).any()  # the first step's baseline is its own reward
     loss = bandit([4.0, 4.0], baseline=True)
@@ -291,14 +291,14 @@ def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
     assert load_result(directory.path) == result
 
 
-def test_monitors_are_where_the_players_stood_before_the_step(registry: Registry, tmp_path: Path) -> None:
+def test_monitors_are_the_players_before_the_step(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=3"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert [row.monitors["x"] for row in result.history] == pytest.approx([1, 0.2, 0.04])
     assert result.history[0].monitors["distance"] == pytest.approx(math.sqrt(2))
 
 
-def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: Path) -> None:
+def test_a_game_that_overflows_has_diverged(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
     trackers = choose_trackers([], "saddle-quadratic", registry)
     result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
@@ -322,7 +322,7 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
         ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "does not define distance"),
     ],
 )
-def test_players_and_losses_that_do_not_fit_are_named(
+def test_the_error_names_players_and_losses_that_do_not_match(
     benchmark: str, overrides: list[str], error: type[Exception], message: str, registry: Registry, tmp_path: Path
 ) -> None:
     spec, _ = load_spec(benchmark, registry, overrides)

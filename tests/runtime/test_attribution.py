@@ -1,4 +1,4 @@
-"""A plugin that breaks its contract is named in one paragraph, with what it gave and what was wanted."""
+"""Errors for plugins that violate their contract name the plugin, its value and the expected value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize(("returned", "message"), LOSSES.values(), ids=LOSSES.keys())
-def test_a_loss_that_returns_something_else(returned: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_result_of_a_loss(returned: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, LOSS.replace("RETURNED", returned))
     told = str(raised.value)
@@ -97,7 +97,7 @@ FORWARDS: dict[str, tuple[str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("forward", "message", "overrides"), FORWARDS.values(), ids=FORWARDS.keys())
-def test_a_generator_that_raises_or_makes_no_images(
+def test_the_error_for_a_generator_that_raises_or_returns_no_images(
     forward: str, message: str, overrides: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(PluginError) as raised:
@@ -107,7 +107,7 @@ def test_a_generator_that_raises_or_makes_no_images(
     assert "\n" not in told
 
 
-def test_a_generator_that_wants_labels(tmp_path: Path) -> None:
+def test_the_error_for_a_generator_that_requires_labels(tmp_path: Path) -> None:
     wants = GENERATOR.format("return self.body(latent)").replace(
         "forward(self, latent)", "forward(self, latent, labels)"
     )
@@ -164,7 +164,7 @@ BUILDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("source", "message"), BUILDS.values(), ids=BUILDS.keys())
-def test_a_build_that_returns_something_else(source: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_result_of_a_build(source: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, source)
     assert re.search(message, str(raised.value)), raised.value
@@ -179,7 +179,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize(("changes", "message"), DEFAULTS.values(), ids=DEFAULTS.keys())
 @pytest.mark.parametrize("where", ["import", "build", "step"])
-def test_a_default_of_torch_that_a_plugin_changes(where: str, changes: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_a_changed_default_of_torch(where: str, changes: str, message: str, tmp_path: Path) -> None:
     before = torch_defaults()
     source = {
         "import": changes,
@@ -198,7 +198,7 @@ def test_a_default_of_torch_that_a_plugin_changes(where: str, changes: str, mess
     assert torch_defaults() == before
 
 
-def test_defaults_are_put_back() -> None:
+def test_defaults_are_restored() -> None:
     before: Any = torch_defaults()
     torch.set_default_dtype(torch.float64)
     set_torch_defaults(before)
