@@ -125,11 +125,11 @@ def filter_by_environment(
     if only:
         from packaging.utils import canonicalize_name
 
-        wanted = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
-        found = [pair for pair in found if canonicalize_name(pair[0].distribution) in wanted]
-        failures = [failure for failure in failures if canonicalize_name(failure.provider.distribution) in wanted]
+        requested = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
+        found = [pair for pair in found if canonicalize_name(pair[0].distribution) in requested]
+        failures = [failure for failure in failures if canonicalize_name(failure.provider.distribution) in requested]
         providers = [provider for provider, _ in found] + [failure.provider for failure in failures]
-        missing = wanted - {canonicalize_name(provider.distribution) for provider in providers}
+        missing = requested - {canonicalize_name(provider.distribution) for provider in providers}
         if missing:
             raise UsageError(f"{ONLY_VARIABLE}: no ganbench plugins are installed from: {', '.join(sorted(missing))}")
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].entry_point)), failures

@@ -6,7 +6,6 @@ and a `build` function. Neither this module nor the top level of a plugin's modu
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,16 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .callbacks import Callback
 from .interfaces import (
@@ -37,6 +27,7 @@ from .interfaces import (
     NetworksMetric,
     Penalty,
 )
+from .options import Options
 
 
 class Kind(StrEnum):
@@ -65,47 +56,6 @@ class Kind(StrEnum):
     def hook(self) -> str:
         """The hook that registers plugins of this kind, such as `ganbench_losses`."""
         return f"ganbench_{self.plural.replace('-', '_')}"
-
-
-class StrictModel(BaseModel):
-    """A model that rejects unknown keys, suggesting the closest known key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _suggest_for_unknown_keys(
-        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
-    ) -> Self:
-        try:
-            return validate(data)
-        except ValidationError as error:
-            known = [*cls.model_fields, *(info.context or {}).get("engine_keys", [])]
-            lines = [_with_suggestion(line, known) for line in error.errors(include_url=False)]
-            raise ValidationError.from_exception_data(cls.__name__, lines) from None
-
-
-def _with_suggestion(line: ErrorDetails, known: list[str]) -> InitErrorDetails:
-    """Return the error unchanged, or with a suggestion if it is an unknown key of this table."""
-    if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
-        problem, shown = _unknown_key(str(line["loc"][0]), known), ...
-    else:
-        problem, shown = PydanticCustomError(line["type"], "{problem}", {"problem": line["msg"]}), line["input"]
-    return InitErrorDetails(type=problem, loc=line["loc"], input=shown)
-
-
-def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known) or 'none'}"
-    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": hint})
-
-
-class Options(StrictModel):
-    """Base class for a plugin's options.
-
-    Give each field a default, a description and bounds: help texts, error messages and documentation are generated
-    from this schema. A misspelled option is an error.
-    """
 
 
 @dataclass(frozen=True)

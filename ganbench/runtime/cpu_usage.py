@@ -169,11 +169,11 @@ def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
     if seconds < MIN_TRAINING_SECONDS:
         return None
     cores = physical_cores(usable_cpus())
-    wanted = min(threads, cores)
+    usable = min(threads, cores)
     others = sum(reading.others_cpu_seconds for reading in readings) / seconds
     stolen = sum(reading.stolen_cpu_seconds for reading in readings) / seconds
     throttled = sum(reading.throttled_cpu_seconds for reading in readings) / seconds
-    crowded_out = max(0.0, wanted + others + stolen - cores)
+    crowded_out = max(0.0, usable + others + stolen - cores)
     return CPUUse(
         cores=cores,
         threads=threads,
@@ -181,7 +181,7 @@ def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
         stolen_cores=stolen,
         throttled_cores=throttled,
         involuntary_switches_per_second=sum(reading.involuntary_switches for reading in readings) / seconds,
-        lost_share=min(1.0, (crowded_out + throttled) / wanted),
+        lost_share=min(1.0, (crowded_out + throttled) / usable),
     )
 
 

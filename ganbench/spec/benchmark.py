@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from ganbench.plugin.registrations import StrictModel
+from ganbench.plugin.options import StrictModel
 
 from .configs import (
     AugmentationConfig,

@@ -23,7 +23,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import Buildable, Kind, Options, StrictModel
+from ganbench.plugin.options import Options, StrictModel
+from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered, Registry
 
 GeneratorMode = Literal["train", "eval"]
