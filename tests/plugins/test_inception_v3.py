@@ -120,7 +120,7 @@ def test_an_option_with_a_missing_file_is_an_error(registry: Registry, tmp_path:
     plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3")
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
     path = tmp_path / "none.pth"
-    with pytest.raises(MissingError, match=re.escape(f"no weights file {path}")) as raised:
+    with pytest.raises(MissingError, match=re.escape(f"weights file not found: {path}")) as raised:
         plugin.build(plugin.plugin.options(weights=path), context)
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE == 3
 
@@ -131,7 +131,7 @@ def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
     published = publish(tmp_path / "no-such-folder", monkeypatch)
     with pytest.raises(MissingError) as raised:
         load_extractor(None, "cpu")
-    expected = (f"Fetch {published.as_uri()} elsewhere", f"put it at {hub / 'weights.pth'}", "features.weights")
+    expected = (f"Download {published.as_uri()} elsewhere", f"copy it to {hub / 'weights.pth'}", "features.weights")
     assert all(hint in str(raised.value) for hint in expected)
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
 
