@@ -1,9 +1,9 @@
-"""The default benchmark's training by every engine, at several batch sizes and precisions, against the device's floor.
+"""Train the default benchmark with every engine, at several batch sizes and precisions; compare with the roofline.
 
 python -m benchmarks.engines --device cuda --rounds 3 --out engines.json
 
-All settings of a round follow one another in this process, and rounds follow one another: a machine's drift hits all
-settings alike.
+Each round measures all settings one after another in this process, so that drift of the machine affects all settings
+equally.
 """
 
 from __future__ import annotations
@@ -49,28 +49,28 @@ class Setting:
 
 
 def settings_on(device: str) -> list[Setting]:
-    """What is worth comparing: on a GPU all batch sizes and precisions, on a CPU what can make a difference there."""
+    """Return the settings to compare: on a GPU, all batch sizes and precisions; on a CPU, only those that matter."""
     if not device.startswith("cuda"):
         return [
             Setting("eager", compiled, memory_format, "fp32", 64)
             for compiled, memory_format in [(False, "contiguous"), (False, "channels_last"), (True, "contiguous")]
         ]
-    recorded = [
+    cuda_graphs = [
         Setting(mode, False, "contiguous", "tf32", size) for size in (64, 256, 1024) for mode in ("eager", "cuda_graph")
     ]
     precisions = [Setting("cuda_graph", False, "contiguous", p, size) for p in ("fp32", "bf16") for size in (64, 1024)]
     channels_last = [Setting("cuda_graph", False, "channels_last", precision, 64) for precision in ("tf32", "bf16")]
     compiled = [Setting("cuda_graph", True, "contiguous", "tf32", size) for size in (64, 1024)]
-    return recorded + precisions + channels_last + compiled
+    return cuda_graphs + precisions + channels_last + compiled
 
 
 def main(
     device: str = "cpu",
-    rounds: Annotated[int, typer.Option(min=1, help="How often each setting is measured.")] = 3,
-    seconds: Annotated[float, typer.Option(help="Training time of each measurement.")] = 4.0,
-    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each setting.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Training time of each measurement, in seconds.")] = 4.0,
+    source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
     settings = settings_on(device)
     results: dict[Setting, list[Result]] = {setting: [] for setting in settings}
@@ -78,7 +78,7 @@ def main(
     for _, setting in itertools.product(range(rounds), settings):
         try:
             result = measure(setting, device, seconds, source, data_dir)
-        except GanbenchError as error:  # a graph of it cannot be recorded, say: the others can still be measured
+        except GanbenchError as error:  # for example, if the step cannot be captured; measure the other settings
             failures[str(setting)] = str(error)
             continue
         if result.status == "interrupted":
@@ -102,18 +102,18 @@ def measure(setting: Setting, device: str, seconds: float, source: str, data_dir
 
 
 def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[str, Any]:
-    """A setting's figures over the rounds, and its ratio to the first setting, round by round."""
+    """Return a setting's measurements over the rounds, and its ratio to the first setting in each round."""
     rates = [images_per_second(result) for result in measured]
     rooflines = [result.throughput.roofline for result in measured if result.throughput.roofline]
     bounded = bool(rooflines) and not any(roofline.unreliable for roofline in rooflines)
-    floors = [roofline.min_step_seconds(setting.batch_size) for roofline in rooflines]
+    minimums = [roofline.min_step_seconds(setting.batch_size) for roofline in rooflines]
     compile_seconds = [result.throughput.engine.compile_seconds for result in measured if result.throughput.engine]
     return {
         **asdict(setting),
         "images_per_second": rates,
         "ratio_to_first": [rate / images_per_second(other) for rate, other in zip(rates, first, strict=False)],
         "step_milliseconds": 1000 * setting.batch_size / median(rates),
-        "times_floor": setting.batch_size / median(rates) / median(floors) if bounded else None,
+        "times_min_step": setting.batch_size / median(rates) / median(minimums) if bounded else None,
         "utilization": (
             median(roofline.utilization(rate) for roofline, rate in zip(rooflines, rates, strict=True))
             if bounded
@@ -128,14 +128,14 @@ def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[s
 
 
 def images_per_second(result: Result) -> float:
-    """Over all whole windows but the first, in which the device comes up to speed."""
+    """Return the rate over all complete windows except the first, in which the device warms up."""
     windows = [window for window in result.throughput.windows[1:] if window.complete] or result.throughput.windows
     return sum(window.images for window in windows) / sum(window.seconds for window in windows)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     table = Table(
-        "engine", "compiled", "memory", "precision", "batch", "images/s", "ms/step", "x floor", "MFU", "ratio"
+        "engine", "compiled", "memory", "precision", "batch", "images/s", "ms/step", "x minimum", "MFU", "ratio"
     )
     for row in rows:
         ratios = row["ratio_to_first"]
@@ -148,7 +148,7 @@ def show(rows: list[dict[str, Any]]) -> None:
             str(row["batch_size"]),
             f"{median(row['images_per_second']):,.0f}",
             f"{row['step_milliseconds']:.3f}",
-            f"{row['times_floor']:.2f}" if row["times_floor"] else "unknown",
+            f"{row['times_min_step']:.2f}" if row["times_min_step"] else "unknown",
             f"{row['utilization']:.1%}" if row["utilization"] else "unknown",
             f"{middle:.3f} ({low:.3f} to {high:.3f})",
         )

@@ -1,9 +1,9 @@
-"""Peak memory of scoring with three metrics on one extractor of 2,048 features, by the number of generated images.
+"""Measure the peak memory of scoring with three metrics that share one extractor of 2,048 features.
 
 python -m benchmarks.feature_memory --out benchmarks/results/cpu-2-cores/feature_memory.json
 
-Each run is a process of its own on the embedded subset; it also counts how many images the extractor has seen. Three
-metrics share one pass, so that is one for each generated image and one for each real image.
+Each number of generated images is measured in a fresh process on the embedded subset. The process also counts the
+images passed to the extractor: because the metrics share one pass, that is each generated and each real image once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Mean:
     protocol = {}
 
     def __init__(self, features):
-        self.features, self.label = features, "distance of means"
+        self.features, self.label = features, "distance between means"
 
     def score(self, real, generated):
         one, other = (sum(batch.double().sum(0) for batch in each.batches()) / len(each) for each in (real, generated))
@@ -65,7 +65,7 @@ def ganbench_feature_extractors():
 @hookimpl
 def ganbench_metrics():
     build = lambda options, context: Mean(options.features.build(context))
-    return [MetricPlugin(name="mean", summary="Distance of means", options=MeanOptions, build=build)]
+    return [MetricPlugin(name="mean", summary="Distance between means", options=MeanOptions, build=build)]
 """
 RUN = """
 import json, resource, sys
@@ -83,7 +83,7 @@ print(json.dumps({"peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_ma
 """
 
 
-def main(out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None) -> None:
+def main(out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None) -> None:
     rows = [measure(count) for count in COUNTS]
     for row in rows:
         print(f"{row['generated']:,} images: peak {row['peak_rss_mib']:,.0f} MiB, {row['images_seen']:,} seen")
@@ -99,7 +99,7 @@ def measure(count: int) -> dict[str, Any]:
         environment = {**os.environ, "XDG_CACHE_HOME": str(Path(folder) / "cache")}
         done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     answer = json.loads(done.stdout.splitlines()[-1])
-    real = 1_000 + min(count, 5_000)  # the test split, and as many train images as are generated
+    real = 1_000 + min(count, 5_000)  # the test split, and `count` train images for the real-data score
     return {
         "generated": count,
         "real": real,

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in one call of under ten minutes:
+# Run everything that needs a GPU, in less than ten minutes:
 #
 #   OUT=benchmarks/results/NAME benchmarks/gpu.sh run
 #
-# in an environment that has ganbench with the extras dev and benchmarks, and FashionMNIST where DATA_DIR says
-# (default: wherever ganbench finds it). Each part writes a file or two under $OUT, as it goes; one that fails is named at
-# the end. `run PART...` runs only some of them: verify, tests, reference, loops, engines, outside_clock, gate.
+# The environment needs ganbench with the extras dev and benchmarks, and FashionMNIST in DATA_DIR (default: where ganbench
+# finds it). Each part writes its results to $OUT as it proceeds; failed parts are listed at the end. `run PART...` runs
+# only some parts: verify, tests, reference, loops, engines, outside_clock.
 #
 # For a machine without a network,
 #
 #   benchmarks/gpu.sh pack FOLDER
 #
-# makes wheels of ganbench and of what a usual torch environment lacks, and copies the data set; there, run with
-# WHEELS=FOLDER DATA_DIR=FOLDER.
+# builds wheels of ganbench and of the dependencies that a typical torch environment lacks, and copies the dataset. On that
+# machine, run with WHEELS=FOLDER DATA_DIR=FOLDER.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -34,11 +34,11 @@ pack() {
   "$python" - "$folder/FashionMNIST/raw" <<'COPY'
 import gzip, sys
 from pathlib import Path
-from ganbench.files import default_data_dir
+from ganbench.system.files import default_data_dir
 from ganbench_datasets.fashion_mnist.sources import SHA256, find_files
 found, target = find_files(default_data_dir()), Path(sys.argv[1])
 if found is None:
-    sys.exit("FashionMNIST is not on this machine")
+    sys.exit("FashionMNIST not found")
 target.mkdir(parents=True, exist_ok=True)
 for name in SHA256:
     (target / f"{name}.gz").write_bytes(gzip.compress((found / name).read_bytes()))
@@ -48,7 +48,7 @@ COPY
 failed=()
 chosen=()
 deadline=$((SECONDS + 570))
-part() { # NAME SECONDS COMMAND...: if it was chosen, run it within so many seconds, and go on whatever comes of it
+part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and continue even if it fails
   local name=$1 limit=$2 start=$SECONDS left=$((deadline - SECONDS - 10))
   shift 2
   [[ ${#chosen[@]} -eq 0 || " ${chosen[*]} " == *" $name "* ]] || return 0
@@ -74,14 +74,14 @@ run() {
   export PYTHONUNBUFFERED=1
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
 
-  # the graph and the eager engine agree in every bit
+  # verify that CUDA graphs and eager execution are bitwise identical
   local verified
   verified=$(mktemp -d)
   part verify 90 "$python" -m ganbench run dcgan-fashion --device cuda --epochs 1 --verify-engine 200 --profile \
     --out "$verified/run"
   [ ! -e "$verified/run/result.json" ] || cp "$verified/run/result.json" "$OUT/verify.json"
   part tests 60 "$python" -m pytest -q -k cuda tests/training/test_engines.py
-  # the reference run: all 50 epochs with their scores, of three seeds, against the published curve
+  # the reference run: 50 epochs with scores, with three seeds, compared with the published curve
   part reference 190 "$python" -m benchmarks.reference --seeds 42,1,2 --device cuda --out-dir "$OUT/reference"
   part loops 140 "$python" -m benchmarks.loops --device cuda --precision tf32 --pairs 2 --seconds 3 --out "$OUT/loops.json"
   part engines 170 "$python" -m benchmarks.engines --device cuda --rounds 1 --seconds 2 --out "$OUT/engines.json"

@@ -1,4 +1,4 @@
-"""The tables and pictures of docs/homework.md, made from the stored runs of `dcgan-fashion`.
+"""Create the tables and figures in docs/homework.md from the stored runs of `dcgan-fashion`.
 
 python -m benchmarks.homework
 """
@@ -33,13 +33,13 @@ def main() -> None:
 
 
 def published_curve() -> dict[str, list[float]]:
-    _, reference = load_spec("dcgan-fashion", Registry.load())
-    assert reference is not None
-    return read_curve(reference.history)
+    _, published = load_spec("dcgan-fashion", Registry.load())
+    assert published is not None
+    return read_curve(published.history)
 
 
 def render() -> str:
-    """Losses and scores of each epoch beside the published ones, and FID, as Markdown tables."""
+    """Return Markdown tables of losses and scores by epoch, measured and published, and of FID."""
     published, measured = published_curve(), read_curve(RUN / "history.csv")
     titles = [f"{title}, {of}" for title in COLUMNS.values() for of in ("published", "seed 42")]
     lines = [f"| epoch | {' | '.join(titles)} |", "|---" * (1 + len(titles)) + "|"]
@@ -59,7 +59,7 @@ def fid_curve() -> dict[int, float]:
 
 
 def save_curves(published: dict[str, list[float]], measured: dict[str, list[float]], path: Path) -> None:
-    """Draw both losses over the published ones, and FID below."""
+    """Plot both losses, measured and published, with FID below."""
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     losses, fid = figure.subplots(2, height_ratios=[2, 1], sharex=True)
     for column, label, color in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
@@ -75,7 +75,7 @@ def save_curves(published: dict[str, list[float]], measured: dict[str, list[floa
 
 
 def save_samples(path: Path) -> None:
-    """Put the stored grids side by side: real images, then what the generator made of the same latent vectors."""
+    """Put the stored grids side by side: real images, then generated images from the same latent vectors."""
     grids = [Image.open(RUN / "samples" / f"{name}.png").convert("L") for name in ("real", "epoch-0010", "epoch-0030")]
     gap = 16
     sheet = Image.new("L", (sum(grid.width + gap for grid in grids) - gap, max(grid.height for grid in grids)), 255)

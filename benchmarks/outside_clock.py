@@ -1,10 +1,10 @@
-"""Does ganbench's own throughput agree with a clock outside its process?
+"""Compare ganbench's own throughput with a clock outside its process.
 
 python -m benchmarks.outside_clock --seconds 60 --out outside_clock.json
 
-A child process trains and writes a line at the end of each window; this process reads the clock when the line comes
-in. Between the first line and the last, images over outside time is compared with images over the windows' own seconds.
-What ganbench leaves out between windows, such as reading losses, counts here.
+A child process trains and prints a line at the end of each window; this process reads the clock when it receives one.
+Between the first and the last line, the throughput by this clock is compared with that by the windows' own seconds.
+This clock includes the work between windows, such as reading losses, which ganbench excludes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .results_file import write_results
 
 
 class Lines(Callback):
-    """A line on stdout for every window."""
+    """Prints a line for every window."""
 
     def on_window_end(self, progress: Progress) -> None:
         print("window", flush=True)
@@ -38,11 +38,11 @@ class Lines(Callback):
 
 def main(
     device: str = "cpu",
-    seconds: Annotated[float, typer.Option(help="Training time.")] = 60.0,
-    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    seconds: Annotated[float, typer.Option(help="Training time, in seconds.")] = 60.0,
+    source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
-    inside: Annotated[bool, typer.Option(hidden=True)] = False,  # the child's side
+    out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
+    inside: Annotated[bool, typer.Option(hidden=True)] = False,  # run as the child process
 ) -> None:
     if inside:
         train(device, seconds, source, data_dir)
@@ -50,24 +50,24 @@ def main(
     command = [sys.executable, "-m", "benchmarks.outside_clock", *sys.argv[1:], "--inside"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    moments, told = [], ""
+    times, last_line = [], ""
     for line in child.stdout:
-        moments.append(perf_counter())
-        told = line
+        times.append(perf_counter())
+        last_line = line
     if child.wait() != 0:
-        raise SystemExit("the training failed")
-    images, inside_seconds = (float(word) for word in told.split())
-    outside_seconds = moments[-2] - moments[0]  # the last line is the child's own count
+        raise SystemExit("the training run failed")
+    images, inside_seconds = (float(word) for word in last_line.split())
+    outside_seconds = times[-2] - times[0]  # the last line reports the child's own measurement
     ratio = outside_seconds / inside_seconds
-    print(f"{images / inside_seconds:,.1f} images/s by ganbench, {images / outside_seconds:,.1f} from outside")
-    print(f"the outside clock says {ratio - 1:+.3%} of time, over {len(moments) - 2} windows")
+    print(f"{images / inside_seconds:,.1f} images/s by ganbench, {images / outside_seconds:,.1f} by the outside clock")
+    print(f"the time by the outside clock differs by {ratio - 1:+.3%}, over {len(times) - 2} windows")
     if out is not None:
         figures = {"images": images, "inside_seconds": inside_seconds, "outside_seconds": outside_seconds}
         write_results(out, {"seconds": seconds, "source": source}, device, figures)
 
 
 def train(device: str, seconds: float, source: str, data_dir: Path | None) -> None:
-    """Train without scores and pictures, then print images and seconds of all windows but the first."""
+    """Train without scores and sample images, then print images and seconds of all windows except the first."""
     overrides = [
         f"dataset.source={source}",
         f"training.budget_seconds={seconds}",

@@ -1,9 +1,9 @@
-"""The default benchmark with several seeds, against the published curve.
+"""Run the default benchmark with several seeds, and compare with the published curve.
 
-python -m benchmarks.published_curve --seeds 42,1,2 --out-dir benchmarks/results/NAME
+python -m benchmarks.reference --seeds 42,1,2 --out-dir benchmarks/results/NAME
 
-Writes reference.json (losses and scores of every seed, mean and deviation over them, seconds), reference.png, and what
-the first seed's generator makes in the end.
+Writes reference.json (losses and scores of every seed, their mean and standard deviation, seconds), reference.png, and
+the final sample images of the first seed.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from .results_file import write_results
 
 
 def main(
-    out_dir: Annotated[Path, typer.Option(help="Where to write the three files.")],
-    seeds: Annotated[str, typer.Option(help="Separated by commas.")] = "42,1,2",
+    out_dir: Annotated[Path, typer.Option(help="Write the three files to this folder.")],
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "42,1,2",
     epochs: int = 50,
     device: str = "auto",
-    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
 ) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
-    whole_seconds: list[float] = []
+    total_seconds: list[float] = []
     for seed in seeds.split(","):
         overrides = [f"training.seed={seed}", f"training.epochs={epochs}", f"dataset.source={source}"]
-        spec, reference = load_spec("dcgan-fashion", Registry.load(), overrides)
-        assert reference is not None
+        spec, published_curve = load_spec("dcgan-fashion", Registry.load(), overrides)
+        assert published_curve is not None
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             live = LiveDisplay(Console(stderr=True))
@@ -55,21 +55,21 @@ def main(
             if not results:
                 shutil.copy(directory.path / "samples" / f"epoch-{epochs:04d}.png", out_dir / "generated.png")
         results.append(result)
-        whole_seconds.append(perf_counter() - start)
-        write(results, whole_seconds, read_curve(reference.history), {"seeds": seeds, "epochs": epochs}, out_dir)
+        total_seconds.append(perf_counter() - start)
+        write(results, total_seconds, read_curve(published_curve.history), {"seeds": seeds, "epochs": epochs}, out_dir)
 
 
 def write(
     results: list[Result],
-    whole_seconds: list[float],
+    total_seconds: list[float],
     published: dict[str, list[float]],
     setting: dict[str, Any],
     out_dir: Path,
 ) -> None:
-    """The files, of the seeds so far."""
+    """Write the files for the seeds so far."""
     losses = {column: over_seeds(results, column) for column in ("d_loss", "g_loss")}
     figures = {
-        "whole_seconds": whole_seconds,
+        "total_seconds": total_seconds,
         "losses": losses,
         "published": published,
         "scores": scores(results),
@@ -81,50 +81,50 @@ def write(
 
 
 def over_seeds(results: list[Result], column: str) -> dict[str, Any]:
-    """A loss by epoch: of every seed, and mean and standard deviation over them."""
+    """Return a loss by epoch: for every seed, and the mean and standard deviation over the seeds."""
     by_seed = [[getattr(row, column) for row in result.history] for result in results]
     by_epoch = [[value for value in values if value is not None] for values in zip(*by_seed, strict=True)]
-    return {"by_seed": by_seed, **mean_and_deviation(by_epoch)}
+    return {"by_seed": by_seed, **mean_and_std_dev(by_epoch)}
 
 
 def scores(results: list[Result]) -> dict[str, Any]:
-    """Each metric at each epoch at which it was computed."""
-    told: dict[str, Any] = {}
+    """Return the curve of each metric over the epochs at which it was computed."""
+    by_metric: dict[str, Any] = {}
     for position, metric in enumerate(results[0].metrics):
         curves = [result.metrics[position].curve for result in results]
         by_seed = [[point.value for point in curve] for curve in curves]
         by_epoch = [[value for value in values if value is not None] for values in zip(*by_seed, strict=True)]
         epochs = [point.epoch for point in metric.curve]
-        told[metric.label] = {
+        by_metric[metric.label] = {
             "epochs": epochs,
             "by_seed": by_seed,
-            **mean_and_deviation(by_epoch),
+            **mean_and_std_dev(by_epoch),
             "protocol": metric.protocol,
             "software": metric.software,
         }
-    return told
+    return by_metric
 
 
-def mean_and_deviation(by_epoch: list[list[float]]) -> dict[str, list[float]]:
+def mean_and_std_dev(by_epoch: list[list[float]]) -> dict[str, list[float]]:
     return {
         "mean": [mean(values) for values in by_epoch],
-        "deviation": [stdev(values) if len(values) > 1 else 0.0 for values in by_epoch],
+        "std_dev": [stdev(values) if len(values) > 1 else 0.0 for values in by_epoch],
     }
 
 
 def draw(losses: dict[str, Any], published: dict[str, list[float]], seeds: int, path: Path) -> None:
-    """Mean and one deviation of both losses, over the published curve."""
+    """Plot the mean and one standard deviation of both losses, with the published curve."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for column, label, colour in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
-        means, deviations = losses[column]["mean"], losses[column]["deviation"]
+    for column, label, color in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
+        means, std_devs = losses[column]["mean"], losses[column]["std_dev"]
         epochs = range(1, len(means) + 1)
-        low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
+        low, high = ([m + sign * d for m, d in zip(means, std_devs, strict=True)] for sign in (-1, 1))
         axes.plot(
-            published["epoch"], published[column], color=colour, alpha=0.4, linestyle="--", label=f"{label}, published"
+            published["epoch"], published[column], color=color, alpha=0.4, linestyle="--", label=f"{label}, published"
         )
-        axes.plot(epochs, means, color=colour, label=f"{label}, mean of {seeds} seeds")
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.2)
+        axes.plot(epochs, means, color=color, label=f"{label}, mean of {seeds} seeds")
+        axes.fill_between(epochs, low, high, color=color, alpha=0.2)
     axes.set(title="dcgan-fashion", xlabel="epoch", ylabel="mean loss")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -1,11 +1,11 @@
-"""Nothing lost: runs that are killed, that run out of disk, and many at once from a cold cache.
+"""Test the robustness of runs: killed runs, full disks, and concurrent runs with an empty cache.
 
 python -m benchmarks.robustness killed --runs 50
 python -m benchmarks.robustness full --runs 20
 python -m benchmarks.robustness together --runs 8
 
-Each trains a small benchmark on real images in processes of its own, and holds what comes of it against a run that
-nothing disturbed: history, scores and weights have to be equal in every bit.
+Each command trains a small benchmark on real images in separate processes, and compares with an undisturbed run:
+history, scores and weights must be bitwise identical.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SMALL = [
     "checkpoint.every_minutes=0",
 ]
 PROJECTION = Path(__file__).parents[1] / "docs" / "examples" / "projection_gan.py"
-# all that a step can have: labels, several updates, lazy penalties, an augmentation, a schedule, an average, mirroring
+# all features of a step: labels, several updates, lazy penalties, an augmentation, a schedule, EMA, horizontal flips
 EVERYTHING = [
     *("model=projection-gan", "model.width=32", "loss=hinge", 'augmentations=["diffaugment"]', "ema.half_life_kimg=1"),
     'penalties=[{name="r1",weight=0.1,every=4},{name="gradient-penalty",weight=1.0,every=2}]',
@@ -48,43 +48,43 @@ EVERYTHING = [
     *("data.max_resident_mib=0", "metrics.0.weights=ema"),
 ]
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-Runs = Annotated[int, typer.Option(help="How many runs to disturb.")]
-Seed = Annotated[int, typer.Option(help="Of the moments at which they are disturbed.")]
+Runs = Annotated[int, typer.Option(help="Number of disturbed runs.")]
+Seed = Annotated[int, typer.Option(help="Random seed for the times or limits of the disturbances.")]
 
 
 @app.command()
 def killed(
     runs: Runs = 50,
     seed: Seed = 0,
-    everything: Annotated[bool, typer.Option("--everything", help="With all that a training step can have.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Use all features of a training step.")] = False,
 ) -> None:
-    """Kill runs with SIGKILL at random moments, again and again, until each has come to its end."""
+    """Kill runs with SIGKILL at random times, and resume them, until each is complete."""
     draw, more = random.Random(seed), EVERYTHING if everything else []
     with tempfile.TemporaryDirectory() as folder:
         expected, seconds = undisturbed(Path(folder), more)
-        equal = kills = in_a_write = 0
+        equal = kills = during_write = 0
         for number in range(1, runs + 1):
             out, begun = Path(folder) / f"run-{number}", False
             while (
-                code := killed_or_ended(go_on(out) if begun else begin(out, more=more), out, number, draw, seconds)
+                code := kill_at_random(resume(out) if begun else begin(out, more=more), out, number, draw, seconds)
             ) is None:
                 kills += 1
                 begun = (out / "spec.toml").exists()
-                in_a_write += any(out.rglob(".*.part*"))
-            equal += code == ExitCode.DONE and what_came(out) == expected
+                during_write += any(out.rglob(".*.part*"))
+            equal += code == ExitCode.DONE and comparable_content(out) == expected
             print(
-                f"{number}/{runs}: {equal} equal, {kills} kills, {in_a_write} of them while a file was written",
+                f"{number}/{runs}: {equal} equal, {kills} kills, {during_write} of them while a file was written",
                 flush=True,
             )
     raise typer.Exit(0 if equal == runs else 1)
 
 
-def killed_or_ended(
+def kill_at_random(
     process: subprocess.Popen[bytes], out: Path, number: int, draw: random.Random, seconds: float
 ) -> int | None:
-    """Kill it at a random moment, every second run while it writes a checkpoint; its exit code if it was quicker."""
-    moment = time.monotonic() + draw.uniform(0.4, 1.1) * seconds
-    while time.monotonic() < moment or (number % 2 and not any(out.glob(".checkpoint.pt.*"))):
+    """Kill a process at a random time, in every second run while it writes a checkpoint; return its code if it ends."""
+    earliest = time.monotonic() + draw.uniform(0.4, 1.1) * seconds
+    while time.monotonic() < earliest or (number % 2 and not any(out.glob(".checkpoint.pt.*"))):
         code = process.poll()
         if code is not None:
             return code
@@ -96,7 +96,7 @@ def killed_or_ended(
 
 @app.command()
 def full(runs: Runs = 20, seed: Seed = 0) -> None:
-    """Let no file grow beyond a random size, then lift the limit and go on."""
+    """Limit the size of files to a random size, then resume the run without the limit."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         expected, _ = undisturbed(Path(folder))
@@ -108,8 +108,10 @@ def full(runs: Runs = 20, seed: Seed = 0) -> None:
             code = begin(out, limit).wait()
             torn = [file.name for file in out.rglob(".*.part*")]
             resumable = (out / "spec.toml").exists()
-            again = (go_on(out) if resumable else begin(out)).wait()
-            fine = code == ExitCode.FAILED and not torn and again == ExitCode.DONE and what_came(out) == expected
+            again = (resume(out) if resumable else begin(out)).wait()
+            fine = (
+                code == ExitCode.FAILED and not torn and again == ExitCode.DONE and comparable_content(out) == expected
+            )
             good += fine
             print(
                 f"{number}/{runs}: limit {limit:,} bytes, exit {code}, torn {torn}, then {again}: {good} good",
@@ -120,14 +122,14 @@ def full(runs: Runs = 20, seed: Seed = 0) -> None:
 
 @app.command()
 def together(runs: Runs = 8) -> None:
-    """Start many runs at once with an empty cache: of unpacked data, where there is any, and of statistics."""
+    """Start many runs at once with an empty cache of data and statistics."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
         outs = [Path(folder) / f"run-{number}" for number in range(runs)]
         short = ["dataset.source=auto", "training.epochs=1", "metrics.0.at_epochs=[0]"]
         processes = [begin(out, more=short) for out in outs]
         codes = [process.wait() for process in processes]
-        results = [what_came(out) for out in outs]
+        results = [comparable_content(out) for out in outs]
         equal = sum(result == results[0] for result in results)
         torn = list((Path(folder) / "cache").rglob(".*.part*"))
         print(f"{codes.count(0)} of {runs} finished, {equal} with equal numbers, {len(torn)} files torn")
@@ -141,12 +143,12 @@ def begin(out: Path, file_size: int | None = None, more: Sequence[str] = ()) -> 
     return start(["dcgan-fashion", *plugin, *overrides, "--device", "cpu", "--out", str(out)], file_size)
 
 
-def go_on(out: Path) -> subprocess.Popen[bytes]:
+def resume(out: Path) -> subprocess.Popen[bytes]:
     return start(["--resume", str(out), "--device", "cpu"])
 
 
 def start(arguments: list[str], file_size: int | None = None) -> subprocess.Popen[bytes]:
-    """`ganbench run` in a process of its own, whose files cannot grow beyond a size."""
+    """Start `ganbench run` in a separate process, optionally with a limit for the size of files."""
 
     def limit() -> None:
         if file_size is not None:
@@ -162,15 +164,15 @@ def start(arguments: list[str], file_size: int | None = None) -> subprocess.Pope
 
 
 def undisturbed(folder: Path, more: Sequence[str] = ()) -> tuple[Any, float]:
-    """What a run comes to that nothing disturbs, and how long it takes."""
+    """Return the content of an undisturbed run, and its duration in seconds."""
     begin(folder / "warm", more=more).wait()
     begun = time.monotonic()
     assert begin(folder / "undisturbed", more=more).wait() == ExitCode.DONE
-    return what_came(folder / "undisturbed"), time.monotonic() - begun
+    return comparable_content(folder / "undisturbed"), time.monotonic() - begun
 
 
-def what_came(out: Path) -> Any:
-    """All numbers of a run that must not depend on what disturbed it: history but for times, scores, weights."""
+def comparable_content(out: Path) -> Any:
+    """Return everything that a disturbance must not change: history without times, scores and weights."""
     result = load_result(out)
     rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
     networks = load_checkpoint(out / "checkpoint.pt").state["networks"]

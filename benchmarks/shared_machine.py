@@ -1,10 +1,10 @@
-"""What OMP_WAIT_POLICY is worth: training alone, beside a busy process, and two trainings at once.
+"""Measure the effect of OMP_WAIT_POLICY: a run alone, next to a busy process, and two concurrent runs.
 
 python -m benchmarks.shared_machine --rounds 5 --seconds 10 --out shared_machine.json
 
-"before" is OpenMP's default, in which threads spin while they wait; "after" is ganbench's default. With `--before DIR`,
-"before" is the code of another checkout, such as a git worktree of an older commit. Both are measured in fresh
-processes, one after the other in each round: the ratios can be trusted where the rates cannot.
+"before" is OpenMP's default, with which threads spin while they wait; "after" is ganbench's default. With
+`--before DIR`, "before" is the code of another checkout, such as a git worktree of an older commit. Both are measured
+in fresh processes, one after the other in each round, so the ratios are more reliable than the rates.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ from typing import Annotated, Any
 
 import typer
 
-CONDITIONS = {"alone": (1, 0), "beside a busy process": (1, 1), "two at once": (2, 0)}  # trainings, busy processes
+CONDITIONS = {"alone": (1, 0), "beside a busy process": (1, 1), "two at once": (2, 0)}  # runs, busy processes
 SIDES = ("before", "after")
 WINDOW_SECONDS = 0.5
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 5,
-    seconds: Annotated[float, typer.Option(help="Training time of each measurement.")] = 10.0,
-    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "embedded",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each condition.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Training time of each measurement, in seconds.")] = 10.0,
+    source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "embedded",
     before: Annotated[
-        Path | None, typer.Option(help="A checkout of older code; by default this code with OpenMP's default.")
+        Path | None, typer.Option(help="Checkout of older code; default: this code with OpenMP's default policy.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
-    inside: Annotated[str | None, typer.Option(hidden=True)] = None,  # the side that a child measures
+    out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
+    inside: Annotated[str | None, typer.Option(hidden=True)] = None,  # the side to measure in a child process
 ) -> None:
     if inside:
         print(json.dumps(train(inside, seconds, source)))
         return
-    environment = undecided(os.environ)
+    environment = without_wait_policy(os.environ)
     rates: dict[str, dict[str, list[list[float]]]] = {name: {side: [] for side in SIDES} for name in CONDITIONS}
     policies: dict[str, str | None] = {}
     for round_number in range(rounds):
-        for condition, (trainings, busy) in CONDITIONS.items():
+        for condition, (num_runs, busy) in CONDITIONS.items():
             for side in SIDES if round_number % 2 == 0 else reversed(SIDES):
                 folder = before if before and side == "before" else Path(__file__).parent.parent
                 with busy_processes(busy):
-                    told = at_once(trainings, side, seconds, source, folder.resolve(), environment)
-                policies[side] = told[0]["wait_policy"]
-                rates[condition][side].append(rates_while_all_trained(told))
+                    reports = train_concurrently(num_runs, side, seconds, source, folder.resolve(), environment)
+                policies[side] = reports[0]["wait_policy"]
+                rates[condition][side].append(rates_while_all_trained(reports))
                 shown = " + ".join(f"{rate:,.0f}" for rate in rates[condition][side][-1])
                 print(f"round {round_number + 1}, {condition}, {side}: {shown} images/s", file=sys.stderr)
-        ratios = {name: ratios_of(*(of[side] for side in SIDES)) for name, of in rates.items()}
+        ratios = {name: ratios_by_round(*(of[side] for side in SIDES)) for name, of in rates.items()}
         if out is not None:
             setting = {"rounds": rounds, "seconds": seconds, "source": source, "before": commit_of(before)}
             write(out, setting, {"wait_policy": policies, "images_per_second": rates, "after_by_before": ratios})
     show(rates, ratios)
 
 
-def undecided(environ: Any) -> dict[str, str]:
-    """The environment without what says how threads wait. Importing ganbench sets it, so this comes first."""
+def without_wait_policy(environ: Any) -> dict[str, str]:
+    """Return the environment without OpenMP's wait policy. Call it before importing ganbench, which sets the policy."""
     environment = dict(environ)
     from ganbench.system.openmp import VARIABLES
 
@@ -71,7 +71,7 @@ def undecided(environ: Any) -> dict[str, str]:
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """So many processes that compute, each as fast as one CPU lets it."""
+    """Run `count` processes that each keep one CPU busy."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -81,10 +81,10 @@ def busy_processes(count: int) -> Iterator[None]:
             process.wait()
 
 
-def at_once(
-    trainings: int, side: str, seconds: float, source: str, checkout: Path, environment: dict[str, str]
+def train_concurrently(
+    num_runs: int, side: str, seconds: float, source: str, checkout: Path, environment: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """What so many trainings of a checkout's code report that are started together."""
+    """Start `num_runs` training runs of a checkout's code together, and return their reports."""
     path = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
     options = ["--inside", side, "--seconds", str(seconds), "--source", source]
     children = [
@@ -94,18 +94,18 @@ def at_once(
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(trainings)
+        for _ in range(num_runs)
     ]
     answers = [child.communicate()[0] for child in children]
     if any(child.returncode for child in children):
-        raise SystemExit(f"a training failed ({side})")
+        raise SystemExit(f"a training run failed ({side})")
     return [json.loads(answer.splitlines()[-1]) for answer in answers]
 
 
 def train(side: str, seconds: float, source: str) -> dict[str, Any]:
-    """Train without scores and pictures; when each window ended, and with how many images."""
+    """Train without scores and sample images; return the end and the number of images of each window."""
     if side == "before":
-        import torch  # noqa: F401 - OpenMP has read its variables by the time that ganbench could set one
+        import torch  # noqa: F401 - so that OpenMP reads its variables before ganbench can set them
     import ganbench
 
     class Moments(ganbench.Callback):
@@ -126,12 +126,12 @@ def train(side: str, seconds: float, source: str) -> dict[str, Any]:
     return {"ends": moments.ends, "images": images, "wait_policy": result.throughput.conditions.get("wait_policy")}
 
 
-def rates_while_all_trained(told: list[dict[str, Any]]) -> list[float]:
-    """Images a second of each training, between the ends of the windows in which all of them were training."""
-    begin = max(training["ends"][0] for training in told)
-    end = min(training["ends"][-1] for training in told)
+def rates_while_all_trained(reports: list[dict[str, Any]]) -> list[float]:
+    """Return the images per second of each run while all of them were training."""
+    begin = max(training["ends"][0] for training in reports)
+    end = min(training["ends"][-1] for training in reports)
     rates = []
-    for training in told:
+    for training in reports:
         ends = [moment for moment in training["ends"] if begin <= moment <= end]
         if len(ends) < 2:
             raise SystemExit("too few windows to measure a rate: raise --seconds")
@@ -144,8 +144,8 @@ def rates_while_all_trained(told: list[dict[str, Any]]) -> list[float]:
     return rates
 
 
-def ratios_of(before: list[list[float]], after: list[list[float]]) -> list[float]:
-    """Of each round, of all its trainings together."""
+def ratios_by_round(before: list[list[float]], after: list[list[float]]) -> list[float]:
+    """Return the ratio of the total rates for each round."""
     return [sum(later) / sum(earlier) for earlier, later in zip(before, after, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""README's table of speeds, made from the stored results.
+"""Create README's throughput table from the stored results.
 
 python -m benchmarks.speed_table
 """
@@ -13,16 +13,16 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- speed: made by python -m benchmarks.speed_table -->\n", "<!-- end of speed -->"
 LOOPS = {
-    "notebook": "the homework notebook's, with its waste",
-    "bare": "tuned by hand",
-    "lightning": "Lightning, manual optimisation",
+    "notebook": "homework notebook",
+    "bare": "hand-tuned",
+    "lightning": "Lightning, manual optimization",
     "ganbench-eager": "ganbench, eager",
     "ganbench": "ganbench",
 }
 
 
 def render() -> str:
-    """A Markdown table of every `loops.json` under benchmarks/results."""
+    """Return a Markdown table of every `loops.json` under benchmarks/results."""
     lines = ["| device | batch, precision | loop | images/s | ganbench ÷ loop |", "|---|---|---|---|---|"]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*/loops*.json")):
         lines += rows(json.loads(path.read_text(encoding="utf-8")))
@@ -30,9 +30,9 @@ def render() -> str:
 
 
 def rows(stored: dict[str, Any]) -> list[str]:
-    hard, setting = stored["environment"]["must_match"], stored["setting"]
-    threads = f", {hard['threads']} threads" if "threads" in hard else ""
-    device = f"{hard['device']}{threads}, torch {stored['environment']['may_differ']['torch']}"
+    environment, setting = stored["environment"]["must_match"], stored["setting"]
+    threads = f", {environment['threads']} threads" if "threads" in environment else ""
+    device = f"{environment['device']}{threads}, torch {stored['environment']['may_differ']['torch']}"
     table = []
     for name, rates in stored["images_per_second"].items():
         ratios = stored["ganbench_ratio"][name]

@@ -27,6 +27,7 @@ from .plugin.interfaces import (
     ReferenceImages,
     Schedule,
 )
+from .plugin.options import Options
 from .plugin.registrations import (
     AugmentationPlugin,
     Benchmark,
@@ -38,7 +39,6 @@ from .plugin.registrations import (
     MetricPlugin,
     ModelPlugin,
     OptimizerPlugin,
-    Options,
     PenaltyPlugin,
     PublishedCurve,
     SchedulePlugin,

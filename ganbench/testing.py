@@ -1,4 +1,4 @@
-"""Contracts that every plugin keeps, as classes to subclass in a plugin package's own tests.
+"""Contract tests for plugins, as classes to subclass in a plugin package's own tests.
 
     from ganbench.testing import ModelContract
     from ganbench_tiny import ganbench_models
@@ -58,11 +58,11 @@ from .training.players import UpdatePlayers
 
 BATCH = 16
 SEED = 0
-TOTAL_IMAGES = 1600  # of the run that plugins are built for
+TOTAL_IMAGES = 1600  # length of the run in the build context
 
 
 class Contract:
-    """What the contracts of all kinds share: the plugin under test, its options and the data it is built for."""
+    """Base class: the plugin under test, its options and the dataset for which it is built."""
 
     plugin: ClassVar[Any]
     options: ClassVar[Mapping[str, Any]] = {}
@@ -70,7 +70,7 @@ class Contract:
     num_classes: ClassVar[int] = 10
 
     def build(self) -> Any:
-        """What the plugin builds from `options`, on the CPU."""
+        """Build the plugin with `options`, on the CPU."""
         torch.manual_seed(SEED)
         options = self.plugin.options.model_validate(self.options, context={"registry": Registry.load()})
         return self.plugin.build(options, self.context())
@@ -87,13 +87,13 @@ class Contract:
         )
 
     def new_folder(self) -> Path:
-        """An empty folder that goes away with this object."""
+        """Return an empty folder, which is removed together with this object."""
         folder = tempfile.mkdtemp(prefix="ganbench-contract-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
     def images(self, seed: int = SEED) -> Tensor:
-        """Smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1]."""
+        """Return smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1]."""
         channels, height, width = self.image_shape
         coarse = torch.rand(BATCH, channels, 4, 4, generator=torch.Generator().manual_seed(seed))
         return nn.functional.interpolate(coarse, (height, width), mode="bilinear") * 2 - 1
@@ -102,18 +102,18 @@ class Contract:
 class ModelContract(Contract):
     plugin: ClassVar[ModelPlugin]
 
-    def test_the_generator_makes_images_in_range(self) -> None:
+    def test_generated_images_have_the_right_shape_and_range(self) -> None:
         networks: Networks = self.build()
         images = networks.generator(torch.randn(BATCH, networks.latent_dim))
         assert images.shape == (BATCH, *self.image_shape)
         assert images.min() >= -1
         assert images.max() <= 1
 
-    def test_the_discriminator_judges_every_image(self) -> None:
+    def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
         networks: Networks = self.build()
-        judgement = networks.discriminator(self.images())
-        assert len(judgement) == BATCH
-        assert judgement.isfinite().all()
+        output = networks.discriminator(self.images())
+        assert len(output) == BATCH
+        assert output.isfinite().all()
 
     def test_the_same_seed_builds_the_same_networks(self) -> None:
         first, second = self.build(), self.build()
@@ -121,7 +121,7 @@ class ModelContract(Contract):
             states = first[player].state_dict(), second[player].state_dict()
             assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
-    def test_the_state_of_one_generator_makes_another_the_same(self) -> None:
+    def test_loading_a_state_dict_reproduces_the_generator(self) -> None:
         first: Networks = self.build()
         second: Networks = self.build()
         for parameter in second.generator.parameters():
@@ -132,12 +132,12 @@ class ModelContract(Contract):
 
 
 class LossContract(Contract):
-    """Set `networks` to a function that makes them where the loss needs a discriminator of its own kind."""
+    """Override `networks` if the loss requires particular networks."""
 
     plugin: ClassVar[LossPlugin]
 
     def networks(self) -> Networks:
-        """A linear generator and a linear discriminator with one logit."""
+        """Return a linear generator and a linear discriminator with one logit."""
         size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
         torch.manual_seed(SEED)
         return Networks(
@@ -151,10 +151,10 @@ class LossContract(Contract):
         return Batch(self.images(), labels, torch.randn(BATCH, networks.latent_dim))
 
     def players(self, networks: Networks) -> Players:
-        """The networks as the engine hands them to a loss."""
+        """Return the networks as the engine passes them to a loss."""
         return UpdatePlayers(networks, networks.generator, networks.discriminator)
 
-    def test_each_players_loss_is_a_finite_scalar_that_moves_the_player(self) -> None:
+    def test_each_loss_is_a_finite_scalar_with_gradients_for_its_network(self) -> None:
         networks, loss = self.networks(), self.build()
         objectives = {"discriminator": loss.discriminator_loss, "generator": loss.generator_loss}
         for player, objective in objectives.items():
@@ -165,7 +165,7 @@ class LossContract(Contract):
             gradients = torch.autograd.grad(value, list(module.parameters()))
             assert any(gradient.abs().sum() > 0 for gradient in gradients)
 
-    def test_monitors_are_scalars_with_names_of_their_own(self) -> None:
+    def test_monitors_are_scalars_with_unreserved_names(self) -> None:
         networks, loss = self.networks(), self.build()
         for objective in (loss.discriminator_loss, loss.generator_loss):
             _, monitors = objective(self.players(networks), self.batch(networks))
@@ -174,7 +174,7 @@ class LossContract(Contract):
 
 
 class DatasetContract(Contract):
-    """`data_dir` is where the data set's files are, or will be."""
+    """Set `data_dir` to the folder for the dataset's files."""
 
     plugin: ClassVar[DatasetPlugin]
     data_dir: ClassVar[Path] = Path()
@@ -193,7 +193,7 @@ class DatasetContract(Contract):
                 assert tuple(image.shape) == data.image_shape
                 assert 0 <= int(label) < data.num_classes
 
-    def test_the_fingerprint_is_a_sha256_and_stays(self) -> None:
+    def test_the_fingerprint_is_a_reproducible_sha256(self) -> None:
         first, second = self.build().fingerprint, self.build().fingerprint
         assert first == second
         assert len(bytes.fromhex(first)) == 32
@@ -202,7 +202,7 @@ class DatasetContract(Contract):
 class FeatureExtractorContract(Contract):
     plugin: ClassVar[FeatureExtractorPlugin]
 
-    def test_an_images_features_do_not_depend_on_its_batch(self) -> None:
+    def test_features_do_not_depend_on_the_batch(self) -> None:
         extractor: FeatureExtractor = self.build()
         images = to_uint8(self.images())
         with torch.no_grad():
@@ -211,13 +211,13 @@ class FeatureExtractorContract(Contract):
         assert together.is_floating_point()
         torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-4)
 
-    def test_nothing_of_it_trains(self) -> None:
+    def test_it_is_frozen(self) -> None:
         extractor = self.build()
         assert isinstance(extractor, nn.Module)
         assert not extractor.training
         assert not any(parameter.requires_grad for parameter in extractor.parameters())
 
-    def test_the_protocol_names_it_and_can_be_stored(self) -> None:
+    def test_the_protocol_names_the_extractor_and_is_json(self) -> None:
         protocol = self.build().protocol
         assert protocol["extractor"] == self.plugin.name
         assert json.loads(json.dumps(protocol)) == protocol
@@ -227,7 +227,7 @@ class MetricContract(Contract):
     plugin: ClassVar[MetricPlugin]
 
     def scores(self, metric: Any, images: Tensor, batch_size: int) -> dict[str, float]:
-        """The metric's values of images against `self.images()`, by name; the only one under ""."""
+        """Return the metric's values of images against `self.images()`, by name; a single value under ""."""
         real, generated = to_uint8(self.images()).split(5), to_uint8(images).split(batch_size)
         if isinstance(metric, FeatureMetric):
             values = metric.score(self.features(metric, real), self.features(metric, generated))
@@ -243,18 +243,18 @@ class MetricContract(Contract):
         with FeatureWriter(self.new_folder() / "features", torch.device("cpu")) as writer, torch.no_grad():
             for batch in batches:
                 writer.append(metric.features(batch))
-        return StoredFeatures(writer.written(), labels=None)
+        return StoredFeatures(writer.result(), labels=None)
 
     def signs(self, metric: Any) -> dict[str, int]:
-        """1 for values of which lower ones are better, else -1, by their names."""
-        better = metric.higher_is_better
-        named = better if isinstance(better, Mapping) else {"": better}
+        """Return, by name, 1 for values of which lower is better, else -1."""
+        directions = metric.higher_is_better
+        named = directions if isinstance(directions, Mapping) else {"": directions}
         return {name: -1 if higher else 1 for name, higher in named.items()}
 
-    def test_real_images_score_better_than_images_of_something_else(self) -> None:
-        """Better than their negatives, blank images or noise, and worse than none of them.
+    def test_real_images_score_better_than_other_images(self) -> None:
+        """Better than at least one of negatives, blank images and noise, and never worse.
 
-        A metric need not distinguish all three from real images: their negatives may well have a precision of 1.
+        A metric need not distinguish all three from real images: negatives may have a precision of 1.
         """
         metric, images = self.build(), self.images()
         noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
@@ -262,38 +262,38 @@ class MetricContract(Contract):
         real = self.scores(metric, images, 8)
         scores = {name: self.scores(metric, other, 8) for name, other in others.items()}
         signs = self.signs(metric)
-        assert set(real) == set(signs), "the names of the values are those of higher_is_better"
+        assert set(real) == set(signs), "the values must have the names in higher_is_better"
         gaps = [
             sign * (score[name] - real[name]) if math.isfinite(score[name]) else math.inf
             for score in scores.values()
             for name, sign in signs.items()
         ]
-        told = f"real images score {real}, other images {scores}; higher is better: {metric.higher_is_better}"
-        assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {told}"
-        assert any(gap > 0 for gap in gaps), f"real images score no better than others: {told}"
+        details = f"real images score {real}, other images {scores}; higher is better: {metric.higher_is_better}"
+        assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {details}"
+        assert any(gap > 0 for gap in gaps), f"real images score no better than others: {details}"
 
-    def test_a_score_depends_neither_on_batches_nor_on_the_score_before(self) -> None:
+    def test_a_score_does_not_depend_on_batches_or_previous_scores(self) -> None:
         metric, images = self.build(), self.images(seed=1)
         first = self.scores(metric, images, 16)
         again = self.scores(metric, images, 3)
         assert all(abs(first[name] - again[name]) <= 1e-4 * max(1.0, abs(first[name])) for name in first)
 
-    def test_the_label_and_the_protocol_can_be_stored(self) -> None:
+    def test_it_has_a_label_and_the_protocol_is_json(self) -> None:
         metric = self.build()
         assert metric.label
         assert json.loads(json.dumps(dict(metric.protocol))) == dict(metric.protocol)
 
 
 class PenaltyContract(Contract):
-    """Set `networks` to a function that makes them where the penalty needs a discriminator of its own kind."""
+    """Override `networks` if the penalty requires particular networks."""
 
     plugin: ClassVar[PenaltyPlugin]
 
     def networks(self) -> Networks:
-        """A linear generator and a discriminator of two layers with one logit."""
-        return two_layers(self.image_shape)
+        """Return a linear generator and a two-layer discriminator with one logit."""
+        return two_layer_networks(self.image_shape)
 
-    def test_it_is_a_differentiable_number_of_the_discriminator(self) -> None:
+    def test_it_is_a_finite_scalar_with_gradients_for_the_discriminator(self) -> None:
         networks, penalty = self.networks(), self.build()
         networks.generator.requires_grad_(False)
         players = UpdatePlayers(networks, networks.generator, networks.discriminator, differentiable_images=True)
@@ -311,19 +311,19 @@ class PenaltyContract(Contract):
 class AugmentationContract(Contract):
     plugin: ClassVar[AugmentationPlugin]
 
-    def test_it_keeps_shape_and_type(self) -> None:
+    def test_it_preserves_shape_and_dtype(self) -> None:
         images = self.images()
         augmented = self.build()(images)
         assert augmented.shape == images.shape
         assert augmented.dtype == images.dtype
         assert augmented.isfinite().all()
 
-    def test_gradients_pass_through_it(self) -> None:
+    def test_it_is_differentiable(self) -> None:
         images = self.images().requires_grad_()
         (gradient,) = torch.autograd.grad(self.build()(images).square().sum(), images, create_graph=True)
         assert gradient.abs().sum() > 0
 
-    def test_it_draws_from_torchs_default_generator(self) -> None:
+    def test_it_uses_torchs_default_rng(self) -> None:
         augment, images = self.build(), self.images()
         results = []
         for seed in (SEED, SEED):
@@ -335,12 +335,12 @@ class AugmentationContract(Contract):
 class ScheduleContract(Contract):
     plugin: ClassVar[SchedulePlugin]
 
-    def test_it_has_a_finite_value_at_every_moment_and_depends_on_that_alone(self) -> None:
+    def test_its_values_are_finite_and_depend_only_on_the_number_of_images(self) -> None:
         schedule = self.build()
-        moments = [0, 1, 63, 64, 1000, 500, TOTAL_IMAGES]
-        values = [schedule(images) for images in moments]
+        images_seen = [0, 1, 63, 64, 1000, 500, TOTAL_IMAGES]
+        values = [schedule(images) for images in images_seen]
         assert all(math.isfinite(value) for value in values)
-        assert [schedule(images) for images in reversed(moments)] == values[::-1]
+        assert [schedule(images) for images in reversed(images_seen)] == values[::-1]
 
 
 class TrackerContract(Contract):
@@ -349,7 +349,7 @@ class TrackerContract(Contract):
     def context(self) -> TrackerContext:
         return TrackerContext(directory=self.new_folder())
 
-    def test_it_takes_every_event(self) -> None:
+    def test_it_accepts_every_event(self) -> None:
         tracker: Callback = self.build()
         tracker.on_status("warming up")
         tracker.on_warning("a warning")
@@ -361,8 +361,8 @@ class TrackerContract(Contract):
             tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
 
 
-def two_layers(image_shape: tuple[int, int, int]) -> Networks:
-    """A linear generator and a smooth discriminator whose gradient depends on the image."""
+def two_layer_networks(image_shape: tuple[int, int, int]) -> Networks:
+    """Return a linear generator and a smooth discriminator whose input gradient depends on the image."""
     size = math.prod(image_shape)
     torch.manual_seed(SEED)
     return Networks(
@@ -376,7 +376,7 @@ class OptimizerContract(Contract):
     plugin: ClassVar[OptimizerPlugin]
 
     def descend(self, steps: int) -> float:
-        """The distance from the minimum of a bowl after some steps from (1, 1)."""
+        """Minimize |x|^2 from (1, 1), and return the distance from the minimum."""
         point = nn.Parameter(torch.ones(2))
         optimizer = self.build()([("point", point)])
         for _ in range(steps):
@@ -385,10 +385,10 @@ class OptimizerContract(Contract):
             optimizer.step()
         return point.norm().item()
 
-    def test_it_goes_on_from_its_state(self) -> None:
-        """As a run does that was stopped: torch's `load_state_dict` turns tensors into the parameters' type."""
-        whole, restarted = (nn.Parameter(torch.ones(2)) for _ in range(2))
-        for point, stop in ((whole, None), (restarted, 3)):
+    def test_it_resumes_from_its_state(self) -> None:
+        """Like a resumed run. Note that torch's `load_state_dict` casts state to the dtype of the parameters."""
+        uninterrupted, resumed = (nn.Parameter(torch.ones(2)) for _ in range(2))
+        for point, stop in ((uninterrupted, None), (resumed, 3)):
             optimizer = self.build()([("point", point)])
             for step in range(6):
                 if step == stop:
@@ -397,7 +397,7 @@ class OptimizerContract(Contract):
                 optimizer.zero_grad()
                 point.square().sum().backward()
                 optimizer.step()
-        torch.testing.assert_close(restarted, whole, rtol=0, atol=0)
+        torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
 
     def test_it_descends(self) -> None:
         assert self.descend(50) < self.descend(1)

@@ -1,4 +1,4 @@
-"""What tests share: a cache of their own, plugin packages made on the spot, FashionMNIST as files."""
+"""Shared fixtures: a separate cache, temporary plugin packages, FashionMNIST as files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganbench.data.batches import normalize_images
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.runtime.attribution import Culprits
+from ganbench.runtime.attribution import PluginNames
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 # one thread is enough for tests, and two processes with two each on two cores would wait for one another
@@ -31,13 +31,13 @@ UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
 @pytest.fixture(scope="session")
 def of_real_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where statistics and scores of real images are kept from test to test: they take longer than most trainings."""
+    """The cache of statistics and scores of real images, shared by all tests: they take longer than most runs."""
     return tmp_path_factory.mktemp("real-images")
 
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's caches, data or environment, or finds plugins but its own and ours."""
+    """Isolate tests from the user's caches, data, environment and plugins."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "ganbench").mkdir(parents=True)
     for name in ("features", "derived", "real-data-scores"):
@@ -51,7 +51,7 @@ def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a run measures beside its training is measured by one go: no test depends on how long anything took."""
+    """Take each measurement outside training only once: no test depends on how long something takes."""
     monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.CEILING_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
@@ -59,12 +59,12 @@ def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # the plugins of a step that is built by hand
-CULPRITS = Culprits("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
+CULPRITS = PluginNames("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    """The shipped plugins, as installed."""
+    """The default plugins, as installed."""
     return Registry.load()
 
 
@@ -89,7 +89,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
 
 @pytest.fixture(scope="session")
 def images() -> Tensor:
-    """The embedded subset's test images, float32 `(1000, 1, 28, 28)` in [-1, 1]."""
+    """The test images of the embedded subset, float32 `(1000, 1, 28, 28)` in [-1, 1]."""
     return normalize_images(embedded_subset().test.tensors[0])
 
 

@@ -1,1 +1,1 @@
-"""The same training four ways: the notebook's loop, a hand-tuned one, Lightning's, and ganbench's."""
+"""The same training in four implementations: the notebook's loop, a hand-tuned loop, Lightning and ganbench."""

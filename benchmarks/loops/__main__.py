@@ -1,9 +1,9 @@
-"""Compare the loops, interleaved, each time in a fresh process.
+"""Compare the loops, interleaved and in fresh processes.
 
 python -m benchmarks.loops --pairs 5 --seconds 10 --out loops.json
 
-Prints images a second of each loop and ganbench's ratio to it, round by round: a machine's drift hits all loops of a
-round alike, so the ratios can be trusted where the rates cannot.
+Prints the images per second of each loop and the ratio of ganbench to it. Drift of the machine affects all loops of a
+round equally, so the ratios are more reliable than the rates.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ LOOPS = {
 
 
 def main(
-    pairs: Annotated[int, typer.Option(min=1, help="Rounds; each runs every loop once.")] = 5,
-    seconds: Annotated[float, typer.Option(help="How long each loop is timed.")] = 10.0,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of rounds; each runs every loop once.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Time of each measurement, in seconds.")] = 10.0,
     batch_size: int = 64,
     device: str = "cpu",
     precision: Annotated[str, typer.Option(metavar="fp32|tf32")] = "fp32",
-    source: Annotated[str, typer.Option(help="FashionMNIST from: auto, files, download, embedded.")] = "files",
+    source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
-    busy: Annotated[int, typer.Option(min=0, help="How many busy processes run beside each loop.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Where to write the figures as JSON.")] = None,
-    only: Annotated[str | None, typer.Option(hidden=True)] = None,  # the worker's side of a round
+    busy: Annotated[int, typer.Option(min=0, help="Number of busy processes to run next to each loop.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
+    only: Annotated[str | None, typer.Option(hidden=True)] = None,  # the loop to run in this worker process
 ) -> None:
     setting = Setting(device, cast("Precision", precision), batch_size, seconds, cast("Source", source), data_dir)
     if only is not None:
@@ -80,25 +80,24 @@ def main(
 
 
 def can_run(name: str, setting: Setting) -> bool:
-    """Lightning may not be installed, which is said; on a CPU ganbench is eager anyway."""
+    """Return whether to measure a loop: Lightning if installed, and ganbench-eager only on a GPU."""
     if name == "lightning" and find_spec("lightning") is None:
-        print("lightning is not installed, and so not measured", file=sys.stderr)
+        print("skipping lightning: not installed", file=sys.stderr)
         return False
     return name != "ganbench-eager" or setting.device.startswith("cuda")
 
 
 def in_fresh_process(name: str) -> dict[str, float]:
-    """One loop's images and seconds, measured by this same command in a process of its own.
+    """Run this command in a fresh process to measure one loop; return its images and seconds.
 
-    How threads wait is ganbench's own choice, and these processes load torch before ganbench could make it.
+    ganbench's wait policy is passed as an environment variable, because these processes import torch before ganbench.
     """
-    from ganbench.system.openmp import (
-        passive_wait_policy,  # here, since importing ganbench before torch sets it for all loops
-    )
+    # imported here, because importing ganbench before torch would set the policy for all loops
+    from ganbench.system.openmp import passive_wait_policy
 
-    waiting = passive_wait_policy(os.environ) if name.startswith("ganbench") else {}
+    wait_policy = passive_wait_policy(os.environ) if name.startswith("ganbench") else {}
     command = [sys.executable, "-m", "benchmarks.loops", *sys.argv[1:], "--only", name]
-    finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **waiting})
+    finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **wait_policy})
     if finished.returncode:
         raise SystemExit(f"{name} failed:\n{finished.stderr}")
     measured: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
@@ -106,10 +105,10 @@ def in_fresh_process(name: str) -> dict[str, float]:
 
 
 def show(rates: dict[str, list[float]], ratios: dict[str, list[float]]) -> None:
-    table = Table("loop", "images/s (median)", "ganbench / loop (median)", "spread over rounds")
+    table = Table("loop", "images/s (median)", "ganbench / loop (median)", "range over rounds")
     for name, measured in rates.items():
-        spread = f"{min(ratios[name]):.3f} to {max(ratios[name]):.3f}"
-        table.add_row(name, f"{median(measured):,.0f}", f"{median(ratios[name]):.3f}", spread)
+        ratio_range = f"{min(ratios[name]):.3f} to {max(ratios[name]):.3f}"
+        table.add_row(name, f"{median(measured):,.0f}", f"{median(ratios[name]):.3f}", ratio_range)
     Console().print(table)
 
 

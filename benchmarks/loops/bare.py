@@ -1,4 +1,4 @@
-"""A loop tuned by hand for this one GAN: resident uint8 data, fused updates, no waste, no waiting, no framework."""
+"""A hand-tuned loop for this GAN, without a framework: resident uint8 data, fused optimizers, no synchronization."""
 
 from __future__ import annotations
 

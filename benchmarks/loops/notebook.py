@@ -1,8 +1,7 @@
-"""The homework notebook's loop, written anew and faithful to its waste.
+"""The homework notebook's loop, reimplemented with its inefficiencies.
 
-Images go through PIL, ToTensor and Normalize one by one; the discriminator's turn back-propagates through the fakes
-into the generator; the generator's turn computes the discriminator's weight gradients; both losses are read at each
-step.
+Each image is converted by PIL, ToTensor and Normalize; the discriminator update backpropagates into the generator; the
+generator update computes the discriminator's weight gradients; both losses are read in each step.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from .setting import LATENT_DIM, Setting, Timed, time_steps
 
 
 class PILImages(Dataset[tuple[Any, int]]):
-    """Images as torchvision's FashionMNIST gives them: a PIL image each time, transformed."""
+    """Images as returned by torchvision's FashionMNIST: converted to PIL and transformed on each access."""
 
     def __init__(self, setting: Setting) -> None:
         self.images, self.labels = setting.images()

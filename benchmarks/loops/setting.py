@@ -1,4 +1,4 @@
-"""What all loops share: data, networks, optimisers, device, and how a stretch of steps is timed."""
+"""Common parts of all loops: data, networks, optimizers, device, and timing."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ SEED = 42
 
 @dataclass(frozen=True)
 class Setting:
-    """One measurement's conditions, the same for every loop."""
+    """The conditions of a measurement, the same for every loop."""
 
     device: str
     precision: Precision
     batch_size: int
-    seconds: float  # about how long to time
-    source: Source  # of FashionMNIST, as in `-o dataset.source=`
+    seconds: float  # approximate time to measure
+    source: Source  # source of FashionMNIST, as in `-o dataset.source=`
     data_dir: Path | None
 
     def images(self) -> tuple[Tensor, Tensor]:
-        """The train split: uint8 images (N, 1, 28, 28) and labels (N,)."""
+        """Return the train split: uint8 images (N, 1, 28, 28) and labels (N,)."""
         data = load(self.source, self.data_dir or default_data_dir())
         assert isinstance(data.train, TensorDataset)
         images, labels = data.train.tensors
         return images, labels
 
     def players(self) -> tuple[nn.Module, nn.Module]:
-        """The homework's generator and discriminator, on the device."""
+        """Return the homework's generator and discriminator, on the device."""
         torch.manual_seed(SEED)
         generator = Generator((1, 28, 28), LATENT_DIM, 64, 0.3)
         discriminator = Discriminator((1, 28, 28), 64, 0.3, 0.3)
@@ -54,7 +54,7 @@ class Setting:
 
     @contextmanager
     def conditions(self) -> Iterator[None]:
-        """What has to be equal for all loops and is none's own to choose: threads and number format."""
+        """Set the number of threads and the floating-point precision, which are the same for all loops."""
         use_physical_cores()
         with float32_precision(self.precision):
             yield
@@ -66,16 +66,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Timed:
-    """What a loop did in its timed stretch."""
+    """The measurement of a loop."""
 
     images: int
     seconds: float
 
 
 def time_steps(setting: Setting, steps: Iterator[int]) -> Timed:
-    """Run steps, each of which yields its number of images, for about the setting's seconds after a warm-up.
+    """Run steps, which yield their numbers of images, for about `setting.seconds` after a warm-up.
 
-    The device is waited for at both ends only.
+    Synchronize with the device only at the beginning and at the end.
     """
     for _ in range(WARMUP_STEPS):
         next(steps)

@@ -1,4 +1,4 @@
-"""ganbench itself, timed as the other loops are: by a stopwatch that also runs between windows."""
+"""ganbench, timed like the other loops: including the time between windows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .setting import Setting, Timed
 
 
 class Stopwatch(Callback):
-    """Runs from the end of the first window to the end of the last."""
+    """Records the times of window ends."""
 
     def __init__(self) -> None:
-        self.moments: list[float] = []
+        self.ends: list[float] = []
 
     def on_window_end(self, progress: Progress) -> None:
-        self.moments.append(perf_counter())
+        self.ends.append(perf_counter())
 
 
 def spec_of(setting: Setting, mode: str) -> BenchmarkSpec:
-    """The homework's benchmark without end, scores and pictures."""
+    """Return the homework's benchmark, limited only by time, without scores and sample images."""
     overrides = [
         f"dataset.source={setting.source}",
         f"training.batch_size={setting.batch_size}",
@@ -49,7 +49,7 @@ def run(setting: Setting, mode: str = "auto") -> Timed:
             out=Path(folder) / "run",
             data_dir=setting.data_dir,
             callback=stopwatch,
-            window_seconds=setting.seconds / 5,  # the first one is not counted, and there have to be others
+            window_seconds=setting.seconds / 5,  # several windows, because the first is excluded
         )
     images = sum(window.images for window in result.throughput.windows[1:])
-    return Timed(images, stopwatch.moments[-1] - stopwatch.moments[0])
+    return Timed(images, stopwatch.ends[-1] - stopwatch.ends[0])

@@ -1,4 +1,4 @@
-"""ganbench without recording: on a GPU, what its graph engine gains is the difference."""
+"""ganbench without CUDA graphs, to measure their benefit on a GPU."""
 
 from __future__ import annotations
 

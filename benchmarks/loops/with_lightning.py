@@ -1,4 +1,4 @@
-"""Lightning with manual optimisation, the same savings as the bare loop, and the same resident data."""
+"""Lightning with manual optimization, with the optimizations and the resident data of the hand-tuned loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .setting import LATENT_DIM, WARMUP_STEPS, Setting, Timed
 
 
 class ResidentImages(IterableDataset[Tensor]):
-    """Endless epochs of normalised batches from uint8 data on the device."""
+    """Endless epochs of normalized batches from uint8 data on the device."""
 
     def __init__(self, setting: Setting) -> None:
         self.images = setting.images()[0].to(setting.device)
@@ -62,7 +62,7 @@ class GAN(lightning.LightningModule):
 
 
 class Stopwatch(lightning.Callback):
-    """Times from the end of the warm-up until the setting's seconds are over, then ends the training."""
+    """Measures from the end of the warm-up until `setting.seconds` have passed, then stops training."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting

@@ -1,1 +1,1 @@
-"""Torch: the images of a dataset, checked, in batches, on the device."""
+"""Check datasets, load their images in batches, and sample labels."""

@@ -1,4 +1,4 @@
-"""Batches of real images: resident on the device where they fit, else streamed; and the images' number formats."""
+"""Batches of real images, resident on the device or streamed to it, and conversions of image values."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
-from ganbench.runtime.rng import OwnGenerators
+from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.benchmark import DataOptions
 
 
 def normalize_images(images: Tensor) -> Tensor:
-    """From uint8 to float32 in [-1, 1]: mean 0.5 and deviation 0.5 of the range."""
+    """Convert uint8 images to float32 in [-1, 1]: mean 0.5 and standard deviation 0.5, relative to the range."""
     return images.to(torch.float32).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """From [-1, 1] to uint8, rounded to the nearest level (half to even)."""
+    """Convert images in [-1, 1] to uint8, rounding to the nearest integer (half to even)."""
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 DEFAULT_OPTIONS = DataOptions()
-Inputs = tuple[Tensor, ...]  # what the host hands over for a step; the first dimension of each is the batch
+Inputs = tuple[Tensor, ...]  # the host's inputs to a step; the first dimension of each is the batch
 
 
 class Batches(Protocol):
-    """A split in shuffled batches, the last of an epoch smaller where the batch size does not divide it.
+    """A split in shuffled batches; the last batch of an epoch may be smaller.
 
-    The host's part of the work is `epoch`, the device's is `load`: an engine may record the latter and replay it.
+    `epoch` does the work of the host, `load` that of the device: an engine may capture `load` in a CUDA graph.
     """
 
     placement: str  # "resident" on the device, or "streamed" to it
-    order: torch.Generator  # shuffles; on the CPU, so that it is the same on every device
-    flips: torch.Generator | None  # mirrors images at random, on the device; None where none are
+    order: torch.Generator  # for shuffling; on the CPU, so that the order is the same on every device
+    flips: torch.Generator | None  # for random flips, on the device; None without flips
 
     def epoch(self) -> Iterator[Inputs]:
-        """One pass over the split, as what `load` needs for each batch."""
+        """Make one pass over the split, yielding the inputs of `load` for each batch."""
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
+        """Return images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
 
 
 class ResidentBatches:
-    """The whole split as uint8 on the device, gathered and normalized there."""
+    """Keeps the whole split on the device as uint8; batches are gathered and normalized there."""
 
     placement = "resident"
 
@@ -77,13 +77,13 @@ class ResidentBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return flipped(normalize_images(self.images[indices]), self.flips), self.labels[indices]
+        return random_flip(normalize_images(self.images[indices]), self.flips), self.labels[indices]
 
 
 class StreamedBatches:
-    """Batches from worker processes, for splits too large for the device or read from files one by one.
+    """Reads batches in worker processes, for splits that are too large for the device or are read item by item.
 
-    A daemonic process, such as a worker of `multiprocessing.Pool`, may have no children: it reads the images itself.
+    A daemonic process, such as a worker of `multiprocessing.Pool`, cannot have children: it reads the images itself.
     """
 
     placement = "streamed"
@@ -110,7 +110,8 @@ class StreamedBatches:
             generator=order,
             num_workers=workers,
             prefetch_factor=options.prefetch_batches if workers else None,
-            pin_memory=device.type == "cuda",  # workers start anew, seeded, in each epoch: it can be had again
+            pin_memory=device.type == "cuda",
+            # no persistent_workers: workers are started and seeded for each epoch, so that a resumed run can repeat it
         )
 
     def epoch(self) -> Iterator[Inputs]:
@@ -119,16 +120,16 @@ class StreamedBatches:
             return
         try:
             yield from self.loader
-        except GanbenchError as error:  # torch puts the traceback of a worker before its message
+        except GanbenchError as error:  # torch prepends the worker's traceback to the message
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
             raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
 
     def _epoch_in_this_process(self) -> Iterator[Inputs]:
-        """As a worker would read it: whatever the dataset draws at random comes from the epoch's own generators."""
+        """Read an epoch as a worker would: with separate random number generators, seeded for each epoch."""
         batches = iter(self.loader)
-        own = OwnGenerators(int(torch.randint(2**62, (), generator=self.order.clone_state())))
+        epoch_rng = IsolatedRNG(int(torch.randint(2**62, (), generator=self.order.clone_state())))
         while True:
-            with own:
+            with epoch_rng:
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -136,15 +137,15 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return flipped(normalize_images(images), self.flips), labels
+        return random_flip(normalize_images(images), self.flips), labels
 
 
-def flipped(images: Tensor, rng: torch.Generator | None) -> Tensor:
-    """The images `(N, C, H, W)`, each mirrored left to right with probability 1/2; as they are without an rng."""
+def random_flip(images: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Flip each image horizontally with probability 1/2; without an rng, return the images unchanged."""
     if rng is None:
         return images
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
-    return torch.where(mirrored, images.flip(-1), images)
+    flipped = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+    return torch.where(flipped, images.flip(-1), images)
 
 
 def make_batches(
@@ -156,9 +157,9 @@ def make_batches(
     flips: torch.Generator | None = None,
     options: DataOptions = DEFAULT_OPTIONS,
 ) -> Batches:
-    """Resident batches for a `TensorDataset` that is small enough, else streamed ones.
+    """Return resident batches for a `TensorDataset` that is small enough, else streamed batches.
 
-    A subclass of `TensorDataset` may change what an item is, so it is read item by item.
+    Subclasses of `TensorDataset` are streamed, because they may override `__getitem__`.
     """
     if type(split) is TensorDataset and split.tensors[0].nbytes <= options.max_resident_mib * 2**20:
         return ResidentBatches(split, batch_size, device, order, drop_last, flips)
@@ -166,7 +167,7 @@ def make_batches(
 
 
 def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """The images at `indices` in that order, uint8 `(N, C, H, W)` on the device, in batches."""
+    """Yield the images at `indices`, in that order, in batches: uint8 `(N, C, H, W)`, on the device."""
     for batch in indices.split(batch_size):
         if type(split) is TensorDataset:
             yield split.tensors[0][batch].to(device)

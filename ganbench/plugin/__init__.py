@@ -1,1 +1,1 @@
-"""What a plugin author reads: hooks, registrations, interfaces, callbacks; and the registry that finds plugins."""
+"""The plugin API (hooks, registrations, interfaces, callbacks) and the registry that finds plugins."""

@@ -1,4 +1,4 @@
-"""What a run reports while it proceeds: subclass `Callback` to show or track it."""
+"""Callbacks: the events of a run. Subclass `Callback` to display or track them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ganbench.results.schema import DataRecord, EpochRow, MetricPoint, Result
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is about to run, and on what device."""
+    """The run that is about to start."""
 
-    spec: dict[str, Any]  # resolved, as result.json has it
-    device: str  # as torch writes it
+    spec: dict[str, Any]  # resolved, as in result.json
+    device: str  # in torch's notation: "cuda:0"
     device_name: str
     data: DataRecord
     parameters: dict[str, int]  # trainable, per network
@@ -23,41 +23,41 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands at the end of a window."""
+    """The state of training at the end of a window."""
 
     epoch: int
     step: int
     total_steps: int
-    losses: dict[str, float]  # d_loss, g_loss and the monitors, of the last step
+    losses: dict[str, float]  # d_loss, g_loss and the monitors in the last step
     images_per_second: float
-    seconds_left: float  # of training, to the end of the schedule or of the budget
+    seconds_left: float  # estimated training time to the end of the schedule or the budget
     images: int = 0  # real images shown to the discriminator so far
 
 
 class Callback:
-    """Receives the events of a run; each method does nothing by default.
+    """Receives the events of a run. By default, each method does nothing.
 
-    All are called outside the clock. Whatever a method draws at random does not affect training. One that raises is
-    reported, and the run continues without the callback.
+    All methods are called outside the timed windows, and random numbers drawn in them do not affect training. If a
+    method raises, the error is reported and the run continues without the callback.
     """
 
     def on_run_start(self, info: RunInfo) -> None:
-        """The data is loaded and the networks are built."""
+        """Called when the data is loaded and the networks are built."""
 
     def on_status(self, status: str) -> None:
-        """Something begins that takes a while and is not training, such as "warming up"."""
+        """Called before something slow other than training begins, such as "warming up"."""
 
     def on_warning(self, message: str) -> None:
-        """Something may be wrong, and the run continues."""
+        """Called when something may be wrong; the run continues."""
 
     def on_window_end(self, progress: Progress) -> None:
-        """A window of training ended."""
+        """Called at the end of each training window."""
 
     def on_epoch_end(self, row: EpochRow) -> None:
-        """An epoch ended, or training did within one."""
+        """Called at the end of each epoch, and when training ends within one."""
 
     def on_score(self, label: str, point: MetricPoint) -> None:
-        """A metric was computed."""
+        """Called when a metric has been computed."""
 
     def on_run_end(self, result: Result) -> None:
-        """The run ended, whatever ended it, and its result is stored."""
+        """Called when the run has ended for any reason and its result is stored."""

@@ -1,7 +1,7 @@
-"""The hooks: how a plugin package tells ganbench what it offers.
+"""Hook specifications: a plugin package implements these hooks to register its plugins.
 
-A hook takes no arguments and returns a list of registration objects. A package points the entry-point group
-`ganbench` at the module that holds its hooks:
+A hook takes no arguments and returns a list of registration objects. A package declares the module that contains its
+hooks in the entry-point group `ganbench`:
 
     [project.entry-points.ganbench]
     tiny = "ganbench_tiny"
@@ -32,13 +32,13 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
-    """Pairs of generator and discriminator.
+    """Models: pairs of a generator and a discriminator.
 
     from pydantic import Field
     from ganbench import ModelPlugin, Networks, Options, hookimpl
 
     class LinearOptions(Options):
-        latent_dim: int = Field(16, ge=1, description="size of the generator's input")
+        latent_dim: int = Field(16, ge=1, description="dimension of the latent vectors")
 
     def build(options, context):
         from math import prod
@@ -52,13 +52,13 @@ def ganbench_models() -> list[ModelPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_models():
-        return [ModelPlugin(name="linear", summary="One layer each", options=LinearOptions, build=build)]
+        return [ModelPlugin(name="linear", summary="One linear layer each", options=LinearOptions, build=build)]
     """
 
 
 @hookspec
 def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
-    """Objectives of both networks.
+    """Losses: the objectives of both networks.
 
     from ganbench import LossPlugin, hookimpl
 
@@ -80,7 +80,7 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
-    """Data sets of images and labels.
+    """Datasets of images and labels.
 
     import hashlib
     from ganbench import DatasetPlugin, ImageData, hookimpl
@@ -96,13 +96,13 @@ def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_datasets():
-        return [DatasetPlugin(name="greys", summary="Every level of grey, once", build=build)]
+        return [DatasetPlugin(name="grays", summary="One image of each gray level", build=build)]
     """
 
 
 @hookspec
 def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
-    """Scores of generated images, or of the players themselves (see `NetworksMetric`).
+    """Metrics: scores of generated images, or of the networks themselves (see `NetworksMetric`).
 
     from pydantic import Field
     from ganbench import FeatureExtractorConfig, MetricPlugin, Options, hookimpl
@@ -130,14 +130,14 @@ def ganbench_metrics() -> list[MetricPlugin]:  # type: ignore[empty-body]
     @hookimpl
     def ganbench_metrics():
         return [
-            MetricPlugin(name="mean", summary="Distance of means", options=MeanDistanceOptions, build=build)
+            MetricPlugin(name="mean", summary="Distance between means", options=MeanDistanceOptions, build=build)
         ]
     """
 
 
 @hookspec
 def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: ignore[empty-body]
-    """Frozen networks from images to features, for metrics.
+    """Feature extractors: frozen networks that map images to features, for metrics.
 
     from ganbench import FeatureExtractorPlugin, hookimpl
 
@@ -146,7 +146,7 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: igno
 
         class Thumbnail(torch.nn.Module):
             num_features = 16
-            protocol = {"extractor": "thumbnail", "resize": "4x4, averaged"}
+            protocol = {"extractor": "thumbnail", "resize": "4x4, average pooling"}
 
             def forward(self, images):
                 return torch.nn.functional.adaptive_avg_pool2d(images.float().mean(1), 4).flatten(1)
@@ -155,13 +155,13 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:  # type: igno
 
     @hookimpl
     def ganbench_feature_extractors():
-        return [FeatureExtractorPlugin(name="thumbnail", summary="The image itself, at 4x4", build=build)]
+        return [FeatureExtractorPlugin(name="thumbnail", summary="The image, downsampled to 4x4", build=build)]
     """
 
 
 @hookspec
 def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
-    """Update rules; what `build` returns makes a `torch.optim.Optimizer` from a network's named parameters.
+    """Optimizers; `build` returns a function from a network's named parameters to a `torch.optim.Optimizer`.
 
     from functools import partial
     from pydantic import Field
@@ -182,7 +182,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
-    """Terms that the engine adds to any loss of the discriminator; `weight` and `every` are the engine's keys.
+    """Penalties: terms that the engine adds to the discriminator's loss, with the spec keys `weight` and `every`.
 
     from ganbench import PenaltyPlugin, hookimpl
 
@@ -198,7 +198,7 @@ def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_augmentations() -> list[AugmentationPlugin]:  # type: ignore[empty-body]
-    """Random changes to all images that the discriminator sees.
+    """Augmentations: random transformations of all images that the discriminator sees.
 
     from ganbench import AugmentationPlugin, hookimpl
 
@@ -209,33 +209,33 @@ def ganbench_augmentations() -> list[AugmentationPlugin]:  # type: ignore[empty-
 
     @hookimpl
     def ganbench_augmentations():
-        return [AugmentationPlugin(name="mirror", summary="Flip", build=lambda options, context: mirror)]
+        return [AugmentationPlugin(name="mirror", summary="Horizontal flip", build=lambda options, context: mirror)]
     """
 
 
 @hookspec
 def ganbench_schedules() -> list[SchedulePlugin]:  # type: ignore[empty-body]
-    """Values that change during training, by the number of real images seen.
+    """Schedules: values that depend on the number of real images seen in training.
 
     from pydantic import Field
     from ganbench import Options, SchedulePlugin, hookimpl
 
     class HalvingOptions(Options):
-        start: float = Field(description="the value at the beginning")
-        kimg: float = Field(100, gt=0, description="halve it every so many thousand images")
+        start: float = Field(description="initial value")
+        kimg: float = Field(100, gt=0, description="half-life, in thousands of images")
 
     def build(options, context):
         return lambda images: options.start * 0.5 ** (images / (1000 * options.kimg))
 
     @hookimpl
     def ganbench_schedules():
-        return [SchedulePlugin(name="halving", summary="Halve it", options=HalvingOptions, build=build)]
+        return [SchedulePlugin(name="halving", summary="Exponential decay", options=HalvingOptions, build=build)]
     """
 
 
 @hookspec
 def ganbench_trackers() -> list[TrackerPlugin]:  # type: ignore[empty-body]
-    """Recipients of a run's progress, chosen with `--track` or in the user's configuration.
+    """Trackers: callbacks that log a run, selected with `--track` or in the user's configuration.
 
     from ganbench import Callback, TrackerPlugin, hookimpl
 
@@ -244,27 +244,27 @@ def ganbench_trackers() -> list[TrackerPlugin]:  # type: ignore[empty-body]
             self.file = directory / "lines.txt"
 
         def on_epoch_end(self, row):
-            with self.file.open("a") as lines:
-                print(row.epoch, row.d_loss, row.g_loss, file=lines)
+            with self.file.open("a") as file:
+                print(row.epoch, row.d_loss, row.g_loss, file=file)
 
     def build(options, context):
         return Lines(context.directory)
 
     @hookimpl
     def ganbench_trackers():
-        return [TrackerPlugin(name="lines", summary="A line per epoch", build=build)]
+        return [TrackerPlugin(name="lines", summary="One line per epoch", build=build)]
     """
 
 
 @hookspec
 def ganbench_benchmarks() -> list[Benchmark]:  # type: ignore[empty-body]
-    """Named specs; `Benchmark.from_toml(Path(__file__).with_name("mine.toml"))` reads one from a file.
+    """Benchmarks: named specs. `Benchmark.from_toml(Path(__file__).with_name("mine.toml"))` reads one from a file.
 
     from ganbench import Benchmark, hookimpl
 
     SPEC = {
         "name": "quick-fashion",
-        "summary": "A hundred steps on the embedded subset",
+        "summary": "100 steps on the embedded subset",
         "model": {"name": "dcgan", "width": 8},
         "loss": "bce",
         "dataset": {"name": "fashion-mnist", "source": "embedded"},

@@ -1,4 +1,4 @@
-"""Which plugin distributions are installed, and which of them cannot be read."""
+"""The installed plugin distributions, including those whose metadata cannot be read."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Stage = Literal["metadata", "import", "register", "hook", "name"]
 
 @dataclass(frozen=True)
 class Provider:
-    """Who offers a plugin: an installed distribution's entry point, or a file or module given with -p."""
+    """The source of a plugin: an installed distribution's entry point, or a file or module given with -p."""
 
     distribution: str
     version: str | None
     entry_point: str
-    module: str  # that holds the hooks
-    given: str | None = field(default=None, compare=False)  # with -p: a file's absolute path, or a module's name
+    module: str  # the module that contains the hooks
+    given: str | None = field(default=None, compare=False)  # with -p: the file's absolute path or the module's name
 
     @property
     def source(self) -> str:
-        """The hash of its code, so that an edit is noticed where the version stays the same."""
+        """A hash of the source code: it detects edits that leave the version unchanged."""
         return source_hash(self.module)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class LoadFailure:
-    """Something a provider could not give, at which stage and why."""
+    """A plugin or provider that failed to load, with the stage and the cause."""
 
     provider: Provider
     stage: Stage
@@ -52,60 +52,64 @@ class LoadFailure:
 
 
 def installed_plugins(group: str) -> tuple[list[tuple[Provider, EntryPoint]], list[LoadFailure]]:
-    """The installed entry points of a group, in a fixed order, and what cannot be read of the distributions.
+    """Return the installed entry points of a group, in a fixed order, and failures to read them.
 
-    `importlib.metadata.entry_points` would raise for all distributions where a single one is broken. Raises
-    `UsageError` where the environment variable names a distribution that offers nothing.
+    `importlib.metadata.entry_points` is not used because it raises for all distributions if a single one is broken.
+    Raises `UsageError` if the environment variable names a distribution without plugins.
     """
     found, failures = [], []
-    for distribution in unshadowed():
+    for distribution in visible_distributions():
         try:
             text = distribution.read_text("entry_points.txt") or ""
             points = distribution.entry_points.select(group=group) if group in text else ()
         except Exception as error:
             cause = (
-                f"cannot read its entry_points.txt: {describe(error)}; reinstall it, or remove {folder(distribution)}"
+                f"cannot read entry_points.txt: {describe(error)}; reinstall the distribution, or remove "
+                f"{metadata_folder(distribution)}"
             )
-            failures.append(LoadFailure(Provider(name_of(distribution), None, "", ""), "metadata", cause))
+            failures.append(LoadFailure(Provider(folder_name(distribution), None, "", ""), "metadata", cause))
             continue
         for point in points:
             try:
-                found.append((provider_of(distribution, point), point))
+                found.append((make_provider(distribution, point), point))
             except ValueError as error:
-                provider = Provider(name_of(distribution), None, point.name, "")
+                provider = Provider(folder_name(distribution), None, point.name, "")
                 failures.append(LoadFailure(provider, "metadata", str(error)))
-    return limited(found, failures)
+    return filter_by_environment(found, failures)
 
 
-def unshadowed() -> Iterator[Distribution]:
-    """Every distribution that no other of its name comes before on the import path."""
+def visible_distributions() -> Iterator[Distribution]:
+    """Yield each distribution once: the first of its name on the import path."""
     seen = set()
     for distribution in distributions():
-        name = re.sub(r"[-_.]+", "-", name_of(distribution)).lower()
+        name = re.sub(r"[-_.]+", "-", folder_name(distribution)).lower()
         if name not in seen:
             seen.add(name)
             yield distribution
 
 
-def name_of(distribution: Distribution) -> str:
-    """The name by its folder, such as `NAME-1.0.dist-info`: that is quick, and it is there where METADATA is not."""
-    return PurePath(folder(distribution)).stem.partition("-")[0]
+def folder_name(distribution: Distribution) -> str:
+    """Return the name in the metadata folder's name, `NAME-1.0.dist-info`: fast, and it works without METADATA."""
+    return PurePath(metadata_folder(distribution)).stem.partition("-")[0]
 
 
-def folder(distribution: Distribution) -> str:
+def metadata_folder(distribution: Distribution) -> str:
     return str(getattr(distribution, "_path", None) or distribution.metadata["Name"])
 
 
-def provider_of(distribution: Distribution, point: EntryPoint) -> Provider:
-    """Raises `ValueError` with what is wrong with the distribution's metadata or the entry point."""
+def make_provider(distribution: Distribution, point: EntryPoint) -> Provider:
+    """Return the provider of an entry point.
+
+    Raises `ValueError` if the distribution's metadata or the entry point is invalid.
+    """
     name: str | None = None
     version: str | None = None
-    with suppress(Exception):  # how a missing METADATA fails differs between versions of Python
+    with suppress(Exception):  # Python versions differ in how they handle a missing METADATA
         name, version = distribution.metadata["Name"], distribution.metadata["Version"]
     if not name or not version:
         raise ValueError(
-            f"{folder(distribution)} has no METADATA with a name and a version, as an interrupted uninstall leaves it: "
-            "reinstall the distribution, or remove the folder"
+            f"{metadata_folder(distribution)}: METADATA with a name and a version not found, perhaps after an "
+            "interrupted uninstall; reinstall the distribution, or remove the folder"
         )
     try:
         return Provider(name, version, point.name, point.module)
@@ -113,21 +117,19 @@ def provider_of(distribution: Distribution, point: EntryPoint) -> Provider:
         raise ValueError(f"'{point.value}' is not MODULE or MODULE:OBJECT; reinstall the distribution") from None
 
 
-def limited(
+def filter_by_environment(
     found: list[tuple[Provider, EntryPoint]], failures: list[LoadFailure]
 ) -> tuple[list[tuple[Provider, EntryPoint]], list[LoadFailure]]:
-    """Both without the distributions that the environment variable does not name, in a fixed order."""
+    """Keep only the distributions that the environment variable names, if it is set; sort the entry points."""
     only = os.environ.get(ONLY_VARIABLE)
     if only:
         from packaging.utils import canonicalize_name
 
-        wanted = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
-        found = [pair for pair in found if canonicalize_name(pair[0].distribution) in wanted]
-        failures = [failure for failure in failures if canonicalize_name(failure.provider.distribution) in wanted]
+        requested = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
+        found = [pair for pair in found if canonicalize_name(pair[0].distribution) in requested]
+        failures = [failure for failure in failures if canonicalize_name(failure.provider.distribution) in requested]
         providers = [provider for provider, _ in found] + [failure.provider for failure in failures]
-        missing = wanted - {canonicalize_name(provider.distribution) for provider in providers}
+        missing = requested - {canonicalize_name(provider.distribution) for provider in providers}
         if missing:
-            raise UsageError(
-                f"{ONLY_VARIABLE} names {', '.join(sorted(missing))}, which offers no ganbench plugin here"
-            )
+            raise UsageError(f"{ONLY_VARIABLE}: no ganbench plugins are installed from: {', '.join(sorted(missing))}")
     return sorted(found, key=lambda pair: (pair[0].distribution, pair[0].entry_point)), failures

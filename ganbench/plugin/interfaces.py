@@ -1,4 +1,4 @@
-"""What a plugin's `build` returns. Importing this module does not import torch."""
+"""Interfaces: the objects that a plugin's `build` returns. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Player = Literal["discriminator", "generator"]
 
 @dataclass(frozen=True)
 class Networks:
-    """A generator and a discriminator, as a model plugin built them.
+    """A generator and a discriminator, as built by a model plugin.
 
-    All parameters exist when `build` returns. `generator` maps latents `(N, latent_dim)` to images
-    `(N, channels, height, width)` in [-1, 1]. What `discriminator` returns is between the model and the loss,
-    customarily logits of shape `(N, 1)`; it may be a tuple whose first item is the logits. A conditional model's
-    networks take labels `(N,)`, int64, as a second argument.
+    All parameters must exist when `build` returns. `generator` maps latent vectors `(N, latent_dim)` to images
+    `(N, channels, height, width)` in [-1, 1]. The output of `discriminator` only has to suit the loss: usually logits
+    of shape `(N, 1)`, or a tuple whose first item is the logits. The networks of a conditional model take labels
+    `(N,)`, int64, as a second argument.
     """
 
     generator: nn.Module
@@ -35,54 +35,54 @@ class Networks:
 
 @dataclass(frozen=True)
 class Batch:
-    """The data for one update of one network, all of it on the training device."""
+    """The data for one update of one network, on the training device."""
 
     real: Tensor  # (N, channels, height, width), float in [-1, 1]
-    labels: Tensor  # (N,), int64, of the real images
-    latent: Tensor  # (N, latent_dim), standard normal, drawn for this update
-    fake_labels: Tensor | None = None  # (N,), int64, drawn by the train split's class frequencies; conditional only
+    labels: Tensor  # (N,), int64, labels of the real images
+    latent: Tensor  # (N, latent_dim), standard normal, sampled for this update
+    fake_labels: Tensor | None = None  # (N,), int64, sampled with the train split's class frequencies; conditional only
 
 
 class Players(Protocol):
-    """Both networks as a loss or penalty calls them in one update.
+    """The interface through which a loss or penalty calls both networks in one update.
 
-    Labels, augmentations, mixed precision and compiled networks are handled here, so that one loss serves conditional
-    and unconditional models alike.
+    It handles labels, augmentations, mixed precision and compiled networks, so one loss works for conditional and
+    unconditional models.
     """
 
     @property
     def networks(self) -> Networks:
-        """The bare networks, without any of that."""
+        """The networks themselves, without labels, augmentations, mixed precision or compilation."""
 
     def generate(self, batch: Batch) -> Tensor:
-        """The generator's images for the latents of `batch` (and its `fake_labels`), `(N, C, H, W)`.
+        """Return the images generated from `batch.latent` (and `batch.fake_labels`), `(N, C, H, W)`.
 
-        They are generated once per update, however often this is called.
+        They are generated once per update; further calls return the same images.
         """
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The discriminator's output on images, which are augmented first; `labels` are ignored if unconditional."""
+        """Augment images and return the discriminator's output; unconditional models ignore `labels`."""
 
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.
+        """Return the gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.
 
-        It is differentiable, for penalties, and taken before augmentation. For the very tensor that the loss passed to
-        `discriminate` it uses that forward pass; for other images it runs another.
+        The gradient is differentiable, for penalties, and is taken with respect to the images before augmentation. If
+        `images` is a tensor that the loss has passed to `discriminate`, that forward pass is reused.
         """
 
 
 @runtime_checkable
 class Loss(Protocol):
-    """The objective of both networks.
+    """The objectives of both networks.
 
-    Each method returns the scalar to minimize and named scalar tensors to monitor, which may stay attached to the
-    graph. The engine has frozen the other network, so nothing is detached by hand. Under bf16 the networks return
-    bfloat16: a loss that averages does so in `.float()`.
+    Each method returns the scalar to minimize and named scalar tensors to monitor; these need not be detached. The
+    engine freezes the other network, so the loss does not detach anything. With bf16, the networks return bfloat16:
+    convert to float32 with `.float()` before averaging.
 
-    A loss with state has `state_dict` and `load_state_dict`, as an `nn.Module` has: the engine takes a few steps to
-    warm up before training and restores that state afterwards. What the scores of a `NetworksMetric` mean may depend on
-    the loss's options: it lists those in `protocol`, a mapping. A loss that makes sense for conditional models alone
-    has an attribute `needs_labels = True`.
+    A loss with state implements `state_dict` and `load_state_dict`, like an `nn.Module`: the engine takes a few
+    warm-up steps before training and restores the state afterwards. If the meaning of a `NetworksMetric`'s score
+    depends on options of the loss, the loss lists these in `protocol`, a mapping. A loss for conditional models only
+    has the attribute `needs_labels = True`.
     """
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...
@@ -92,36 +92,37 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Penalty(Protocol):
-    """A term that the engine adds to any loss of the discriminator, times its weight.
+    """A term that the engine multiplies by its weight and adds to the discriminator's loss.
 
-    It has no state, or keeps it as a `Loss` does.
+    A penalty with state implements `state_dict` and `load_state_dict`, like a `Loss`.
     """
 
     def __call__(self, players: Players, batch: Batch) -> Tensor:
-        """The value before weighting, a scalar tensor."""
+        """Return the unweighted value, a scalar tensor."""
 
 
 @runtime_checkable
 class Augmentation(Protocol):
-    """Random, differentiable changes to the images that the discriminator sees, real and generated.
+    """A random, differentiable transformation of all images that the discriminator sees, real and generated.
 
-    Draw from torch's default generators. State belongs in buffers of an `nn.Module`, on the device, so that it is in
-    checkpoints and a step can be captured as a CUDA graph. One that adapts has a method
-    `adapt(logits)`: it is called after each update of the discriminator with its output on the real images, `(N, 1)`.
+    Use torch's default random number generators. Keep state in buffers of an `nn.Module` on the device, so that
+    checkpoints include it and a step can be captured as a CUDA graph. An adaptive augmentation implements
+    `adapt(logits)`: it is called after each discriminator update with the output on the real images, `(N, 1)`.
     """
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images of the same shape and type, `(N, C, H, W)` in [-1, 1]."""
+        """Return images of the same shape and dtype, `(N, C, H, W)` in [-1, 1]."""
 
 
-Schedule = Callable[[int], float]  # a value by the number of real images seen
+Schedule = Callable[[int], float]  # from the number of real images seen to a value
 
 
 class Split(Protocol):
-    """A map-style `torch.utils.data.Dataset` of (image, label), image uint8 `(channels, height, width)`.
+    """A map-style `torch.utils.data.Dataset` of (image, label) pairs.
 
-    A `TensorDataset(images, labels)` is kept on the training device; any other, a subclass of it included, is read item
-    by item and streamed by a `DataLoader`. A label is a whole number from 0 to `num_classes - 1`.
+    Images are uint8 `(channels, height, width)`; labels are integers from 0 to `num_classes - 1`. A
+    `TensorDataset(images, labels)` is kept on the training device. Any other dataset, including a subclass of
+    `TensorDataset`, is read item by item and streamed by a `DataLoader`.
     """
 
     def __len__(self) -> int: ...
@@ -131,53 +132,53 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class ImageData:
-    """A dataset's splits; all their images have one shape."""
+    """The splits of a dataset. All images have the same shape."""
 
     train: Split
     test: Split | None
-    num_classes: int  # 1 where images have no classes
-    source: str  # where it came from, in a word: "files", "download"
-    fingerprint: str  # a SHA-256 of the content: equal if and only if the data is
-    notice: str | None = None  # what people must know before they trust a score, shown in bold before training
-    label_counts: tuple[int, ...] | None = None  # of the train split; conditional models need it of streamed data
+    num_classes: int  # 1 if the images have no classes
+    source: str  # origin of the data, in one word: "files", "download"
+    fingerprint: str  # a SHA-256 of the content: equal if and only if the data is equal
+    notice: str | None = None  # a caveat for interpreting scores, shown in bold before training
+    label_counts: tuple[int, ...] | None = None  # of the train split; required to train conditional models on streams
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width, read once: reading an image may draw at random."""
+        """Channels, height and width. Read only once, because reading an image may draw random numbers."""
         channels, height, width = self.train[0][0].shape
         return channels, height, width
 
 
 @dataclass(frozen=True)
 class ReferenceImages:
-    """The real images that a metric compares with."""
+    """The real images against which a metric compares generated images."""
 
     batches: Callable[[], Iterator[Tensor]]  # uint8 (N, channels, height, width) on the metric's device
     count: int
-    fingerprint: str  # a key to cache what is derived from them: equal for equal images, metric, options and plugins
+    fingerprint: str  # a cache key for derived data: equal for equal images, metric, options and plugins
     labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels`
 
 
 class Features(Protocol):
-    """The features of some images, in the order of the images; they may be larger than memory."""
+    """The features of a set of images, in the order of the images. They need not fit into memory."""
 
     @property
     def labels(self) -> Tensor | None:
-        """The images' labels, `(N,)`, int64, on the CPU; None for generated images of an unconditional model."""
+        """The labels of the images, `(N,)`, int64, on the CPU; None for images of an unconditional model."""
 
     def __len__(self) -> int: ...
 
     def batches(self) -> Iterator[Tensor]:
-        """The features, `(n, num_features)` floats on the metric's device, as the extractor returned them."""
+        """Yield the features as returned by the extractor: `(n, num_features)` floats on the metric's device."""
 
     def derived(self, name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What `compute` returns, kept under `name` between runs where the images are real.
+        """Return the result of `compute`; for real images, cache it under `name` across runs.
 
-        The name must tell all options that the result depends on.
+        The name must include all options that affect the result.
         """
 
 
-Values = float | Mapping[str, float]  # of a metric: one, or several by name
+Values = float | Mapping[str, float]  # a metric's value, or several values by name
 
 
 class MetricInfo(Protocol):
@@ -185,43 +186,43 @@ class MetricInfo(Protocol):
 
     @property
     def label(self) -> str:
-        """The name in tables, with the features: "FID (inception-v3)"."""
+        """The name in tables, including the feature extractor: "FID (inception-v3)"."""
 
     @property
     def higher_is_better(self) -> bool | Mapping[str, bool]:
-        """The direction of the value; of a metric with several values, the direction of each by its name."""
+        """Whether a higher value is better; for a metric with several values, a mapping by name."""
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """The part of the evaluation protocol that the engine does not know, such as a number of neighbors.
+        """The part of the evaluation protocol that only the metric knows, such as the number of neighbors.
 
-        The engine adds the plugin's options, the features, the data and the counts. Versions of libraries do not belong
-        here: a metric may list them in an attribute `software`, a mapping from name to version.
+        The engine adds the plugin's options, the features, the data and the image counts. Library versions do not
+        belong here: list them in the attribute `software`, a mapping from name to version.
         """
 
 
 @runtime_checkable
 class Metric(MetricInfo, Protocol):
-    """Scores images against real ones.
+    """Scores generated images by comparison with real images.
 
-    With an attribute `uses_labels = True`, `update` is called with the images' labels as well.
+    With the attribute `uses_labels = True`, `update` also receives the labels of the images.
     """
 
     def fit(self, reference: ReferenceImages) -> None:
-        """Take in the real images; called once, before any `update`."""
+        """Process the real images; called once, before the first `update`."""
 
     def update(self, images: Tensor) -> None:
-        """Take in a batch to score: uint8 `(N, channels, height, width)`."""
+        """Add a batch of images to score: uint8 `(N, channels, height, width)`."""
 
     def compute(self) -> Values:
-        """The score of all images since the last `compute`, which are then forgotten."""
+        """Return the score of all images added since the last `compute`, and reset."""
 
 
 @runtime_checkable
 class FeatureMetric(MetricInfo, Protocol):
     """Scores generated images by their features.
 
-    All such metrics with equal extractors share one pass over the generated images and one over the real ones.
+    Metrics with equal extractors share one pass over the generated images and one pass over the real images.
     """
 
     @property
@@ -232,18 +233,18 @@ class FeatureMetric(MetricInfo, Protocol):
 
 @runtime_checkable
 class NetworksMetric(MetricInfo, Protocol):
-    """Scores the networks themselves instead of images: a distance between weights, an objective on other data."""
+    """Scores the networks themselves: a distance between weights, or an objective on other data."""
 
     def measure(self, networks: Networks, loss: Loss) -> Values:
-        """The score of the networks as they are, in the modes that training leaves them in; without gradients."""
+        """Return the score of the networks, in their training modes; called without gradients."""
 
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """A frozen `torch.nn.Module` from images to features, for metrics that compare features.
+    """A frozen `torch.nn.Module` that maps images to features, for metrics that compare features.
 
-    Called with uint8 images `(N, channels, height, width)` of the data set's shape, it returns floats
-    `(N, num_features)`; resizing and normalising are its own.
+    It takes uint8 images `(N, channels, height, width)` of the dataset's shape and returns floats `(N, num_features)`.
+    It resizes and normalizes the images itself.
     """
 
     @property
@@ -251,7 +252,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What distinguishes its features: `extractor` (its name), weights' SHA-256, resize, ..."""
+        """Everything that determines the features: `extractor` (its name), SHA-256 of the weights, resize, ..."""
 
     def __call__(self, images: Tensor) -> Tensor: ...
 

@@ -1,12 +1,11 @@
-"""What a plugin's hooks return: registration objects, one class for each kind of plugin.
+"""Registration objects, which a plugin's hooks return: one class for each kind of plugin.
 
-A registration object is small and cheap: a name, a one-line summary, a pydantic model of the plugin's options and a
-`build` function. Nothing here, and nothing at the top of a plugin's module, imports torch; `build` does.
+A registration object is small and cheap to create: a name, a one-line summary, a pydantic model of the plugin's options
+and a `build` function. Neither this module nor the top level of a plugin's module imports torch; `build` does.
 """
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,16 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .callbacks import Callback
 from .interfaces import (
@@ -37,10 +27,11 @@ from .interfaces import (
     NetworksMetric,
     Penalty,
 )
+from .options import Options
 
 
 class Kind(StrEnum):
-    """The kinds of plugin; the value is how people write it."""
+    """The kinds of plugins; the value is the name on the command line."""
 
     BENCHMARK = "benchmark"
     MODEL = "model"
@@ -56,7 +47,7 @@ class Kind(StrEnum):
 
     @property
     def plural(self) -> str:
-        """As in `ganbench list losses`."""
+        """The plural, as in `ganbench list losses`."""
         if self.endswith("y"):
             return f"{self[:-1]}ies"
         return f"{self}es" if self.endswith("s") else f"{self}s"
@@ -67,85 +58,44 @@ class Kind(StrEnum):
         return f"ganbench_{self.plural.replace('-', '_')}"
 
 
-class StrictModel(BaseModel):
-    """A closed set of keys: an unknown one is an error that suggests the nearest known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _suggest_for_unknown_keys(
-        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
-    ) -> Self:
-        try:
-            return validate(data)
-        except ValidationError as error:
-            known = [*cls.model_fields, *(info.context or {}).get("beside", [])]
-            lines = [_with_suggestion(line, known) for line in error.errors(include_url=False)]
-            raise ValidationError.from_exception_data(cls.__name__, lines) from None
-
-
-def _with_suggestion(line: ErrorDetails, known: list[str]) -> InitErrorDetails:
-    """A problem as it is, unless it is an unknown key of this very table."""
-    if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
-        problem, shown = _unknown_key(str(line["loc"][0]), known), ...
-    else:
-        problem, shown = PydanticCustomError(line["type"], "{problem}", {"problem": line["msg"]}), line["input"]
-    return InitErrorDetails(type=problem, loc=line["loc"], input=shown)
-
-
-def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
-    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": hint})
-
-
-class Options(StrictModel):
-    """Base class of a plugin's options.
-
-    Give each field a default, a description and bounds: the command line's help, its errors and the documentation
-    are printed from this schema. A misspelt option is an error.
-    """
-
-
 @dataclass(frozen=True)
 class TrackerContext:
-    """What a tracker may know before the run begins."""
+    """The context passed to a tracker's `build`, before the run starts."""
 
-    directory: Path  # of the run
+    directory: Path  # the run directory
 
 
 @dataclass(frozen=True)
 class DatasetContext:
-    """What the engine knows before there is data; handed to a dataset's `build`."""
+    """The context passed to a dataset's `build`, before any data is loaded."""
 
-    data_dir: Path  # where data sets live: --data-dir, $GANBENCH_DATA or the user's cache
-    cache_dir: Path  # where anything derived may be kept between runs
+    data_dir: Path  # the folder for datasets: --data-dir, $GANBENCH_DATA or the user's cache
+    cache_dir: Path  # a folder for derived data, kept between runs
     seed: int
 
 
 def no_schedule(value: Any) -> float:
-    """As `BuildContext.scheduled` outside a run: constants alone."""
+    """Return a constant; the default of `BuildContext.scheduled`, which does not support schedules."""
     if isinstance(value, int | float):
         return value
-    raise TypeError(f"{value!r}: schedules need a run that they change in")
+    raise TypeError(f"{value!r}: a schedule needs a BuildContext with `scheduled`")
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What the engine knows once the data is loaded; handed to every other `build`."""
+    """The context passed to every `build` except those of datasets and trackers, once the data is loaded."""
 
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int
-    device: str  # as torch writes it: "cpu", "cuda:0"
+    device: str  # in torch's notation: "cpu", "cuda:0"
     cache_dir: Path
     seed: int
-    total_steps: int = 1  # the length of the run
-    total_images: int = 1  # real images shown to the discriminator in all of it
-    # the value of an option that may be a schedule: a constant as the float it is, a schedule as a float32 tensor of
+    total_steps: int = 1  # length of the run
+    total_images: int = 1  # real images shown to the discriminator in the whole run
+    # converts an option that may be a schedule: returns a constant unchanged, and for a schedule a float32 tensor of
     # shape () that the engine sets before each step
     scheduled: Callable[[Any], Any] = no_schedule
-    extractors: dict[str, Any] = field(default_factory=dict)  # those built so far: metrics with equal ones share them
+    extractors: dict[str, Any] = field(default_factory=dict)  # built so far; metrics with equal extractors share one
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -153,7 +103,7 @@ Summary = Annotated[str, Field(min_length=1, max_length=120)]
 
 
 class Registration(BaseModel):
-    """What all kinds of plugin have in common."""
+    """Base class for registration objects of all kinds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -166,41 +116,44 @@ class Buildable(Registration):
     """A plugin with options and a `build(options, context)` that returns one of its `build_types`."""
 
     build_types: ClassVar[tuple[type, ...]]
-    reserved: ClassVar[frozenset[str]] = frozenset({"name"})  # keys of its table that are the engine's, not options
+    reserved: ClassVar[frozenset[str]] = frozenset({"name"})  # spec keys of the engine, not available as options
 
     options: type[Options] = Options
     build: Callable[[Any, Any], Any]
 
     @model_validator(mode="after")
-    def _keep_off_reserved_keys(self) -> Self:
+    def _reject_reserved_keys(self) -> Self:
         taken = sorted(self.reserved & set(self.options.model_fields))
         if taken:
-            raise ValueError(f"{self.kind} '{self.name}' has an option {', '.join(taken)}, which is ganbench's own key")
+            raise ValueError(
+                f"{self.kind} '{self.name}': option names reserved by ganbench: {', '.join(taken)}; rename the options"
+            )
         return self
 
 
 class ModelPlugin(Buildable):
-    """`build(options, context)` returns `Networks`, in the precision and on the device torch defaults to."""
+    """`build(options, context)` returns `Networks`, in torch's default dtype and on its default device."""
 
     kind: ClassVar[Kind] = Kind.MODEL
     build_types: ClassVar[tuple[type, ...]] = (Networks,)
 
 
 class LossPlugin(Buildable):
-    """`build(options, context)` returns a `Loss`: the objective of both networks.
+    """`build(options, context)` returns a `Loss`: the objectives of both networks.
 
-    `growth(spec)` is for an objective with a theory: by which factor a step of that benchmark multiplies the distance
-    to the solution, None where nobody knows. `ganbench sweep` draws where it is 1.
+    For an objective with a convergence theory, `convergence_rate(spec)` returns the factor by which a step of that
+    benchmark asymptotically multiplies the distance to the solution, or None if it is unknown. `ganbench sweep` plots
+    the boundary at 1.
     """
 
     kind: ClassVar[Kind] = Kind.LOSS
     build_types: ClassVar[tuple[type, ...]] = (Loss,)
 
-    growth: Callable[[Any], float | None] | None = None
+    convergence_rate: Callable[[Any], float | None] | None = None
 
 
 class DatasetPlugin(Buildable):
-    """`build(options, context)` returns `ImageData`; its context is a `DatasetContext`."""
+    """`build(options, context)` returns `ImageData`; `context` is a `DatasetContext`."""
 
     kind: ClassVar[Kind] = Kind.DATASET
     build_types: ClassVar[tuple[type, ...]] = (ImageData,)
@@ -226,16 +179,16 @@ class FeatureExtractorPlugin(Buildable):
 class OptimizerPlugin(Buildable):
     """`build(options, context)` returns a function from named parameters to a `torch.optim.Optimizer`.
 
-    It is called once per network, with a list of `(name, parameter)`, as torch's own optimizers accept.
+    That function is called once per network, with a list of `(name, parameter)`, as torch's optimizers accept.
     """
 
     kind: ClassVar[Kind] = Kind.OPTIMIZER
     reserved: ClassVar[frozenset[str]] = frozenset({"name", "max_grad_norm", "clip_weights"})
-    build_types: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance knows it
+    build_types: ClassVar[tuple[type, ...]] = (Callable,)  # type: ignore[assignment] # isinstance supports it
 
 
 class PenaltyPlugin(Buildable):
-    """`build(options, context)` returns a `Penalty` on the discriminator."""
+    """`build(options, context)` returns a `Penalty`, which is added to the discriminator's loss."""
 
     kind: ClassVar[Kind] = Kind.PENALTY
     build_types: ClassVar[tuple[type, ...]] = (Penalty,)
@@ -243,7 +196,7 @@ class PenaltyPlugin(Buildable):
 
 
 class AugmentationPlugin(Buildable):
-    """`build(options, context)` returns an `Augmentation` of what the discriminator sees."""
+    """`build(options, context)` returns an `Augmentation` of the discriminator's input images."""
 
     kind: ClassVar[Kind] = Kind.AUGMENTATION
     build_types: ClassVar[tuple[type, ...]] = (Augmentation,)
@@ -257,9 +210,9 @@ class SchedulePlugin(Buildable):
 
 
 class TrackerPlugin(Buildable):
-    """`build(options, context)` returns a `Callback`; its context is a `TrackerContext`.
+    """`build(options, context)` returns a `Callback`; `context` is a `TrackerContext`.
 
-    Trackers are chosen with `--track` or in the user's configuration and are never part of a spec.
+    Trackers are selected with `--track` or in the user's configuration and are never part of a spec.
     """
 
     kind: ClassVar[Kind] = Kind.TRACKER
@@ -267,10 +220,10 @@ class TrackerPlugin(Buildable):
 
 
 class PublishedCurve(BaseModel):
-    """A published training curve to draw behind a benchmark's own.
+    """A published training curve to plot behind that of a run.
 
-    `history` is a CSV file with a column `epoch` and any of the history's other columns. The curve is drawn only
-    when the run's data is the data it was published for, told by `ImageData.fingerprint`.
+    `history` is a CSV file with a column `epoch` and any other columns of the history. The curve is plotted only if
+    the run uses the same data, that is, if `ImageData.fingerprint` equals `data_fingerprint`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -281,16 +234,16 @@ class PublishedCurve(BaseModel):
 
 
 class Benchmark(Registration):
-    """A named spec: one plugin of each kind, a schedule and metrics, as `BenchmarkSpec` describes them."""
+    """A named spec: plugins, training options and metrics, as defined by `BenchmarkSpec`."""
 
     kind: ClassVar[Kind] = Kind.BENCHMARK
     spec: dict[str, Any]
     published_curve: PublishedCurve | None = None
-    trackers: tuple[str, ...] = ()  # those that `ganbench run` uses for this benchmark, besides the user's own
+    trackers: tuple[str, ...] = ()  # trackers that `ganbench run` adds for this benchmark
 
     @classmethod
     def from_toml(cls, path: Path, **fields: Any) -> Benchmark:
-        """Read name, summary and spec from one TOML file, in the form that `ganbench show` prints."""
+        """Read name, summary and spec from a TOML file, in the format that `ganbench show` prints."""
         spec = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(name=spec["name"], summary=spec["summary"], spec=spec, **fields)
 

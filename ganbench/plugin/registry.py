@@ -1,4 +1,4 @@
-"""Finds plugins, keeps the broken ones apart, and looks up names."""
+"""Load plugins, isolating failures, and look them up by kind and name."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ ENTRY_POINT_GROUP = hookspecs.PROJECT
 
 @dataclass(frozen=True)
 class Registered:
-    """A plugin and who offers it."""
+    """A plugin and its provider."""
 
     plugin: Registration
     provider: Provider
 
     def build(self, options: Any, context: Any) -> Any:
-        """Call the plugin's `build`; whatever it raises becomes an error that names plugin and distribution."""
+        """Call the plugin's `build`. An exception becomes a `PluginError` that names the plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
         with self.wrap_errors("raised in build"), preserve_torch_defaults(f"{self}: its build changed"):
             built = self.plugin.build(options, context)
         if not isinstance(built, self.plugin.build_types):
-            wanted = " or ".join(product.__name__ for product in self.plugin.build_types)
-            raise PluginError(f"{self}: its build returned {type(built).__name__}, not {wanted}")
+            expected = " or ".join(build_type.__name__ for build_type in self.plugin.build_types)
+            raise PluginError(f"{self}: build must return {expected}, got {type(built).__name__}")
         return built
 
     @contextmanager
-    def wrap_errors(self, deed: str) -> Iterator[None]:
-        """Whatever is raised inside and not meant for people becomes an error that names plugin and distribution."""
+    def wrap_errors(self, action: str) -> Iterator[None]:
+        """Convert exceptions other than `GanbenchError` to a `PluginError` that names the plugin and distribution."""
         try:
             yield
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{self} {deed}: {describe(error)}") from error
+            raise PluginError(f"{self} {action}: {describe(error)}") from error
 
     def record(self) -> dict[str, str | None]:
-        """Kind and name of the plugin; distribution, version and hash of the code of who offers it."""
+        """Return kind and name of the plugin, and distribution, version and source hash of its provider."""
         return {
             "kind": self.plugin.kind.value,
             "name": self.plugin.name,
@@ -88,7 +88,7 @@ class Registered:
 
 @dataclass
 class Registry:
-    """All plugins that could be loaded, and all failures."""
+    """All loaded plugins, and all failures to load."""
 
     providers: list[Provider] = field(default_factory=list)
     failures: list[LoadFailure] = field(default_factory=list)
@@ -96,10 +96,10 @@ class Registry:
 
     @classmethod
     def load(cls, extra: Iterable[str] = ()) -> Registry:
-        """Load every installed plugin, then the `extra` ones: paths of Python files or names of modules.
+        """Load all installed plugins, then the `extra` ones: paths of Python files or names of modules.
 
-        An installed plugin that fails is recorded in `failures`. An extra one was asked for by name, so its failure
-        raises `PluginError`, or `UsageError` where there is no such file or module.
+        Failures of installed plugins are recorded in `failures`. A failure of an extra plugin raises `PluginError`, or
+        `UsageError` if the file or module does not exist.
         """
         registry = cls()
         loader = _Loader(registry)
@@ -111,15 +111,15 @@ class Registry:
         return registry
 
     def of_kind(self, kind: Kind) -> list[Registered]:
-        """All plugins of a kind, by name; a name claimed twice appears twice."""
+        """Return all plugins of a kind, sorted by name; a name with several providers appears several times."""
         return [registered for _, claims in sorted(self._registered[kind].items()) for registered in claims]
 
     def all_plugins(self) -> list[Registered]:
-        """All plugins of all kinds."""
+        """Return all plugins of all kinds."""
         return [registered for kind in Kind for registered in self.of_kind(kind)]
 
     def find(self, kind: Kind, name: str) -> Registered:
-        """The one plugin of that name, or of `name@distribution`.
+        """Return the plugin called `name`, which may have the form `name@distribution`.
 
         Raises `UsageError` if there is none, or if several distributions provide the name and none is given.
         """
@@ -129,7 +129,7 @@ class Registry:
             providers = ", ".join(claim.provider.distribution for claim in claims)
             claims = [claim for claim in claims if claim.provider.distribution == distribution]
             if not claims:
-                raise UsageError(f"{kind} '{name}' is not provided by '{distribution}', but by {providers}")
+                raise UsageError(f"{kind} '{name}' is provided by {providers}, not by '{distribution}'")
         if not claims:
             raise UsageError(f"unknown {kind} '{name}'; {self._hint(name, sorted(self._registered[kind]))}")
         if len(claims) > 1:
@@ -141,7 +141,7 @@ class Registry:
         return claims[0]
 
     def named(self, name: str) -> list[Registered]:
-        """The plugins of that name, of whatever kind. Raises `UsageError` if there is none."""
+        """Return the plugins of any kind called `name`. Raises `UsageError` if there is none."""
         plain, _, distribution = name.partition("@")
         found = [
             registered
@@ -155,14 +155,17 @@ class Registry:
 
     def _hint(self, name: str, known: list[str]) -> str:
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known) or 'none'}"
+        hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known) or 'none'}"
         if self.failures:
             broken = "; ".join(str(failure) for failure in self.failures)
-            hint += f"{'' if close else '.'} It may be in a plugin that failed to load: {broken}"
+            hint += f"{'' if close else '.'} Some plugins failed to load: {broken}"
         return hint
 
     def add(self, registered: Registered) -> None:
-        """Register a plugin; a second one of the same kind and name from the same distribution is a failure."""
+        """Register a plugin. A name registered twice is recorded as a failure.
+
+        If both plugins come from the same distribution, the second one is dropped.
+        """
         plugin, provider = registered.plugin, registered.provider
         claims = self._registered[plugin.kind].setdefault(plugin.name, [])
         for claim in claims:
@@ -173,7 +176,7 @@ class Registry:
 
 
 class _Loader:
-    """Brings providers into a registry, one by one, each failure kept to its provider."""
+    """Loads providers into a registry, one by one; a failure affects only its provider."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -209,8 +212,8 @@ class _Loader:
         needed = getattr(module, "PLUGIN_API", PLUGIN_API)
         if needed != PLUGIN_API:
             cause = (
-                f"it needs version {needed!r} of the plugin API, and ganbench {__version__} has version {PLUGIN_API}: "
-                f"install a version of {provider.distribution} for this ganbench, or a ganbench for this plugin"
+                f"requires plugin API version {needed!r}, but ganbench {__version__} has version {PLUGIN_API}; install "
+                f"a version of {provider.distribution} or of ganbench that matches"
             )
             self._fail(provider, "register", cause)
             return
@@ -233,26 +236,27 @@ class _Loader:
             self._fail(provider, "hook", f"{kind.hook} raised {describe(error)}")
             return
         if not isinstance(plugins, list):
-            self._fail(provider, "hook", f"{kind.hook} returned {plugins!r}, not a list")
+            self._fail(provider, "hook", f"{kind.hook} must return a list, got {plugins!r}")
             return
         expected = REGISTRATIONS[kind]
         for plugin in plugins:
             if isinstance(plugin, expected):
                 self.registry.add(Registered(plugin, provider))
             else:
-                self._fail(provider, "hook", f"{kind.hook} returned {plugin!r}, not a {expected.__name__}")
+                message = f"{kind.hook} must return only {expected.__name__} objects, got {plugin!r}"
+                self._fail(provider, "hook", message)
 
     def _fail(self, provider: Provider, stage: Stage, cause: str) -> None:
         self.registry.failures.append(LoadFailure(provider, stage, cause))
 
     def _misnamed(self, module: Any) -> list[str]:
-        """What looks like a hook and is none: a marked function of an unknown name, an unmarked one of a known."""
+        """Describe mistakes in hooks: marked functions with unknown names, and unmarked functions with known names."""
         hooks = [kind.hook for kind in Kind]
         problems = []
         for caller in self.manager.get_hookcallers(module) or []:
             if caller.spec is None:
                 close = difflib.get_close_matches(caller.name, hooks, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(hooks)}"
+                hint = f"did you mean {close[0]}?" if close else f"available: {', '.join(hooks)}"
                 problems.append(f"unknown hook {caller.name}; {hint}")
         for hook in hooks:
             function = getattr(module, hook, None)
@@ -262,11 +266,11 @@ class _Loader:
 
 
 def _import_extra(name: str) -> tuple[ModuleType, Provider]:
-    """Import a plugin given with -p; a file's version is its hash, so that a result tells which text ran."""
+    """Import a plugin given with -p. The version of a file is its hash, so results identify the code that ran."""
     if name.endswith(".py"):
         path = Path(name)
         if not path.is_file():
-            raise UsageError(f"-p {name}: there is no such file")
+            raise UsageError(f"-p {name}: no such file")
         version = file_version(path)
         content_hash = version.partition(":")[2]
         stem = re.sub(r"\W", "_", path.stem)
@@ -278,20 +282,20 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         sys.modules[module_name] = module
         spec.loader.exec_module(module)
         return module, Provider(path.name, version, path.stem, module_name, given=str(path.resolve()))
-    how = "give a file that ends in .py, or a module's name such as my.plugin"
+    how = "give a path ending in .py, or the name of a module such as my.plugin"
     if not re.fullmatch(r"\w+(\.\w+)*", name):
-        kind = "a folder" if Path(name).is_dir() else "neither a file's nor a module's name"
-        raise UsageError(f"-p {name}: it is {kind}; {how}")
+        kind = "this is a folder" if Path(name).is_dir() else "neither a .py file nor a module name"
+        raise UsageError(f"-p {name}: {kind}; {how}")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # the current folder, as for python -m
+        sys.path.insert(0, "")  # the current folder, as with python -m
     try:
         found = importlib.util.find_spec(name)
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
-            raise  # the package is there and misses something
+            raise  # the package exists, but one of its own imports is missing
         found = None
     if found is None:
-        raise UsageError(f"-p {name}: there is no such module; {how}")
+        raise UsageError(f"-p {name}: no such module; {how}")
     if found.loader is None or found.origin is None:  # a namespace package, which has no hooks
-        raise UsageError(f"-p {name}: it is a folder; {how}")
+        raise UsageError(f"-p {name}: this is a folder; {how}")
     return importlib.import_module(name), Provider(name, None, name, name, given=name)

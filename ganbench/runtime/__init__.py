@@ -1,1 +1,1 @@
-"""Torch, below data, scoring and training: devices, precision, seeds, memory, whose fault an error is."""
+"""Torch utilities for data, scoring and training: devices, precision, seeds, memory, error attribution."""

@@ -1,4 +1,4 @@
-"""Which of the plugins of a step is at fault where something raises, as an error that names it."""
+"""Attribute errors in a training step to plugins: build a `PluginError` that names the plugin."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ganbench.errors import PluginError, describe
 from ganbench.plugin.interfaces import Networks, Player
 from ganbench.spec.benchmark import BenchmarkSpec
 
-CALLS = ("_call_impl", "_wrapped_call_impl")  # of nn.Module: an error of theirs is about the arguments
+CALLS = ("_call_impl", "_wrapped_call_impl")  # nn.Module methods; an error raised directly in them is about arguments
 
 
 @dataclass(frozen=True)
-class Culprits:
-    """The plugins of a step, as errors name them."""
+class PluginNames:
+    """The names of the plugins in a training step, for error messages."""
 
     model: str
     loss: str
     optimizers: Mapping[Player, str]
-    others: Mapping[str, str] = field(default_factory=dict)  # by the paths of their state: "penalty r1"
+    others: Mapping[str, str] = field(default_factory=dict)  # by the path of their state: "penalty r1"
 
     @classmethod
-    def of(cls, spec: BenchmarkSpec) -> Culprits:
+    def of(cls, spec: BenchmarkSpec) -> PluginNames:
         optimizers: dict[Player, str] = {
             "discriminator": str(spec.optimizer.discriminator.plugin),
             "generator": str(spec.optimizer.generator.plugin),
@@ -35,7 +35,7 @@ class Culprits:
         return cls(str(spec.model.plugin), str(spec.loss.plugin), optimizers, others)
 
     def owner(self, path: str) -> str:
-        """The plugin that a part of the step belongs to, by its path."""
+        """Return the plugin that owns the part of the step at `path`."""
         for player, optimizer in self.optimizers.items():
             if path.startswith(f"{player}'s optimizer"):
                 return optimizer
@@ -44,34 +44,38 @@ class Culprits:
                 return plugin
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
-    def in_turn(self, error: BaseException, player: Player, networks: Networks) -> PluginError:
-        """The error of a player's turn: the model's if it comes from within a network, else the loss's."""
+    def update_error(self, error: BaseException, player: Player, networks: Networks) -> PluginError:
+        """Return the error for an exception in an update. It names the model if raised in a network, else the loss."""
         module, called_only = innermost_module(error, networks)
         if module is None:
             return PluginError(f"{self.loss} raised in {player}_loss: {describe(error)}")
         if called_only and isinstance(error, TypeError):
             return PluginError(
-                f"{self.loss} calls the {module} of {self.model} with other arguments than it takes: {describe(error)}"
+                f"{self.loss} calls the {module} of {self.model} with invalid arguments: {describe(error)}"
             )
         return PluginError(f"{self.model} raised in its {module}: {describe(error)}")
 
-    def in_generator(self, error: BaseException, networks: Networks) -> PluginError:
-        """The error of generating images outside of training."""
+    def generator_error(self, error: BaseException, networks: Networks) -> PluginError:
+        """Return the error for an exception while generating images outside of training."""
         module, called_only = innermost_module(error, networks)
         hint = (
-            "; for scores and pictures the generator gets latents (N, latent_dim) and nothing else, such as labels"
+            "; for scores and sample images, the generator is called with latent vectors (N, latent_dim), and with "
+            "labels only if the model is conditional"
             if called_only and isinstance(error, TypeError)
             else ""
         )
         return PluginError(f"{self.model} raised in its {module or 'generator'}: {describe(error)}{hint}")
 
-    def in_optimizer(self, error: BaseException, player: Player) -> PluginError:
-        """The error of an update."""
-        return PluginError(f"{self.optimizers[player]} raised in step(), for the {player}: {describe(error)}")
+    def optimizer_error(self, error: BaseException, player: Player) -> PluginError:
+        """Return the error for an exception in an optimizer's `step`."""
+        return PluginError(f"{self.optimizers[player]} raised in step() for the {player}: {describe(error)}")
 
 
 def innermost_module(error: BaseException, networks: Networks) -> tuple[str | None, bool]:
-    """The part of the networks that the error comes from, such as "generator.layers.0", and whether only its call."""
+    """Return the module in which the error was raised, such as "generator.layers.0", and whether its call raised it.
+
+    The latter means that the exception comes from the call itself, not from the module's code.
+    """
     names: dict[int, str] = {}
     players: tuple[Player, Player] = ("discriminator", "generator")
     for player in players:

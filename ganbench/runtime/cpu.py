@@ -1,4 +1,4 @@
-"""How the process is set up to train on a CPU: threads, and what becomes of freed memory."""
+"""Set up the process for training on a CPU: number of threads and memory allocator."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def set_up_cpu() -> None:
-    """Make a process ready to train on a CPU. It stays so: both settings are the whole process's."""
+    """Set up the process for training on a CPU. Both settings are process-wide and permanent."""
     use_physical_cores()
     keep_freed_memory()
 
 
 def use_physical_cores() -> None:
-    """Let torch compute with one thread for each physical core that this process may use.
+    """Set torch's number of threads to the number of physical cores available to this process.
 
-    Its own default counts the machine's cores, also in a container or a cluster's job that has but some of them. Where
-    the environment variable OMP_NUM_THREADS is set, that decides.
+    Torch's default counts all cores of the machine, even in a container or cluster job that may use only some of them.
+    If the environment variable OMP_NUM_THREADS is set, it takes precedence.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(joblib.cpu_count(only_physical_cores=True))
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a step frees, since the next one asks for the same.
+    """Configure glibc to keep freed memory, because the next step allocates the same sizes.
 
-    By default it hands large pieces back to the system and takes them anew page by page, in every step.
+    By default, large blocks are returned to the system and mapped again, page by page, in every step.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # other C libraries have none
+    if hasattr(libc, "mallopt"):  # other C libraries lack it
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,4 +1,4 @@
-"""Memory: how much the process held at most, and errors for want of it."""
+"""Memory: peak usage and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ganbench.errors import causes
 
 
 def peak_rss() -> int | None:
-    """The most memory that this process has held since its start, in bytes; None where the system does not tell."""
+    """Return the peak resident memory of this process, in bytes; None if the system does not report it."""
     if sys.platform == "win32":
         return None
-    import resource  # there is none on Windows
+    import resource  # not available on Windows
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error is for want of memory, on the host or on the device."""
-    # torch has no class of its own for the host's
+    """Return whether the error is an out-of-memory error, on the host or on the device."""
+    # torch has no exception class for host memory
     on_host = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return on_host or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def explain_out_of_memory(error: BaseException, batch_size: int, device: torch.device) -> str | None:
-    """What to tell a user whose run ended for want of memory; None if it did not."""
+    """Return an error message for a run that ran out of memory; None for other errors."""
     if not any(is_out_of_memory(cause) for cause in causes(error)):
         return None
     if device.type == "cuda":
@@ -37,6 +37,6 @@ def explain_out_of_memory(error: BaseException, batch_size: int, device: torch.d
         rss = peak_rss()
         peak = "an unknown amount" if rss is None else f"{rss / 2**20:,.0f} MiB"
     return (
-        f"out of memory on {device} with a batch of {batch_size}, after a peak of {peak}: lower training.batch_size or "
-        "the size of the model"
+        f"out of memory on {device} with batch size {batch_size}, peak usage {peak}; reduce training.batch_size or the "
+        "size of the model"
     )

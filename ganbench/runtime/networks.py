@@ -1,4 +1,4 @@
-"""The modes, parameters and buffers of networks, and how to restore them."""
+"""Save and restore the modes, parameters and buffers of networks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import nn
 from .values import same_bits
 
 
-def keep_modes(network: nn.Module) -> None:
-    """Put a network that was just built into train mode, but for parts that its author has put into eval mode.
+def set_train_mode(network: nn.Module) -> None:
+    """Put a newly built network into train mode, except for parts that its author intended to stay in eval mode.
 
-    Those are frozen parts, whose parameters require no gradient, and any part of a network that is itself in train
-    mode: every module begins in train mode, so somebody has chosen otherwise.
+    These are frozen parts (no parameter requires a gradient) and, if the network itself is in train mode, all parts in
+    eval mode: modules are created in train mode, so eval mode was chosen explicitly.
     """
     modules = list(network.modules())
     if network.training:
-        chosen = {module for module in modules if not module.training}
+        in_eval_mode = {module for module in modules if not module.training}
     else:
         frozen = [module for module in modules if not module.training and is_frozen(module)]
-        chosen = {part for module in frozen for part in module.modules()}
-    if chosen:
-        set_modes({module: module not in chosen for module in modules})
+        in_eval_mode = {part for module in frozen for part in module.modules()}
+    if in_eval_mode:
+        set_modes({module: module not in in_eval_mode for module in modules})
     else:
         network.train()
 
@@ -36,33 +36,33 @@ def is_frozen(module: nn.Module) -> bool:
 
 
 def set_modes(modes: Mapping[nn.Module, bool]) -> None:
-    """Put modules into modes as a training loop does, by their methods, so that what these do besides is done.
+    """Set the modes of modules by calling `train()`, as a training loop does, in case the method is overridden.
 
-    `modes` has parents before their parts, as `modules()` gives them.
+    `modes` lists parents before their children, like `modules()`.
     """
     for module, training in modes.items():
         if module.training != training:
             module.train(training)
-    for module, training in modes.items():  # an own method may have left out some
+    for module, training in modes.items():  # an overridden method may skip some
         module.training = training
 
 
 class NetworkState:
-    """The modes, parameters and buffers of a network, to be restored after something that only measures."""
+    """A snapshot of the modes, parameters and buffers of a network, to restore them after a measurement."""
 
     def __init__(self, network: nn.Module) -> None:
         self.modes = {module: module.training for module in network.modules()}
-        held: list[dict[str, Any]] = [held for m in network.modules() for held in (m._parameters, m._buffers)]
-        self.held = [(tensors, dict(tensors)) for tensors in held]
-        every = chain(network.named_parameters(), network.named_buffers())
-        self.tensors = {name: (tensor, tensor.data, tensor.detach().clone()) for name, tensor in every}
+        registries: list[dict[str, Any]] = [each for m in network.modules() for each in (m._parameters, m._buffers)]
+        self.registered = [(registry, dict(registry)) for registry in registries]
+        named = chain(network.named_parameters(), network.named_buffers())
+        self.tensors = {name: (tensor, tensor.data, tensor.detach().clone()) for name, tensor in named}
 
     def restore(self) -> None:
         set_modes(self.modes)
-        for held, before in self.held:
-            if list(held) != list(before) or any(held[name] is not tensor for name, tensor in before.items()):
-                held.clear()
-                held.update(before)
+        for registry, before in self.registered:
+            if list(registry) != list(before) or any(registry[name] is not tensor for name, tensor in before.items()):
+                registry.clear()
+                registry.update(before)
         with torch.no_grad():
             for tensor, memory, copy in self.tensors.values():
                 if tensor.data_ptr() != memory.data_ptr() or tensor.shape != copy.shape:
@@ -71,5 +71,5 @@ class NetworkState:
                     tensor.detach().copy_(copy)
 
     def differing(self) -> list[str]:
-        """The names of tensors that differ although they were restored."""
+        """Return the names of tensors that differ from the snapshot, even after `restore`."""
         return [name for name, (tensor, _, copy) in self.tensors.items() if not same_bits(tensor, copy)]

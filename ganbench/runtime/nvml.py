@@ -1,4 +1,4 @@
-"""What NVML, the management library of NVIDIA's driver, tells of a GPU: energy, clock, and what holds it back."""
+"""Energy, clock rate and throttling of a GPU, read through NVML (the NVIDIA Management Library)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from ganbench.results.schema import GPUReading
 
-# https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html; being idle is none
+# https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html, without "idle"
 THROTTLE_REASONS = {
     pynvml.nvmlClocksEventReasonApplicationsClocksSetting: "applications_clocks_setting",
     pynvml.nvmlClocksEventReasonSwPowerCap: "sw_power_cap",
@@ -21,7 +21,7 @@ THROTTLE_REASONS = {
 
 
 class GPUMonitor:
-    """Reads the GPU that torch trains on; reads nothing on a CPU, or where the driver does not let it."""
+    """Reads the GPU used for training. Reads nothing on a CPU, or if the driver does not permit it."""
 
     def __init__(self, device: torch.device) -> None:
         self._handle = None
@@ -31,19 +31,19 @@ class GPUMonitor:
                 uuid = torch.cuda.get_device_properties(device).uuid
                 self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
             except pynvml.NVMLError:
-                pass  # no such library, no permission, or a slice of a GPU
+                pass  # the library is missing, permission is denied, or the device is a MIG slice
 
     def joules(self) -> float | None:
-        """Energy that the board has drawn since the driver was loaded."""
+        """Return the energy used by the board since the driver was loaded, in joules; None if unavailable."""
         if self._handle is None:
             return None
         try:
             return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
         except pynvml.NVMLError:
-            return None  # older than Volta
+            return None  # not supported before Volta
 
     def reading(self, since: float | None) -> GPUReading | None:
-        """The GPU as it is now, with the energy since `joules()` gave `since`."""
+        """Return the current state of the GPU, with the energy used since `joules()` returned `since`."""
         if self._handle is None:
             return None
         now = self.joules()

@@ -1,4 +1,4 @@
-"""Number formats for arithmetic: fp32 (IEEE), tf32 (fp32 storage, 10-bit mantissa products), bf16 (autocast)."""
+"""Floating-point precision: fp32 (IEEE), tf32 (fp32 storage, products with a 10-bit mantissa), bf16 (autocast)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ MATMUL: Any = torch.backends.cuda.matmul
 CUDNN: Any = torch.backends.cudnn
 
 
-def precision_on(device: torch.device, asked: Precision) -> Precision:
-    """What the device makes of a precision: tf32 is fp32 on a CPU and on GPUs that have none (before Ampere).
+def resolve_precision(device: torch.device, requested: Precision) -> Precision:
+    """Return the precision used on the device: tf32 becomes fp32 on a CPU and on GPUs before Ampere.
 
-    Raises `UsageError` for bf16 on a GPU that lacks it.
+    Raises `UsageError` for bf16 on a GPU that does not support it.
     """
-    if device.type == "cuda" and asked == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if device.type == "cuda" and requested == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         name = torch.cuda.get_device_name(device)
-        raise UsageError(f"training.precision: {name} computes no bf16; use fp32 or tf32")
+        raise UsageError(f"training.precision: {name} does not support bf16; use fp32 or tf32")
     has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "fp32" if asked == "tf32" and not has_tf32 else asked
+    return "fp32" if requested == "tf32" and not has_tf32 else requested
 
 
 @contextmanager
 def deterministic_convolutions() -> Iterator[None]:
-    """Within the block, cuDNN takes only algorithms that give the same bits each time, and tries none out."""
+    """Make cuDNN use only deterministic algorithms, without benchmarking them, within the block."""
     before = CUDNN.deterministic, CUDNN.benchmark
     CUDNN.deterministic, CUDNN.benchmark = True, False
     try:
@@ -42,7 +42,7 @@ def deterministic_convolutions() -> Iterator[None]:
 
 @contextmanager
 def float32_precision(precision: Precision) -> Iterator[None]:
-    """Within the block, CUDA multiplies float32 matrices and convolutions as `precision` says; a CPU always in IEEE."""
+    """Set the precision of float32 matrix products and convolutions on CUDA within the block; a CPU uses IEEE."""
     before = MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision
     mode = "tf32" if precision == "tf32" else "ieee"
     _set_modes(mode, mode, mode)
@@ -53,14 +53,14 @@ def float32_precision(precision: Precision) -> Iterator[None]:
 
 
 def _set_modes(matmul: str, conv: str, rnn: str) -> None:
-    """Set torch's switches, the older ones first and alike: else torch refuses to read those, as plugins may."""
+    """Set torch's precision flags. The old flags are kept consistent, else torch raises when a plugin reads them."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some versions of torch tell everyone that these are the older ones
+        warnings.simplefilter("ignore")  # some versions of torch warn that these flags are deprecated
         MATMUL.allow_tf32 = matmul == "tf32"
         CUDNN.allow_tf32 = conv == "tf32"
     MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = matmul, conv, rnn
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
-    """Bf16 autocast for bf16, nothing for the others."""
+    """Return an autocast context, enabled only for bf16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -1,4 +1,4 @@
-"""Random streams that do not disturb one another, all derived from a run's one seed."""
+"""Independent random number generators, all derived from a run's seed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ import torch
 
 
 def derived_seed(seed: int, stream: str) -> int:
-    """A seed in [0, 2^63) for a named stream, unrelated to those of other names and seeds.
+    """Return a seed in [0, 2^63) for a named generator, independent of those for other names and seeds.
 
-    Torch's CPU generator heeds its low 32 bits, a CUDA one all.
+    Torch's CPU generator uses only the low 32 bits, a CUDA generator uses all.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:8], "big") >> 1
 
 
-def seed_defaults(seed: int, device: torch.device) -> None:
-    """Seed what is drawn from where no generator is named: torch's on the CPU and the device, Python's and numpy's.
+def seed_default_rngs(seed: int, device: torch.device) -> None:
+    """Seed the default generators: torch's on the CPU and the device, Python's and NumPy's.
 
-    `torch.manual_seed` does so too for torch, and keeps a note with a stack trace for every kind of device that there
-    is not.
+    `torch.manual_seed` is not used because it stores a stack trace for every device type that is not initialized.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -33,8 +32,8 @@ def seed_defaults(seed: int, device: torch.device) -> None:
     np.random.seed(seed & 0xFFFFFFFF)
 
 
-def default_states(device: torch.device) -> dict[str, Any]:
-    """The states of the generators that `seed_defaults` seeds, as tensors, numbers and text."""
+def default_rng_states(device: torch.device) -> dict[str, Any]:
+    """Return the states of the default generators as tensors, numbers and strings."""
     state: Any = np.random.get_state()
     kind, words, position, has_gauss, gauss = state
     return {
@@ -45,8 +44,8 @@ def default_states(device: torch.device) -> dict[str, Any]:
     }
 
 
-def set_default_states(states: dict[str, Any], device: torch.device) -> None:
-    """Bring the generators back to where `default_states` found them."""
+def set_default_rng_states(states: dict[str, Any], device: torch.device) -> None:
+    """Restore the states that `default_rng_states` returned."""
     torch.set_rng_state(states["cpu"])
     if states["cuda"] is not None:
         torch.cuda.set_rng_state(states["cuda"], device)
@@ -57,33 +56,33 @@ def set_default_states(states: dict[str, Any], device: torch.device) -> None:
 
 
 @contextmanager
-def defaults_restored(device: torch.device) -> Iterator[None]:
-    """After the block, torch's, Python's and numpy's default generators are as they were."""
-    states = default_states(device)
+def preserve_default_rngs(device: torch.device) -> Iterator[None]:
+    """Restore torch's, Python's and NumPy's default generators after the block."""
+    states = default_rng_states(device)
     try:
         yield
     finally:
-        set_default_states(states, device)
+        set_default_rng_states(states, device)
 
 
-class OwnGenerators:
-    """A context, to be entered time and again, in which the CPU's default generators are a stream of their own."""
+class IsolatedRNG:
+    """A reusable context in which the CPU's default generators have separate states, which persist between uses."""
 
     def __init__(self, seed: int) -> None:
         self.device = torch.device("cpu")
-        with defaults_restored(self.device):
-            seed_defaults(seed, self.device)
-            self.own = default_states(self.device)
+        with preserve_default_rngs(self.device):
+            seed_default_rngs(seed, self.device)
+            self.own = default_rng_states(self.device)
 
     def __enter__(self) -> None:
-        self.outside = default_states(self.device)
-        set_default_states(self.own, self.device)
+        self.outside = default_rng_states(self.device)
+        set_default_rng_states(self.own, self.device)
 
     def __exit__(self, *exception: object) -> None:
-        self.own = default_states(self.device)
-        set_default_states(self.outside, self.device)
+        self.own = default_rng_states(self.device)
+        set_default_rng_states(self.outside, self.device)
 
 
 def make_rng(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for a named stream, such as "latents"."""
+    """Return a generator seeded for a name, such as "latents"."""
     return torch.Generator(device).manual_seed(derived_seed(seed, name))

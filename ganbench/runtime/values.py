@@ -1,4 +1,4 @@
-"""Plain values, tensors, random generators and containers of them: copied, compared, put back, and written down."""
+"""Copy, compare, restore and serialize Python values, tensors, random number generators and containers of these."""
 
 from __future__ import annotations
 
@@ -43,38 +43,36 @@ ATOMS = (
 )
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
-
-
-MOST_NESTED = 50
+MAX_DEPTH = 50  # of nested containers
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor has numbers of its own at an address."""
+    """Return whether a tensor is dense and has memory."""
     return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def address_of(tensor: Tensor) -> int:
-    """Where the memory begins that a tensor has, or shares with others."""
+    """Return the address of a tensor's storage, which other tensors may share."""
     return tensor.untyped_storage().data_ptr()
 
 
 def is_atom(value: Any) -> bool:
-    """Whether a value never changes."""
+    """Return whether a value is immutable."""
     return isinstance(value, ATOMS)
 
 
-class NotSerializable(Exception):  # noqa: N818 - it is handled
-    """A value that cannot be written down as tensors, numbers and text."""
+class NotSerializable(Exception):  # noqa: N818 - it is always handled
+    """Raised when a value cannot be serialized as tensors, numbers and strings."""
 
 
-class Kept:
-    """A value as it was: `restore` gives the very same object back, with the contents that it had."""
+class SavedValue:
+    """A copy of a value's contents, to restore them in the same object."""
 
     def __init__(self, value: Any, elsewhere: Set[int] = frozenset(), depth: int = 0) -> None:
-        """`elsewhere` has the addresses of tensors that are restored by others: of those only the identity counts."""
+        """`elsewhere` has the addresses of tensors restored by other code; of these, only the identity is compared."""
         self.value = value
         self.parts: Any = None
-        if depth > MOST_NESTED:
+        if depth > MAX_DEPTH:
             return
         if isinstance(value, Tensor):
             if is_plain(value) and address_of(value) not in elsewhere:
@@ -86,14 +84,14 @@ class Kept:
         elif isinstance(value, GENERATORS):
             self.parts = generator_state(value)
         elif isinstance(value, dict):
-            self.parts = {key: Kept(item, elsewhere, depth + 1) for key, item in value.items()}
+            self.parts = {key: SavedValue(item, elsewhere, depth + 1) for key, item in value.items()}
         elif isinstance(value, list | tuple | deque):
-            self.parts = [Kept(item, elsewhere, depth + 1) for item in value]
+            self.parts = [SavedValue(item, elsewhere, depth + 1) for item in value]
         elif isinstance(value, set):
             self.parts = set(value)
 
     def equals(self, value: Any) -> bool:
-        """Whether a value is, in every bit, what this one was; objects by identity."""
+        """Return whether a value is bitwise identical to the snapshot; other objects are compared by identity."""
         if type(value) is not type(self.value):
             return False
         if is_atom(value):
@@ -107,7 +105,7 @@ class Kept:
         if isinstance(value, bytearray):
             return bytes(value) == self.parts
         if isinstance(value, GENERATORS):
-            return Kept(self.parts).equals(generator_state(value))
+            return SavedValue(self.parts).equals(generator_state(value))
         if isinstance(value, dict):
             return list(value) == list(self.parts) and all(self.parts[key].equals(value[key]) for key in value)
         if isinstance(value, set):
@@ -115,7 +113,7 @@ class Kept:
         return len(value) == len(self.parts) and all(p.equals(v) for p, v in zip(self.parts, value, strict=True))
 
     def restore(self) -> Any:
-        """The value, as it was."""
+        """Restore the contents and return the object."""
         value = self.value
         if self.parts is None:
             return value
@@ -152,7 +150,7 @@ class Kept:
 
 
 def same_bits(first: Any, second: Any) -> bool:
-    """Equality of plain values; of tensors in shape, type and every bit, so that NaN equals NaN and 0 not -0."""
+    """Return whether values are equal; tensors must be bitwise identical, so NaN equals NaN, and 0 differs from -0."""
     if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
         return type(first) is type(second) and bool(first == second)
     if first.shape != second.shape or first.dtype != second.dtype:
@@ -165,53 +163,53 @@ def same_array(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(first.dtype.hasobject is False and first.tobytes() == second.tobytes())
 
 
-class Held:
-    """A tensor or another object by its identity, and a tensor also by where its numbers lie."""
+class Identity:
+    """The identity of an object, without keeping it alive; for a tensor, also the address of its data."""
 
     def __init__(self, value: Any) -> None:
         try:
-            self.published_curve: Callable[[], Any] = weakref.ref(value)
+            self.reference: Callable[[], Any] = weakref.ref(value)
         except TypeError:
-            self.published_curve = lambda: value
+            self.reference = lambda: value
         self.is_tensor = isinstance(value, Tensor)
         self.address = value.data_ptr() if isinstance(value, Tensor) and is_plain(value) else None
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Held) or self.address != other.address:
+        if not isinstance(other, Identity) or self.address != other.address:
             return False
-        mine = self.published_curve()
-        return mine is not None and mine is other.published_curve()
+        mine = self.reference()
+        return mine is not None and mine is other.reference()
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def frozen(value: Any, depth: int = 0) -> Any:
-    """What has to stand still of a value: numbers and text as they are, tensors and objects by their identity."""
-    if isinstance(value, Tensor) or depth > MOST_NESTED:
-        return Held(value)
+def freeze(value: Any, depth: int = 0) -> Any:
+    """Return a copy to detect changes by comparison: tensors and other objects are replaced by their identity."""
+    if isinstance(value, Tensor) or depth > MAX_DEPTH:
+        return Identity(value)
     if isinstance(value, float):
-        return repr(value)  # NaN stands still, too
+        return repr(value)  # so that NaN equals NaN
     if is_atom(value):
         return value
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, GENERATORS):
-        return frozen_state(generator_state(value))
+        return _freeze_state(generator_state(value))
     if isinstance(value, dict):
-        return [(frozen(key, depth + 1), frozen(item, depth + 1)) for key, item in value.items()]
+        return [(freeze(key, depth + 1), freeze(item, depth + 1)) for key, item in value.items()]
     if isinstance(value, bytearray | set | frozenset):
         return type(value)(value)
     if isinstance(value, list | tuple | deque):
-        return [frozen(item, depth + 1) for item in value]
-    return Held(value)
+        return [freeze(item, depth + 1) for item in value]
+    return Identity(value)
 
 
-def frozen_state(state: Any) -> Any:
-    return state.tolist() if isinstance(state, Tensor) else frozen(state)
+def _freeze_state(state: Any) -> Any:
+    return state.tolist() if isinstance(state, Tensor) else freeze(state)
 
 
 def generator_state(generator: Any) -> Any:
-    """The state of a random generator."""
+    """Return the state of a random number generator."""
     if isinstance(generator, random.Random):
         return generator.getstate()
     if isinstance(generator, torch.Generator):
@@ -230,8 +228,11 @@ def set_generator_state(generator: Any, state: Any) -> None:
         generator.bit_generator.state = state
 
 
-def written(value: Any) -> Any:
-    """Write a value as tensors, numbers and text, with the kinds of containers. Raises `NotSerializable` otherwise."""
+def serialize(value: Any) -> Any:
+    """Convert a value to tensors, numbers, strings and tuples that name the container types.
+
+    Raises `NotSerializable` for other values.
+    """
     if type(value) in NUMBERS_AND_TEXT:
         return value
     if isinstance(value, Tensor) and is_plain(value):
@@ -239,54 +240,54 @@ def written(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
     if isinstance(value, GENERATORS):
-        return "generator", written(generator_state(value))
+        return "generator", serialize(generator_state(value))
     if type(value) is dict:
-        return "dict", [(written(key), written(item)) for key, item in value.items()]
+        return "dict", [(serialize(key), serialize(item)) for key, item in value.items()]
     for kind in (list, tuple, set, deque):
         if type(value) is kind:
-            return kind.__name__, [written(item) for item in value]
+            return kind.__name__, [serialize(item) for item in value]
     raise NotSerializable
 
 
-def read(text: Any, now: Any) -> Any:
-    """What `written` wrote. `now` is what is there, and takes the contents where it is of the same kind."""
-    if isinstance(text, Tensor):
-        return text.clone() if not isinstance(now, Tensor) else _into_tensor(now, text)
-    if not isinstance(text, tuple):
-        return text
-    kind, content, *more = text
+def deserialize(saved: Any, current: Any) -> Any:
+    """Return a serialized value, loaded into the object `current` if that has the same type."""
+    if isinstance(saved, Tensor):
+        return saved.clone() if not isinstance(current, Tensor) else _load_tensor(current, saved)
+    if not isinstance(saved, tuple):
+        return saved
+    kind, content, *more = saved
     if kind == "generator":
-        if isinstance(now, GENERATORS):
-            set_generator_state(now, read(content, None))
-        return now
+        if isinstance(current, GENERATORS):
+            set_generator_state(current, deserialize(content, None))
+        return current
     if kind == "array":
         array = content.numpy().view(np.dtype(more[0])).reshape(tuple(more[1])).copy()
-        if isinstance(now, np.ndarray) and now.shape == array.shape and now.dtype == array.dtype:
-            now[...] = array
-            return now
+        if isinstance(current, np.ndarray) and current.shape == array.shape and current.dtype == array.dtype:
+            current[...] = array
+            return current
         return array
     if kind == "dict":
-        own = now if type(now) is dict else {}
-        pairs = [(read(key, None), item) for key, item in content]
-        fresh = {key: read(item, own.get(key)) for key, item in pairs}
-        own.clear()
-        own.update(fresh)
-        return own
+        target = current if type(current) is dict else {}
+        pairs = [(deserialize(key, None), item) for key, item in content]
+        loaded = {key: deserialize(item, target.get(key)) for key, item in pairs}
+        target.clear()
+        target.update(loaded)
+        return target
     if kind == "tuple":
-        held = now if type(now) is tuple and len(now) == len(content) else (None,) * len(content)
-        parts = tuple(read(item, inner) for item, inner in zip(content, held, strict=True))
-        return now if all(part is inner for part, inner in zip(parts, held, strict=True)) else parts
-    own = now if type(now).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
-    before = list(own) if kind != "set" else []
-    new = [read(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
-    own.clear()
-    (own.update if kind == "set" else own.extend)(new)
-    return own
+        old = current if type(current) is tuple and len(current) == len(content) else (None,) * len(content)
+        parts = tuple(deserialize(item, inner) for item, inner in zip(content, old, strict=True))
+        return current if all(part is inner for part, inner in zip(parts, old, strict=True)) else parts
+    target = current if type(current).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
+    before = list(target) if kind != "set" else []
+    new = [deserialize(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
+    target.clear()
+    (target.update if kind == "set" else target.extend)(new)
+    return target
 
 
-def _into_tensor(now: Tensor, saved: Tensor) -> Tensor:
-    if now.shape != saved.shape or now.dtype != saved.dtype:
-        return saved.to(now.device, copy=True)
+def _load_tensor(current: Tensor, saved: Tensor) -> Tensor:
+    if current.shape != saved.shape or current.dtype != saved.dtype:
+        return saved.to(current.device, copy=True)
     with torch.no_grad():
-        now.detach().copy_(saved)
-    return now
+        current.detach().copy_(saved)
+    return current

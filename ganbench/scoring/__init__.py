@@ -1,1 +1,1 @@
-"""Torch: generating images and scoring them, with everything that a score depends on."""
+"""Generate images and score them, recording everything that a score depends on."""

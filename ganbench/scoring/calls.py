@@ -1,4 +1,4 @@
-"""How metrics are called: what each gets, whose warnings are kept, and what counts as a value."""
+"""Calls to metrics: pass images and labels, collect warnings, and validate values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.spec.configs import MetricConfig
 
 @contextmanager
 def score_warnings(known: list[str]) -> Iterator[list[str]]:
-    """Add each new `ScoreWarning` of the block to `known` and to the yielded list; other warnings pass."""
+    """Append each new `ScoreWarning` of the block to `known` and to the yielded list; re-issue other warnings."""
     new: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ScoreWarning)
@@ -31,8 +31,8 @@ def score_warnings(known: list[str]) -> Iterator[list[str]]:
             new.append(message)
 
 
-def show(config: MetricConfig, metric: Any, images: Tensor, labels: Tensor | None) -> None:
-    """Give a metric of images one batch."""
+def update_metric(config: MetricConfig, metric: Any, images: Tensor, labels: Tensor | None) -> None:
+    """Pass a batch to an image metric."""
     with config.plugin.wrap_errors("raised in update"):
         if getattr(metric, "uses_labels", False):
             metric.update(images, labels)
@@ -41,15 +41,15 @@ def show(config: MetricConfig, metric: Any, images: Tensor, labels: Tensor | Non
 
 
 def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> dict[str, float | None]:
-    """The values of a metric by their names, the only one under ""; None where one is not finite.
+    """Return the values of a metric by name, a single value under ""; values that are not finite become None.
 
-    Raises `PluginError` if they are others than those of its `higher_is_better`.
+    Raises `PluginError` if the names differ from those in `higher_is_better`.
     """
     named = values if isinstance(values, Mapping) else {"": values}
-    better = metric.higher_is_better
-    wanted = list(better) if isinstance(better, Mapping) else [""]
-    if set(named) != set(wanted):
-        got, asked = (", ".join(map(repr, names)) if any(names) else "a single one" for names in (named, wanted))
-        raise PluginError(f"{config.plugin}: its values are {got}; by its higher_is_better they are {asked}")
+    directions = metric.higher_is_better
+    expected = list(directions) if isinstance(directions, Mapping) else [""]
+    if set(named) != set(expected):
+        got, declared = (", ".join(map(repr, names)) if any(names) else "a single one" for names in (named, expected))
+        raise PluginError(f"{config.plugin}: the values are {got}, but higher_is_better declares {declared}")
     numbers = {str(name): float(value) for name, value in named.items()}
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

@@ -1,4 +1,4 @@
-"""Scoring what the generator makes, with everything that a score depends on."""
+"""Score generated images, recording everything that a score depends on."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
-from .calls import finite_values, score_warnings, show
+from .calls import finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures
 from .reference import PreparedMetric, RealData
-from .sampling import NotFiniteError, Sampler, Source, evaluation_context, kept
+from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
 
 
 @dataclass
 class MetricValue:
-    """One value of a metric, over the course of a run."""
+    """One value of a metric, over a run."""
 
     id: str
     label: str
-    name: str  # within the metric; empty where it has one value
+    name: str  # within the metric; empty if the metric has a single value
     higher_is_better: bool
     curve: list[MetricPoint] = field(default_factory=list)
 
@@ -44,20 +44,20 @@ class ScoredMetric:
         self.prepared = prepared
         self.config: MetricConfig = prepared.config
         self.metric = prepared.metric
-        better = prepared.metric.higher_is_better
-        directions = {str(name): bool(each) for name, each in better.items()} if isinstance(better, Mapping) else {}
+        declared = prepared.metric.higher_is_better
+        directions = {str(name): bool(each) for name, each in declared.items()} if isinstance(declared, Mapping) else {}
         self.values = [
             MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
             for name, each in directions.items()
-        ] or [MetricValue(self.id, prepared.metric.label, "", bool(better))]
+        ] or [MetricValue(self.id, prepared.metric.label, "", bool(declared))]
 
     @property
     def id(self) -> str:
-        assert self.config.id is not None  # the spec has given it one
+        assert self.config.id is not None  # set during validation of the spec
         return self.config.id
 
     def results(self, images_done: int) -> Iterator[MetricResult]:
-        """The metric's values, `images_done` being where the training ended."""
+        """Yield the results of the metric's values; `images_done` is the number of real images at the end."""
         for value in self.values:
             if not value.curve:
                 continue
@@ -95,7 +95,7 @@ class Evaluator:
         batch_size: int,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Images are generated in batches of `training_batch_size` in train mode, else of `batch_size`.
+        """Generate batches of `training_batch_size` images in train mode, else of `batch_size` images.
 
         `warn` is called with each new warning about a score.
         """
@@ -111,7 +111,7 @@ class Evaluator:
         values = [value for scored in self.metrics for value in scored.values]
         if repeated := [name for name, count in Counter(value.id for value in values).items() if count > 1]:
             raise UsageError(
-                f"metrics: two values have the id '{repeated[0]}' (a metric's id, a dot and the name of its value); "
+                f"metrics: two values have the id '{repeated[0]}' (the metric's id, a dot and the name of the value); "
                 "give one of the metrics another id"
             )
         self.titles = metric_titles(values)
@@ -119,9 +119,9 @@ class Evaluator:
     def evaluate(
         self, networks: Networks, images_done: int, due: Collection[str] | None = None
     ) -> list[tuple[str, MetricPoint]]:
-        """Score the generator with the metrics of the ids in `due`, or with all; returns values with their titles.
+        """Score the generator with the metrics whose ids are in `due`, or with all; return values with their titles.
 
-        What was scored at this moment already is not scored again.
+        Metrics that were already computed at this number of images are skipped.
         """
         metrics = [
             scored
@@ -143,10 +143,10 @@ class Evaluator:
         return new
 
     def _score_images(self, due: list[ScoredMetric]) -> dict[str, dict[str, float | None]]:
-        """Generate images once for all metrics that want the same ones, and compute their values, by their ids."""
-        of_images = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
+        """Generate images once for all metrics that use the same images; return the metrics' values by id."""
+        image_metrics = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
         groups: dict[tuple[Source, int], list[ScoredMetric]] = {}
-        for scored in of_images:
+        for scored in image_metrics:
             source = Source(scored.config.weights, scored.config.generator_mode)
             groups.setdefault((source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
@@ -167,9 +167,9 @@ class Evaluator:
     def _generate(
         self, source: Source, count: int, sharing: list[ScoredMetric], folder: Path
     ) -> tuple[bool, dict[int, FeatureFile], Tensor | None]:
-        """Generate images, show them to image metrics and extract features for the others: each extractor once.
+        """Generate images, pass them to the image metrics, and extract features once for each extractor.
 
-        Returns whether all images are finite, the features by the identity of their extractor, and the labels.
+        Return whether all images are finite, the features by `id(extractor)`, and the labels.
         """
         extractors: dict[int, tuple[FeatureExtractor, MetricConfig]] = {
             id(scored.metric.features): (scored.metric.features, scored.config)
@@ -194,20 +194,23 @@ class Evaluator:
                         all_labels.append(labels.cpu())
                     for key, writer in writers.items():
                         extractor, config = extractors[key]
-                        with config.plugin.wrap_errors("raised while features were extracted"):
+                        with config.plugin.wrap_errors("raised during feature extraction"):
                             writer.append(extractor(images))
                     for scored in image_metrics:
-                        show(scored.config, scored.metric, images, labels)
+                        update_metric(scored.config, scored.metric, images, labels)
             except NotFiniteError as error:
                 self.sampler.warn_once("not finite", str(error))
                 finite = False
-        features = {key: writer.written() for key, writer in writers.items()}
+        features = {key: writer.result() for key, writer in writers.items()}
         return finite, features, torch.cat(all_labels) if all_labels else None
 
     def _compute(self, scored: ScoredMetric, generated: StoredFeatures | None) -> dict[str, float | None]:
-        """The values of a metric that has seen all images, also where they will not count: then it forgets them."""
+        """Compute the values of a metric that has received all images.
+
+        This is also called if the values will be discarded, because `compute` resets the metric.
+        """
         metric, prepared = scored.metric, scored.prepared
-        with self._warnings_kept(metric.label, prepared.warnings):
+        with self._report_warnings(metric.label, prepared.warnings):
             if isinstance(metric, FeatureMetric):
                 assert generated is not None
                 assert prepared.real_features is not None
@@ -218,17 +221,17 @@ class Evaluator:
                 return finite_values(scored.config, metric, metric.compute())
 
     def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
-        """The values of a metric of the networks themselves."""
+        """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
-        with scored.config.plugin.wrap_errors("raised in measure"), kept(networks, self.loss):
+        with scored.config.plugin.wrap_errors("raised in measure"), preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def curves(self) -> dict[str, list[MetricPoint]]:
-        """The values so far, by their ids."""
+        """Return the values so far, by id."""
         return {value.id: list(value.curve) for scored in self.metrics for value in scored.values}
 
     def resume_from(self, curves: dict[str, list[MetricPoint]]) -> None:
-        """Continue curves of an earlier process."""
+        """Restore the curves of an earlier process."""
         for scored in self.metrics:
             for value in scored.values:
                 value.curve = list(curves.get(value.id, []))
@@ -240,7 +243,7 @@ class Evaluator:
         return self.training_batch_size if mode == "train" else self.batch_size
 
     @contextmanager
-    def _warnings_kept(self, label: str, known: list[str]) -> Iterator[None]:
+    def _report_warnings(self, label: str, known: list[str]) -> Iterator[None]:
         with score_warnings(known) as new:
             yield
         for message in new:

@@ -1,4 +1,4 @@
-"""Features of many images in bounded memory: plain files that are written and read in batches."""
+"""Features of many images in bounded memory: binary files, written and read in batches."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from torch import Tensor
 
 from ganbench.system.files import atomic_write, read_cache, write_cache
 
-CACHE_BYTES = 8 * 2**30  # of real images' features that are kept; the longest unused go first
-UNUSED_SECONDS = 7 * 24 * 3600  # a run may have used them at its start, and need them at its end
+CACHE_BYTES = 8 * 2**30  # size limit for cached features; the least recently used are removed first
+UNUSED_SECONDS = 7 * 24 * 3600  # newer features are not removed: a run may use them at its start and again at its end
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """Features of images in one file, batch after batch, as raw numbers."""
+    """A file with the features of images, batch after batch, without a header."""
 
     path: Path
     batch_sizes: list[int]
@@ -36,7 +36,7 @@ class FeatureFile:
         return sum(self.batch_sizes)
 
     def batches(self) -> Iterator[Tensor]:
-        """`(n, num_features)` on the device, in the batches that they were extracted in."""
+        """Yield features `(n, num_features)` on the device, in the batches in which they were extracted."""
         with self.path.open("rb") as file:
             for size in self.batch_sizes:
                 count = size * self.num_features
@@ -69,25 +69,25 @@ class FeatureWriter:
         self._file.flush()
 
     def append(self, features: Tensor) -> None:
-        """Add `(n, num_features)`."""
+        """Append features `(n, num_features)`."""
         assert self._file is not None
         self._shape = (features.shape[1], features.dtype)
         self.batch_sizes.append(len(features))
         self._file.write(features.detach().cpu().contiguous().view(torch.uint8).numpy().data)
 
-    def written(self) -> FeatureFile:
-        """What was written, once the file is closed."""
+    def result(self) -> FeatureFile:
+        """Return the written features; call it after closing the file."""
         assert self._shape is not None
         return FeatureFile(self.path, self.batch_sizes, *self._shape, self.device)
 
 
 @dataclass(frozen=True)
 class StoredFeatures:
-    """A metric's view of features; see `ganbench.Features`."""
+    """Implements `ganbench.Features` with a file."""
 
     file: FeatureFile
     labels: Tensor | None
-    derived_dir: Path | None = None  # where what the metric derives from them is kept; None for generated images
+    derived_dir: Path | None = None  # cache for data that the metric derives from them; None for generated images
 
     def __len__(self) -> int:
         return len(self.file)
@@ -110,41 +110,41 @@ class StoredFeatures:
 def cached_features(
     folder: Path, key: str, device: torch.device, extract: Callable[[FeatureWriter], None]
 ) -> FeatureFile:
-    """Features of real images, from the cache if they were extracted before and the file was not altered since.
+    """Return features of real images: from the cache if the file exists and is unchanged, else extracted.
 
-    Raises `OSError` where the cache cannot be written, for there is no other place for them.
+    Raises `OSError` if the cache cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, layout = folder / f"{key}.bin", folder / f"{key}.layout"
     content = read_cache(layout)
     if content is not None:
-        kept = json.loads(content)
+        cached = json.loads(content)
         with suppress(OSError):
-            if file_hash(path) == kept["sha256"]:
+            if file_hash(path) == cached["sha256"]:
                 path.touch()
-                dtype = getattr(torch, kept["dtype"])
-                return FeatureFile(path, kept["batch_sizes"], kept["num_features"], dtype, device)
+                dtype = getattr(torch, cached["dtype"])
+                return FeatureFile(path, cached["batch_sizes"], cached["num_features"], dtype, device)
     with atomic_write(path) as part, FeatureWriter(part, device) as writer:
         extract(writer)
         writer.flush()
-    features = writer.written()
-    written = FeatureFile(path, features.batch_sizes, features.num_features, features.dtype, device)
-    kept = {
-        "batch_sizes": written.batch_sizes,
-        "num_features": written.num_features,
-        "dtype": str(written.dtype).removeprefix("torch."),
+    part_file = writer.result()
+    features = FeatureFile(path, part_file.batch_sizes, part_file.num_features, part_file.dtype, device)
+    description = {
+        "batch_sizes": features.batch_sizes,
+        "num_features": features.num_features,
+        "dtype": str(features.dtype).removeprefix("torch."),
         "sha256": file_hash(path),
     }
-    write_cache(layout, json.dumps(kept).encode())
+    write_cache(layout, json.dumps(description).encode())
     evict(folder)
-    return written
+    return features
 
 
 def evict(folder: Path) -> None:
-    """Remove the longest unused features beyond `CACHE_BYTES`, but none that a run may still need."""
+    """Remove the least recently used features beyond `CACHE_BYTES`, except those that a run may still need."""
     files = []
     for path in folder.glob("*.bin"):
-        with suppress(FileNotFoundError):  # another process has renamed or removed it
+        with suppress(FileNotFoundError):  # another process may have renamed or removed it
             files.append((path.stat().st_mtime, path.stat().st_size, path))
     total = 0
     for used_at, size, path in sorted(files, reverse=True):

@@ -1,4 +1,4 @@
-"""Identity by content: hashes of the data, of frozen networks and of options, whatever their names and versions."""
+"""Content-based identity: hashes of data, frozen networks and options, independent of names and versions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ganbench.results.schema import PluginRecord
 from ganbench.spec.configs import DatasetConfig, PluginConfig
 from ganbench.system.source import all_files, content_hash, hash_files
 
-MAX_HASHED_BYTES = 2**30  # of a split in memory; a larger one is sampled
-SAMPLED_IMAGES = 1000  # of a split that is too large to be hashed whole, or read image by image
-DIGITS = 16  # of a SHA-256, in hexadecimal, where a protocol shows it
+MAX_HASHED_BYTES = 2**30  # splits in memory up to this size are hashed completely
+SAMPLED_IMAGES = 1000  # images hashed in splits that are larger, or read item by item
+DIGITS = 16  # hexadecimal digits of a SHA-256 in a protocol
 
 
-def data_content(data: ImageData, choice: DatasetConfig) -> tuple[str, str]:
-    """The SHA-256 of the images and labels of both splits, and which of them it covers.
+def data_content(data: ImageData, config: DatasetConfig) -> tuple[str, str]:
+    """Return the SHA-256 of the images and labels of both splits, and a description of the images it covers.
 
-    Where splits are sampled, the hash also covers what the plugin declares: its fingerprint and its options.
+    If splits are sampled, the hash also covers the fingerprint and the options declared by the plugin.
     """
     digest = hashlib.sha256(f"{data.num_classes} classes".encode())
     sampled = False
@@ -35,12 +35,12 @@ def data_content(data: ImageData, choice: DatasetConfig) -> tuple[str, str]:
         sampled |= not hash_split(split, digest)
     if not sampled:
         return digest.hexdigest(), "all images"
-    digest.update(f"\0{data.fingerprint}{options_identity(choice.options)}".encode())
+    digest.update(f"\0{data.fingerprint}{options_identity(config.options)}".encode())
     return digest.hexdigest(), f"{SAMPLED_IMAGES:,} images of each split, and the declared fingerprint"
 
 
 def hash_split(split: Split, digest: Any) -> bool:
-    """Add a split to the digest; returns whether all of it was added, and not a sample of evenly spaced images."""
+    """Add a split to the digest; return whether it was hashed completely, not by evenly spaced sample images."""
     if type(split) is TensorDataset and sum(tensor.nbytes for tensor in split.tensors) <= MAX_HASHED_BYTES:
         for tensor in split.tensors:
             hash_tensor(tensor, digest)
@@ -59,7 +59,7 @@ def hash_tensor(tensor: Tensor, digest: Any) -> None:
 
 
 def state_hash(module: nn.Module) -> str:
-    """A hash of all parameters and buffers that a module saves."""
+    """Return a hash of all parameters and buffers in a module's `state_dict`."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         digest.update(f"\0{name}".encode())
@@ -68,20 +68,20 @@ def state_hash(module: nn.Module) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-def config_identity(choice: PluginConfig, name: str) -> dict[str, Any]:
-    """A plugin with its options under dotted names; a frozen network that it was built as, by its weights."""
-    identity = {name: f"{choice.name}@{choice.plugin.provider.distribution}"}
-    options = options_identity(choice.options)
-    if isinstance(choice.built, nn.Module):
-        identity[f"{name}.state"] = state_hash(choice.built)
-        fields = type(choice.options).model_fields
+def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
+    """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network."""
+    identity = {name: f"{config.name}@{config.plugin.provider.distribution}"}
+    options = options_identity(config.options)
+    if isinstance(config.built, nn.Module):
+        identity[f"{name}.state"] = state_hash(config.built)
+        fields = type(config.options).model_fields
         files = {field for field, info in fields.items() if Path in (info.annotation, *get_args(info.annotation))}
-        options = {key: value for key, value in options.items() if key not in files}  # the state says what they held
+        options = {key: value for key, value in options.items() if key not in files}  # covered by the state hash
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 
 def options_identity(options: BaseModel) -> dict[str, Any]:
-    """A plugin's options under dotted names: files by their content, plugins by their own options."""
+    """Return a plugin's options by dotted names: files by their content, plugins by their own options."""
     plain = options.model_dump(mode="json")
     identity: dict[str, Any] = {}
     for name, value in options:
@@ -90,7 +90,7 @@ def options_identity(options: BaseModel) -> dict[str, Any]:
 
 
 def value_identity(name: str, value: Any, plain: Any) -> dict[str, Any]:
-    """One option; `plain` is its value as JSON has it."""
+    """Return the identity of one option; `plain` is its value in JSON types."""
     if isinstance(value, PluginConfig):
         return config_identity(value, name)
     if isinstance(value, Path):
@@ -108,13 +108,13 @@ def value_identity(name: str, value: Any, plain: Any) -> dict[str, Any]:
 
 
 def path_identity(path: Path) -> str:
-    """The content of a file, or of all files in a folder, wherever it lies."""
+    """Return a hash of the content of a file, or of all files in a folder, independent of its location."""
     if path.is_file():
         return f"content {content_hash(path).hex()[:DIGITS]}"
     return f"content {hash_files({file.relative_to(path).as_posix(): file for file in all_files(path).values()})}"
 
 
-def software_of(choice: PluginConfig) -> dict[str, str]:
-    """The distributions that provide a plugin and those in its options, with versions and hashes of their source."""
-    records = [PluginRecord.model_validate(used.plugin.record()) for used in choice.nested()]
+def software_of(config: PluginConfig) -> dict[str, str]:
+    """Return the distributions of a plugin and of the plugins in its options, with versions and source hashes."""
+    records = [PluginRecord.model_validate(used.plugin.record()) for used in config.nested()]
     return {f"{record.kind} {record.name}": str(record) for record in records}

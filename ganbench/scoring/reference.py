@@ -1,4 +1,4 @@
-"""What generated images are compared with: real images, their features, and the scores of real images themselves."""
+"""The reference of metrics: real images, their features, and the scores of real images themselves."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
-from .calls import finite_values, score_warnings, show
+from .calls import finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
 from .identity import DIGITS, config_identity, software_of
 from .sampling import evaluation_context
 
-REAL_DATA_SEED = 0  # the same real images in every run, so that their score can be kept
+REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
 
 
 @dataclass
 class PreparedMetric:
-    """A metric that has taken in the real images, with all that its scores depend on."""
+    """A metric that has processed the real images, with everything that its scores depend on."""
 
     config: MetricConfig
     metric: FeatureMetric | Metric | NetworksMetric
     protocol: dict[str, Any]
     software: dict[str, str]
     real_features: StoredFeatures | None = None
-    real_data_scores: dict[str, float | None] = field(default_factory=dict)  # by the names of the metric's values
+    real_data_scores: dict[str, float | None] = field(default_factory=dict)  # by name of the metric's value
     real_data_samples: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
 class RealData:
-    """The real images of a run's dataset, in batches, and their features by each extractor."""
+    """The real images of a run's dataset and their features, by extractor."""
 
     def __init__(self, data: ImageData, record: DataRecord, context: BuildContext, batch_size: int) -> None:
         self.data = data
@@ -72,7 +72,7 @@ class RealData:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The data's part of a protocol."""
+        """The entries of a protocol that identify the data."""
         identity = {"data": self.record.content_sha256[:DIGITS]}
         if self.record.content_basis != "all images":
             identity["data_basis"] = self.record.content_basis
@@ -82,11 +82,11 @@ class RealData:
         return self.data.test if name == "test" else self.data.train
 
     def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
-        """The images at `indices` in that order, uint8 `(N, C, H, W)`, on the device, in batches."""
+        """Yield the images at `indices`, in that order, in batches: uint8 `(N, C, H, W)`, on the device."""
         return select_images(split, indices, self.batch_size, self.device)
 
     def labels(self, split: Split, indices: Tensor) -> Tensor:
-        """The labels at `indices`, int64 `(N,)`, on the CPU. It reads the images of a streamed split."""
+        """Return the labels at `indices`, int64 `(N,)`, on the CPU. A streamed split reads the images as well."""
         if type(split) is TensorDataset:
             return split.tensors[1].cpu().long()[indices]
         return torch.tensor([int(split[index][1]) for index in indices.tolist()])
@@ -94,12 +94,14 @@ class RealData:
     def features(
         self, extractor: FeatureExtractor, identity: dict[str, Any], name: str, split: Split, indices: Tensor
     ) -> FeatureFile:
-        """The features of the images at `indices`: extracted once, however many metrics compare them.
+        """Return the features of the images at `indices`, which are extracted once for all metrics.
 
-        `identity` is what tells the extractor and its software from others; `name` is the split's.
+        `identity` identifies the extractor and its software; `name` is the name of the split.
         """
-        chosen = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
-        key = digest({**self.identity, **identity, "split": name, "indices": chosen, "batch_size": self.batch_size})
+        indices_hash = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
+        key = digest(
+            {**self.identity, **identity, "split": name, "indices": indices_hash, "batch_size": self.batch_size}
+        )
         if key not in self._features:
 
             def extract(writer: FeatureWriter) -> None:
@@ -120,10 +122,10 @@ class RealData:
 def prepare_metrics(
     spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
 ) -> list[PreparedMetric]:
-    """Build a benchmark's metrics and let them take in the real images.
+    """Build a benchmark's metrics and process the real images.
 
     `warn` is called with each warning about a score. Raises `GanbenchError`, naming the plugin, if a metric or an
-    extractor raises, and `UsageError` for one that cannot be computed here.
+    extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
     """
     return [
         prepare_metric(number, config, spec, real_data, loss, conditional, warn)
@@ -153,8 +155,8 @@ def prepare_metric(
         return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
     if uses_labels(metric) and not conditional:
         raise UsageError(
-            f"metrics.{number}: {config.plugin} compares labels, and {spec.model.plugin} is unconditional: its images "
-            "have none"
+            f"metrics.{number}: {config.plugin} requires labels, but {spec.model.plugin} is unconditional; use another "
+            "metric or a conditional model"
         )
     split = real_data.split(config.split)
     if split is None:
@@ -186,7 +188,7 @@ def prepare_metric(
 
 
 def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
-    """Which weights of the generator are scored, for the protocol."""
+    """Describe the generator weights that are scored, for the protocol."""
     if config.weights == "raw":
         return "raw"
     assert spec.ema is not None
@@ -195,11 +197,11 @@ def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
 
 
 def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Tensor) -> None:
-    """Let a metric take in the real images that it compares with."""
+    """Fit a metric to the real images."""
     metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software})
     if isinstance(metric, FeatureMetric):
         derived = real_data.context.cache_dir / "derived" / identity
-        prepared.real_features = stored(prepared, real_data, prepared.config.split, split, indices, derived)
+        prepared.real_features = stored_features(prepared, real_data, prepared.config.split, split, indices, derived)
     elif isinstance(metric, Metric):
         labels = real_data.labels(split, indices) if uses_labels(metric) else None
         reference = ReferenceImages(
@@ -209,7 +211,7 @@ def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Te
             metric.fit(reference)
 
 
-def stored(
+def stored_features(
     prepared: PreparedMetric,
     real_data: RealData,
     name: str,
@@ -217,7 +219,7 @@ def stored(
     indices: Tensor,
     derived_dir: Path | None = None,
 ) -> StoredFeatures:
-    """The features of real images for a metric that compares features."""
+    """Return the features of real images for a metric that compares features."""
     metric = prepared.metric
     assert isinstance(metric, FeatureMetric)
     identity: dict[str, Any] = {
@@ -229,50 +231,50 @@ def stored(
     for used in prepared.config.nested():
         if used.built is metric.features:
             identity |= {**config_identity(used, "features"), **software_of(used)}
-    with prepared.config.plugin.wrap_errors("raised while features were extracted"):
+    with prepared.config.plugin.wrap_errors("raised during feature extraction"):
         features = real_data.features(metric.features, identity, name, split, indices)
     labels = real_data.labels(split, indices) if uses_labels(metric) else None
     return StoredFeatures(features, labels, derived_dir)
 
 
 def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
-    """Score as many real images of the other split, or all it has: what a perfect generator gets."""
+    """Score real images of the other split, up to `num_samples`: about the score of a perfect generator."""
     config = prepared.config
     name = "train" if config.split == "test" else "test"
     other = real_data.split(name)
     if other is None:
         return
-    order = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
-    prepared.real_data_samples = len(order)
-    identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(order)}
+    indices = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
+    prepared.real_data_samples = len(indices)
+    identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
     content = read_cache(cached)
     if content is not None:
-        kept = json.loads(content)
-        prepared.real_data_scores, messages = kept["scores"], kept["warnings"]
+        entry = json.loads(content)
+        prepared.real_data_scores, messages = entry["scores"], entry["warnings"]
     else:
         messages = []
         with score_warnings(messages):
-            prepared.real_data_scores = values_of_real_data(prepared, real_data, name, other, order)
-        kept = {"scores": prepared.real_data_scores, "warnings": messages}
-        write_cache(cached, json.dumps(kept).encode())
+            prepared.real_data_scores = compute_on_real_data(prepared, real_data, name, other, indices)
+        entry = {"scores": prepared.real_data_scores, "warnings": messages}
+        write_cache(cached, json.dumps(entry).encode())
     prepared.warnings += [message for message in messages if message not in prepared.warnings]
 
 
-def values_of_real_data(
+def compute_on_real_data(
     prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
 ) -> dict[str, float | None]:
-    """The metric's values of real images in place of generated ones."""
+    """Return the metric's values with real images in place of generated ones."""
     config, metric = prepared.config, prepared.metric
     if isinstance(metric, FeatureMetric):
         assert prepared.real_features is not None
-        features = stored(prepared, real_data, name, split, indices)
+        features = stored_features(prepared, real_data, name, split, indices)
         with config.plugin.wrap_errors("raised in score"):
             return finite_values(config, metric, metric.score(prepared.real_features, features))
     assert isinstance(metric, Metric)
     labels = real_data.labels(split, indices).split(real_data.batch_size) if uses_labels(metric) else None
     for number, images in enumerate(real_data.images(split, indices)):
-        show(config, metric, images, labels[number].to(images.device) if labels else None)
+        update_metric(config, metric, images, labels[number].to(images.device) if labels else None)
     with config.plugin.wrap_errors("raised in compute"):
         return finite_values(config, metric, metric.compute())
 

@@ -1,4 +1,4 @@
-"""Generating images without a trace in the training."""
+"""Image generation that does not affect training."""
 
 from __future__ import annotations
 
@@ -16,33 +16,36 @@ from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugin.interfaces import Loss, Networks
-from ganbench.runtime.attribution import Culprits
+from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
-from ganbench.runtime.rng import defaults_restored, derived_seed, seed_defaults
+from ganbench.runtime.rng import derived_seed, preserve_default_rngs, seed_default_rngs
 from ganbench.spec.configs import GeneratorMode, Weights
 
-FAR_OUTSIDE = 1.5  # a generator without a tanh may leave [-1, 1] by a little
+MAX_ABS_PIXEL = 1.5  # larger values cause a warning; a generator without tanh may slightly exceed [-1, 1]
 
 
 class NotFiniteError(PluginError):
-    """A generator made images that are not finite."""
+    """Raised when generated images contain NaN or infinity."""
 
 
 @contextmanager
 def evaluation_context(seed: int, device: torch.device) -> Iterator[None]:
-    """No gradients, IEEE float32, and torch's, Python's and numpy's default generators seeded.
+    """Disable gradients, use IEEE float32, and seed the default random number generators within the block.
 
-    Afterwards they are as they were.
+    All are restored afterwards.
     """
-    with defaults_restored(device), torch.no_grad(), float32_precision("fp32"):
-        seed_defaults(derived_seed(seed, "isolated"), device)
+    with preserve_default_rngs(device), torch.no_grad(), float32_precision("fp32"):
+        seed_default_rngs(derived_seed(seed, "isolated"), device)
         yield
 
 
 @contextmanager
 def generator_mode(generator: nn.Module, mode: GeneratorMode) -> Iterator[None]:
-    """The generator in train mode, as training has it, or in eval mode; afterwards it is as it was."""
+    """Put the generator into train or eval mode within the block; restore it afterwards.
+
+    A generator that is already in train mode keeps the modes of its parts, as in training.
+    """
     state = NetworkState(generator)
     try:
         if mode == "eval" or not generator.training:
@@ -53,8 +56,8 @@ def generator_mode(generator: nn.Module, mode: GeneratorMode) -> Iterator[None]:
 
 
 @contextmanager
-def kept(networks: Networks, loss: Loss) -> Iterator[None]:
-    """After the block, both networks and the state of the loss are as they were."""
+def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
+    """Restore both networks and the state of the loss after the block."""
     state = deepcopy(loss.state_dict()) if hasattr(loss, "state_dict") else None
     players = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
     try:
@@ -68,31 +71,31 @@ def kept(networks: Networks, loss: Loss) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Source:
-    """What images are generated with."""
+    """The generator weights and mode used to generate images."""
 
-    weights: Weights  # of the generator as trained, or of its moving average
+    weights: Weights  # raw or moving average
     mode: GeneratorMode
 
 
 class Sampler:
-    """Generates images outside of training, and reports what is wrong with them."""
+    """Generates images outside of training, and reports problems with them."""
 
     def __init__(
         self,
         networks: Networks,
-        culprits: Culprits,
+        plugin_names: PluginNames,
         image_shape: tuple[int, int, int],
         device: torch.device,
         warn: Callable[[str], None],
         labels: LabelSampler | None = None,
         average: Callable[[], nn.Module] | None = None,
     ) -> None:
-        """`warn` is called once for each kind of thing that is wrong and does not end the run.
+        """`warn` is called once for each kind of problem that does not end the run.
 
-        `labels` is for conditional networks. `average` returns the generator's moving average, ready to be used.
+        `labels` is for conditional networks. `average` returns a generator with the moving average of the weights.
         """
         self.networks = networks
-        self.culprits = culprits
+        self.plugin_names = plugin_names
         self.image_shape = image_shape
         self.device = device
         self.labels = labels
@@ -108,14 +111,14 @@ class Sampler:
         latents: torch.Generator,
         draw_labels: Callable[[int], Tensor] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """`count` generated images, uint8 `(N, C, H, W)`, with labels, in batches; call it within `evaluation_context`.
+        """Yield `count` images, uint8 `(N, C, H, W)`, and labels, in batches. Call it within `evaluation_context`.
 
-        Each is made in a full batch, the last one cut afterwards: in train mode an image depends on its batch's
-        statistics. The latents are drawn on the CPU, so that the same ones come on every device; so are the labels of
-        conditional networks, `(N,)`, which `draw_labels` returns for a number of images.
+        The last batch is generated in full and then truncated, because in train mode an image depends on the statistics
+        of its batch. Latent vectors are sampled on the CPU, so that they are the same on every device, and so are the
+        labels of conditional networks, `(N,)`, which `draw_labels` returns for a number of images.
 
-        Raises `PluginError` naming the model if it raises or makes anything else; and, after the last batch,
-        `NotFiniteError` if any number was NaN or infinite, which in uint8 would look like black or white.
+        Raises `PluginError`, naming the model, if the generator raises or returns invalid output. Raises
+        `NotFiniteError` after the last batch if any value is NaN or infinite, which uint8 cannot represent.
         """
         not_finite = torch.zeros((), dtype=torch.int64, device=self.device)
         lowest, highest = torch.full((2,), torch.inf, device=self.device)
@@ -132,12 +135,12 @@ class Sampler:
                 not_finite += images.isfinite().logical_not().sum()
                 finite = images.nan_to_num()
                 lowest, highest = torch.minimum(lowest, finite.min()), torch.maximum(highest, finite.max())
-                kept_images = count - start
-                yield to_uint8(finite)[:kept_images], None if labels is None else labels[:kept_images]
+                remaining = count - start
+                yield to_uint8(finite)[:remaining], None if labels is None else labels[:remaining]
         if not_finite:
             raise NotFiniteError(
-                f"{self.culprits.model}: in {source.mode} mode its generator made images of which {int(not_finite):,} "
-                "numbers are NaN or infinite; they get no score and no picture"
+                f"{self.plugin_names.model}: in {source.mode} mode, the generated images contain {int(not_finite):,} "
+                "values that are NaN or infinite; they are not scored or saved"
             )
         self._check_range(float(lowest), float(highest))
 
@@ -153,25 +156,24 @@ class Sampler:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise self.culprits.in_generator(error, self.networks) from error
+            raise self.plugin_names.generator_error(error, self.networks) from error
         if (
             not isinstance(images, Tensor)
             or tuple(images.shape) != (len(latent), *self.image_shape)
             or not images.is_floating_point()
         ):
             raise PluginError(
-                f"{self.culprits.model}: its generator makes no images of the dataset's shape: for {len(latent)} "
-                f"latents it returned {described(images)}; wanted: floating-point numbers of shape "
-                f"{(len(latent), *self.image_shape)}"
+                f"{self.plugin_names.model}: for {len(latent)} latent vectors, the generator must return a "
+                f"floating-point tensor of shape {(len(latent), *self.image_shape)}, got {described(images)}"
             )
         return images
 
     def _check_range(self, lowest: float, highest: float) -> None:
-        if max(-lowest, highest) > FAR_OUTSIDE:
+        if max(-lowest, highest) > MAX_ABS_PIXEL:
             self.warn_once(
                 "range",
-                f"{self.culprits.model}: its generator makes images from {lowest:.3g} to {highest:.3g}; wanted: -1 "
-                "(black) to 1 (white), as tanh gives. What is outside is cut off in scores and pictures",
+                f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}; expected "
+                "-1 (black) to 1 (white), as with tanh. Values outside are clipped for scores and sample images",
             )
 
     def warn_once(self, kind: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The schema of a spec: which plugins, how training goes, when to score, checkpoint and show images."""
+"""The schema of a spec: plugins, training options, metrics, checkpoints and sample images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from ganbench.plugin.registrations import StrictModel
+from ganbench.plugin.options import StrictModel
 
 from .configs import (
     AugmentationConfig,
@@ -28,7 +28,7 @@ from .configs import (
     unique_ids,
 )
 
-NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # that change nothing in a run
+NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # these do not affect the results of a run
 
 UpdateScheme = Literal["alternating", "simultaneous"]
 
@@ -39,32 +39,30 @@ class Optimizers(StrictModel):
 
 
 class TrainingOptions(StrictModel):
-    batch_size: int = Field(64, ge=1, description="real images per update of the discriminator")
+    batch_size: int = Field(64, ge=1, description="real images per discriminator update")
     discriminator_steps: int = Field(
-        1, ge=1, description="updates of the discriminator per update of the generator, each on other real images"
+        1, ge=1, description="discriminator updates per generator update, each on new real images"
     )
-    generator_batch_size: int | None = Field(
-        None, ge=1, description="images per update of the generator; by default batch_size"
+    generator_batch_size: int | None = Field(None, ge=1, description="images per generator update; default: batch_size")
+    drop_last: bool = Field(False, description="drop the last, incomplete step of each epoch")
+    horizontal_flips: bool = Field(
+        False, description="flip each real image horizontally with probability 1/2, in training only"
     )
-    drop_last: bool = Field(
-        False, description="skip the smaller last step of an epoch, if the images do not divide into whole steps"
-    )
-    horizontal_flips: bool = Field(False, description="mirror each real image with probability 1/2, in training only")
-    epochs: int | None = Field(None, ge=1, description="length in passes over the train split")
-    steps: int | None = Field(None, ge=1, description="length in steps, instead of epochs")
-    budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, finished or not")
+    epochs: int | None = Field(None, ge=1, description="length of training in epochs")
+    steps: int | None = Field(None, ge=1, description="length of training in steps, instead of epochs")
+    budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, in seconds")
     seed: int = Field(42, ge=0, lt=2**63)
-    precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="tf32 is fp32 on a CPU")
+    precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="on a CPU, tf32 is fp32")
     update_scheme: UpdateScheme = Field(
         "alternating",
-        description="simultaneous: update both networks by gradients at the same weights; alternating: update the "
-        "generator against the updated discriminator",
+        description="simultaneous: compute both gradients at the same weights, then update both networks; "
+        "alternating: update the discriminator first, then the generator against it",
     )
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingOptions:
         if (self.epochs is None) == (self.steps is None):
-            raise PydanticCustomError("length", "give either 'epochs' or 'steps', not both")
+            raise PydanticCustomError("length", "give exactly one of 'epochs' and 'steps'")
         return self
 
     @model_validator(mode="after")
@@ -90,24 +88,26 @@ class TrainingOptions(StrictModel):
 
     @property
     def images_per_step(self) -> int:
-        """Real images that a whole step shows to the discriminator."""
+        """Real images shown to the discriminator in a complete step."""
         return self.batch_size * self.discriminator_steps
 
 
 class DataOptions(StrictModel):
-    """How batches reach the device; which images they hold is the same."""
+    """How batches are moved to the device. These options do not affect their contents."""
 
-    max_resident_mib: int = Field(4096, ge=0, description="keep a split on the device up to this size, else stream it")
-    workers: int = Field(2, ge=0, description="processes that read a streamed split; 0 reads it in the main process")
-    prefetch_batches: int = Field(2, ge=1, description="batches that each worker reads ahead")
+    max_resident_mib: int = Field(
+        4096, ge=0, description="keep a split on the device up to this size, in MiB; stream larger ones"
+    )
+    workers: int = Field(2, ge=0, description="worker processes for a streamed split; 0 reads in the main process")
+    prefetch_batches: int = Field(2, ge=1, description="batches that each worker prefetches")
 
 
 class EngineOptions(StrictModel):
-    """How steps are executed: the results are the same, except for rounding in compiled code."""
+    """How steps are executed. These options do not affect the results, except for rounding in compiled code."""
 
     mode: Literal["auto", "eager", "cuda_graph"] = Field(
         "auto",
-        description="cuda_graph captures a step and replays it; auto does so where that is verified to equal eager",
+        description="cuda_graph captures a step and replays it; auto does so if verified to equal eager execution",
     )
     compile: bool = Field(False, description="run both networks through torch.compile")
     memory_format: Literal["contiguous", "channels_last"] = Field(
@@ -119,52 +119,56 @@ class EMAOptions(StrictModel):
     """An exponential moving average of the generator's weights."""
 
     half_life_kimg: float = Field(
-        gt=0, description="thousand real images after which an update counts half (StyleGAN: 10, R3GAN: 500)"
+        gt=0, description="half-life of the average, in thousands of real images (StyleGAN: 10, R3GAN: 500)"
     )
-    ramp: float | None = Field(
-        0.05, gt=0, description="early in training, use this fraction of the images seen so far if that is shorter"
-    )
+    ramp: float | None = Field(0.05, gt=0, description="limit the half-life to this fraction of the images seen so far")
 
 
 class ScoringOptions(StrictModel):
-    batch_size: int = Field(250, ge=1, description="images per batch that are generated and compared in eval mode")
+    batch_size: int = Field(250, ge=1, description="images per batch for generation and features, in eval mode")
 
 
 class CheckpointOptions(StrictModel):
-    """When to save a checkpoint; the end of training and an interruption always count."""
+    """When to save checkpoints. One is always saved at the end of training and when it is interrupted."""
 
-    every_minutes: float = Field(10.0, ge=0, description="minutes between checkpoints, saved at window ends; 0: always")
-    every_epochs: int | None = Field(None, ge=1, description="epochs between checkpoints, in addition")
-    every_kimg: float | None = Field(None, gt=0, description="thousand images between checkpoints, in addition")
+    every_minutes: float = Field(
+        10.0, ge=0, description="minutes between checkpoints, saved at window ends; 0 saves at every window"
+    )
+    every_epochs: int | None = Field(None, ge=1, description="additional checkpoints every so many epochs")
+    every_kimg: float | None = Field(None, gt=0, description="additional checkpoints every so many thousand images")
 
 
 class GateOptions(StrictModel):
-    """The allowed increase of each quantity in `ganbench check`, in percent."""
+    """The tolerances of `ganbench check`: by how much each quantity may get worse, in percent."""
 
     time_percent: float = Field(5.0, gt=0, description="time per image, when both sides run in one job")
     baseline_time_percent: float = Field(10.0, gt=0, description="time per image, against a baseline")
     memory_percent: float = Field(2.0, ge=0, description="peak memory")
     memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB; a regression exceeds both")
-    score_percent: float = Field(5.0, gt=0, description="every metric not listed in metric_percent")
+    score_percent: float = Field(5.0, gt=0, description="scores of metrics not listed in metric_percent")
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="individual metrics, by id, name or label"
+        {}, description="scores of individual metrics, by id, name or label"
     )
 
 
 class SampleImages(StrictModel):
     real: int = Field(8, ge=0, description="real images to save before training")
     generated: int = Field(10, ge=0, description="images to generate from fixed latent vectors")
-    at_epochs: Epochs = Field([10, 30, 50], description="epochs after which to generate them; the end always counts")
-    at_kimg: Kimgs = Field([], description="generate them after so many thousand images as well")
-    every_kimg: float | None = Field(None, gt=0, description="generate them every so many thousand images as well")
-    generator_mode: GeneratorMode = Field("train", description="batch norm by batch or by running statistics")
-    weights: Weights = Field("raw", description="the generator as trained, or its moving average (needs [ema])")
+    at_epochs: Epochs = Field(
+        [10, 30, 50], description="epochs after which to generate images, in addition to the end of training"
+    )
+    at_kimg: Kimgs = Field([], description="also generate images after so many thousand real images")
+    every_kimg: float | None = Field(None, gt=0, description="also generate images every so many thousand real images")
+    generator_mode: GeneratorMode = Field(
+        "train", description="batch norm uses batch statistics (train) or running statistics (eval)"
+    )
+    weights: Weights = Field("raw", description="raw or moving-average (ema, requires [ema]) generator weights")
 
 
 class BenchmarkSpec(StrictModel):
-    """One benchmark, resolved: every plugin found, every option validated and filled in."""
+    """A resolved benchmark: all plugins are found, and all options are validated and set."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # it names a folder of runs
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # also the name of a folder of runs
     summary: str = ""
     model: ModelConfig
     loss: LossConfig
@@ -193,20 +197,20 @@ class BenchmarkSpec(StrictModel):
         return unique_ids(penalties, "penalties")
 
     @model_validator(mode="after")
-    def _ema_is_there(self) -> BenchmarkSpec:
+    def _require_ema(self) -> BenchmarkSpec:
         users = [f"metrics.{number}" for number, metric in enumerate(self.metrics) if metric.weights == "ema"]
         if self.sample_images.weights == "ema":
             users.append("sample_images")
         if users and self.ema is None:
             raise PydanticCustomError(
                 "no_ema",
-                "{user}.weights is 'ema', but the spec has no [ema]: add one, such as -o ema.half_life_kimg=10",
+                "{user}.weights is 'ema', but the spec has no [ema]; add it, for example with -o ema.half_life_kimg=10",
                 {"user": users[0]},
             )
         return self
 
     def plugin_configs(self) -> list[PluginConfig]:
-        """Every plugin that the spec names, including those in the options of others."""
+        """Return the configs of all plugins in the spec, including those nested in options."""
         direct = [
             *(self.model, self.loss, self.dataset, self.optimizer.generator, self.optimizer.discriminator),
             *(*self.penalties, *self.augmentations, *self.metrics),
@@ -214,18 +218,18 @@ class BenchmarkSpec(StrictModel):
         return [inner for config in direct for inner in config.nested()]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types, without what is not set."""
+        """Return the spec as plain JSON types, without unset fields."""
         plain: dict[str, Any] = _without_none(self.model_dump(mode="json"))
         return plain
 
     def to_toml(self) -> str:
-        """As TOML that can be saved, edited and run."""
+        """Return the spec as TOML that can be saved, edited and run."""
         return tomli_w.dumps(self.to_dict())
 
     def sha256(self) -> str:
-        """Equal for specs that run the same, whatever they are called."""
-        what_runs = {key: value for key, value in self.to_dict().items() if key not in NON_TRAINING_FIELDS}
-        return hashlib.sha256(json.dumps(what_runs, sort_keys=True).encode()).hexdigest()
+        """Return a hash of all fields that affect a run: equal for specs that differ only in name, summary or gate."""
+        relevant = {key: value for key, value in self.to_dict().items() if key not in NON_TRAINING_FIELDS}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
 def _without_none(value: Any) -> Any:
@@ -235,7 +239,7 @@ def _without_none(value: Any) -> Any:
 
 
 def sections() -> dict[str, type[StrictModel]]:
-    """The parts of a spec that name no plugin, such as training, and what each accepts."""
+    """Return the tables of a spec that do not configure plugins, such as training, with their models."""
     return {
         "training": TrainingOptions,
         "data": DataOptions,

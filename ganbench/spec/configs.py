@@ -1,4 +1,4 @@
-"""A plugin with its options, as a spec names it: one class for each kind of plugin."""
+"""Plugin configs: a plugin with its options, as given in a spec. One class for each kind of plugin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import Buildable, Kind, Options, StrictModel
+from ganbench.plugin.options import Options, StrictModel
+from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered, Registry
 
 GeneratorMode = Literal["train", "eval"]
@@ -34,7 +35,7 @@ ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 def _configs_in(value: Any) -> Iterator[PluginConfig]:
-    """The plugin configs in a value, without those in their options."""
+    """Yield the plugin configs in a value, but not those in their options."""
     if isinstance(value, PluginConfig):
         yield value
     elif isinstance(value, BaseModel):
@@ -49,9 +50,9 @@ def _configs_in(value: Any) -> Iterator[PluginConfig]:
 
 
 class PluginConfig(StrictModel):
-    """A plugin by name with its options, as in `{name = "adam", lr = 1e-4}`; a bare name is enough.
+    """A plugin with its options: a table such as `{name = "adam", lr = 1e-4}`, or just the name.
 
-    Where two distributions provide the name, `name@distribution` selects one. Validation needs the registry:
+    If several distributions provide the name, `name@distribution` selects one. Validation needs the registry:
     `model_validate(data, context={"registry": registry})`.
     """
 
@@ -59,7 +60,7 @@ class PluginConfig(StrictModel):
 
     plugin: Registered
     options: SerializeAsAny[Options]
-    name: str  # as the spec has it, with its distribution if that was given
+    name: str  # as given in the spec, possibly with a distribution
     _built: Any = PrivateAttr(None)
 
     @model_validator(mode="before")
@@ -69,7 +70,7 @@ class PluginConfig(StrictModel):
             data = {"name": data}
         if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
             raise PydanticCustomError(
-                "plugin_name", f"give a {cls.kind}'s name, or a table with its 'name' and options"
+                "plugin_name", f"give the name of a {cls.kind}, or a table with its 'name' and options"
             )
         if not info.context or "registry" not in info.context:
             raise TypeError(f"{cls.__name__} is validated with context={{'registry': ...}}")
@@ -84,7 +85,7 @@ class PluginConfig(StrictModel):
         return {
             "plugin": registered,
             "options": registered.plugin.options.model_validate(
-                options, context={**info.context, "beside": sorted(cls.own_keys())}
+                options, context={**info.context, "engine_keys": sorted(cls.own_keys())}
             ),
             "name": data["name"],
             **own,
@@ -92,7 +93,7 @@ class PluginConfig(StrictModel):
 
     @classmethod
     def own_keys(cls) -> set[str]:
-        """The keys of the table that are the engine's, not the plugin's."""
+        """Return the keys of the table that belong to the engine, not to the plugin."""
         return set(cls.model_fields) - set(PluginConfig.model_fields)
 
     @model_serializer
@@ -103,7 +104,7 @@ class PluginConfig(StrictModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {
-            "description": f"a {cls.kind}'s name, or a table with its name and options",
+            "description": f"the name of a {cls.kind}, or a table with its name and options",
             "anyOf": [
                 {"type": "string"},
                 {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
@@ -112,7 +113,7 @@ class PluginConfig(StrictModel):
 
     @property
     def built(self) -> Any:
-        """What the last `build` returned; None before."""
+        """The object returned by the last `build`; None before."""
         return self._built
 
     def build(self, context: Any) -> Any:
@@ -121,7 +122,7 @@ class PluginConfig(StrictModel):
         return self._built
 
     def nested(self) -> list[PluginConfig]:
-        """This config and all in its keys and options, however deep."""
+        """Return this config and all configs nested in its keys and options, at any depth."""
         own = [getattr(self, key) for key in sorted(self.own_keys())]
         return [self, *(inner for config in _configs_in([own, self.options]) for inner in config.nested())]
 
@@ -135,7 +136,7 @@ class ModelConfig(PluginConfig):
 
 
 class LossConfig(PluginConfig):
-    """For the options of a loss that wraps another."""
+    """A loss, for the options of a loss that wraps another."""
 
     kind = Kind.LOSS
 
@@ -159,9 +160,9 @@ class ScheduleConfig(PluginConfig):
 
 
 class Schedulable:
-    """Marks an option that is a number or a schedule: `lr: Annotated[float | ScheduleConfig, Schedulable(gt=0)]`.
+    """Marks an option as a number or a schedule: `lr: Annotated[float | ScheduleConfig, Schedulable(gt=0)]`.
 
-    The bounds are `pydantic.Field`'s; they hold for a constant, and for every value of a schedule.
+    The bounds are those of `pydantic.Field`; they apply to a constant and to every value of a schedule.
     """
 
     def __init__(self, **bounds: Any) -> None:
@@ -182,35 +183,33 @@ class Schedulable:
 
 
 class OptimizerConfig(PluginConfig):
-    """An optimizer, and what is done to gradients and weights around each of its steps."""
+    """An optimizer, with gradient and weight clipping."""
 
     kind = Kind.OPTIMIZER
 
-    max_grad_norm: float | None = Field(
-        None, gt=0, description="scale the network's gradient down to this norm where it is larger"
-    )
+    max_grad_norm: float | None = Field(None, gt=0, description="maximum gradient norm, per network")
     clip_weights: float | None = Field(
-        None, gt=0, description="clamp each weight to [-c, c] after the update, as in Wasserstein GAN"
+        None, gt=0, description="clip each weight to [-c, c] after the update, as in Wasserstein GAN"
     )
 
     def build(self, context: Any) -> Any:
-        """Build the function that makes the optimizer; like `build`, it raises `PluginError` if it raises."""
+        """Build the optimizer factory. Exceptions in `build` and in the factory become a `PluginError`."""
         factory = super().build(context)
 
         def make(parameters: Any) -> Any:
-            with self.plugin.wrap_errors("raised on getting its parameters"):
+            with self.plugin.wrap_errors("raised when given the parameters"):
                 return factory(parameters)
 
         return make
 
 
 class FeatureExtractorConfig(PluginConfig):
-    """For the options of a metric that compares features; `options.features.build(context)` makes the extractor."""
+    """A feature extractor, for the options of a metric; `options.features.build(context)` builds it."""
 
     kind = Kind.FEATURE_EXTRACTOR
 
     def build(self, context: Any) -> Any:
-        """Build the extractor, or take the equal one that another metric of the run has built."""
+        """Build the extractor, or return an equal one already built for another metric of the run."""
         key = f"{self.plugin} {self.options.model_dump_json()}"
         if key not in context.extractors:
             context.extractors[key] = super().build(context)
@@ -219,44 +218,47 @@ class FeatureExtractorConfig(PluginConfig):
 
 
 class PenaltyConfig(PluginConfig):
-    """A penalty with its weight, and how often it is computed."""
+    """A penalty with its weight and interval."""
 
     kind = Kind.PENALTY
 
     id: str | None = Field(
-        None, pattern=ID, description="column of the history; by default the penalty's name, numbered if repeated"
+        None, pattern=ID, description="column in the history; default: the name of the penalty, numbered if repeated"
     )
     weight: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = Field(
-        description="factor of the penalty in the loss, a number or a schedule"
+        description="weight of the penalty in the loss, a number or a schedule"
     )
     every: int = Field(
-        1, ge=1, le=1000, description="compute it every so many steps only, multiplied by that number (lazy)"
+        1, ge=1, le=1000, description="lazy regularization: compute it every so many steps, multiplied by that number"
     )
 
 
 class MetricConfig(PluginConfig):
-    """A metric, when to compute it (the end of training always counts) and on what."""
+    """A metric, with the schedule and the images to score. It is always computed at the end of training."""
 
     kind = Kind.METRIC
 
     id: str | None = Field(
         None,
         pattern=ID,
-        description="unique name within the benchmark; by default the metric's name, numbered if repeated",
+        description="unique name within the benchmark; default: the name of the metric, numbered if repeated",
     )
-    num_samples: int = Field(10_000, ge=2, description="how many images to generate")
+    num_samples: int = Field(10_000, ge=2, description="number of images to generate")
     at_epochs: Epochs = Field(
-        [0, 10, 30, 50], description="epochs after which to score; 0 is before training, the end always counts"
+        [0, 10, 30, 50],
+        description="epochs after which to score, in addition to the end of training; 0 is before training",
     )
-    at_kimg: Kimgs = Field([], description="score after so many thousand images as well")
-    every_kimg: float | None = Field(None, gt=0, description="score every so many thousand images as well")
-    generator_mode: GeneratorMode = Field("eval", description="batch norm by running or by batch statistics")
-    weights: Weights = Field("raw", description="the generator as trained, or its moving average (needs [ema])")
-    split: Literal["test", "train"] = Field("test", description="the real images to compare with")
+    at_kimg: Kimgs = Field([], description="also score after so many thousand real images")
+    every_kimg: float | None = Field(None, gt=0, description="also score every so many thousand real images")
+    generator_mode: GeneratorMode = Field(
+        "eval", description="batch norm uses running statistics (eval) or batch statistics (train)"
+    )
+    weights: Weights = Field("raw", description="raw or moving-average (ema, requires [ema]) generator weights")
+    split: Literal["test", "train"] = Field("test", description="split of the real images to compare with")
 
 
 def unique_ids(configs: list[Any], what: str) -> list[Any]:
-    """Give every config an id; two that were given the same one are an error."""
+    """Set a unique id for each config without one. Raises if two were given the same id."""
     given = [config.id for config in configs if config.id is not None]
     if repeated := sorted({name for name in given if given.count(name) > 1}):
         raise PydanticCustomError("repeated_id", "two {what} have the id '{id}'", {"what": what, "id": repeated[0]})
@@ -275,7 +277,7 @@ def unique_ids(configs: list[Any], what: str) -> list[Any]:
 
 
 def engine_keys(config: type[PluginConfig]) -> type[BaseModel]:
-    """The keys of a plugin's table that are the engine's, as a model of their own."""
+    """Return a model of the keys in a plugin's table that belong to the engine."""
     keys: dict[str, Any] = {
         key: (field.annotation, field) for key, field in config.model_fields.items() if key in config.own_keys()
     }

@@ -1,4 +1,4 @@
-"""Loading a spec: of a registered benchmark, a TOML file or a run directory, with overrides."""
+"""Load specs of registered benchmarks, TOML files and run directories, with overrides."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from .overrides import apply_overrides
 def load_spec(
     benchmark: str, registry: Registry, overrides: Iterable[str] = ()
 ) -> tuple[BenchmarkSpec, PublishedCurve | None]:
-    """The resolved spec of a registered benchmark or a TOML file, and the published curve if there is one.
+    """Return the resolved spec of a registered benchmark or a TOML file, and its published curve if there is one.
 
-    `overrides` are `path=value` texts, as after -o. Raises `UsageError` with the path of each wrong field.
+    `overrides` are strings `path=value`, as for -o. Raises `UsageError` with the path of each invalid field.
     """
-    reference = None
+    published_curve = None
     if is_spec_file(benchmark, registry):
         data = _read_toml(Path(benchmark))
     else:
         registered = registry.find(Kind.BENCHMARK, benchmark).plugin
         assert isinstance(registered, Benchmark)
-        data, reference = registered.spec, registered.published_curve
-    return resolve(apply_overrides(data, overrides), registry, origin=benchmark), reference
+        data, published_curve = registered.spec, registered.published_curve
+    return resolve(apply_overrides(data, overrides), registry, origin=benchmark), published_curve
 
 
 def is_spec_file(benchmark: str, registry: Registry) -> bool:
-    """Whether it is the path of a spec's file, whatever its suffix, and no registered benchmark's name."""
+    """Return whether `benchmark` is the path of a spec file, with any suffix, rather than a registered name."""
     if benchmark.lower().endswith(".toml"):
         return True
     names = {registered.plugin.name for registered in registry.of_kind(Kind.BENCHMARK)}
@@ -46,9 +46,9 @@ def is_spec_file(benchmark: str, registry: Registry) -> bool:
 def load_stopped_spec(
     directory: Path, registry: Registry, overrides: Iterable[str] = ()
 ) -> tuple[BenchmarkSpec, PublishedCurve | None]:
-    """The spec of the run in a run directory, with the published curve of its benchmark if there is one.
+    """Return the spec of the run in a run directory, and the published curve of its benchmark if there is one.
 
-    Raises `UsageError` where there is none, and for overrides that do not fit.
+    Raises `UsageError` if the directory contains no spec, and for invalid overrides.
     """
     spec, _ = load_spec(str(run_spec_file(directory)), registry, overrides)
     benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
@@ -57,7 +57,7 @@ def load_stopped_spec(
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:
-    """Validate a spec given as a dictionary; `origin` tells in errors where it came from."""
+    """Validate a spec given as a dictionary. Error messages begin with its `origin`."""
     try:
         return BenchmarkSpec.model_validate(data, context={"registry": registry})
     except ValidationError as error:
@@ -65,8 +65,8 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
         for detail in error.errors(include_url=False):
             path = ".".join(str(part) for part in detail["loc"])
             got = detail["input"]
-            tells = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
-            shown = f" (got {got!r})" if tells else ""
+            informative = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
+            shown = f" (got {got!r})" if informative else ""
             problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
         raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
 
@@ -75,6 +75,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"benchmark {path}: cannot read it: {error.strerror}") from None
+        raise UsageError(f"benchmark {path}: cannot read the file: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number too long, nested too deep
         raise UsageError(f"benchmark {path}: not valid TOML: {error}") from None

@@ -1,4 +1,4 @@
-"""Which trackers a run gets: of the benchmark, of the user's configuration, and of the command line."""
+"""The trackers of a run: from the benchmark, the user's configuration and the command line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .configs import TrackerConfig
 
 
 def config_file() -> Path:
-    """The user's configuration: `trackers`, a list of names or of tables with a name and options."""
+    """Return the path of the user's configuration: `trackers`, a list of names or of tables with name and options."""
     return Path(platformdirs.user_config_dir("ganbench")) / "config.toml"
 
 
 def choose_trackers(names: Iterable[str], benchmark: str, registry: Registry) -> list[TrackerConfig]:
-    """The trackers of a run of a benchmark: its own, those in the user's configuration, and `names`.
+    """Return the trackers for a run: those of the benchmark, those in the user's configuration, and `names`.
 
-    A name that is configured as well takes its options from there. Raises `UsageError` for an unknown tracker, for two
-    of one name, and for a configuration that cannot be read.
+    Options come from the user's configuration. Raises `UsageError` for an unknown tracker, a repeated name, and a
+    configuration that cannot be read.
     """
     configured = {tracker.name: tracker for tracker in read_config(config_file(), registry)}
     own = [
@@ -35,15 +35,15 @@ def choose_trackers(names: Iterable[str], benchmark: str, registry: Registry) ->
         if registered.plugin.name == benchmark and isinstance(registered.plugin, Benchmark)
         for name in registered.plugin.trackers
     ]
-    asked = list(names)
-    if repeated := sorted({name for name in asked if asked.count(name) > 1}):
+    requested = list(names)
+    if repeated := sorted({name for name in requested if requested.count(name) > 1}):
         raise UsageError(f"--track {repeated[0]}: given twice")
-    chosen = dict.fromkeys([*own, *configured, *asked])
+    chosen = dict.fromkeys([*own, *configured, *requested])
     return [configured.get(name) or validate(name, registry, f"--track {name}") for name in chosen]
 
 
 def read_config(file: Path, registry: Registry) -> list[TrackerConfig]:
-    """The trackers in a configuration file; none where there is no file."""
+    """Return the trackers in a configuration file; none if the file does not exist."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -51,14 +51,14 @@ def read_config(file: Path, registry: Registry) -> list[TrackerConfig]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot read the configuration: {error}") from None
     if unknown := sorted(set(content) - {"trackers"}):
-        raise UsageError(f"{file}: unknown key '{unknown[0]}'; there is: trackers")
+        raise UsageError(f"{file}: unknown key '{unknown[0]}'; available: trackers")
     trackers = content.get("trackers", [])
     if not isinstance(trackers, list):
-        raise UsageError(f"{file}: trackers: wanted a list of names or tables")
+        raise UsageError(f"{file}: trackers must be a list of names or tables")
     configs = [validate(tracker, registry, f"{file}: trackers.{number}") for number, tracker in enumerate(trackers)]
     names = [config.name for config in configs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"{file}: two trackers are called '{repeated[0]}'")
+        raise UsageError(f"{file}: tracker '{repeated[0]}' is configured twice")
     return configs
 
 

@@ -12,7 +12,7 @@ from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
 from ganbench.plugin.registrations import TrackerContext
 from ganbench.results.schema import EpochRow, MetricPoint, Result
-from ganbench.runtime.rng import defaults_restored
+from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.spec.configs import TrackerConfig
 
 
@@ -47,7 +47,7 @@ class Callbacks(Callback):
     def _call(self, method: str, *arguments: Any) -> None:
         for callback in list(self.callbacks):
             try:
-                with defaults_restored(self.device):
+                with preserve_default_rngs(self.device):
                     getattr(callback, method)(*arguments)
             except (Exception, SystemExit) as error:
                 self.callbacks.remove(callback)
@@ -63,7 +63,7 @@ class Callbacks(Callback):
         added = Callbacks([], self.device)
         for tracker in trackers:
             try:
-                with defaults_restored(self.device):
+                with preserve_default_rngs(self.device):
                     added.callbacks.append(tracker.build(context))
             except Exception as error:
                 warnings.warn(f"the run continues without a tracker: {error}", GanbenchWarning, stacklevel=2)

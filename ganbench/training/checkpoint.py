@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganbench.data.batches import Batches
 from ganbench.errors import MissingError, UsageError
 from ganbench.results.schema import Environment, EpochRow, Memory, MetricPoint, PluginRecord, Record, Window
-from ganbench.runtime.rng import default_states, set_default_states
+from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 from ganbench.system.files import atomic_write
 
 from .step import UPDATE_ORDER, TrainingStep
@@ -55,7 +55,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
         "penalty_values": step.penalty_values,
         "augmentations": [saved_state(augmentation) for _, augmentation in step.augmentations],
         "python": step.python_state.state_dict(),
-        "random": default_states(step.latents.device),
+        "random": default_rng_states(step.latents.device),
         "rngs": {name: rng.get_state() for name, rng in all_rngs(step, batches).items()},
     }
 
@@ -80,7 +80,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for (_, augmentation), saved in zip(step.augmentations, state["augmentations"], strict=True):
         load_saved_state(augmentation, saved)
     step.python_state.load_state_dict(state["python"])
-    set_default_states(state["random"], step.latents.device)
+    set_default_rng_states(state["random"], step.latents.device)
     for name, rng in all_rngs(step, batches).items():
         rng.set_state(state["rngs"][name])
 

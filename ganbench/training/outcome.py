@@ -6,7 +6,7 @@ import torch
 
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status, Throughput
-from ganbench.runtime.machine import cpu_use, disturbed_by
+from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
 from ganbench.system.openmp import wait_policy
 
 from .roofline import why_unreliable
@@ -50,7 +50,7 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
     engine = warmed_up.engine_record if warmed_up else None
     seconds_per_image = clock.seconds_per_image()
     use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
-    disturbance = disturbed_by(use)
+    disturbance = describe_disturbance(use)
     if roofline and rate:
         images = prepared.spec.training.images_per_step
         reason = why_unreliable(roofline, images, images / rate.p90, disturbance)

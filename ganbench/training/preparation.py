@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ganbench.data.batches import Batches, make_batches
-from ganbench.data.contract import changes_between_reads, checked, described
+from ganbench.data.contract import changes_between_reads, check_data, described
 from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.callbacks import Callback, RunInfo
@@ -20,10 +20,10 @@ from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
 from ganbench.plugin.registrations import BuildContext, DatasetContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.schema import DataRecord, Environment, PluginRecord
-from ganbench.runtime.attribution import Culprits
-from ganbench.runtime.networks import keep_modes
-from ganbench.runtime.precision import Precision, precision_on
-from ganbench.runtime.rng import derived_seed, make_rng, seed_defaults
+from ganbench.runtime.attribution import PluginNames
+from ganbench.runtime.networks import set_train_mode
+from ganbench.runtime.precision import Precision, resolve_precision
+from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import data_content
 from ganbench.scoring.reference import RealData, prepare_metrics
@@ -77,7 +77,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     Raises `GanbenchError`: a plugin that raises in build, data that cannot be had, a batch larger than the data.
     """
     seed, training = spec.training.seed, spec.training
-    precision = precision_on(device, training.precision)
+    precision = resolve_precision(device, training.precision)
     environment = describe_environment(str(device))
     data, data_record = load_data(spec, device, data_dir, callback)
     length = Length.of(training, len(data.train))
@@ -133,7 +133,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     flips = make_rng(seed, "flips", device) if training.horizontal_flips else None
     order = make_rng(seed, "order")
     batches = make_batches(data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data)
-    seed_defaults(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
+    seed_default_rngs(derived_seed(seed, "training"), device)  # so that nothing depends on what the builds have drawn
     return PreparedRun(
         spec=spec,
         device=device,
@@ -161,7 +161,7 @@ def load_data(
     seed, plugin = spec.training.seed, str(spec.dataset.plugin)
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
     with evaluation_context(seed, device):  # reading an image may draw at random
-        data = checked(built, plugin)
+        data = check_data(built, plugin)
         image_shape = data.image_shape
         unsteady = changes_between_reads(data)
     need = spec.training.images_per_step
@@ -203,14 +203,14 @@ def build_step(
     schedules: ScheduledValues,
 ) -> TrainingStep:
     """Build both networks from the run's seed, then all that trains them. Raises as `prepare` does."""
-    seed_defaults(derived_seed(context.seed, "networks"), device)
+    seed_default_rngs(derived_seed(context.seed, "networks"), device)
     networks: Networks = spec.model.build(context)
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
-    culprits = Culprits.of(spec)
+    culprits = PluginNames.of(spec)
     check_networks(networks, culprits.model)
     for player in UPDATE_ORDER:
         networks[player].to(device).to(memory_format=memory_format)
-        keep_modes(networks[player])
+        set_train_mode(networks[player])
     loss = spec.loss.build(context)
     if getattr(loss, "needs_labels", False) and not networks.conditional:
         raise UsageError(f"{culprits.loss} needs a conditional model, and {culprits.model} takes no labels")

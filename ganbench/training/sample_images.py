@@ -39,7 +39,7 @@ def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDire
     with evaluation_context(training.seed, prepared.device):
         try:
             source = Source(options.weights, options.generator_mode)
-            labels = prepared.sampler.labels.in_turn if prepared.sampler.labels else None
+            labels = prepared.sampler.labels.cycle if prepared.sampler.labels else None
             ((images, _),) = prepared.sampler.generate(source, count, count, latents, labels)
         except NotFiniteError as error:
             prepared.sampler.warn_once("not finite", str(error))

@@ -15,7 +15,7 @@ from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
-from ganbench.runtime.attribution import Culprits
+from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.precision import Precision, autocast
 from ganbench.spec.benchmark import UpdateScheme
 
@@ -70,7 +70,7 @@ class TrainingStep:
         factories: Mapping[Player, OptimizerFactory],
         latents: torch.Generator,
         precision: Precision,
-        culprits: Culprits,
+        culprits: PluginNames,
         *,
         memory_format: torch.memory_format = torch.contiguous_format,
         update_scheme: UpdateScheme = "alternating",
@@ -259,7 +259,7 @@ class TrainingStep:
         except (Exception, SystemExit) as error:
             if returned is not NOTHING and (breach := wrong_return(returned)):
                 raise PluginError(f"{self.culprits.loss}: {player}_loss returned {breach}") from error
-            raise self.culprits.in_turn(error, player, self.networks) from error
+            raise self.culprits.update_error(error, player, self.networks) from error
         if player == "discriminator":
             self._adapt(players, batch)
         return loss.detach(), monitors
@@ -311,7 +311,7 @@ class TrainingStep:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise self.culprits.in_optimizer(error, player) from error
+            raise self.culprits.optimizer_error(error, player) from error
         if clipping.max_weight is not None:
             with torch.no_grad():
                 for parameter in self.trainable[player]:

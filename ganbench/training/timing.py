@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ganbench.results.schema import Memory, Percentiles, Window
-from ganbench.runtime.machine import CPUMonitor
+from ganbench.runtime.cpu_usage import CPUMonitor
 from ganbench.runtime.memory import peak_rss
 from ganbench.runtime.nvml import GPUMonitor
 

@@ -1,4 +1,4 @@
-"""Augmentations of what the discriminator sees."""
+"""Augmentations of the discriminator's input images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import Field
 
 from ganbench import Augmentation, AugmentationPlugin, BuildContext, Options, hookimpl
 
-Change = Literal["color", "translation", "cutout"]
+Transform = Literal["color", "translation", "cutout"]
 
 
 class DiffAugmentOptions(Options):
-    policy: list[Change] = Field(
-        ["color", "translation", "cutout"], min_length=1, description="which changes are made, in this order"
+    policy: list[Transform] = Field(
+        ["color", "translation", "cutout"], min_length=1, description="transformations to apply, in this order"
     )
 
 

@@ -7,24 +7,24 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-TRANSLATION = 1 / 8  # of the image's side, at most
-CUTOUT = 1 / 2  # of the image's side
+MAX_TRANSLATION = 1 / 8  # as a fraction of the image's side
+CUTOUT_SIZE = 1 / 2  # as a fraction of the image's side
 
 
 class DiffAugment:
-    """Applies each change of a policy to every image of a batch, by random amounts of its own."""
+    """Applies each transformation of a policy to the images, with random parameters for each image."""
 
     def __init__(self, policy: Sequence[str]) -> None:
         self.policy = list(policy)
 
     def __call__(self, images: Tensor) -> Tensor:
-        for change in self.policy:
-            images = CHANGES[change](images)
+        for name in self.policy:
+            images = TRANSFORMS[name](images)
         return images
 
 
 def color(images: Tensor) -> Tensor:
-    """Shift brightness by up to 0.5, scale saturation by 0 to 2 and contrast by 0.5 to 1.5."""
+    """Shift brightness by -0.5 to 0.5, and scale saturation by 0 to 2 and contrast by 0.5 to 1.5."""
     images = images + (uniform(images) - 0.5)
     gray = images.mean(1, keepdim=True)
     images = (images - gray) * (2 * uniform(images)) + gray
@@ -33,9 +33,9 @@ def color(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor) -> Tensor:
-    """Shift by up to an eighth of the side each way; what comes in is 0."""
+    """Translate by up to an eighth of the side in each direction, padding with 0."""
     rows, columns = (
-        torch.arange(side, device=images.device) + shift(len(images), round(side * TRANSLATION), images.device)
+        torch.arange(side, device=images.device) + shift(len(images), round(side * MAX_TRANSLATION), images.device)
         for side in images.shape[2:]
     )
     height, width = images.shape[2:]
@@ -48,10 +48,10 @@ def translation(images: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor) -> Tensor:
-    """Set a square of half the side to 0, its center anywhere in the image."""
+    """Set a square with half the side to 0, centered anywhere in the image."""
     covered = []
     for side in images.shape[2:]:
-        size = round(side * CUTOUT)
+        size = round(side * CUTOUT_SIZE)
         center = torch.randint(side + (1 - size % 2), (len(images), 1), device=images.device)
         start = center - size // 2
         position = torch.arange(side, device=images.device)
@@ -61,13 +61,13 @@ def cutout(images: Tensor) -> Tensor:
 
 
 def uniform(images: Tensor) -> Tensor:
-    """A number in [0, 1) for each image, `(N, 1, 1, 1)`."""
+    """Return a uniform random number in [0, 1) for each image, `(N, 1, 1, 1)`."""
     return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
 
 
-def shift(count: int, largest: int, device: torch.device) -> Tensor:
-    """A whole number from -largest to largest for each image, `(N, 1)`."""
-    return torch.randint(-largest, largest + 1, (count, 1), device=device)
+def shift(count: int, max_shift: int, device: torch.device) -> Tensor:
+    """Return a random integer from -max_shift to max_shift for each image, `(N, 1)`."""
+    return torch.randint(-max_shift, max_shift + 1, (count, 1), device=device)
 
 
-CHANGES: dict[str, Callable[[Tensor], Tensor]] = {"color": color, "translation": translation, "cutout": cutout}
+TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = {"color": color, "translation": translation, "cutout": cutout}

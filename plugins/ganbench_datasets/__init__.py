@@ -1,4 +1,4 @@
-"""Datasets, each in a module of its own."""
+"""Datasets, one module each."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ganbench import BuildContext, FeatureExtractor, FeatureExtractorPlugin, Opt
 
 class InceptionOptions(Options):
     weights: Path | None = Field(
-        None, description="torch-fidelity's weights file; by default torch hub's cache, else its download"
+        None, description="torch-fidelity's weights file; default: the torch hub cache, or a download"
     )
 
 
@@ -32,12 +32,12 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
     return [
         FeatureExtractorPlugin(
             name="fashion-cnn",
-            summary="128 features of a small FashionMNIST classifier, shipped with its weights",
+            summary="128 features of a small FashionMNIST classifier; the weights are included",
             build=build_fashion_cnn,
         ),
         FeatureExtractorPlugin(
             name="inception-v3",
-            summary="2,048 features of the Inception network that FID was defined with, by torch-fidelity",
+            summary="2,048 features of the Inception network of the original FID, ported by torch-fidelity",
             options=InceptionOptions,
             build=build_inception,
         ),

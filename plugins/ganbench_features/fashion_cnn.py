@@ -17,10 +17,10 @@ WEIGHTS_SHA256 = "2360fa15ab8dcf31635d279a93007ace7e900efa3bb7947a73a108f7c95cb1
 
 
 class FashionCNN(nn.Module):
-    """A classifier of 28x28 garments whose penultimate layer serves as features.
+    """A classifier of 28x28 images of clothing; its penultimate layer provides the features.
 
     Takes uint8 images `(N, 1, 28, 28)` and returns features `(N, 128)`, float32 and non-negative; `classify` returns
-    the ten logits. 14.7 million multiply-accumulates an image.
+    the ten logits. 14.7 million multiply-accumulate operations per image.
     """
 
     num_features = 128
@@ -60,19 +60,22 @@ def block(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
 
 
 def load_extractor(image_shape: tuple[int, int, int], device: str) -> FashionCNN:
-    """The trained network in eval mode, its weights verified.
+    """Return the trained network in eval mode, after verifying the weights.
 
-    Raises `UsageError` for images of another shape and `DataError` for weights that are not the shipped ones.
+    Raises `UsageError` for images of another shape, and `DataError` if the weights file was modified.
     """
     if image_shape != IMAGE_SHAPE:
         raise UsageError(
-            f"feature extractor 'fashion-cnn' takes grey 28x28 images, this data set has {image_shape} "
-            "(channels, height, width): choose another, such as inception-v3"
+            f"feature extractor 'fashion-cnn' requires grayscale 28x28 images, but this dataset has {image_shape} "
+            "(channels, height, width); use another, such as inception-v3"
         )
     content = WEIGHTS.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != WEIGHTS_SHA256:
-        raise DataError(f"fashion-cnn: {WEIGHTS} was altered: its SHA-256 is {found}, expected {WEIGHTS_SHA256}")
+        raise DataError(
+            f"fashion-cnn: {WEIGHTS} was modified: its SHA-256 is {found}, expected {WEIGHTS_SHA256}; reinstall the "
+            "package"
+        )
     network = FashionCNN()
     network.load_state_dict(load(content))
     return network.to(device).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""`inception-v3`: the Inception network of the original FID, as torch-fidelity ported it from TensorFlow."""
+"""`inception-v3`: the Inception network of the original FID, ported from TensorFlow by torch-fidelity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Featu
 
 from ganbench import DataError, MissingError
 
-UNREADABLE = (  # what torch raises for files that are none of its own
+UNREADABLE = (  # exceptions that torch raises for invalid files
     AttributeError,
     EOFError,
     LookupError,
@@ -27,14 +27,15 @@ UNREADABLE = (  # what torch raises for files that are none of its own
     zipfile.BadZipFile,
 )
 FEATURES = "2048"  # the last pooling layer
-# of the file at torch-fidelity's address, whose name has the first eight digits
+# of the file published by torch-fidelity, whose name contains the first eight digits
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
 class InceptionV3(nn.Module):
-    """uint8 images `(N, 1 or 3, H, W)` to features `(N, 2048)`, float32.
+    """Maps uint8 images `(N, 1 or 3, H, W)` to features `(N, 2048)`, float32.
 
-    Grey images are repeated to three channels; the network resizes to 299x299 as TensorFlow 1 did, not antialiased.
+    Grayscale images are repeated to three channels. The network resizes to 299x299 like TensorFlow 1, without
+    antialiasing.
     """
 
     num_features = int(FEATURES)
@@ -57,25 +58,27 @@ class InceptionV3(nn.Module):
 
 
 def load_extractor(weights: Path | None, device: str) -> InceptionV3:
-    """The network with weights from `weights`, torch hub's cache or its download.
+    """Return the network with weights from `weights`, the torch hub cache or a download.
 
-    Raises `MissingError` if there are none to be had, `DataError` for a file that does not hold them.
+    Raises `MissingError` if the weights are unavailable, and `DataError` for an invalid file.
     """
     path = find_weights(weights)
     try:
-        # torch-fidelity unpickles the file with full trust: it gets it only if it holds nothing but tensors
+        # torch-fidelity unpickles the file without weights_only, so first verify that it contains only tensors
         torch.load(path, weights_only=True, map_location="cpu")
         return InceptionV3(path).to(device).eval().requires_grad_(False)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"inception-v3: {path} does not hold torch-fidelity's Inception weights: {reason}") from error
+        raise DataError(
+            f"inception-v3: {path} does not contain torch-fidelity's Inception weights: {reason}"
+        ) from error
 
 
 def find_weights(weights: Path | None) -> Path:
-    """The weights file: the given one, else the cached or freshly downloaded one, verified."""
+    """Return the given weights file, or the verified file in the torch hub cache, downloaded if necessary."""
     if weights is not None:
         if not weights.is_file():
-            raise MissingError(f"inception-v3: there is no weights file {weights}")
+            raise MissingError(f"inception-v3: weights file not found: {weights}")
         return weights
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     if not cached.is_file():
@@ -84,14 +87,14 @@ def find_weights(weights: Path | None) -> Path:
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(cached), hash_prefix=WEIGHTS_SHA256)
         except (OSError, RuntimeError) as error:
             raise MissingError(
-                f"inception-v3: its weights are not on this machine and could not be downloaded ({error}). Fetch "
-                f"{URL_INCEPTION_V3} elsewhere and put it at {cached}, or name a file with the metric's option "
+                f"inception-v3: the weights were not found locally and could not be downloaded ({error}). Download "
+                f"{URL_INCEPTION_V3} elsewhere and copy it to {cached}, or give a file with the metric's option "
                 "features.weights"
             ) from None
     if (found := sha256(cached)) != WEIGHTS_SHA256:
         raise DataError(
             f"inception-v3: {cached} is not the published file: its SHA-256 is {found}, expected {WEIGHTS_SHA256}. "
-            "Remove it to have it downloaded anew"
+            "Remove it to download it again"
         )
     return cached
 

@@ -1,9 +1,10 @@
-"""Train the `fashion-cnn` feature extractor and write its weights.
+"""Train the `fashion-cnn` feature extractor and save its weights.
 
 python -m ganbench_features.train_fashion_cnn DATA_DIR
 
-SGD with a one-cycle learning rate on the full train split, each image mirrored at random and each batch shifted by up
-to two pixels. Prints the test accuracy of each epoch and, at the end, the SHA-256 to put into `fashion_cnn.py`.
+SGD with a one-cycle learning rate on the full train split, with random horizontal flips of each image and random
+translations of each batch by up to two pixels. Prints the test accuracy after each epoch, and finally the SHA-256 to
+copy to `fashion_cnn.py`.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ SEED = 0
 
 
 def augment(images: Tensor) -> Tensor:
-    """Mirror half of the images (N, 1, 28, 28) and shift the whole batch by up to two pixels each way."""
-    mirrored = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(-1), images)
+    """Flip half of the images (N, 1, 28, 28) and translate the whole batch by up to two pixels in each direction."""
+    flipped = torch.where(torch.rand(len(images), 1, 1, 1) < 0.5, images.flip(-1), images)
     down, right = torch.randint(0, 5, (2,)).tolist()
-    return nn.functional.pad(mirrored, (2, 2, 2, 2))[..., down : down + 28, right : right + 28]
+    return nn.functional.pad(flipped, (2, 2, 2, 2))[..., down : down + 28, right : right + 28]
 
 
 @torch.no_grad()
 def accuracy(network: FashionCNN, images: Tensor, labels: Tensor) -> float:
     network.eval()
-    guesses = torch.cat([network.classify(batch).argmax(1) for batch in images.split(1000)])
+    predictions = torch.cat([network.classify(batch).argmax(1) for batch in images.split(1000)])
     network.train()
-    return (guesses == labels).double().mean().item()
+    return (predictions == labels).double().mean().item()
 
 
 def train(data_dir: Path) -> FashionCNN:

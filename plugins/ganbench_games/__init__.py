@@ -1,4 +1,4 @@
-"""The smallest games that GAN training is like, and a bandit: they show which update rules work."""
+"""Minimal games that resemble GAN training, and a bandit: they show which update rules converge."""
 
 from __future__ import annotations
 
@@ -26,55 +26,55 @@ from ganbench import (
     hookimpl,
 )
 
-from .theory import bilinear_jacobian, dirac_jacobian, growth_by, quadratic_jacobian
+from .theory import bilinear_jacobian, convergence_rate_for, dirac_jacobian, quadratic_jacobian
 
 FOLDER = Path(__file__).parent
 BENCHMARKS = ("saddle_quadratic", "saddle_bilinear", "dirac_gan", "softmax_bandit")
 
 
 class ScalarPlayersOptions(Options):
-    x: float = Field(1.0, description="where the generator's number starts")
-    y: float = Field(1.0, description="where the discriminator's number starts")
+    x: float = Field(1.0, description="initial value of the generator")
+    y: float = Field(1.0, description="initial value of the discriminator")
 
 
 class DiracOptions(Options):
-    point: float = Field(1.0, description="where the generator starts; the data is at 0")
-    slope: float = Field(1.0, description="of the discriminator at the start")
+    point: float = Field(1.0, description="initial point of the generator; the data is at 0")
+    slope: float = Field(1.0, description="initial slope of the discriminator")
 
 
 class SoftmaxPolicyOptions(Options):
-    arms: int = Field(3, ge=2, description="of the bandit; all are as likely at the start")
+    num_arms: int = Field(3, ge=2, description="number of arms of the bandit, initially all equally likely")
 
 
 class SaddleOptions(Options):
-    ascend: bool = Field(True, description="whether y ascends f, as in a minimax; false is descent on both")
+    ascend: bool = Field(True, description="y ascends f, as in a minimax game; if false, both players descend")
 
 
 class QuadraticSaddleOptions(SaddleOptions):
-    a: float = Field(4.0, description="of f(x, y) = a x^2 - b y^2")
-    b: float = Field(4.0, description="of f(x, y) = a x^2 - b y^2")
+    a: float = Field(4.0, description="coefficient a of f(x, y) = a x^2 - b y^2")
+    b: float = Field(4.0, description="coefficient b of f(x, y) = a x^2 - b y^2")
 
 
 class BilinearOptions(SaddleOptions):
-    c: float = Field(1.0, description="of f(x, y) = c x y")
+    c: float = Field(1.0, description="coefficient c of f(x, y) = c x y")
 
 
 class DiracLossOptions(Options):
     objective: Literal["saturating", "non-saturating", "wasserstein", "hinge"] = Field(
-        "saturating", description="of both players; the first two differ in the generator's alone"
+        "saturating", description="objectives of both players; the first two differ only in the generator's"
     )
-    penalty: float = Field(0.0, ge=0, description="weight of the gradient penalty R1 at the data")
+    r1_gamma: float = Field(0.0, ge=0, description="weight gamma of the R1 gradient penalty at the data")
 
 
 class PolicyGradientOptions(Options):
-    rewards: list[float] = Field([5.0, 3.0, 1.0], min_length=2, description="what each arm pays")
-    noise: float = Field(0.0, ge=0, description="standard deviation of what is added to a reward")
-    baseline: bool = Field(False, description="subtract the mean of all rewards before")
-    normalise: bool = Field(False, description="divide by the standard deviation of all rewards so far")
+    rewards: list[float] = Field([5.0, 3.0, 1.0], min_length=2, description="mean reward of each arm")
+    reward_std: float = Field(0.0, ge=0, description="standard deviation of the noise added to each reward")
+    baseline: bool = Field(False, description="subtract the mean of all previous rewards")
+    normalize_rewards: bool = Field(False, description="divide by the standard deviation of all rewards so far")
 
 
 class NoneOptions(Options):
-    size: int = Field(1, ge=1, description="blank images in an epoch; of one, every step is an epoch")
+    num_images: int = Field(1, ge=1, description="number of blank images in an epoch; with 1, each step is an epoch")
 
 
 def build_scalar_players(options: ScalarPlayersOptions, context: BuildContext) -> Networks:
@@ -84,15 +84,15 @@ def build_scalar_players(options: ScalarPlayersOptions, context: BuildContext) -
 
 
 def build_dirac_players(options: DiracOptions, context: BuildContext) -> Networks:
-    from .players import Scalar, Slope
+    from .players import LinearDiscriminator, Scalar
 
-    return Networks(Scalar(options.point), Slope(options.slope), latent_dim=1)
+    return Networks(Scalar(options.point), LinearDiscriminator(options.slope), latent_dim=1)
 
 
 def build_softmax_policy(options: SoftmaxPolicyOptions, context: BuildContext) -> Networks:
-    from .players import Nobody, Policy
+    from .players import NullPlayer, Policy
 
-    return Networks(Policy(options.arms), Nobody(), latent_dim=1)
+    return Networks(Policy(options.num_arms), NullPlayer(), latent_dim=1)
 
 
 def build_quadratic_saddle(options: QuadraticSaddleOptions, context: BuildContext) -> Loss:
@@ -110,19 +110,21 @@ def build_bilinear(options: BilinearOptions, context: BuildContext) -> Loss:
 def build_dirac(options: Any, context: BuildContext) -> Loss:
     from .dirac import Dirac
 
-    return Dirac(options.objective, options.penalty)
+    return Dirac(options.objective, options.r1_gamma)
 
 
 def build_policy_gradient(options: PolicyGradientOptions, context: BuildContext) -> Loss:
     from .bandit import PolicyGradient
 
-    return PolicyGradient(options.rewards, options.noise, options.baseline, options.normalise, context.device)
+    return PolicyGradient(
+        options.rewards, options.reward_std, options.baseline, options.normalize_rewards, context.device
+    )
 
 
 def build_none(options: NoneOptions, context: DatasetContext) -> ImageData:
     from .blank import blank_images
 
-    return blank_images(options.size)
+    return blank_images(options.num_images)
 
 
 def build_distance(options: Options, context: BuildContext) -> NetworksMetric:
@@ -136,7 +138,7 @@ def ganbench_models() -> list[ModelPlugin]:
     return [
         ModelPlugin(
             name="scalar-players",
-            summary="Two numbers: the generator is x, the discriminator y",
+            summary="Two scalars: the generator is x, the discriminator is y",
             options=ScalarPlayersOptions,
             build=build_scalar_players,
         ),
@@ -148,7 +150,7 @@ def ganbench_models() -> list[ModelPlugin]:
         ),
         ModelPlugin(
             name="softmax-policy",
-            summary="A softmax over the arms of a bandit, and no opponent",
+            summary="A softmax policy over the arms of a bandit, without an opponent",
             options=SoftmaxPolicyOptions,
             build=build_softmax_policy,
         ),
@@ -160,28 +162,28 @@ def ganbench_losses() -> list[LossPlugin]:
     return [
         LossPlugin(
             name="quadratic-saddle",
-            summary="The minimax of a x^2 - b y^2, which never rotates",
+            summary="Minimax of a x^2 - b y^2: separable, without rotation",
             options=QuadraticSaddleOptions,
             build=build_quadratic_saddle,
-            growth=growth_by(quadratic_jacobian),
+            convergence_rate=convergence_rate_for(quadratic_jacobian),
         ),
         LossPlugin(
             name="bilinear",
-            summary="The minimax of c x y, which does nothing but rotate",
+            summary="Minimax of c x y: pure rotation",
             options=BilinearOptions,
             build=build_bilinear,
-            growth=growth_by(bilinear_jacobian),
+            convergence_rate=convergence_rate_for(bilinear_jacobian),
         ),
         LossPlugin(
             name="dirac",
-            summary="Objectives of the Dirac-GAN (Mescheder et al. 2018), with a gradient penalty if asked",
+            summary="Objectives of the Dirac-GAN (Mescheder et al. 2018), optionally with an R1 gradient penalty",
             options=DiracLossOptions,
             build=build_dirac,
-            growth=growth_by(dirac_jacobian),
+            convergence_rate=convergence_rate_for(dirac_jacobian),
         ),
         LossPlugin(
             name="policy-gradient",
-            summary="REINFORCE in a bandit (Williams 1992)",
+            summary="REINFORCE on a multi-armed bandit (Williams 1992)",
             options=PolicyGradientOptions,
             build=build_policy_gradient,
         ),
@@ -190,16 +192,14 @@ def ganbench_losses() -> list[LossPlugin]:
 
 @hookimpl
 def ganbench_datasets() -> list[DatasetPlugin]:
-    return [
-        DatasetPlugin(name="none", summary="No data: blank images of one pixel", options=NoneOptions, build=build_none)
-    ]
+    return [DatasetPlugin(name="none", summary="No data: blank 1x1 images", options=NoneOptions, build=build_none)]
 
 
 @hookimpl
 def ganbench_metrics() -> list[MetricPlugin]:
     return [
         MetricPlugin(
-            name="distance", summary="How far the players are from where the game is solved", build=build_distance
+            name="distance", summary="Distance of the players from the solution of the game", build=build_distance
         )
     ]
 
@@ -214,7 +214,7 @@ def build_trajectory(options: Options, context: TrackerContext) -> Callback:
 def ganbench_trackers() -> list[TrackerPlugin]:
     return [
         TrackerPlugin(
-            name="trajectory", summary="Plots how a game was played, as trajectory.png", build=build_trajectory
+            name="trajectory", summary="Plots the trajectory of a game, as trajectory.png", build=build_trajectory
         )
     ]
 

@@ -1,8 +1,8 @@
-"""Policy gradients in a bandit whose arms pay fixed rewards.
+"""Policy gradients on a bandit whose arms have fixed mean rewards.
 
-An arm a is drawn by pi = softmax(theta), and REINFORCE (Williams 1992) moves theta_i by lr (R_a - b) (1[i = a] - pi_i);
-in expectation that is the gradient lr pi_i (R_i - sum_j pi_j R_j) of the mean reward. See Sutton and Barto 2018,
-section 2.8.
+An arm a is sampled from pi = softmax(theta), and REINFORCE (Williams 1992) changes theta_i by
+lr (R_a - b) (1[i = a] - pi_i). In expectation, this is lr pi_i (R_i - sum_j pi_j R_j), the gradient step on the mean
+reward. See Sutton and Barto 2018, section 2.8.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from .players import policy
 
 
 class PolicyGradient:
-    """The generator is the policy; the discriminator has no part in it. A batch of N draws N arms.
+    """The generator is the policy; the discriminator is not used. A batch of N samples N arms.
 
-    `noise` is the standard deviation of what is added to a reward. With `baseline`, b is the mean of all rewards before
-    (of the first step's own in the first step), else 0; with `normalise`, R_a - b is divided by the deviation of all
-    rewards so far, where there is one.
+    `reward_std` is the standard deviation of the noise added to each reward. With `baseline`, b is the mean of all
+    previous rewards (in the first step, of that step's rewards), else 0. With `normalize_rewards`, R_a - b is divided
+    by the standard deviation of all rewards so far, unless that is 0.
     """
 
-    def __init__(self, rewards: Sequence[float], noise: float, baseline: bool, normalise: bool, device: str) -> None:
+    def __init__(
+        self, rewards: Sequence[float], reward_std: float, baseline: bool, normalize_rewards: bool, device: str
+    ) -> None:
         self.rewards = torch.tensor(rewards, device=device)
-        self.noise = noise
+        self.reward_std = reward_std
         self.baseline = baseline
-        self.normalise = normalise
-        self.sums = torch.zeros(3, device=device)  # of all rewards so far: count, sum, sum of squares
+        self.normalize_rewards = normalize_rewards
+        self.sums = torch.zeros(3, device=device)  # count, sum and sum of squares of all rewards so far
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -44,10 +46,9 @@ class PolicyGradient:
         self.sums.copy_(state["sums"])
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        probabilities = policy(players.networks, len(self.rewards)).log_probabilities.exp()
-        theta = policy(
-            players.networks, len(self.rewards)
-        ).theta.clone()  # the engine reads it when the policy has moved
+        current = policy(players.networks, len(self.rewards))
+        probabilities = current.log_probabilities.exp()
+        theta = current.theta.clone()  # because the engine reads monitors after the update
         monitors = {"regret": self.rewards.max() - probabilities @ self.rewards}
         for arm in range(len(self.rewards)):
             monitors[f"pi_{arm + 1}"] = probabilities[arm]
@@ -58,24 +59,24 @@ class PolicyGradient:
         log_probabilities = policy(players.networks, len(self.rewards)).log_probabilities
         arms = torch.multinomial(log_probabilities.detach().exp(), len(batch.latent), replacement=True)
         rewards = self.rewards[arms]
-        if self.noise:
-            rewards = rewards + self.noise * torch.randn_like(rewards)
+        if self.reward_std:
+            rewards = rewards + self.reward_std * torch.randn_like(rewards)
         advantages = self._advantages(rewards)
         return -(advantages * log_probabilities[arms]).mean(), {"reward": rewards.mean()}
 
     def _advantages(self, rewards: Tensor) -> Tensor:
-        """R_a - b, normalised if asked; then the rewards are among those so far."""
+        """Return R_a - b, normalized if requested, and add the rewards to the running sums."""
         new = torch.stack([torch.ones_like(rewards), rewards, rewards.square()]).sum(1)
         count, total, _ = torch.where(self.sums[0] > 0, self.sums, new)
         advantages = rewards - total / count if self.baseline else rewards
         self.sums += new
-        if self.normalise:
+        if self.normalize_rewards:
             count, total, squares = self.sums
-            deviation = (squares / count - (total / count).square()).clamp(min=0).sqrt()
-            advantages = torch.where(deviation > 1e-6, advantages / deviation.clamp(min=1e-6), advantages)
+            std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
+            advantages = torch.where(std > 1e-6, advantages / std.clamp(min=1e-6), advantages)
         return advantages
 
     def distance(self, networks: Networks) -> Tensor:
-        """The probability of an arm that is not the best."""
+        """Return the probability of a suboptimal arm."""
         probabilities = policy(networks, len(self.rewards)).log_probabilities.exp()
         return 1 - probabilities[self.rewards == self.rewards.max()].sum()

@@ -1,4 +1,4 @@
-"""Data for games that need none."""
+"""Placeholder data for games, which need no data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganbench import ImageData
 
 
 def blank_images(count: int) -> ImageData:
-    """So many grey images of one pixel, uint8 `(1, 1, 1)`: how many only says how long an epoch is."""
+    """Return `count` gray images of one pixel, uint8 `(1, 1, 1)`; the count only sets the length of an epoch."""
     images = torch.full((count, 1, 1, 1), 128, dtype=torch.uint8)
     split = TensorDataset(images, torch.zeros(count, dtype=torch.int64))
     fingerprint = hashlib.sha256(f"{count} blank images".encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The Dirac-GAN: data at 0, a generator that is a point, a discriminator that is a slope.
+"""The Dirac-GAN: the data is at 0, the generator is a point, and the discriminator is linear.
 
-Mescheder, Geiger and Nowozin 2018 (arXiv:1801.04406), definition 2.1 and section 4: the smallest GAN that does not
-converge, and what does about it.
+Mescheder, Geiger and Nowozin 2018 (arXiv:1801.04406), definition 2.1 and section 4: a minimal GAN that does not
+converge, and a gradient penalty that makes it converge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .players import is_linear, scalars
 Objective = Literal["saturating", "non-saturating", "wasserstein", "hinge"]
 Logits = Callable[[Tensor], Tensor]
 
-# what the discriminator minimises of a logit of real and of fake data, and the generator of a fake one
+# the terms that the discriminator minimizes for real and fake logits, and the generator for fake logits
 REAL: dict[Objective, Logits] = {
     "saturating": lambda logit: softplus(-logit),
     "non-saturating": lambda logit: softplus(-logit),
@@ -42,23 +42,23 @@ GENERATOR: dict[Objective, Logits] = {
 
 
 class Dirac:
-    """One of the objectives, with the gradient penalty R1 of eq. 9: penalty / 2 times |dD/dx|^2 at the data."""
+    """One of the objectives, with the R1 gradient penalty of eq. 9: r1_gamma / 2 times |dD/dx|^2 at the data."""
 
-    def __init__(self, objective: Objective, penalty: float) -> None:
+    def __init__(self, objective: Objective, r1_gamma: float) -> None:
         self.objective = objective
-        self.penalty = penalty
+        self.r1_gamma = r1_gamma
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         point, slope = scalars(players.networks)
         if not is_linear(players.networks.discriminator):
-            raise UsageError("the loss 'dirac' needs a discriminator that looks at the point: the model 'dirac'")
-        data = torch.zeros_like(batch.real)  # the blank images are only nearly 0
+            raise UsageError("loss 'dirac' requires a linear discriminator; use model 'dirac'")
+        data = torch.zeros_like(batch.real)  # not batch.real: blank images are only approximately 0
         real, fake = players.discriminate(data), players.discriminate(players.generate(batch))
         loss = REAL[self.objective](real).mean() + FAKE[self.objective](fake).mean()
-        if self.penalty:
+        if self.r1_gamma:
             gradient = players.input_gradient(data)
-            loss = loss + self.penalty / 2 * gradient.flatten(1).square().sum(1).mean()
-        # copies, for the engine reads them when the players have moved
+            loss = loss + self.r1_gamma / 2 * gradient.flatten(1).square().sum(1).mean()
+        # copies, because the engine reads monitors after the updates
         return loss, {"point": point.clone(), "slope": slope.clone(), "distance": self.distance(players.networks)}
 
     def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""How far the players are from where the game is solved."""
+"""The distance of the players from the solution of the game."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from ganbench import Loss, Networks, UsageError
 
 
 class Distance:
-    """What the loss says of it: sqrt(x^2 + y^2) for two numbers, the probability of a worse arm for a policy."""
+    """The distance that the loss defines: sqrt(x^2 + y^2) for two scalars, P(suboptimal arm) for a policy."""
 
     label = "distance to the solution"
     higher_is_better = False
     protocol: dict[str, Any] = {}
 
     def measure(self, networks: Networks, loss: Loss) -> float:
-        """At least 0. Raises `UsageError` for a loss that knows no solution."""
+        """Return the distance, at least 0. Raises `UsageError` if the loss does not define one."""
         if not hasattr(loss, "distance"):
-            raise UsageError(f"metric 'distance': the loss {type(loss).__name__} knows no solution to be near to")
+            raise UsageError(
+                f"metric 'distance': loss {type(loss).__name__} does not define distance(networks); use another loss, "
+                "or remove the metric"
+            )
         return loss.distance(networks).item()

@@ -1,4 +1,4 @@
-"""Players with a few parameters: two numbers, a point and a slope, a policy."""
+"""Players with few parameters: scalars, a linear discriminator, a policy."""
 
 from __future__ import annotations
 
@@ -11,61 +11,61 @@ from ganbench import Networks, UsageError
 
 
 class Scalar(nn.Module):
-    """A player that is one number, `value`, whatever it is given: `(N, ...)` to `(N, 1, 1, 1)`."""
+    """A player that is a single scalar, `value`, regardless of its input: `(N, ...)` to `(N, 1, 1, 1)`."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
         self.value = nn.Parameter(torch.tensor(value))
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.value.expand(len(given), 1, 1, 1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.value.expand(len(inputs), 1, 1, 1)
 
 
-class Slope(Scalar):
+class LinearDiscriminator(Scalar):
     """A linear discriminator without a bias: images `(N, 1, 1, 1)` to logits `(N, 1)`."""
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.value * given.flatten(1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.value * inputs.flatten(1)
 
 
 class Policy(nn.Module):
-    """A softmax over the arms of a bandit, by their preferences `theta` `(arms,)`: to probabilities `(N, arms)`."""
+    """A softmax policy over the arms of a bandit, with preferences `theta` `(arms,)`; returns `(N, arms)`."""
 
-    def __init__(self, arms: int) -> None:
+    def __init__(self, num_arms: int) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.zeros(arms))
+        self.theta = nn.Parameter(torch.zeros(num_arms))
 
     @property
     def log_probabilities(self) -> Tensor:
         return self.theta.log_softmax(0)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.log_probabilities.exp().expand(len(given), -1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.log_probabilities.exp().expand(len(inputs), -1)
 
 
-class Nobody(nn.Module):
-    """The discriminator of a game for one: it has no parameters, and so does not move."""
+class NullPlayer(nn.Module):
+    """The discriminator of a single-player game: it has no parameters."""
 
-    def forward(self, given: Tensor) -> Tensor:
-        return given.new_zeros(len(given), 1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.new_zeros(len(inputs), 1)
 
 
 def scalars(networks: Networks) -> tuple[nn.Parameter, nn.Parameter]:
-    """The generator's number x and the discriminator's y. Raises `UsageError` for players that are no numbers."""
+    """Return the generator's scalar x and the discriminator's y. Raises `UsageError` for other players."""
     x, y = (getattr(module, "value", None) for module in (networks.generator, networks.discriminator))
     if not isinstance(x, nn.Parameter) or not isinstance(y, nn.Parameter):
-        raise UsageError("this loss is a game of two numbers: it needs the model 'scalar-players' or 'dirac'")
+        raise UsageError("this loss is a game of two scalars; use model 'scalar-players' or 'dirac'")
     return x, y
 
 
 def is_linear(discriminator: nn.Module) -> bool:
-    """Also when it went through torch.compile."""
-    return isinstance(getattr(discriminator, "_orig_mod", discriminator), Slope)
+    """Return whether it is a `LinearDiscriminator`, also if it is wrapped by torch.compile."""
+    return isinstance(getattr(discriminator, "_orig_mod", discriminator), LinearDiscriminator)
 
 
-def policy(networks: Networks, arms: int) -> Policy:
-    """The policy over so many arms. Raises `UsageError` for another player, or other arms."""
-    found: Any = networks.generator  # or what torch.compile made of it
-    if not hasattr(found, "theta") or len(found.theta) != arms:
-        raise UsageError(f"this loss has {arms} rewards: it needs the model 'softmax-policy' with model.arms={arms}")
+def policy(networks: Networks, num_arms: int) -> Policy:
+    """Return the policy over `num_arms` arms. Raises `UsageError` for another player or number of arms."""
+    found: Any = networks.generator  # possibly wrapped by torch.compile
+    if not hasattr(found, "theta") or len(found.theta) != num_arms:
+        raise UsageError(f"this loss has {num_arms} rewards; use model 'softmax-policy' with model.num_arms={num_arms}")
     return found

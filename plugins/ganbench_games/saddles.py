@@ -1,4 +1,4 @@
-"""Games of two numbers: x descends f(x, y), and y ascends it."""
+"""Games of two scalars: x descends f(x, y), and y ascends it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .players import scalars
 
 
 class Saddle:
-    """`value(x, y)` is f; it is for tensors and for arrays. Its solution is (0, 0)."""
+    """`value(x, y)` is f, for tensors. The solution is (0, 0)."""
 
     def __init__(self, value: Callable[[Any, Any], Any], ascend: bool) -> None:
         self.value = value
@@ -23,7 +23,7 @@ class Saddle:
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         x, y = scalars(players.networks)
         value = self.value(x, y)
-        # copies, for the engine reads them when the players have moved
+        # copies, because the engine reads monitors after the updates
         monitors = {"x": x.clone(), "y": y.clone(), "distance": self.distance(players.networks)}
         return (-value if self.ascend else value), monitors
 

@@ -1,9 +1,9 @@
-"""What is known of the update rules near (0, 0): by which factor a step multiplies the distance to it.
+"""Convergence rates of update rules near (0, 0): the factor by which a step multiplies the distance to the solution.
 
-A game of two numbers w = (x, y) has, to first order, gradients g = J w; each rule is then a linear map of w, and of
-what the rule remembers. The factor is that map's spectral radius, as far as the start has a part in it: below 1 it
-converges, above it diverges. See
-Gidel et al. 2019 (arXiv:1802.10551) and Mescheder et al. 2018 (arXiv:1801.04406).
+To first order, a game of two scalars w = (x, y) has gradients g = J w, so each update rule is a linear map of w and of
+the rule's state. The rate is the spectral radius of that map, restricted to the eigenvectors present in the initial
+point: the game converges below 1 and diverges above. See Gidel et al. 2019 (arXiv:1802.10551) and Mescheder et al. 2018
+(arXiv:1801.04406).
 """
 
 from __future__ import annotations
@@ -13,88 +13,88 @@ from typing import Any
 
 import numpy as np
 
-Jacobian = Callable[[Any], Sequence[Sequence[float]]]  # of the loss's options
+Jacobian = Callable[[Any], Sequence[Sequence[float]]]  # from the options of the loss to J
 
 
-def growth_by(jacobian: Jacobian) -> Callable[[Any], float | None]:
-    """For a `LossPlugin`: the growth in a benchmark's spec, None for rules that theory is silent about here."""
+def convergence_rate_for(jacobian: Jacobian) -> Callable[[Any], float | None]:
+    """Return the `convergence_rate` of a `LossPlugin`; it returns None for rules that are not covered here."""
 
-    def growth(spec: Any) -> float | None:
-        x, y = (told(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
-        rules = {(each.pop("name"), *sorted(each)) for each in (x, y)}
-        map_of = MAPS.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
-        names = STARTS.get(spec.model.name)
-        constant = all(isinstance(each["lr"], float) for each in (x, y))
-        if map_of is None or names is None or not constant:
+    def convergence_rate(spec: Any) -> float | None:
+        x, y = (nonzero_options(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
+        rules = {(options.pop("name"), *sorted(options)) for options in (x, y)}
+        rate_of_rule = RATES.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
+        names = START_OPTIONS.get(spec.model.name)
+        constant = all(isinstance(options["lr"], float) for options in (x, y))
+        if rate_of_rule is None or names is None or not constant:
             return None
         start = np.array([getattr(spec.model.options, name) for name in names])
-        return map_of(np.diag([x["lr"], y["lr"]]), np.asarray(jacobian(spec.loss.options), dtype=float), start)
+        return rate_of_rule(np.diag([x["lr"], y["lr"]]), np.asarray(jacobian(spec.loss.options), dtype=float), start)
 
-    return growth
+    return convergence_rate
 
 
 def sign(options: Any) -> int:
-    """Of f in the discriminator's loss."""
+    """Return the sign of f in the discriminator's loss."""
     return -1 if options.ascend else 1
 
 
 def quadratic_jacobian(options: Any) -> list[list[float]]:
-    """Of f = a x^2 - b y^2."""
+    """Return J for f = a x^2 - b y^2."""
     return [[2 * options.a, 0], [0, -sign(options) * 2 * options.b]]
 
 
 def bilinear_jacobian(options: Any) -> list[list[float]]:
-    """Of f = c x y."""
+    """Return J for f = c x y."""
     return [[0, options.c], [sign(options) * options.c, 0]]
 
 
 def dirac_jacobian(options: Any) -> list[list[float]]:
-    """At (0, 0): the derivative of a logistic loss at logit 0 is 1/2, of the others 1."""
+    """Return J at (0, 0): the derivative of a logistic loss at logit 0 is 1/2, that of the others is 1."""
     slope = 0.5 if options.objective in ("non-saturating", "saturating") else 1.0
-    return [[0, -slope], [slope, options.penalty]]
+    return [[0, -slope], [slope, options.r1_gamma]]
 
 
-def told(optimizer: Any) -> dict[str, Any]:
-    """Name and learning rate of an optimiser, and what of its other options is not left at nothing."""
+def nonzero_options(optimizer: Any) -> dict[str, Any]:
+    """Return name, learning rate and all other options that are set and nonzero."""
     return {name: value for name, value in optimizer.model_dump().items() if value or name == "lr"}
 
 
-def radius(matrix: np.ndarray, start: np.ndarray) -> float | None:
-    """The largest absolute eigenvalue whose eigenvector has a part in the start; None if the start is 0."""
+def spectral_radius(matrix: np.ndarray, start: np.ndarray) -> float | None:
+    """Return the largest absolute eigenvalue among the eigenvectors present in `start`; None if `start` is 0."""
     values, vectors = np.linalg.eig(matrix)
-    parts = np.abs(np.linalg.lstsq(vectors, start.astype(complex), rcond=None)[0])
-    taking_part = parts > 1e-12 * parts.max()
-    return float(np.abs(values[taking_part]).max()) if taking_part.any() else None
+    coefficients = np.abs(np.linalg.lstsq(vectors, start.astype(complex), rcond=None)[0])
+    present = coefficients > 1e-12 * coefficients.max()
+    return float(np.abs(values[present]).max()) if present.any() else None
 
 
-def simultaneous_descent(steps: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
-    """w <- (1 - D J) w."""
-    return radius(np.eye(2) - steps @ jacobian, start)
+def simultaneous_descent(rates: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
+    """Return the rate of w <- (1 - D J) w, where D has the learning rates on its diagonal."""
+    return spectral_radius(np.eye(2) - rates @ jacobian, start)
 
 
-def alternating_descent(steps: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
-    """y moves first, and x sees it."""
-    first, second = (np.eye(2) - np.diag(chosen) @ steps @ jacobian for chosen in ([0, 1], [1, 0]))
-    return radius(second @ first, start)
+def alternating_descent(rates: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
+    """Return the rate of updating y first, then x at the new y."""
+    first, second = (np.eye(2) - np.diag(updated) @ rates @ jacobian for updated in ([0, 1], [1, 0]))
+    return spectral_radius(second @ first, start)
 
 
-def extragradient(steps: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
-    """w <- w - D J (1 - D J) w, in two steps."""
-    moved = steps @ jacobian
-    in_two = radius(np.eye(2) - moved @ (np.eye(2) - moved), start)
-    return None if in_two is None else in_two**0.5
+def extragradient(rates: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
+    """Return the rate per step of w <- w - D J (1 - D J) w, which takes two steps."""
+    scaled = rates @ jacobian
+    per_update = spectral_radius(np.eye(2) - scaled @ (np.eye(2) - scaled), start)
+    return None if per_update is None else per_update**0.5
 
 
-def optimistic(steps: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
-    """w <- w - 2 D J w + D J w', of (w, w'), w' being w at the start."""
-    moved = steps @ jacobian
-    return radius(
-        np.block([[np.eye(2) - 2 * moved, moved], [np.eye(2), np.zeros((2, 2))]]), np.concatenate([start, start])
+def optimistic(rates: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> float | None:
+    """Return the rate of w <- w - 2 D J w + D J w', where w' is the previous w (initially w itself)."""
+    scaled = rates @ jacobian
+    return spectral_radius(
+        np.block([[np.eye(2) - 2 * scaled, scaled], [np.eye(2), np.zeros((2, 2))]]), np.concatenate([start, start])
     )
 
 
-STARTS = {"scalar-players": ("x", "y"), "dirac": ("point", "slope")}  # the models' options, generator first
-MAPS = {  # by rule, the only option that it may have, and by turns
+START_OPTIONS = {"scalar-players": ("x", "y"), "dirac": ("point", "slope")}  # model options, generator first
+RATES = {  # by the rule with its only allowed option, and the update scheme
     (("gradient-descent", "lr"), "simultaneous"): simultaneous_descent,
     (("gradient-descent", "lr"), "alternating"): alternating_descent,
     (("sgd", "lr"), "simultaneous"): simultaneous_descent,

@@ -1,4 +1,4 @@
-"""Plots of a game as it was played."""
+"""Plots of the trajectory of a game."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from ganbench import Callback, Result
 
-FARTHEST = 8.0  # times as far as the start is still in the picture; what diverges leaves it
+MAX_VIEW = 8.0  # the plot extends up to this multiple of the initial distance; diverging trajectories leave it
 
 
 class Trajectory(Callback):
-    """Plots trajectory.png in the run directory when a game ends; other losses have none."""
+    """Plots trajectory.png in the run directory at the end of a game; does nothing for other losses."""
 
     def __init__(self, directory: Path) -> None:
         self.file = directory / "trajectory.png"
@@ -26,13 +26,13 @@ class Trajectory(Callback):
         if not result.history:
             return
         if loss["name"] == "policy-gradient":
-            draw_policy(result.history, loss["rewards"], self.file)
+            plot_policy(result.history, loss["rewards"], self.file)
         elif loss["name"] in VALUES:
             value, names = VALUES[loss["name"]]
-            draw_path(result.history, lambda x, y: value(loss, x, y), names, self.file)
+            plot_path(result.history, lambda x, y: value(loss, x, y), names, self.file)
 
 
-# the value of each game of two numbers, by the options of its loss, and the columns of the history
+# for each game of two scalars: f as a function of the options and both scalars, and the columns of the history
 VALUES: dict[str, tuple[Callable[[dict[str, Any], Any, Any], Any], tuple[str, str]]] = {
     "quadratic-saddle": (lambda options, x, y: options["a"] * x * x - options["b"] * y * y, ("x", "y")),
     "bilinear": (lambda options, x, y: options["c"] * x * y, ("x", "y")),
@@ -40,17 +40,17 @@ VALUES: dict[str, tuple[Callable[[dict[str, Any], Any, Any], Any], tuple[str, st
 }
 
 
-def draw_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: tuple[str, str], path: Path) -> None:
-    """The way of two numbers over the level lines of `value`."""
+def plot_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: tuple[str, str], path: Path) -> None:
+    """Plot the path of two scalars over the contour lines of `value`."""
     points = np.array([[row.monitors[name] for name in names] for row in history], dtype=float)
     points = points[np.isfinite(points).all(axis=1)]
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
     if len(points):
         start, largest = np.abs(points[0]).max(), np.abs(points).max()
-        view = 1.1 * (min(largest, FARTHEST * start) or 1.0)
-        across, up = np.meshgrid(np.linspace(-view, view, 201), np.linspace(-view, view, 201))
-        axes.contour(across, up, value(across, up), levels=21, cmap="coolwarm", linewidths=0.6, alpha=0.7)
+        view = 1.1 * (min(largest, MAX_VIEW * start) or 1.0)
+        grid_x, grid_y = np.meshgrid(np.linspace(-view, view, 201), np.linspace(-view, view, 201))
+        axes.contour(grid_x, grid_y, value(grid_x, grid_y), levels=21, cmap="coolwarm", linewidths=0.6, alpha=0.7)
         axes.plot(*points.T, color="black", linewidth=0.8, marker=".", markersize=3)
         axes.plot(*points[0], marker="o", color="tab:green", label="start")
         axes.plot(0, 0, marker="*", markersize=12, color="tab:red", label="solution")
@@ -60,8 +60,8 @@ def draw_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: t
     figure.savefig(path, dpi=120)
 
 
-def draw_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) -> None:
-    """Probabilities and preferences of the arms, and the regret so far, over the epochs."""
+def plot_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) -> None:
+    """Plot the probabilities and preferences of the arms, and the cumulative regret, by epoch."""
     figure = Figure(figsize=(8, 8), layout="constrained")
     probabilities, preferences, regret = figure.subplots(3, sharex=True)
     epochs = [row.epoch for row in history]
@@ -69,12 +69,12 @@ def draw_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) ->
         for axes, name in ((probabilities, f"pi_{arm}"), (preferences, f"theta_{arm}")):
             values = [np.nan if row.monitors[name] is None else row.monitors[name] for row in history]
             axes.plot(epochs, values, label=f"arm {arm}, reward {reward:g}")
-    draws = (row.images * (row.monitors["regret"] or 0.0) for row in history)  # an image a draw
-    regret.plot(epochs, list(accumulate(draws)), color="black")
+    regrets = (row.images * (row.monitors["regret"] or 0.0) for row in history)  # one image per sampled arm
+    regret.plot(epochs, list(accumulate(regrets)), color="black")
     probabilities.set(ylabel="probability", ylim=(-0.02, 1.02))
     probabilities.legend()
     preferences.set(ylabel="preference theta")
-    regret.set(ylabel="regret so far", xlabel="epoch")
+    regret.set(ylabel="cumulative regret", xlabel="epoch")
     for axes in (probabilities, preferences, regret):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

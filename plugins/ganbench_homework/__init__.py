@@ -1,4 +1,4 @@
-"""The benchmarks of the deep-learning homework that ganbench grew from."""
+"""The benchmark from the deep-learning homework behind ganbench."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganbench import Benchmark, PublishedCurve, hookimpl
 
 FOLDER = Path(__file__).parent
 
-# of the full FashionMNIST, as the dataset plugin tells it
+# the fingerprint of the full FashionMNIST, as reported by the dataset plugin
 FASHION_MNIST = "d1fd84a877f3b78fa9a171b3de73f93e7b6f69ed94bada3feae9d96821401f5c"
 
 

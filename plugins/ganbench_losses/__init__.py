@@ -1,4 +1,4 @@
-"""Objectives of GANs."""
+"""GAN losses."""
 
 from __future__ import annotations
 

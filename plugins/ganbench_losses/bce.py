@@ -9,10 +9,11 @@ from ganbench import Batch, Players
 
 
 class BinaryCrossEntropy:
-    """Goodfellow et al. 2014 (arXiv:1406.2661): the discriminator ascends eq. 1, the generator log D(G(z)) (section 3).
+    """Goodfellow et al. 2014 (arXiv:1406.2661).
 
-    With D = sigmoid(logit), -log D = softplus(-logit) and -log(1 - D) = softplus(logit). The discriminator's loss is
-    the sum of its means over real and fake images: 2 log 2 at equilibrium, where the generator's is log 2.
+    The discriminator maximizes eq. 1, and the generator maximizes log D(G(z)) (section 3). With D = sigmoid(logit),
+    -log D = softplus(-logit) and -log(1 - D) = softplus(logit). The discriminator's loss is the sum of the means over
+    real and fake images. At equilibrium, it is 2 log 2, and the generator's loss is log 2.
     """
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

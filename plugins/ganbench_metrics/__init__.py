@@ -1,4 +1,4 @@
-"""Scores of generated images."""
+"""Metrics of generated images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ganbench_metrics() -> list[MetricPlugin]:
     return [
         MetricPlugin(
             name="fid",
-            summary="Fréchet inception distance (Heusel et al. 2017), with the features of your choice",
+            summary="Fréchet inception distance (Heusel et al. 2017), with selectable features",
             options=FIDOptions,
             build=build_fid,
         )

@@ -1,4 +1,4 @@
-"""Fréchet inception distance (Heusel et al. 2017, arXiv:1706.08500, eq. 6) over any features."""
+"""Fréchet inception distance (Heusel et al. 2017, arXiv:1706.08500, eq. 6) with any features."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ganbench import FeatureExtractor, Features, ScoreWarning
 
 
 class FID:
-    """The distance between generated and real images' features, as Gaussians with float64 statistics.
+    """The distance between Gaussians fitted to the features of generated and real images, in float64.
 
-    torchmetrics gathers the statistics, `frechet_distance` computes the distance. Zero for equal distributions, without
-    an upper bound. It is biased by the number of images on either side: compare only values whose counts are equal.
+    torchmetrics accumulates the statistics, and `frechet_distance` computes the distance. It is 0 for equal
+    distributions and has no upper bound. FID is biased by the number of images on either side: compare only values with
+    equal counts.
     """
 
     higher_is_better = False
@@ -32,7 +33,7 @@ class FID:
         self.label = f"FID ({features.protocol['extractor']})"
 
     def score(self, real: Features, generated: Features) -> float:
-        """The distance. Warns with `ScoreWarning` where there are too few images for the covariance."""
+        """Return the distance. Warns with `ScoreWarning` if there are too few images to estimate the covariance."""
         one, other = self.gaussian(real), self.gaussian(generated)
         fewest, dimensions = min(one.count, other.count), len(one.mean)
         if fewest <= dimensions:
@@ -41,14 +42,14 @@ class FID:
         return frechet_distance(one, other)
 
     def gaussian(self, features: Features) -> Gaussian:
-        """Mean and covariance of features."""
+        """Return the mean and covariance of features."""
         sums = features.derived("sums", lambda: self._sums(features))
         count, mean = len(features), sums["sum"] / len(features)
         return Gaussian(count, mean, (sums["products"] - count * torch.outer(mean, mean)) / (count - 1))
 
     def _sums(self, features: Features) -> dict[str, Tensor]:
-        """The sums that torchmetrics gathers: of features `(d,)`, and of their outer products `(d, d)`."""
-        # defaults that could change between versions of torchmetrics are spelled out
+        """Return the sums accumulated by torchmetrics: of the features `(d,)` and of their outer products `(d, d)`."""
+        # explicit arguments, because torchmetrics' defaults could change
         fid = FrechetInceptionDistance(
             _GivenFeatures(self.features.num_features), reset_real_features=False, normalize=False, antialias=False
         ).to(self.device)
@@ -59,7 +60,7 @@ class FID:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean `(d,)` and unbiased covariance `(d, d)` of the features of some images."""
+    """The mean `(d,)` and unbiased covariance `(d, d)` of the features of `count` images."""
 
     count: int
     mean: Tensor
@@ -67,10 +68,10 @@ class Gaussian:
 
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> float:
-    """|m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁C₂)^½), also exact where covariances are singular; NaN where a feature is.
+    """Return |m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁C₂)^½), accurate even for singular covariances; NaN if a feature is NaN.
 
-    With C = LLᵀ, the eigenvalues of C₁C₂ are the squared singular values of L₁ᵀL₂, and so the trace of the root is the
-    sum of these. A root of C₁C₂ itself would lose half the digits at eigenvalues that should be zero.
+    With C = LLᵀ, the eigenvalues of C₁C₂ are the squared singular values of L₁ᵀL₂, so the trace of the square root is
+    the sum of these singular values. A square root of C₁C₂ itself would lose half of the digits at eigenvalues near 0.
     """
     if not (one.covariance.isfinite().all() and other.covariance.isfinite().all()):
         return math.nan
@@ -81,16 +82,16 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
 
 
 def covariance_root(covariance: Tensor) -> Tensor:
-    """L `(d, rank)` with LLᵀ = C, without the directions in which rounding alone has left a variance."""
+    """Return L `(d, rank)` with LLᵀ = C, without directions whose variance is only rounding error."""
     values, vectors = torch.linalg.eigh(covariance)
-    kept = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-    return vectors[:, kept] * values[kept].sqrt()
+    significant = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return vectors[:, significant] * values[significant].sqrt()
 
 
 class _GivenFeatures(nn.Module):
-    """In place of an extractor: what torchmetrics is updated with are features already.
+    """Stands in for an extractor, because torchmetrics receives features instead of images.
 
-    They become float64, so that torchmetrics does not round the distance to float32.
+    It converts them to float64, so that torchmetrics does not round the distance to float32.
     """
 
     def __init__(self, num_features: int) -> None:

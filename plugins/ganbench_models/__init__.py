@@ -1,4 +1,4 @@
-"""Generators and discriminators, each in a module of its own."""
+"""GAN models, one module each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Update rules: torch.optim's, and those that were made for games."""
+"""Optimizers from torch.optim, and update rules for games."""
 
 from __future__ import annotations
 
@@ -14,43 +14,41 @@ Rate = Annotated[float | ScheduleConfig, Schedulable(gt=0)]
 
 
 class RuleOptions(Options):
-    """Options that are an optimizer's arguments, by the same names."""
+    """Options with the names of an optimizer's arguments."""
 
     lr: Rate
 
     def arguments(self, context: BuildContext) -> dict[str, Any]:
-        """The arguments, a schedule as the tensor that follows it."""
+        """Return the arguments; a schedule is passed as the tensor that the engine updates."""
         plain = {name: getattr(self, name) for name in type(self).model_fields if name != "lr"}
         return {**plain, "lr": context.scheduled(self.lr)}
 
 
 class AdamOptions(RuleOptions):
     lr: Rate = Field(1e-4, description="learning rate, a number or a schedule")
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the running averages, each in [0, 1)")
-    eps: float = Field(1e-8, gt=0, description="added to the denominator")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay rates of the running averages, each in [0, 1)")
+    eps: float = Field(1e-8, gt=0, description="term added to the denominator")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
 
 
 class SGDOptions(RuleOptions):
     lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
-    momentum: float = Field(0.0, ge=0, lt=1, description="decay of the velocity")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum factor")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
 
 
 class RMSpropOptions(RuleOptions):
     lr: Rate = Field(5e-5, description="learning rate, a number or a schedule")
-    alpha: float = Field(0.99, ge=0, lt=1, description="decay of the running average")
-    eps: float = Field(1e-8, gt=0, description="added to the denominator")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
+    alpha: float = Field(0.99, ge=0, lt=1, description="smoothing constant of the running average")
+    eps: float = Field(1e-8, gt=0, description="term added to the denominator")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
 
 
 class GradientDescentOptions(RuleOptions):
     lr: Annotated[float | ScheduleConfig, Schedulable()] = Field(
         1e-2, description="learning rate, a number or a schedule; a negative one ascends"
     )
-    momentum: float = Field(
-        0.0, gt=-1, lt=1, description="decay of the velocity; a negative one brakes games that rotate"
-    )
+    momentum: float = Field(0.0, gt=-1, lt=1, description="momentum factor; a negative one damps games that rotate")
 
 
 class GameOptions(RuleOptions):
@@ -101,7 +99,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
         ),
         OptimizerPlugin(
             name="sgd",
-            summary="Stochastic gradient descent, with momentum if asked",
+            summary="Stochastic gradient descent, optionally with momentum",
             options=SGDOptions,
             build=build_sgd,
         ),
@@ -122,7 +120,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
         ),
         OptimizerPlugin(
             name="extragradient",
-            summary="Extragradient, an update in two steps, for simultaneous turns (Korpelevich 1976)",
+            summary="Extragradient, for simultaneous updates; an update takes two steps (Korpelevich 1976)",
             options=GameOptions,
             build=build_extragradient,
         ),

@@ -1,4 +1,4 @@
-"""Update rules for games that torch.optim does not have."""
+"""Update rules for games that torch.optim does not provide."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from torch.optim import Optimizer
 
 
 class UpdateRule(Optimizer):
-    """A rule that moves one parameter at a time, by its gradient and a state of its own."""
+    """Base class of rules that update each parameter separately, from its gradient and state."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Move every parameter that has a gradient; `closure` is there for torch's sake and is not called."""
+        """Update every parameter that has a gradient. `closure` is part of torch's interface and is not called."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self.move(parameter, parameter.grad, group["lr"])
+                    self.update(parameter, parameter.grad, group["lr"])
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         raise NotImplementedError
 
 
 class GradientDescent(UpdateRule):
-    """v <- momentum v - lr g, w <- w + v: plain descent without momentum.
+    """Gradient descent with momentum: v <- momentum v - lr g, w <- w + v.
 
-    Unlike torch's SGD it takes a negative `lr`, which ascends what the player should minimise, and a negative
-    `momentum`, which brakes games that rotate (Gidel et al. 2019, arXiv:1807.04740).
+    Unlike torch's SGD, it accepts a negative `lr`, which ascends the objective, and a negative `momentum`, which damps
+    games that rotate (Gidel et al. 2019, arXiv:1807.04740).
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float) -> None:
         super().__init__(parameters, lr)
         self.momentum = momentum
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         if not self.momentum:
             parameter.add_(gradient, alpha=-lr)
             return
@@ -50,12 +50,12 @@ class GradientDescent(UpdateRule):
 
 
 class Optimistic(UpdateRule):
-    """w <- w - 2 lr g + lr g', g' being the gradient of the step before (Daskalakis et al. 2018, arXiv:1711.00141).
+    """Optimistic gradient descent: w <- w - 2 lr g + lr g' (Daskalakis et al. 2018, arXiv:1711.00141).
 
-    The first step, which has none before, is plain descent.
+    g' is the gradient of the previous step. The first step is plain gradient descent.
     """
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
         if "previous" not in state:
             state["previous"] = gradient.clone()
@@ -64,19 +64,20 @@ class Optimistic(UpdateRule):
 
 
 class Extragradient(UpdateRule):
-    """Look ahead, then move from where one stood by the gradient found there (Korpelevich 1976).
+    """Extragradient: extrapolate, then update from the original point by the gradient found there (Korpelevich 1976).
 
-    Every odd step extrapolates, w' <- w - lr g(w), and every even one updates, w <- w - lr g(w'): two steps, and two
-    batches, are one update; for GANs see Gidel et al. 2019 (arXiv:1802.10551). It is meant for both players at once, in
-    simultaneous turns, and an even number of steps: after an odd one they stand where they looked ahead to.
+    Odd steps extrapolate, w' <- w - lr g(w), and even steps update, w <- w - lr g(w'), so an update takes two steps and
+    two batches. For GANs see Gidel et al. 2019 (arXiv:1802.10551). It is intended for both players, with simultaneous
+    updates and an even number of steps: after an odd number, the parameters are at the extrapolated point.
     """
 
-    def move(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
+    def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
         if not state:
             state["anchor"] = parameter.detach().clone()
-            state["ahead"] = parameter.new_zeros(())  # 0 or 1: torch loads no other type
-        # without a branch in Python, so that a recorded step does the same
+            # 0 or 1, in the parameter's dtype, because torch's load_state_dict converts state to it
+            state["ahead"] = parameter.new_zeros(())
+        # no branch in Python, so that the step can be captured as a CUDA graph
         state["anchor"].copy_(torch.where(state["ahead"] > 0, state["anchor"], parameter))
         parameter.copy_(state["anchor"] - lr * gradient)
         state["ahead"].mul_(-1).add_(1)

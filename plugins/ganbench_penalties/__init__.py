@@ -1,4 +1,4 @@
-"""Penalties on the discriminator's gradient with respect to images."""
+"""Penalties on the discriminator's gradient with respect to its input images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ganbench import BuildContext, Options, Penalty, PenaltyPlugin, hookimpl
 
 
 class GradientPenaltyOptions(Options):
-    target: float = Field(1.0, ge=0, description="norm of the gradient that is not penalized")
-    one_sided: bool = Field(False, description="penalize larger norms only")
+    target: float = Field(1.0, ge=0, description="target gradient norm")
+    one_sided: bool = Field(False, description="penalize only norms above the target")
 
 
 def build_r1(options: Options, context: BuildContext) -> Penalty:
@@ -35,17 +35,17 @@ def ganbench_penalties() -> list[PenaltyPlugin]:
     return [
         PenaltyPlugin(
             name="r1",
-            summary="Half the squared gradient at real images (Mescheder et al. 2018, arXiv:1801.04406)",
+            summary="Half the squared gradient norm at real images (Mescheder et al. 2018, arXiv:1801.04406)",
             build=build_r1,
         ),
         PenaltyPlugin(
             name="r2",
-            summary="Half the squared gradient at generated images (Mescheder et al. 2018, arXiv:1801.04406)",
+            summary="Half the squared gradient norm at generated images (Mescheder et al. 2018, arXiv:1801.04406)",
             build=build_r2,
         ),
         PenaltyPlugin(
             name="gradient-penalty",
-            summary="Squared distance of the gradient's norm from 1 between real and generated (WGAN-GP)",
+            summary="Squared deviation of the gradient norm from 1, between real and generated images (WGAN-GP)",
             options=GradientPenaltyOptions,
             build=build_gradient_penalty,
         ),

@@ -1,4 +1,4 @@
-"""Schedules of learning rates and other numbers, by the number of real images seen."""
+"""Schedules of learning rates and other values, by the number of real images seen."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from ganbench import BuildContext, Options, Schedule, SchedulePlugin, hookimpl
 
 
 class ConstantOptions(Options):
-    value: float = Field(description="the value throughout training")
+    value: float = Field(description="the constant value")
 
 
 class RampOptions(Options):
-    start: float = Field(description="the value at the beginning")
-    end: float = Field(0.0, description="the value from `kimg` on")
-    kimg: float | None = Field(None, gt=0, description="length in thousand images; by default the whole run")
+    start: float = Field(description="initial value")
+    end: float = Field(0.0, description="final value")
+    kimg: float | None = Field(None, gt=0, description="length in thousands of images; default: the whole run")
 
     def fraction(self, images: int, context: BuildContext) -> float:
-        """How much of the way is covered, from 0 to 1."""
+        """Return the progress, from 0 to 1."""
         length = context.total_images if self.kimg is None else 1000 * self.kimg
         return min(images / length, 1.0)
 
 
 class StepOptions(Options):
-    start: float = Field(description="the value at the beginning")
-    factor: float = Field(0.1, gt=0, description="multiply by it each time")
-    every_kimg: float = Field(gt=0, description="thousand images between two times")
+    start: float = Field(description="initial value")
+    factor: float = Field(0.1, gt=0, description="factor by which each step multiplies the value")
+    every_kimg: float = Field(gt=0, description="interval between steps, in thousands of images")
 
 
 class RobbinsMonroOptions(Options):
-    start: float = Field(description="the value at the beginning")
-    power: float = Field(1.0, gt=0, description="Robbins and Monro (1951) ask for 1/2 < power <= 1")
-    scale_kimg: float = Field(0.1, gt=0, description="thousand images after which the decay sets in")
+    start: float = Field(description="initial value")
+    power: float = Field(1.0, gt=0, description="exponent; Robbins and Monro (1951) require 1/2 < power <= 1")
+    scale_kimg: float = Field(0.1, gt=0, description="scale of the decay, in thousands of images")
 
 
 def build_constant(options: ConstantOptions, context: BuildContext) -> Schedule:
@@ -63,27 +63,28 @@ def build_robbins_monro(options: RobbinsMonroOptions, context: BuildContext) -> 
 @hookimpl
 def ganbench_schedules() -> list[SchedulePlugin]:
     return [
-        SchedulePlugin(
-            name="constant", summary="The same value throughout", options=ConstantOptions, build=build_constant
-        ),
+        SchedulePlugin(name="constant", summary="Constant value", options=ConstantOptions, build=build_constant),
         SchedulePlugin(
             name="linear",
-            summary="From one value to another in a straight line",
+            summary="Linear interpolation between two values",
             options=RampOptions,
             build=build_linear,
         ),
         SchedulePlugin(
             name="cosine",
-            summary="From one value to another along half a cosine (Loshchilov and Hutter 2016, arXiv:1608.03983)",
+            summary="Cosine annealing between two values (Loshchilov and Hutter 2016, arXiv:1608.03983)",
             options=RampOptions,
             build=build_cosine,
         ),
         SchedulePlugin(
-            name="step", summary="Multiplied by a factor at equal intervals", options=StepOptions, build=build_step
+            name="step",
+            summary="Multiplication by a factor at regular intervals",
+            options=StepOptions,
+            build=build_step,
         ),
         SchedulePlugin(
             name="robbins-monro",
-            summary="start / (1 + images / scale)^power (Robbins and Monro 1951)",
+            summary="Power-law decay: start / (1 + images / scale)^power (Robbins and Monro 1951)",
             options=RobbinsMonroOptions,
             build=build_robbins_monro,
         ),

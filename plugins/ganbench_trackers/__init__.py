@@ -1,4 +1,4 @@
-"""Recipients of a run's progress, for `--track` and the user's configuration."""
+"""Trackers, selected with `--track` or in the user's configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ def build_tensorboard(options: Options, context: TrackerContext) -> Callback:
     try:
         from .tensorboard import TensorBoard
     except ImportError as error:
-        raise MissingError("tracker 'tensorboard' needs tensorboardX: pip install 'ganbench[tensorboard]'") from error
+        raise MissingError(
+            "tracker 'tensorboard' requires tensorboardX; run pip install 'ganbench[tensorboard]'"
+        ) from error
 
     return TensorBoard(context.directory / "tensorboard")
 
@@ -19,7 +21,7 @@ def ganbench_trackers() -> list[TrackerPlugin]:
     return [
         TrackerPlugin(
             name="tensorboard",
-            summary="Event files in the run directory, for TensorBoard",
+            summary="TensorBoard event files in the run directory",
             build=build_tensorboard,
         )
     ]

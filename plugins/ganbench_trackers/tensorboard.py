@@ -1,4 +1,4 @@
-"""Losses, monitors, speed and scores as TensorBoard's event files."""
+"""Log losses, monitors, throughput and scores as TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganbench import Callback, EpochRow, MetricPoint, Progress, Result, RunInfo
 
 
 class TensorBoard(Callback):
-    """Writes scalars by the number of real images seen."""
+    """Writes scalars; the global step is the number of real images seen."""
 
     def __init__(self, directory: Path) -> None:
         self.writer = SummaryWriter(str(directory))

@@ -1,4 +1,4 @@
-"""A dataset that gives anything but what was agreed is named, with the item, what it is, and what was wanted."""
+"""Errors for invalid datasets name the plugin, the item, its value and the expected value."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ganbench.data.batches import (
     make_batches,
     select_images,
 )
-from ganbench.data.contract import checked
+from ganbench.data.contract import check_data
 
 CPU = torch.device("cpu")
 
 
 class Items:
-    """A split whose items a function makes."""
+    """A split whose items are returned by a function."""
 
     def __init__(self, item: Callable[[int], Any], length: Any = 20) -> None:
         self.item = item
@@ -56,38 +56,44 @@ def torn(index: int) -> Any:
 
 GOOD = Items(lambda _: (image(), 0))
 ITEMS = {
-    "PIL": (pillow, "item 0 of the test split has as its image a PIL.Image.Image; wanted: a pair of an image, uint8"),
+    "PIL": (pillow, "item 0 of the test split: the image is a PIL.Image.Image; expected a pair of an image, uint8"),
     "dictionary": (
         lambda _: {"image": image(), "label": 0},
-        "is a dict with the keys 'image', 'label'; wanted: a pair",
+        "is a dict with the keys 'image', 'label'; expected a pair",
     ),
-    "unlabelled": (lambda _: image(), r"is a tensor, uint8 of shape \(1, 28, 28\); wanted: a pair"),
-    "floats": (lambda _: (image(dtype=torch.float32), 0), r"its image a tensor, float32 of shape .*; wanted: a pair"),
-    "flat": (lambda _: (image()[0], 0), r"its image a tensor, uint8 of shape \(28, 28\); wanted: a pair"),
+    "unlabelled": (lambda _: image(), r"is a tensor, uint8 of shape \(1, 28, 28\); expected a pair"),
+    "floats": (
+        lambda _: (image(dtype=torch.float32), 0),
+        r"the image is a tensor, float32 of shape .*; expected a pair",
+    ),
+    "flat": (lambda _: (image()[0], 0), r"the image is a tensor, uint8 of shape \(28, 28\); expected a pair"),
     "class": (
         lambda _: (image(), 10),
-        "has the label 10; wanted: a whole number from 0 to 9, as its num_classes is 10",
+        "the label is 10; expected an integer from 0 to 9, because num_classes is 10",
     ),
-    "half": (lambda _: (image(), 0.5), "has the label 0.5; wanted: a whole number from 0 to 9"),
-    "text": (lambda _: (image(), "shoe"), "has the label 'shoe'; wanted: a whole number"),
-    "many labels": (lambda _: (image(), torch.zeros(3)), r"has the label a tensor, float32 of shape \(3,\); wanted"),
-    "color": (lambda _: (image(3), 0), r"is .*\(3, 28, 28\).*\(1, 28, 28\)|images of shape \(3, 28, 28\) in the test"),
-    "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split is an image of shape \(3, 28, 28\)"),
-    "raises": (torn, "raised when image 0 of the test split was read: OSError: torn"),
+    "half": (lambda _: (image(), 0.5), "the label is 0.5; expected an integer from 0 to 9"),
+    "text": (lambda _: (image(), "shoe"), "the label is 'shoe'; expected an integer"),
+    "many labels": (lambda _: (image(), torch.zeros(3)), r"the label is a tensor, float32 of shape \(3,\); expected"),
+    "color": (
+        lambda _: (image(3), 0),
+        r"the image has shape \(3, 28, 28\), but the first train image has \(1, 28, 28\)",
+    ),
+    "last": (lambda i: (image(1 + 2 * (i == 19)), 0), r"item 19 of the test split: the image has shape \(3, 28, 28\)"),
+    "raises": (torn, "raised while reading image 0 of the test split: OSError: torn"),
 }
 
 
 @pytest.mark.parametrize(("item", "message"), ITEMS.values(), ids=ITEMS.keys())
 def test_both_splits_are_checked_item_by_item(item: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*test split") as raised:
-        checked(ImageData(GOOD, Items(item), 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(GOOD, Items(item), 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
 
 
 @pytest.mark.parametrize("item", [item for kind, (item, _) in ITEMS.items() if kind != "color"])
 def test_the_train_split_is_checked_too(item: Any) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*train split"):
-        checked(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
 
 
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
@@ -98,30 +104,30 @@ IMAGES, LABELS = torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4, dt
 SPLITS = {
     "float images": (
         tensors(IMAGES.float(), LABELS),
-        r"images of its test split are a tensor, float32 .*; wanted: uint8",
+        r"images of the test split are a tensor, float32 .*; expected uint8",
     ),
-    "no channels": (tensors(IMAGES[:, 0], LABELS), r"uint8 of shape \(4, 28, 28\); wanted: uint8 of shape \(N, ch"),
-    "no labels": (TensorDataset(IMAGES), "is a TensorDataset of 1 tensors; wanted: images and labels"),
+    "no channels": (tensors(IMAGES[:, 0], LABELS), r"uint8 of shape \(4, 28, 28\); expected uint8 of shape \(N, ch"),
+    "no labels": (TensorDataset(IMAGES), "is a TensorDataset of 1 tensors; expected images and labels"),
     "float labels": (
         tensors(IMAGES, LABELS.float()),
-        "labels of its test split are a tensor, float32 .*; wanted: whole",
+        "labels of the test split are a tensor, float32 .*; expected integers",
     ),
-    "one-hot": (tensors(IMAGES, torch.zeros(4, 10, dtype=torch.int64)), r"int64 of shape \(4, 10\); wanted: whole"),
-    "class": (tensors(IMAGES, LABELS + 10), "labels of its test split go from 10 to 10; wanted: 0 to 9, as"),
-    "empty": (tensors(IMAGES[:0], LABELS[:0]), "its test split has no images"),
+    "one-hot": (tensors(IMAGES, torch.zeros(4, 10, dtype=torch.int64)), r"int64 of shape \(4, 10\); expected integers"),
+    "class": (tensors(IMAGES, LABELS + 10), "labels of the test split range from 10 to 10; expected 0 to 9, because"),
+    "empty": (tensors(IMAGES[:0], LABELS[:0]), "the test split has no images"),
     "color": (
         tensors(IMAGES.expand(4, 3, 28, 28), LABELS),
-        r"\(3, 28, 28\) in the test split, and \(1, 28, 28\) in the",
+        r"the test split has \(3, 28, 28\) and the train split has \(1, 28, 28\)",
     ),
-    "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); wanted: a map-style dataset"),
-    "wrong length": (Items(torn, length="many"), r"raised in len\(\) of its test split: TypeError"),
+    "no length": (iter([]), r"test split is a list_iterator, which has no len\(\); expected a map-style dataset"),
+    "wrong length": (Items(torn, length="many"), r"raised in len\(\) of the test split: TypeError"),
 }
 
 
 @pytest.mark.parametrize(("split", "message"), SPLITS.values(), ids=SPLITS.keys())
 def test_whole_splits_are_checked(split: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*") as raised:
-        checked(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
+        check_data(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
 
 
@@ -136,11 +142,11 @@ def inverted_subset() -> Any:
 
 
 @pytest.mark.parametrize("make", [lambda: Inverted(*few_images().tensors), inverted_subset], ids=["subclass", "subset"])
-def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable[[], Any]) -> None:
+def test_an_overridden_getitem_is_used_in_training_and_for_reference(make: Callable[[], Any]) -> None:
     split = make()
     first = 5 if isinstance(split, Subset) else 0
     wanted = 255 - few_images().tensors[0][first : first + 4]
-    data = checked(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
+    data = check_data(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
     (reference,) = select_images(data.train, torch.arange(4), 4, CPU)
     assert torch.equal(reference, wanted)
     batches = make_batches(data.train, 4, CPU, torch.Generator().manual_seed(0))
@@ -151,7 +157,7 @@ def test_an_own_getitem_is_respected_in_training_and_as_reference(make: Callable
 
 
 def test_plain_tensors_stay_resident() -> None:
-    data = checked(ImageData(few_images(), few_images(), 10, "own", "ef"), "dataset 'own'")
+    data = check_data(ImageData(few_images(), few_images(), 10, "own", "ef"), "dataset 'own'")
     assert isinstance(make_batches(data.train, 4, CPU, torch.Generator()), ResidentBatches)
 
 
@@ -167,13 +173,13 @@ train_split = Mixed
 """
 
 
-def test_an_image_of_other_channels_that_a_worker_reads_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_image_of_another_shape_in_a_worker_names_it(tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, MIXED, ["training.batch_size=200"])
     told = str(raised.value)
     assert "dataset 'own' (from " in told
     assert (
-        "item 201 of the train split is an image of shape (3, 28, 28), and the first train image has (1, 28, 28)"
+        "item 201 of the train split: the image has shape (3, 28, 28), but the first train image has (1, 28, 28)"
         in told
     )
     assert "Traceback" not in told
@@ -193,7 +199,7 @@ def build_model(options, context):
 """
 
 
-def test_images_of_five_channels_train_without_pictures(tmp_path: Path) -> None:
+def test_images_with_five_channels_train_without_sample_images(tmp_path: Path) -> None:
     result, warnings = own_run(tmp_path, FIVE, ["sample_images.real=4", "sample_images.generated=4"])
     assert result.status == "completed"
     assert not list((tmp_path / "run").glob("samples/*"))
@@ -216,7 +222,7 @@ train_split = Unsteady
 """
 
 
-def test_a_dataset_that_no_seed_repeats_is_a_warning(tmp_path: Path) -> None:
+def test_a_nondeterministic_dataset_causes_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, UNSTEADY, ["training.steps=1"])
     assert any("dataset 'own'" in w and "differs between two reads with equal seeds" in w for w in warnings)
 
@@ -227,6 +233,6 @@ def read_epoch(_: int) -> int:
     return sum(len(inputs[0]) for inputs in batches.epoch())
 
 
-def test_a_daemonic_process_reads_the_images_itself() -> None:
+def test_a_daemonic_process_reads_images_without_workers() -> None:
     with get_context("fork").Pool(1) as pool:
         assert pool.map(read_epoch, [0]) == [20]

@@ -21,12 +21,12 @@ def build_model(options, context):
 """
 
 
-def test_a_remainder_of_one_image_names_drop_last(tmp_path: Path) -> None:
+def test_the_error_for_a_last_batch_of_one_image_names_drop_last(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"model 'own' .*which has 1 image, as 40 .* -o training\.drop_last=true"):
         own_run(tmp_path, NORM, ["training.batch_size=13", "training.steps=4"])
 
 
-def test_drop_last_counts_in_steps_and_epochs(tmp_path: Path) -> None:
+def test_drop_last_is_considered_in_steps_and_epochs(tmp_path: Path) -> None:
     dropped = ["training.batch_size=13", "training.steps=7", "training.drop_last=true"]
     result, _ = own_run(tmp_path, NORM, [*dropped, *SCORED, "metrics.0.at_epochs=[1,2]"])
     assert [row.images for row in result.history] == [39, 39, 13]
@@ -52,7 +52,7 @@ build_model = lambda options, context: Networks(generator(), Late(), LATENT)
 
 
 @pytest.mark.parametrize("persistent", ["True", "False"])
-def test_buffers_made_late_or_of_a_batchs_size_train_and_resume(persistent: str, tmp_path: Path) -> None:
+def test_buffers_created_late_or_with_the_batch_size_train_and_resume(persistent: str, tmp_path: Path) -> None:
     source = LATE.replace("PERSISTENT", persistent)
     batch = ["training.batch_size=12"]  # the last one has 4
     whole, _ = own_run(tmp_path, source, [*batch, "training.steps=7"], name="whole")
@@ -77,19 +77,23 @@ build_model = lambda options, context: Networks(Shaky(), discriminator(), LATENT
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])
-def test_a_generator_that_is_not_finite_in_eval_gets_no_score_and_no_picture(number: str, tmp_path: Path) -> None:
+def test_a_generator_that_is_not_finite_in_eval_mode_is_not_scored(number: str, tmp_path: Path) -> None:
     source = SHAKY.replace("IMAGES_IN_EVAL", f"images * float('{number}')")
     result, warnings = own_run(
         tmp_path, source, [*SCORED, "sample_images.generated=4", "sample_images.generator_mode=eval"]
     )
     assert (result.status, result.metrics[0].value) == ("completed", None)
     assert not list((tmp_path / "run" / "samples").glob("*"))
-    assert any(re.search(r"model 'own'.* are NaN or infinite; they get no score and no picture", w) for w in warnings)
+    assert any(
+        re.search(r"model 'own'.* values that are NaN or infinite; they are not scored or saved", w) for w in warnings
+    )
 
 
-def test_images_far_outside_the_range_are_a_warning(tmp_path: Path) -> None:
+def test_images_far_outside_the_range_cause_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, SHAKY.replace("IMAGES_IN_EVAL", "images * 0 + 200"), SCORED)
-    assert any(re.search(r"model 'own'.* makes images from 200 to 200; wanted: -1 .* to 1", w) for w in warnings)
+    assert any(
+        re.search(r"model 'own'.* the generated images range from 200 to 200; expected -1 .* to 1", w) for w in warnings
+    )
 
 
 LAST = """
@@ -107,7 +111,7 @@ build_optimizer = lambda options, context: lambda parameters: Last(parameters, l
 """
 
 
-def test_weights_that_turn_nan_in_the_last_step_are_a_divergence(tmp_path: Path) -> None:
+def test_weights_that_become_nan_in_the_last_step_are_a_divergence(tmp_path: Path) -> None:
     result, _ = own_run(tmp_path, LAST, SCORED)
     assert result.status == "diverged"
     assert re.search(r"parameter .* has NaN or infinite numbers after step 5", str(result.message))
@@ -118,7 +122,7 @@ class InterruptsScoring(Noting):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_while_an_epoch_is_scored_trains_no_further_step(tmp_path: Path) -> None:
+def test_after_ctrl_c_during_scoring_no_step_is_trained(tmp_path: Path) -> None:
     scored = [*OVERRIDES, *SCORED, "metrics.0.at_epochs=[1]", "training.steps=50"]
     spec, _ = load_spec("dcgan-fashion", plugin(tmp_path, ""), scored)
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=InterruptsScoring())

@@ -1,4 +1,4 @@
-"""Data that is read image by image while a run trains: it resumes exactly, and when it is lost the run says so."""
+"""Data that is read item by item during training: runs resume exactly, and errors name the plugin."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ TORN = FOLDER_OF_IMAGES.replace(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Real images, a file each."""
+    """Real images, one per file."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number, image in enumerate(embedded_subset().test.tensors[0][:40]):
@@ -88,7 +88,7 @@ def plugins(tmp_path: Path) -> Registry:
 
 
 class At(Callback):
-    """Does something once, when a step is reached."""
+    """Calls a function once, when a step is reached."""
 
     def __init__(self, step: int, deed: Callable[[], object]) -> None:
         self.step, self.deed = step, deed
@@ -98,9 +98,7 @@ class At(Callback):
             self.deed()
 
 
-def test_it_resumes_exactly_although_it_draws_at_random(
-    plugins: Registry, overrides: list[str], tmp_path: Path
-) -> None:
+def test_it_resumes_exactly_with_random_transforms(plugins: Registry, overrides: list[str], tmp_path: Path) -> None:
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
     whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
     assert whole.throughput.conditions["data"] == "streamed"
@@ -112,7 +110,7 @@ def test_it_resumes_exactly_although_it_draws_at_random(
     torch.testing.assert_close(ended["networks"], alike["networks"], rtol=0, atol=0)
 
 
-def test_an_error_for_people_comes_without_its_traceback(
+def test_a_ganbench_error_in_a_worker_is_reported_without_its_traceback(
     plugins: Registry, overrides: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "torn.py").write_text(TORN)
@@ -122,7 +120,7 @@ def test_an_error_for_people_comes_without_its_traceback(
         run(spec, device="cpu", out=tmp_path / "run")
 
 
-def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(
+def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     plugins: Registry, overrides: list[str], folder: Path, tmp_path: Path
 ) -> None:
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
@@ -130,7 +128,9 @@ def test_a_folder_that_is_lost_fails_the_run_and_names_the_plugin(
     with pytest.raises(PluginError) as raised:
         run(spec, device="cpu", out=tmp_path / "run", callback=lost, window_seconds=1e-9)
     told = str(raised.value)
-    assert re.match(r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised when image", told)
+    assert re.match(
+        r"the run failed after \d+ steps: dataset 'folder' \(from .*folder.py.*\) raised while reading image", told
+    )
     assert "FileNotFoundError: [Errno 2] No such file or directory" in told
     assert "Traceback" not in told
     result = load_result(tmp_path / "run")

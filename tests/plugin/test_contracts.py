@@ -1,4 +1,4 @@
-"""The contracts accept what is right, refuse what is wrong with its reason, and leave nothing behind."""
+"""The contract tests accept valid plugins, reject invalid ones with a reason, and leave no files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganbench.testing import MetricContract
 
 
 class Nearest:
-    """The share of images whose nearest real image is no further than real images are from each other."""
+    """The fraction of images within the nearest-neighbor distance of a real image."""
 
     higher_is_better, label, protocol = True, "precision", {}
 
@@ -51,7 +51,7 @@ class Reversed(Nearest):
 
 
 class Two(Nearest):
-    """With a second value, which is lower for real images."""
+    """Has a second value, which is lower for real images."""
 
     higher_is_better = {"precision": True, "misses": False}
 
@@ -75,26 +75,28 @@ def contract_of(metric: type[Nearest]) -> MetricContract:
     return contract
 
 
-def test_a_precision_that_negatives_share_is_right() -> None:
+def test_a_precision_of_1_for_negatives_is_accepted() -> None:
     contract = contract_of(Nearest)
     metric, images = contract.build(), contract.images()
     assert contract.scores(metric, images, 8) == contract.scores(metric, -images, 8) == {"": 1.0}
-    contract.test_real_images_score_better_than_images_of_something_else()
+    contract.test_real_images_score_better_than_other_images()
 
 
 @pytest.mark.parametrize(("metric", "verdict"), [(Blind, "no better than others"), (Reversed, "worse than others")])
-def test_a_metric_that_sees_no_difference_is_refused_with_its_scores(metric: type[Nearest], verdict: str) -> None:
+def test_a_metric_that_does_not_distinguish_images_is_rejected_with_its_scores(
+    metric: type[Nearest], verdict: str
+) -> None:
     with pytest.raises(AssertionError, match=f"real images score {verdict}: real images score .*'noise': "):
-        contract_of(metric).test_real_images_score_better_than_images_of_something_else()
+        contract_of(metric).test_real_images_score_better_than_other_images()
 
 
-def test_each_value_of_a_metric_has_to_be_better_for_real_images() -> None:
-    contract_of(Two).test_real_images_score_better_than_images_of_something_else()
-    contract_of(Two).test_a_score_depends_neither_on_batches_nor_on_the_score_before()
+def test_each_value_of_a_metric_must_be_better_for_real_images() -> None:
+    contract_of(Two).test_real_images_score_better_than_other_images()
+    contract_of(Two).test_a_score_does_not_depend_on_batches_or_previous_scores()
     with pytest.raises(AssertionError, match="real images score worse than others"):
-        contract_of(OneReversed).test_real_images_score_better_than_images_of_something_else()
-    with pytest.raises(AssertionError, match="the names of the values are those of higher_is_better"):
-        contract_of(Misspelt).test_real_images_score_better_than_images_of_something_else()
+        contract_of(OneReversed).test_real_images_score_better_than_other_images()
+    with pytest.raises(AssertionError, match="the values must have the names in higher_is_better"):
+        contract_of(Misspelt).test_real_images_score_better_than_other_images()
 
 
 def test_contracts_leave_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The example of every hook is a plugin that loads, and together they make a benchmark that runs."""
+"""The example of every hook is a plugin that loads, and a benchmark with all of them runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = {kind: inspect.getdoc(getattr(hookspecs, kind.hook)) or "" for kind i
 
 
 def write_example(kind: Kind, folder: Path) -> str:
-    """The code of a hook's docstring as a plugin file; its path."""
+    """Write the code in a hook's docstring to a plugin file, and return its path."""
     _, _, code = EXAMPLES[kind].partition("\n\n")
     path = folder / f"example_{kind.replace('-', '_')}.py"
     path.write_text(dedent(code), encoding="utf-8")
@@ -30,12 +30,12 @@ def test_an_example_registers_one_plugin(kind: Kind, tmp_path: Path) -> None:
     assert len(after - before) == 1
 
 
-def test_a_benchmark_of_nothing_but_examples_runs(tmp_path: Path) -> None:
+def test_a_benchmark_with_only_examples_runs(tmp_path: Path) -> None:
     registry = Registry.load([write_example(kind, tmp_path) for kind in Kind])
     overrides = [
         "model=linear",
         "loss=lsgan",
-        "dataset=greys",
+        "dataset=grays",
         "optimizer.generator=adadelta",
         'metrics=[{name = "mean", features = "thumbnail", num_samples = 64}]',
         "training.steps=5",

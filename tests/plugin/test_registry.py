@@ -1,4 +1,4 @@
-"""Plugins are found, and a broken one is reported and harms no other."""
+"""Plugins are found; a broken one is reported and does not affect others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ganbench_models():
 
 
 def offering(*models: str) -> str:
-    """The source of a plugin module that offers models of these names."""
+    """Return the source of a plugin module that provides models with these names."""
     plugins = ", ".join(f"ModelPlugin(name='{name}', summary='For tests', build=build)" for name in models)
     return f"{MODELS_HOOK}return [{plugins}]"
 
@@ -52,11 +52,15 @@ FAULTS = {  # by the distribution that has it; they all load before the shipped 
         MODELS_HOOK + "raise OSError('disk gone')", "hook", "ganbench_models raised OSError: disk gone"
     ),
     "broken-hook-exit": Fault(MODELS_HOOK + "raise SystemExit(3)", "hook", "ganbench_models raised SystemExit: 3"),
-    "broken-return": Fault(MODELS_HOOK + "return None", "hook", "ganbench_models returned None, not a list"),
-    "broken-generator": Fault(MODELS_HOOK + "yield", "hook", "not a list"),
-    "broken-item": Fault(MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models returned 'tiny', not a ModelPlugin"),
+    "broken-return": Fault(MODELS_HOOK + "return None", "hook", "ganbench_models must return a list, got None"),
+    "broken-generator": Fault(MODELS_HOOK + "yield", "hook", "must return a list"),
+    "broken-item": Fault(
+        MODELS_HOOK + "return ['tiny']", "hook", "ganbench_models must return only ModelPlugin objects, got 'tiny'"
+    ),
     "broken-kind": Fault(
-        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]", "hook", "not a ModelPlugin"
+        MODELS_HOOK + "return [LossPlugin(name='tiny', summary='For tests', build=build)]",
+        "hook",
+        "must return only ModelPlugin objects",
     ),
     "broken-name": Fault(offering("Not A Name"), "hook", "name"),
     "broken-spelling": Fault(
@@ -97,7 +101,7 @@ def test_several_broken_plugins_are_each_reported(install: Install) -> None:
     assert [failure.provider.distribution for failure in failures] == ["first-broken", "second-broken"]
 
 
-def test_the_sound_part_of_a_broken_plugin_loads(install: Install) -> None:
+def test_the_valid_part_of_a_broken_plugin_loads(install: Install) -> None:
     broken_hook = "\n\n@hookimpl\ndef ganbench_losses():\n    return None\n"
     install("half-sound", offering("tiny").replace("]", ", 'junk']") + broken_hook)
 
@@ -107,7 +111,7 @@ def test_the_sound_part_of_a_broken_plugin_loads(install: Install) -> None:
     assert "tiny" in names(registry)
 
 
-def test_a_name_claimed_twice_by_one_distribution_still_works(install: Install) -> None:
+def test_a_name_registered_twice_by_one_distribution_still_works(install: Install) -> None:
     install("twice-given", offering("tiny", "tiny"))
 
     registry = Registry.load()
@@ -116,7 +120,7 @@ def test_a_name_claimed_twice_by_one_distribution_still_works(install: Install) 
     assert registry.find(Kind.MODEL, "tiny").provider.distribution == "twice-given"
 
 
-def test_a_name_claimed_by_two_distributions_is_refused_and_other_names_work(install: Install) -> None:
+def test_a_name_provided_by_two_distributions_is_ambiguous_and_other_names_work(install: Install) -> None:
     install("claim-one", offering("tiny", "mine"), version="1.0")
     install("claim-two", offering("tiny", "yours"), version="2.0")
 
@@ -128,7 +132,7 @@ def test_a_name_claimed_by_two_distributions_is_refused_and_other_names_work(ins
         assert registry.find(Kind.MODEL, name).provider.distribution == distribution
 
 
-def test_two_claims_are_settled_by_naming_the_distributions_to_load(
+def test_an_ambiguous_name_is_resolved_by_limiting_the_distributions(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("rival-one", offering("tiny"))
@@ -157,20 +161,20 @@ def test_an_unknown_name_suggests_the_nearest(registry: Registry) -> None:
         registry.named("rmspop")
 
 
-def test_an_unknown_name_like_no_other_lists_what_there_is(registry: Registry) -> None:
-    with pytest.raises(UsageError, match=r"there are: adam, .*, sgd"):
+def test_an_unknown_name_without_a_close_match_lists_the_available_ones(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"available: adam, .*, sgd"):
         registry.find(Kind.OPTIMIZER, "quantum")
 
 
 @pytest.mark.parametrize("name", ["quantum", "dcgna"])
-def test_an_unknown_name_quotes_the_plugins_that_failed_to_load(name: str, install: Install) -> None:
+def test_the_error_for_an_unknown_name_lists_plugins_that_failed_to_load(name: str, install: Install) -> None:
     install("quantum-gan", "import no_qubits", version="0.3", entry_point="quantum")
 
     with pytest.raises(UsageError) as caught:
         Registry.load().find(Kind.MODEL, name)
 
     message = str(caught.value)
-    assert "It may be in a plugin that failed to load: quantum-gan 0.3, entry point 'quantum', import" in message
+    assert "Some plugins failed to load: quantum-gan 0.3, entry point 'quantum', import" in message
     assert "No module named 'no_qubits'" in message
     assert "?." not in message
 
@@ -191,11 +195,11 @@ def test_the_variable_limits_loading_to_the_distributions_it_names(
 
 def test_the_variable_may_not_name_an_unknown_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ONLY_VARIABLE, "ganbench,ganbnech")
-    with pytest.raises(UsageError, match=f"{ONLY_VARIABLE} names ganbnech"):
+    with pytest.raises(UsageError, match=f"{ONLY_VARIABLE}: no ganbench plugins are installed from: ganbnech"):
         Registry.load()
 
 
-def test_an_extra_file_is_a_plugin_whose_version_is_its_content(tmp_path: Path) -> None:
+def test_the_version_of_an_extra_file_is_its_hash(tmp_path: Path) -> None:
     path = tmp_path / "my.plugin.py"
     versions = set()
     for name in ("tiny", "small"):
@@ -217,8 +221,8 @@ def test_an_extra_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("missing", ["nowhere.py", "folder/nowhere.py", "nowhere", "nowhere.gans", "json.nowhere"])
-def test_an_extra_plugin_that_is_not_there_is_a_wrong_usage(missing: str) -> None:
-    with pytest.raises(UsageError, match=f"-p {missing}: there is no such (file|module)"):
+def test_a_missing_extra_plugin_is_a_usage_error(missing: str) -> None:
+    with pytest.raises(UsageError, match=f"-p {missing}: no such (file|module)"):
         Registry.load([missing])
 
 
@@ -235,14 +239,14 @@ def test_an_extra_plugin_that_is_broken_is_an_error_with_its_cause(distribution:
     assert fault.cause in str(caught.value)
 
 
-def test_an_extra_plugin_may_not_take_an_installed_name(tmp_path: Path) -> None:
+def test_an_extra_plugin_cannot_use_an_installed_name(tmp_path: Path) -> None:
     path = tmp_path / "usurper.py"
     path.write_text(offering("dcgan"))
     with pytest.raises(PluginError, match=r"'dcgan' is registered twice, here and by ganbench \d"):
         Registry.load([str(path)])
 
 
-def test_a_build_that_raises_names_plugin_distribution_and_version(install: Install) -> None:
+def test_the_error_of_a_build_names_plugin_distribution_and_version(install: Install) -> None:
     install("raising-build", offering("tiny"), version="1.2")
 
     with pytest.raises(
@@ -251,14 +255,14 @@ def test_a_build_that_raises_names_plugin_distribution_and_version(install: Inst
         Registry.load().find(Kind.MODEL, "tiny").build(None, None)
 
 
-def test_a_build_may_raise_an_error_meant_for_the_user(install: Install) -> None:
+def test_a_build_may_raise_a_ganbench_error(install: Install) -> None:
     install("refusing-build", offering("tiny").replace("RuntimeError", "UsageError"))
 
     with pytest.raises(UsageError, match=r"^no weights$"):
         Registry.load().find(Kind.MODEL, "tiny").build(None, None)
 
 
-def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path) -> None:
+def test_a_metric_cannot_have_options_with_reserved_names(tmp_path: Path) -> None:
     plugin = tmp_path / "greedy.py"
     plugin.write_text(
         dedent(
@@ -274,15 +278,13 @@ def test_a_metric_cannot_have_options_that_are_keys_of_the_engine(tmp_path: Path
             """
         )
     )
-    with pytest.raises(
-        PluginError, match="metric 'greedy' has an option num_samples, which is ganbench's own key"
-    ) as error:
+    with pytest.raises(PluginError, match="metric 'greedy': option names reserved by ganbench: num_samples") as error:
         Registry.load([str(plugin)])
     assert "pydantic" not in str(error.value)
     assert "input_value" not in str(error.value)
 
 
-def test_the_keys_that_metrics_must_not_take_are_those_of_the_engine() -> None:
+def test_reserved_names_are_the_keys_of_the_engine() -> None:
     assert MetricPlugin.reserved == MetricConfig.own_keys() | {"name"}
 
 
@@ -301,12 +303,12 @@ OURS = b"[ganbench]\nleft = ganbench_left\n"
 @pytest.mark.parametrize(
     ("files", "cause"),
     [
-        ({"entry_points.txt": OURS}, "has no METADATA with a name and a version"),
-        ({"entry_points.txt": OURS, "METADATA": b""}, "has no METADATA with a name and a version"),
-        ({"entry_points.txt": OURS, "METADATA": b"Name: left\n"}, "has no METADATA with a name and a version"),
-        ({"entry_points.txt": OURS, "METADATA": b"Name: \xff\xfe\n"}, "has no METADATA with a name and a version"),
-        ({"entry_points.txt": b"[ganbench]\nleft", "METADATA": NAMED}, "cannot read its entry_points.txt"),
-        ({"entry_points.txt": b"\xff\xfe[ganbench]", "METADATA": NAMED}, "cannot read its entry_points.txt"),
+        ({"entry_points.txt": OURS}, "METADATA with a name and a version not found"),
+        ({"entry_points.txt": OURS, "METADATA": b""}, "METADATA with a name and a version not found"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: left\n"}, "METADATA with a name and a version not found"),
+        ({"entry_points.txt": OURS, "METADATA": b"Name: \xff\xfe\n"}, "METADATA with a name and a version not found"),
+        ({"entry_points.txt": b"[ganbench]\nleft", "METADATA": NAMED}, "cannot read entry_points.txt"),
+        ({"entry_points.txt": b"\xff\xfe[ganbench]", "METADATA": NAMED}, "cannot read entry_points.txt"),
         ({"entry_points.txt": b"[ganbench]\nleft = 1 2", "METADATA": NAMED}, "'1 2' is not MODULE or MODULE:OBJECT"),
         ({"entry_points.txt": OURS, "METADATA": NAMED}, "No module named 'ganbench_left'"),
         ({"entry_points.txt": OURS.replace(b"left\n", b"left:x\n"), "METADATA": NAMED}, "No module named"),
@@ -316,7 +318,7 @@ OURS = b"[ganbench]\nleft = ganbench_left\n"
         "no module name", "no module", "no module of an object",
     ],
 )  # fmt: skip
-def test_a_distribution_that_is_broken_is_named_and_nothing_else_fails(
+def test_a_broken_distribution_is_reported_and_does_not_affect_others(
     files: dict[str, bytes], cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_distribution(tmp_path, files)
@@ -330,9 +332,7 @@ def test_a_distribution_that_is_broken_is_named_and_nothing_else_fails(
     assert not Registry.load().failures
 
 
-def test_a_broken_distribution_that_offers_no_plugin_is_of_no_interest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_distribution_without_plugins_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken_distribution(tmp_path, {"entry_points.txt": b"[console_scripts]\nleft"})
     monkeypatch.syspath_prepend(str(tmp_path))
     assert not Registry.load().failures

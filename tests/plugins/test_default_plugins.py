@@ -1,4 +1,4 @@
-"""The shipped plugins keep the contracts that any plugin keeps."""
+"""The default plugins pass the contract tests for plugins."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class TestDCGAN(ModelContract):
     options = {"width": 8}
 
 
-class TestDCGANOnColourImages(TestDCGAN):
+class TestDCGANOnColorImages(TestDCGAN):
     image_shape = (3, 32, 32)
 
 
-def test_dcgan_refuses_images_whose_sides_are_no_multiples_of_4() -> None:
+def test_dcgan_rejects_image_sides_that_are_not_multiples_of_4() -> None:
     contract = TestDCGAN()
     contract.image_shape = (1, 30, 28)
-    with pytest.raises(UsageError, match="multiples of 4, this data set's are 30x28"):
+    with pytest.raises(UsageError, match="multiples of 4, but this dataset has 30x28"):
         contract.build()
 
 
@@ -91,7 +91,7 @@ class TestOptimizers(OptimizerContract):
 
 class TestNone(DatasetContract):
     (plugin,) = ganbench_games.ganbench_datasets()
-    options = {"size": 3}
+    options = {"num_images": 3}
     image_shape = (1, 1, 1)
 
 
@@ -101,7 +101,7 @@ Steps = Callable[..., list[float]]
 
 @pytest.fixture
 def steps_of() -> Steps:
-    """How far an optimiser moves a number in each of three steps by gradients of -8, restarted after the second."""
+    """Return the change of a scalar in three steps with gradient -8, resuming the optimizer after the second."""
 
     def make(name: str, **options: Any) -> list[float]:
         plugin = OPTIMIZERS[name]
@@ -123,7 +123,7 @@ def steps_of() -> Steps:
     return make
 
 
-def test_gradient_descent_ascends_by_a_negative_rate(steps_of: Steps) -> None:
+def test_gradient_descent_ascends_with_a_negative_learning_rate(steps_of: Steps) -> None:
     assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])
 
 

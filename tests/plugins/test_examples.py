@@ -1,4 +1,4 @@
-"""The examples in docs/examples: each runs with public names alone, and does what it says."""
+"""The examples in docs/examples use only public names, and do what they document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def example(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_an_example_imports_public_names_alone(file: Path) -> None:
+def test_an_example_imports_only_public_names(file: Path) -> None:
     imported = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
     names = [alias.name for node in imported if node.module == "ganbench" for alias in node.names]
     assert names
@@ -49,7 +49,7 @@ def test_the_docs_list_every_example_with_its_lines() -> None:
         assert any(f"`{file.name}`" in row and row.endswith(f"| {lines} |") for row in page.splitlines()), file.name
 
 
-def test_a_conditional_gan_has_pictures_and_scores_by_class(example: Any, tmp_path: Path) -> None:
+def test_a_conditional_gan_has_sample_images_and_scores_by_class(example: Any, tmp_path: Path) -> None:
     metric = 'metrics=[{name="class-distances",features="fashion-cnn",num_samples=100}]'
     result = example("projection_gan", "model=projection-gan", "loss=hinge", metric, "sample_images.at_epochs=[0]")
     assert [value.id for value in result.metrics] == [f"class-distances.class-{number}" for number in range(10)]
@@ -65,7 +65,7 @@ def test_wgan_gp_is_a_loss_a_penalty_and_five_updates(example: Any) -> None:
     assert result.history[0].images == 6 * 5 * 64
 
 
-def test_an_augmentation_changes_training_but_not_its_scores_of_real_images(example: Any) -> None:
+def test_an_augmentation_changes_training_but_not_real_data_scores(example: Any) -> None:
     result = example("color_augment", 'augmentations=["color"]', FID)
     assert result.metrics[0].value is not None
 
@@ -82,7 +82,7 @@ def test_two_metrics_share_features(example: Any) -> None:
     assert result.metrics[0].real_data_score > 0.5
 
 
-def test_values_of_one_id_are_refused(example: Any) -> None:
+def test_two_values_with_the_same_id_are_rejected(example: Any) -> None:
     shared = 'features="fashion-cnn",num_samples=100'
     metrics = f'metrics=[{{name="precision-recall",{shared}}},{{name="means",id="precision-recall.recall",{shared}}}]'
     with pytest.raises(UsageError, match=r"two values have the id 'precision-recall\.recall'"):
@@ -94,7 +94,7 @@ def test_a_schedule_is_followed(example: Any) -> None:
     assert example("warm_restarts", lr).spec["optimizer"]["generator"]["lr"]["kimg"] == 0.1
 
 
-def test_a_tracker_writes_tensorboards_files(example: Any, tmp_path: Path) -> None:
+def test_a_tracker_writes_tensorboard_files(example: Any, tmp_path: Path) -> None:
     example("tensorboard_scalars", track=("scalars", "tensorboard"))
     for folder in ("scalars", "tensorboard"):
         (events,) = (tmp_path / "run" / folder).glob("events.out.tfevents.*")

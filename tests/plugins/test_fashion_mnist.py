@@ -1,4 +1,4 @@
-"""Where FashionMNIST comes from, and that nothing else is ever taken for it."""
+"""The sources of FashionMNIST, and the rejection of any other data."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def sha256(content: bytes) -> str:
 
 
 def idx(array: np.ndarray) -> bytes:
-    """An array of bytes in the format of the published files."""
+    """Encode an array of bytes in the format of the published files."""
     return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
 
 
 @pytest.fixture(scope="module")
 def unpacked() -> Files:
-    """The four published files, as if only the embedded subset had been published."""
+    """The four files, with the content of the embedded subset."""
     with np.load(sources.SUBSET) as subset:
         return {
             f"{prefix}-{kind}-idx{dimensions}-ubyte": idx(subset[f"{split}_{kind}"])
@@ -53,7 +53,7 @@ def packed(unpacked: Files) -> Files:
 
 @pytest.fixture(autouse=True)
 def small_and_offline(unpacked: Files, packed: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our four files are the published ones; there is no Debian package and no network."""
+    """Treat our four files as the published ones, without a Debian package and a network."""
     hashes = {name: sha256(content) for name, content in unpacked.items()}
     monkeypatch.setattr(sources, "SHA256", hashes)
     monkeypatch.setattr(sources, "FULL_FINGERPRINT", sha256("".join(hashes.values()).encode()))
@@ -70,7 +70,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def raw(data_dir: Path) -> Path:
-    """The folder into which a user puts the files."""
+    """The folder in which a user places the files."""
     return raw_folder(data_dir)
 
 
@@ -82,7 +82,7 @@ def debian(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that a web server on this machine offers to torchvision's download."""
+    """A folder served by a local web server, from which torchvision downloads."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
@@ -101,7 +101,7 @@ def put(files: Files, folder: Path) -> None:
 
 
 def assert_complete(data: ImageData, source: str) -> None:
-    """The data is all that the four files hold, and says where it came from."""
+    """Assert that the data has the content of the four files and the given source."""
     assert data.source == source
     assert data.notice is None
     assert data.fingerprint == sources.FULL_FINGERPRINT
@@ -119,13 +119,13 @@ def test_files_in_the_data_folder_are_loaded(
     assert_complete(load(source, data_dir), "files")
 
 
-def test_some_files_may_be_packed_and_others_not(data_dir: Path, raw: Path, unpacked: Files, packed: Files) -> None:
+def test_some_files_may_be_compressed_and_others_not(data_dir: Path, raw: Path, unpacked: Files, packed: Files) -> None:
     put({name: unpacked[name] for name in unpacked if "images" in name}, raw)
     put({name: packed[name] for name in packed if "labels" in name}, raw)
     assert_complete(load("files", data_dir), "files")
 
 
-def test_debians_files_are_unpacked_once_and_not_needed_afterwards(
+def test_debians_files_are_decompressed_once_and_not_needed_afterwards(
     data_dir: Path, raw: Path, debian: Path, unpacked: Files, packed: Files
 ) -> None:
     put(packed, debian)
@@ -145,16 +145,14 @@ def test_a_download_ends_with_the_files_in_place(
     assert_complete(load("files", data_dir), "files")
 
 
-def test_auto_takes_files_before_a_download_before_the_embedded_subset(
-    data_dir: Path, mirror: Path, packed: Files
-) -> None:
+def test_auto_prefers_files_to_a_download_to_the_embedded_subset(data_dir: Path, mirror: Path, packed: Files) -> None:
     assert load("auto", data_dir).source == "embedded"
     put(packed, mirror)
     assert load("auto", data_dir).source == "download"
     assert load("auto", data_dir).source == "files"
 
 
-def test_without_a_network_auto_takes_the_embedded_subset_and_says_so(data_dir: Path, raw: Path, debian: Path) -> None:
+def test_without_a_network_auto_uses_the_embedded_subset_with_a_notice(data_dir: Path, raw: Path, debian: Path) -> None:
     data = load("auto", data_dir)
     assert data.source == "embedded"
     assert data.notice is not None
@@ -163,28 +161,28 @@ def test_without_a_network_auto_takes_the_embedded_subset_and_says_so(data_dir: 
     assert embedded_subset().notice is None  # who asks for the subset needs no warning
 
 
-def test_a_forced_download_without_a_network_is_an_error(data_dir: Path) -> None:
+def test_a_requested_download_without_a_network_is_an_error(data_dir: Path) -> None:
     with pytest.raises(DataError, match=re.escape(f"download into {data_dir} failed: ")) as raised:
         load("download", data_dir)
     assert "no-mirror" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_download_cut_short_leaves_nothing_behind(data_dir: Path, raw: Path, mirror: Path, packed: Files) -> None:
+def test_a_truncated_download_leaves_nothing_behind(data_dir: Path, raw: Path, mirror: Path, packed: Files) -> None:
     put({**packed, f"{TRAIN_IMAGES}.gz": packed[f"{TRAIN_IMAGES}.gz"][:1000]}, mirror)
     with pytest.raises(DataError, match=re.escape(f"download into {data_dir} failed")):
         load("download", data_dir)
     assert not list(raw.iterdir())
 
 
-def test_a_mirror_that_talks_nonsense_counts_as_no_network(
+def test_an_invalid_response_of_a_mirror_counts_as_no_network(
     data_dir: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SimpleHTTPRequestHandler, "handle", lambda self: self.wfile.write(b"no HTTP\r\n\r\n"))
     assert load("auto", data_dir).source == "embedded"
 
 
-def test_missing_files_are_an_error_that_says_where_to_put_them(data_dir: Path, raw: Path, debian: Path) -> None:
+def test_the_error_for_missing_files_says_where_to_put_them(data_dir: Path, raw: Path, debian: Path) -> None:
     with pytest.raises(DataError) as raised:
         load("files", data_dir)
     message = str(raised.value)
@@ -197,7 +195,7 @@ def truncated(content: bytes) -> bytes:
 
 
 def altered(content: bytes) -> bytes:
-    """One bit is another in the middle."""
+    """Flip a bit in the middle."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
@@ -205,7 +203,7 @@ def altered(content: bytes) -> bytes:
 @pytest.mark.parametrize("source", ["auto", "files"])
 @pytest.mark.parametrize("damage", [truncated, altered])
 @pytest.mark.parametrize("name", [TRAIN_IMAGES, "t10k-labels-idx1-ubyte"])
-def test_a_damaged_file_is_named_with_the_expected_and_the_found_hash(
+def test_the_error_for_a_corrupt_file_names_it_with_both_hashes(
     name: str, damage: Callable[[bytes], bytes], source: sources.Source, data_dir: Path, raw: Path, unpacked: Files
 ) -> None:
     damaged = damage(unpacked[name])
@@ -221,13 +219,13 @@ ARCHIVE_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": truncated,
     "end cut": lambda content: content[:-4],
     "altered": altered,
-    "of another data set": lambda content: gzip.compress(altered(gzip.decompress(content)), compresslevel=1),
+    "of another dataset": lambda content: gzip.compress(altered(gzip.decompress(content)), compresslevel=1),
 }
 
 
 @pytest.mark.parametrize("damage", ARCHIVE_DAMAGES.values(), ids=ARCHIVE_DAMAGES.keys())
 @pytest.mark.parametrize("place", ["raw", "debian"])
-def test_a_damaged_archive_is_named_and_leaves_nothing_half_written(
+def test_the_error_for_a_corrupt_archive_names_it_and_no_partial_file_remains(
     place: str,
     damage: Callable[[bytes], bytes],
     data_dir: Path,
@@ -242,9 +240,7 @@ def test_a_damaged_archive_is_named_and_leaves_nothing_half_written(
     assert {path.name for path in raw.iterdir()} <= packed.keys()
 
 
-def test_torchvisions_processed_files_of_old_are_not_taken_for_the_verified_ones(
-    data_dir: Path, raw: Path, unpacked: Files
-) -> None:
+def test_torchvisions_old_processed_files_are_not_used(data_dir: Path, raw: Path, unpacked: Files) -> None:
     put(unpacked, raw)
     processed = raw.with_name("processed")
     processed.mkdir()
@@ -253,14 +249,14 @@ def test_torchvisions_processed_files_of_old_are_not_taken_for_the_verified_ones
     assert_complete(load("files", data_dir), "files")
 
 
-def test_a_data_folder_that_cannot_be_written_is_named(data_dir: Path, debian: Path, packed: Files) -> None:
+def test_the_error_for_a_read_only_data_folder_names_it(data_dir: Path, debian: Path, packed: Files) -> None:
     data_dir.write_text("a file where the folder should be")
     with pytest.raises(DataError, match=f"cannot write to {data_dir}"):
         load("download", data_dir)
     with pytest.raises(DataError, match=f"cannot write to {data_dir}"):
         load("auto", data_dir)  # the user's mistake is no reason to train on less
     put(packed, debian)
-    with pytest.raises(DataError, match=rf"cannot unpack {debian}/.* to {data_dir}/"):
+    with pytest.raises(DataError, match=rf"cannot decompress {debian}/.* to {data_dir}/"):
         load("auto", data_dir)
 
 
@@ -272,8 +268,8 @@ def test_the_embedded_subset_is_balanced(split: str, images_a_class: int) -> Non
     assert labels.bincount().tolist() == [images_a_class] * 10
 
 
-def test_the_embedded_images_are_garments_and_carry_the_right_labels() -> None:
-    """Two thirds of the test images are nearest to their own class's mean train image; of noise, a tenth would be."""
+def test_the_embedded_images_show_clothing_with_the_right_labels() -> None:
+    """Two thirds of the test images are closest to the mean train image of their class; for noise, a tenth would be."""
     data = embedded_subset()
     (train, train_labels), (test, test_labels) = data.train.tensors, data.test.tensors
     means = torch.stack([train[train_labels == label].float().mean(0).flatten() for label in range(10)])
@@ -281,7 +277,7 @@ def test_the_embedded_images_are_garments_and_carry_the_right_labels() -> None:
     assert (nearest == test_labels).double().mean() > 0.6
 
 
-def test_fingerprints_are_equal_exactly_for_equal_content(
+def test_fingerprints_are_equal_if_and_only_if_the_content_is(
     data_dir: Path, debian: Path, raw: Path, mirror: Path, tmp_path: Path, unpacked: Files, packed: Files
 ) -> None:
     put(unpacked, raw)

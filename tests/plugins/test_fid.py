@@ -1,4 +1,4 @@
-"""FID over fashion-cnn, on real images: the right number, in the right order, from a cache that can be trusted."""
+"""FID with fashion-cnn on real images: its values, their order, and its cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REAL = TEST[:500]
 
 
 class CountedFeatures(StoredFeatures):
-    """Features that count how often they are read."""
+    """Counts how often features are read."""
 
     reads = 0
 
@@ -55,14 +55,14 @@ FeaturesOf = Callable[..., CountedFeatures]
 
 @pytest.fixture(scope="module")
 def features_of(extractor: FashionCNN, tmp_path_factory: pytest.TempPathFactory) -> FeaturesOf:
-    """The features of images in batches of 250, as the engine hands them to a metric."""
+    """Return the features of images in batches of 250, as the engine passes them to a metric."""
     folder, number = tmp_path_factory.mktemp("features"), itertools.count()
 
     def extract(images: Tensor, derived_dir: Path | None = None) -> CountedFeatures:
         with FeatureWriter(folder / str(next(number)), torch.device("cpu")) as writer:
             for batch in images.split(BATCH):
                 writer.append(extractor(batch))
-        return CountedFeatures(writer.written(), labels=None, derived_dir=derived_dir)
+        return CountedFeatures(writer.result(), labels=None, derived_dir=derived_dir)
 
     return extract
 
@@ -100,7 +100,7 @@ def noisy(deviation: float) -> Tensor:
 
 
 def without_classes(dropped: int) -> Tensor:
-    """500 train images, the lowest `dropped` classes not among them."""
+    """500 train images, without the first `dropped` classes."""
     return TRAIN[TRAIN_LABELS.ge(dropped)][:500]
 
 
@@ -118,8 +118,8 @@ def gaussian(features: np.ndarray) -> Gaussian:
 
 
 @pytest.mark.parametrize("count", [5, 60, 300])
-def test_it_is_exact_with_fewer_images_than_features(count: int) -> None:
-    """With centered features A and B, the trace of the root is the sum of the singular values of ABᵀ / (n - 1)."""
+def test_it_is_accurate_with_fewer_images_than_features(count: int) -> None:
+    """For centered features A and B, the trace of the root is the sum of the singular values of ABᵀ / (n - 1)."""
     draw = np.random.default_rng(0)
     real, fake = (np.maximum(draw.standard_normal((count, 200)) + shift, 0) for shift in (0, 0.3))
     real_centered, fake_centered = real - real.mean(0), fake - fake.mean(0)
@@ -130,18 +130,18 @@ def test_it_is_exact_with_fewer_images_than_features(count: int) -> None:
     assert frechet_distance(gaussian(real), gaussian(real)) == pytest.approx(0, abs=1e-10)
 
 
-def test_images_that_are_all_alike_have_a_distance(score: Score) -> None:
+def test_identical_images_have_a_distance(score: Score) -> None:
     assert score(REAL[:1].expand(500, -1, -1, -1)) > 1
 
 
-def test_features_that_are_not_numbers_have_none() -> None:
+def test_features_with_nan_have_no_distance() -> None:
     features = np.random.default_rng(0).standard_normal((50, 4))
     damaged = features.copy()
     damaged[3, 1] = np.nan
     assert np.isnan(frechet_distance(gaussian(features), gaussian(damaged)))
 
 
-def test_too_few_images_for_the_covariance_are_a_warning(score: Score) -> None:
+def test_too_few_images_for_the_covariance_cause_a_warning(score: Score) -> None:
     with pytest.warns(ScoreWarning, match="128 images do not determine the covariance of 128 features"):
         score(REAL[:128])
     with warnings.catch_warnings():
@@ -164,13 +164,13 @@ def test_it_rises_with_every_step_away_from_the_real_images(
     assert all(before < after for before, after in pairwise(distances)), distances
 
 
-def test_a_score_forgets_the_images_of_the_one_before(score: Score) -> None:
+def test_a_score_does_not_depend_on_the_previous_one(score: Score) -> None:
     first = score(blurred(1))
     score(noisy(64))
     assert score(blurred(1)) == pytest.approx(first)
 
 
-def test_statistics_of_real_images_are_computed_once_and_shared_by_later_runs(
+def test_statistics_of_real_images_are_cached_for_later_runs(
     fid: FID, extractor: FashionCNN, features_of: FeaturesOf, tmp_path: Path
 ) -> None:
     first, second = (features_of(REAL, tmp_path / "kept") for _ in range(2))
@@ -182,13 +182,13 @@ def test_statistics_of_real_images_are_computed_once_and_shared_by_later_runs(
     assert CountedFeatures.reads == reads + 2  # the generated ones alone
 
 
-def test_statistics_of_generated_images_are_not_kept(fid: FID, features_of: FeaturesOf, tmp_path: Path) -> None:
+def test_statistics_of_generated_images_are_not_cached(fid: FID, features_of: FeaturesOf, tmp_path: Path) -> None:
     fid.score(features_of(REAL, tmp_path / "kept"), features_of(TRAIN[:500]))
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:1000], lambda whole: whole[:-1] + b"!"], ids=["cut", "byte"])
-def test_altered_statistics_of_real_images_are_computed_anew(
+def test_corrupt_cached_statistics_are_recomputed(
     damage: Callable[[bytes], bytes], fid: FID, features_of: FeaturesOf, tmp_path: Path
 ) -> None:
     real, generated = features_of(REAL, tmp_path / "kept"), features_of(TRAIN[:500])
@@ -219,20 +219,20 @@ def test_fashion_cnn_has_128_features_that_do_not_depend_on_the_batch(extractor:
     torch.testing.assert_close(torch.cat([extractor(image[None]) for image in TEST[:8]]), together)
 
 
-def test_fashion_cnn_knows_what_it_sees(extractor: FashionCNN) -> None:
+def test_fashion_cnn_classifies_accurately(extractor: FashionCNN) -> None:
     guesses = torch.cat([extractor.classify(batch).argmax(1) for batch in TEST.split(BATCH)])
     assert (guesses == TEST_LABELS).double().mean() >= 0.90
 
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 32)])
-def test_fashion_cnn_refuses_images_that_it_was_not_trained_for(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(UsageError, match="takes grey 28x28 images") as raised:
+def test_fashion_cnn_rejects_images_of_another_shape(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(UsageError, match="requires grayscale 28x28 images") as raised:
         load_extractor(shape, "cpu")
     assert str(shape) in str(raised.value)
 
 
 @pytest.mark.parametrize("altered", [lambda whole: whole[:-1], lambda whole: whole[:-1] + b"\0"], ids=["cut", "byte"])
-def test_altered_weights_are_named_with_both_hashes(
+def test_the_error_for_modified_weights_has_both_hashes(
     altered: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = altered(WEIGHTS.read_bytes())

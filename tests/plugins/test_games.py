@@ -1,4 +1,4 @@
-"""The homework's games against their closed forms: where each rule converges, turns for ever, or leaves."""
+"""The homework's games compared with closed forms: where each rule converges, rotates or diverges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ganbench.training.position import Position
 from ganbench.training.preparation import prepare
 from ganbench.training.runner import run
 from ganbench_games.bandit import PolicyGradient
-from ganbench_games.players import Nobody, Policy
+from ganbench_games.players import NullPlayer, Policy
 
 Play = Callable[..., np.ndarray]
 
@@ -68,7 +68,7 @@ def rates(x: float, y: float) -> list[str]:
 def test_the_quadratic_saddle_shrinks_by_1_minus_8_alpha_and_1_minus_8_beta(
     alpha: float, beta: float, turns: str, play: Play
 ) -> None:
-    """The homework's own answer for y, 1 + 8 beta and so -1/4 < beta < 0, has a slip of sign."""
+    """The homework's answer for y, 1 + 8 beta and thus -1/4 < beta < 0, has a sign error."""
     way = play("saddle-quadratic", 20, *rates(alpha, beta), f"training.update_scheme={turns}")
     expected = np.array([1 - 8 * alpha, 1 - 8 * beta]) ** np.arange(21)[:, None]
     np.testing.assert_allclose(way, expected, rtol=1e-4, atol=1e-7)
@@ -83,7 +83,7 @@ def test_descent_on_both_diverges_for_every_step_unless_y_starts_at_0(step: floa
     assert not from_0[:, 1].any()
 
 
-def test_even_then_x_converges_only_below_a_quarter(play: Play) -> None:
+def test_if_y_starts_at_0_x_converges_only_below_a_quarter(play: Play) -> None:
     ends = [
         abs(play("saddle-quadratic", 40, *rates(step, step), "loss.ascend=false", "model.y=0.0")[-1, 0])
         for step in (0.24, 0.25, 0.26)
@@ -95,8 +95,8 @@ def test_even_then_x_converges_only_below_a_quarter(play: Play) -> None:
 def test_simultaneous_descent_spirals_out_of_the_bilinear_game(alpha: float, beta: float, play: Play) -> None:
     way = play("saddle-bilinear", 50, *rates(alpha, beta))
     radii = np.sqrt(way[:, 0] ** 2 / alpha + way[:, 1] ** 2 / beta)  # in which every step is the same spiral
-    growth = (radii[-1] / radii[0]) ** (1 / 50)
-    assert growth == pytest.approx(math.sqrt(1 + alpha * beta), abs=1e-6)
+    rate = (radii[-1] / radii[0]) ** (1 / 50)
+    assert rate == pytest.approx(math.sqrt(1 + alpha * beta), abs=1e-6)
 
 
 def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Play) -> None:
@@ -111,12 +111,12 @@ def test_alternating_descent_stays_bounded_until_the_steps_product_is_4(play: Pl
 
 @pytest.mark.parametrize("step", [0.1, 0.5])
 def test_extragradient_converges(step: float, play: Play) -> None:
-    """Two steps are one update: w <- (1 - D J (1 - D J)) w, of eigenvalues 1 - step^2 +- i step."""
+    """An update takes two steps: w <- (1 - D J (1 - D J)) w, with eigenvalues 1 - step^2 +- i step."""
     way = play("saddle-bilinear", 60, *both("=extragradient"), *rates(step, step))
     distances = np.linalg.norm(way[::2], axis=1)
-    growth = (distances[-1] / distances[0]) ** (1 / 30)
-    assert growth == pytest.approx(math.sqrt(1 - step**2 + step**4), abs=1e-6)
-    assert growth < 1
+    rate = (distances[-1] / distances[0]) ** (1 / 30)
+    assert rate == pytest.approx(math.sqrt(1 - step**2 + step**4), abs=1e-6)
+    assert rate < 1
 
 
 @pytest.mark.parametrize("step", [0.1, 0.4])
@@ -167,53 +167,55 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
         ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
     ],
 )
-def test_theory_knows_the_growth_of_the_rules_that_it_covers(
+def test_theory_gives_the_convergence_rate_of_the_rules_that_it_covers(
     benchmark: str, overrides: list[str], expected: float | None, registry: Registry
 ) -> None:
     spec, _ = load_spec(benchmark, registry, overrides)
-    found = spec.loss.plugin.plugin.growth(spec)
+    found = spec.loss.plugin.plugin.convergence_rate(spec)
     assert found == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize("objective", ["saturating", "non-saturating", "wasserstein", "hinge"])
 @pytest.mark.parametrize("turns", ["simultaneous", "alternating"])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
-def test_near_its_solution_the_dirac_gan_moves_as_its_linearisation(
+def test_near_its_solution_the_dirac_gan_follows_its_linearization(
     objective: str, turns: str, penalty: float, play: Play, registry: Registry
 ) -> None:
     own = [
         f"loss.objective={objective}",
         f"training.update_scheme={turns}",
-        f"loss.penalty={penalty}",
+        f"loss.r1_gamma={penalty}",
         *rates(0.3, 0.3),
     ]
     way = play("dirac-gan", 150, *own, "model.point=1e-6", "model.slope=1e-6")
     spec, _ = load_spec("dirac-gan", registry, own)
     distances = np.linalg.norm(way, axis=1)
-    growth = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
-    assert growth == pytest.approx(spec.loss.plugin.plugin.growth(spec), abs=3e-3)
+    rate = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
+    assert rate == pytest.approx(spec.loss.plugin.plugin.convergence_rate(spec), abs=3e-3)
 
 
 @pytest.mark.parametrize("objective", ["saturating", "wasserstein", "hinge"])
-def test_only_the_penalty_lets_the_dirac_gan_converge(objective: str, play: Play) -> None:
+def test_the_dirac_gan_converges_only_with_the_penalty(objective: str, play: Play) -> None:
     plain, penalised = (
-        np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.penalty={penalty}")[-1])
+        np.linalg.norm(play("dirac-gan", 600, f"loss.objective={objective}", f"loss.r1_gamma={penalty}")[-1])
         for penalty in (0.0, 1.0)
     )
     assert penalised < 0.1 < 0.5 < plain
 
 
 def bandit(rewards: list[float], **options: Any) -> PolicyGradient:
-    return PolicyGradient(rewards, **{"noise": 0.0, "baseline": False, "normalise": False, "device": "cpu", **options})
+    return PolicyGradient(
+        rewards, **{"reward_std": 0.0, "baseline": False, "normalize_rewards": False, "device": "cpu", **options}
+    )
 
 
 def draw(loss: PolicyGradient, theta: list[float], count: int = 1) -> torch.Tensor:
-    """What gradient descent with a rate of 1 adds to theta."""
+    """Return the change of theta by gradient descent with learning rate 1."""
     policy = Policy(len(theta))
     policy.theta.data = torch.tensor(theta)
     latent = torch.zeros(count, 1)
     value, _ = loss.generator_loss(
-        UpdatePlayers(Networks(policy, Nobody(), 1), policy, Nobody()), Batch(latent, latent, latent)
+        UpdatePlayers(Networks(policy, NullPlayer(), 1), policy, NullPlayer()), Batch(latent, latent, latent)
     )
     value.backward()
     assert policy.theta.grad is not None
@@ -224,8 +226,8 @@ REWARDS = [5.0, 3.0, 1.0, -2.0]
 THETA = [0.3, -0.2, 0.9, 0.1]
 
 
-def test_a_drawn_arm_moves_the_policy_by_its_reward(play: Play) -> None:
-    """By eta R_a (1[i = a] - pi_i), in the benchmark's own steps."""
+def test_a_sampled_arm_updates_the_policy_by_its_reward(play: Play) -> None:
+    """The change is eta R_a (1[i = a] - pi_i), in a step of the benchmark."""
     way = play("softmax-bandit", 30, "optimizer.generator.lr=0.3")
     rewards, drawn = np.array([5.0, 3.0, 1.0]), set()
     for before, after in pairwise(way):
@@ -236,7 +238,7 @@ def test_a_drawn_arm_moves_the_policy_by_its_reward(play: Play) -> None:
     assert len(drawn) > 1
 
 
-def test_the_mean_of_100_000_draws_is_the_exact_gradient() -> None:
+def test_the_mean_of_100_000_samples_is_the_exact_gradient() -> None:
     torch.manual_seed(0)
     count = 100_000
     moved = draw(bandit(REWARDS), THETA, count).double().numpy()
@@ -248,17 +250,17 @@ def test_the_mean_of_100_000_draws_is_the_exact_gradient() -> None:
     assert (abs(moved - exact) < 3 * errors).all()
 
 
-def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
+def test_noise_baseline_and_normalization_change_rewards_as_documented() -> None:
     torch.manual_seed(0)
     assert not draw(bandit([2.0, 2.0], baseline=True), [0.0, 0.0]).any()  # the first step's baseline is its own reward
     loss = bandit([4.0, 4.0], baseline=True)
     loss.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})  # rewards 3 and -1 before
     assert loss._advantages(torch.tensor([4.0])).item() == 3
     assert loss.state_dict()["sums"].tolist() == [3, 6, 26]
-    normalised = bandit([4.0, 4.0], normalise=True)
-    normalised.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
-    assert normalised._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
-    noisy = torch.stack([draw(bandit([0.0, 0.0], noise=1.0), [0.0, 0.0]) for _ in range(400)])
+    normalized = bandit([4.0, 4.0], normalize_rewards=True)
+    normalized.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
+    assert normalized._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
+    noisy = torch.stack([draw(bandit([0.0, 0.0], reward_std=1.0), [0.0, 0.0]) for _ in range(400)])
     assert noisy.std(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
 
 
@@ -267,7 +269,7 @@ def test_noise_a_baseline_and_normalising_change_rewards_as_they_say() -> None:
     [
         ("saddle-quadratic", []),
         ("saddle-bilinear", both("=extragradient")),
-        ("dirac-gan", ["loss.penalty=1"]),
+        ("dirac-gan", ["loss.r1_gamma=1"]),
         ("softmax-bandit", ["loss.baseline=true"]),
     ],
 )
@@ -289,14 +291,14 @@ def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
     assert load_result(directory.path) == result
 
 
-def test_monitors_are_where_the_players_stood_before_the_step(registry: Registry, tmp_path: Path) -> None:
+def test_monitors_are_the_players_before_the_step(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=3"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert [row.monitors["x"] for row in result.history] == pytest.approx([1, 0.2, 0.04])
     assert result.history[0].monitors["distance"] == pytest.approx(math.sqrt(2))
 
 
-def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: Path) -> None:
+def test_a_game_that_overflows_has_diverged(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
     trackers = choose_trackers([], "saddle-quadratic", registry)
     result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
@@ -307,20 +309,20 @@ def test_a_game_that_leaves_for_good_has_diverged(registry: Registry, tmp_path: 
 @pytest.mark.parametrize(
     ("benchmark", "overrides", "error", "message"),
     [
-        ("dirac-gan", ["model=scalar-players"], UsageError, "needs a discriminator that looks at the point"),
+        ("dirac-gan", ["model=scalar-players"], UsageError, "requires a linear discriminator"),
         (
             "softmax-bandit",
             ["training.steps=2", "sample_images.generated=4"],
             PluginError,
-            "its generator makes no images",
+            "the generator must return",
         ),
-        ("saddle-quadratic", ["model=softmax-policy"], UsageError, "needs the model 'scalar-players' or 'dirac'"),
-        ("softmax-bandit", ["model.arms=5"], UsageError, "needs the model 'softmax-policy' with model.arms=3"),
+        ("saddle-quadratic", ["model=softmax-policy"], UsageError, "use model 'scalar-players' or 'dirac'"),
+        ("softmax-bandit", ["model.num_arms=5"], UsageError, "use model 'softmax-policy' with model.num_arms=3"),
         ("softmax-bandit", ["loss=bce", "metrics=[]"], PluginError, "does not depend on the generator's parameters"),
-        ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "knows no solution to be near to"),
+        ("saddle-quadratic", ["loss=bce", "metrics.0.at_epochs=[0]"], UsageError, "does not define distance"),
     ],
 )
-def test_players_and_losses_that_do_not_fit_are_named(
+def test_the_error_names_players_and_losses_that_do_not_match(
     benchmark: str, overrides: list[str], error: type[Exception], message: str, registry: Registry, tmp_path: Path
 ) -> None:
     spec, _ = load_spec(benchmark, registry, overrides)

@@ -1,4 +1,4 @@
-"""inception-v3 without its real weights: the same file format with random values, and what may be wrong with a file."""
+"""inception-v3 with random weights in the published file format, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GREY = embedded_subset().test.tensors[0][:8]
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A weights file as torch-fidelity publishes it, of random values."""
+    """A weights file in torch-fidelity's format, with random values."""
     with pytest.MonkeyPatch.context() as patch:
         network_class = torch_fidelity.FeatureExtractorInceptionV3
         patch.setattr(torch_fidelity, "load_state_dict_from_url", lambda *_, **__: {})
@@ -56,7 +56,7 @@ def extractor(weights: Path) -> InceptionV3:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty torch hub's folder of checkpoints."""
+    """An empty folder for torch hub's checkpoints."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path / "torch" / "hub" / "checkpoints"
 
@@ -65,21 +65,21 @@ CONTENT = b"weights"
 
 
 def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let torch-fidelity's weights be `CONTENT`, published at the returned path of this machine."""
+    """Publish `CONTENT` as torch-fidelity's weights at the returned local path."""
     file = folder / "weights.pth"
     monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", file.as_uri())
     monkeypatch.setattr(inception_v3, "WEIGHTS_SHA256", hashlib.sha256(CONTENT).hexdigest())
     return file
 
 
-def test_features_of_grey_images_are_those_of_the_image_in_three_channels(extractor: InceptionV3) -> None:
+def test_features_of_grayscale_images_are_those_of_the_image_repeated_to_three_channels(extractor: InceptionV3) -> None:
     grey = extractor(GREY[:2])
     assert grey.shape == (2, extractor.num_features) == (2, 2048)
     assert grey.std(0).max() > 0
     assert torch.equal(grey, extractor(GREY[:2].repeat(1, 3, 1, 1)))
 
 
-def test_features_of_colour_images_depend_on_the_colour(extractor: InceptionV3) -> None:
+def test_features_of_color_images_depend_on_the_color(extractor: InceptionV3) -> None:
     red = GREY[:1] * torch.tensor([1, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
     features = extractor(torch.cat([red, red.flip(1)]))
     assert features.shape == (2, 2048)
@@ -93,8 +93,8 @@ def test_the_protocol_names_the_weights(extractor: InceptionV3, weights: Path) -
     assert not extractor.network.training
 
 
-def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: Path) -> None:
-    """Of few images the trace of the root is the nuclear norm of a small matrix: no root of 2048 x 2048 needed."""
+def test_fid_with_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: Path) -> None:
+    """For few images, the trace of the root is the nuclear norm of a small matrix, without a 2048 x 2048 root."""
 
     def gaussian(images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean, and a root of the covariance: centred features `(N, 2048)` over the root of N - 1."""
@@ -106,7 +106,7 @@ def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
     def stored(images: Tensor, name: str) -> StoredFeatures:
         with FeatureWriter(tmp_path / name, torch.device("cpu")) as writer:
             writer.append(extractor(images))
-        return StoredFeatures(writer.written(), labels=None)
+        return StoredFeatures(writer.result(), labels=None)
 
     fid = FID(extractor, "cpu")
     assert fid.label == "FID (inception-v3)"
@@ -116,11 +116,11 @@ def test_fid_over_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
     assert fid.score(stored(real, "real"), stored(fake, "fake")) == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_an_option_that_names_no_file_is_missing_weights(registry: Registry, tmp_path: Path) -> None:
+def test_an_option_with_a_missing_file_is_an_error(registry: Registry, tmp_path: Path) -> None:
     plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3")
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
     path = tmp_path / "none.pth"
-    with pytest.raises(MissingError, match=re.escape(f"no weights file {path}")) as raised:
+    with pytest.raises(MissingError, match=re.escape(f"weights file not found: {path}")) as raised:
         plugin.build(plugin.plugin.options(weights=path), context)
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE == 3
 
@@ -131,21 +131,19 @@ def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
     published = publish(tmp_path / "no-such-folder", monkeypatch)
     with pytest.raises(MissingError) as raised:
         load_extractor(None, "cpu")
-    expected = (f"Fetch {published.as_uri()} elsewhere", f"put it at {hub / 'weights.pth'}", "features.weights")
+    expected = (f"Download {published.as_uri()} elsewhere", f"copy it to {hub / 'weights.pth'}", "features.weights")
     assert all(hint in str(raised.value) for hint in expected)
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
 
 
-def test_a_cache_that_cannot_be_written_is_missing_weights_too(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_cache_is_an_error(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, monkeypatch)
     (tmp_path / "torch").write_text("a file where the folder should be")
     with pytest.raises(MissingError, match=re.escape(str(hub))):
         load_extractor(None, "cpu")
 
 
-def test_weights_are_downloaded_once_and_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_downloaded_once_and_cached(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published = publish(tmp_path, monkeypatch)
     published.write_bytes(CONTENT)
     assert find_weights(None) == hub / published.name
@@ -153,14 +151,16 @@ def test_weights_are_downloaded_once_and_kept(hub: Path, tmp_path: Path, monkeyp
     assert find_weights(None).read_bytes() == CONTENT
 
 
-def test_a_download_of_something_else_is_not_kept(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_download_is_not_cached(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(tmp_path, monkeypatch).write_bytes(b"a login page")
     with pytest.raises(MissingError, match="invalid hash value"):
         load_extractor(None, "cpu")
     assert not list(hub.iterdir())
 
 
-def test_a_kept_file_that_was_altered_is_named(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_modified_cached_file_names_it(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(tmp_path, monkeypatch)
     hub.mkdir(parents=True)
     (hub / "weights.pth").write_bytes(CONTENT + b"!")
@@ -184,15 +184,17 @@ WRONG_CONTENTS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_CONTENTS.values(), ids=WRONG_CONTENTS.keys())
-def test_a_file_without_the_weights_is_named(wrong: Callable[[bytes], bytes], weights: Path, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_weights_file_names_it(
+    wrong: Callable[[bytes], bytes], weights: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "wrong.pth"
     path.write_bytes(wrong(weights.read_bytes()))
-    with pytest.raises(DataError, match=re.escape(f"{path} does not hold torch-fidelity's Inception weights")):
+    with pytest.raises(DataError, match=re.escape(f"{path} does not contain torch-fidelity's Inception weights")):
         load_extractor(path, "cpu")
 
 
 class Malicious:
-    """Unpickled with trust, it leaves a mark."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

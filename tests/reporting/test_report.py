@@ -113,7 +113,7 @@ def test_the_headline_is_all_images_over_all_seconds() -> None:
 
 
 def test_a_disturbed_run_gives_the_cause_and_no_roofline_minimum() -> None:
-    reason = "other processes used 1.48 of the 2 CPU cores while it trained"
+    reason = "other processes used 1.48 of the 2 CPU cores during training"
     roofline = result().throughput.roofline.model_copy(update={"unreliable": reason})
     text = shown(with_throughput(disturbed=True, disturbed_by=reason, roofline=roofline))
     assert f"disturbed                │ {reason}; speeds would differ on a quiet machine" in text

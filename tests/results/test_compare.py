@@ -95,7 +95,7 @@ def test_speeds_with_overlapping_spreads_have_no_best(results: dict[str, Path]) 
 
 
 def test_a_disturbed_result_is_marked_and_its_speed_is_not_ranked(results: dict[str, Path]) -> None:
-    reason = "other processes used 0.92 of the 2 CPU cores while it trained"
+    reason = "other processes used 0.92 of the 2 CPU cores during training"
     quiet = at_speed(load(results["one"]), 300, 295, 305)
     busy = at_speed(load(results["other-seed"]), 100, 95, 105, reason)
     comparison = compare([quiet, busy])

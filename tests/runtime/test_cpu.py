@@ -1,4 +1,4 @@
-"""How a process is set up to train on a CPU."""
+"""Setup of a process for training on a CPU."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return chosen
 
 
-def test_torch_computes_on_physical_cores(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_uses_physical_cores(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     use_physical_cores()
     assert threads == [6]
 
 
-def test_the_users_own_number_of_threads_stands(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_number_of_threads_takes_precedence(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     use_physical_cores()
     assert threads == []
 
 
-def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_freed_memory_is_kept_with_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int]] = []
     monkeypatch.setattr("ganbench.runtime.cpu.sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: said.append(pair)))
@@ -46,7 +46,7 @@ def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_other_c_libraries_are_left_alone(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries_are_not_configured(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganbench.runtime.cpu.sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
     keep_freed_memory()

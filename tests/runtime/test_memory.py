@@ -1,4 +1,4 @@
-"""Out of memory: the message that helps, wherever it happens."""
+"""Out-of-memory errors have a helpful message wherever they occur."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 
-MESSAGE = r"out of memory on cpu with a batch of 64, after a peak of [\d,]+ MiB: lower training.batch_size"
+MESSAGE = r"out of memory on cpu with batch size 64, peak usage [\d,]+ MiB; reduce training.batch_size"
 
 
 def too_much() -> None:
@@ -31,7 +31,7 @@ def device_full() -> None:
 
 
 @pytest.mark.parametrize("run_out", [too_much, device_full])
-def test_in_training_it_names_batch_and_peak_and_keeps_the_result_so_far(
+def test_during_training_it_names_batch_size_and_peak_and_keeps_the_partial_result(
     run_out: Callable[[], None], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = ResidentBatches.load
@@ -52,7 +52,7 @@ def test_in_training_it_names_batch_and_peak_and_keeps_the_result_so_far(
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
-def test_before_training_it_says_the_same_and_leaves_nothing(
+def test_before_training_the_message_is_the_same_and_no_files_remain(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = registry.find(ModelPlugin.kind, "dcgan").plugin
@@ -63,7 +63,7 @@ def test_before_training_it_says_the_same_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_in_a_sweep_it_says_the_same(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_sweep_the_message_is_the_same(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ResidentBatches, "load", lambda *_: too_much())
     spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
     with pytest.raises(GanbenchError, match=MESSAGE):
@@ -71,7 +71,7 @@ def test_in_a_sweep_it_says_the_same(registry: Registry, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("memory")])
-def test_other_errors_are_not_for_want_of_memory(error: Exception) -> None:
+def test_other_errors_are_not_out_of_memory_errors(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 

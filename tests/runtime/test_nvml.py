@@ -1,4 +1,4 @@
-"""What is read of a GPU by NVML, whose answers a stand-in gives here."""
+"""Readings of a GPU through NVML, which is mocked here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_SUPPORTED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A GPU whose counters a test sets."""
+    """A GPU with counters set by the test."""
     gpu = SimpleNamespace(millijoules=0, reasons=0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="1234"))
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
@@ -38,9 +38,7 @@ def test_energy_clock_and_throttling_are_read(gpu: SimpleNamespace) -> None:
     assert (reading.joules, reading.sm_clock_mhz, reading.throttled_by) == (7.5, 1755, ["sw_power_cap"])
 
 
-def test_a_gpu_that_counts_no_energy_still_has_its_clock_read(
-    gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_clock_is_read_without_an_energy_counter(gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> None:
         raise NOT_SUPPORTED
 

@@ -525,9 +525,9 @@ def test_each_value_of_a_metric_has_a_result_with_its_direction_and_score_of_rea
 @pytest.mark.parametrize(
     ("directions", "message"),
     [
-        ({"distance": False, "Brighter": True}, "'distance', 'brighter'; by its higher_is_better .*, 'Brighter'"),
-        ({"distance": False}, "'distance', 'brighter'; by its higher_is_better they are 'distance'"),
-        (False, "'distance', 'brighter'; by its higher_is_better they are a single one"),
+        ({"distance": False, "Brighter": True}, "'distance', 'brighter', but higher_is_better declares .*, 'Brighter'"),
+        ({"distance": False}, "'distance', 'brighter', but higher_is_better declares 'distance'"),
+        (False, "'distance', 'brighter', but higher_is_better declares a single one"),
     ],
     ids=["misspelt", "one of two", "no names"],
 )
@@ -535,7 +535,7 @@ def test_values_of_other_names_than_their_directions_have_are_refused(
     directions: Any, message: str, own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Extremes, "higher_is_better", directions)
-    with pytest.raises(PluginError, match=f"metric 'extremes' .*: its values are {message}"):
+    with pytest.raises(PluginError, match=f"metric 'extremes' .*: the values are {message}"):
         Scoring(own, tmp_path, [over(4, "extremes")])
 
 
@@ -607,7 +607,7 @@ def test_the_labels_are_those_that_the_images_were_made_with(own: Registry, tmp_
 def test_metrics_with_labels_are_refused_for_unconditional_models(
     metric: dict[str, Any], own: Registry, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"metrics\.1: .* compares labels, and .*dcgan.* is unconditional"):
+    with pytest.raises(UsageError, match=r"metrics\.1: .* requires labels, but .*dcgan.* is unconditional"):
         Scoring(own, tmp_path, [over(4), metric])
 
 
@@ -752,7 +752,7 @@ def test_an_extractor_that_fails_amid_training_is_named_with_its_metric(
         raise NotImplementedError("to do")
 
     monkeypatch.setattr(Thumbnail, "forward", unfinished)
-    with pytest.raises(PluginError, match=r"metric 'means' .* raised while features were extracted: .*to do"):
+    with pytest.raises(PluginError, match=r"metric 'means' .* raised during feature extraction: .*to do"):
         scoring.scores()
     monkeypatch.undo()
     assert None not in scoring.scores()

@@ -68,7 +68,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 
 def put(spec: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy of the spec with a leaf replaced."""
+    """Return a copy of the spec with one value replaced."""
     result = copy.deepcopy(spec)
     node: Any = result
     *way, last = path.split(".")
@@ -102,14 +102,14 @@ def test_an_impossible_override_exits_with_2_and_names_the_field(path: str, valu
 
 @tried
 @given(text=st.text(max_size=40), path=st.text(max_size=20))
-def test_any_override_at_all_is_taken_or_refused(text: str, path: str) -> None:
+def test_any_override_is_accepted_or_rejected(text: str, path: str) -> None:
     code, _ = invoke("show", "dcgan-fashion", "-o", f"{path}={text}", "-o", f"training.{path}={text}")
     assert code in (ExitCode.DONE, ExitCode.USAGE)
 
 
 @tried
 @given(data=st.data())
-def test_a_toml_file_that_was_damaged_is_read_or_refused(data: st.DataObject) -> None:
+def test_a_corrupt_toml_file_is_read_or_rejected(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "spec.toml"
         file.write_bytes(damaged(tomli_w.dumps(SPEC).encode(), data))
@@ -120,7 +120,7 @@ def test_a_toml_file_that_was_damaged_is_read_or_refused(data: st.DataObject) ->
 
 
 def damaged(content: bytes, data: st.DataObject) -> bytes:
-    """The content with some bytes replaced, cut out or put in."""
+    """Return the content with some bytes replaced, removed or inserted."""
     spoilt = bytearray(content)
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(spoilt)))
@@ -131,7 +131,7 @@ def damaged(content: bytes, data: st.DataObject) -> bytes:
 
 @pytest.fixture(scope="module")
 def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a run that is over."""
+    """The directory of a finished run."""
     out = tmp_path_factory.mktemp("finished") / "run"
     spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", "model.width=1"])
     run(spec, device="cpu", out=out)
@@ -160,7 +160,7 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_damaged_result_baseline_or_checkpoint_is_read_or_refused_by_name(finished: Path, baseline: Path) -> None:
+def test_a_corrupt_result_baseline_or_checkpoint_is_read_or_rejected_by_name(finished: Path, baseline: Path) -> None:
     readers: list[tuple[Path, Callable[[Path], Any]]] = [
         (finished / "result.json", load_result),
         (baseline, load_baseline),
@@ -181,7 +181,7 @@ def test_a_damaged_result_baseline_or_checkpoint_is_read_or_refused_by_name(fini
 
 
 def refusal(read: Callable[[Path], Any], file: Path) -> str | None:
-    """None if the file is read; the file's path if it is refused with an error that names it."""
+    """Return None if the file is read, and its path if the error names it."""
     try:
         read(file)
     except UsageError as error:
@@ -191,7 +191,7 @@ def refusal(read: Callable[[Path], Any], file: Path) -> str | None:
 
 @tried
 @given(data=st.data())
-def test_a_damaged_data_file_is_refused_by_name(data: st.DataObject) -> None:
+def test_a_corrupt_data_file_is_rejected_by_name(data: st.DataObject) -> None:
     content = bytes(range(256)) * 40
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "train-images-idx3-ubyte.gz"
@@ -206,7 +206,7 @@ SOME_TENSORS = {"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.bias"
 
 @tried
 @given(data=st.data())
-def test_damaged_weights_and_others_tensors_are_refused_by_name(data: st.DataObject) -> None:
+def test_corrupt_weights_and_other_tensors_are_rejected_by_name(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         shipped, given_by_hand = Path(folder) / "shipped.safetensors", Path(folder) / "inception.pth"
         whole = fashion_cnn.WEIGHTS.read_bytes()
@@ -223,7 +223,7 @@ def test_damaged_weights_and_others_tensors_are_refused_by_name(data: st.DataObj
 
 @tried
 @given(content=st.binary(max_size=100), data=st.data())
-def test_a_cache_file_is_read_to_the_bit_or_not_at_all(content: bytes, data: st.DataObject) -> None:
+def test_a_cache_file_is_read_exactly_or_not_at_all(content: bytes, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cached = Path(folder) / "cached"
         write_cache(cached, content)
@@ -236,7 +236,7 @@ def test_a_cache_file_is_read_to_the_bit_or_not_at_all(content: bytes, data: st.
 
 @tried
 @given(text=st.text(min_size=1, max_size=30))
-def test_any_text_in_a_check_leaves_its_reports_whole(text: str) -> None:
+def test_reports_of_a_check_are_valid_with_any_text(text: str) -> None:
     findings = {
         "throughput": Finding(Verdict.REGRESSED, (text, text), text),
         text: Finding(Verdict.PASS, ("1", "2"), text),

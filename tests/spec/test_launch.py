@@ -1,4 +1,4 @@
-"""A run is resumed without the options that it was started with."""
+"""A run is resumed without repeating the options with which it was started."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ganbench(*arguments: str | Path) -> tuple[int, str]:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Path:
-    """The folder of a run with a plugin file and a data folder of its own, which are beside it."""
+    """The folder of a run, next to the plugin file and the data folder that it uses."""
     place = tmp_path / "place"
     (place / "data").mkdir(parents=True)
     (place / "lsq.py").write_text(LEAST_SQUARES)
@@ -52,7 +52,7 @@ def started(tmp_path: Path) -> Path:
     return place / "run"
 
 
-def test_a_run_is_resumed_with_the_plugins_and_the_data_that_it_was_started_with(
+def test_a_run_is_resumed_with_its_original_plugins_and_data(
     started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -72,7 +72,7 @@ def test_a_run_that_moved_with_its_plugin_is_resumed(started: Path, tmp_path: Pa
     assert read_launch(tmp_path / "moved" / "run").plugins[0].given == str(tmp_path / "moved" / "lsq.py")
 
 
-def test_a_copy_of_the_plugin_elsewhere_is_as_good(started: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_plugin_in_another_folder_is_accepted(started: Path, tmp_path: Path) -> None:
     (tmp_path / "copies").mkdir()
     shutil.move(started.parent / "lsq.py", tmp_path / "copies" / "lsq.py")
     code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "copies/lsq.py")
@@ -80,7 +80,7 @@ def test_a_copy_of_the_plugin_elsewhere_is_as_good(started: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("again", [["--resume", "place/run"], ["place/run/spec.toml"]])
-def test_a_plugin_that_is_gone_is_named_with_its_hash(again: list[str], started: Path) -> None:
+def test_the_error_for_a_missing_plugin_names_it_with_its_hash(again: list[str], started: Path) -> None:
     (started.parent / "lsq.py").unlink()
     code, text = ganbench("run", *again)
     assert code == ExitCode.NOT_COMPARABLE
@@ -88,7 +88,7 @@ def test_a_plugin_that_is_gone_is_named_with_its_hash(again: list[str], started:
     assert "pass a copy with -p" in text
 
 
-def test_a_plugin_that_has_changed_is_refused(started: Path, tmp_path: Path) -> None:
+def test_a_modified_plugin_is_rejected(started: Path, tmp_path: Path) -> None:
     (tmp_path / "lsq.py").write_text(LEAST_SQUARES + "# changed")
     code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "lsq.py")
     assert code == ExitCode.NOT_COMPARABLE
@@ -99,7 +99,7 @@ def test_a_plugin_that_has_changed_is_refused(started: Path, tmp_path: Path) -> 
     assert f"the plugin {started.parent / 'lsq.py'} has changed since the run was started" in text
 
 
-def test_the_spec_of_a_run_brings_its_plugins(started: Path) -> None:
+def test_the_spec_of_a_run_loads_its_plugins(started: Path) -> None:
     code, text = ganbench("show", started / "spec.toml")
     assert code == ExitCode.DONE, text
     assert 'name = "lsq"' in text
@@ -108,7 +108,7 @@ def test_the_spec_of_a_run_brings_its_plugins(started: Path) -> None:
     assert load_result(Path("another")).spec["loss"]["name"] == "lsq"
 
 
-def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
+def test_an_invalid_launch_record_is_rejected_by_name(started: Path) -> None:
     (started / "launch.json").write_text('{"plugins": 3}')
     code, text = ganbench("run", "--resume", started)
     assert code == ExitCode.USAGE
@@ -116,14 +116,14 @@ def test_a_record_that_is_none_is_refused_by_name(started: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["run"], ["sweep", "-o", "training.seed=1:2:2"], ["check", "--self-test"]])
-def test_a_mistyped_data_folder_is_neither_made_nor_filled(command: list[str], tmp_path: Path) -> None:
+def test_a_misspelled_data_folder_is_not_created(command: list[str], tmp_path: Path) -> None:
     code, text = ganbench(command[0], "dcgan-fashion", *command[1:], "--data-dir", tmp_path / "tpyo")
     assert code == ExitCode.USAGE
     assert f"--data-dir {tmp_path / 'tpyo'}: no such folder" in text
     assert not (tmp_path / "tpyo").exists()
 
 
-def test_a_mistyped_data_folder_in_the_environment_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelled_data_folder_in_the_environment_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANBENCH_DATA", "tpyo")
     code, text = ganbench("run", "dcgan-fashion", *SMALL_RUN, "--steps", "1")
     assert code == ExitCode.USAGE

@@ -1,4 +1,4 @@
-"""A benchmark's spec: the homework's facts, TOML there and back, overrides, and errors that tell the field."""
+"""A benchmark's spec: the homework's values, TOML round trips, overrides, and errors that name the field."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ganbench_metrics():
 
 @pytest.fixture
 def load(registry: Registry) -> Load:
-    """`load("model.width=8")`: the homework's spec with overrides; `benchmark=` takes another's name or file."""
+    """`load("model.width=8")` returns the homework's spec with overrides; `benchmark=` selects another name or file."""
 
     def load(*overrides: str, benchmark: str | Path = "dcgan-fashion", registry: Registry = registry) -> BenchmarkSpec:
         return load_spec(str(benchmark), registry, overrides)[0]
@@ -58,7 +58,7 @@ def load(registry: Registry) -> Load:
 
 @pytest.fixture
 def tiny(install: Install) -> Registry:
-    """The shipped plugins, and of our own a model `tiny`, a data set `clothes` and a metric `count`."""
+    """The default plugins with a model `tiny`, a dataset `clothes` and a metric `count`."""
     install("ganbench-tiny-spec", TINY)
     return Registry.load()
 
@@ -70,7 +70,7 @@ def saved(spec: BenchmarkSpec, folder: Path) -> Path:
 
 
 def taken(table: dict[str, Any], path: str) -> object:
-    """What is at a dotted path of the table; it is removed there."""
+    """Remove and return the value at a dotted path of the table."""
     *parents, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
     return reduce(getitem, parents, table).pop(last)
 
@@ -147,7 +147,7 @@ def test_a_saved_spec_loads_as_the_same_spec(overrides: list[str], load: Load, t
     assert again.to_toml() == spec.to_toml()
 
 
-def test_the_hash_is_of_what_would_run_and_not_of_how_it_is_written(load: Load, tmp_path: Path) -> None:
+def test_the_hash_depends_only_on_fields_that_affect_the_run(load: Load, tmp_path: Path) -> None:
     short = tmp_path / "short.toml"
     short.write_text(
         'name = "one"\nmodel = "dcgan"\nloss = "bce"\ndataset = "fashion-mnist"\ntraining.steps = 10\n'
@@ -158,7 +158,7 @@ def test_the_hash_is_of_what_would_run_and_not_of_how_it_is_written(load: Load, 
     assert load("model.width=65", benchmark=short).sha256() != spec.sha256()
 
 
-def test_a_spec_names_all_its_plugins_also_those_in_options(load: Load) -> None:
+def test_a_spec_lists_all_its_plugins_including_those_in_options(load: Load) -> None:
     chosen = [choice.name for choice in load("optimizer.generator=sgd").plugin_configs()]
     assert sorted(chosen) == ["adam", "bce", "dcgan", "fashion-cnn", "fashion-mnist", "fid", "sgd"]
 
@@ -207,7 +207,7 @@ def test_another_plugin_starts_from_its_own_options(override: str, load: Load, t
     assert load(override, benchmark=wide, registry=tiny).to_dict()["model"] == {"name": "tiny", "depth": 2}
 
 
-def test_another_plugin_takes_none_of_the_old_ones_options(load: Load, tiny: Registry, tmp_path: Path) -> None:
+def test_another_plugin_does_not_inherit_options(load: Load, tiny: Registry, tmp_path: Path) -> None:
     clothes = saved(load("dataset=clothes", registry=tiny), tmp_path)
     spec = load("dataset=fashion-mnist", benchmark=clothes, registry=tiny).to_dict()
     assert spec["dataset"] == {"name": "fashion-mnist", "source": "auto"}
@@ -218,7 +218,7 @@ def test_naming_the_same_plugin_again_keeps_its_options(load: Load, tmp_path: Pa
     assert load("model=dcgan", benchmark=wide) == load(benchmark=wide)
 
 
-def test_another_metric_keeps_when_and_on_how_many_images_it_is_computed(load: Load, tiny: Registry) -> None:
+def test_another_metric_keeps_its_schedule_and_number_of_images(load: Load, tiny: Registry) -> None:
     (metric,) = load("metrics.0.num_samples=100", "metrics.0=count", registry=tiny).to_dict()["metrics"]
     assert (metric["name"], metric["num_samples"], metric["at_epochs"]) == ("count", 100, [0, 10, 30, 50])
     assert "features" not in metric
@@ -229,7 +229,7 @@ def test_the_order_of_overrides_does_not_matter(load: Load, tiny: Registry) -> N
     assert load(*overrides, registry=tiny) == load(*reversed(overrides), registry=tiny)
 
 
-def test_of_two_overrides_of_a_field_the_last_wins(load: Load) -> None:
+def test_the_last_override_of_a_field_wins(load: Load) -> None:
     assert load("model.width=8", "model.width=16") == load("model.width=16")
 
 
@@ -240,7 +240,7 @@ def test_steps_replace_epochs_and_epochs_replace_steps(load: Load, tmp_path: Pat
     assert (in_epochs.training.steps, in_epochs.training.epochs) == (None, 3)
 
 
-def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
+def test_overrides_do_not_change_the_registered_benchmark(load: Load) -> None:
     load("model.width=8", "metrics.0.num_samples=100", "training.steps=5")
     assert load().model.options.model_dump() == {key: value for key, value in DCGAN.items() if key != "name"}
     assert (load().metrics[0].num_samples, load().training.epochs) == (10_000, 50)
@@ -254,7 +254,7 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
     [
         ("model.width=0", ["model.width:", "greater than or equal to 1", "got 0"]),
         ("model.widht=8", ["model.widht: unknown key; did you mean 'width'?"]),
-        ("model.quux=8", ["model.quux: unknown key; there are: width, latent_dim, negative_slope, dropout"]),
+        ("model.quux=8", ["model.quux: unknown key; available: width, latent_dim, negative_slope, dropout"]),
         ("loss.width=8", ["loss.width: unknown key"]),
         ("traning.seed=1", ["traning: unknown key; did you mean 'training'?"]),
         ("metrics.0.sample=5", ["metrics.0.sample: unknown key; did you mean 'num_samples'?"]),
@@ -274,13 +274,13 @@ def test_overrides_leave_the_registered_benchmark_as_it_is(load: Load) -> None:
         ("optimizer.generator.betas=[2.0, 0.9]", ["optimizer.generator.betas", "less than 1"]),
         ("optimizer.critic=adam", ["optimizer.critic: unknown key"]),
         ("loss=bcee", ["loss: unknown loss 'bcee'; did you mean 'bce'?"]),
-        ("model=2024-01-01", ["model:", "model's name"]),
+        ("model=2024-01-01", ["model:", "name of a model"]),
         ("model={width=8}", ["model:", "'name'"]),
         ("metrics.0.features=inception", ["metrics.0.features:", "did you mean 'inception-v3'?"]),
         ("name=../up", ["name:", "got '../up'"]),
     ],
 )
-def test_an_error_names_the_field_and_what_is_wrong_with_it(override: str, fragments: list[str], load: Load) -> None:
+def test_an_error_names_the_field_and_the_problem(override: str, fragments: list[str], load: Load) -> None:
     with pytest.raises(UsageError) as caught:
         load(override)
     assert_all_in(caught.value, ["benchmark dcgan-fashion: ", *fragments])
@@ -298,14 +298,14 @@ def test_an_error_names_the_field_and_what_is_wrong_with_it(override: str, fragm
         ("training.seed.deep=5", "training.seed is a value, not a table"),
     ],
 )
-def test_an_override_that_leads_nowhere_is_an_error_that_quotes_it(override: str, cause: str, load: Load) -> None:
+def test_the_error_for_an_invalid_path_in_an_override_quotes_it(override: str, cause: str, load: Load) -> None:
     with pytest.raises(UsageError) as caught:
         load(override)
     assert_all_in(caught.value, [f"-o {override.removesuffix('=5')}", cause])
 
 
 def test_epochs_and_steps_together_are_an_error(load: Load) -> None:
-    with pytest.raises(UsageError, match="training: give either 'epochs' or 'steps'"):
+    with pytest.raises(UsageError, match="training: give exactly one of 'epochs' and 'steps'"):
         load("training.epochs=2", "training.steps=20")
 
 
@@ -340,7 +340,7 @@ def test_several_errors_are_all_reported_at_once(wrong: dict[str, str], load: Lo
     ],
     ids=["missing", "cut short", "twice the same key", "not UTF-8", "empty", "half a spec", "a date", "a date as name"],
 )
-def test_a_faulty_file_is_an_error_that_names_it(content: bytes | None, cause: str, load: Load) -> None:
+def test_the_error_for_an_invalid_file_names_it(content: bytes | None, cause: str, load: Load) -> None:
     path = Path("faulty.toml")
     if content is not None:
         path.write_bytes(content)
@@ -367,6 +367,6 @@ def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
     assert [metric.name for metric in load(*overrides).metrics] == ["fid", "distance"]
 
 
-def test_a_metric_that_is_too_far_names_the_form_that_adds_one(load: Load) -> None:
+def test_the_error_for_a_metric_index_out_of_range_says_how_to_add_one(load: Load) -> None:
     with pytest.raises(UsageError, match=r"which has length 1; use -o metrics\.1=VALUE to append"):
         load("metrics.2=fid")

@@ -18,11 +18,11 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from ganbench import ImageData, Networks, Players, PluginError
 from ganbench.data.batches import make_batches
-from ganbench.data.contract import changes_between_reads, checked
+from ganbench.data.contract import changes_between_reads, check_data
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint
-from ganbench.runtime.networks import keep_modes
+from ganbench.runtime.networks import set_train_mode
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
@@ -65,7 +65,7 @@ WHITE = White(IMAGES, CLASSES)
 
 @pytest.mark.parametrize("split", [WHITE, Subset(WHITE, [0]), ConcatDataset([WHITE])])
 def test_what_an_item_is_is_what_is_trained_on(split: Any) -> None:
-    data = checked(data_of(split), "dataset 'own'")
+    data = check_data(data_of(split), "dataset 'own'")
     batches = make_batches(data.train, 1, CPU, make_rng(0, "order"))
     assert batches.placement == "streamed"
     real, _ = batches.load(*next(batches.epoch()))
@@ -76,37 +76,42 @@ IMAGE = IMAGES[0]
 BROKEN_ITEMS = {
     "dictionary": ({"image": IMAGE, "label": 0}, "item 7 of the train split is a dict with the keys 'image', 'label'"),
     "unlabelled": (IMAGE, "item 7 of the train split is a tensor, uint8"),
-    "array": ((IMAGE.numpy(), 0), "has as its image a numpy.ndarray"),
-    "floats": ((IMAGE.float(), 0), "has as its image a tensor, float32 of shape"),
-    "two channels": ((IMAGE.expand(2, -1, -1), 0), r"image of shape \(2, 4, 4\), and the first train image has \(1, 4"),
-    "label out of range": ((IMAGE, 10), "has the label 10; wanted: a whole number from 0 to 9"),
-    "fraction": ((IMAGE, 0.5), "has the label 0.5"),
-    "one-hot": ((IMAGE, torch.zeros(10)), "has the label a tensor"),
+    "array": ((IMAGE.numpy(), 0), "the image is a numpy.ndarray"),
+    "floats": ((IMAGE.float(), 0), "the image is a tensor, float32 of shape"),
+    "two channels": (
+        (IMAGE.expand(2, -1, -1), 0),
+        r"image has shape \(2, 4, 4\), but the first train image has \(1, 4",
+    ),
+    "label out of range": ((IMAGE, 10), "the label is 10; expected an integer from 0 to 9"),
+    "fraction": ((IMAGE, 0.5), "the label is 0.5"),
+    "one-hot": ((IMAGE, torch.zeros(10)), "the label is a tensor"),
 }
 
 
 @pytest.mark.parametrize(("odd", "message"), BROKEN_ITEMS.values(), ids=BROKEN_ITEMS.keys())
 def test_a_broken_item_is_named_as_it_is_read(odd: Any, message: str) -> None:
-    data = checked(data_of(Items(odd, index=7)), "dataset 'own'")  # 7 is not among those that are read before training
+    data = check_data(
+        data_of(Items(odd, index=7)), "dataset 'own'"
+    )  # 7 is not among those that are read before training
     with pytest.raises(PluginError, match=f"^dataset 'own': .*{message}"):
         data.train[7]
     with pytest.raises(PluginError, match=r"^dataset 'own': item 13 of the train"):
-        checked(data_of(Items(odd, index=13)), "dataset 'own'")
+        check_data(data_of(Items(odd, index=13)), "dataset 'own'")
 
 
 BROKEN_DATA = {
     "one tensor": (data_of(TensorDataset(IMAGES)), "train split is a TensorDataset of 1 tensors"),
-    "floats": (data_of(TensorDataset(IMAGES.float(), CLASSES)), "images of its train split are a tensor, float32"),
-    "labels": (data_of(SOUND, TensorDataset(IMAGES, CLASSES + 10)), "labels of its test split go from 10 to 10"),
+    "floats": (data_of(TensorDataset(IMAGES.float(), CLASSES)), "images of the train split are a tensor, float32"),
+    "labels": (data_of(SOUND, TensorDataset(IMAGES, CLASSES + 10)), "labels of the test split range from 10 to 10"),
     "float labels": (
         data_of(TensorDataset(IMAGES, CLASSES.float())),
-        "labels of its train split are a tensor, float32",
+        "labels of the train split are a tensor, float32",
     ),
-    "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"\(1, 3, 4\) in the test split"),
-    "classes": (data_of(SOUND, num_classes=0), "num_classes is 0"),
+    "test shape": (data_of(SOUND, TensorDataset(IMAGES[:, :, :3], CLASSES)), r"the test split has \(1, 3, 4\)"),
+    "classes": (data_of(SOUND, num_classes=0), "num_classes must be a positive integer, got 0"),
     "empty": (data_of(TensorDataset(IMAGES[:0], CLASSES[:0])), "train split has no images"),
     "no length": (data_of(iter([1])), "which has no len"),
-    "a length that lies": (data_of(Items(length=30)), r"raised when image \d+ of the train split was read: IndexError"),
+    "a length that lies": (data_of(Items(length=30)), r"raised while reading image \d+ of the train split: IndexError"),
     "a test split of another shape": (
         data_of(SOUND, Items((IMAGE[:, :3], 0), 0)),
         r"item 0 of the test split|\(1, 3, 4\)",
@@ -117,7 +122,7 @@ BROKEN_DATA = {
 @pytest.mark.parametrize(("data", "message"), BROKEN_DATA.values(), ids=BROKEN_DATA.keys())
 def test_broken_data_is_named_before_training(data: ImageData, message: str) -> None:
     with pytest.raises(PluginError, match=f"^dataset 'own'.*({message})"):
-        checked(data, "dataset 'own'")
+        check_data(data, "dataset 'own'")
 
 
 def test_images_that_change_between_reads_are_seen_unless_they_are_drawn_from_the_default_generators() -> None:
@@ -176,7 +181,9 @@ class Labelled(nn.Module):
 def test_the_plugin_at_fault_is_named_and_no_other() -> None:
     with pytest.raises(PluginError, match=r"^the model raised in its generator\.0: RuntimeError: .*shapes"):
         take(step_of(Least(lambda: None), generator=nn.Sequential(nn.Linear(5, 4))))
-    with pytest.raises(PluginError, match=r"^the loss calls the generator of the model with other arguments .*labels"):
+    with pytest.raises(
+        PluginError, match=r"^the loss calls the generator of the model with invalid arguments: .*labels"
+    ):
         take(step_of(Least(lambda: None), generator=Labelled()))
     with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it gave a list of 2"):
         step_of(Least(lambda: None), factory=list)
@@ -206,10 +213,10 @@ def filled(value: float) -> Any:
 @pytest.mark.parametrize(
     ("generator", "message"),
     [
-        (Labelled(), "raised in its generator: TypeError: .*labels.* latents .* and nothing else"),
-        (Making(lambda latent: latent), r"returned a tensor, float32 of shape \(4, 3\); wanted: .*\(4, 1, 2, 2\)"),
-        (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latents it returned .*\(1, 1, 2, 2\)"),
-        (Making(lambda latent: [latent]), "returned a list of 1"),
+        (Labelled(), "raised in its generator: TypeError: .*labels.* latent vectors .* labels only if"),
+        (Making(lambda latent: latent), r"must return .*\(4, 1, 2, 2\), got a tensor, float32 of shape \(4, 3\)"),
+        (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latent vectors, .* got .*\(1, 1, 2, 2\)"),
+        (Making(lambda latent: [latent]), "must return .*, got a list of 1"),
         (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError"),
     ],
 )
@@ -220,7 +227,9 @@ def test_a_generator_that_makes_no_images_is_named(generator: nn.Module, message
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_images_that_are_not_finite_are_no_images(value: float) -> None:
-    with pytest.raises(NotFiniteError, match=r"^the model: in eval mode .* 32 numbers are NaN or infinite"):
+    with pytest.raises(
+        NotFiniteError, match=r"^the model: in eval mode, .* contain 32 values that are NaN or infinite"
+    ):
         sampled(Making(filled(value)))
 
 
@@ -318,9 +327,9 @@ def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
 def test_frozen_parts_that_were_built_in_eval_mode_stay_in_it() -> None:
     frozen = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).requires_grad_(False).eval()
     network = nn.Sequential(frozen, nn.Linear(2, 2))
-    keep_modes(network)
+    set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True]
-    keep_modes(network.eval())  # as from_pretrained leaves it
+    set_train_mode(network.eval())  # as from_pretrained leaves it
     assert [module.training for module in network.modules()] == [True, False, False, False, True]
 
 

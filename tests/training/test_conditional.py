@@ -36,7 +36,7 @@ def test_labels_are_drawn_by_the_class_frequencies() -> None:
     assert labels.dtype == torch.int64
     shares = torch.bincount(labels, minlength=4) / len(labels)
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.0, 0.3, 0.6]), atol=0.01, rtol=0)
-    assert sampler.in_turn(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
+    assert sampler.cycle(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
 
 
 def data(counts: Any = None, train: Any = None, classes: int = 3) -> ImageData:
@@ -48,11 +48,11 @@ def test_labels_of_images_in_memory_are_counted_and_those_of_streamed_ones_must_
     streamed: Any = [(torch.zeros(1, 2, 2, dtype=torch.uint8), 0)] * 4
     assert count_labels(data(), "the dataset", "the model") == (1, 0, 3)
     assert count_labels(data((4, 0, 0), streamed), "the dataset", "the model") == (4, 0, 0)
-    with pytest.raises(PluginError, match="the dataset: it has no label_counts, which the model needs"):
+    with pytest.raises(PluginError, match="the dataset: label_counts is missing, and the model requires it"):
         count_labels(data(train=streamed), "the dataset", "the model")
-    with pytest.raises(PluginError, match=r"label_counts has 2 numbers that add up to 4; .* the 3 classes"):
+    with pytest.raises(PluginError, match=r"label_counts has 2 numbers with the sum 4; .* of the 3 classes"):
         count_labels(data((1, 3)), "the dataset", "the model")
-    with pytest.raises(UsageError, match=r"the model is conditional, and the dataset has no classes"):
+    with pytest.raises(UsageError, match=r"the model is conditional, but the dataset has no classes"):
         count_labels(data(classes=1), "the dataset", "the model")
 
 

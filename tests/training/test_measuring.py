@@ -14,7 +14,7 @@ from linear_gan import LATENT, SCORED, discriminator, generator, make_eager, own
 from torch import Tensor, nn
 
 from ganbench import Networks, PluginError
-from ganbench.runtime.networks import NetworkState, keep_modes
+from ganbench.runtime.networks import NetworkState, set_train_mode
 from ganbench.scoring.sampling import generator_mode
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines import EagerEngine
@@ -186,13 +186,13 @@ def test_frozen_parts_stay_in_eval_mode_and_all_others_train() -> None:
         nn.Sequential(nn.Linear(2, 1), nn.Dropout()),
     )
     network = nn.Sequential(backbone, head)
-    keep_modes(network)
+    set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True, True, True]
     network.eval()  # as a whole, by habit: its frozen part alone is meant
-    keep_modes(network)
+    set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True, True, True]
     whole = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).eval()
-    keep_modes(whole)
+    set_train_mode(whole)
     assert all(module.training for module in whole.modules())
 
 

@@ -99,10 +99,10 @@ def test_trackers_come_from_the_configuration_and_the_command_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('trackers = ["tensorboard", {name = "tensorboard"}]', "two trackers are called 'tensorboard'"),
+        ('trackers = ["tensorboard", {name = "tensorboard"}]', "tracker 'tensorboard' is configured twice"),
         ('trackers = ["tensorbored"]', r"trackers\.0: unknown tracker 'tensorbored'; did you mean 'tensorboard'\?"),
-        ('trackers = "tensorboard"', "trackers: wanted a list of names or tables"),
-        ("tracker = []", "unknown key 'tracker'; there is: trackers"),
+        ('trackers = "tensorboard"', "trackers must be a list of names or tables"),
+        ("tracker = []", "unknown key 'tracker'; available: trackers"),
         ("trackers = [", "cannot read the configuration"),
         ('trackers = [{name = "tensorboard", flush = 1}]', "unknown key"),
     ],

@@ -92,5 +92,5 @@ def test_missing_weights_of_a_metric_exit_with_3_and_say_where_to_put_them() -> 
         start(f"{RUN} --steps 2 -o metrics.0.features=inception-v3 -o metrics.0.features.weights=w")
     )
     assert code == ExitCode.NOT_COMPARABLE
-    assert "there is no weights file w" in stderr
+    assert "weights file not found: w" in stderr
     assert not Path("run").exists()

@@ -401,7 +401,7 @@ def test_an_optimisers_state_that_no_checkpoint_can_keep_is_told_with_the_first_
     ("overrides", "fault"),
     [
         (["training.batch_size=5001"], "training.batch_size: 5001 is more than the 5000 images"),
-        (["dataset.source=files"], "not all files are in"),
+        (["dataset.source=files"], "not all files found in"),
     ],
 )
 def test_an_error_before_training_leaves_nothing(

@@ -62,7 +62,7 @@ def test_windows_follow_the_speed_which_the_warm_up_may_have_seen_on_a_busy_mach
 
 def test_training_is_the_same_whatever_windows_it_is_timed_in(registry: Registry, tmp_path: Path) -> None:
     """Nothing but the clock may depend on the clock."""
-    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.size=8"])
+    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.num_images=8"])
     files, counts = [], []
     for name, window_seconds in (("short", 1e-9), ("long", 1e9)):
         result, _ = run(spec, device="cpu", out=tmp_path / name, window_seconds=window_seconds)

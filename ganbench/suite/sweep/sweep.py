@@ -138,8 +138,8 @@ def plan_trials(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[A
             )
         loss = spec.loss.plugin.plugin
         assert isinstance(loss, LossPlugin)
-        with spec.loss.plugin.wrap_errors("raised in growth"):
-            trials.append(PlannedTrial(values, spec, loss.growth(spec) if loss.growth else None))
+        with spec.loss.plugin.wrap_errors("raised in convergence_rate"):
+            trials.append(PlannedTrial(values, spec, loss.convergence_rate(spec) if loss.convergence_rate else None))
     return trials
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.batches import Inputs
-from ganbench.runtime.values import Held, frozen, same_bits
+from ganbench.runtime.values import Identity, freeze, same_bits
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.position import Position
 from ganbench.training.state.python_state import inspect_step
@@ -62,7 +62,7 @@ class Verification:
                 return f"{moving} changes in Python from step to step, which a recording would freeze"
         optimizers = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)
         for path, leaf in seen[0].items():
-            if isinstance(leaf, Held) and leaf.is_tensor and path not in cold and not path.startswith(optimizers):
+            if isinstance(leaf, Identity) and leaf.is_tensor and path not in cold and not path.startswith(optimizers):
                 return f"{path} is a tensor that the first step makes, so that it would be another one in each training"
         return None
 
@@ -120,22 +120,22 @@ def standing_still(step: TrainingStep) -> Leaves:
     inspection = inspect_step(step)
     # a tensor in a module of torch's own is one that it computes in each step, as the weight under spectral norm
     leaves: Leaves = {
-        path: frozen(place.value)
+        path: freeze(place.value)
         for path, place in inspection.places.items()
         if not (isinstance(place.value, Tensor) and place.library == "torch")
     }
     for path, module in inspection.modules.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            leaves[f"{path}.{name}"] = frozen(tensor)
+            leaves[f"{path}.{name}"] = freeze(tensor)
     for player, optimizer in step.optimizers.items():
         for number, group in enumerate(optimizer.param_groups):
             for key, value in group.items():
-                leaves[f"{player}'s optimizer.{number}.{key}"] = frozen(value)
+                leaves[f"{player}'s optimizer.{number}.{key}"] = freeze(value)
         for number, state in enumerate(optimizer.state.values()):
             for key, value in state.items():
-                leaves[f"{player}'s optimizer.state.{number}.{key}"] = frozen(value)
-    leaves["Python's random stream"] = frozen(random.getstate())
-    leaves["numpy's random stream"] = frozen(np.random.mtrand._rand)
+                leaves[f"{player}'s optimizer.state.{number}.{key}"] = freeze(value)
+    leaves["Python's random stream"] = freeze(random.getstate())
+    leaves["numpy's random stream"] = freeze(np.random.mtrand._rand)
     if step.latents.device.type != "cpu":
         leaves["torch's random stream of the CPU"] = torch.get_rng_state()
     return leaves

@@ -12,7 +12,7 @@ from copy import deepcopy
 from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
 from ganbench.runtime.networks import NetworkState
-from ganbench.runtime.rng import defaults_restored
+from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.training.checkpoint import all_rngs
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
@@ -27,7 +27,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
     loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
     python = Snapshot(step)
     rngs = [(rng, rng.get_state()) for rng in all_rngs(step, batches).values()]
-    with defaults_restored(step.latents.device):
+    with preserve_default_rngs(step.latents.device):
         try:
             yield
         finally:

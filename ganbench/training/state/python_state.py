@@ -15,12 +15,12 @@ from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_h
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from ganbench.runtime.values import (
-    Kept,
     NotSerializable,
+    SavedValue,
     address_of,
+    deserialize,
     is_plain,
-    read,
-    written,
+    serialize,
 )
 
 from .inspection import (
@@ -93,7 +93,7 @@ class Snapshot:
         inspection = inspect_step(step)
         elsewhere = saved_elsewhere(step)
         self.places = {place.path: place for place in open_places(inspection, step)}
-        self.kept = {path: Kept(place.value, elsewhere) for path, place in self.places.items()}
+        self.kept = {path: SavedValue(place.value, elsewhere) for path, place in self.places.items()}
 
     def changed(self) -> dict[str, Place]:
         """The places whose values differ now, and those that are new."""
@@ -144,7 +144,7 @@ class PythonState:
             place = places.get(path)
             access = place.access if place else inspection.owners.get(owner)
             before = place.value if place else None
-            if access is not None and (value := read(text, before)) is not before:
+            if access is not None and (value := deserialize(text, before)) is not before:
                 access.put(key, value)
 
     def _changes(self) -> tuple[dict[str, Any], list[str]]:
@@ -152,7 +152,7 @@ class PythonState:
         lost = []
         for path, place in self.built.changed().items():
             try:
-                writable[path] = (place.owner_path, place.key, written(place.value))
+                writable[path] = (place.owner_path, place.key, serialize(place.value))
             except NotSerializable:
                 lost.append(path)
         return writable, lost

@@ -12,8 +12,8 @@ from ganbench import DatasetContext, DatasetPlugin, ImageData, Options
 class FashionMNISTOptions(Options):
     source: Literal["auto", "files", "download", "embedded"] = Field(
         "auto",
-        description="where the images come from: files on this machine, torchvision's download, the embedded subset "
-        "of 5,000 + 1,000 images, or (auto) the first of these that works",
+        description="source of the images: local files, torchvision's download, the embedded subset of 5,000 + 1,000 "
+        "images, or (auto) the first of these that is available",
     )
 
 
@@ -25,7 +25,7 @@ def build(options: FashionMNISTOptions, context: DatasetContext) -> ImageData:
 
 PLUGIN = DatasetPlugin(
     name="fashion-mnist",
-    summary="FashionMNIST: 60,000 + 10,000 grey 28x28 images of garments, 10 classes",
+    summary="FashionMNIST: 60,000 + 10,000 grayscale 28x28 images of clothing, 10 classes",
     options=FashionMNISTOptions,
     build=build,
 )

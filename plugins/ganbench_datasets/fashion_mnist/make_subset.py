@@ -1,4 +1,4 @@
-"""Make `subset.npz`: the first 500 train and 100 test images of each class, in their original order.
+"""Create `subset.npz`: the first 500 train and 100 test images of each class, in their original order.
 
 python -m ganbench_datasets.fashion_mnist.make_subset DATA_DIR
 """
@@ -16,10 +16,10 @@ from .sources import NUM_CLASSES, SUBSET, load
 
 
 def first_of_each_class(split: TensorDataset, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 28, 28) and labels (N,), both uint8."""
+    """Return images (N, 28, 28) and labels (N,), both uint8."""
     images, labels = split.tensors
-    kept = torch.cat([(labels == label).nonzero().flatten()[:count] for label in range(NUM_CLASSES)]).sort().values
-    return images[kept, 0].numpy(), labels[kept].to(torch.uint8).numpy()
+    indices = torch.cat([(labels == label).nonzero().flatten()[:count] for label in range(NUM_CLASSES)]).sort().values
+    return images[indices, 0].numpy(), labels[indices].to(torch.uint8).numpy()
 
 
 def main() -> None:

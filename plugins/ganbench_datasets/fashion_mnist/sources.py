@@ -1,4 +1,4 @@
-"""Where FashionMNIST comes from: files on this machine, torchvision's download, or the embedded subset."""
+"""Sources of FashionMNIST: local files, torchvision's download, and the embedded subset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Source = Literal["auto", "files", "download", "embedded"]
 
-# of the four files as Zalando Research published them, unpacked
+# hashes of the four files published by Zalando Research, decompressed
 SHA256 = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -36,15 +36,15 @@ SHA256 = {
 FULL_FINGERPRINT = hashlib.sha256("".join(SHA256.values()).encode()).hexdigest()
 NUM_CLASSES = 10
 
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # installed by Debian's package dataset-fashion-mnist
 SUBSET = Path(__file__).with_name("subset.npz")
-DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte before a server counts as gone
+DOWNLOAD_TIMEOUT = 30.0  # seconds without data before the download fails
 
 
 def load(source: Source, data_dir: Path) -> ImageData:
-    """Load FashionMNIST from `source`; "auto" tries files, download and the embedded subset in this order.
+    """Load FashionMNIST from `source`; "auto" tries files, download and the embedded subset, in this order.
 
-    Raises `DataError` where a forced source has nothing, and for a file that is not what Zalando published.
+    Raises `DataError` if the requested source is unavailable, and for files that differ from the published ones.
     """
     if source == "embedded":
         return embedded_subset()
@@ -54,9 +54,9 @@ def load(source: Source, data_dir: Path) -> ImageData:
             return full_data(raw, "files")
         if source == "files":
             raise DataError(
-                f"FashionMNIST: not all files are in {raw_folder(data_dir)} or {DEBIAN_FOLDER}. Put the four files "
-                f"{', '.join(SHA256)} (or their .gz) into the first, install Debian's package "
-                "dataset-fashion-mnist, or take another source: -o dataset.source=download|embedded"
+                f"FashionMNIST: not all files found in {raw_folder(data_dir)} or {DEBIAN_FOLDER}. Put the four files "
+                f"{', '.join(SHA256)} (or their .gz) into the first folder, install Debian's package "
+                "dataset-fashion-mnist, or use another source: -o dataset.source=download|embedded"
             )
     try:
         return full_data(download(data_dir), "download")
@@ -65,19 +65,19 @@ def load(source: Source, data_dir: Path) -> ImageData:
         if source == "download":
             raise DataError(f"FashionMNIST: the download into {data_dir} failed: {reason}") from error
         return embedded_subset(
-            "FashionMNIST is not on this machine and could not be downloaded: training on the EMBEDDED SUBSET of 5,000 "
-            f"images. Scores are comparable only with other runs on it. Looked in {raw_folder(data_dir)} and "
-            f"{DEBIAN_FOLDER}; the download said: {reason}"
+            "FashionMNIST was not found locally and could not be downloaded: training on the EMBEDDED SUBSET of 5,000 "
+            f"images. Scores are comparable only with other runs on this subset. Searched {raw_folder(data_dir)} and "
+            f"{DEBIAN_FOLDER}; the download failed: {reason}"
         )
 
 
 def raw_folder(data_dir: Path) -> Path:
-    """The folder in which torchvision's FashionMNIST keeps its files."""
+    """Return the folder in which torchvision's FashionMNIST stores its files."""
     return data_dir / "FashionMNIST" / "raw"
 
 
 def find_files(data_dir: Path) -> Path | None:
-    """The raw folder with all four files, unpacked there at need; None where there are none."""
+    """Return the raw folder, after decompressing files into it if necessary; None if a file is missing."""
     raw = raw_folder(data_dir)
     for name in SHA256:
         candidates = (raw / name, raw / f"{name}.gz", DEBIAN_FOLDER / f"{name}.gz")
@@ -91,7 +91,7 @@ def find_files(data_dir: Path) -> Path | None:
 
 
 def unpack(archive: Path, target: Path, expected: str) -> None:
-    """Gunzip to `target`, which appears whole and with the expected SHA-256 or not at all."""
+    """Decompress to `target` atomically, after verifying the SHA-256."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as part:
@@ -100,22 +100,22 @@ def unpack(archive: Path, target: Path, expected: str) -> None:
             found = hashlib.sha256(part.read_bytes()).hexdigest()
             if found != expected:
                 raise DataError(
-                    f"FashionMNIST: {archive} does not hold the published file: the SHA-256 of what it unpacks to is "
-                    f"{found}, expected {expected}. Remove it or replace it"
+                    f"FashionMNIST: {archive} does not contain the published file: its decompressed content has the "
+                    f"SHA-256 {found}, expected {expected}. Remove or replace it"
                 )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"FashionMNIST: {archive} is truncated or altered ({error}); remove it or replace it") from None
+        raise DataError(f"FashionMNIST: {archive} is truncated or corrupt ({error}); remove or replace it") from None
     except OSError as error:
         raise DataError(
-            f"FashionMNIST: cannot unpack {archive} to {target}: {error.strerror or error}; name a folder that can be "
-            "written to with --data-dir"
+            f"FashionMNIST: cannot decompress {archive} to {target}: {error.strerror or error}; give a writable folder "
+            "with --data-dir"
         ) from error
 
 
 def download(data_dir: Path) -> Path:
-    """Torchvision's download, moved into the raw folder when it is whole.
+    """Download with torchvision, and move the complete files into the raw folder.
 
-    Raises `ConnectionError` if no server gives the files, `DataError` if they cannot be written.
+    Raises `ConnectionError` if the download fails, and `DataError` if the files cannot be written.
     """
     raw = raw_folder(data_dir)
     try:
@@ -125,11 +125,11 @@ def download(data_dir: Path) -> Path:
                 FashionMNIST(folder, download=True)
             for name in SHA256:
                 (raw_folder(Path(folder)) / name).replace(raw / name)
-    except (RuntimeError, HTTPException, TimeoutError, ConnectionError) as error:  # no mirror answered as it should
+    except (RuntimeError, HTTPException, TimeoutError, ConnectionError) as error:  # all mirrors failed
         raise ConnectionError(str(error)) from error
     except OSError as error:
         raise DataError(
-            f"FashionMNIST: cannot write to {raw}: {error.strerror or error}; name another folder with --data-dir"
+            f"FashionMNIST: cannot write to {raw}: {error.strerror or error}; give another folder with --data-dir"
         ) from error
     return raw
 
@@ -145,7 +145,7 @@ def socket_timeout(seconds: float) -> Iterator[None]:
 
 
 def full_data(raw: Path, source: str) -> ImageData:
-    """The data set from verified files; not by torchvision's class, which prefers `processed/*.pt` to them."""
+    """Read the dataset from verified files; not with torchvision's class, which would prefer `processed/*.pt`."""
     for name, expected in SHA256.items():
         verify(raw / name, expected)
     train, test = (
@@ -166,13 +166,13 @@ def verify(path: Path, expected: str) -> None:
         raise DataError(f"FashionMNIST: cannot read {path}: {error}") from error
     if found != expected:
         raise DataError(
-            f"FashionMNIST: {path} is truncated or altered: its SHA-256 is {found}, expected {expected}. "
-            "Remove it or replace it."
+            f"FashionMNIST: {path} is truncated or corrupt: its SHA-256 is {found}, expected {expected}. "
+            "Remove or replace it"
         )
 
 
 def embedded_subset(notice: str | None = None) -> ImageData:
-    """5,000 train and 1,000 test images, class-balanced, made by `make_subset.py`."""
+    """Return 5,000 train and 1,000 test images, class-balanced, created by `make_subset.py`."""
     with np.load(SUBSET) as arrays:
         train, test = (
             TensorDataset(torch.from_numpy(arrays[f"{split}_images"]), torch.from_numpy(arrays[f"{split}_labels"]))
@@ -184,7 +184,7 @@ def embedded_subset(notice: str | None = None) -> ImageData:
 def image_data(
     train: TensorDataset, test: TensorDataset, source: str, fingerprint: str, notice: str | None = None
 ) -> ImageData:
-    """Splits of images `(N, 28, 28)` with one channel put in."""
+    """Add a channel dimension to the images `(N, 28, 28)` of both splits."""
     with_channel = [TensorDataset(split.tensors[0][:, None], split.tensors[1].long()) for split in (train, test)]
     return ImageData(
         train=with_channel[0],

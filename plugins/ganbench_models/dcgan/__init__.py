@@ -1,4 +1,4 @@
-"""The homework's DCGAN, after Radford, Metz and Chintala 2015 (arXiv:1511.06434)."""
+"""The homework's DCGAN, based on Radford, Metz and Chintala 2015 (arXiv:1511.06434)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from ganbench import (
 
 class DCGANOptions(Options):
     width: int = Field(64, ge=1, description="channels of the discriminator's first layer")
-    latent_dim: int = Field(100, ge=1, description="size of the generator's input")
-    negative_slope: float = Field(0.3, ge=0, lt=1, description="of every leaky ReLU")
-    dropout: float = Field(0.3, ge=0, lt=1, description="in the discriminator")
+    latent_dim: int = Field(100, ge=1, description="dimension of the latent vectors")
+    negative_slope: float = Field(0.3, ge=0, lt=1, description="negative slope of all leaky ReLUs")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability in the discriminator")
 
 
 def build(options: DCGANOptions, context: BuildContext) -> Networks:
     _, height, width = context.image_shape
     if height % 4 or width % 4:
         raise UsageError(
-            f"model 'dcgan' makes images whose sides are multiples of 4, this data set's are {height}x{width}"
+            f"model 'dcgan' requires image sides that are multiples of 4, but this dataset has {height}x{width}; use "
+            "another model or dataset"
         )
     from .networks import Discriminator, Generator
 
@@ -37,7 +38,7 @@ def build(options: DCGANOptions, context: BuildContext) -> Networks:
 
 PLUGIN = ModelPlugin(
     name="dcgan",
-    summary="The homework's DCGAN: three transposed 5x5 convolutions against two strided ones",
+    summary="The homework's DCGAN: three transposed 5x5 convolutions, two strided 5x5 convolutions",
     options=DCGANOptions,
     build=build,
 )

@@ -1,4 +1,4 @@
-"""Generator and discriminator of the homework's DCGAN, for images whose sides are multiples of four."""
+"""Generator and discriminator of the homework's DCGAN, for images with sides that are multiples of 4."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ImageShape = tuple[int, int, int]
 
 
 class Generator(nn.Module):
-    """Latents `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]."""
+    """Maps latent vectors `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]."""
 
     def __init__(self, image_shape: ImageShape, latent_dim: int, width: int, negative_slope: float) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images `(N, channels, height, width)` in [-1, 1] to logits `(N, 1)`, positive for real."""
+    """Maps images `(N, channels, height, width)` in [-1, 1] to logits `(N, 1)`, positive for real images."""
 
     def __init__(self, image_shape: ImageShape, width: int, negative_slope: float, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A plugin that breaks its contract is named in one paragraph, with what it gave and what was wanted."""
+"""Errors for plugins that violate their contract name the plugin, its value and the expected value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize(("returned", "message"), LOSSES.values(), ids=LOSSES.keys())
-def test_a_loss_that_returns_something_else(returned: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_result_of_a_loss(returned: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, LOSS.replace("RETURNED", returned))
     told = str(raised.value)
@@ -75,29 +75,29 @@ FORWARDS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "flat": (
         "return self.body(latent).flatten(1)",
-        r"for \d+ latents it returned a tensor.*; wanted: floating",
+        r"for \d+ latent vectors, the generator must return a floating-point tensor of shape .*, got a tensor",
         SCORED,
     ),
     "half as many": (
         "return self.body(latent)[::2]",
-        r"makes no images of the dataset's shape: for \d+ latents",
+        r"for \d+ latent vectors, the generator must return",
         SCORED,
     ),
     "whole numbers": (
         "images = self.body(latent)\n        return images if self.training else images.byte()",
-        "it returned a tensor, uint8 of shape .*; wanted: floating-point numbers",
+        "must return a floating-point tensor .* got a tensor, uint8 of shape",
         SCORED,
     ),
     "a tuple": (
         "images = self.body(latent)\n        return images if self.training else (images, latent)",
-        "it returned a tuple of 2; wanted: floating-point numbers",
+        "must return a floating-point tensor .* got a tuple of 2",
         SCORED,
     ),
 }
 
 
 @pytest.mark.parametrize(("forward", "message", "overrides"), FORWARDS.values(), ids=FORWARDS.keys())
-def test_a_generator_that_raises_or_makes_no_images(
+def test_the_error_for_a_generator_that_raises_or_returns_no_images(
     forward: str, message: str, overrides: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(PluginError) as raised:
@@ -107,11 +107,11 @@ def test_a_generator_that_raises_or_makes_no_images(
     assert "\n" not in told
 
 
-def test_a_generator_that_wants_labels(tmp_path: Path) -> None:
+def test_the_error_for_a_generator_that_requires_labels(tmp_path: Path) -> None:
     wants = GENERATOR.format("return self.body(latent)").replace(
         "forward(self, latent)", "forward(self, latent, labels)"
     )
-    with pytest.raises(PluginError, match=LOSS_NAME + f" calls the generator of {MODEL} with other arguments than"):
+    with pytest.raises(PluginError, match=LOSS_NAME + f" calls the generator of {MODEL} with invalid arguments"):
         own_run(tmp_path, wants)
     gives = """
 class Labelled(LeastSquares):
@@ -124,7 +124,7 @@ class Labelled(LeastSquares):
 
 build_loss = lambda options, context: Labelled()
 """
-    with pytest.raises(PluginError, match=MODEL + ".* the generator gets latents .* and nothing else, such as labels"):
+    with pytest.raises(PluginError, match=MODEL + ".* the generator is called with latent vectors .* labels only if"):
         own_run(tmp_path, wants + gives, SCORED, name="scored")
 
 
@@ -136,7 +136,7 @@ BUILDS: dict[str, tuple[str, str]] = {
     "optimizer steps": (
         "class Own(torch.optim.SGD):\n    def step(self, closure=None): raise ValueError('torn')\n"
         "build_optimizer = lambda options, context: lambda parameters: Own(parameters, lr=0.1)",
-        r"optimizer 'own' \(from .*\) raised in step\(\), for the discriminator: ValueError: torn",
+        r"optimizer 'own' \(from .*\) raised in step\(\) for the discriminator: ValueError: torn",
     ),
     "not a module": (
         "build_model = lambda options, context: Networks(generator(), len, LATENT)",
@@ -164,7 +164,7 @@ BUILDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("source", "message"), BUILDS.values(), ids=BUILDS.keys())
-def test_a_build_that_returns_something_else(source: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_result_of_a_build(source: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, source)
     assert re.search(message, str(raised.value)), raised.value
@@ -179,7 +179,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize(("changes", "message"), DEFAULTS.values(), ids=DEFAULTS.keys())
 @pytest.mark.parametrize("where", ["import", "build", "step"])
-def test_a_default_of_torch_that_a_plugin_changes(where: str, changes: str, message: str, tmp_path: Path) -> None:
+def test_the_error_for_a_changed_default_of_torch(where: str, changes: str, message: str, tmp_path: Path) -> None:
     before = torch_defaults()
     source = {
         "import": changes,
@@ -198,7 +198,7 @@ def test_a_default_of_torch_that_a_plugin_changes(where: str, changes: str, mess
     assert torch_defaults() == before
 
 
-def test_defaults_are_put_back() -> None:
+def test_defaults_are_restored() -> None:
     before: Any = torch_defaults()
     torch.set_default_dtype(torch.float64)
     set_torch_defaults(before)

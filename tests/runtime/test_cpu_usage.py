@@ -1,4 +1,4 @@
-"""How much of the CPUs others took: what is read, and what is made of it."""
+"""CPU time used by others: readings and conclusions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from time import process_time
 import pytest
 
 from ganbench.results.schema import CPUReading, Window
-from ganbench.runtime import machine
-from ganbench.runtime.machine import (
+from ganbench.runtime import cpu_usage
+from ganbench.runtime.cpu_usage import (
     Counters,
     CPUMonitor,
     cpu_use,
+    describe_disturbance,
     difference,
-    disturbed_by,
     read_counters,
 )
 
@@ -32,14 +32,14 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the c
 
 @pytest.fixture
 def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "usable_cpus", lambda: {0, 1})
-    monkeypatch.setattr(machine, "physical_cores", len)
+    monkeypatch.setattr(cpu_usage, "usable_cpus", lambda: {0, 1})
+    monkeypatch.setattr(cpu_usage, "physical_cores", len)
 
 
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PROC", "CPUS", "CGROUPS"):
-        monkeypatch.setattr(machine, name, tmp_path)
+        monkeypatch.setattr(cpu_usage, name, tmp_path)
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def write(path: Path, text: str) -> None:
 
 
 @pytest.mark.usefixtures("two_cpus")
-def test_what_others_took_is_what_was_busy_and_not_this_process() -> None:
+def test_usage_by_others_is_busy_time_without_this_process() -> None:
     now = Counters(
         at=2.0, busy={0: 1.9, 1: 1.5, 2: 2.0}, stolen={0: 0.1, 1: 0.0, 2: 0.0}, total={0: 2.0, 1: 2.0, 2: 2.0},
         own=2.1, throttled=0.25, involuntary_switches=30,
@@ -62,47 +62,47 @@ def test_what_others_took_is_what_was_busy_and_not_this_process() -> None:
 
 
 @pytest.mark.usefixtures("two_cpus")
-def test_clocks_that_stand_still_say_nothing() -> None:
-    """Some sandboxes show a /proc/stat of zeros."""
+def test_counters_that_do_not_advance_give_no_reading() -> None:
+    """In some sandboxes, /proc/stat contains zeros."""
     assert difference(NOTHING, replace(NOTHING, at=2.0, own=1.5)) is None
 
 
 def test_the_kernels_counters_are_read_by_cpu(proc: Path) -> None:
     ticks = [str(seconds * HERTZ) for seconds in (1, 2, 3, 50, 5, 6, 7, 8, 1, 2)]
     text = f"cpu  9 9 9 9 9 9 9 9 9 9\ncpu12 {' '.join(ticks)}\nintr 12 0 0\n"
-    busy, stolen, total = machine.cpu_seconds(text)
+    busy, stolen, total = cpu_usage.cpu_seconds(text)
     assert (busy, stolen, total) == ({12: 19.0}, {12: 8.0}, {12: 82.0})  # a guest's time is in its host's
 
 
-def test_children_and_their_children_count_as_own(proc: Path) -> None:
+def test_descendants_count_as_own(proc: Path) -> None:
     write(proc / "self" / "task" / "1" / "children", "20 30 ")
     write(proc / "20" / "task" / "20" / "children", "40 ")
-    assert list(machine.children("self")) == ["20", "40", "30"]  # 30 has gone meanwhile
+    assert list(cpu_usage.children("self")) == ["20", "40", "30"]  # 30 has gone meanwhile
     fields = [*"S" * 11, *(str(HERTZ * seconds) for seconds in (1, 2, 3, 4)), "0", "0"]
     write(proc / "20" / "stat", f"20 (a worker) of (mine)) {' '.join(fields)}")
-    assert machine.process_seconds("20") == 10.0
-    assert machine.process_seconds("30") == 0.0
+    assert cpu_usage.process_seconds("20") == 10.0
+    assert cpu_usage.process_seconds("30") == 0.0
 
 
-def test_the_limit_of_a_container_is_read_where_there_is_one(proc: Path) -> None:
-    assert machine.throttled_seconds() == 0.0
+def test_the_limit_of_a_container_is_read_if_there_is_one(proc: Path) -> None:
+    assert cpu_usage.throttled_seconds() == 0.0
     write(proc / "self" / "cgroup", "1:cpu:/x\n0::/job\n")
-    assert machine.throttled_seconds() == 0.0
+    assert cpu_usage.throttled_seconds() == 0.0
     write(proc / "job" / "cpu.stat", "usage_usec 10\nnr_throttled 3\nthrottled_usec 1500000\n")
-    assert machine.throttled_seconds() == 1.5
+    assert cpu_usage.throttled_seconds() == 1.5
 
 
-def test_cpus_of_one_core_are_one(proc: Path) -> None:
+def test_hyper_threads_count_as_one_core(proc: Path) -> None:
     for cpu in range(4):
         write(proc / f"cpu{cpu}" / "topology" / "thread_siblings_list", f"{cpu % 2},{cpu % 2 + 2}")
-    assert machine.physical_cores(range(4)) == 2
-    assert machine.physical_cores(range(6)) == 4  # the kernel says nothing of two of them
+    assert cpu_usage.physical_cores(range(4)) == 2
+    assert cpu_usage.physical_cores(range(6)) == 4  # the kernel says nothing of two of them
 
 
 @linux
-def test_this_machine_is_read() -> None:
+def test_the_counters_of_this_machine_are_read() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert str(child.pid) in list(machine.children("self"))
+        assert str(child.pid) in list(cpu_usage.children("self"))
         child.communicate(b"\n")
     before, burnt = read_counters(), process_time()
     while process_time() - burnt < 0.03:
@@ -111,12 +111,12 @@ def test_this_machine_is_read() -> None:
     assert before is not None
     assert after is not None
     assert after.own - before.own >= 0.03
-    assert machine.usable_cpus() <= set(after.busy)
-    assert 1 <= machine.physical_cores(machine.usable_cpus()) <= len(machine.usable_cpus())
+    assert cpu_usage.usable_cpus() <= set(after.busy)
+    assert 1 <= cpu_usage.physical_cores(cpu_usage.usable_cpus()) <= len(cpu_usage.usable_cpus())
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_nothing_is_read(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_other_systems_nothing_is_read(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert read_counters() is None
     monitor = CPUMonitor()
@@ -124,22 +124,22 @@ def test_elsewhere_nothing_is_read(platform: str, monkeypatch: pytest.MonkeyPatc
     assert monitor.reading() is None
 
 
-def test_where_the_counters_are_hidden_nothing_is_read(proc: Path) -> None:
+def test_if_the_counters_are_hidden_nothing_is_read(proc: Path) -> None:
     assert read_counters() is None
     write(proc / "stat", "cpu0 1 2\n")
     assert read_counters() is None
 
 
 @pytest.mark.usefixtures("two_cpus")
-def test_windows_too_short_to_be_read_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_too_short_for_a_reading_are_combined(monkeypatch: pytest.MonkeyPatch) -> None:
     now, reads = [0.0], []
 
     def count() -> Counters:
         reads.append(now[0])
         return replace(NOTHING, at=now[0], total={0: now[0], 1: now[0]})
 
-    monkeypatch.setattr(machine, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(machine, "read_counters", count)
+    monkeypatch.setattr(cpu_usage, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(cpu_usage, "read_counters", count)
     monitor, spans = CPUMonitor(), []
     for seconds in (0.2, 0.2, 0.2, 2.0):
         monitor.begin()
@@ -179,30 +179,30 @@ def windows(others: float = 0.0, stolen: float = 0.0, throttled: float = 0.0, se
         (2, 2, {"others": 9.0}, 1.0),
     ],
 )
-def test_what_is_lost_is_what_training_wanted_and_others_took(
+def test_lost_time_is_what_training_could_have_used(
     cores: int, threads: int, taken: dict[str, float], lost: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "usable_cpus", lambda: set(range(cores)))
-    monkeypatch.setattr(machine, "physical_cores", len)
+    monkeypatch.setattr(cpu_usage, "usable_cpus", lambda: set(range(cores)))
+    monkeypatch.setattr(cpu_usage, "physical_cores", len)
     use = cpu_use(windows(**taken), threads)
     assert use is not None
     assert use.lost_share == pytest.approx(lost)
     assert use.involuntary_switches_per_second == 50.0
-    assert (disturbed_by(use) is not None) is (lost >= machine.DISTURBED_SHARE)
+    assert (describe_disturbance(use) is not None) is (lost >= cpu_usage.DISTURBED_FRACTION)
 
 
 @pytest.mark.usefixtures("two_cpus")
-def test_the_reason_names_who_took_how_much() -> None:
-    assert disturbed_by(cpu_use(windows(others=0.92, stolen=0.01), 2)) == (
-        "other processes used 0.92 of the 2 CPU cores while it trained"
+def test_the_disturbance_names_causes_and_amounts() -> None:
+    assert describe_disturbance(cpu_use(windows(others=0.92, stolen=0.01), 2)) == (
+        "other processes used 0.92 of the 2 CPU cores during training"
     )
-    assert disturbed_by(cpu_use(windows(stolen=0.5, throttled=0.25), 2)) == (
-        "the hypervisor withheld 0.50 and the CPU limit of its container withheld 0.25 of the 2 CPU cores while it "
-        "trained"
+    assert describe_disturbance(cpu_use(windows(stolen=0.5, throttled=0.25), 2)) == (
+        "the hypervisor withheld 0.50 and the CPU limit of its container withheld 0.25 of the 2 CPU cores "
+        "during training"
     )
 
 
-def test_of_a_short_training_nothing_is_said() -> None:
+def test_a_short_run_has_no_cpu_usage() -> None:
     assert cpu_use(windows(others=2.0, seconds=0.6), 2) is None
     assert cpu_use([], 2) is None
-    assert disturbed_by(None) is None
+    assert describe_disturbance(None) is None

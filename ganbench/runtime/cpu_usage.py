@@ -1,6 +1,6 @@
-"""How much of the CPUs a run did not get: other processes, the hypervisor and a container's limit take their share.
+"""CPU time lost to other processes, the hypervisor and container limits while training.
 
-Linux alone has the counters (man 5 proc, the kernel's admin-guide/cgroup-v2.rst); elsewhere nothing is read.
+The counters exist only on Linux (man 5 proc, the kernel's admin-guide/cgroup-v2.rst); elsewhere nothing is read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from time import perf_counter
 
 from ganbench.results.schema import CPUReading, CPUUse, Window
 
-SHORTEST_SECONDS = 0.5  # of a reading: the kernel counts in ticks of 10 ms
-ENOUGH_SECONDS = 1.0  # of training to judge by
-DISTURBED_SHARE = 0.05  # of the CPU time that training could use: as much more time is a regression to the gate
+MIN_READING_SECONDS = 0.5  # minimum length of a reading: the kernel counts in ticks of 10 ms
+MIN_TRAINING_SECONDS = 1.0  # minimum length of all readings together
+DISTURBED_FRACTION = 0.05  # of the CPU time available to training; equals the gate's default tolerance for time
 PROC = Path("/proc")
 CPUS = Path("/sys/devices/system/cpu")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -24,41 +24,41 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Counters:
-    """What the kernel had counted at one moment, in seconds of CPU time."""
+    """The kernel's counters at one time, in seconds of CPU time."""
 
-    at: float  # on this process's clock
-    busy: dict[int, float]  # by CPU: with any process
-    stolen: dict[int, float]  # by CPU: wanted here and given to another machine
-    total: dict[int, float]  # by CPU: idle time included
-    own: float  # of this process and its children
-    throttled: float  # in which a limit stopped threads of this process's cgroup
+    at: float  # time on this process's clock
+    busy: dict[int, float]  # by CPU: running any process
+    stolen: dict[int, float]  # by CPU: given to another virtual machine by the hypervisor
+    total: dict[int, float]  # by CPU: including idle time
+    own: float  # this process and its children
+    throttled: float  # time in which threads of this process's cgroup were stopped at its CPU limit
     involuntary_switches: int
 
 
 class CPUMonitor:
-    """Reads what others took at the ends of windows; what is shorter than a reading can be is read together."""
+    """Reads the counters at window ends. Windows that are too short for a reading are combined."""
 
     def __init__(self) -> None:
         self._since: Counters | None = None
 
     def begin(self) -> None:
-        """A window begins: count from now, unless the last reading has only just ended."""
-        if self._since is None or perf_counter() - self._since.at > SHORTEST_SECONDS:
+        """Start counting at the beginning of a window, unless the last reading has only just ended."""
+        if self._since is None or perf_counter() - self._since.at > MIN_READING_SECONDS:
             self._since = read_counters()
 
     def reading(self) -> CPUReading | None:
-        """What was counted since; None if that is too short a time, or the system does not count."""
-        if self._since is None or perf_counter() - self._since.at < SHORTEST_SECONDS:
+        """Return the usage since the start; None if the time is too short or the counters are unavailable."""
+        if self._since is None or perf_counter() - self._since.at < MIN_READING_SECONDS:
             return None
         since, self._since = self._since, read_counters()
         return None if self._since is None else difference(since, self._since)
 
 
 def read_counters() -> Counters | None:
-    """The counters now; None where there are none."""
+    """Return the current counters; None if they are unavailable."""
     if sys.platform != "linux":
         return None
-    import resource  # there is none on Windows
+    import resource  # not available on Windows
 
     try:
         busy, stolen, total = cpu_seconds((PROC / "stat").read_text())
@@ -79,7 +79,7 @@ def read_counters() -> Counters | None:
 
 
 def difference(since: Counters, now: Counters) -> CPUReading | None:
-    """What was counted between two moments; None where the kernel's clocks stand still, as some sandboxes' do."""
+    """Return the usage between two times; None if the counters do not advance, as in some sandboxes."""
     seconds, cpus = now.at - since.at, usable_cpus()
 
     def counted(name: str) -> float:
@@ -99,7 +99,7 @@ def difference(since: Counters, now: Counters) -> CPUReading | None:
 
 
 def cpu_seconds(stat: str) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
-    """Busy, stolen and all seconds of each CPU from the text of /proc/stat."""
+    """Parse /proc/stat: return busy, stolen and total seconds by CPU."""
     hertz = os.sysconf("SC_CLK_TCK")
     busy, stolen, total = {}, {}, {}
     for line in stat.splitlines():
@@ -115,65 +115,65 @@ def cpu_seconds(stat: str) -> tuple[dict[int, float], dict[int, float], dict[int
 
 
 def children(process: str) -> Iterator[str]:
-    """The processes that a process has started and that are still there, and theirs."""
+    """Yield the running descendants of a process."""
     for listed in (PROC / process / "task").glob("*/children"):
-        for child in read_if_there(listed).split():
+        for child in read_or_empty(listed).split():
             yield child
             yield from children(child)
 
 
 def process_seconds(process: str) -> float:
-    """CPU time of a process and of those of its children that have ended; none if it has gone itself."""
-    fields = read_if_there(PROC / process / "stat").rpartition(")")[2].split()  # its name may hold spaces
+    """Return the CPU time of a process and of its terminated children; 0 if it has terminated itself."""
+    fields = read_or_empty(PROC / process / "stat").rpartition(")")[2].split()  # its name may contain spaces
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def throttled_seconds() -> float:
-    """In which this process's cgroup (version 2) was stopped at its CPU limit, summed over CPUs; 0 without a limit."""
-    for line in read_if_there(PROC / "self" / "cgroup").splitlines():
+    """Return the time that the CPU limit of this process's cgroup (version 2) stopped it, summed over CPUs."""
+    for line in read_or_empty(PROC / "self" / "cgroup").splitlines():
         if line.startswith("0::"):
-            stat = read_if_there(CGROUPS / line.removeprefix("0::").lstrip("/") / "cpu.stat")
-            told = dict(entry.split() for entry in stat.splitlines())
-            return int(told.get("throttled_usec", 0)) / 1e6
+            stat = read_or_empty(CGROUPS / line.removeprefix("0::").lstrip("/") / "cpu.stat")
+            values = dict(entry.split() for entry in stat.splitlines())
+            return int(values.get("throttled_usec", 0)) / 1e6
     return 0.0
 
 
-def read_if_there(path: Path) -> str:
+def read_or_empty(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # a process or a thread that has ended
+    except OSError:  # the process or thread has terminated
         return ""
 
 
 def usable_cpus() -> set[int]:
-    """The CPUs that any thread of this process may run on: OpenMP can bind each thread to one of its own."""
+    """Return the CPUs available to any thread of this process: OpenMP can bind each thread to a different CPU."""
     cpus = os.sched_getaffinity(0)
     for thread in (PROC / "self" / "task").iterdir():
         try:
             cpus |= os.sched_getaffinity(int(thread.name))
-        except OSError:  # it has ended
+        except OSError:  # the thread has terminated
             continue
     return cpus
 
 
 def physical_cores(cpus: Iterable[int]) -> int:
-    """How many cores so many CPUs are: those of one core share it."""
-    siblings = (read_if_there(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu) for cpu in cpus)
+    """Return the number of physical cores of these CPUs: hyper-threads share a core."""
+    siblings = (read_or_empty(CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu) for cpu in cpus)
     return len(set(siblings))
 
 
 def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
-    """What others took over all windows of a training by so many threads; None where too little was read."""
+    """Return the CPU usage over all windows of a training run with `threads` threads; None without enough readings."""
     readings = [window.cpu for window in windows if window.cpu]
     seconds = sum(reading.seconds for reading in readings)
-    if seconds < ENOUGH_SECONDS:
+    if seconds < MIN_TRAINING_SECONDS:
         return None
     cores = physical_cores(usable_cpus())
-    wanted = min(threads, cores)
+    usable = min(threads, cores)
     others = sum(reading.others_cpu_seconds for reading in readings) / seconds
     stolen = sum(reading.stolen_cpu_seconds for reading in readings) / seconds
     throttled = sum(reading.throttled_cpu_seconds for reading in readings) / seconds
-    crowded_out = max(0.0, wanted + others + stolen - cores)
+    crowded_out = max(0.0, usable + others + stolen - cores)
     return CPUUse(
         cores=cores,
         threads=threads,
@@ -181,19 +181,19 @@ def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
         stolen_cores=stolen,
         throttled_cores=throttled,
         involuntary_switches_per_second=sum(reading.involuntary_switches for reading in readings) / seconds,
-        lost_share=min(1.0, (crowded_out + throttled) / wanted),
+        lost_share=min(1.0, (crowded_out + throttled) / usable),
     )
 
 
-def disturbed_by(use: CPUUse | None) -> str | None:
-    """Who took so much of the CPUs that a speed says more of them than of the code; None if nobody did."""
-    if use is None or use.lost_share < DISTURBED_SHARE:
+def describe_disturbance(use: CPUUse | None) -> str | None:
+    """Return the causes of lost CPU time if it makes the measured speed unreliable, else None."""
+    if use is None or use.lost_share < DISTURBED_FRACTION:
         return None
-    takers = {
+    causes = {
         "other processes used": use.others_cores,
         "the hypervisor withheld": use.stolen_cores,
         "the CPU limit of its container withheld": use.throttled_cores,
     }
-    least = 0.1 * max(takers.values())
-    told = " and ".join(f"{who} {cores:.2f}" for who, cores in takers.items() if cores >= least)
-    return f"{told} of the {use.cores} CPU cores while it trained"
+    relevant = 0.1 * max(causes.values())
+    shown = " and ".join(f"{cause} {cores:.2f}" for cause, cores in causes.items() if cores >= relevant)
+    return f"{shown} of the {use.cores} CPU cores during training"
