@@ -14,6 +14,8 @@ from ganbench import MetricPlugin, PluginError, UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
 from ganbench.spec.configs import MetricConfig
+from ganbench.spec.loading import load_spec, resolve
+from ganbench.version import PLUGIN_API
 
 Install = Callable[..., Path]
 
@@ -130,6 +132,46 @@ def test_a_name_provided_by_two_distributions_is_ambiguous_and_other_names_work(
         registry.find(Kind.MODEL, "tiny")
     for name, distribution in {"mine": "claim-one", "yours": "claim-two", "dcgan": "ganbench"}.items():
         assert registry.find(Kind.MODEL, name).provider.distribution == distribution
+
+
+def test_an_ambiguous_name_is_resolved_by_its_distribution(install: Install) -> None:
+    install("claim-one", offering("tiny"), version="1.0")
+    install("claim-two", offering("tiny"), version="2.0")
+
+    registry = Registry.load()
+
+    with pytest.raises(UsageError, match="select one as tiny@claim-one"):
+        registry.find(Kind.MODEL, "tiny")
+    for distribution in ("claim-one", "claim-two"):
+        assert registry.find(Kind.MODEL, f"tiny@{distribution}").provider.distribution == distribution
+        (shown,) = registry.named(f"tiny@{distribution}")
+        assert shown.provider.distribution == distribution
+    with pytest.raises(UsageError, match="'tiny' is provided by claim-one, claim-two, not by 'claim-three'"):
+        registry.find(Kind.MODEL, "tiny@claim-three")
+
+
+def test_the_distribution_of_a_name_stays_in_the_spec(install: Install) -> None:
+    registry = Registry.load()
+    spec, _ = load_spec("dcgan-fashion", registry, ["loss=bce@ganbench"])
+    assert spec.to_dict()["loss"] == {"name": "bce@ganbench"}
+    assert resolve(spec.to_dict(), registry, origin="itself") == spec
+
+
+def test_a_plugin_for_another_version_of_the_api_is_refused_naming_both_versions(install: Install) -> None:
+    install("from-tomorrow", offering("tiny") + f"\nPLUGIN_API = {PLUGIN_API + 1}\n")
+
+    registry = Registry.load()
+
+    (failure,) = registry.failures
+    assert failure.provider.distribution == "from-tomorrow"
+    assert f"requires plugin API version {PLUGIN_API + 1}, but ganbench" in failure.cause
+    assert f"has version {PLUGIN_API};" in failure.cause
+    assert "tiny" not in names(registry)
+
+
+def test_a_plugin_for_this_version_of_the_api_loads(install: Install) -> None:
+    install("of-today", offering("tiny") + f"\nPLUGIN_API = {PLUGIN_API}\n")
+    assert "tiny" in names(Registry.load())
 
 
 def test_an_ambiguous_name_is_resolved_by_limiting_the_distributions(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import random
 import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.loading import load_spec
+from ganbench.spec.trackers import choose_trackers
 from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
 from ganbench.training.checkpoint import load_checkpoint
@@ -247,6 +250,29 @@ def test_an_observer_that_fails_is_named_and_dropped(
     assert result.status == "completed"
     assert len(calls) == len(warned) == 1
     assert f"Tracker raised in {event}, and the run continues without it: {describe(error)}" in str(warned[0].message)
+
+
+def test_what_a_callback_draws_at_random_does_not_affect_training(registry: Registry, tmp_path: Path) -> None:
+    class Drawing(Callback):
+        def on_window_end(self, progress: Progress) -> None:
+            torch.rand(7)
+            random.random()
+
+    short: Any = {"overrides": ["training.steps=6"], "window_seconds": 1e-9}
+    plain, _ = small_run(registry, tmp_path / "plain", **short)
+    watched, _ = small_run(registry, tmp_path / "watched", callback=Drawing(), **short)
+    assert numbers(watched) == numbers(plain)
+
+
+def test_a_tracker_that_cannot_be_built_is_reported_and_the_run_continues(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "ganbench_trackers.tensorboard", raising=False)
+    trackers = choose_trackers(["tensorboard"], "dcgan-fashion", registry)
+    with pytest.warns(GanbenchWarning, match="continues without a tracker: .* requires tensorboardX"):
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], trackers=trackers)
+    assert result.status == "completed"
 
 
 def test_every_event_is_passed_on(registry: Registry) -> None:
