@@ -39,6 +39,13 @@ def test_labels_are_drawn_by_the_class_frequencies() -> None:
     assert sampler.cycle(7).tolist() == [0, 2, 3, 0, 2, 3, 0]
 
 
+def test_a_class_without_images_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.zeros(count))  # the smallest number it can draw
+    assert LabelSampler([0, 0, 5], "cpu").draw(3, make_rng(0, "test")).tolist() == [2, 2, 2]
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.full((count,), 1 - 2**-24))  # and the largest
+    assert LabelSampler([1, 2, 0], "cpu").draw(3, make_rng(0, "test")).tolist() == [1, 1, 1]
+
+
 def data(counts: Any = None, train: Any = None, classes: int = 3) -> ImageData:
     split = TensorDataset(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 2, 2, 2]))
     return ImageData(train or split, split, classes, "test", "ab", label_counts=counts)

@@ -107,6 +107,13 @@ def test_the_losss_own_forward_pass_serves_the_penalty() -> None:
     assert len(passes) == 2
 
 
+def test_images_are_generated_once_per_update() -> None:
+    players, batch, _ = scene()
+    assert players.generate(batch) is players.generate(batch)
+    other = Batch(batch.real, batch.labels, batch.latent)
+    assert players.generate(other) is not players.generate(batch)
+
+
 def test_images_that_the_discriminator_ignores_have_no_gradient_to_penalize() -> None:
     players, batch, _ = scene()
     ignoring = nn.Linear(1, 1).double()

@@ -35,11 +35,12 @@ def registry_of(folder: Path) -> Registry:
 def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> tuple[Result, dict[str, Any]]:
     """The result and the final state of a run that was stopped after these steps."""
     registry, out = registry_of(folder), folder / name
-    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, "checkpoint.every_minutes=0"])
     short: dict[str, Any] = {"device": "cpu", "window_seconds": 1e-9}
     result, _ = run(spec, out=out, callback=StopAt(stops[0]) if stops else None, **short)
-    for stop in [*stops[1:], None] if stops else []:
+    for number, stop in enumerate([*stops[1:], None] if stops else []):
         assert result.status == "interrupted"
+        assert load_checkpoint(out / "checkpoint.pt").progress.steps == stops[number] - 1  # amid an epoch
         stopped, _ = load_stopped_spec(out, registry)
         result, _ = run(stopped, resume=out, callback=None if stop is None else StopAt(stop), **short)
     assert result.status == "completed"

@@ -20,6 +20,8 @@ from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
+from ganbench.training.checkpoint import load_checkpoint
+from ganbench.training.engines.verification import first_difference, flat
 from ganbench.training.position import Position
 from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
@@ -91,6 +93,17 @@ def test_a_constant_schedule_trains_as_the_constant_does(tmp_path: Path) -> None
         for name, lr in (("number", "0.5"), ("schedule", "{name='constant',value=0.5}"))
     )
     assert number.history[-1].d_loss == pytest.approx(schedule.history[-1].d_loss, rel=1e-6)
+
+
+def test_a_run_follows_its_schedule_to_the_end(tmp_path: Path) -> None:
+    """After a first step whose rate is 0.5, rates that are all but 0 leave the networks as they are."""
+    lr = "{name='step',start=0.5,factor=1e-30,every_kimg=0.008}"
+    rates = [f"optimizer.{player}={{name='sgd',lr={lr}}}" for player in ("generator", "discriminator")]
+    states = []
+    for name, steps in (("one", 1), ("five", 5)):
+        own_run(tmp_path, "", [*rates, f"training.steps={steps}"], name=name)
+        states.append(flat(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
+    assert first_difference(*states) is None
 
 
 def test_a_schedule_changes_training_and_is_in_the_spec(tmp_path: Path) -> None:
