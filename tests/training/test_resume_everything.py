@@ -59,6 +59,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], tmp_pat
         assert first_difference(flat(resumed_state[part], part), flat(state[part], part)) is None
 
 
+def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> None:
+    rare = ['penalties=[{name="r1",weight=0.1,every=100}]', "training.steps=6"]
+    (row,) = trained(tmp_path, "resumed", rare, [3])[0].history
+    (expected,) = trained(tmp_path, "whole", rare, [])[0].history
+    assert row.monitors["r1"] == expected.monitors["r1"] > 0
+
+
 def test_everything_is_in_the_checkpoint(tmp_path: Path) -> None:
     _, state = trained(tmp_path, "run", EVERYTHING, [])
     assert set(state["rngs"]) == {"latents", "labels", "order", "flips"}
