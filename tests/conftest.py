@@ -59,7 +59,7 @@ def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # the plugins of a step that is built by hand
-CULPRITS = PluginNames("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
+PLUGIN_NAMES = PluginNames("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from textwrap import dedent
 from typing import Any
 
 import torch
-from conftest import CULPRITS
+from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.utils.data import TensorDataset
@@ -70,7 +70,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
         dict.fromkeys(UPDATE_ORDER, factory or partial(SGD, lr=1e-4)),
         latents,
         "fp32",
-        CULPRITS,
+        PLUGIN_NAMES,
         **options,
     )
     return EagerEngine(step, ResidentBatches(few_images(), 8, torch.device("cpu"), make_rng(0, "order")))

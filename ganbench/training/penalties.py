@@ -1,4 +1,4 @@
-"""Penalties on the discriminator, and in which steps each is due."""
+"""Penalties on the discriminator, and the steps in which each is computed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import Penalty
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
-MAX_PERIOD = 10_000  # steps that are looked at for how often each variant comes
-MAX_VARIANTS = 8  # each is captured as a CUDA graph of its own, and measured in the warm-up
+MAX_PERIOD = 10_000  # steps used to count how often each variant occurs
+MAX_VARIANTS = 8  # each is measured in the warm-up and captured as its own CUDA graph
 
 
 @dataclass(frozen=True)
 class WeightedPenalty:
-    """A penalty as the spec has it."""
+    """A penalty with its weight and interval from the spec."""
 
     id: str
     plugin: str  # for errors
     penalty: Penalty
-    weight: float | Tensor  # a tensor of shape () where it follows a schedule
+    weight: float | Tensor  # a tensor of shape () if it follows a schedule
     every: int = 1  # steps
 
     @property
     def factor(self) -> float | Tensor:
-        """Of its value in the loss: computed in one of `every` steps, it counts so much more there."""
+        """The factor of the value in the loss: `weight * every`, as it is computed in one of `every` steps only."""
         return self.weight * self.every
 
 
@@ -38,26 +38,26 @@ class Penalties:
     """All penalties of a run."""
 
     def __init__(self, penalties: Sequence[WeightedPenalty] = ()) -> None:
-        """Raises `UsageError` if their intervals give too many different steps."""
+        """Raises `UsageError` if the intervals result in too many different steps."""
         self.all = tuple(penalties)
         if len(self.shares) > MAX_VARIANTS:
             intervals = ", ".join(f"{penalty.id}: {penalty.every}" for penalty in self.all)
             raise UsageError(
-                f"penalties: the intervals ({intervals}) give {len(self.shares)} kinds of step, and at most "
+                f"penalties: the intervals ({intervals}) result in {len(self.shares)} different steps, and at most "
                 f"{MAX_VARIANTS} are supported; choose values of 'every' that divide one another"
             )
 
     def due(self, step: int) -> Variant:
-        """Which penalties the step after `step` others computes."""
+        """Return which penalties are computed in the step with this index, counted from 0."""
         return tuple(step % penalty.every == 0 for penalty in self.all)
 
     @cached_property
     def shares(self) -> dict[Variant, float]:
-        """Every variant with its share of the steps, in the order in which they first come."""
+        """All variants with their share of the steps, in order of first occurrence."""
         period = min(math.lcm(*(penalty.every for penalty in self.all)), MAX_PERIOD)
         counts = Counter(self.due(step) for step in range(period))
         return {variant: count / period for variant, count in counts.items()}
 
     def first_step(self, variant: Variant) -> int:
-        """The first step of a variant."""
+        """Return the index of the first step of a variant."""
         return next(step for step in range(MAX_PERIOD) if self.due(step) == variant)

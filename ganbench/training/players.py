@@ -1,4 +1,4 @@
-"""The seam between losses and networks: labels, augmentations, precision and compiled networks are handled here."""
+"""The players that losses call: labels, augmentations and compiled networks are handled here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganbench.plugin.interfaces import Augmentation, Batch, Networks
 
 
 class UpdatePlayers:
-    """Both networks as a loss and its penalties call them in one update; see `ganbench.Players`."""
+    """Both networks as a loss and its penalties call them in one update; implements `ganbench.Players`."""
 
     def __init__(
         self,
@@ -24,10 +24,10 @@ class UpdatePlayers:
         augmentations: Sequence[tuple[str, Augmentation]] = (),
         differentiable_images: bool = False,
     ) -> None:
-        """`generator` and `discriminator` are called, and may be compiled; `networks` has the bare ones.
+        """`generator` and `discriminator` are the modules to call, possibly compiled versions of those in `networks`.
 
-        `augmentations` come with their plugins' names. With `differentiable_images`, gradients with respect to images
-        can be taken: generated images require one, and so must real ones.
+        Each augmentation is paired with its plugin's name. With `differentiable_images`, generated images require
+        gradients, so that penalties can differentiate with respect to them; real images must require gradients too.
         """
         self.networks = networks
         self._generator = generator
@@ -35,14 +35,14 @@ class UpdatePlayers:
         self._augmentations = augmentations
         self._differentiable_images = differentiable_images
         self._generated: list[tuple[Batch, Tensor]] = []
-        self._judged: list[tuple[Tensor, Any]] = []  # images as the loss passed them, and the discriminator's output
+        self._outputs: list[tuple[Tensor, Any]] = []  # images before augmentation, and the output
 
     def generate(self, batch: Batch) -> Tensor:
         for known, images in self._generated:
             if known is batch:
                 return images
-        given = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
-        images = self._generator(*given)
+        arguments = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
+        images = self._generator(*arguments)
         if self._differentiable_images and not images.requires_grad:
             images.requires_grad_()
         self._generated.append((batch, images))
@@ -52,9 +52,9 @@ class UpdatePlayers:
         augmented = images
         for plugin, augment in self._augmentations:
             augmented = self._augment(plugin, augment, augmented)
-        given = (augmented, labels) if self.networks.conditional else (augmented,)
-        output = self._discriminator(*given)
-        self._judged.append((images, output))
+        arguments = (augmented, labels) if self.networks.conditional else (augmented,)
+        output = self._discriminator(*arguments)
+        self._outputs.append((images, output))
         return output
 
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -72,8 +72,8 @@ class UpdatePlayers:
         return gradient
 
     def logits_of(self, images: Tensor) -> Tensor | None:
-        """The discriminator's logits on the very tensor `images`; None where it was not asked for them."""
-        return next((first(output) for known, output in self._judged if known is images), None)
+        """Return the discriminator's logits for the tensor `images` itself; None if it was not called with it."""
+        return next((first(output) for known, output in self._outputs if known is images), None)
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:
         try:
@@ -82,12 +82,12 @@ class UpdatePlayers:
             raise PluginError(f"{plugin} raised {describe(error)}") from error
         if not isinstance(augmented, Tensor) or augmented.shape != images.shape or augmented.dtype != images.dtype:
             raise PluginError(
-                f"{plugin}: given {described(images)}, it returned {described(augmented)}; an augmentation must keep "
-                "the images' shape and type"
+                f"{plugin}: for {described(images)}, it returned {described(augmented)}; an augmentation must keep "
+                "the shape and dtype of the images"
             )
         return augmented
 
 
 def first(output: Any) -> Tensor:
-    """The logits in a discriminator's output."""
+    """Return the logits from a discriminator's output: the output itself, or its first element."""
     return output[0] if isinstance(output, tuple | list) else output

@@ -1,4 +1,4 @@
-"""How far a run has come, and what it has measured on the way."""
+"""The progress of a run and its measurements so far."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .timing import TrainingClock
 
 
 class RunState:
-    """What grows while a run trains. A checkpoint has all of it, and the state of the training besides."""
+    """What changes while a run trains. Checkpoints contain all of it, and the state of the training step."""
 
     def __init__(self, prepared: PreparedRun) -> None:
         self.prepared = prepared
@@ -31,9 +31,9 @@ class RunState:
         self.steps = 0
         self.images = 0
         self.history: list[EpochRow] = []
-        self.open_epoch: EpochLosses | None = None  # begun and not yet a row of the history
+        self.open_epoch: EpochLosses | None = None  # started, but not in the history yet
         self._inputs: Iterator[Inputs] | None = None  # of the open epoch
-        self.order = prepared.batches.order.get_state()  # of the batches, where the epoch began
+        self.order = prepared.batches.order.get_state()  # of the batches, at the start of the epoch
 
     @property
     def steps_into_epoch(self) -> int:
@@ -41,7 +41,7 @@ class RunState:
 
     @property
     def moment(self) -> str:
-        """Where training stands, as a file's name: "epoch-0010", or "step-000101" within an epoch."""
+        """The current position as a file name: "epoch-0010", or "step-000101" within an epoch."""
         epochs = self.steps // self.prepared.steps_per_epoch
         return f"step-{self.steps:06d}" if self.steps_into_epoch else f"epoch-{epochs:04d}"
 
@@ -50,36 +50,36 @@ class RunState:
         return Position(self.steps, self.images)
 
     def add(self, images: int) -> None:
-        """Count a step of so many real images."""
+        """Count a step with this number of real images."""
         self.steps += 1
         self.images += images
         if not self.steps_into_epoch:
             self._inputs = None
 
     def open_epoch_losses(self) -> EpochLosses:
-        """The losses of the epoch in which training stands."""
+        """Return the losses of the current epoch."""
         self.open_epoch = self.open_epoch or EpochLosses(self.steps // self.prepared.steps_per_epoch + 1)
         return self.open_epoch
 
     def inputs_left(self) -> Iterator[Inputs]:
-        """The inputs of the steps that are left of the epoch in which training stands."""
+        """Return the inputs of the remaining steps of the current epoch."""
         if self._inputs is None:
             self._inputs = self._begin_epoch()
         return self._inputs
 
     def _begin_epoch(self) -> Iterator[Inputs]:
-        batches, behind = self.prepared.batches, self.steps_into_epoch
-        if behind:
+        batches, done = self.prepared.batches, self.steps_into_epoch
+        if done:
             batches.order.set_state(self.order)
         else:
             self.order = batches.order.get_state()
         inputs = batches.epoch()
-        for _ in range(behind):
+        for _ in range(done):
             next(inputs)
         return inputs
 
     def end_epoch(self) -> EpochRow | None:
-        """Turn the open epoch into a row of the history, also when training ended within it; None if there is none."""
+        """Add the current epoch, complete or not, to the history and return its row; None if it has no steps."""
         if self.open_epoch is None or not self.open_epoch.steps:
             return None
         epoch = self.open_epoch.epoch
@@ -90,7 +90,7 @@ class RunState:
         return row
 
     def checkpoint(self, directory: RunDirectory) -> Checkpoint:
-        """All that it takes to go on from here. Its tensors are those that the next step changes: save it before."""
+        """Return a checkpoint of the run. It shares its tensors with the networks: save it before the next step."""
         prepared = self.prepared
         progress = Progress(
             run_id=directory.run_id,
@@ -113,7 +113,7 @@ class RunState:
         return Checkpoint(progress, live_state(prepared.step, prepared.batches), self.order)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Stand where the checkpoint was taken."""
+        """Restore the state from a checkpoint."""
         progress, prepared = checkpoint.progress, self.prepared
         restore_state(checkpoint.state, prepared.step, prepared.batches)
         self.order = checkpoint.order

@@ -1,4 +1,4 @@
-"""One run, from a spec to a stored result."""
+"""Runs a benchmark, from a spec to a stored result."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ganbench.errors import (
 )
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve, TrackerContext
-from ganbench.reporting import plots
-from ganbench.results.run_directory import LAUNCH, RunDirectory
+from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
 from ganbench.runtime.cpu import set_up_cpu
+from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -35,23 +35,18 @@ from .checkpoint import Checkpoint
 from .engines import check_engine
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt, sigterm_as_ctrl_c
-from .outcome import build_result
-from .preparation import PreparedRun, prepare, resolve_device
+from .preparation import PreparedRun, prepare
 from .resuming import (
-    CHECKPOINT,
     find_checkpoint,
-    require_readable,
     require_same_conditions,
 )
 from .roofline import measure_roofline
+from .run_files import RunFiles
 from .run_state import RunState
 from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
-from .step import UPDATE_ORDER
 from .timing import WINDOW_SECONDS
 from .warmup import WarmupResult, warm_up
-
-HISTORY_SECONDS = 1.0  # between two times that it is written: an epoch may be a single step
 
 
 def run(
@@ -79,11 +74,11 @@ def run(
     - `profile`: whether to profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
 
-    Ctrl-C ends the training after the current step, and the generator is scored as it is; SIGTERM ends the run at once.
-    Whatever ends a training that has begun, the result so far is on disk, with a checkpoint to resume from; an error
-    before that leaves nothing behind.
+    Ctrl-C ends training after the current step, and the generator is scored; SIGTERM ends the run immediately. If
+    training has started, the result so far and a checkpoint are always on disk afterwards; an error before that leaves
+    no files.
 
-    Raises `GanbenchError` for what a user can cause: see its subclasses.
+    Raises a subclass of `GanbenchError` for errors that a user can cause.
     """
     directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopen(resume)
     launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
@@ -118,7 +113,7 @@ def run(
 
 
 class Run:
-    """One training, from its first step to its stored result."""
+    """The training of one run, from the first step to the stored result."""
 
     def __init__(
         self,
@@ -134,38 +129,30 @@ class Run:
         self.prepared = prepared
         self.directory = directory
         self.launch = launch
-        self.published_curve = (
-            published_curve
-            if published_curve and published_curve.data_fingerprint == prepared.data.fingerprint
-            else None
-        )
         self.callback = callback
         self.verify_engine = verify_engine
         self.profile = profile
         self.window_seconds = window_seconds
         self.state = RunState(prepared)
+        self.files = RunFiles(self.state, directory, published_curve, callback)
         self.warmed_up: WarmupResult | None = None
         self.roofline: Roofline | None = None
-        self.saved_at = perf_counter()  # the checkpoint
-        self.checkpoint_proven = False
-        self.history_written_at = -math.inf
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Stand where an earlier process of the run stood when the checkpoint was taken."""
+        """Restore the state of the run from a checkpoint of an earlier process."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
         self.state.resume_from(checkpoint)
 
     def execute(self) -> Result:
-        """Train to the end, or to whatever comes first, and store what came of it."""
+        """Train until training is complete or interrupted, and store the result."""
         with float32_precision(self.prepared.precision), deterministic_convolutions(), Interrupt() as interrupt:
             try:
-                self.directory.write_spec(self.prepared.spec.to_toml())
-                self.directory.write_text(LAUNCH, self.launch.model_dump_json(indent=2))
+                self.files.write_spec(self.launch)
                 save_real_images(self.prepared, self.directory, self.callback)
                 if self.state.steps == 0:
                     self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
                 if interrupt.requested:
-                    raise KeyboardInterrupt  # the warm-up would only delay the end
+                    raise KeyboardInterrupt  # skip the warm-up
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
                 if not interrupt.terminated:
@@ -182,12 +169,11 @@ class Run:
             return self._store(status, message)
 
     def _failed(self, error: Exception | SystemExit) -> GanbenchError:
-        """Store the result so far, and make the error to raise."""
-        batch_size, device = self.prepared.spec.training.batch_size, self.prepared.device
-        told = explain_out_of_memory(error, batch_size, device)
-        if told is None:
-            told = str(error) if isinstance(error, GanbenchError) else describe(error)
-        message = f"the run failed after {self.state.steps} steps: {told}"
+        """Store the result so far, and return the error to raise."""
+        cause = explain_out_of_memory(error, self.prepared.spec.training.batch_size, self.prepared.device)
+        if cause is None:
+            cause = str(error) if isinstance(error, GanbenchError) else describe(error)
+        message = f"the run failed after {self.state.steps} steps: {cause}"
         try:
             self._store("failed", message)
             message += f". The result so far is in {self.directory.path}"
@@ -205,24 +191,27 @@ class Run:
             self.callback.on_warning(warning)
         if self.warmed_up.engine_record.fallback_reason:
             self.callback.on_warning(
-                f"engine eager, as no graph could be taken: {self.warmed_up.engine_record.fallback_reason}"
+                f"engine eager, because no CUDA graph was captured: {self.warmed_up.engine_record.fallback_reason}"
             )
         return self.warmed_up
 
     def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
-        """The training loop: windows of steps, and events between them. Nothing in a window waits for the device."""
+        """Run the training loop: timing windows of steps, and events between them.
+
+        Nothing within a window waits for the device.
+        """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline = self._deadline()
         if state.steps == 0:
-            self._save_checkpoint()  # so that there is one whatever ends the training
+            self.files.save_checkpoint()  # a run can always be resumed
         while True:
             if (ended := self._ended(interrupt)) is not None:
-                self._save_checkpoint()
+                self.files.save_checkpoint()
                 self._end_epoch()
                 return ended
             self._handle_events()
             if interrupt.requested:
-                continue  # it came in an event
+                continue  # interrupted while an event was handled
             losses, inputs = state.open_epoch_losses(), state.inputs_left()
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True
@@ -241,34 +230,36 @@ class Run:
                 self._report_progress(losses)
                 if not count.complete:
                     break
-                if perf_counter() - self.saved_at >= 60 * self.prepared.spec.checkpoint.every_minutes:
-                    self._save_checkpoint()
+                if self.files.checkpoint_due:
+                    self.files.save_checkpoint()
             interrupt.training = False
 
     def _deadline(self) -> float:
-        """In seconds of training."""
+        """Return the budget in seconds of training; infinite if there is none."""
         return self.prepared.spec.training.budget_seconds or math.inf
 
     def _ended(self, interrupt: Interrupt) -> tuple[Status, str | None] | None:
-        """With which status and message the training is over; None if it is not."""
+        """Return the status and message if training has ended, else None."""
         state = self.state
         if state.steps == self.prepared.total_steps:
             return "completed", None
         if interrupt.requested:
             return "interrupted", f"interrupted after step {state.steps}"
         if state.clock.training_seconds > self._deadline():
-            return "completed", f"the budget of {self._deadline():g} s ended after step {state.steps}"
+            return "completed", f"the budget of {self._deadline():g} s was used up after step {state.steps}"
         return None
 
     def _measure_roofline(self, warmed_up: WarmupResult) -> None:
-        self.callback.on_status("measuring what the device can do")
+        self.callback.on_status("measuring the device's peak performance")
         flops, state_bytes = warmed_up.flops_per_image, warmed_up.state_bytes_per_step
         try:
             self.roofline = measure_roofline(flops, state_bytes, self.prepared.precision, self.prepared.device)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            self.callback.on_warning("what the device can do was not measured: training leaves no memory for that")
+            self.callback.on_warning(
+                "the device's peak performance was not measured: training leaves too little memory for it"
+            )
 
     def _report_progress(self, losses: EpochLosses) -> None:
         state, training, total_steps = self.state, self.prepared.spec.training, self.prepared.total_steps
@@ -290,30 +281,25 @@ class Run:
         )
 
     def _handle_events(self) -> None:
-        """Do what is due where training stands between two steps: a checkpoint comes before scoring, which is long."""
+        """Handle the events that are due between two steps; save a checkpoint before scoring, which takes long."""
         step, events = self.state.steps, self.prepared.events
         if step == 0:
-            return  # done before the warm-up
+            return  # handled before the warm-up
         if not self.state.steps_into_epoch:
             self._end_epoch()
         scores = events.scores(step)
         if scores or events.checkpoint(step):
-            self._save_checkpoint()
+            self.files.save_checkpoint()
         self._evaluate(scores, events.sample_images(step))
 
     def _end_epoch(self) -> None:
         row = self.state.end_epoch()
         if row is not None:
-            if perf_counter() - self.history_written_at >= HISTORY_SECONDS:
-                self._write_history()
+            self.files.write_history()
             self.callback.on_epoch_end(row)
 
-    def _write_history(self) -> None:
-        self.directory.write_history(self.state.history, self.callback.on_warning)
-        self.history_written_at = perf_counter()
-
     def _evaluate(self, scores: Collection[str] | None, sample_images: bool) -> None:
-        """Score the generator with the metrics of these ids, or with all, and save sample images if asked."""
+        """Score the generator with the metrics of these ids (None: all), and save sample images if requested."""
         start = perf_counter()
         if scores is None or scores or sample_images:
             require_finite_weights(self.prepared.step, f"after step {self.state.steps}")
@@ -327,32 +313,8 @@ class Run:
                     save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
         self.state.evaluation_seconds += perf_counter() - start
 
-    def _save_checkpoint(self) -> None:
-        self.state.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
-        if not self.checkpoint_proven:
-            require_readable(self.directory)
-            self.checkpoint_proven = self.state.steps > 0  # before, optimisers have no state
-        self.saved_at = perf_counter()
-
     def _store(self, status: Status, message: str | None) -> Result:
-        """Write all files that tell what came of the run: the result first, lest what follows fails."""
         self._end_epoch()
-        self._write_history()
-        self._write_result(status, message)
-        with self.directory.extra("losses.png", "losses", self.callback.on_warning) as path:
-            plots.save_losses(
-                self.state.history,
-                self.prepared.spec.name,
-                path,
-                self.published_curve,
-                players=[player for player in UPDATE_ORDER if self.prepared.step.trainable[player]],
-                epoch_images=len(self.prepared.data.train),
-            )
-        result = self._write_result(status, message)
+        result = self.files.write_result(self.warmed_up, self.roofline, status, message)
         self.callback.on_run_end(result)
-        return result
-
-    def _write_result(self, status: Status, message: str | None) -> Result:
-        result = build_result(self.state, self.directory, self.warmed_up, self.roofline, status, message)
-        self.directory.write_result(result)
         return result

@@ -14,13 +14,14 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Source, evaluation_context
 
-from .preparation import PreparedRun, can_show
+from .loading import can_be_shown
+from .preparation import PreparedRun
 
 
 def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: Callback) -> None:
     """Write samples/real.png: some images of the train split."""
     train, count = prepared.data.train, prepared.spec.sample_images.real
-    if not count or not can_show(prepared.sampler.image_shape):
+    if not count or not can_be_shown(prepared.sampler.image_shape):
         return
     chosen = torch.randperm(len(train), generator=make_rng(prepared.spec.training.seed, "real pictures"))[:count]
     with evaluation_context(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
@@ -32,7 +33,7 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
 def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDirectory, callback: Callback) -> None:
     """Write samples/MOMENT.png: images from fixed latent vectors, of conditional models class by class."""
     training, options = prepared.spec.training, prepared.spec.sample_images
-    if not options.generated or not can_show(prepared.sampler.image_shape):
+    if not options.generated or not can_be_shown(prepared.sampler.image_shape):
         return
     count = max(options.generated, training.batch_size)
     latents = make_rng(training.seed, "pictures")

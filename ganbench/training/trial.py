@@ -12,6 +12,7 @@ import torch
 from ganbench.errors import DivergedError, GanbenchError
 from ganbench.plugin.callbacks import Callback
 from ganbench.runtime.cpu import set_up_cpu
+from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -20,7 +21,7 @@ from ganbench.system.files import default_data_dir, named_data_dir
 from .engines import EagerEngine, check_engine
 from .history import EpochLosses, require_finite_weights
 from .position import Position
-from .preparation import PreparedRun, prepare, resolve_device
+from .preparation import PreparedRun, prepare
 from .state.measuring import untouched
 
 READ_EVERY = 50  # steps: reading their losses waits for the device

@@ -146,8 +146,8 @@ def unsaved_state_warnings(step: TrainingStep) -> list[str]:
     saves_itself = hasattr(step.loss, "state_dict")
     lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
     return [
-        f"{step.culprits.owner(path)}: {path} {problem}, so that equal seeds may give other numbers and a resumed run "
-        "will differ; keep it as numbers, text or tensors"
+        f"{step.plugin_names.owner(path)}: {path} {problem}, so equal seeds may produce different results and a "
+        "resumed run will differ; store it as numbers, strings or tensors"
         for paths, problem in (
             (lost, "changes in training, and no checkpoint can keep it"),
             (inspect_step(step).iterators, "is an iterator, whose position cannot be read or restored"),
@@ -162,7 +162,7 @@ def stale_average_warnings(step: TrainingStep) -> list[str]:
         return []
     changing = [path for path in step.python_state.state_dict() if path.startswith("generator.")]
     return [
-        f"{step.culprits.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
+        f"{step.plugin_names.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
         "average of [ema] keeps its initial value; make it a buffer"
         for path in changing
     ]
@@ -171,8 +171,8 @@ def stale_average_warnings(step: TrainingStep) -> list[str]:
 def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]:
     """Warnings about what the warm-up has changed for good."""
     return [
-        f"{step.culprits.owner(path)}: {path} changes in training and could not be restored after the warm-up, so that "
-        "equal seeds may give other numbers"
+        f"{step.plugin_names.owner(path)}: {path} changes during training and could not be restored after the warm-up, "
+        "so equal seeds may produce different results"
         for path in before.changed()
     ]
 

@@ -37,16 +37,16 @@ build_model = lambda options, context: Networks(Own(), discriminator(), LATENT)
 MODEL, LOSS_NAME = r"model 'own' \(from .*own\.py.*?\)", r"loss 'own' \(from .*own\.py.*?\)"
 
 LOSSES = {
-    "item": ("loss.item(), monitors", r"returned .* as the loss \(\.item\(\) and float\(\) cut it off from the param"),
-    "alone": ("loss", r"generator_loss returned a tensor, float32 of shape \(\); wanted: a pair of the loss"),
-    "three": ("loss, monitors, 1", "generator_loss returned a tuple of 3; wanted: a pair of the loss"),
-    "nothing": ("None", "generator_loss returned .*; wanted: a pair of the loss"),
-    "vector": ("loss.expand(8), monitors", r"returned a tensor, float32 of shape \(8,\) as the loss; wanted: a pair"),
-    "whole number": ("loss.long(), monitors", r"returned a tensor, int64 of shape \(\) as the loss; wanted"),
+    "item": ("loss.item(), monitors", r"returned .* as the loss \(\.item\(\) and float\(\) detach it from the param"),
+    "alone": ("loss", r"generator_loss returned a tensor, float32 of shape \(\); expected a pair of the loss"),
+    "three": ("loss, monitors, 1", "generator_loss returned a tuple of 3; expected a pair of the loss"),
+    "nothing": ("None", "generator_loss returned .*; expected a pair of the loss"),
+    "vector": ("loss.expand(8), monitors", r"returned a tensor, float32 of shape \(8,\) as the loss; expected a pair"),
+    "whole number": ("loss.long(), monitors", r"returned a tensor, int64 of shape \(\) as the loss; expected"),
     "detached": ("loss.detach(), monitors", "the loss for the generator does not depend on the generator's parameters"),
-    "monitors": ("loss, [loss]", "returned a list of 1 as monitors; wanted: a pair"),
-    "float monitor": ("loss, {'own': 1.0}", "returned 1.0 as 'own'; wanted: a tensor with one number"),
-    "vector monitor": ("loss, {'own': batch.latent}", r"shape \(8, 4\) as 'own'; wanted: a tensor with one number"),
+    "monitors": ("loss, [loss]", "returned a list of 1 as monitors; expected a pair"),
+    "float monitor": ("loss, {'own': 1.0}", "returned 1.0 as 'own'; expected a scalar tensor"),
+    "vector monitor": ("loss, {'own': batch.latent}", r"shape \(8, 4\) as 'own'; expected a scalar tensor"),
     "column": ("loss, {'seconds': loss.detach()}", "a monitor is called seconds, as a column is"),
 }
 
@@ -131,7 +131,7 @@ build_loss = lambda options, context: Labelled()
 BUILDS: dict[str, tuple[str, str]] = {
     "optimizer": (
         "build_optimizer = lambda options, context: lambda parameters: list(parameters)",
-        r"^optimizer 'own' \(from .*\): for the discriminator's parameters it gave a list of 2; wanted: a torch.optim",
+        r"^optimizer 'own' \(from .*\): for the discriminator's parameters it returned a list of 2; expected a torch",
     ),
     "optimizer steps": (
         "class Own(torch.optim.SGD):\n    def step(self, closure=None): raise ValueError('torn')\n"
@@ -140,16 +140,16 @@ BUILDS: dict[str, tuple[str, str]] = {
     ),
     "not a module": (
         "build_model = lambda options, context: Networks(generator(), len, LATENT)",
-        f"^{MODEL}: its discriminator is a builtin_function_or_method; wanted: a torch.nn.Module",
+        f"^{MODEL}: its discriminator is a builtin_function_or_method; expected a torch.nn.Module",
     ),
     "latent size": (
         "build_model = lambda options, context: Networks(generator(), discriminator(), 4.0)",
-        f"^{MODEL}: its latent_dim is 4.0; wanted: a whole number above 0",
+        f"^{MODEL}: its latent_dim is 4.0; expected a positive integer",
     ),
     "lazy": (
         "build_model = lambda options, context: Networks(generator(), "
         "nn.Sequential(nn.Flatten(), nn.LazyLinear(1)), LATENT)",
-        f"^{MODEL}: the discriminator's parameter 1.weight is made in its first forward .* or give the layer its size",
+        f"^{MODEL}: the discriminator's parameter 1.weight is created in its first forward pass .* specify the size",
     ),
     "late parameter": (
         "class Late(nn.Module):\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CULPRITS
+from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -119,7 +119,7 @@ def batches(networks: Networks) -> Iterator[list[int]]:
 
 def sampler_of(networks: Networks, warnings: list[str] | None = None) -> Sampler:
     """A sampler of FashionMNIST's shape, which adds to the warnings."""
-    return Sampler(networks, CULPRITS, (1, 28, 28), CPU, ([] if warnings is None else warnings).append)
+    return Sampler(networks, PLUGIN_NAMES, (1, 28, 28), CPU, ([] if warnings is None else warnings).append)
 
 
 EvaluatorOf = Callable[..., Evaluator]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CULPRITS
+from conftest import PLUGIN_NAMES
 from linear_gan import few_images, own_run
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -257,7 +257,7 @@ class Scoring:
             labels = LabelSampler(counts, CPU)
         sampler = Sampler(
             self.networks,
-            CULPRITS,
+            PLUGIN_NAMES,
             (1, 28, 28),
             CPU,
             lambda _: None,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CULPRITS, UNSCORED
+from conftest import PLUGIN_NAMES, UNSCORED
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
@@ -152,12 +152,12 @@ def returning(value: Any) -> Any:
 
 RETURNS = {
     "a number": (lambda loss: (loss.item(), {}), r"returned 0\.\d+ as the loss \(.item\(\)"),
-    "no pair": (lambda loss: loss, "returned a tensor, float32 of shape .*wanted: a pair"),
+    "no pair": (lambda loss: loss, "returned a tensor, float32 of shape .*expected a pair"),
     "three": (lambda loss: (loss, {}, {}), "returned a tuple of 3"),
     "nothing": (lambda _: None, "returned None"),
     "a vector": (lambda loss: (loss.expand(3), {}), r"returned a tensor, float32 of shape \(3,\) as the loss"),
     "detached": (lambda loss: (loss.detach(), {}), "does not depend on the discriminator's parameters"),
-    "a monitor as a number": (lambda loss: (loss, {"d": 1.0}), "1.0 as 'd'; wanted: a tensor with one number"),
+    "a monitor as a number": (lambda loss: (loss, {"d": 1.0}), "1.0 as 'd'; expected a scalar tensor"),
     "a monitor as a vector": (lambda loss: (loss, {"d": loss.detach().expand(3)}), r"shape \(3,\) as 'd'"),
     "a list of monitors": (lambda loss: (loss, [1]), "returned a list of 1 as monitors"),
 }
@@ -185,13 +185,13 @@ def test_the_plugin_at_fault_is_named_and_no_other() -> None:
         PluginError, match=r"^the loss calls the generator of the model with invalid arguments: .*labels"
     ):
         take(step_of(Least(lambda: None), generator=Labelled()))
-    with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it gave a list of 2"):
+    with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it returned a list of 2"):
         step_of(Least(lambda: None), factory=list)
 
 
 def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
     networks = Networks(generator, nn.Flatten(), latent_dim=3)
-    sampler = Sampler(networks, CULPRITS, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
+    sampler = Sampler(networks, PLUGIN_NAMES, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
     return list(sampler.generate(Source("raw", "eval"), 5, 4, make_rng(0, "latents")))
 
 
@@ -261,7 +261,7 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
         nn.Sequential(nn.Flatten(), shared, nn.Linear(4, 1)),
         latent_dim=3,
     )
-    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), make_rng(0, "latents"), "fp32", CULPRITS)
+    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     step = TrainingStep(networks, Least(lambda: None), *arguments)
     before, moved = [shared.weight.detach().clone()], []
 

@@ -98,5 +98,5 @@ def test_a_loss_that_needs_labels_refuses_an_unconditional_model(tmp_path: Path)
             needs_labels = True
         return Needy()
     """
-    with pytest.raises(UsageError, match=r"loss 'own' \(.*\) needs a conditional model, and model 'own' "):
+    with pytest.raises(UsageError, match=r"loss 'own' \(.*\) needs a conditional model, but model 'own' "):
         own_run(tmp_path, source)

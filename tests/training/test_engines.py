@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CULPRITS, SMALL
+from conftest import PLUGIN_NAMES, SMALL
 from tape import TapeCapturer
 from torch import Tensor
 
@@ -54,7 +54,7 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
         networks[player].to(device)
     factories = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
     latents = make_rng(0, "latents", device)
-    step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", CULPRITS)
+    step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", PLUGIN_NAMES)
     return EagerEngine(
         step, ResidentBatches(embedded_subset().train, BATCH, torch.device(device), make_rng(0, "order"))
     )

@@ -14,8 +14,9 @@ from torch.optim import SGD
 
 from ganbench import Batch, Networks, Players, UsageError
 from ganbench.runtime.rng import make_rng
+from ganbench.training.optimizers import Clipping
 from ganbench.training.penalties import Penalties
-from ganbench.training.step import Clipping, UpdateSizes
+from ganbench.training.step import UpdateSizes
 
 
 class Recording(LeastSquares):

@@ -156,7 +156,7 @@ class OneWay(nn.Module):
 def test_a_network_that_cannot_be_put_back_is_named() -> None:
     eager = played(OneWay())
     with (
-        pytest.raises(PluginError, match=r"^the model raised in train\(\), in which the generator .*: no way back"),
+        pytest.raises(PluginError, match=r"^the model raised in train\(\), to which the generator .*: no way back"),
         untouched(eager.step, eager.batches, print),
     ):
         eager.step.networks.generator.eval()

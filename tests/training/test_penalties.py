@@ -146,7 +146,7 @@ def test_each_variant_of_a_step_has_its_share() -> None:
 
 
 def test_too_many_kinds_of_step_are_refused() -> None:
-    with pytest.raises(UsageError, match=rf"p7: 7\) give 16 kinds of step, and at most {MAX_VARIANTS}"):
+    with pytest.raises(UsageError, match=rf"p7: 7\) result in 16 different steps, and at most {MAX_VARIANTS}"):
         penalties(2, 3, 5, 7)
 
 
@@ -188,8 +188,11 @@ def test_a_batch_norm_discriminator_under_a_penalty_is_a_warning(tmp_path: Any) 
     ("body", "message"),
     [
         ("return 1 / 0", r"^the run failed.*penalty 'bad' \(from own.py .*\) raised ZeroDivisionError"),
-        ("return torch.ones(3)", r"returned a tensor, float32 of shape \(3,\); wanted: a differentiable tensor"),
-        ("return 0.5", "returned 0.5; wanted: a differentiable tensor with one number"),
+        (
+            "return torch.ones(3)",
+            r"returned a tensor, float32 of shape \(3,\); expected a differentiable scalar tensor",
+        ),
+        ("return 0.5", "returned 0.5; expected a differentiable scalar tensor"),
     ],
 )
 def test_a_penalty_that_breaks_the_contract_is_named(body: str, message: str, tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import CULPRITS
+from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
@@ -112,7 +112,9 @@ def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = Non
     generator = generator or nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     networks = Networks(generator, discriminator, latent_dim=3)
-    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(
+        networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES
+    )
 
 
 BATCHES: Any = SimpleNamespace(order=make_rng(0, "order"), flips=None)

@@ -25,10 +25,10 @@ OWN = ['augmentations=["own"]']
     [
         (
             "images[..., :14, :]",
-            r"augmentation 'own' .*: given .* of shape \(8, 1, 28, 28\), it returned .*14, 28\);",
+            r"augmentation 'own' .*: for .* of shape \(8, 1, 28, 28\), it returned .*14, 28\);",
         ),
         ("images.double()", r"it returned a tensor, float64 of shape .*; an augmentation must keep"),
-        ("None", "it returned None; an augmentation must keep the images' shape and type"),
+        ("None", "it returned None; an augmentation must keep the shape and dtype"),
         ("1 / 0", r"augmentation 'own' \(from own.py .*\) raised ZeroDivisionError"),
     ],
 )
@@ -52,7 +52,7 @@ def build_loss(options, context):
             return both.square().mean(), {{}}
     return Joined()
 """
-    with pytest.raises(PluginError, match=r"augmentation 'own' .* adapts to .* and loss 'own' .* never calls"):
+    with pytest.raises(PluginError, match=r"augmentation 'own' .* adapts to .* but loss 'own' .* never calls"):
         own_run(tmp_path, source, OWN)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import CULPRITS
+from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,7 +33,9 @@ def build_step(
 ) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     factory = partial(optimizer, lr=lr)
-    return TrainingStep(networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", CULPRITS)
+    return TrainingStep(
+        networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES
+    )
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,4 +177,4 @@ def test_a_parameter_that_both_players_have_learns_in_both_turns(registry: Regis
     with pytest.raises(
         PluginError, match=r"the model: its networks share parameters.*training\.update_scheme=alternating"
     ):
-        TrainingStep(step.networks, step.loss, {}, step.latents, "fp32", CULPRITS, update_scheme="simultaneous")
+        TrainingStep(step.networks, step.loss, {}, step.latents, "fp32", PLUGIN_NAMES, update_scheme="simultaneous")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CULPRITS, SMALL
+from conftest import PLUGIN_NAMES, SMALL
 
 from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
@@ -159,7 +159,7 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
     optimizers = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
-    step = TrainingStep(networks, spec.loss.build(context), optimizers, make_rng(0, "latents"), "fp32", CULPRITS)
+    step = TrainingStep(networks, spec.loss.build(context), optimizers, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     batches = make_batches(data.train, 64, CPU, make_rng(0, "order"))
 
     def three_steps() -> list[list[float]]:

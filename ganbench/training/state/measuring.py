@@ -36,8 +36,8 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                     state.restore()
                 except Exception as error:
                     raise PluginError(
-                        f"{step.culprits.model} raised in train(), in which the {player} was put again after it was "
-                        f"used for scores or pictures: {describe(error)}"
+                        f"{step.plugin_names.model} raised in train(), to which the {player} was restored after it was "
+                        f"evaluated: {describe(error)}"
                     ) from error
             if average is not None:
                 average.restore()
@@ -51,5 +51,5 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
     if left:
         warn(
             f"scoring has changed {', '.join(left[:5])}, which cannot be restored: a run that is scored at other times "
-            f"will differ. It belongs to {step.culprits.owner(left[0])}"
+            f"will differ. It belongs to {step.plugin_names.owner(left[0])}"
         )

@@ -1,0 +1,28 @@
+"""The device of a run."""
+
+from __future__ import annotations
+
+import torch
+
+from ganbench.errors import UsageError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the torch device for "auto", "cpu", "cuda" or "cuda:N". Raises `UsageError` if it is not available."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = device.index or 0
+    if index >= count:
+        raise UsageError(
+            f"--device {name}: this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; use --device cpu"
+        )
+    return torch.device("cuda", index)

@@ -1,0 +1,129 @@
+"""Builds the training step of a run from its spec: the networks and everything that trains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from ganbench.data.contract import described
+from ganbench.data.labels import LabelSampler, count_labels
+from ganbench.errors import PluginError, UsageError
+from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
+from ganbench.plugin.registrations import BuildContext
+from ganbench.runtime.attribution import PluginNames
+from ganbench.runtime.networks import set_train_mode
+from ganbench.runtime.precision import Precision
+from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.configs import OptimizerConfig
+
+from .ema import EMA
+from .optimizers import Clipping
+from .penalties import Penalties, WeightedPenalty
+from .schedules import ScheduledValues
+from .step import UPDATE_ORDER, TrainingStep, UpdateSizes
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def build_step(
+    spec: BenchmarkSpec,
+    data: ImageData,
+    context: BuildContext,
+    device: torch.device,
+    precision: Precision,
+    schedules: ScheduledValues,
+) -> TrainingStep:
+    """Build both networks from the run's seed, then everything that trains them.
+
+    Raises `PluginError` for a plugin that raises or breaks its contract, `UsageError` for plugins that do not fit.
+    """
+    seed_default_rngs(derived_seed(context.seed, "networks"), device)
+    networks: Networks = spec.model.build(context)
+    memory_format = MEMORY_FORMATS[spec.engine.memory_format]
+    plugin_names = PluginNames.of(spec)
+    check_networks(networks, plugin_names.model)
+    for player in UPDATE_ORDER:
+        networks[player].to(device).to(memory_format=memory_format)
+        set_train_mode(networks[player])
+    loss = spec.loss.build(context)
+    if getattr(loss, "needs_labels", False) and not networks.conditional:
+        raise UsageError(f"{plugin_names.loss} needs a conditional model, but {plugin_names.model} is not conditional")
+    optimizers: dict[Player, OptimizerConfig] = {
+        "discriminator": spec.optimizer.discriminator,
+        "generator": spec.optimizer.generator,
+    }
+    return TrainingStep(
+        networks,
+        loss,
+        {player: config.build(context) for player, config in optimizers.items()},
+        latents=make_rng(context.seed, "latents", device),
+        precision=precision,
+        plugin_names=plugin_names,
+        memory_format=memory_format,
+        update_scheme=spec.training.update_scheme,
+        sizes=UpdateSizes(spec.training.batch_size, spec.training.generator_images),
+        clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
+        penalties=build_penalties(spec, context),
+        augmentations=[(str(each.plugin), to_device(each.build(context), device)) for each in spec.augmentations],
+        labels=build_label_sampler(data, spec, context, device) if networks.conditional else None,
+        ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
+        schedules=schedules,
+    )
+
+
+def build_penalties(spec: BenchmarkSpec, context: BuildContext) -> Penalties:
+    return Penalties(
+        [
+            WeightedPenalty(
+                str(each.id), str(each.plugin), each.build(context), context.scheduled(each.weight), each.every
+            )
+            for each in spec.penalties
+        ]
+    )
+
+
+def to_device(augmentation: Augmentation, device: torch.device) -> Augmentation:
+    """Move an augmentation's buffers to the device, if it has any."""
+    return augmentation.to(device) if isinstance(augmentation, nn.Module) else augmentation
+
+
+def build_label_sampler(
+    data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device
+) -> tuple[LabelSampler, torch.Generator]:
+    counts = count_labels(data, str(spec.dataset.plugin), str(spec.model.plugin))
+    return LabelSampler(counts, device), make_rng(context.seed, "labels", device)
+
+
+def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str]:
+    """Return warnings about combinations that work but are rarely intended."""
+    batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
+    if not spec.penalties or not batch_norms:
+        return []
+    penalties = ", ".join(str(penalty.plugin) for penalty in spec.penalties)
+    return [
+        f"{penalties}: the discriminator of {step.plugin_names.model} has batch norm, so its output for an image "
+        "depends on the other images of the batch, and the gradient for a single image is not well defined (Gulrajani "
+        "et al. 2017, arXiv:1704.00028, section 4); use another normalization"
+    ]
+
+
+def check_networks(networks: Networks, plugin: str) -> None:
+    """Raise `PluginError` for networks that are not modules, or whose parameters do not exist yet."""
+    for player in UPDATE_ORDER:
+        module: Any = networks[player]
+        if not isinstance(module, nn.Module):
+            raise PluginError(f"{plugin}: its {player} is {described(module)}; expected a torch.nn.Module")
+        for name, parameter in module.named_parameters():
+            if is_lazy(parameter):
+                raise PluginError(
+                    f"{plugin}: the {player}'s parameter {name} is created in its first forward pass (as by "
+                    "nn.LazyLinear), but the optimizer needs it earlier; call the network once in build, or specify "
+                    "the size of the layer"
+                )
+    if type(networks.latent_dim) is not int or networks.latent_dim < 1:
+        raise PluginError(f"{plugin}: its latent_dim is {networks.latent_dim!r}; expected a positive integer")

@@ -1,0 +1,65 @@
+"""The networks' optimizers: how they are built and configured, and clipping of gradients and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import SGD, Adam, Optimizer
+
+from ganbench.data.contract import described
+from ganbench.errors import PluginError
+from ganbench.plugin.interfaces import Networks, OptimizerFactory, Player
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Bounds for a network's gradients before its optimizer's step, and for its weights after it."""
+
+    max_grad_norm: float | None = None
+    max_weight: float | None = None
+
+    def clip_gradients(self, parameters: Sequence[Tensor]) -> None:
+        if self.max_grad_norm is not None:
+            clip_grad_norm_(parameters, self.max_grad_norm)
+
+    @torch.no_grad()
+    def clip_weights(self, parameters: Sequence[Tensor]) -> None:
+        if self.max_weight is not None:
+            for parameter in parameters:
+                parameter.clamp_(-self.max_weight, self.max_weight)
+
+
+def build_optimizer(
+    networks: Networks, player: Player, factory: OptimizerFactory, device: torch.device, plugin: str
+) -> Optimizer:
+    """Build the optimizer of a network's trainable parameters.
+
+    Raises `PluginError` if the factory does not return an optimizer.
+    """
+    named = networks[player].named_parameters()
+    optimizer: Any = factory([(name, parameter) for name, parameter in named if parameter.requires_grad])
+    if not isinstance(optimizer, Optimizer):
+        raise PluginError(
+            f"{plugin}: for the {player}'s parameters it returned {described(optimizer)}; expected a "
+            "torch.optim.Optimizer"
+        )
+    configure(optimizer, device)
+    return optimizer
+
+
+def configure(optimizer: Optimizer, device: torch.device) -> None:
+    """Use the fused Adam or SGD unless the plugin chose an implementation, and keep all state on a GPU.
+
+    The latter is required by CUDA graphs. It is set for every engine, so that all engines compute the same numbers.
+    """
+    for group in optimizer.param_groups:
+        not_chosen = isinstance(optimizer, Adam | SGD) and group["fused"] is None and group["foreach"] is None
+        if not_chosen and not group["differentiable"] and all(p.is_floating_point() for p in group["params"]):
+            group["fused"] = True
+        if "capturable" in group and device.type == "cuda":
+            group["capturable"] = True

@@ -1,0 +1,90 @@
+"""Writes the files of a run: the spec, the history, checkpoints, the plot of the losses, and the result."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from time import perf_counter
+
+from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.registrations import PublishedCurve
+from ganbench.reporting import plots
+from ganbench.results.run_directory import LAUNCH, RunDirectory
+from ganbench.results.schema import Result, Roofline, Status
+from ganbench.spec.launch import Launch
+
+from .outcome import build_result
+from .resuming import CHECKPOINT, require_readable
+from .run_state import RunState
+from .step import UPDATE_ORDER
+from .warmup import WarmupResult
+
+HISTORY_SECONDS = 1.0  # minimum time between two writes of the history: an epoch may be a single step
+
+
+class RunFiles:
+    """The files of one run in its directory."""
+
+    def __init__(
+        self, state: RunState, directory: RunDirectory, published_curve: PublishedCurve | None, callback: Callback
+    ) -> None:
+        self.state = state
+        self.directory = directory
+        self.callback = callback
+        self.published_curve = (
+            published_curve
+            if published_curve and published_curve.data_fingerprint == state.prepared.data.fingerprint
+            else None
+        )
+        self._checkpoint_at = perf_counter()
+        self._checkpoint_verified = False
+        self._history_at = -math.inf
+
+    def write_spec(self, launch: Launch) -> None:
+        self.directory.write_spec(self.state.prepared.spec.to_toml())
+        self.directory.write_text(LAUNCH, launch.model_dump_json(indent=2))
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether the last checkpoint is older than `checkpoint.every_minutes`."""
+        minutes = self.state.prepared.spec.checkpoint.every_minutes
+        return perf_counter() - self._checkpoint_at >= 60 * minutes
+
+    def save_checkpoint(self) -> None:
+        """Save a checkpoint. Raises `PluginError` if it cannot be read back because of a plugin's state."""
+        self.state.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
+        if not self._checkpoint_verified:
+            require_readable(self.directory)
+            self._checkpoint_verified = self.state.steps > 0  # before the first step, optimizers have no state
+        self._checkpoint_at = perf_counter()
+
+    def write_history(self, force: bool = False) -> None:
+        """Write the history, unless it was written less than `HISTORY_SECONDS` ago."""
+        if force or perf_counter() - self._history_at >= HISTORY_SECONDS:
+            self.directory.write_history(self.state.history, self.callback.on_warning)
+            self._history_at = perf_counter()
+
+    def write_result(
+        self,
+        warmed_up: WarmupResult | None,
+        roofline: Roofline | None,
+        status: Status,
+        message: str | None,
+    ) -> Result:
+        """Write the result, and the files it lists. The result comes first, in case a later file fails."""
+        self.write_history(force=True)
+        build = partial(build_result, self.state, self.directory, warmed_up, roofline, status, message)
+        self.directory.write_result(build())
+        prepared = self.state.prepared
+        with self.directory.extra("losses.png", "losses", self.callback.on_warning) as path:
+            plots.save_losses(
+                self.state.history,
+                prepared.spec.name,
+                path,
+                self.published_curve,
+                players=[player for player in UPDATE_ORDER if prepared.step.trainable[player]],
+                epoch_images=len(prepared.data.train),
+            )
+        result = build()  # with the plot among its artifacts
+        self.directory.write_result(result)
+        return result
