@@ -139,17 +139,10 @@ class ModelPlugin(Buildable):
 
 
 class LossPlugin(Buildable):
-    """`build(options, context)` returns a `Loss`: the objectives of both networks.
-
-    For an objective with a convergence theory, `convergence_rate(spec)` returns the factor by which a step of that
-    benchmark asymptotically multiplies the distance to the solution, or None if it is unknown. `ganbench sweep` plots
-    the boundary at 1.
-    """
+    """`build(options, context)` returns a `Loss`: the objectives of both networks."""
 
     kind: ClassVar[Kind] = Kind.LOSS
     build_types: ClassVar[tuple[type, ...]] = (Loss,)
-
-    convergence_rate: Callable[[Any], float | None] | None = None
 
 
 class DatasetPlugin(Buildable):

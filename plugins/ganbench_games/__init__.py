@@ -26,8 +26,6 @@ from ganbench import (
     hookimpl,
 )
 
-from .theory import bilinear_jacobian, convergence_rate_for, dirac_jacobian, quadratic_jacobian
-
 FOLDER = Path(__file__).parent
 BENCHMARKS = ("saddle_quadratic", "saddle_bilinear", "dirac_gan", "softmax_bandit")
 
@@ -165,21 +163,18 @@ def ganbench_losses() -> list[LossPlugin]:
             summary="Minimax of a x^2 - b y^2: separable, without rotation",
             options=QuadraticSaddleOptions,
             build=build_quadratic_saddle,
-            convergence_rate=convergence_rate_for(quadratic_jacobian),
         ),
         LossPlugin(
             name="bilinear",
             summary="Minimax of c x y: pure rotation",
             options=BilinearOptions,
             build=build_bilinear,
-            convergence_rate=convergence_rate_for(bilinear_jacobian),
         ),
         LossPlugin(
             name="dirac",
             summary="Objectives of the Dirac-GAN (Mescheder et al. 2018), optionally with an R1 gradient penalty",
             options=DiracLossOptions,
             build=build_dirac,
-            convergence_rate=convergence_rate_for(dirac_jacobian),
         ),
         LossPlugin(
             name="policy-gradient",

@@ -8,29 +8,22 @@ point: the game converges below 1 and diverges above. See Gidel et al. 2019 (arX
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-Jacobian = Callable[[Any], Sequence[Sequence[float]]]  # from the options of the loss to J
 
-
-def convergence_rate_for(jacobian: Jacobian) -> Callable[[Any], float | None]:
-    """Return the `convergence_rate` of a `LossPlugin`; it returns None for rules that are not covered here."""
-
-    def convergence_rate(spec: Any) -> float | None:
-        x, y = (nonzero_options(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
-        rules = {(options.pop("name"), *sorted(options)) for options in (x, y)}
-        rate_of_rule = RATES.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
-        names = START_OPTIONS.get(spec.model.name)
-        constant = all(isinstance(options["lr"], float) for options in (x, y))
-        if rate_of_rule is None or names is None or not constant:
-            return None
-        start = np.array([getattr(spec.model.options, name) for name in names])
-        return rate_of_rule(np.diag([x["lr"], y["lr"]]), np.asarray(jacobian(spec.loss.options), dtype=float), start)
-
-    return convergence_rate
+def convergence_rate(spec: Any) -> float | None:
+    """Return the rate of a game's spec, for `ganbench sweep --theory`; None for games and rules not covered here."""
+    x, y = (nonzero_options(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
+    rules = {(options.pop("name"), *sorted(options)) for options in (x, y)}
+    rate_of_rule = RATES.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None
+    jacobian, names = JACOBIANS.get(spec.loss.name), START_OPTIONS.get(spec.model.name)
+    constant = all(isinstance(options["lr"], float) for options in (x, y))
+    if rate_of_rule is None or jacobian is None or names is None or not constant:
+        return None
+    start = np.array([getattr(spec.model.options, name) for name in names])
+    return rate_of_rule(np.diag([x["lr"], y["lr"]]), np.asarray(jacobian(spec.loss.options), dtype=float), start)
 
 
 def sign(options: Any) -> int:
@@ -93,6 +86,7 @@ def optimistic(rates: np.ndarray, jacobian: np.ndarray, start: np.ndarray) -> fl
     )
 
 
+JACOBIANS = {"quadratic-saddle": quadratic_jacobian, "bilinear": bilinear_jacobian, "dirac": dirac_jacobian}  # by loss
 START_OPTIONS = {"scalar-players": ("x", "y"), "dirac": ("point", "slope")}  # model options, generator first
 RATES = {  # by the rule with its only allowed option, and the update scheme
     (("gradient-descent", "lr"), "simultaneous"): simultaneous_descent,

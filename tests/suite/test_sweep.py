@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -30,6 +31,9 @@ def invoke(*arguments: str) -> tuple[int, str]:
     outcome = CliRunner().invoke(app, ["sweep", *arguments], env={"COLUMNS": "300"})
     assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
     return outcome.exit_code, outcome.output
+
+
+THEORY = ["--theory", "ganbench_games.theory:convergence_rate"]
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -80,7 +84,7 @@ def test_invalid_ranges_are_refused(overrides: list[str], message: str) -> None:
 
 
 def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Path) -> None:
-    code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
+    code, text = invoke("saddle-quadratic", *BOTH, *THEORY, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.DONE, text
     assert "agrees with theory: 72 of 72 points" in text  # on the boundary, neither is conclusive
     found = rows(tmp_path / "sweep")
@@ -94,9 +98,26 @@ def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Pat
         picture.verify()
 
 
+@pytest.mark.parametrize(
+    ("theory", "message"),
+    [
+        ("no_such_module:rate", "--theory no_such_module:rate: No module named"),
+        ("ganbench_games.theory:rate", "has no attribute 'rate'"),
+        ("ganbench_games.theory:RATES", "not a function"),
+        ("math:sqrt", "--theory math:sqrt raised TypeError"),
+        ("builtins:str", "returned '.*'; expected a number or None"),
+    ],
+)
+def test_an_unusable_theory_is_reported_before_training(theory: str, message: str, tmp_path: Path) -> None:
+    code, text = invoke("saddle-quadratic", *BOTH, "--theory", theory, "--out", str(tmp_path / "sweep"))
+    assert code in (ExitCode.USAGE, ExitCode.FAILED)
+    assert re.search(message, text)
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
     code, text = invoke(
-        "saddle-quadratic", "-o", "optimizer.discriminator.lr=-0.24:0.24:9", "--out", str(tmp_path / "sweep")
+        "saddle-quadratic", "-o", "optimizer.discriminator.lr=-0.24:0.24:9", *THEORY, "--out", str(tmp_path / "sweep")
     )
     assert code == ExitCode.DONE, text
     assert "optimizer.discriminator.lr from -0.24 to -0.06: diverged" in text
@@ -249,7 +270,7 @@ def test_the_plot_of_a_line_shows_unscored_points() -> None:
 def test_a_sweep_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.csv").write_text("precious")
-    code, text = invoke("saddle-quadratic", *BOTH, "--out", str(tmp_path / "sweep"))
+    code, text = invoke("saddle-quadratic", *BOTH, *THEORY, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.USAGE
     assert "sweep: not empty; choose another with --out" in text
     assert (tmp_path / "sweep" / "sweep.csv").read_text() == "precious"

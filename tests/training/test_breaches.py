@@ -185,7 +185,9 @@ def test_the_plugin_at_fault_is_named_and_no_other() -> None:
         PluginError, match=r"^the loss calls the generator of the model with invalid arguments: .*labels"
     ):
         take(step_of(Least(lambda: None), generator=Labelled()))
-    with pytest.raises(PluginError, match=r"^its optimizer: for the discriminator's parameters it returned a list of 2"):
+    with pytest.raises(
+        PluginError, match=r"^its optimizer: for the discriminator's parameters it returned a list of 2"
+    ):
         step_of(Least(lambda: None), factory=list)
 
 

@@ -48,6 +48,13 @@ def sweep(
         float,
         typer.Option(min=1.0, help="Factor by which the first metric must improve (converged) or worsen (diverged)."),
     ] = 2.0,
+    theory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="Function from a spec to its predicted convergence rate per step, to compare outcomes with.",
+        ),
+    ] = None,
     device: Device = "auto",
     directory: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for sweep.csv and sweep.png.")
@@ -60,7 +67,7 @@ def sweep(
     from ganbench.spec.loading import load_spec
 
     from .axis import split_overrides
-    from .sweep import Sweep, SweepPoint, plan_trials, run_trials
+    from .sweep import Sweep, SweepPoint, load_theory, plan_trials, run_trials
 
     plain, axes = split_overrides(overrides)
     registry = load_registry(plugins, benchmark)
@@ -68,7 +75,9 @@ def sweep(
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
 
-    planned = plan_trials(load, axes)  # reports invalid specs before anything is trained
+    planned = plan_trials(
+        load, axes, load_theory(theory) if theory else None
+    )  # reports invalid specs before anything is trained
     folder = new_folder(benchmark, directory)
     from ganbench.training.interrupt import sigterm_as_ctrl_c
     from ganbench.training.trial import run_trial

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
-from ganbench.errors import UsageError
-from ganbench.plugin.registrations import LossPlugin
+from ganbench.errors import PluginError, UsageError, describe
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import write_text
 
@@ -22,6 +22,31 @@ if TYPE_CHECKING:
     from ganbench.training.trial import Trial
 
 RATE_TOLERANCE = 1e-6  # a convergence rate this close to 1 predicts neither convergence nor divergence
+
+
+# predicts the factor by which a step of a spec multiplies the distance to the solution; None if it is unknown
+Theory = Callable[[BenchmarkSpec], float | None]
+
+
+def load_theory(name: str) -> Theory:
+    """Import the function `MODULE:FUNCTION`. Raises `UsageError` if there is none."""
+    try:
+        theory = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--theory {name}: {error}; expected MODULE:FUNCTION") from None
+    if not callable(theory):
+        raise UsageError(f"--theory {name}: not a function")
+
+    def predict(spec: BenchmarkSpec) -> float | None:
+        try:
+            rate: Any = theory(spec)
+        except Exception as error:
+            raise PluginError(f"--theory {name} raised {describe(error)}") from error
+        if rate is not None and not isinstance(rate, float | int):
+            raise PluginError(f"--theory {name} returned {rate!r}; expected a number or None")
+        return rate
+
+    return predict
 
 
 class Outcome(StrEnum):
@@ -38,7 +63,7 @@ class SweepPoint:
 
     values: tuple[float, ...]
     trial: Trial
-    convergence_rate: float | None  # theoretical factor per step of the metric; None if theory gives none
+    convergence_rate: float | None  # predicted factor per step; None if there is no prediction
 
     def outcome(self, metric: str, factor: float) -> Outcome:
         initial, final = self.trial.initial[metric], self.trial.final[metric]
@@ -121,7 +146,9 @@ class PlannedTrial:
     convergence_rate: float | None
 
 
-def plan_trials(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis]) -> list[PlannedTrial]:
+def plan_trials(
+    load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis], theory: Theory | None = None
+) -> list[PlannedTrial]:
     """Return the points of the grid; `load` makes a spec from overrides.
 
     Raises `UsageError` if a spec is invalid, has no metric to determine the outcome, or has a time budget, which would
@@ -136,10 +163,7 @@ def plan_trials(load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[A
             raise UsageError(
                 "sweep: training.budget_seconds: not supported; set training.steps or training.epochs instead"
             )
-        loss = spec.loss.plugin.plugin
-        assert isinstance(loss, LossPlugin)
-        with spec.loss.plugin.wrap_errors("raised in convergence_rate"):
-            trials.append(PlannedTrial(values, spec, loss.convergence_rate(spec) if loss.convergence_rate else None))
+        trials.append(PlannedTrial(values, spec, theory(spec) if theory else None))
     return trials
 
 
