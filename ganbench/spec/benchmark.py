@@ -103,7 +103,7 @@ class DataOptions(StrictModel):
 
 
 class EngineOptions(StrictModel):
-    """How steps are executed. These options do not affect the results, except for rounding in compiled code."""
+    """How steps are executed. These options do not affect the results, except for rounding and the dropout masks."""
 
     mode: Literal["auto", "eager", "cuda_graph"] = Field(
         "auto",
@@ -112,6 +112,11 @@ class EngineOptions(StrictModel):
     compile: bool = Field(False, description="run both networks through torch.compile")
     memory_format: Literal["contiguous", "channels_last"] = Field(
         "contiguous", description="memory format of convolution weights and images"
+    )
+    dropout: Literal["fast", "torch"] = Field(
+        "fast",
+        description="how a CPU draws dropout masks: fast uses one random number for four elements, torch one for each; "
+        "GPUs and compiled networks always use torch's",
     )
 
 

@@ -73,6 +73,7 @@ def build_step(
         labels=build_label_sampler(data, spec, context, device) if networks.conditional else None,
         ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
         schedules=schedules,
+        fast_dropout=spec.engine.dropout == "fast" and device.type == "cpu" and not spec.engine.compile,
     )
 
 

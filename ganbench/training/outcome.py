@@ -76,6 +76,7 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
             "engine": engine.name if engine else None,
             "compile": prepared.spec.engine.compile,
             "memory_format": prepared.spec.engine.memory_format,
+            "dropout": "fast" if prepared.step.fast_dropout else "torch",
             "data": prepared.batches.placement,
             "batch_size": prepared.spec.training.batch_size,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.attribution import PluginNames
+from ganbench.runtime.dropout import fast_dropout
 from ganbench.runtime.precision import Precision, autocast
 from ganbench.spec.benchmark import UpdateScheme
 
@@ -73,6 +75,7 @@ class TrainingStep:
         labels: tuple[LabelSampler, torch.Generator] | None = None,
         ema: EMA | None = None,
         schedules: ScheduledValues | None = None,
+        fast_dropout: bool = False,
     ) -> None:
         """`plugin_names` and the names in `augmentations` are for error messages.
 
@@ -93,6 +96,7 @@ class TrainingStep:
         self.augmentations = tuple(augmentations)
         self.labels = labels
         self.ema = ema
+        self.fast_dropout = fast_dropout
         self.schedules = schedules or ScheduledValues(latents.device)
         self.restore_count = 0  # engines discard what they captured of an earlier state
         self.parameters = {player: list(networks[player].parameters()) for player in UPDATE_ORDER}
@@ -166,7 +170,8 @@ class TrainingStep:
         monitors: dict[str, Tensor] = {}
         for player in UPDATE_ORDER:
             for batch in self._batches(player, real, labels):
-                loss, reported = self._backpropagate(player, batch, due)
+                with fast_dropout() if self.fast_dropout else nullcontext():
+                    loss, reported = self._backpropagate(player, batch, due)
                 if self.update_scheme == "alternating":
                     self._update(player)
                 losses[player].append(loss)
