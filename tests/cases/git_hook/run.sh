@@ -32,7 +32,7 @@ H
     git commit -qm three >../commit.txt 2>&1 || fail "the commit was refused: $(cat ../commit.txt)"
   fi
   cat ../commit.txt
-  grep -qi "game.toml\|saddle-quadratic" ../commit.txt || fail "the hook did not run the check"
+  grep -q "^PASS: training results agree" ../commit.txt || fail "the hook did not run the check"
   git show HEAD:old | grep -q more || fail "the change is not in the commit"
   changed=$(git show --name-status --format= HEAD)
   [ "$changed" = "M"$'\t'"old" ] || fail "the commit changes other files: $changed"
