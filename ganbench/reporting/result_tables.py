@@ -237,21 +237,19 @@ def profile_table(profile: Profile, rows: int = 15) -> Table:
 
 
 def metrics_table(metrics: list[MetricResult]) -> Table:
-    """Show the final, best and real-data scores of each metric, and its scores by epoch."""
-    table = Table("Metric", "Final", "Best", "Real data", "By epoch", title="Scores", title_justify="left")
+    """Show the final and best scores of each metric, those of real data if there are any, and all scores by epoch."""
+    has_real_data = any(metric.real_data_samples for metric in metrics)
+    columns = ["Metric", "Final", "Best", *(["Real data"] if has_real_data else []), "By epoch"]
+    table = Table(*columns, title="Scores", title_justify="left")
     titles = metric_titles(metrics)
     for metric in metrics:
         curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
         best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
-        table.add_row(
-            escape(titles[metric.id]),
-            "not reached" if metric.value is None else number(metric.value),
-            best,
-            f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
-            if metric.real_data_samples
-            else "",
-            curve,
-        )
+        row = [escape(titles[metric.id]), "not reached" if metric.value is None else number(metric.value), best]
+        if has_real_data:
+            images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
+            row.append(images if metric.real_data_samples else "")
+        table.add_row(*row, curve)
     notes = [f"{titles[metric.id]}: {warning}" for metric in metrics for warning in metric.warnings]
     if notes:
         table.caption = escape("\n".join(notes))

@@ -102,6 +102,14 @@ def test_the_tables_show_losses_speed_and_scores_with_their_protocols() -> None:
         assert expected in text
 
 
+def test_scores_without_a_real_data_score_have_no_column_for_it() -> None:
+    (fid,) = result().metrics
+    assert "Real data" in shown(result())
+    text = shown(result(metrics=[fid.model_copy(update={"real_data_score": None, "real_data_samples": 0})]))
+    assert "Real data" not in text
+    assert "0: 12.5000  1: 4.0000" in text
+
+
 def with_throughput(**changes: object) -> Result:
     return result(throughput=result().throughput.model_copy(update=changes))
 
