@@ -134,7 +134,7 @@ def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Pa
 def test_a_completed_run_can_be_lengthened(uninterrupted: Whole, registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, [*QUICK, "training.epochs=1"])
-    with pytest.raises(UsageError, match="has taken 20 steps, and 10 are asked for: it can only be lengthened"):
+    with pytest.raises(UsageError, match="has already taken 20 steps, which is more than 10: --resume can only extend"):
         resumed(registry, out, "training.steps=10")
     assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
 
@@ -183,7 +183,7 @@ def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_pat
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
     began = then.model_copy(update={"data_content": "0", "environment": elsewhere, "plugins": older})
     replace(checkpoint, progress=began).save(out / "checkpoint.pt")
-    with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
+    with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: ") as raised:
         resumed(registry, out)
     told = str(raised.value)
     assert all(part in told for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0"))
@@ -216,7 +216,7 @@ def test_a_checkpoint_that_is_none(spoil: Any, registry: Registry, tmp_path: Pat
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     file = tmp_path / "run" / "checkpoint.pt"
     file.write_bytes(spoil(file.read_bytes()))
-    with pytest.raises(UsageError, match=r"checkpoint .*checkpoint.pt: not a whole checkpoint of ganbench"):
+    with pytest.raises(UsageError, match=r"checkpoint .*checkpoint.pt: corrupt, or not written by ganbench"):
         resumed(registry, tmp_path / "run", "training.steps=2")
 
 
@@ -228,7 +228,7 @@ def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     file = tmp_path / "run" / "checkpoint.pt"
     torch.save({**torch.load(file, weights_only=True), "state": Malicious()}, file)
-    with pytest.raises(UsageError, match="not a whole checkpoint of ganbench"):
+    with pytest.raises(UsageError, match="corrupt, or not written by ganbench"):
         resumed(registry, tmp_path / "run", "training.steps=2")
     assert not (tmp_path / "mark").exists()
 

@@ -92,5 +92,5 @@ def test_a_monitor_called_like_a_column_is_refused(registry: Registry) -> None:
     run = prepared(registry, "training.steps=2")
     honest = run.step.loss.generator_loss
     run.step.loss.generator_loss = lambda *both: (honest(*both)[0], {"seconds": honest(*both)[0]})
-    with pytest.raises(PluginError, match=r"loss 'bce' .* a monitor is called seconds, as a column is"):
+    with pytest.raises(PluginError, match=r"loss 'bce' .* a monitor is called seconds, which is a column"):
         warm_up(run, verify_steps=None, trace=None)
