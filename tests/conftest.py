@@ -53,7 +53,7 @@ def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.M
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take each measurement outside training only once: no test depends on how long something takes."""
     monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr("ganbench.training.roofline.CEILING_SECONDS", 0.0)
+    monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
     monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
 

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import StepLR
 from ganbench import Networks, Players
 from ganbench.runtime.rng import make_rng
 from ganbench.training.checkpoint import restore_state, snapshot_state
-from ganbench.training.engines.verification import first_difference, flat, standing_still
+from ganbench.training.engines.verification import first_difference, flatten, python_values
 from ganbench.training.state.python_state import Snapshot, inspect_step
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
@@ -129,11 +129,11 @@ def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
     step = step_of(Least(make()))
     take(step)
     start, state = Snapshot(step), snapshot_state(step, BATCHES)
-    still = standing_still(step)
+    still = python_values(step)
     take(step)
     # torch's operations on a tensor leave it where it is, so that a recording may hold it
     moves_in_place = make is WAYS["a submodule's plain tensor"]
-    assert (first_difference(still, standing_still(step)) is None) == moves_in_place
+    assert (first_difference(still, python_values(step)) is None) == moves_in_place
     assert start.changed()
     restore_state(state, step, BATCHES)
     assert not start.changed()
@@ -149,7 +149,7 @@ def test_the_state_is_loaded_by_a_step_that_was_just_built(name: str) -> None:
     restore_state(snapshot_state(first, BATCHES), second, BATCHES)
     take(first)
     take(second)
-    state, other = (flat(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
+    state, other = (flatten(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
     assert first_difference(state, other) is None
 
 
@@ -163,9 +163,9 @@ def test_a_scheduler_in_a_hook_is_seen_and_kept() -> None:
     step = step_of(Least(lambda: None), scheduled)
     take(step)
     state, start = snapshot_state(step, BATCHES), Snapshot(step)
-    still = standing_still(step)
+    still = python_values(step)
     take(step, 3)
-    assert first_difference(still, standing_still(step)) is not None
+    assert first_difference(still, python_values(step)) is not None
     assert any("last_epoch" in path for path in start.changed())
     restore_state(state, step, BATCHES)
     assert not start.changed()

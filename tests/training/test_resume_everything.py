@@ -12,7 +12,7 @@ from ganbench import Callback, Registry, Result
 from ganbench.plugin.callbacks import Progress
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.runner import run
 
 
@@ -56,7 +56,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], tmp_pat
     ]
     assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in whole.metrics]
     for part in ("networks", "optimizers", "ema", "augmentations", "penalty_values", "rngs"):
-        assert first_difference(flat(resumed_state[part], part), flat(state[part], part)) is None
+        assert first_difference(flatten(resumed_state[part], part), flatten(state[part], part)) is None
 
 
 def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
@@ -102,7 +102,7 @@ def test_a_run_follows_its_schedule_to_the_end(tmp_path: Path) -> None:
     states = []
     for name, steps in (("one", 1), ("five", 5)):
         own_run(tmp_path, "", [*rates, f"training.steps={steps}"], name=name)
-        states.append(flat(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
+        states.append(flatten(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
     assert first_difference(*states) is None
 
 
@@ -118,9 +118,9 @@ def test_a_schedule_changes_training_and_is_in_the_spec(tmp_path: Path) -> None:
     [
         (
             "{name='linear',start=1e-3,end=-1.0}",
-            r"optimizer\.discriminator\.lr: .* gives -.* after",
+            r"optimizer\.discriminator\.lr: .* returned -.* after",
         ),
-        ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* gives -1 after 0 images"),
+        ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* returned -1 after 0 images"),
         ("{name='linear'}", r"optimizer\.discriminator\.lr\.start: Field required"),
         ("{name='sawtooth'}", r"optimizer\.discriminator\.lr: unknown schedule 'sawtooth'"),
         ("-1", r"optimizer\.discriminator\.lr: Input should be greater than 0 \(got -1\)"),
@@ -141,7 +141,7 @@ def test_a_rate_may_fall_to_zero_by_the_end(tmp_path: Path) -> None:
 def test_a_schedule_longer_than_the_run_is_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='sgd',lr={name='cosine',start=0.1,kimg=50}}"])
     (warning,) = (each for each in warnings if "kimg" in each)
-    assert "takes 50 kimg, and the run ends after 0.04 kimg" in warning
+    assert "takes 50 kimg, but the run ends after 0.04 kimg" in warning
 
 
 def test_a_schedule_is_checked_wherever_a_plugin_has_it(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_schedule_is_checked_wherever_a_plugin_has_it(tmp_path: Path) -> None:
     loss = 'loss={name="outer",inner={name="inner",margin={name="linear",start=1.0,end=-1.0}}}'
     short = ["dataset.source=embedded", "metrics=[]", "training.steps=5"]
     spec, _ = load_spec("dcgan-fashion", registry, [loss, *short])
-    with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* gives -"):
+    with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* returned -"):
         run(spec, device="cpu", out=tmp_path / "run")
 
 
@@ -177,5 +177,5 @@ def test_a_penaltys_weight_can_follow_a_schedule(tmp_path: Path) -> None:
         for number, weight in enumerate(weights[:2])
     )
     assert first.history[-1].d_loss != second.history[-1].d_loss
-    with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* gives -"):
+    with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* returned -"):
         own_run(tmp_path, "", [f"penalties=[{{name='r1',weight={weights[2]}}}]"])

@@ -14,7 +14,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import snapshot_state
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.step import UPDATE_ORDER
@@ -30,9 +30,9 @@ def prepared(registry: Registry, *overrides: str) -> PreparedRun:
 
 def test_nothing_of_it_stays(registry: Registry, tmp_path: Path) -> None:
     run = prepared(registry)
-    before = flat(snapshot_state(run.step, run.batches))
+    before = flatten(snapshot_state(run.step, run.batches))
     warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
-    assert first_difference(before, flat(snapshot_state(run.step, run.batches))) is None
+    assert first_difference(before, flatten(snapshot_state(run.step, run.batches))) is None
     assert warmed_up.step_seconds > 0
     assert warmed_up.component_throughput.data_only > warmed_up.component_throughput.compute_only > 0
     assert warmed_up.engine_record.name == "eager"
