@@ -19,30 +19,30 @@ from ganbench.plugin.registry import ONLY_VARIABLE, Registry
 from ganbench.runtime.attribution import PluginNames
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
-# one thread is enough for tests, and two processes with two each on two cores would wait for one another
+# with more threads than cores, parallel test processes would wait for one another
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
-os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as wide
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, which changes the width of tables
 
-# a benchmark that trains for real and takes a second: the homework's, on the embedded subset, four times narrower
+# the homework's benchmark on the embedded subset, with narrower networks: it trains in about a second
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.num_samples=100"]
 UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
 
 @pytest.fixture(scope="session")
-def of_real_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of statistics and scores of real images, shared by all tests: they take longer than most runs."""
+def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of statistics and scores of real images; shared, as they take longer than most runs."""
     return tmp_path_factory.mktemp("real-images")
 
 
 @pytest.fixture(autouse=True)
-def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_environment(tmp_path: Path, real_data_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Isolate tests from the user's caches, data, environment and plugins."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "ganbench").mkdir(parents=True)
     for name in ("features", "derived", "real-data-scores"):
-        (of_real_images / name).mkdir(exist_ok=True)
-        (tmp_path / "cache" / "ganbench" / name).symlink_to(of_real_images / name)
+        (real_data_cache / name).mkdir(exist_ok=True)
+        (tmp_path / "cache" / "ganbench" / name).symlink_to(real_data_cache / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
     monkeypatch.delenv(ONLY_VARIABLE, raising=False)
@@ -51,14 +51,14 @@ def own_surroundings(tmp_path: Path, of_real_images: Path, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take each measurement outside training only once: no test depends on how long something takes."""
+    """Repeat no measurements outside training: no test depends on their duration."""
     monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr("ganbench.training.roofline.CEILING_SECONDS", 0.0)
+    monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
     monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
 
 
-# the plugins of a step that is built by hand
+# the plugin names of steps that tests build themselves
 PLUGIN_NAMES = PluginNames("the model", "the loss", {"discriminator": "its optimizer", "generator": "its optimizer"})
 
 
@@ -95,7 +95,7 @@ def images() -> Tensor:
 
 @pytest.fixture
 def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, in which the test then stands."""
+    """`commit(text)` commits the plugin `own_loss.py` with that text in a repository, the current directory."""
     worker = tmp_path / "stand_in.py"
     worker.write_text(stand_in.SOURCE)
     monkeypatch.setattr("ganbench.gate.side.WORKER", worker)

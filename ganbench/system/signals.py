@@ -1,4 +1,9 @@
-"""Handling of the signals that end a process: Ctrl-C, SIGTERM and a closed terminal (SIGHUP)."""
+"""Handling of the signals that end a process: Ctrl-C, SIGTERM and a closed terminal (SIGHUP).
+
+All handlers in ganbench are installed by `handle_signals`, so that one rule holds everywhere. SIGINT and SIGTERM are
+always handled: the gate's worker ends its training by sending itself SIGINT, which a shell makes background jobs
+ignore. SIGHUP is handled unless it is ignored already: `nohup` lets a process outlive its terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-TERMINATION_SIGNALS = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))  # Windows has no SIGHUP
+Handler = Callable[[int, FrameType | None], object]
+
+
+@contextmanager
+def handle_signals(handler: Handler) -> Iterator[None]:
+    """Call `handler` for termination signals within the block; only in the main thread, which alone can do that."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in (termination_signals() if in_main_thread else ())}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def termination_signals() -> list[signal.Signals]:
+    """Return the termination signals to handle."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
+        return [signal.SIGINT, signal.SIGTERM]
+    return [signal.SIGINT, signal.SIGTERM, hangup]
+
+
+@contextmanager
+def interrupt_on_signals() -> Iterator[None]:
+    """Within the block, raise `KeyboardInterrupt` on every termination signal, so that cleanup code runs."""
+    with handle_signals(signal.default_int_handler):
+        yield
 
 
 @contextmanager
@@ -21,11 +52,11 @@ def interrupt_once() -> Iterator[None]:
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for termination in TERMINATION_SIGNALS:
+        for termination in termination_signals():
             signal.signal(termination, lambda *_: None)  # with SIG_IGN, Python would report a signal already pending
         raise KeyboardInterrupt
 
-    with _handled_by(interrupt):
+    with handle_signals(interrupt):
         yield
 
 
@@ -33,23 +64,7 @@ def interrupt_once() -> Iterator[None]:
 def defer_signals() -> Iterator[None]:
     """Defer termination signals until the end of the block; for short blocks, such as a cleanup."""
     received: list[int] = []
-    with _handled_by(lambda number, _: received.append(number)):
+    with handle_signals(lambda number, _: received.append(number)):
         yield
     for number in received[:1]:
         signal.raise_signal(number)
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Install `handler`, except for signals that are ignored already (nohup). Only the main thread can set handlers."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = {
-        number: signal.signal(number, handler)
-        for number in (TERMINATION_SIGNALS if in_main_thread else ())
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)

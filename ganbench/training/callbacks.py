@@ -1,4 +1,4 @@
-"""Callbacks as a run calls them: several at once, none of which can end or change the run."""
+"""The callbacks of a run, which can neither end nor change it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.spec.configs import TrackerConfig
 
 
 class Callbacks(Callback):
-    """Passes every event to some callbacks; one that raises is reported and dropped."""
+    """Passes every event to several callbacks; reports and drops one that raises."""
 
     def __init__(self, callbacks: Iterable[Callback], device: torch.device) -> None:
         self.callbacks = list(callbacks)
@@ -59,7 +59,7 @@ class Callbacks(Callback):
                 )
 
     def add_trackers(self, trackers: Iterable[TrackerConfig], context: TrackerContext, info: RunInfo) -> None:
-        """Build trackers and start them; one that cannot be built is reported and omitted."""
+        """Build trackers and start them; report and omit one that cannot be built."""
         added = Callbacks([], self.device)
         for tracker in trackers:
             try:

@@ -1,4 +1,4 @@
-"""The state of a training: captured, restored, written as checkpoint.pt, and read back."""
+"""The state of a training run: snapshot, restore, and the file checkpoint.pt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganbench.system.files import atomic_write
 from .step import UPDATE_ORDER, TrainingStep
 
 SCHEMA_VERSION = 4
-# whatever a file that is no whole checkpoint can make torch and pydantic raise
+# the errors that torch and pydantic raise for a corrupt file
 UNREADABLE = (
     OSError,
     RuntimeError,
@@ -38,16 +38,16 @@ UNREADABLE = (
 
 
 def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
-    """A copy of all that the next step depends on: weights, buffers, optimisers and random streams."""
+    """Return a copy of everything the next step depends on: weights, buffers, optimizers and RNG states."""
     return deepcopy(live_state(step, batches))
 
 
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
-    """As `snapshot_state`, but with the very tensors that the next step will change: it takes no memory."""
+    """Like `snapshot_state`, but without copies: the next step changes the tensors in place."""
     return {
         "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
-        "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # unsaved ones too
+        "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
         "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
@@ -61,7 +61,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 
 
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
-    """Bring everything back to where `snapshot_state` found it."""
+    """Restore everything that `snapshot_state` returned."""
     step.restore_count += 1
     for player in UPDATE_ORDER:
         restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
@@ -86,7 +86,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
 
 
 def saved_state(plugin: Any) -> Any:
-    """The `state_dict` of a loss, penalty or augmentation; None if it has none."""
+    """Return the `state_dict` of a loss, penalty or augmentation; None if it has none."""
     return plugin.state_dict() if hasattr(plugin, "state_dict") else None
 
 
@@ -96,13 +96,13 @@ def load_saved_state(plugin: Any, state: Any) -> None:
 
 
 def all_rngs(step: TrainingStep, batches: Batches) -> dict[str, torch.Generator]:
-    """The random number generators of training, besides the default ones."""
+    """Return the random number generators of training, except the default ones."""
     flips = {} if batches.flips is None else {"flips": batches.flips}
     return {**step.rngs, "order": batches.order, **flips}
 
 
 def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:
-    """The buffers by their names, also those that are registered as None and made later."""
+    """Return the buffers by name, including those that are registered as None and created later."""
     return {
         f"{path}.{name}" if path else name: buffer
         for path, module in network.named_modules()
@@ -111,9 +111,9 @@ def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:
 
 
 def restore_buffers(network: nn.Module, buffers: dict[str, Tensor | None], saved: set[str]) -> None:
-    """Give a network these buffers and no others: some are made in a first forward, or have a batch's size.
+    """Make `buffers` the only buffers of a network: some are created in a first forward pass, or have a batch's size.
 
-    `saved` has the names of those that are part of its `state_dict`.
+    `saved` has the names of the buffers in its `state_dict`.
     """
     present = all_buffers(network)
     for name in [*present, *(name for name in buffers if name not in present)]:
@@ -137,7 +137,7 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 class OpenEpoch(Record):
-    """What the steps of an unfinished epoch have reported."""
+    """The values that the steps of an unfinished epoch reported."""
 
     epoch: int
     d_losses: list[float]
@@ -145,15 +145,15 @@ class OpenEpoch(Record):
     monitors: dict[str, float]
 
 
-class Progress(Record):
-    """How far a run has come, and what it has measured on the way."""
+class RunProgress(Record):
+    """The position of a run and its measurements so far."""
 
     run_id: str
     created_at: datetime
     spec: dict[str, Any]
     plugins: list[PluginRecord]
     environment: Environment
-    data_content: str  # its SHA-256
+    data_content: str  # SHA-256
     steps: int
     images: int
     history: list[EpochRow]
@@ -162,20 +162,20 @@ class Progress(Record):
     phase_seconds: dict[str, float]
     memory: Memory
     evaluation_seconds: float
-    curves: dict[str, list[MetricPoint]]  # of each metric, by its id
+    curves: dict[str, list[MetricPoint]]  # by metric id
     artifacts: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that it takes to go on where a run stopped."""
+    """The complete state to resume a run from."""
 
-    progress: Progress
-    state: dict[str, Any]  # as `snapshot_state` has it
-    order: Tensor  # the state of the batches' generator where the epoch began that training stands in
+    progress: RunProgress
+    state: dict[str, Any]  # from `snapshot_state`
+    order: Tensor  # the state of the batches' rng at the beginning of the current epoch
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all: tensors, numbers and text alone, which load without running code."""
+        """Write the file atomically, with only tensors, numbers and text, which load without running code."""
         with atomic_write(path) as part:
             torch.save(
                 {
@@ -189,21 +189,23 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours, without running any code in it.
+    """Read a checkpoint, without running any code in it.
 
-    Raises `MissingError` where there is none, and `UsageError` for a file that is not whole or not ours.
+    Raises `MissingError` if there is no file, and `UsageError` if it is corrupt or not written by ganbench.
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content["schema_version"] != SCHEMA_VERSION:
-            raise UsageError(f"checkpoint {path}: it is of schema {content['schema_version']}, not {SCHEMA_VERSION}")
-        progress = Progress.model_validate_json(content["progress"])
+            raise UsageError(
+                f"checkpoint {path}: schema version {content['schema_version']}; expected {SCHEMA_VERSION}"
+            )
+        progress = RunProgress.model_validate_json(content["progress"])
         return Checkpoint(progress, content["state"], content["order"])
     except FileNotFoundError:
-        raise MissingError(f"checkpoint {path}: there is none") from None
+        raise MissingError(f"checkpoint {path}: file not found") from None
     except UNREADABLE as error:
-        raise UsageError(f"checkpoint {path}: not a whole checkpoint of ganbench: {first_line(error)}") from None
+        raise UsageError(f"checkpoint {path}: corrupt, or not written by ganbench: {first_line(error)}") from None
 
 
 def first_line(error: Exception) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error).partition("\n")[0])  # torch's are coloured
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error).partition("\n")[0])  # torch colors its messages

@@ -20,7 +20,7 @@ class EMA:
     """A copy of the generator whose parameters follow those of the trained one.
 
     With a half-life of h images, a step of n images gives an old value the weight 2^(-n/h). Early on, h is at most
-    `ramp` times the images seen so far, so that the initial weights are soon forgotten (Karras et al. 2020,
+    `ramp` times the images shown so far, so that the initial weights are soon forgotten (Karras et al. 2020,
     arXiv:1912.04958, and its code). Buffers, such as batch norm's running statistics, are copied.
     """
 
@@ -32,8 +32,8 @@ class EMA:
             self.generator = deepcopy(generator)
         except Exception as error:
             raise PluginError(
-                f"{plugin}: [ema] needs a copy of the generator, and copy.deepcopy raised {describe(error)}; call the "
-                "generator for the first time in training only, or use torch.nn.utils.parametrizations"
+                f"{plugin}: [ema] needs a copy of the generator, and copy.deepcopy raised {describe(error)}; do not "
+                "call the generator before training, or use torch.nn.utils.parametrizations"
             ) from error
         self.generator.requires_grad_(False)
         self._source = generator
@@ -41,11 +41,11 @@ class EMA:
         self._new_share = torch.zeros((), device=device)  # of the trained weights in the next average
 
     def set(self, at: Position, images: int) -> None:
-        """Set the weighting of the step at a position, which shows so many real images."""
+        """Set the weighting for the step at a position, which shows `images` real images."""
         self._new_share.fill_(1 - self.decay(at.images, images))
 
     def decay(self, images_before: int, images: int) -> float:
-        """The weight of the old average in a step."""
+        """Return the weight of the old average in a step."""
         half_life = self.half_life
         if self.ramp is not None:
             half_life = min(half_life, self.ramp * images_before)
@@ -53,7 +53,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the trained weights; can be captured as part of a step."""
+        """Update the average with the trained weights; can be captured as part of a step."""
         averaged, trained = list(self.generator.parameters()), list(self._source.parameters())
         floats = [pair for pair in zip(averaged, trained, strict=True) if pair[0].is_floating_point()]
         for old, new in floats:
@@ -65,16 +65,16 @@ class EMA:
                 kept = copy._buffers.get(name)
                 if kept is not None and kept.shape == buffer.shape:
                     kept.copy_(buffer)
-                else:  # made in a first forward pass
+                else:  # created in a first forward pass
                     copy.register_buffer(
                         name, buffer.clone(), persistent=name not in module._non_persistent_buffers_set
                     )
 
     def for_sampling(self) -> nn.Module:
-        """The averaged generator, its spectral norms with the exact singular vectors of the averaged weights.
+        """Return the averaged generator, with exact singular vectors of the averaged weights in its spectral norms.
 
-        Those copied from the trained generator belong to its weights: with them, the largest singular value of the
-        average would be off by a percent or more.
+        The vectors copied from the trained generator belong to its own weights: with them, the largest singular value
+        of the average would be off by 1% or more.
         """
         for module in self.generator.modules():
             if isinstance(module, ParametrizationList) and isinstance(module[0], _SpectralNorm):

@@ -1,4 +1,4 @@
-"""Gathers what the steps of an epoch report, on the device, and reads it at the ends of windows."""
+"""Losses and monitors of an epoch: collected on the device, and read at the ends of windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganbench.results.schema import EpochRow
 from .checkpoint import OpenEpoch
 from .step import UPDATE_ORDER, StepOutput, TrainingStep
 
-MAX_ABS_LOSS = 1e9  # beyond it neighbouring float32 numbers are 64 apart: such a loss tells nothing any more
+MAX_ABS_LOSS = 1e9  # beyond it, neighboring float32 numbers are at least 64 apart: such a loss is meaningless
 
 
 class EpochLosses:
@@ -28,26 +28,26 @@ class EpochLosses:
         self._monitors: dict[str, float] = {}
 
     @classmethod
-    def reopened(cls, record: OpenEpoch) -> EpochLosses:
-        """An epoch as it was when its `record` was taken."""
+    def from_record(cls, record: OpenEpoch) -> EpochLosses:
+        """Return an epoch as it was when its `record` was made."""
         losses = cls(record.epoch)
         losses._d_losses, losses._g_losses = list(record.d_losses), list(record.g_losses)
         losses._monitors = dict(record.monitors)
         return losses
 
     def record(self) -> OpenEpoch:
-        """All that has been read."""
+        """Return all values read so far."""
         return OpenEpoch(epoch=self.epoch, d_losses=self._d_losses, g_losses=self._g_losses, monitors=self._monitors)
 
     def add(self, output: StepOutput) -> None:
-        """Keep what a step reports without reading it: no wait for the device."""
+        """Keep the values of a step without reading them, which would wait for the device."""
         self._names = output.names
         self._unread.append(output.values.clone())
 
     def read(self, steps_done: int) -> None:
-        """Fetch what has gathered, `steps_done` being the number of the last step. Waits for the device.
+        """Read the values kept since the last call; waits for the device. `steps_done` is the number of the last step.
 
-        Raises `DivergedError` naming the first step and player whose loss is not finite, or beyond `MAX_ABS_LOSS`.
+        Raises `DivergedError` naming the first step and network whose loss is not finite or exceeds `MAX_ABS_LOSS`.
         """
         if not self._unread:
             return
@@ -64,15 +64,15 @@ class EpochLosses:
 
     @property
     def steps(self) -> int:
-        """How many steps have been read."""
+        """The number of steps read so far."""
         return len(self._d_losses)
 
     def last(self) -> dict[str, float]:
-        """The losses of the last step that was read, and its monitors."""
+        """Return the losses and monitors of the last step that was read."""
         return {"d_loss": self._d_losses[-1], "g_loss": self._g_losses[-1], **self._monitors}
 
     def row(self, images: int, seconds: float) -> EpochRow:
-        """The epoch's row of the history, with the images and seconds of its windows."""
+        """Return the epoch's row of the history, with the images and seconds of its windows."""
         return EpochRow(
             epoch=self.epoch,
             d_loss=_mean(self._d_losses),
@@ -85,11 +85,11 @@ class EpochLosses:
 
 
 def require_finite_weights(step: TrainingStep, when: str) -> None:
-    """Raise `DivergedError` naming the first parameter that has NaN or infinite numbers, as after a last bad update."""
+    """Raise `DivergedError` naming the first parameter with NaN or infinite values, as after a bad last update."""
     for player in UPDATE_ORDER:
         for name, parameter in step.networks[player].named_parameters():
             if not parameter.isfinite().all():
-                raise DivergedError(f"the {player}'s parameter {name} has NaN or infinite numbers {when}")
+                raise DivergedError(f"the {player}'s parameter {name} has NaN or infinite values {when}")
 
 
 def _mean(values: list[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""The length of a run, and the steps after which something happens in it."""
+"""The length of a run, and the steps after which its events are due."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Length:
 
     @classmethod
     def of(cls, training: TrainingOptions, train_images: int) -> Length:
-        """The length of training on so many images."""
+        """Return the length of training on a dataset of `train_images` images."""
         whole_steps, remainder = divmod(train_images, training.images_per_step)
         steps_per_epoch = whole_steps + (remainder > 0 and not training.drop_last)
         images_per_epoch = whole_steps * training.images_per_step if training.drop_last else train_images
@@ -39,35 +39,35 @@ class Length:
         return epochs * self.images_per_epoch + rest * self.images_per_step
 
     def steps_for(self, images: Fraction) -> int:
-        """The first step by whose end so many images have been shown."""
+        """Return the first step by whose end `images` images have been shown."""
         epochs, rest = divmod(images, self.images_per_epoch)
         return int(epochs) * self.steps_per_epoch + min(self.steps_per_epoch, math.ceil(rest / self.images_per_step))
 
     def event_steps(
         self, at_epochs: Iterable[int] = (), at_kimg: Iterable[float] = (), every_kimg: float | None = None
     ) -> frozenset[int]:
-        """The numbers of steps after which an event is due, up to the end of the run."""
+        """Return the numbers of the steps after which an event is due, up to the end of the run."""
         steps = {epoch * self.steps_per_epoch for epoch in at_epochs}
-        steps |= {self.steps_for(images_in(kimg)) for kimg in at_kimg}
+        steps |= {self.steps_for(kimg_to_images(kimg)) for kimg in at_kimg}
         if every_kimg is not None:
-            steps |= set(self._steps_every(images_in(every_kimg)))
+            steps |= set(self._steps_every(kimg_to_images(every_kimg)))
         return frozenset(step for step in steps if step <= self.steps)
 
     def _steps_every(self, interval: Fraction) -> Iterator[int]:
-        """The steps within which a multiple of `interval` images is reached, each once however many they are."""
+        """Yield the steps within which a multiple of `interval` images is reached, each once even if several are."""
         step = self.steps_for(interval)
         while step <= self.steps:
             yield step
             step = self.steps_for((self.images_after(step) // interval + 1) * interval)
 
 
-def images_in(kimg: float) -> Fraction:
-    """The number of images as written: 1000 * 16.1 would be more than 16,100, and an event a step late."""
+def kimg_to_images(kimg: float) -> Fraction:
+    """Return the exact number: 1000 * 16.1 is more than 16,100 as a float, which could delay an event by a step."""
     return 1000 * Fraction(str(kimg))
 
 
 class Events:
-    """After which steps a run scores, saves sample images or saves a checkpoint; its end is handled apart."""
+    """The steps after which a run scores, saves sample images or saves a checkpoint; its end is handled separately."""
 
     def __init__(self, spec: BenchmarkSpec, length: Length) -> None:
         images, checkpoint = spec.sample_images, spec.checkpoint
@@ -83,7 +83,7 @@ class Events:
         self._all = sorted(self._checkpoints.union(self._sample_images, *self._scores.values()))
 
     def scores(self, step: int) -> list[str]:
-        """The ids of the metrics that are due after a step."""
+        """Return the ids of the metrics that are due after a step."""
         return [name for name, steps in self._scores.items() if step in steps]
 
     def sample_images(self, step: int) -> bool:
@@ -93,7 +93,7 @@ class Events:
         return step in self._checkpoints
 
     def steps_to_next(self, step: int) -> int:
-        """How many steps can be taken before anything is due: an event, the end of the epoch, or of the run."""
+        """Return the number of steps to the next event, the end of the epoch, or the end of the run."""
         epoch_end = (step // self._length.steps_per_epoch + 1) * self._length.steps_per_epoch
         position = bisect_right(self._all, step)
         event = self._all[position] if position < len(self._all) else self._length.steps

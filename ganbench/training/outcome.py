@@ -1,4 +1,4 @@
-"""What a run has come to, as its result."""
+"""The result of a run, from its state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build_result(
     status: Status,
     message: str | None,
 ) -> Result:
-    """The result of a run that has come so far; `warmed_up` and `roofline` are None where it did not get there."""
+    """Return the result so far; `warmed_up` and `roofline` are None if the run ended before them."""
     prepared, spec = state.prepared, state.prepared.spec
     return Result(
         run_id=directory.run_id,
@@ -45,7 +45,7 @@ def build_result(
 
 
 def describe_throughput(state: RunState, warmed_up: WarmupResult | None, roofline: Roofline | None) -> Throughput:
-    """What the windows amount to, with all that tells where the time went."""
+    """Summarize the windows, with the conditions and measurements that explain their speed."""
     prepared, clock, rate = state.prepared, state.clock, state.clock.rate()
     engine = warmed_up.engine_record if warmed_up else None
     seconds_per_image = clock.seconds_per_image()

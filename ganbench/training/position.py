@@ -1,4 +1,4 @@
-"""Where training stands."""
+"""The position in training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Position(NamedTuple):
-    """How many steps were taken before this one, and how many real images they showed to the discriminator."""
+    """The number of steps before this one, and of the real images that they showed to the discriminator."""
 
     steps: int
     images: int

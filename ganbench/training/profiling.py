@@ -1,4 +1,4 @@
-"""`--profile`: where the time of a step goes, by phase and by kernel."""
+"""`--profile`: the time of a step by phase and by kernel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREFIX = "ganbench: "  # of the phases' names in the trace
 class PhaseRanges:
     """Names the phases of eager steps in the profiler's trace.
 
-    The device finishes each phase before the next begins, so that what it ran can be told by its time.
+    The device finishes each phase before the next one begins, so that kernels can be assigned to phases by time.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -47,13 +47,13 @@ class PhaseRanges:
 
 
 def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
-    """Take some eager steps under torch's profiler and write its trace, which Perfetto and Chrome open.
+    """Take some eager steps under torch's profiler and write its trace, which Perfetto and Chrome can open.
 
-    A graph replays the kernels of an eager step: they are the same. What differs is the time between them. Raises
-    `GanbenchError` if the profiler sees nothing.
+    A CUDA graph replays the same kernels as an eager step; only the time between them differs. Raises `GanbenchError`
+    if the profiler records no kernels.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell people of its coming and going
-    os.environ.setdefault("TEARDOWN_CUPTI", "1")  # left attached, it would slow the training that follows
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise it logs its start and end
+    os.environ.setdefault("TEARDOWN_CUPTI", "1")  # if left attached, it would slow the training that follows
     device = eager.step.latents.device
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
@@ -64,15 +64,17 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
             eager(inputs, Position(0, 0), on_phase_end=ranges.on_phase_end)
     with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
-    summary = summarise(list(profiler.events() or []), PROFILED_STEPS, on_gpu)
+    summary = summarize(list(profiler.events() or []), PROFILED_STEPS, on_gpu)
     if not summary.kernels:
-        raise GanbenchError(f"--profile: torch's profiler saw nothing run on {device}; the driver may not let it")
+        raise GanbenchError(
+            f"--profile: torch's profiler recorded no kernels on {device}; the driver may not permit it"
+        )
     return summary
 
 
-def summarise(events: list[Any], steps: int, on_gpu: bool) -> Profile:
-    """The kernels of a profiler's events, or a CPU's operators without what they call, by phase and time."""
-    wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
+def summarize(events: list[Any], steps: int, on_gpu: bool) -> Profile:
+    """Return the kernels in a profiler's events by phase and time; on a CPU, operators with their own time only."""
+    device_type = DeviceType.CUDA if on_gpu else DeviceType.CPU
     host_ranges = [
         (event.time_range.start, event.time_range.end, event.name.removeprefix(PREFIX))
         for event in events
@@ -82,7 +84,7 @@ def summarise(events: list[Any], steps: int, on_gpu: bool) -> Profile:
     calls: Counter[tuple[str, str]] = Counter()
     for event in events:
         named_range = event.name.startswith(PREFIX) or (on_gpu and event.is_user_annotation)
-        if event.device_type != wanted or named_range:
+        if event.device_type != device_type or named_range:
             continue
         phase = next((name for start, end, name in host_ranges if start <= event.time_range.start <= end), None)
         if phase is None:

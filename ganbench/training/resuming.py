@@ -1,4 +1,4 @@
-"""Whether a stopped run may be gone on with."""
+"""Whether a stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, PluginRecord, providers
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
 
-from .checkpoint import Checkpoint, Progress, load_checkpoint
+from .checkpoint import Checkpoint, RunProgress, load_checkpoint
 from .preparation import PreparedRun
 
 CHECKPOINT = "checkpoint.pt"
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
-OF_NO_WEIGHT = {"cpu", "cpu_count", "platform", "python"}  # in the soft part of an environment: no number needs them
+IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_differ` of an environment
 
 
 def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint | None:
-    """The checkpoint of a run of this spec; None where the run stopped before there was one.
+    """Return the checkpoint of a run of this spec; None if the run stopped before its first one.
 
-    Raises `UsageError` for a spec that differs in more than its length, and where the file is no checkpoint of ours.
+    Raises `UsageError` if the specs differ in more than length, or if the file is corrupt.
     """
     try:
         checkpoint = load_checkpoint(directory.path / CHECKPOINT)
@@ -38,51 +38,52 @@ def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint 
 
 
 def require_readable(directory: RunDirectory) -> None:
-    """Raise `PluginError` if the checkpoint just written cannot be read back: better now than after a crash."""
+    """Raise `PluginError` if the checkpoint just written cannot be read: better now than after a crash."""
     try:
         load_checkpoint(directory.path / CHECKPOINT)
     except UsageError as error:
         raise PluginError(
-            f"the state of a plugin (a loss, an optimiser, a network) has more than tensors, numbers and text: {error}"
+            "the state of a plugin (a loss, an optimizer, a network) may contain only tensors, numbers and text: "
+            f"{error}"
         ) from None
 
 
-def require_same_spec(progress: Progress, spec: BenchmarkSpec, folder: Path) -> None:
-    """Raise `UsageError` with what differs, but for the length and what changes nothing of a run."""
+def require_same_spec(progress: RunProgress, spec: BenchmarkSpec, folder: Path) -> None:
+    """Raise `UsageError` with the differences, if any, except in length and in fields that do not affect training."""
     sides = (
-        {key: value for key, value in told.items() if key not in NON_TRAINING_FIELDS}
-        for told in (progress.spec, spec.to_dict())
+        {key: value for key, value in side.items() if key not in NON_TRAINING_FIELDS}
+        for side in (progress.spec, spec.to_dict())
     )
     fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if path not in LENGTH}
     if fields:
-        told = "; ".join(f"{path}: {before}, now {after}" for path, (before, after) in fields.items())
-        raise UsageError(f"{folder}: a run can be lengthened, and nothing else of it changed: {told}")
+        changes = "; ".join(f"{path}: {before}, now {after}" for path, (before, after) in fields.items())
+        raise UsageError(f"{folder}: --resume can only extend a run; changed: {changes}. Start a new run")
 
 
-def require_same_conditions(progress: Progress, prepared: PreparedRun, folder: Path) -> None:
-    """Raise `UsageError` if the run is already longer, `NotComparableError` where its numbers would not go on.
+def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
+    """Raise `UsageError` if the run is already longer, `NotComparableError` if conditions that affect numbers changed.
 
-    That is on another device or with other versions of libraries and plugins, and with other data.
+    Those are the device, the versions of libraries and plugins, and the data.
     """
     if progress.steps > prepared.total_steps:
         raise UsageError(
-            f"{folder}: the run has taken {progress.steps} steps, and {prepared.total_steps} are asked for: "
-            "it can only be lengthened"
+            f"{folder}: the run has already taken {progress.steps} steps, which is more than {prepared.total_steps}: "
+            "--resume can only extend a run"
         )
     fields = differing_fields(
         [
-            surroundings(progress.environment, progress.plugins, progress.data_content),
-            surroundings(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
+            relevant_conditions(progress.environment, progress.plugins, progress.data_content),
+            relevant_conditions(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
         ]
     )
     if fields:
-        told = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
+        changes = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
         raise NotComparableError(
-            f"{folder}: the run would not go on as it began: {told}. Go on where it began, or start anew"
+            f"{folder}: cannot resume, because conditions changed: {changes}. Restore them, or start a new run"
         )
 
 
-def surroundings(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
-    """All but the spec that a run's numbers depend on."""
-    soft = {name: value for name, value in environment.may_differ.items() if name not in OF_NO_WEIGHT}
-    return {**environment.must_match, **soft, **providers(plugins), "data": data_content}
+def relevant_conditions(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
+    """Return everything except the spec that a run's numbers depend on."""
+    may_differ = {name: value for name, value in environment.may_differ.items() if name not in IRRELEVANT_TO_NUMBERS}
+    return {**environment.must_match, **may_differ, **providers(plugins), "data": data_content}

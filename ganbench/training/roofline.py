@@ -1,4 +1,4 @@
-"""What a step must cost, and what the device can do: the two sides of a roofline."""
+"""The roofline: the work of a step, and the peak performance of the device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .timing import synchronize
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
 COPIED_BYTES = {"cpu": 2**27, "cuda": 2**29}  # well beyond any cache
-CEILING_SECONDS = 0.2
+MEASURED_SECONDS = 0.2
 
 
 class NoModules(ModuleTracker):
-    """Tells no module apart: torch's hooks for that keep a loss from taking gradients by images, as penalties do."""
+    """Tracks no modules: torch's hooks for that prevent gradients with respect to images, which penalties need."""
 
     def __enter__(self) -> NoModules:
         return self
@@ -35,9 +35,9 @@ class NoModules(ModuleTracker):
 
 
 def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
-    """Floating-point operations per image of eager steps: torch's count of their matrix products and convolutions.
+    """Return the FLOPs per image of eager steps, as torch counts them: of matrix products and convolutions.
 
-    It is the mean over all variants of the step, weighted by how often each comes.
+    It is the mean over all variants of the step, weighted by their frequency.
     """
     penalties, flops = eager.step.penalties, 0.0
     for due, share in penalties.shares.items():
@@ -50,9 +50,9 @@ def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
 
 
 def count_state_bytes(step: TrainingStep) -> int:
-    """Bytes that a step cannot help moving: weights, gradients and optimiser state, each read and written once.
+    """Return the bytes that every step must move: weights, gradients and optimizer state, each read and written once.
 
-    To be called once the optimisers have a state.
+    Call it after the first step, when the optimizers have state.
     """
     count = 0
     for player in UPDATE_ORDER:
@@ -66,11 +66,11 @@ def count_state_bytes(step: TrainingStep) -> int:
 def measure_roofline(
     flops_per_image: float, state_bytes_per_step: int, precision: Precision, device: torch.device
 ) -> Roofline:
-    """The device's best at a matrix product and at a copy, within `float32_precision(precision)`."""
+    """Measure the device's peak at matrix products and at copying; call it within `float32_precision(precision)`."""
     size = MATRIX_SIZE[device.type]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    draw = torch.Generator(device).manual_seed(0)  # training's own streams stay where they are
-    left, right, product = (torch.randn(size, size, generator=draw, device=device).to(dtype) for _ in range(3))
+    rng = torch.Generator(device).manual_seed(0)  # its own, so that training's are not advanced
+    left, right, product = (torch.randn(size, size, generator=rng, device=device).to(dtype) for _ in range(3))
     source = torch.ones(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     return Roofline(
@@ -84,20 +84,20 @@ def measure_roofline(
 def why_unreliable(
     roofline: Roofline, batch_size: int, step_seconds: float, disturbed_by: str | None = None
 ) -> str | None:
-    """Why a measured ceiling is none, in the light of steps that took so long; None if nothing speaks against it."""
+    """Return why the measured peaks are unreliable, given the duration of steps; None if they seem reliable."""
     if step_seconds < roofline.min_step_seconds(batch_size):
         return (
-            "training was faster than the ceiling measured after it, as happens on a busy machine and where all that a "
-            "step moves fits in the CPU's caches"
+            "training was faster than the roofline measured after it, as happens on a busy machine, or if all data of "
+            "a step fit in the CPU's caches"
         )
     return disturbed_by
 
 
 def best_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The shortest time that the work took, of as many goes as fit; the first does not count."""
+    """Return the shortest time of the calls that fit into `MEASURED_SECONDS`, after one that is not timed."""
     work()
     shortest = float("inf")
-    deadline = perf_counter() + CEILING_SECONDS
+    deadline = perf_counter() + MEASURED_SECONDS
     while shortest == float("inf") or perf_counter() < deadline:
         synchronize(device)
         start = perf_counter()

@@ -11,7 +11,7 @@ from ganbench.results.schema import EpochRow
 
 from .checkpoint import (
     Checkpoint,
-    Progress,
+    RunProgress,
     live_state,
     restore_state,
 )
@@ -92,7 +92,7 @@ class RunState:
     def checkpoint(self, directory: RunDirectory) -> Checkpoint:
         """Return a checkpoint of the run. It shares its tensors with the networks: save it before the next step."""
         prepared = self.prepared
-        progress = Progress(
+        progress = RunProgress(
             run_id=directory.run_id,
             created_at=directory.created_at,
             artifacts=directory.artifacts,
@@ -119,7 +119,7 @@ class RunState:
         self.order = checkpoint.order
         self.steps, self.images = progress.steps, progress.images
         self.history = list(progress.history)
-        self.open_epoch = EpochLosses.reopened(progress.open_epoch) if progress.open_epoch else None
+        self.open_epoch = EpochLosses.from_record(progress.open_epoch) if progress.open_epoch else None
         self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
         prepared.evaluator.resume_from(progress.curves)

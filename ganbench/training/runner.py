@@ -29,12 +29,13 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
+from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
 from .checkpoint import Checkpoint
 from .engines import check_engine
 from .history import EpochLosses, require_finite_weights
-from .interrupt import Interrupt, sigterm_as_ctrl_c
+from .interrupt import Interrupt
 from .preparation import PreparedRun, prepare
 from .resuming import (
     find_checkpoint,
@@ -90,7 +91,7 @@ def run(
     if chosen.type == "cpu":
         set_up_cpu()
     on_device = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
-    with on_device, sigterm_as_ctrl_c(), ExitStack() as stack:
+    with on_device, interrupt_on_signals(), ExitStack() as stack:
         checkpoint = None
         if resume is not None:
             stack.enter_context(directory.locked())

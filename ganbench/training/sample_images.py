@@ -1,6 +1,6 @@
-"""Sample images of a run: real ones before training, generated ones along the way.
+"""Sample images of a run: real ones before training, generated ones during it.
 
-They are not part of the result: one that cannot be written is a warning.
+They are not part of the result: if one cannot be written, the run warns and continues.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .preparation import PreparedRun
 
 
 def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: Callback) -> None:
-    """Write samples/real.png: some images of the train split."""
+    """Write samples/real.png with images of the train split."""
     train, count = prepared.data.train, prepared.spec.sample_images.real
     if not count or not can_be_shown(prepared.sampler.image_shape):
         return
@@ -31,7 +31,7 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
 
 
 def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDirectory, callback: Callback) -> None:
-    """Write samples/MOMENT.png: images from fixed latent vectors, of conditional models class by class."""
+    """Write samples/MOMENT.png with images from fixed latent vectors; conditional models cycle through the classes."""
     training, options = prepared.spec.training, prepared.spec.sample_images
     if not options.generated or not can_be_shown(prepared.sampler.image_shape):
         return

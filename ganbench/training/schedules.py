@@ -1,4 +1,4 @@
-"""Options that change during training: 0-dim tensors, which steps read and which are set before each step."""
+"""Options that change during training: 0-dim tensors that are set before each step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECKED_POSITIONS = 101  # spread over the run, at which a schedule's values are
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A schedule and the tensor that has its value in the current step."""
+    """A schedule and the tensor with its value for the current step."""
 
     schedule: Schedule
     plugin: str
@@ -33,14 +33,14 @@ class Scheduled:
 
 
 class ScheduledValues:
-    """All schedules of a run. They are functions of the position alone: there is nothing to save."""
+    """All schedules of a run. They depend only on the position, so there is no state to save."""
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = device
         self.all: list[Scheduled] = []
 
     def value_of(self, option: Any, context: BuildContext) -> float | Tensor:
-        """A constant as it is; for a schedule, the tensor that will follow it."""
+        """Return a constant as it is; for a schedule, a tensor with its current value."""
         if not isinstance(option, ScheduleConfig):
             return option
         schedule: Schedule = option.build(context)
@@ -50,13 +50,13 @@ class ScheduledValues:
         return scheduled.value
 
     def set(self, at: Position) -> None:
-        """Set every value for the step at this position; it does not wait for the device."""
+        """Set every value for the step at this position, without waiting for the device."""
         for scheduled in self.all:
             with schedule_errors(scheduled.plugin):
                 scheduled.value.fill_(float(scheduled.schedule(at.images)))
 
     def link(self, optimizer: Optimizer) -> list[tuple[int, str, Tensor]]:
-        """Where an optimizer's options are scheduled: parameter group, key and tensor."""
+        """Return the scheduled options of an optimizer: parameter group, key and tensor."""
         values = {id(scheduled.value) for scheduled in self.all}
         return [
             (number, key, value)
@@ -68,7 +68,7 @@ class ScheduledValues:
 
 @contextmanager
 def schedule_errors(plugin: str) -> Iterator[None]:
-    """Make whatever a schedule raises an error that names its plugin."""
+    """Raise `PluginError` with the name of the schedule's plugin for any exception in the block."""
     try:
         yield
     except GanbenchError:
@@ -78,7 +78,7 @@ def schedule_errors(plugin: str) -> Iterator[None]:
 
 
 def scheduled_options(value: Any, path: str = "") -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
-    """The options in a spec that follow a schedule, however deep: path, schedule, and the validator of a constant."""
+    """Yield the scheduled options of a spec, at any depth: path, schedule, and the validator of a constant."""
     if isinstance(value, list | tuple):
         for number, item in enumerate(value):
             yield from scheduled_options(item, f"{path}.{number}")
@@ -95,9 +95,9 @@ def scheduled_options(value: Any, path: str = "") -> Iterator[tuple[str, Schedul
 
 
 def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
-    """Check the values of all schedules over the run against the bounds of their options; returns warnings.
+    """Check the values of all schedules over the run against the bounds of their options; return warnings.
 
-    Raises `UsageError` for a value that a constant could not have either, naming option, schedule and position.
+    Raises `UsageError` naming option, schedule and position for a value that would be invalid as a constant.
     """
     warnings = []
     for path, config, number_type in scheduled_options(spec):
@@ -111,18 +111,18 @@ def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
             except ValidationError as error:
                 problem = error.errors(include_url=False)[0]["msg"]
                 raise UsageError(
-                    f"{path}: {config.plugin} gives {value:g} after {images:,} images: {problem}"
+                    f"{path}: {config.plugin} returned {value:g} after {images:,} images: {problem}"
                 ) from None
-        kimg = length_of(config.options)
+        kimg = length_kimg(config.options)
         if kimg is not None and kimg * 1000 > context.total_images:
             warnings.append(
-                f"{path}: {config.plugin} takes {kimg:g} kimg, and the run ends after "
-                f"{context.total_images / 1000:g} kimg: the schedule does not reach its end"
+                f"{path}: {config.plugin} takes {kimg:g} kimg, but the run ends after "
+                f"{context.total_images / 1000:g} kimg, before the end of the schedule"
             )
     return warnings
 
 
-def length_of(options: BaseModel) -> float | None:
-    """The length of a schedule in thousand images, where it has an option `kimg`."""
+def length_kimg(options: BaseModel) -> float | None:
+    """Return the length of a schedule in thousands of images; None if it has no option `kimg`."""
     kimg = getattr(options, "kimg", None)
     return kimg if isinstance(kimg, int | float) else None

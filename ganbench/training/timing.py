@@ -1,4 +1,4 @@
-"""Clocks: windows of training synchronised only at their ends, split into phases, and what they amount to."""
+"""Timing windows of training, synchronized only at their ends and split into phases, and their statistics."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WINDOW_SECONDS = 2.0
 
 
 class TrainingClock:
-    """Times windows of training by three clocks, and within them the phases of each step.
+    """Times windows of training with three clocks, and the phases of each step within them.
 
-    A window's seconds are wall time between two moments at which the device had nothing left to do. Beside them stand
-    how long the host took to hand over the work and, on a GPU, how long the device took by its own events. Phases are
-    timed by CUDA events on a GPU, by the wall clock on a CPU; nothing waits for the device inside a window.
+    A window's seconds are wall time between two moments at which the device was idle. The time in which the host
+    launched the work is recorded too and, on a GPU, the time between CUDA events at both ends. Phases are timed with
+    CUDA events on a GPU and with the wall clock on a CPU; nothing waits for the device inside a window.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -34,9 +34,9 @@ class TrainingClock:
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self.device_peak_bytes = 0
-        self.graph_memory_bytes = 0  # that steps take on the device while they run, and torch's own peak does not show
+        self.graph_memory_bytes = 0  # that steps use on the device and torch's peak does not include
         self.host_peak_bytes: int | None = None
-        self.step_seconds = 0.0  # of the last window's steps; before there is one, what the warm-up measured
+        self.step_seconds = 0.0  # of the last window's steps; before the first window, as measured by the warm-up
         self._gpu = GPUMonitor(device)
         self._cpu = CPUMonitor()
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
@@ -44,7 +44,7 @@ class TrainingClock:
         self._opened_at: float | None = None
 
     def resume_from(self, windows: list[Window], phase_seconds: Mapping[str, float], memory: Memory) -> None:
-        """Count what an earlier process of the same run has timed. Nothing in between is anybody's time."""
+        """Continue from the measurements of an earlier process of the same run; the time in between is not counted."""
         self.windows = list(windows)
         self.phase_seconds = {phase: phase_seconds[phase] for phase in PHASES}
         self._finished_seconds = sum(window.seconds for window in windows)
@@ -53,9 +53,9 @@ class TrainingClock:
 
     @contextmanager
     def window(self, epoch: int) -> Iterator[WindowCount]:
-        """Time the block as one window; the block counts its images in what it is given, and says if it is cut short.
+        """Time the block as one window; the block counts its images and marks the window if it ends early.
 
-        A window in which no image was counted, or which an exception left, is not kept.
+        A window without images, or ended by an exception, is not recorded.
         """
         count = WindowCount()
         self._cpu.begin()
@@ -89,7 +89,7 @@ class TrainingClock:
                 images=count.images,
                 seconds=seconds,
                 dispatch_seconds=dispatch_seconds,
-                device_seconds=between(start, end) if self.device.type == "cuda" else None,
+                device_seconds=seconds_between(start, end) if self.device.type == "cuda" else None,
                 gpu=self._gpu.reading(since=joules),
                 cpu=self._cpu.reading(),
                 complete=count.complete,
@@ -97,29 +97,29 @@ class TrainingClock:
             self.windows.append(window)
 
     def on_phase_end(self, phase: Phase) -> None:
-        """The phase that began where the one before ended is over."""
+        """Mark the end of a phase, which began at the end of the previous one."""
         self._marks.append((phase, self._now()))
 
     def add_phases(self, seconds: Mapping[Phase, float], steps: int) -> None:
-        """Count the phases of one step for as many of the last window, whose steps did not tell of theirs."""
+        """Add the phases of one step, for all `steps` of the last window: its engine does not call `on_phase_end`."""
         for phase, value in seconds.items():
             self.phase_seconds[phase] += value * steps
 
     @property
     def training_seconds(self) -> float:
-        """Seconds in windows so far, the open one included (by the host's clock)."""
+        """Seconds in windows so far, including the open one (by the host's clock)."""
         return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
     def window_steps(self, steps_left: int, window_seconds: float = WINDOW_SECONDS) -> int:
-        """How many steps the next window takes: the first of about equal parts of about so many seconds each.
+        """Return the number of steps in the next window, if the remaining ones are split into windows of equal length.
 
-        It follows the speed, which can change while a run trains: on a shared machine the warm-up may be slow.
+        It follows the current speed, as that can change during a run: on a shared machine, the warm-up may be slow.
         """
         windows = max(1, round(steps_left * self.step_seconds / window_seconds))
         return max(1, steps_left // windows)
 
     def rate(self) -> Percentiles | None:
-        """Images a second over all windows; None when there is none."""
+        """Return images/s over all windows; None before the first window."""
         if not self.windows:
             return None
         rates = [window.images / window.seconds for window in self.windows]
@@ -129,22 +129,22 @@ class TrainingClock:
         return Percentiles(median=median, p10=p10, p90=p90)
 
     def seconds_per_image(self) -> float | None:
-        """Over all windows together; None when there is none."""
+        """Return the mean over all windows; None before the first window."""
         images = sum(window.images for window in self.windows)
         return sum(window.seconds for window in self.windows) / images if images else None
 
     def phases(self) -> dict[str, float]:
-        """Shares of training time."""
+        """Return each phase's share of training time."""
         total = sum(self.phase_seconds.values()) or 1.0
         return {phase: seconds / total for phase, seconds in self.phase_seconds.items()}
 
     def joules_per_image(self) -> float | None:
-        """Energy of the whole board over all windows; None where it is not told."""
-        told = [(window.gpu.joules, window.images) for window in self.windows if window.gpu and window.gpu.joules]
-        return sum(joules for joules, _ in told) / sum(images for _, images in told) if told else None
+        """Return the energy of the whole board over all windows; None if the GPU does not report it."""
+        known = [(window.gpu.joules, window.images) for window in self.windows if window.gpu and window.gpu.joules]
+        return sum(joules for joules, _ in known) / sum(images for _, images in known) if known else None
 
     def memory(self) -> Memory:
-        """The peaks over the windows."""
+        """Return the peaks over all windows."""
         return Memory(
             device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,
             host_peak_rss_bytes=self.host_peak_bytes,
@@ -160,18 +160,18 @@ class TrainingClock:
     def _add_marked_phases(self) -> None:
         for (_, start), (phase, end) in pairwise(self._marks):
             assert phase is not None
-            self.phase_seconds[phase] += between(start, end)
+            self.phase_seconds[phase] += seconds_between(start, end)
         self._marks = []
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished what it was given."""
+    """Wait until the device has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:
-    """Seconds between two moments of one clock, both past."""
+def seconds_between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:
+    """Return the seconds between two past moments of the same clock."""
     if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         return start.elapsed_time(end) / 1000
     assert isinstance(start, float)
@@ -180,13 +180,13 @@ def between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> f
 
 
 class WindowCount:
-    """How many steps a window took on how many real images, and whether it ran to its planned end."""
+    """The steps and real images of a window, and whether it ran to its planned end."""
 
     steps = 0
     images = 0
     complete = True
 
     def add(self, images: int) -> None:
-        """Count a step of so many images."""
+        """Count a step of `images` real images."""
         self.steps += 1
         self.images += images

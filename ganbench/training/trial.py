@@ -1,4 +1,4 @@
-"""A training without a run directory: scored where it begins and where it ends, and nothing else."""
+"""A training run without a run directory, scored only before and after training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .position import Position
 from .preparation import PreparedRun, prepare
 from .state.measuring import untouched
 
-READ_EVERY = 50  # steps: reading their losses waits for the device
+READ_EVERY = 50  # steps; reading losses waits for the device
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Trial:
 
 
 def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
-    """Train a benchmark by the eager engine, without warm-up, clock, pictures and files. Raises as `run` does."""
+    """Train a benchmark eagerly, without warm-up, timing, sample images and files. Raises the same errors as `run`."""
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
     if chosen.type == "cpu":
@@ -76,7 +76,7 @@ def train(prepared: PreparedRun) -> Trial:
 
 
 def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
-    """Each metric of the networks as they are, by its title."""
+    """Return the current value of each metric, by its title."""
     require_finite_weights(prepared.step, f"after {images} images")
     with untouched(prepared.step, prepared.batches, Callback().on_warning):
         evaluated = prepared.evaluator.evaluate(prepared.networks, images)

@@ -1,6 +1,7 @@
-"""The warm-up: first steps, the choice of the engine, and what can be measured only apart from training.
+"""The warm-up: first steps, the choice of the engine, and measurements that cannot be made during training.
 
-Afterwards weights, buffers, optimisers and random streams are as they were: a warmed run equals a cold one.
+Afterwards, weights, buffers, optimizers and random number generators are as they were before: the warm-up does not
+change the results of a run.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from .state.python_state import Snapshot, inspect_step
 from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 
-FIRST_STEPS = 3  # of each batch size: allocators, autotuners and lazily made states settle
+FIRST_STEPS = 3  # of each batch size, after which allocators, autotuners and lazily created state are stable
 MEASURED_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class WarmupResult:
-    """What training needs and what its throughput is explained by."""
+    """The engine, and the measurements that explain its throughput."""
 
     engine: Engine
     engine_record: EngineRecord
@@ -50,7 +51,7 @@ class WarmupResult:
 
 
 def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
-    """Warm up; profile into the file `trace` if there is to be one. Raises as training does."""
+    """Warm up, and write a profile to the file `trace` unless it is None. Raises the same errors as training."""
     start = perf_counter()
     spec, step, batches = prepared.spec, prepared.step, prepared.batches
     eager = EagerEngine(step, batches)
@@ -62,27 +63,30 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
     examples = examples_of_each_size(prepared)
     try:
         with (
-            naming_the_remainder(prepared, len(examples[0][0])),
+            explain_last_batch_errors(prepared, len(examples[0][0])),
             preserve_torch_defaults(f"{spec.loss.plugin}: a step changed"),
         ):
             flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
         starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
         for inputs, at in product(examples * FIRST_STEPS, starts):
-            with naming_the_remainder(prepared, len(inputs[0])):
+            with explain_last_batch_errors(prepared, len(inputs[0])):
                 output = eager(inputs, at, on_phase_end=lambda _: None)
         require_known_parameters(prepared)
         warnings = [*unsaved_state_warnings(step), *stale_average_warnings(step)]
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
         if reserved:
-            raise PluginError(f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, as a column is")
+            raise PluginError(
+                f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, which is a column of the history; "
+                "rename it"
+            )
         state_bytes = count_state_bytes(step)
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
         seconds = mean_step_seconds(engine, examples[0], step, prepared.device)
         images = spec.training.images_per_step
         components = ComponentThroughput(
-            data_only=images / seconds_each(loading(batches), prepared.device), compute_only=images / seconds
+            data_only=images / mean_seconds(batch_loading(batches), prepared.device), compute_only=images / seconds
         )
         profile = profile_steps(eager, examples[0], trace) if trace is not None else None
     except BaseException:
@@ -104,18 +108,18 @@ def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None)
 
 
 def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:
-    """Inputs of a whole batch, and of the smaller last one of an epoch if training will come to one."""
-    whole = next(iter(prepared.batches.epoch()))
+    """Return inputs of a full batch, and of the smaller last batch of an epoch if training reaches one."""
+    full_batch = next(iter(prepared.batches.epoch()))
     training = prepared.spec.training
     remainder = 0 if training.drop_last else len(prepared.data.train) % training.images_per_step
     if not remainder or prepared.total_steps < prepared.steps_per_epoch:
-        return [whole]
-    return [whole, tuple(tensor[:remainder] for tensor in whole)]
+        return [full_batch]
+    return [full_batch, tuple(tensor[:remainder] for tensor in full_batch)]
 
 
 @contextmanager
-def naming_the_remainder(prepared: PreparedRun, size: int) -> Iterator[None]:
-    """An error of the smaller last batch of an epoch says what is to be done about it."""
+def explain_last_batch_errors(prepared: PreparedRun, size: int) -> Iterator[None]:
+    """If the smaller last batch of an epoch raises an error, add to it how to avoid such a batch."""
     try:
         yield
     except GanbenchError as error:
@@ -123,33 +127,33 @@ def naming_the_remainder(prepared: PreparedRun, size: int) -> Iterator[None]:
         if size == batch_size:
             raise
         raise type(error)(
-            f"{error}. That was with the last batch of an epoch, which has {size} image{'s' * (size > 1)}, as "
-            f"{images:,} images are no multiple of {batch_size}: -o training.drop_last=true skips it, and so does "
-            "another training.batch_size"
+            f"{error}. It occurred with the last batch of an epoch, which has {size} image{'s' * (size > 1)}, as "
+            f"{images:,} images are not a multiple of {batch_size}: skip it with -o training.drop_last=true, or change "
+            "training.batch_size"
         ) from error
 
 
 def require_known_parameters(prepared: PreparedRun) -> None:
-    """Raise `PluginError` for parameters that came after the optimizers, which do not know them."""
+    """Raise `PluginError` for parameters that were created after the optimizers, which do not update them."""
     for player in UPDATE_ORDER:
         known = set(map(id, prepared.step.parameters[player]))
         for name, parameter in prepared.networks[player].named_parameters():
             if id(parameter) not in known:
                 raise PluginError(
-                    f"{prepared.spec.model.plugin}: the {player}'s parameter {name} was made or replaced in the first "
-                    "steps, when the optimizer had its parameters already; make it in build"
+                    f"{prepared.spec.model.plugin}: the {player}'s parameter {name} was created or replaced in the "
+                    "first steps, after the optimizer had received its parameters; create it in build"
                 )
 
 
 def unsaved_state_warnings(step: TrainingStep) -> list[str]:
-    """Warnings about what the first steps have changed and a checkpoint cannot keep, or nobody can see."""
+    """Return warnings about state that changes in training and that a checkpoint cannot contain."""
     saves_itself = hasattr(step.loss, "state_dict")
     lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
     return [
         f"{step.plugin_names.owner(path)}: {path} {problem}, so equal seeds may produce different results and a "
         "resumed run will differ; store it as numbers, strings or tensors"
         for paths, problem in (
-            (lost, "changes in training, and no checkpoint can keep it"),
+            (lost, "changes in training, and a checkpoint cannot contain it"),
             (inspect_step(step).iterators, "is an iterator, whose position cannot be read or restored"),
         )
         for path in paths
@@ -157,7 +161,7 @@ def unsaved_state_warnings(step: TrainingStep) -> list[str]:
 
 
 def stale_average_warnings(step: TrainingStep) -> list[str]:
-    """Warnings about state of the generator that changes in Python, which its moving average does not follow."""
+    """Return warnings about Python state of the generator, which its moving average does not follow."""
     if step.ema is None:
         return []
     changing = [path for path in step.python_state.state_dict() if path.startswith("generator.")]
@@ -169,7 +173,7 @@ def stale_average_warnings(step: TrainingStep) -> list[str]:
 
 
 def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]:
-    """Warnings about what the warm-up has changed for good."""
+    """Return warnings about state that could not be restored after the warm-up."""
     return [
         f"{step.plugin_names.owner(path)}: {path} changes during training and could not be restored after the warm-up, "
         "so equal seeds may produce different results"
@@ -178,7 +182,7 @@ def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]
 
 
 def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
-    """Compile both networks for every batch size; returns the seconds that the first steps took with that."""
+    """Compile both networks for every batch size; return the seconds of the first steps, which include compiling."""
     start = perf_counter()
     eager.step.compile()
     try:
@@ -193,24 +197,24 @@ def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
     return perf_counter() - start
 
 
-def loading(batches: Batches) -> Callable[[], object]:
-    """What brings one batch after another to the device."""
+def batch_loading(batches: Batches) -> Callable[[], object]:
+    """Return a function that loads the next batch to the device."""
     inputs = chain.from_iterable(batches.epoch() for _ in count())
-    next(inputs)  # workers are started by now
+    next(inputs)  # starts the workers
     return lambda: batches.load(*next(inputs))
 
 
 def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device: torch.device) -> float:
-    """The mean time of a whole step on one batch, over all variants by how often each comes."""
+    """Return the mean time of a step on one batch, over all variants weighted by their frequency."""
     mean = 0.0
     for due, share in step.penalties.shares.items():
         at = Position(step.penalties.first_step(due), 0)
-        mean += share * seconds_each(partial(engine, inputs, at, lambda _: None), device)
+        mean += share * mean_seconds(partial(engine, inputs, at, lambda _: None), device)
     return mean
 
 
-def seconds_each(work: Callable[[], object], device: torch.device) -> float:
-    """The mean time of as many goes as fit into `MEASURED_SECONDS`; the device is waited for at both ends only."""
+def mean_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Return the mean time of the calls that fit into `MEASURED_SECONDS`, synchronizing only before and after all."""
     synchronize(device)
     done, start = 0, perf_counter()
     while not done or perf_counter() - start < MEASURED_SECONDS:

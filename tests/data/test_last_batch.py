@@ -114,7 +114,7 @@ build_optimizer = lambda options, context: lambda parameters: Last(parameters, l
 def test_weights_that_become_nan_in_the_last_step_are_a_divergence(tmp_path: Path) -> None:
     result, _ = own_run(tmp_path, LAST, SCORED)
     assert result.status == "diverged"
-    assert re.search(r"parameter .* has NaN or infinite numbers after step 5", str(result.message))
+    assert re.search(r"parameter .* has NaN or infinite values after step 5", str(result.message))
 
 
 class InterruptsScoring(Noting):

@@ -134,10 +134,7 @@ def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> 
     forever = tmp_path / "forever.py"
     forever.write_text("import os, pathlib, time\npathlib.Path(__file__).with_name(f'{os.getpid()}.pid').touch()\n")
     forever.open("a").write("time.sleep(600)\n")
-    start = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background job may ignore it
-        f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(forever)!r}; ganbench.cli.app()"
-    )
+    start = f"import ganbench.gate.side, ganbench.cli; ganbench.gate.side.WORKER = {str(forever)!r}; ganbench.cli.app()"
     arguments = ["check", "dcgan-fashion", *AGAINST, "--no-smoke"]
     with subprocess.Popen([sys.executable, "-c", start, *arguments], stderr=subprocess.PIPE, text=True) as check:
         while len(started := list(tmp_path.glob("*.pid"))) < 2:

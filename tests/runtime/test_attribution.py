@@ -47,7 +47,7 @@ LOSSES = {
     "monitors": ("loss, [loss]", "returned a list of 1 as monitors; expected a pair"),
     "float monitor": ("loss, {'own': 1.0}", "returned 1.0 as 'own'; expected a scalar tensor"),
     "vector monitor": ("loss, {'own': batch.latent}", r"shape \(8, 4\) as 'own'; expected a scalar tensor"),
-    "column": ("loss, {'seconds': loss.detach()}", "a monitor is called seconds, as a column is"),
+    "column": ("loss, {'seconds': loss.detach()}", "a monitor is called seconds, which is a column"),
 }
 
 
@@ -158,7 +158,7 @@ BUILDS: dict[str, tuple[str, str]] = {
         "        if not hasattr(self, 'scale'): self.scale = nn.Parameter(torch.ones(()))\n"
         "        return self.scale * self.body(images)\n"
         "build_model = lambda options, context: Networks(generator(), Late(), LATENT)",
-        f"{MODEL}: the discriminator's parameter scale was made or replaced in the first steps",
+        f"{MODEL}: the discriminator's parameter scale was created or replaced in the first steps",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""A plugin that breaks its contract is named, with what it gave and what was wanted."""
+"""Errors name a plugin that breaks its contract, with what it returned and what was expected."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOUND = TensorDataset(IMAGES, CLASSES)
 
 
 class Items(Dataset):
-    """20 items, of which one is another."""
+    """20 items, one of which differs."""
 
     def __init__(self, odd: Any = None, index: int = 7, length: int = 20) -> None:
         self.odd, self.index, self.length = odd, index, length
@@ -64,7 +64,7 @@ WHITE = White(IMAGES, CLASSES)
 
 
 @pytest.mark.parametrize("split", [WHITE, Subset(WHITE, [0]), ConcatDataset([WHITE])])
-def test_what_an_item_is_is_what_is_trained_on(split: Any) -> None:
+def test_items_are_trained_on_as_the_dataset_returns_them(split: Any) -> None:
     data = check_data(data_of(split), "dataset 'own'")
     batches = make_batches(data.train, 1, CPU, make_rng(0, "order"))
     assert batches.placement == "streamed"
@@ -89,7 +89,7 @@ BROKEN_ITEMS = {
 
 
 @pytest.mark.parametrize(("odd", "message"), BROKEN_ITEMS.values(), ids=BROKEN_ITEMS.keys())
-def test_a_broken_item_is_named_as_it_is_read(odd: Any, message: str) -> None:
+def test_an_invalid_item_is_reported_when_it_is_read(odd: Any, message: str) -> None:
     data = check_data(
         data_of(Items(odd, index=7)), "dataset 'own'"
     )  # 7 is not among those that are read before training
@@ -120,12 +120,12 @@ BROKEN_DATA = {
 
 
 @pytest.mark.parametrize(("data", "message"), BROKEN_DATA.values(), ids=BROKEN_DATA.keys())
-def test_broken_data_is_named_before_training(data: ImageData, message: str) -> None:
+def test_invalid_data_is_reported_before_training(data: ImageData, message: str) -> None:
     with pytest.raises(PluginError, match=f"^dataset 'own'.*({message})"):
         check_data(data, "dataset 'own'")
 
 
-def test_images_that_change_between_reads_are_seen_unless_they_are_drawn_from_the_default_generators() -> None:
+def test_images_that_change_between_reads_are_detected_unless_drawn_from_the_default_generators() -> None:
     class Drawn(Items):
         own = torch.Generator()
 
@@ -141,7 +141,7 @@ def test_images_that_change_between_reads_are_seen_unless_they_are_drawn_from_th
 
 
 def returning(value: Any) -> Any:
-    """A loss whose discriminator_loss gives that of its loss."""
+    """Return a loss whose discriminator_loss returns `value(loss)`."""
 
     class Returning(Least):
         def discriminator_loss(self, players: Players, batch: Any) -> Any:
@@ -164,12 +164,12 @@ RETURNS = {
 
 
 @pytest.mark.parametrize(("value", "message"), RETURNS.values(), ids=RETURNS.keys())
-def test_a_loss_that_returns_something_else_is_named(value: Any, message: str) -> None:
+def test_a_loss_that_returns_an_invalid_value_is_named(value: Any, message: str) -> None:
     with pytest.raises(PluginError, match=f"^the loss: .*{message}"):
         take(step_of(returning(value)))
 
 
-class Labelled(nn.Module):
+class Labeled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 4)
@@ -178,13 +178,13 @@ class Labelled(nn.Module):
         return self.linear(latent).unflatten(1, (1, 2, 2))
 
 
-def test_the_plugin_at_fault_is_named_and_no_other() -> None:
+def test_only_the_plugin_at_fault_is_named() -> None:
     with pytest.raises(PluginError, match=r"^the model raised in its generator\.0: RuntimeError: .*shapes"):
         take(step_of(Least(lambda: None), generator=nn.Sequential(nn.Linear(5, 4))))
     with pytest.raises(
         PluginError, match=r"^the loss calls the generator of the model with invalid arguments: .*labels"
     ):
-        take(step_of(Least(lambda: None), generator=Labelled()))
+        take(step_of(Least(lambda: None), generator=Labeled()))
     with pytest.raises(
         PluginError, match=r"^its optimizer: for the discriminator's parameters it returned a list of 2"
     ):
@@ -198,7 +198,7 @@ def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Ten
 
 
 class Making(nn.Module):
-    """Makes what it is given to make, of the latents."""
+    """A generator that returns `make(latents)`."""
 
     def __init__(self, make: Any) -> None:
         super().__init__()
@@ -215,20 +215,20 @@ def filled(value: float) -> Any:
 @pytest.mark.parametrize(
     ("generator", "message"),
     [
-        (Labelled(), "raised in its generator: TypeError: .*labels.* latent vectors .* labels only if"),
+        (Labeled(), "raised in its generator: TypeError: .*labels.* latent vectors .* labels only if"),
         (Making(lambda latent: latent), r"must return .*\(4, 1, 2, 2\), got a tensor, float32 of shape \(4, 3\)"),
         (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latent vectors, .* got .*\(1, 1, 2, 2\)"),
         (Making(lambda latent: [latent]), "must return .*, got a list of 1"),
         (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError"),
     ],
 )
-def test_a_generator_that_makes_no_images_is_named(generator: nn.Module, message: str) -> None:
+def test_a_generator_that_returns_no_images_is_named(generator: nn.Module, message: str) -> None:
     with pytest.raises(PluginError, match=f"^the model.*{message}"):
         sampled(generator)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_images_that_are_not_finite_are_no_images(value: float) -> None:
+def test_images_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(
         NotFiniteError, match=r"^the model: in eval mode, .* contain 32 values that are NaN or infinite"
     ):
@@ -236,13 +236,13 @@ def test_images_that_are_not_finite_are_no_images(value: float) -> None:
 
 
 @pytest.mark.parametrize(("value", "warned"), [(1.0, False), (-1.2, False), (1.6, True), (-40.0, True)])
-def test_images_far_outside_of_the_range_are_told(value: float, warned: bool) -> None:
+def test_images_far_outside_the_range_are_a_warning(value: float, warned: bool) -> None:
     warnings: list[str] = []
     sampled(Making(filled(value)), warnings)
     assert [f"from {value:.3g} to {value:.3g}" in warning for warning in warnings] == [True] * warned
 
 
-def test_a_default_of_torchs_that_changes_names_who_changed_it_and_is_put_back() -> None:
+def test_a_plugin_that_changes_a_default_of_torch_is_named_and_the_default_restored() -> None:
     for change, message in (
         (lambda: torch.set_default_dtype(torch.float64), "default dtype from torch.float32 to torch.float64"),
         (lambda: torch.set_default_device("meta"), "default device from cpu to meta"),
@@ -256,7 +256,7 @@ def test_a_default_of_torchs_that_changes_names_who_changed_it_and_is_put_back()
         assert (torch.get_default_dtype(), torch.zeros(1).device, torch.is_grad_enabled()) == (torch.float32, CPU, True)
 
 
-def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
+def test_a_parameter_of_both_networks_learns_in_both_updates() -> None:
     shared = nn.Linear(4, 4)
     networks = Networks(
         nn.Sequential(nn.Linear(3, 4), shared, nn.Unflatten(1, (1, 2, 2))),
@@ -280,7 +280,7 @@ def test_a_parameter_of_both_players_learns_in_both_turns() -> None:
 
 
 class Swapping(nn.Module):
-    """Does in `eval()` what it undoes in `train()`, if at all, as averaged weights and merged adapters do."""
+    """Changes its weights in `eval()` and may undo that in `train()`, like averaged weights and merged adapters."""
 
     def __init__(self, undo: bool) -> None:
         super().__init__()
@@ -319,14 +319,14 @@ def test_scoring_restores_what_eval_and_forward_do(undo: bool) -> None:
         generator(torch.zeros(2, 3))
         step.loss.seen = 1
     assert torch.equal(generator.linear.weight, weight)
-    assert generator.linear.weight.data_ptr() == address  # where a recorded step has it
+    assert generator.linear.weight.data_ptr() == address  # a captured step uses this address
     assert (generator.swapped, generator.training, float(generator.calls)) == (False, True, 0.0)
     assert torch.equal(torch.get_rng_state(), state)
     assert not hasattr(step.loss, "seen")
     assert not warnings
 
 
-def test_frozen_parts_that_were_built_in_eval_mode_stay_in_it() -> None:
+def test_frozen_modules_that_were_built_in_eval_mode_stay_in_it() -> None:
     frozen = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).requires_grad_(False).eval()
     network = nn.Sequential(frozen, nn.Linear(2, 2))
     set_train_mode(network)
@@ -340,7 +340,7 @@ def small(registry: Registry, out: Path, overrides: Iterable[str], **more: Any) 
     return run(spec, device="cpu", out=out, **more)[0]
 
 
-def test_drop_last_skips_the_smaller_last_batch_and_counts_right(registry: Registry, tmp_path: Path) -> None:
+def test_drop_last_skips_the_smaller_last_batch_and_does_not_count_it(registry: Registry, tmp_path: Path) -> None:
     own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "sample_images.generated=0"]
     result = small(registry, tmp_path / "run", own)
     assert [row.images for row in result.history] == [5 * 999] * 2
@@ -362,7 +362,7 @@ ODD = """
 """
 
 
-def test_a_last_batch_of_one_image_says_so(tmp_path: Path) -> None:
+def test_an_error_of_a_last_batch_with_one_image_says_so(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(dedent(ODD))
     spec, _ = load_spec(
         "dcgan-fashion",
@@ -373,7 +373,7 @@ def test_a_last_batch_of_one_image_says_so(tmp_path: Path) -> None:
         run(spec, device="cpu", out=tmp_path / "run")
 
 
-def test_ctrl_c_while_an_epoch_is_scored_ends_without_another_step(registry: Registry, tmp_path: Path) -> None:
+def test_ctrl_c_during_scoring_ends_the_run_without_another_step(registry: Registry, tmp_path: Path) -> None:
     class Impatient(Callback):
         def on_score(self, label: str, point: MetricPoint) -> None:
             if point.epoch == 1:
@@ -386,7 +386,7 @@ def test_ctrl_c_while_an_epoch_is_scored_ends_without_another_step(registry: Reg
     assert sum(row.images for row in result.history) == 5000
 
 
-def test_weights_that_turn_nan_in_the_last_update_are_a_divergence(registry: Registry, tmp_path: Path) -> None:
+def test_nan_weights_after_the_last_update_are_a_divergence(registry: Registry, tmp_path: Path) -> None:
     own = ["training.steps=1", "optimizer.generator=sgd", "optimizer.generator.lr=1e39", "sample_images.generated=0"]
     result = small(registry, tmp_path / "run", own)
     assert result.status == "diverged"

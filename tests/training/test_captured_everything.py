@@ -1,4 +1,4 @@
-"""A captured step gives what the eager one gives, bitwise, with everything that a step can have (on the CPU: taped)."""
+"""A captured step is bitwise identical to an eager one with every feature of a step (on the CPU, with a tape)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditional models: labels reach both networks, are drawn as the data has them, and are in scores and pictures."""
+"""Conditional models: labels reach both networks, follow the class frequencies, and are in scores and sample images."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_labels_are_drawn_by_the_class_frequencies() -> None:
 
 
 def test_a_class_without_images_is_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.zeros(count))  # the smallest number it can draw
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.zeros(count))  # the smallest value of torch.rand
     assert LabelSampler([0, 0, 5], "cpu").draw(3, make_rng(0, "test")).tolist() == [2, 2, 2]
-    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.full((count,), 1 - 2**-24))  # and the largest
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.full((count,), 1 - 2**-24))  # the largest
     assert LabelSampler([1, 2, 0], "cpu").draw(3, make_rng(0, "test")).tolist() == [1, 1, 1]
 
 
@@ -51,7 +51,7 @@ def data(counts: Any = None, train: Any = None, classes: int = 3) -> ImageData:
     return ImageData(train or split, split, classes, "test", "ab", label_counts=counts)
 
 
-def test_labels_of_images_in_memory_are_counted_and_those_of_streamed_ones_must_be_given() -> None:
+def test_labels_in_memory_are_counted_and_those_of_streamed_data_must_be_given() -> None:
     streamed: Any = [(torch.zeros(1, 2, 2, dtype=torch.uint8), 0)] * 4
     assert count_labels(data(), "the dataset", "the model") == (1, 0, 3)
     assert count_labels(data((4, 0, 0), streamed), "the dataset", "the model") == (4, 0, 0)
@@ -63,7 +63,7 @@ def test_labels_of_images_in_memory_are_counted_and_those_of_streamed_ones_must_
         count_labels(data(classes=1), "the dataset", "the model")
 
 
-def test_a_conditional_model_trains_is_scored_and_pictured(conditional: Any, tmp_path: Path) -> None:
+def test_a_conditional_model_trains_is_scored_and_saves_sample_images(conditional: Any, tmp_path: Path) -> None:
     metric = 'metrics=[{name="fid",features="fashion-cnn",num_samples=20}]'
     result, _ = conditional(metric, "sample_images.generated=10")
     assert result.status == "completed"

@@ -17,11 +17,11 @@ from ganbench.training.position import Position
 
 
 def walk(generator: nn.Module, ema: EMA, steps: int, images: int, lr: float = 0.05) -> None:
-    """Move the generator at random and let the average follow."""
+    """Change the generator at random and update the average."""
     generator.train()
     for step in range(steps):
         ema.set(Position(step, step * images), images)
-        generator(torch.randn(16, 8))  # moves running statistics and power iterations
+        generator(torch.randn(16, 8))  # updates running statistics and power iterations
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.add_(lr * torch.randn_like(parameter))
@@ -79,7 +79,7 @@ def test_the_largest_singular_value_of_an_averaged_spectral_norm_is_1(norm: Any,
         assert sigma == pytest.approx(1, abs=1e-3)
 
 
-def test_a_buffer_made_in_the_first_forward_pass_is_in_the_average() -> None:
+def test_a_buffer_created_in_the_first_forward_pass_is_in_the_average() -> None:
     class Late(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -106,7 +106,7 @@ def test_a_generator_that_cannot_be_copied_is_named() -> None:
         EMA(Stubborn(8, 4), EMAOptions(half_life_kimg=1), "the model")
 
 
-def test_raw_and_averaged_weights_get_scores_of_their_own_in_one_run(tmp_path: Any) -> None:
+def test_raw_and_averaged_weights_are_scored_separately_in_one_run(tmp_path: Any) -> None:
     metrics = (
         'metrics=[{name="fid",features="fashion-cnn",num_samples=20},'
         '{name="fid",features="fashion-cnn",num_samples=20,weights="ema"}]'
@@ -115,12 +115,12 @@ def test_raw_and_averaged_weights_get_scores_of_their_own_in_one_run(tmp_path: A
     result, _ = own_run(tmp_path, "", [metrics, *fast])
     raw, averaged = result.metrics
     assert raw.value != averaged.value
-    assert raw.curve[0].value == averaged.curve[0].value  # before training they are one
+    assert raw.curve[0].value == averaged.curve[0].value  # before training, the weights are equal
     assert raw.protocol["weights"] == "raw"
     assert averaged.protocol["weights"] == "EMA, half-life 0.05 kimg, ramp 0.05"
 
 
-def test_an_average_changes_nothing_in_training(tmp_path: Any) -> None:
+def test_an_average_does_not_affect_training(tmp_path: Any) -> None:
     plain, _ = own_run(tmp_path, "", SCORED, name="plain")
     averaged, _ = own_run(tmp_path, "", [*SCORED, "ema.half_life_kimg=0.05"], name="averaged")
     assert plain.history[-1].d_loss == averaged.history[-1].d_loss

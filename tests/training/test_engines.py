@@ -1,6 +1,6 @@
-"""Engines: a recorded step gives what the eager one gives, and what cannot be recorded is named.
+"""Engines: a captured step equals an eager one, and the reason is given if a step cannot be captured.
 
-On a CPU the recording is a tape's; where CUDA is, the same is shown of CUDA graphs.
+On a CPU, a tape captures steps; with CUDA, the same tests run on CUDA graphs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda
 
 
 def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: list[str] = []) -> EagerEngine:  # noqa: B006
-    """The homework's step, narrow, on the embedded subset, with another loss if one is given."""
+    """Return the homework's step with narrow networks, on the embedded subset; `loss` replaces its own if given."""
     spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
     context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device=device, cache_dir=None, seed=0)
     torch.manual_seed(0)
@@ -65,22 +65,22 @@ def capturer(eager: EagerEngine) -> Any:
 
 
 def examples(eager: EagerEngine) -> list[tuple[Tensor, ...]]:
-    (whole,) = next(iter(eager.batches.epoch()))
-    return [(whole,), (whole[:REMAINDER],)]
+    (full_batch,) = next(iter(eager.batches.epoch()))
+    return [(full_batch,), (full_batch[:REMAINDER],)]
 
 
 def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
-    """What each of some steps reports, the last one of them smaller; then every weight."""
-    reports = []
+    """Return the outputs of some steps, the last with a smaller batch, and then all weights."""
+    outputs = []
     inputs = iter(eager.batches.epoch())
     for number in range(steps):
         (indices,) = next(inputs)
         output = engine(
             (indices if number < steps - 1 else indices[:REMAINDER],), Position(number, 0), on_phase_end=lambda _: None
         )
-        reports.append(output.values.tolist())
+        outputs.append(output.values.tolist())
     weights = [p.flatten().tolist() for player in UPDATE_ORDER for p in eager.step.networks[player].parameters()]
-    return reports + weights
+    return outputs + weights
 
 
 class WassersteinWithPenalty:
@@ -100,10 +100,10 @@ class WassersteinWithPenalty:
 
 
 class Wrong:
-    """A loss on whose generator's turn something happens that `deed` does."""
+    """A loss that calls `action` in the generator's update."""
 
-    def __init__(self, deed: Callable[[Wrong, Tensor], Any]) -> None:
-        self.deed = deed
+    def __init__(self, action: Callable[[Wrong, Tensor], Any]) -> None:
+        self.action = action
         self.calls = 0
 
     def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -111,7 +111,7 @@ class Wrong:
 
     def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         loss = players.discriminate(players.generate(batch)).mean()
-        self.deed(self, loss)
+        self.action(self, loss)
         return loss, {}
 
 
@@ -124,28 +124,28 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs can be chosen on a CPU, where they are tapes."""
+    """Allow graphs on a CPU, where they are tapes."""
     monkeypatch.setattr("ganbench.training.engines.selection.make_capturer", lambda *_: TapeCapturer())
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("loss", [None, WassersteinWithPenalty()], ids=["bce", "wgan-gp"])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_a_recorded_step_gives_what_the_eager_one_gives_in_every_bit(
+def test_a_captured_step_is_bitwise_identical_to_an_eager_one(
     device: str, loss: Any, optimizer: str, registry: Registry
 ) -> None:
     eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in UPDATE_ORDER])
     start = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=6)
     graph = GraphEngine(eager, capturer(eager), examples(eager))
-    for _ in range(2):  # as after a warm-up, and once more
+    for _ in range(2):  # the first restore is like that after a warm-up
         restore_state(start, eager.step, eager.batches)
         assert trace(graph, eager, steps=6) == expected
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) -> None:
-    """What a resumed run rests on: the optimisers' state may come from elsewhere, in the middle of a training."""
+def test_captured_steps_continue_from_any_restored_state(device: str, registry: Registry) -> None:
+    """Resumed runs require it: the optimizers' state may be replaced during training."""
     eager = build(registry, device, overrides=["optimizer.generator=sgd", "optimizer.generator.momentum=0.9"])
     trace(eager, eager, steps=3)
     middle = snapshot_state(eager.step, eager.batches)
@@ -156,16 +156,16 @@ def test_a_recorded_run_goes_on_from_any_state(device: str, registry: Registry) 
     assert trace(graph, eager, steps=4) == expected
 
 
-def test_phases_of_a_replay_are_those_between_its_marks(registry: Registry) -> None:
+def test_phases_of_a_replay_are_the_times_between_its_marks(registry: Registry) -> None:
     eager = build(registry)
     start = snapshot_state(eager.step, eager.batches)
-    whole, smaller = examples(eager)
-    graph = GraphEngine(eager, TapeCapturer(), [whole, smaller])
+    full_batch, smaller = examples(eager)
+    graph = GraphEngine(eager, TapeCapturer(), [full_batch, smaller])
     assert graph.graph_memory_bytes == TapeCapturer.graph_memory_bytes
-    graph(whole, START, on_phase_end=lambda _: None)
+    graph(full_batch, START, on_phase_end=lambda _: None)
     assert graph.last_phases() == {"data": 1.0, "discriminator": 1.0, "generator": 1.0}
     restore_state(start, eager.step, eager.batches)
-    graph(whole, START, on_phase_end=lambda _: None)  # taken eagerly, so nothing was marked
+    graph(full_batch, START, on_phase_end=lambda _: None)  # taken eagerly, so without marks
     assert graph.last_phases() == {}
 
 
@@ -180,7 +180,9 @@ def choose(eager: EagerEngine, verify_steps: int | None = None, **options: Any) 
 
 @pytest.mark.usefixtures("on_tape")
 @pytest.mark.parametrize(("verify_steps", "verified"), [(None, 3), (5, 5)])
-def test_auto_takes_the_graph_once_it_is_verified(verify_steps: int | None, verified: int, registry: Registry) -> None:
+def test_auto_selects_the_graph_once_it_is_verified(
+    verify_steps: int | None, verified: int, registry: Registry
+) -> None:
     engine, record = choose(build(registry), verify_steps)
     assert isinstance(engine, GraphEngine)
     assert (record.name, record.verified_steps, record.eager_nondeterminism, record.fallback_reason) == (
@@ -192,7 +194,7 @@ def test_auto_takes_the_graph_once_it_is_verified(verify_steps: int | None, veri
 
 
 @pytest.mark.usefixtures("on_tape")
-def test_eager_is_eager_where_it_is_asked_for(registry: Registry) -> None:
+def test_eager_mode_selects_the_eager_engine(registry: Registry) -> None:
     engine, record = choose(build(registry), mode="eager")
     assert isinstance(engine, EagerEngine)
     assert (record.name, record.requested, record.fallback_reason) == ("eager", "eager", None)
@@ -208,31 +210,33 @@ def run_out(loss: Wrong, _: Tensor) -> None:
 
 WRONG = {
     "reads": (lambda _, value: value.item(), "RuntimeError: called a synchronizing operation$"),
-    "counts": (count_call, "loss.calls changes in Python from step to step, which a recording would freeze"),
-    "draws": (lambda _, __: random.random(), "Python's random stream.* changes in Python"),
-    "runs out": (run_out, "there is not enough memory for it"),
+    "counts": (count_call, "loss.calls changes in Python from step to step, which a CUDA graph would freeze"),
+    "draws": (lambda _, __: random.random(), "the random state of Python.* changes in Python"),
+    "runs out": (run_out, "not enough memory"),
 }
 
 
 @pytest.mark.usefixtures("on_tape")
-@pytest.mark.parametrize(("deed", "message"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_recorded_runs_eagerly_and_says_why(deed: Any, message: str, registry: Registry) -> None:
-    eager = build(registry, loss=Wrong(deed))
+@pytest.mark.parametrize(("action", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_step_that_cannot_be_captured_runs_eagerly_and_says_why(
+    action: Any, message: str, registry: Registry
+) -> None:
+    eager = build(registry, loss=Wrong(action))
     engine, record = choose(eager)
     assert engine is eager
     assert (record.name, record.requested) == ("eager", "auto")
     assert re.search(message, record.fallback_reason)
 
 
-def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Registry) -> None:
+def test_the_line_of_the_plugin_that_failed_in_a_capture_is_named(registry: Registry) -> None:
     eager = build(registry, loss=Wrong(lambda _, value: value.reshape(2)))
-    (whole, _) = examples(eager)
+    (full_batch, _) = examples(eager)
 
-    def recorded() -> None:
+    def capture() -> None:
         try:
-            eager(whole, START, on_phase_end=lambda _: None)
+            eager(full_batch, START, on_phase_end=lambda _: None)
         finally:
-            raise RuntimeError("operation failed due to a previous error during capture")  # as ending it does
+            raise RuntimeError("operation failed due to a previous error during capture")  # as ending the capture does
 
     with (
         pytest.raises(
@@ -240,18 +244,20 @@ def test_the_line_of_the_plugin_that_broke_a_recording_is_named(registry: Regist
         ),
         as_graph_capture_error(),
     ):
-        recorded()
+        capture()
 
 
 @pytest.mark.usefixtures("on_tape")
-@pytest.mark.parametrize("asked", [{"mode": "cuda_graph"}, {"verify_steps": 4}])
-def test_a_graph_that_was_asked_for_and_cannot_be_is_an_error(asked: dict[str, Any], registry: Registry) -> None:
-    with pytest.raises(GanbenchError, match=r"engine graph: loss.calls changes .* -o engine.mode=eager runs without"):
-        choose(build(registry, loss=Wrong(count_call)), **asked)
+@pytest.mark.parametrize("requested", [{"mode": "cuda_graph"}, {"verify_steps": 4}])
+def test_a_requested_graph_that_cannot_be_captured_is_an_error(requested: dict[str, Any], registry: Registry) -> None:
+    with pytest.raises(
+        GanbenchError, match=r"engine cuda_graph: loss.calls changes .* -o engine.mode=eager runs without"
+    ):
+        choose(build(registry, loss=Wrong(count_call)), **requested)
 
 
-class Restless(Wrong):
-    """A loss whose scale comes from what nothing puts back."""
+class Nondeterministic(Wrong):
+    """A loss whose scale depends on state that cannot be restored."""
 
     def __init__(self, next_scale: Callable[[], Any]) -> None:
         super().__init__(lambda _, __: None)
@@ -262,8 +268,8 @@ class Restless(Wrong):
         return loss * (1 + self.next_scale()), monitors
 
 
-class Hidden(Wrong):
-    """A loss with a state that nobody can see in Python, so that only its effect tells."""
+class HiddenState(Wrong):
+    """A loss with state outside Python objects, which only its effect reveals."""
 
     def __init__(self) -> None:
         super().__init__(lambda _, __: None)
@@ -280,19 +286,19 @@ class Hidden(Wrong):
 
 
 def count_unseen() -> int:
-    """Count in the process's environment, which is no plugin's state."""
+    """Count in an environment variable, which is not a plugin's state."""
     os.environ[UNSEEN] = str(int(os.environ[UNSEEN]) + 1)
     return int(os.environ[UNSEEN])
 
 
 def jitter(size: float) -> Callable[[], Tensor]:
-    """As of sums in no fixed order: other bits each time, which nothing can put back."""
+    """Return noise like that of sums in no fixed order: different each time, even from the same state."""
     return lambda: size * torch.rand((), generator=torch.Generator().manual_seed(count_unseen()))
 
 
 @pytest.mark.usefixtures("on_tape")
-def test_a_step_with_a_little_scatter_is_recorded_and_the_scatter_is_told(registry: Registry) -> None:
-    engine, record = choose(build(registry, loss=Restless(jitter(1e-6))))
+def test_a_slightly_nondeterministic_step_is_captured_and_its_nondeterminism_reported(registry: Registry) -> None:
+    engine, record = choose(build(registry, loss=Nondeterministic(jitter(1e-6))))
     assert isinstance(engine, GraphEngine)
     assert 0 < record.eager_nondeterminism < 1e-3
 
@@ -301,12 +307,12 @@ def test_a_step_with_a_little_scatter_is_recorded_and_the_scatter_is_told(regist
 @pytest.mark.parametrize(
     ("loss", "verify_steps", "message"),
     [
-        (Restless(jitter(1e-6)), 3, "does not repeat itself"),  # bit for bit was asked for
-        (Restless(jitter(0.5)), None, "does not repeat itself"),
-        (Hidden(), None, "does not give what the eager one gives: g_loss of step 2 differs"),
+        (Nondeterministic(jitter(1e-6)), 3, "eager execution is nondeterministic"),  # exact results were requested
+        (Nondeterministic(jitter(0.5)), None, "eager execution is nondeterministic"),
+        (HiddenState(), None, "gives other results than an eager one: g_loss of step 2 differs"),
     ],
 )
-def test_a_step_with_more_than_scatter_is_not(
+def test_a_step_that_is_too_nondeterministic_or_differs_is_not_captured(
     loss: Any, verify_steps: int | None, message: str, registry: Registry
 ) -> None:
     eager = build(registry, loss=loss)
@@ -321,12 +327,10 @@ def test_a_step_with_more_than_scatter_is_not(
     ("options", "verify_steps", "message"),
     [
         ({"mode": "cuda_graph"}, None, "engine.mode: cuda_graph needs a CUDA device"),
-        ({}, 3, "--verify-engine compares a graph"),
-        ({"mode": "eager"}, 3, "--verify-engine compares a graph"),
+        ({}, 3, "--verify-engine compares a CUDA graph"),
+        ({"mode": "eager"}, 3, "--verify-engine compares a CUDA graph"),
     ],
 )
-def test_a_graph_where_there_can_be_none_is_refused(
-    options: dict[str, Any], verify_steps: int | None, message: str
-) -> None:
+def test_a_graph_without_cuda_is_refused(options: dict[str, Any], verify_steps: int | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_engine(EngineOptions(**options), torch.device("cpu"), verify_steps)

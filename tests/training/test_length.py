@@ -1,4 +1,4 @@
-"""How long a run is, and after which steps something happens in it, also in the middle of an epoch."""
+"""The length of a run and the steps after which events are due, also within an epoch."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def length_of(registry: Registry, train_images: int, *overrides: str) -> Length:
     ],
     ids=["even", "rest", "rest skipped", "even, nothing skipped", "five updates", "five, rest skipped", "one step"],
 )
-def test_two_epochs_take_as_many_steps_as_their_images_fill(
-    overrides: list[str], steps: int, images: int, registry: Registry
-) -> None:
+def test_the_number_of_steps_in_two_epochs(overrides: list[str], steps: int, images: int, registry: Registry) -> None:
     length = length_of(registry, 1_000, *overrides, "epochs=2")
     assert (length.steps, length.images) == (steps, images)
     assert length.steps_per_epoch == steps / 2
@@ -58,7 +56,7 @@ def test_a_run_may_end_within_an_epoch(registry: Registry) -> None:
 
 
 def images_by_counting(length: Length) -> list[int]:
-    """After each step, from 0 on, by adding up what each of them shows."""
+    """Return the images shown after each step from 0 on, by adding up those of each step."""
     images, shown = [0], 0
     for step in range(length.steps):
         left = length.images_per_epoch - step % length.steps_per_epoch * length.images_per_step
@@ -76,13 +74,13 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize("overrides", LENGTHS, ids=" ".join)
-def test_images_after_a_step_are_those_that_the_steps_have_shown(overrides: list[str], registry: Registry) -> None:
+def test_images_after_a_step_are_the_sum_over_the_steps(overrides: list[str], registry: Registry) -> None:
     length = length_of(registry, 330, *overrides, "epochs=3")
     assert [length.images_after(step) for step in range(length.steps + 1)] == images_by_counting(length)
 
 
 @pytest.mark.parametrize("overrides", LENGTHS, ids=" ".join)
-def test_so_many_images_have_been_shown_by_the_first_step_that_reaches_them(
+def test_steps_for_a_number_of_images_is_the_first_step_that_reaches_it(
     overrides: list[str], registry: Registry
 ) -> None:
     length = length_of(registry, 330, *overrides, "epochs=3")
@@ -92,7 +90,7 @@ def test_so_many_images_have_been_shown_by_the_first_step_that_reaches_them(
         assert length.steps_for(Fraction(images)) == first, images
 
 
-def test_an_event_at_an_epoch_is_after_its_last_step_however_small_that_is(registry: Registry) -> None:
+def test_an_event_at_an_epoch_is_after_its_last_step_even_if_that_is_smaller(registry: Registry) -> None:
     length = length_of(registry, 330, "batch_size=64", "epochs=3")  # 5 of 64 and one of 10
     assert length.event_steps(at_epochs=[0, 1, 3]) == {0, 6, 18}
     assert length.event_steps(at_kimg=[0.32, 0.321, 0.33, 0.331]) == {5, 6, 7}
@@ -106,27 +104,27 @@ def test_an_event_at_an_epoch_is_after_its_last_step_however_small_that_is(regis
         (["batch_size=16", "discriminator_steps=4"], [0.1, 0.2], {2, 4}),
     ],
 )
-def test_an_event_at_so_many_thousand_images_may_be_within_an_epoch(
+def test_an_event_at_a_number_of_kimg_may_be_within_an_epoch(
     overrides: list[str], kimg: list[float], steps: set[int], registry: Registry
 ) -> None:
     length = length_of(registry, 330, *overrides, "epochs=3")
     assert length.event_steps(at_kimg=kimg) == steps
 
 
-def test_events_every_so_many_thousand_images_go_on_from_epoch_to_epoch(registry: Registry) -> None:
+def test_intervals_in_kimg_continue_across_epochs(registry: Registry) -> None:
     length = length_of(registry, 330, "batch_size=64", "epochs=3")  # 990 images
     assert length.event_steps(every_kimg=0.1) == {2, 4, 5, 8, 9, 11, 13, 15, 16}  # 100, 200, ..., 900 images
     assert length.event_steps(every_kimg=0.33) == {6, 12, 18}
     assert length.event_steps(every_kimg=0.495) == {9, 18}
     assert length.event_steps(every_kimg=1.0) == frozenset()
     assert length.event_steps(every_kimg=0.001) == set(range(1, 19))
-    assert length.event_steps(every_kimg=1e-12) == set(range(1, 19))  # and does not take forever
+    assert length.event_steps(every_kimg=1e-12) == set(range(1, 19))  # without iterating over all multiples
 
 
 @pytest.mark.parametrize(
     ("batch_size", "kimg", "step"), [(100, 16.1, 161), (100, 64.9, 649), (64, 128.448, 2007), (1, 2.007, 2007)]
 )
-def test_thousands_of_images_are_taken_as_written_and_not_as_rounded(
+def test_kimg_are_converted_without_rounding_errors(
     batch_size: int, kimg: float, step: int, registry: Registry
 ) -> None:
     length = length_of(registry, 1_000_000, f"batch_size={batch_size}", f"steps={step}")
@@ -136,18 +134,18 @@ def test_thousands_of_images_are_taken_as_written_and_not_as_rounded(
 
 @pytest.mark.parametrize("overrides", LENGTHS, ids=" ".join)
 @pytest.mark.parametrize("interval", [1, 7, 64, 100, 165, 330, 331, 990])
-def test_every_multiple_of_the_interval_has_its_step(interval: int, overrides: list[str], registry: Registry) -> None:
+def test_every_multiple_of_the_interval_has_a_step(interval: int, overrides: list[str], registry: Registry) -> None:
     length = length_of(registry, 330, *overrides, "epochs=3")
     multiples = range(interval, length.images + 1, interval)
     assert length.event_steps(every_kimg=interval / 1000) == {length.steps_for(Fraction(each)) for each in multiples}
 
 
-def test_what_would_come_after_the_end_never_does(registry: Registry) -> None:
+def test_events_after_the_end_are_dropped(registry: Registry) -> None:
     length = length_of(registry, 330, "batch_size=64", "epochs=1")
     assert length.event_steps(at_epochs=[1, 2, 50], at_kimg=[0.33, 0.34, 100]) == {6}
 
 
-def test_each_event_has_steps_of_its_own(registry: Registry) -> None:
+def test_each_kind_of_event_has_its_own_steps(registry: Registry) -> None:
     spec = spec_of(
         registry,
         'metrics=[{name="fid", features="fashion-cnn", at_epochs=[0, 2], id="rare"},'
@@ -170,7 +168,7 @@ def test_each_event_has_steps_of_its_own(registry: Registry) -> None:
     assert visited == [0, 2, 4, 6, 8, 9, 12, 15, 18]
 
 
-def test_without_events_the_ends_of_epochs_and_of_the_run_are_all(registry: Registry) -> None:
+def test_without_events_only_epochs_and_the_run_end(registry: Registry) -> None:
     overrides = ["metrics=[]", "sample_images.at_epochs=[]", "training.steps=15"]
     spec = spec_of(registry, *overrides)
     events = Events(spec, Length.of(spec.training, 330))
@@ -181,13 +179,11 @@ def losses(result: Result) -> list[tuple[float | None, ...]]:
     return [(row.epoch, row.d_loss, row.g_loss, row.images) for row in result.history]
 
 
-def pictures(folder: Path) -> dict[str, bytes]:
+def saved_images(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "samples").glob("*.png")}
 
 
-def test_scores_and_sample_images_within_an_epoch_leave_the_losses_as_they_are(
-    registry: Registry, tmp_path: Path
-) -> None:
+def test_scores_and_sample_images_within_an_epoch_do_not_affect_the_losses(registry: Registry, tmp_path: Path) -> None:
     small = ["dataset.source=embedded", "model.width=2", "training.batch_size=32", "training.steps=7"]
     plain, _ = run(
         spec_of(registry, *small, "metrics=[]", "sample_images.real=0", "sample_images.generated=0"),
@@ -204,7 +200,7 @@ def test_scores_and_sample_images_within_an_epoch_leave_the_losses_as_they_are(
     assert [(point.images, point.epoch) for point in fid.curve] == [(64, 0.0128), (128, 0.0256), (224, 0.0448)]
     assert len({point.value for point in fid.curve} - {None}) == 3
     names = ["step-000003.png", "step-000006.png", "step-000007.png"]
-    assert sorted(pictures(directory.path)) == names
+    assert sorted(saved_images(directory.path)) == names
     assert {f"samples/{name}" for name in names} <= set(scored.artifacts.values())
 
 
@@ -217,8 +213,8 @@ WITHIN = [
 ]
 
 
-class Whole(NamedTuple):
-    """The run with events within epochs that never stopped."""
+class Uninterrupted(NamedTuple):
+    """An uninterrupted run with events within epochs."""
 
     result: Result
     folder: Path
@@ -234,25 +230,27 @@ def trained(linear: Registry, out: Path, **more: Any) -> Result:
 
 
 @pytest.fixture(scope="module")
-def whole(linear: Registry, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    return Whole(trained(linear, folder), folder)
+def uninterrupted(linear: Registry, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return Uninterrupted(trained(linear, folder), folder)
 
 
-def test_events_within_epochs_of_a_partial_last_step_come_at_their_images(whole: Whole) -> None:
-    assert [(row.epoch, row.images) for row in whole.result.history] == [(1, 40), (2, 40), (3, 40)]
-    assert [point.images for point in whole.result.metrics[0].curve] == [24, 64, 120]
-    assert [point.epoch for point in whole.result.metrics[0].curve] == [0.6, 1.6, 3]
-    assert sorted(pictures(whole.folder)) == ["epoch-0003.png", "step-000005.png", "step-000010.png"]
+def test_events_within_epochs_with_a_smaller_last_step_are_at_the_right_images(uninterrupted: Uninterrupted) -> None:
+    assert [(row.epoch, row.images) for row in uninterrupted.result.history] == [(1, 40), (2, 40), (3, 40)]
+    assert [point.images for point in uninterrupted.result.metrics[0].curve] == [24, 64, 120]
+    assert [point.epoch for point in uninterrupted.result.metrics[0].curve] == [0.6, 1.6, 3]
+    assert sorted(saved_images(uninterrupted.folder)) == ["epoch-0003.png", "step-000005.png", "step-000010.png"]
 
 
-def assert_equals_the_whole(linear: Registry, folder: Path, whole: Whole) -> None:
-    """After the run in the folder has gone on to its end."""
+def assert_equals_uninterrupted(linear: Registry, folder: Path, uninterrupted: Uninterrupted) -> None:
+    """Resume the run in the folder to its end and compare it."""
     result, _ = run(load_stopped_spec(folder, linear, [])[0], device="cpu", resume=folder)
     assert result.status == "completed"
-    assert losses(result) == losses(whole.result)
-    assert [metric.model_dump() for metric in result.metrics] == [each.model_dump() for each in whole.result.metrics]
-    assert pictures(folder).items() >= pictures(whole.folder).items()
+    assert losses(result) == losses(uninterrupted.result)
+    assert [metric.model_dump() for metric in result.metrics] == [
+        each.model_dump() for each in uninterrupted.result.metrics
+    ]
+    assert saved_images(folder).items() >= saved_images(uninterrupted.folder).items()
 
 
 class StopAt(Callback):
@@ -268,17 +266,17 @@ class StopAt(Callback):
 
 
 @pytest.mark.parametrize("step", [2, 3, 5, 6], ids=lambda step: f"step {step}")
-def test_a_run_that_went_on_across_an_event_within_an_epoch_equals_one_that_never_stopped(
-    step: int, whole: Whole, linear: Registry, tmp_path: Path
+def test_a_run_resumed_before_an_event_within_an_epoch_equals_an_uninterrupted_one(
+    step: int, uninterrupted: Uninterrupted, linear: Registry, tmp_path: Path
 ) -> None:
     stopped = trained(linear, tmp_path / "run", callback=StopAt(step))
     assert stopped.message == f"interrupted after step {step}"
-    assert_equals_the_whole(linear, tmp_path / "run", whole)
+    assert_equals_uninterrupted(linear, tmp_path / "run", uninterrupted)
 
 
 @pytest.mark.parametrize("images", [24, 64])
-def test_a_run_that_failed_while_it_scored_within_an_epoch_is_scored_there_when_it_goes_on(
-    images: int, whole: Whole, linear: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_failed_while_scoring_within_an_epoch_is_scored_there_when_resumed(
+    images: int, uninterrupted: Uninterrupted, linear: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate = Evaluator.evaluate
 
@@ -291,4 +289,4 @@ def test_a_run_that_failed_while_it_scored_within_an_epoch_is_scored_there_when_
         patch.setattr(Evaluator, "evaluate", fail)
         with pytest.raises(PluginError, match="the disk with the features is gone"):
             trained(linear, tmp_path / "run")
-    assert_equals_the_whole(linear, tmp_path / "run", whole)
+    assert_equals_uninterrupted(linear, tmp_path / "run", uninterrupted)

@@ -1,4 +1,4 @@
-"""Steps of several discriminator updates, larger generator batches, and what counts images."""
+"""Steps with several discriminator updates, larger generator batches, and the counting of images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recording(LeastSquares):
 
 
 def step_of(images: int, **options: Any) -> tuple[Recording, list[float], Networks]:
-    """A step on the first real images; the loss, what the step reported, and the networks afterwards."""
+    """Take a step on the first real images; return the loss, the output of the step, and the networks."""
     loss = Recording()
     torch.manual_seed(0)
     networks = Networks(generator(), discriminator(), LATENT)
@@ -109,12 +109,12 @@ def test_images_steps_and_epochs_count_real_images_shown_to_the_discriminator(tm
         (["training.discriminator_steps=0"], r"training\.discriminator_steps: .* greater than or equal to 1"),
     ],
 )
-def test_what_does_not_fit_is_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
+def test_invalid_combinations_are_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         own_run(tmp_path, "", overrides)
 
 
-def test_a_gradient_is_scaled_down_to_its_largest_norm_and_weights_are_clamped() -> None:
+def test_gradients_are_clipped_to_the_maximum_norm_and_weights_are_clamped() -> None:
     before = step_of(8)[2]
     for largest in (1e-3, 1e3):
         _, _, clipped = step_of(8, clipping={"discriminator": Clipping(max_grad_norm=largest)})
@@ -154,7 +154,7 @@ def test_optimizers_get_the_names_of_parameters(tmp_path: Path) -> None:
     assert result.status == "completed"
 
 
-def test_mirrored_images_are_for_training_alone(tmp_path: Path) -> None:
+def test_only_training_uses_flipped_images(tmp_path: Path) -> None:
     scored = ['metrics=[{name="fid",features="fashion-cnn",num_samples=20}]', "sample_images.real=4"]
     plain, _ = own_run(tmp_path, "", scored, name="plain")
     mirrored, _ = own_run(tmp_path, "", [*scored, "training.horizontal_flips=true"], name="mirrored")

@@ -1,4 +1,4 @@
-"""Scoring and pictures leave no trace, whatever a plugin does in eval(), train() or its forward."""
+"""Scoring and sample images do not affect training, whatever a plugin does in eval(), train() or forward."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ganbench.runtime.networks import NetworkState, set_train_mode
 from ganbench.scoring.sampling import generator_mode
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines import EagerEngine
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.state.measuring import untouched
 
 
 class Averaged(nn.Module):
-    """Swaps averaged weights in by eval(), and its own back by train()."""
+    """Swaps in averaged weights in eval(), and its own weights in train()."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Averaged(nn.Module):
 
 
 class Merged(nn.Module):
-    """Merges an adapter into its weight by eval(), and loses a bit in the last place when it takes it out again."""
+    """Merges an adapter into its weight in eval(); removing it in train() causes a rounding error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Replacing(nn.Module):
 
 
 class Counting(nn.Module):
-    """Counts, draws and remembers in its forward, whatever the mode."""
+    """Counts, draws random numbers and stores tensors in forward, in both modes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Counting(nn.Module):
         return images
 
 
-def played(module: nn.Module) -> EagerEngine:
+def make_engine(module: nn.Module) -> EagerEngine:
     return make_eager(networks=Networks(module, discriminator(), LATENT))
 
 
@@ -109,17 +109,17 @@ def score(eager: EagerEngine) -> None:
 
 
 @pytest.mark.parametrize("make", [Averaged, Merged, Replacing, Counting])
-def test_scoring_leaves_no_trace(make: Callable[[], nn.Module]) -> None:
+def test_scoring_does_not_affect_training(make: Callable[[], nn.Module]) -> None:
     warnings: list[str] = []
-    eager = played(make())
+    eager = make_engine(make())
     take(eager, 1)
     parts = list(eager.step.networks.generator.named_modules())
     parameters = list(eager.step.networks.generator.named_parameters())
-    before = flat(snapshot_state(eager.step, eager.batches))
+    before = flatten(snapshot_state(eager.step, eager.batches))
     with untouched(eager.step, eager.batches, warnings.append):
         score(eager)
         torch.rand((), generator=eager.step.latents)
-    assert first_difference(before, flat(snapshot_state(eager.step, eager.batches))) is None
+    assert first_difference(before, flatten(snapshot_state(eager.step, eager.batches))) is None
     assert [name for name, _ in eager.step.networks.generator.named_modules()] == [name for name, _ in parts]
     now = dict(eager.step.networks.generator.named_parameters())
     assert all(now[name] is parameter for name, parameter in parameters)
@@ -128,9 +128,9 @@ def test_scoring_leaves_no_trace(make: Callable[[], nn.Module]) -> None:
     assert not warnings
 
 
-def test_scoring_is_undone_after_an_error_too() -> None:
-    eager = played(Averaged())
-    before = flat(snapshot_state(eager.step, eager.batches))
+def test_state_is_restored_after_an_error_too() -> None:
+    eager = make_engine(Averaged())
+    before = flatten(snapshot_state(eager.step, eager.batches))
 
     def fail_in_eval() -> None:
         with untouched(eager.step, eager.batches, print):
@@ -139,7 +139,7 @@ def test_scoring_is_undone_after_an_error_too() -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail_in_eval()
-    assert first_difference(before, flat(snapshot_state(eager.step, eager.batches))) is None
+    assert first_difference(before, flatten(snapshot_state(eager.step, eager.batches))) is None
 
 
 class OneWay(nn.Module):
@@ -153,10 +153,10 @@ class OneWay(nn.Module):
         return super().train(mode)
 
 
-def test_a_network_that_cannot_be_put_back_is_named() -> None:
-    eager = played(OneWay())
+def test_a_model_that_cannot_be_restored_is_named() -> None:
+    eager = make_engine(OneWay())
     with (
-        pytest.raises(PluginError, match=r"^the model raised in train\(\), to which the generator .*: no way back"),
+        pytest.raises(PluginError, match=r"^the model raised in train\(\) when the generator .*: no way back"),
         untouched(eager.step, eager.batches, print),
     ):
         eager.step.networks.generator.eval()
@@ -169,7 +169,7 @@ build_model = lambda options, context: Networks(Averaged(), discriminator(), LAT
 """
 
 
-def test_a_run_that_is_scored_ends_in_the_weights_of_one_that_is_not(tmp_path: Path) -> None:
+def test_a_run_with_scores_ends_with_the_same_weights_as_one_without(tmp_path: Path) -> None:
     often, _ = own_run(tmp_path, SWAPPING, [*SCORED, "metrics.0.at_epochs=[0,1,2]", "training.steps=12"], name="often")
     never, _ = own_run(tmp_path, SWAPPING, ["training.steps=12"], name="never")
     assert len(often.metrics[0].curve) == 4
@@ -180,7 +180,7 @@ def frozen(module: nn.Module) -> nn.Module:
     return module.requires_grad_(False).eval()
 
 
-def test_frozen_parts_stay_in_eval_mode_and_all_others_train() -> None:
+def test_frozen_modules_stay_in_eval_mode_and_all_others_train() -> None:
     backbone, head = (
         frozen(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))),
         nn.Sequential(nn.Linear(2, 1), nn.Dropout()),
@@ -188,7 +188,7 @@ def test_frozen_parts_stay_in_eval_mode_and_all_others_train() -> None:
     network = nn.Sequential(backbone, head)
     set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True, True, True]
-    network.eval()  # as a whole, by habit: its frozen part alone is meant
+    network.eval()  # the whole network, by habit, though only its frozen module is meant
     set_train_mode(network)
     assert [module.training for module in network.modules()] == [True, False, False, False, True, True, True]
     whole = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).eval()
@@ -196,7 +196,7 @@ def test_frozen_parts_stay_in_eval_mode_and_all_others_train() -> None:
     assert all(module.training for module in whole.modules())
 
 
-def test_modes_are_put_back_part_by_part() -> None:
+def test_modes_are_restored_module_by_module() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     network[1].eval()
     state = NetworkState(network)
@@ -224,7 +224,7 @@ build_model = lambda options, context: Networks(generator(), Watched(), LATENT)
 """
 
 
-def test_a_run_trains_with_frozen_parts_in_eval_mode(tmp_path: Path) -> None:
+def test_a_run_trains_with_frozen_modules_in_eval_mode(tmp_path: Path) -> None:
     assert re.match(
         "completed", own_run(tmp_path, FROZEN, [*SCORED, "metrics.0.at_epochs=[1]", "training.steps=7"])[0].status
     )

@@ -1,4 +1,4 @@
-"""Penalties: values and gradients by independent formulas, through augmentations; and in which steps they are due."""
+"""Penalties: values and gradients by independent formulas, with augmentations, and the steps in which they are due."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Quadratic(nn.Module):
 
 
 def scene(augment: Callable[[Tensor], Tensor] | None = None) -> tuple[UpdatePlayers, Batch, Quadratic]:
-    """A generator of fixed images and a discriminator whose gradient is known, on real images in float64."""
+    """Return a generator of fixed images and a discriminator with a known gradient, on real images in float64."""
     images = embedded_subset().test.tensors[0][: 2 * COUNT, :, 8:16, 8:16].double() / 127.5 - 1
     real, fake = images[:COUNT].clone().requires_grad_(), images[COUNT:].clone()
     discriminator = Quadratic(64)
@@ -96,14 +96,14 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_norm_between_pairs(
         )
 
 
-def test_the_losss_own_forward_pass_serves_the_penalty() -> None:
+def test_a_penalty_reuses_the_forward_pass_of_the_loss() -> None:
     players, batch, discriminator = scene()
     passes = []
     discriminator.register_forward_hook(lambda *_: passes.append(1))
     players.discriminate(batch.real)
     r1(players, batch)
     assert len(passes) == 1
-    r2(players, batch)  # the loss has not asked for it
+    r2(players, batch)  # the loss did not compute it
     assert len(passes) == 2
 
 

@@ -1,4 +1,4 @@
-"""`--profile`: every operation of a step finds its phase."""
+"""`--profile`: every operation of a step is assigned to a phase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
 
-def test_a_profiled_run_tells_where_a_steps_time_goes(registry: Registry, tmp_path: Path) -> None:
+def test_a_profiled_run_reports_the_time_by_phase_and_kernel(registry: Registry, tmp_path: Path) -> None:
     spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=3"])
     result, directory = run(spec, device="cpu", out=tmp_path / "run", profile=True)
     profile = load_result(directory.path).profile
@@ -24,7 +24,7 @@ def test_a_profiled_run_tells_where_a_steps_time_goes(registry: Registry, tmp_pa
     assert 0 < profile.phases["data"] < min(profile.phases["discriminator"], profile.phases["generator"])
     assert sum(kernel.seconds_per_step for kernel in profile.kernels) == pytest.approx(sum(profile.phases.values()))
     calls = {(kernel.phase, kernel.name): kernel.calls_per_step for kernel in profile.kernels}
-    # one update of each player; in its own turn the discriminator sees real and fake images
+    # one update of each player; in its own update, the discriminator sees real and fake images
     assert calls["discriminator", "aten::_fused_adam_"] == calls["generator", "aten::_fused_adam_"] == 1
     assert calls["discriminator", "aten::convolution"] == 2 * 2 + 3
     assert calls["generator", "aten::convolution"] == 2 + 3

@@ -1,4 +1,4 @@
-"""What plugins keep in Python and in no state_dict: seen however deep it lies, restored, and kept in checkpoints."""
+"""Python state of plugins outside any state_dict: found at any depth, restored, and saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import StepLR
 from ganbench import Networks, Players
 from ganbench.runtime.rng import make_rng
 from ganbench.training.checkpoint import restore_state, snapshot_state
-from ganbench.training.engines.verification import first_difference, flat, standing_still
+from ganbench.training.engines.verification import first_difference, flatten, python_values
 from ganbench.training.state.python_state import Snapshot, inspect_step
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
@@ -38,7 +38,7 @@ class Helper:
 class Regularizer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.average = torch.zeros(2)  # a plain attribute, no buffer
+        self.average = torch.zeros(2)  # a plain attribute, not a buffer
 
     def count(self) -> None:
         self.average.add_(1)
@@ -75,7 +75,7 @@ def into(pool: list[Tensor]) -> None:
 
 
 class Least:
-    """Least squares that counts in a way of its own."""
+    """Least squares that counts its calls somewhere."""
 
     def __init__(self, count: Any) -> None:
         self.count = count
@@ -127,15 +127,15 @@ def take(step: TrainingStep, steps: int = 1) -> None:
 
 
 @pytest.mark.parametrize("make", WAYS.values(), ids=WAYS.keys())
-def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
+def test_a_count_is_found_restored_and_saved_wherever_it_is(make: Any) -> None:
     step = step_of(Least(make()))
     take(step)
     start, state = Snapshot(step), snapshot_state(step, BATCHES)
-    still = standing_still(step)
+    still = python_values(step)
     take(step)
-    # torch's operations on a tensor leave it where it is, so that a recording may hold it
+    # torch's in-place operations do not move a tensor, so a captured step may use it
     moves_in_place = make is WAYS["a submodule's plain tensor"]
-    assert (first_difference(still, standing_still(step)) is None) == moves_in_place
+    assert (first_difference(still, python_values(step)) is None) == moves_in_place
     assert start.changed()
     restore_state(state, step, BATCHES)
     assert not start.changed()
@@ -145,17 +145,17 @@ def test_a_count_is_seen_restored_and_kept_wherever_it_is(make: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["slots of a helper", "a submodule's plain tensor", "a closure", "an own numpy generator"]
 )
-def test_the_state_is_loaded_by_a_step_that_was_just_built(name: str) -> None:
+def test_the_state_can_be_loaded_into_a_new_step(name: str) -> None:
     first, second = (step_of(Least(WAYS[name]())) for _ in range(2))
     take(first, 3)
     restore_state(snapshot_state(first, BATCHES), second, BATCHES)
     take(first)
     take(second)
-    state, other = (flat(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
+    state, other = (flatten(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
     assert first_difference(state, other) is None
 
 
-def test_a_scheduler_in_a_hook_is_seen_and_kept() -> None:
+def test_a_scheduler_in_a_hook_is_found_and_saved() -> None:
     def scheduled(parameters: Any) -> SGD:
         optimizer = SGD(parameters, lr=1.0)
         scheduler = StepLR(optimizer, step_size=2)
@@ -165,21 +165,21 @@ def test_a_scheduler_in_a_hook_is_seen_and_kept() -> None:
     step = step_of(Least(lambda: None), scheduled)
     take(step)
     state, start = snapshot_state(step, BATCHES), Snapshot(step)
-    still = standing_still(step)
+    still = python_values(step)
     take(step, 3)
-    assert first_difference(still, standing_still(step)) is not None
+    assert first_difference(still, python_values(step)) is not None
     assert any("last_epoch" in path for path in start.changed())
     restore_state(state, step, BATCHES)
     assert not start.changed()
 
 
-def test_what_cannot_be_looked_into_is_named() -> None:
+def test_objects_that_cannot_be_inspected_are_named() -> None:
     numbers = iter([1, 2, 3, 4])
     step = step_of(Least(lambda: next(numbers)))
     assert inspect_step(step).iterators == ["loss.count.numbers"]
 
 
-def test_what_no_checkpoint_can_keep_is_named() -> None:
+def test_state_that_cannot_be_saved_is_named() -> None:
     class Replacing(Least):
         def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
             self.helper = Helper()
@@ -190,7 +190,7 @@ def test_what_no_checkpoint_can_keep_is_named() -> None:
     assert step.python_state.lost() == ["loss.helper"]
 
 
-def test_a_buffer_of_the_first_forward_goes_and_comes_back() -> None:
+def test_a_buffer_created_in_the_first_forward_pass_is_removed_and_restored() -> None:
     class Late(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -56,7 +56,7 @@ def build_loss(options, context):
         own_run(tmp_path, source, OWN)
 
 
-def test_a_penalty_needs_a_discriminator_that_is_trained(tmp_path: Path) -> None:
+def test_a_penalty_needs_a_trainable_discriminator(tmp_path: Path) -> None:
     source = """
     def build_model(options, context):
         return Networks(generator(), discriminator().requires_grad_(False), LATENT)
@@ -118,7 +118,7 @@ def test_a_wrong_configuration_is_refused_by_its_path(
     assert str(config_file()) in str(raised.value)
 
 
-def test_two_trackers_of_one_name_are_refused(registry: Registry) -> None:
+def test_two_trackers_with_the_same_name_are_refused(registry: Registry) -> None:
     with pytest.raises(UsageError, match="--track tensorboard: given twice"):
         choose_trackers(["tensorboard", "tensorboard"], "dcgan-fashion", registry)
     with pytest.raises(UsageError, match="--track tensorbored: unknown tracker"):

@@ -1,4 +1,4 @@
-"""Runs that stopped and went on: nothing of them tells that from one that never stopped."""
+"""Resumed runs equal uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ QUICK = [
     "metrics.0.at_epochs=[0, 2]",
     "sample_images.at_epochs=[2]",
 ]
-WHOLE = [*QUICK, "training.epochs=3"]  # of 20 steps
+THREE_EPOCHS = [*QUICK, "training.epochs=3"]  # of 20 steps
 
 
 def small_run(registry: Registry, out: Path, overrides: list[str], **more: Any) -> Result:
@@ -49,22 +49,22 @@ def resumed(registry: Registry, directory: Path, *overrides: str, **more: Any) -
 
 
 def numbers(result: Result) -> Any:
-    """All that must not depend on whether a run stopped."""
+    """Return everything that must not depend on whether a run was interrupted."""
     rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
     return rows, [metric.model_dump() for metric in result.metrics], result.status
 
 
-class Whole(NamedTuple):
-    """The run that never stopped."""
+class Uninterrupted(NamedTuple):
+    """The uninterrupted run."""
 
     result: Result
     folder: Path
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    return Whole(small_run(registry, folder, WHOLE), folder)
+def uninterrupted(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return Uninterrupted(small_run(registry, folder, THREE_EPOCHS), folder)
 
 
 class StopAt(Callback):
@@ -80,30 +80,34 @@ class StopAt(Callback):
 
 
 @pytest.mark.parametrize("steps", [(20,), (39, 41), (1, 2, 3)])
-def test_an_interrupted_run_that_goes_on_equals_one_that_was_not(
-    steps: tuple[int, ...], uninterrupted: Whole, registry: Registry, tmp_path: Path
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    steps: tuple[int, ...], uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    result = small_run(registry, out, WHOLE, callback=StopAt(steps[0]))
+    result = small_run(registry, out, THREE_EPOCHS, callback=StopAt(steps[0]))
     for step in steps[1:]:
         assert result.status == "interrupted"
         result = resumed(registry, out, callback=StopAt(step))
     assert result.status == "interrupted"
-    whole = resumed(registry, out)
-    assert numbers(whole) == numbers(uninterrupted.result)
-    assert whole.run_id == result.run_id
-    assert whole.created_at == result.created_at
-    assert load_result(out) == whole
+    resumed_result = resumed(registry, out)
+    assert numbers(resumed_result) == numbers(uninterrupted.result)
+    assert resumed_result.run_id == result.run_id
+    assert resumed_result.created_at == result.created_at
+    assert load_result(out) == resumed_result
     ended, alike = (load_checkpoint(folder / "checkpoint.pt").state for folder in (out, uninterrupted.folder))
     for player in ("generator", "discriminator"):
         torch.testing.assert_close(ended["networks"][player], alike["networks"][player], rtol=0, atol=0)
     torch.testing.assert_close(ended["rngs"]["latents"], alike["rngs"]["latents"])
-    assert sum(row.images for row in whole.history) == sum(w.images for w in whole.throughput.windows) == 15_000
+    assert (
+        sum(row.images for row in resumed_result.history)
+        == sum(w.images for w in resumed_result.throughput.windows)
+        == 15_000
+    )
 
 
 @pytest.mark.parametrize("step", [0, 20])
-def test_a_run_that_failed_goes_on_from_its_last_checkpoint(
-    step: int, uninterrupted: Whole, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_run_resumes_from_its_last_checkpoint(
+    step: int, uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = Checkpoint.save
 
@@ -115,12 +119,12 @@ def test_a_run_that_failed_goes_on_from_its_last_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", fill_the_disk)
         with pytest.raises(Exception, match=r"the run failed after .* No space left on device"):
-            small_run(registry, tmp_path / "run", [*WHOLE, "checkpoint.every_epochs=1"])
+            small_run(registry, tmp_path / "run", [*THREE_EPOCHS, "checkpoint.every_epochs=1"])
     assert load_result(tmp_path / "run").status == "failed"
     assert numbers(resumed(registry, tmp_path / "run")) == numbers(uninterrupted.result)
 
 
-def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Path) -> None:
+def test_checkpoints_are_saved_at_intervals_in_minutes(registry: Registry, tmp_path: Path) -> None:
     seen = []
 
     class Watch(Callback):
@@ -131,25 +135,25 @@ def test_checkpoints_come_every_so_many_minutes(registry: Registry, tmp_path: Pa
     assert [step for step, _ in seen] == [0, *(step for _, step in seen[:-1])]
 
 
-def test_a_completed_run_can_be_lengthened(uninterrupted: Whole, registry: Registry, tmp_path: Path) -> None:
+def test_a_completed_run_can_be_extended(uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, [*QUICK, "training.epochs=1"])
-    with pytest.raises(UsageError, match="has taken 20 steps, and 10 are asked for: it can only be lengthened"):
+    with pytest.raises(UsageError, match="has already taken 20 steps, which is more than 10: --resume can only extend"):
         resumed(registry, out, "training.steps=10")
     assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
 
 
-def test_a_run_that_was_killed_when_all_was_trained_is_scored_and_stored(
-    uninterrupted: Whole, registry: Registry, tmp_path: Path
+def test_a_run_that_was_killed_after_its_last_step_is_scored_and_stored(
+    uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    small_run(registry, out, WHOLE)
+    small_run(registry, out, THREE_EPOCHS)
     (out / "result.json").unlink()
     assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)
-    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)  # as often as one likes
+    assert numbers(resumed(registry, out)) == numbers(uninterrupted.result)  # repeatable
 
 
-def test_a_budget_counts_what_was_trained_before(registry: Registry, tmp_path: Path) -> None:
+def test_a_budget_includes_training_before_the_interruption(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, [*QUICK, "training.epochs=1000", "training.budget_seconds=0.05"])
     images = [load_result(out).history[-1].images]
@@ -160,19 +164,19 @@ def test_a_budget_counts_what_was_trained_before(registry: Registry, tmp_path: P
     assert images[0] == images[1] < images[2]
 
 
-def test_a_changed_spec_is_refused_with_what_differs(registry: Registry, tmp_path: Path) -> None:
+def test_a_changed_spec_is_refused_with_the_differences(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    small_run(registry, out, WHOLE, callback=StopAt(3))
+    small_run(registry, out, THREE_EPOCHS, callback=StopAt(3))
     before = load_result(out)
     with pytest.raises(UsageError, match=r"model\.width: 2, now 9; optimizer\.generator\.lr: 0\.0001, now 0\.5"):
         resumed(registry, out, "model.width=9", "optimizer.generator.lr=0.5")
     assert load_result(out) == before
 
 
-def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_path: Path) -> None:
-    """On other data, another device, or with another version of a library or a plugin."""
+def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> None:
+    """Other data, another device, or another version of a library or a plugin."""
     out = tmp_path / "run"
-    small_run(registry, out, WHOLE, callback=StopAt(3))
+    small_run(registry, out, THREE_EPOCHS, callback=StopAt(3))
     checkpoint = load_checkpoint(out / "checkpoint.pt")
     then = checkpoint.progress
     elsewhere = Environment(
@@ -183,17 +187,19 @@ def test_what_would_not_go_on_as_it_began_is_refused(registry: Registry, tmp_pat
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
     began = then.model_copy(update={"data_content": "0", "environment": elsewhere, "plugins": older})
     replace(checkpoint, progress=began).save(out / "checkpoint.pt")
-    with pytest.raises(NotComparableError, match="the run would not go on as it began: ") as raised:
+    with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: ") as raised:
         resumed(registry, out)
-    told = str(raised.value)
-    assert all(part in told for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0"))
-    assert "kernel" not in told
+    message = str(raised.value)
+    assert all(
+        part in message for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0")
+    )
+    assert "kernel" not in message
 
 
-def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(
-    uninterrupted: Whole, registry: Registry, tmp_path: Path
+def test_a_run_that_stopped_before_its_first_checkpoint_starts_over(
+    uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, WHOLE)
+    spec, _ = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
     (tmp_path / "run" / ".result.json.0123.part.json").write_text("{")
@@ -201,7 +207,7 @@ def test_a_run_that_stopped_before_its_first_checkpoint_begins_anew(
     assert not list((tmp_path / "run").glob(".*.part*"))
 
 
-def test_a_run_that_was_killed_before_it_wrote_anything_is_in_nobodys_way(registry: Registry, tmp_path: Path) -> None:
+def test_files_of_a_run_that_was_killed_early_do_not_prevent_a_new_run(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     (out / "samples").mkdir(parents=True)
     (out / ".lock").touch()
@@ -210,13 +216,13 @@ def test_a_run_that_was_killed_before_it_wrote_anything_is_in_nobodys_way(regist
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"PK\3\4rest"]
+    "corrupt", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"PK\3\4rest"]
 )
-def test_a_checkpoint_that_is_none(spoil: Any, registry: Registry, tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_is_refused(corrupt: Any, registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     file = tmp_path / "run" / "checkpoint.pt"
-    file.write_bytes(spoil(file.read_bytes()))
-    with pytest.raises(UsageError, match=r"checkpoint .*checkpoint.pt: not a whole checkpoint of ganbench"):
+    file.write_bytes(corrupt(file.read_bytes()))
+    with pytest.raises(UsageError, match=r"checkpoint .*checkpoint.pt: corrupt, or not written by ganbench"):
         resumed(registry, tmp_path / "run", "training.steps=2")
 
 
@@ -228,12 +234,12 @@ def test_a_checkpoint_runs_no_code(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     file = tmp_path / "run" / "checkpoint.pt"
     torch.save({**torch.load(file, weights_only=True), "state": Malicious()}, file)
-    with pytest.raises(UsageError, match="not a whole checkpoint of ganbench"):
+    with pytest.raises(UsageError, match="corrupt, or not written by ganbench"):
         resumed(registry, tmp_path / "run", "training.steps=2")
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) -> None:
+def test_a_directory_in_use_is_refused(registry: Registry, tmp_path: Path) -> None:
     small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
     with (
         RunDirectory.reopen(tmp_path / "run").locked(),
@@ -244,17 +250,19 @@ def test_a_directory_in_use_is_left_alone(registry: Registry, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_used_without(
+def test_a_file_system_without_locks_is_a_warning(
     number: int, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(descriptor: object, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    told = re.escape(f"the file system does not support locks ({os.strerror(number)}); do not start a second run in it")
-    with pytest.warns(GanbenchWarning, match=told):
+    warning = re.escape(
+        f"the file system does not support locks ({os.strerror(number)}); do not start a second run in it"
+    )
+    with pytest.warns(GanbenchWarning, match=warning):
         small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
-    with pytest.warns(GanbenchWarning, match=told):
+    with pytest.warns(GanbenchWarning, match=warning):
         assert resumed(registry, tmp_path / "run", "training.steps=2").status == "completed"
 
 
@@ -267,13 +275,13 @@ def test_a_file_system_without_locks_is_used_without(
         (["run", "--resume", "x"], "--resume x: not a run directory (spec.toml not found)"),
     ],
 )
-def test_wrong_usage(arguments: list[str], message: str) -> None:
+def test_usage_errors(arguments: list[str], message: str) -> None:
     outcome = CliRunner().invoke(app, arguments)
     assert outcome.exit_code == ExitCode.USAGE
     assert message in outcome.output
 
 
-def test_sigterm_ends_a_run_within_seconds_and_it_goes_on_from_the_command_line(tmp_path: Path) -> None:
+def test_sigterm_ends_a_run_within_seconds_and_the_command_line_resumes_it(tmp_path: Path) -> None:
     long = [
         argument
         for override in [*SMALL, "metrics.0.num_samples=2000", "metrics.0.at_epochs=[]"]
@@ -294,6 +302,8 @@ def test_sigterm_ends_a_run_within_seconds_and_it_goes_on_from_the_command_line(
     steps = load_checkpoint(Path("run/checkpoint.pt")).progress.steps
     more = [*command, "--resume", "run", "--steps", str(steps + 3), "--device", "cpu"]
     subprocess.run(more, check=True, capture_output=True)
-    whole = load_result(Path("run"))
-    assert whole.status == "completed"
-    assert sum(row.images for row in whole.history) == sum(window.images for window in whole.throughput.windows)
+    resumed_result = load_result(Path("run"))
+    assert resumed_result.status == "completed"
+    assert sum(row.images for row in resumed_result.history) == sum(
+        window.images for window in resumed_result.throughput.windows
+    )

@@ -1,4 +1,4 @@
-"""A run with everything that a step can have, stopped and resumed, equals one that was never stopped: bitwise."""
+"""A resumed run with every feature of a step is bitwise identical to an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench import Callback, Registry, Result
 from ganbench.plugin.callbacks import Progress
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.runner import run
 
 
@@ -33,14 +33,14 @@ def registry_of(folder: Path) -> Registry:
 
 
 def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> tuple[Result, dict[str, Any]]:
-    """The result and the final state of a run that was stopped after these steps."""
+    """Return the result and the final state of a run that was interrupted after these steps."""
     registry, out = registry_of(folder), folder / name
     spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, "checkpoint.every_minutes=0"])
     short: dict[str, Any] = {"device": "cpu", "window_seconds": 1e-9}
     result, _ = run(spec, out=out, callback=StopAt(stops[0]) if stops else None, **short)
     for number, stop in enumerate([*stops[1:], None] if stops else []):
         assert result.status == "interrupted"
-        assert load_checkpoint(out / "checkpoint.pt").progress.steps == stops[number] - 1  # amid an epoch
+        assert load_checkpoint(out / "checkpoint.pt").progress.steps == stops[number] - 1  # within an epoch
         stopped, _ = load_stopped_spec(out, registry)
         result, _ = run(stopped, resume=out, callback=None if stop is None else StopAt(stop), **short)
     assert result.status == "completed"
@@ -49,20 +49,20 @@ def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> 
 
 @pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING], ids=[*PARTS, "everything"])
 def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], tmp_path: Path) -> None:
-    whole, state = trained(tmp_path, "whole", overrides, [])
+    uninterrupted, state = trained(tmp_path, "uninterrupted", overrides, [])
     resumed, resumed_state = trained(tmp_path, "resumed", overrides, [3, 5])
     assert [(row.d_loss, row.g_loss, row.monitors) for row in resumed.history] == [
-        (row.d_loss, row.g_loss, row.monitors) for row in whole.history
+        (row.d_loss, row.g_loss, row.monitors) for row in uninterrupted.history
     ]
-    assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in whole.metrics]
+    assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in uninterrupted.metrics]
     for part in ("networks", "optimizers", "ema", "augmentations", "penalty_values", "rngs"):
-        assert first_difference(flat(resumed_state[part], part), flat(state[part], part)) is None
+        assert first_difference(flatten(resumed_state[part], part), flatten(state[part], part)) is None
 
 
 def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> None:
     rare = ['penalties=[{name="r1",weight=0.1,every=100}]', "training.steps=6"]
     (row,) = trained(tmp_path, "resumed", rare, [3])[0].history
-    (expected,) = trained(tmp_path, "whole", rare, [])[0].history
+    (expected,) = trained(tmp_path, "uninterrupted", rare, [])[0].history
     assert row.monitors["r1"] == expected.monitors["r1"] > 0
 
 

@@ -1,4 +1,4 @@
-"""`ganbench run` from outside: what it prints, and what its exit code tells."""
+"""`ganbench run` as a process: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ganbench_losses():
 
 
 def start(arguments: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, one thread, no terminal."""
+    """Start the command in a process with one thread and without a terminal."""
     return subprocess.Popen(
         [sys.executable, "-c", "from ganbench.cli import app; app()", *shlex.split(arguments)],
         stdout=subprocess.PIPE,
@@ -52,7 +52,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, stdout, stderr
 
 
-def test_json_stands_alone_on_stdout_whatever_plugins_print(tmp_path: Path) -> None:
+def test_stdout_has_only_json_whatever_plugins_print(tmp_path: Path) -> None:
     (tmp_path / "chatty.py").write_text(CHATTY)
     code, stdout, stderr = finish(start(f"{RUN} --steps 2 -p chatty.py -o loss=chatty --json"))
     assert code == ExitCode.DONE
@@ -73,7 +73,7 @@ def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
     assert stdout.count("diverged") == 2
 
 
-def test_ctrl_c_ends_in_order_with_scores_and_130(tmp_path: Path) -> None:
+def test_ctrl_c_stores_scores_and_exits_with_130(tmp_path: Path) -> None:
     process = start(f"{RUN} --epochs 10000")
     assert process.stdout
     while "images/s" not in process.stdout.readline():

@@ -1,4 +1,4 @@
-"""Whole runs of a small benchmark on real images: what they leave behind, and what their numbers depend on."""
+"""Complete runs of a small benchmark on real images: their files, and what their numbers depend on."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def small_run(
 
 
 def numbers(result: Result) -> tuple[list[Any], list[Any]]:
-    """What must not depend on anything but spec, seed and machine."""
+    """Return everything that must depend only on spec, seed and machine."""
     rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
     return rows, [metric.model_dump() for metric in result.metrics]
 
 
-def test_a_run_leaves_every_file_and_each_opens(registry: Registry, tmp_path: Path) -> None:
+def test_a_run_writes_all_files_and_they_can_be_opened(registry: Registry, tmp_path: Path) -> None:
     result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "sample_images.at_epochs=[1]"])
     folder = tmp_path / "run"
     assert result.status == "completed"
@@ -93,7 +93,7 @@ def test_the_result_counts_images_and_time_once(registry: Registry, tmp_path: Pa
     assert result.memory.device_peak_bytes is None
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Registry, tmp_path: Path) -> None:
+def test_numbers_depend_on_the_seed(registry: Registry, tmp_path: Path) -> None:
     first, again, other = (
         numbers(small_run(registry, tmp_path / name, ["training.steps=20", f"training.seed={seed}"])[0])
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
@@ -103,7 +103,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(registry: Reg
     assert first[1][0]["curve"] != other[1][0]["curve"]
 
 
-def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, tmp_path: Path) -> None:
+def test_scores_and_sample_images_do_not_affect_training(registry: Registry, tmp_path: Path) -> None:
     watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "sample_images.at_epochs=[0, 1]"]
     length = ["training.steps=100"]
     plain, _ = small_run(
@@ -113,7 +113,7 @@ def test_scores_and_pictures_leave_no_trace_in_the_training(registry: Registry, 
     assert numbers(plain)[0] == numbers(scored)[0]
 
 
-def test_a_metric_keeps_its_curve_its_best_and_the_floor(registry: Registry, tmp_path: Path) -> None:
+def test_a_metric_has_a_curve_a_best_value_and_the_real_data_score(registry: Registry, tmp_path: Path) -> None:
     result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "metrics.0.at_epochs=[0, 1]"])
     (fid,) = result.metrics
     assert fid.label == "FID (fashion-cnn)"
@@ -149,7 +149,7 @@ class SignalAfterFirstWindow(Callback):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
+def test_an_interrupted_run_is_stored_and_after_ctrl_c_scored(
     number: signal.Signals, registry: Registry, tmp_path: Path
 ) -> None:
     handler = signal.getsignal(number)
@@ -159,7 +159,7 @@ def test_an_interruption_ends_in_order_and_ctrl_c_with_scores(
     assert result.status == "interrupted"
     assert result.history[-1].images > 0
     scored = result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
-    assert scored == (number == signal.SIGINT)  # whoever sends SIGTERM does not wait
+    assert scored == (number == signal.SIGINT)  # a sender of SIGTERM does not wait
     assert load_result(directory.path) == result
     assert signal.getsignal(number) is handler
 
@@ -190,7 +190,7 @@ def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Re
 
 
 @pytest.mark.parametrize("when", ["warming up", "evaluating"])
-def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
+def test_closing_the_terminal_stores_the_result_even_if_the_signal_is_repeated(
     when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def save_losses(*arguments: Any, **more: Any) -> None:
@@ -203,7 +203,7 @@ def test_a_terminal_that_closes_stores_the_result_though_the_signal_comes_again(
     assert load_result(directory.path) == result
 
 
-def test_no_signal_disturbs_a_result_that_is_being_stored(
+def test_signals_are_ignored_while_the_result_is_stored(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def save_losses(*arguments: Any, **more: Any) -> None:
@@ -232,7 +232,7 @@ EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_
 
 @pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
 @pytest.mark.parametrize("event", [event for event in EVENTS if event != "on_warning"])
-def test_an_observer_that_fails_is_named_and_dropped(
+def test_a_callback_that_fails_is_named_and_dropped(
     event: str, error: BaseException, registry: Registry, tmp_path: Path
 ) -> None:
     calls = []
@@ -276,18 +276,18 @@ def test_a_tracker_that_cannot_be_built_is_reported_and_the_run_continues(
 
 
 def test_every_event_is_passed_on(registry: Registry) -> None:
-    told = []
+    called = []
     callback = Callback()
     for event in EVENTS:
-        setattr(callback, event, lambda *_, event=event: told.append(event))
+        setattr(callback, event, lambda *_, event=event: called.append(event))
     passing = Callbacks([callback], torch.device("cpu"))
     for event in EVENTS:
         getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
-    assert told == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]
+    assert called == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("drawing", ["save_losses", "save_grid"])
-def test_a_picture_that_cannot_be_written_is_a_warning(
+def test_a_sample_image_that_cannot_be_written_is_a_warning(
     drawing: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned = []
@@ -312,12 +312,12 @@ def test_a_picture_that_cannot_be_written_is_a_warning(
 def test_a_result_that_cannot_be_written_is_a_clear_failure(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = files.write_text
+    write_text = files.write_text
 
     def fill_the_disk(target: Path, text: str) -> None:
         if target.name == "result.json":
             raise OSError(28, "No space left on device")
-        whole(target, text)
+        write_text(target, text)
 
     monkeypatch.setattr("ganbench.results.run_directory.write_text", fill_the_disk)
     with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
@@ -337,7 +337,7 @@ def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_diverging_run_says_when_and_who(registry: Registry, tmp_path: Path) -> None:
+def test_a_diverged_run_names_step_and_network(registry: Registry, tmp_path: Path) -> None:
     result, directory = small_run(
         registry,
         tmp_path / "run",
@@ -389,11 +389,11 @@ def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path)
     assert "out of luck" in str(result.message)
 
 
-def test_a_state_that_no_checkpoint_can_keep_is_told_at_once(tmp_path: Path) -> None:
+def test_state_that_cannot_be_saved_is_reported_before_training(tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
     plugin.write_text(FAILS_AT_STEP_50.replace('{"calls": self.calls}', '{"calls": self.calls, "own": type(self)}'))
     registry = Registry.load([str(plugin)])
-    with pytest.raises(PluginError, match=r"failed after 0 steps: the state of a plugin .* has more than tensors"):
+    with pytest.raises(PluginError, match=r"failed after 0 steps: the state of a plugin .* may contain only tensors"):
         small_run(registry, tmp_path / "run", ["loss=failing"])
 
 
@@ -405,7 +405,7 @@ class Hoarding(SGD):
     def step(self, closure=None):
         for group in self.param_groups:
             for parameter in group["params"]:
-                self.state[parameter]["own"] = range  # no tensor, number or text
+                self.state[parameter]["own"] = range  # not a tensor, number or text
         return super().step(closure)
 
 @hookimpl
@@ -415,11 +415,11 @@ def ganbench_optimizers():
 """
 
 
-def test_an_optimisers_state_that_no_checkpoint_can_keep_is_told_with_the_first_that_has_one(tmp_path: Path) -> None:
+def test_optimizer_state_that_cannot_be_saved_is_reported_at_the_first_checkpoint_with_state(tmp_path: Path) -> None:
     (tmp_path / "hoarding.py").write_text(HOARDING)
     registry = Registry.load([str(tmp_path / "hoarding.py")])
     own = ["optimizer.generator=hoarding", "training.steps=3"]
-    with pytest.raises(PluginError, match=r"failed after 3 steps: the state of a plugin .* has more than tensors"):
+    with pytest.raises(PluginError, match=r"failed after 3 steps: the state of a plugin .* may contain only tensors"):
         small_run(registry, tmp_path / "run", own)
 
 
@@ -439,7 +439,7 @@ def test_an_error_before_training_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_never_writes_into_a_folder_in_use(registry: Registry, tmp_path: Path) -> None:
+def test_a_run_does_not_write_into_a_folder_in_use(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("precious")
     with pytest.raises(UsageError, match="not empty"):

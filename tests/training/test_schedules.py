@@ -1,4 +1,4 @@
-"""Schedules: their values by the images seen, their bounds, and optimizers that follow them."""
+"""Schedules: their values by images shown, their bounds, and optimizers that follow them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import load_checkpoint
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
@@ -52,7 +52,7 @@ def test_a_schedule_has_the_value_of_its_formula(
     assert {images: schedule(images) for images in values} == pytest.approx(values)
 
 
-def test_every_shipped_schedule_is_tried_above(registry: Registry) -> None:
+def test_every_shipped_schedule_is_tested_above(registry: Registry) -> None:
     shipped = {registered.plugin.name for registered in registry.of_kind(Kind.SCHEDULE)}
     assert shipped == {"constant", "linear", "cosine", "step", "robbins-monro"}
 
@@ -61,7 +61,7 @@ def test_every_shipped_schedule_is_tried_above(registry: Registry) -> None:
 def test_an_optimizer_follows_the_schedule_also_after_its_state_was_loaded(
     make: Any, context: BuildContext, registry: Registry
 ) -> None:
-    """A rate that falls from 1 to 0 moves a parameter less and less, and not at all in the end."""
+    """With a learning rate that falls from 1 to 0, updates of a parameter shrink to 0."""
     values = ScheduledValues("cpu")
     config = ScheduleConfig.model_validate({"name": "linear", "start": 0.5}, context={"registry": registry})
     lr = values.value_of(config, context)
@@ -87,7 +87,7 @@ def test_an_optimizer_follows_the_schedule_also_after_its_state_was_loaded(
 FALLING = 'optimizer.discriminator={name="adam",lr={name="cosine",start=1e-2,end=1e-3}}'
 
 
-def test_a_constant_schedule_trains_as_the_constant_does(tmp_path: Path) -> None:
+def test_a_constant_schedule_equals_the_constant(tmp_path: Path) -> None:
     number, schedule = (
         own_run(tmp_path, "", [f"optimizer.discriminator={{name='sgd',lr={lr}}}"], name=name)[0]
         for name, lr in (("number", "0.5"), ("schedule", "{name='constant',value=0.5}"))
@@ -96,13 +96,13 @@ def test_a_constant_schedule_trains_as_the_constant_does(tmp_path: Path) -> None
 
 
 def test_a_run_follows_its_schedule_to_the_end(tmp_path: Path) -> None:
-    """After a first step whose rate is 0.5, rates that are all but 0 leave the networks as they are."""
+    """After a first step with rate 0.5, rates of nearly 0 do not change the networks."""
     lr = "{name='step',start=0.5,factor=1e-30,every_kimg=0.008}"
     rates = [f"optimizer.{player}={{name='sgd',lr={lr}}}" for player in ("generator", "discriminator")]
     states = []
     for name, steps in (("one", 1), ("five", 5)):
         own_run(tmp_path, "", [*rates, f"training.steps={steps}"], name=name)
-        states.append(flat(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
+        states.append(flatten(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
     assert first_difference(*states) is None
 
 
@@ -118,16 +118,16 @@ def test_a_schedule_changes_training_and_is_in_the_spec(tmp_path: Path) -> None:
     [
         (
             "{name='linear',start=1e-3,end=-1.0}",
-            r"optimizer\.discriminator\.lr: .* gives -.* after",
+            r"optimizer\.discriminator\.lr: .* returned -.* after",
         ),
-        ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* gives -1 after 0 images"),
+        ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* returned -1 after 0 images"),
         ("{name='linear'}", r"optimizer\.discriminator\.lr\.start: Field required"),
         ("{name='sawtooth'}", r"optimizer\.discriminator\.lr: unknown schedule 'sawtooth'"),
         ("-1", r"optimizer\.discriminator\.lr: Input should be greater than 0 \(got -1\)"),
         ("'fast'", r"optimizer\.discriminator\.lr: Input should be a valid number"),
     ],
 )
-def test_a_wrong_rate_is_refused_by_its_path_before_training(lr: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_rate_is_refused_with_its_path_before_training(lr: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         own_run(tmp_path, "", [f"optimizer.discriminator={{name='adam',lr={lr}}}"])
     assert not (tmp_path / "run").exists()
@@ -141,11 +141,11 @@ def test_a_rate_may_fall_to_zero_by_the_end(tmp_path: Path) -> None:
 def test_a_schedule_longer_than_the_run_is_a_warning(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='sgd',lr={name='cosine',start=0.1,kimg=50}}"])
     (warning,) = (each for each in warnings if "kimg" in each)
-    assert "takes 50 kimg, and the run ends after 0.04 kimg" in warning
+    assert "takes 50 kimg, but the run ends after 0.04 kimg" in warning
 
 
-def test_a_schedule_is_checked_wherever_a_plugin_has_it(tmp_path: Path) -> None:
-    """Also among the options of a model, and of a plugin within the options of another."""
+def test_a_schedule_is_checked_at_any_depth_of_options(tmp_path: Path) -> None:
+    """Also in the options of a model, and of a plugin within the options of another."""
     source = """
     from typing import Annotated
     from ganbench import LossConfig, Options, Schedulable, ScheduleConfig
@@ -166,7 +166,7 @@ def test_a_schedule_is_checked_wherever_a_plugin_has_it(tmp_path: Path) -> None:
     loss = 'loss={name="outer",inner={name="inner",margin={name="linear",start=1.0,end=-1.0}}}'
     short = ["dataset.source=embedded", "metrics=[]", "training.steps=5"]
     spec, _ = load_spec("dcgan-fashion", registry, [loss, *short])
-    with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* gives -"):
+    with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* returned -"):
         run(spec, device="cpu", out=tmp_path / "run")
 
 
@@ -177,5 +177,5 @@ def test_a_penaltys_weight_can_follow_a_schedule(tmp_path: Path) -> None:
         for number, weight in enumerate(weights[:2])
     )
     assert first.history[-1].d_loss != second.history[-1].d_loss
-    with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* gives -"):
+    with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* returned -"):
         own_run(tmp_path, "", [f"penalties=[{{name='r1',weight={weights[2]}}}]"])

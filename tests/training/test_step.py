@@ -1,4 +1,4 @@
-"""One training step: the homework's mathematics without its waste."""
+"""One training step: the same mathematics as the homework, without redundant work."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def test_the_homeworks_networks_have_the_parameters_of_its_layers(registry: Regi
     assert count == {"generator": 2_305_473, "discriminator": 212_865}
 
 
-def test_a_step_costs_no_more_arithmetic_than_the_mathematics_needs(registry: Registry, images: Tensor) -> None:
+def test_a_step_does_no_redundant_arithmetic(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry), registry)
     with FlopCounterMode(display=False) as counter:
         step(*real_batch(images), (), on_phase_end=lambda _: None)
     assert counter.get_total_flops() / BATCH / 1e6 == pytest.approx(MFLOP_PER_IMAGE, abs=0.01)
 
 
-def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor) -> None:
-    """The same weights after three steps as with the textbook loop, which back-propagates through everything."""
-    torch.manual_seed(0)  # near its tolerance, weights of other tests' making would decide
+def test_avoiding_redundant_arithmetic_does_not_change_the_weights(registry: Registry, images: Tensor) -> None:
+    """Compare three steps with the textbook loop, which backpropagates through everything."""
+    torch.manual_seed(0)  # the tolerance is close, so that the result would depend on the tests before
     networks = build_networks(registry, width=8, dropout=0.0)
     textbook = copy.deepcopy(networks)
-    step = build_step(networks, registry, 0.1, SGD)  # Adam would blow up the rounding of gradients near zero
+    step = build_step(networks, registry, 0.1, SGD)  # Adam would amplify rounding errors of gradients near zero
     real, labels = real_batch(images)
     for _ in range(3):
         step(real, labels, (), on_phase_end=lambda _: None)
@@ -84,14 +84,14 @@ def test_the_saved_arithmetic_changes_nothing(registry: Registry, images: Tensor
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> None:
+def test_each_update_changes_only_its_network(registry: Registry, images: Tensor) -> None:
     networks = build_networks(registry, width=8)
     step = build_step(networks, registry)
     before = copy.deepcopy(networks)
-    moved = {}
+    updated = {}
 
     def note(player: str) -> None:
-        moved[player] = [
+        updated[player] = [
             each
             for each in UPDATE_ORDER
             if any(
@@ -101,20 +101,20 @@ def test_each_turn_moves_only_its_player(registry: Registry, images: Tensor) -> 
         ]
 
     step(*real_batch(images), (), on_phase_end=note)
-    assert moved == {"discriminator": ["discriminator"], "generator": ["discriminator", "generator"]}
+    assert updated == {"discriminator": ["discriminator"], "generator": ["discriminator", "generator"]}
 
 
-def test_in_simultaneous_turns_the_generator_does_not_see_the_discriminators_move(
+def test_with_simultaneous_updates_the_generator_does_not_see_the_discriminators_update(
     registry: Registry, images: Tensor
 ) -> None:
-    """It moves as if the discriminator had stood still, and the discriminator as ever."""
+    """The generator is updated as if the discriminator were not, and the discriminator as usual."""
 
-    def moved(turns: str, still: bool = False) -> Networks:
+    def updated(scheme: str, frozen: bool = False) -> Networks:
         torch.manual_seed(0)
         networks = build_networks(registry, width=8, dropout=0.0)
         step = build_step(networks, registry)
-        step.update_scheme = turns
-        if still:
+        step.update_scheme = scheme
+        if frozen:
             step.optimizers["discriminator"].param_groups[0]["lr"] = 0.0
         step(*real_batch(images), (), on_phase_end=lambda _: None)
         return networks
@@ -122,11 +122,19 @@ def test_in_simultaneous_turns_the_generator_does_not_see_the_discriminators_mov
     def weights(networks: Networks, player: str) -> list[Tensor]:
         return list(networks[player].parameters())
 
-    at_once, in_turn, against_nobody = moved("simultaneous"), moved("alternating"), moved("alternating", still=True)
-    torch.testing.assert_close(weights(at_once, "generator"), weights(against_nobody, "generator"), rtol=0, atol=0)
-    torch.testing.assert_close(weights(at_once, "discriminator"), weights(in_turn, "discriminator"), rtol=0, atol=0)
+    simultaneous, alternating, against_frozen = (
+        updated("simultaneous"),
+        updated("alternating"),
+        updated("alternating", frozen=True),
+    )
+    torch.testing.assert_close(weights(simultaneous, "generator"), weights(against_frozen, "generator"), rtol=0, atol=0)
+    torch.testing.assert_close(
+        weights(simultaneous, "discriminator"), weights(alternating, "discriminator"), rtol=0, atol=0
+    )
     with pytest.raises(AssertionError):
-        torch.testing.assert_close(weights(at_once, "generator"), weights(in_turn, "generator"), rtol=0, atol=0)
+        torch.testing.assert_close(
+            weights(simultaneous, "generator"), weights(alternating, "generator"), rtol=0, atol=0
+        )
 
 
 def test_parameters_that_a_plugin_froze_stay_frozen(registry: Registry, images: Tensor) -> None:
@@ -137,7 +145,7 @@ def test_parameters_that_a_plugin_froze_stay_frozen(registry: Registry, images: 
     assert torch.equal(first, before)
 
 
-def test_a_player_without_parameters_does_not_move(registry: Registry, images: Tensor) -> None:
+def test_a_network_without_parameters_is_not_updated(registry: Registry, images: Tensor) -> None:
     class Still(nn.Module):
         def forward(self, latent: Tensor) -> Tensor:
             return latent.new_zeros(len(latent), 1, 28, 28)
@@ -148,7 +156,7 @@ def test_a_player_without_parameters_does_not_move(registry: Registry, images: T
     assert output.values.isfinite().all()
 
 
-def test_a_loss_that_forgets_its_player_is_named(registry: Registry, images: Tensor) -> None:
+def test_a_loss_that_does_not_depend_on_its_network_is_named(registry: Registry, images: Tensor) -> None:
     step = build_step(build_networks(registry, width=8), registry)
     step.loss.generator_loss = lambda _, batch: (batch.real.mean(), {})
     with pytest.raises(PluginError, match="loss for the generator does not depend on the generator"):
@@ -165,7 +173,7 @@ def test_every_precision_trains_on_a_cpu(precision: str, registry: Registry, ima
     assert networks.generator.layers[0].weight.dtype == torch.float32
 
 
-def test_a_parameter_that_both_players_have_learns_in_both_turns(registry: Registry, images: Tensor) -> None:
+def test_a_parameter_that_both_networks_share_learns_in_both_updates(registry: Registry, images: Tensor) -> None:
     trunk = nn.Linear(28 * 28, 28 * 28)
     generator = nn.Sequential(nn.Linear(3, 28 * 28), trunk, nn.Unflatten(1, (1, 28, 28)))
     discriminator = nn.Sequential(nn.Flatten(), trunk, nn.Linear(28 * 28, 1))

@@ -1,4 +1,4 @@
-"""Clocks, windows and the warm-up."""
+"""Clocks, timing windows and the warm-up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def windows_of_an_epoch(clock: TrainingClock, steps: int) -> list[int]:
 
 @pytest.mark.parametrize("steps", [1, 2, 79, 938])
 @pytest.mark.parametrize("step_seconds", [1e-6, 0.03, 0.4, 10.0])
-def test_windows_cover_every_step_in_about_equal_parts(steps: int, step_seconds: float) -> None:
+def test_windows_cover_all_steps_in_about_equal_parts(steps: int, step_seconds: float) -> None:
     clock = TrainingClock(CPU)
     clock.step_seconds = step_seconds
     windows = windows_of_an_epoch(clock, steps)
@@ -42,7 +42,7 @@ def test_windows_cover_every_step_in_about_equal_parts(steps: int, step_seconds:
         assert max(windows) * step_seconds == pytest.approx(WINDOW_SECONDS, rel=0.6)
 
 
-def test_windows_follow_the_speed_which_the_warm_up_may_have_seen_on_a_busy_machine(
+def test_windows_adapt_if_the_machine_was_busy_during_the_warm_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -60,8 +60,8 @@ def test_windows_follow_the_speed_which_the_warm_up_may_have_seen_on_a_busy_mach
     assert clock.window_steps(steps_left=1000) == 20
 
 
-def test_training_is_the_same_whatever_windows_it_is_timed_in(registry: Registry, tmp_path: Path) -> None:
-    """Nothing but the clock may depend on the clock."""
+def test_training_does_not_depend_on_the_timing_windows(registry: Registry, tmp_path: Path) -> None:
+    """Only the timings may differ."""
     spec, _ = load_spec("saddle-quadratic", registry, ["dataset.num_images=8"])
     files, counts = [], []
     for name, window_seconds in (("short", 1e-9), ("long", 1e9)):
@@ -71,10 +71,10 @@ def test_training_is_the_same_whatever_windows_it_is_timed_in(registry: Registry
         files.append((rows, [metric.model_dump() for metric in result.metrics], repr(state["networks"])))
         counts.append(len(result.throughput.windows))
     assert files[0] == files[1]
-    assert counts[0] > counts[1] == 4  # of 25 steps, 8 an epoch
+    assert counts[0] > counts[1] == 4  # of 25 steps, 8 per epoch
 
 
-def test_a_window_takes_in_what_happens_in_it_and_nothing_else() -> None:
+def test_a_window_includes_only_what_happens_in_it() -> None:
     clock = TrainingClock(CPU)
     for _ in range(2):
         with clock.window(epoch=1) as count:
@@ -83,7 +83,7 @@ def test_a_window_takes_in_what_happens_in_it_and_nothing_else() -> None:
             time.sleep(0.04)
             clock.on_phase_end("discriminator")
             count.images += 64
-        time.sleep(0.2)  # an evaluation, say
+        time.sleep(0.2)  # for example an evaluation
         assert clock.training_seconds == pytest.approx(sum(window.seconds for window in clock.windows))
     assert [window.images for window in clock.windows] == [64, 64]
     assert all(0.06 <= window.seconds < 0.2 for window in clock.windows)
@@ -99,7 +99,7 @@ def break_within_a_window(clock: TrainingClock) -> None:
         raise RuntimeError
 
 
-def test_a_window_that_broke_is_not_kept() -> None:
+def test_a_window_that_fails_is_not_recorded() -> None:
     clock = TrainingClock(CPU)
     with pytest.raises(RuntimeError):
         break_within_a_window(clock)
@@ -113,8 +113,8 @@ def window(images: int, seconds: float, **more: object) -> Window:
     return Window(epoch=1, images=images, seconds=seconds, dispatch_seconds=seconds, device_seconds=None, **more)
 
 
-def test_a_rate_weighs_windows_by_the_time_they_took() -> None:
-    """Many tiny windows, made while the machine was slow and run when it no longer was, are not most of a run."""
+def test_rates_weight_windows_by_their_duration() -> None:
+    """Many short windows, planned while the machine was slow, do not dominate a run."""
     clock = TrainingClock(CPU)
     clock.windows = [window(64, 64 / 2000) for _ in range(20)] + [window(3000, 10.0), window(3500, 10.0)]
     rate = clock.rate()
@@ -123,7 +123,7 @@ def test_a_rate_weighs_windows_by_the_time_they_took() -> None:
     assert clock.seconds_per_image() == pytest.approx((20 * 64 / 2000 + 20.0) / (20 * 64 + 6500))
 
 
-def test_a_window_that_was_cut_short_counts_for_as_much_as_it_took() -> None:
+def test_a_window_that_ended_early_is_weighted_by_its_duration() -> None:
     clock = TrainingClock(CPU)
     clock.windows = [window(100, 1.0), window(1, 0.1, complete=False)]
     rate = clock.rate()
@@ -134,7 +134,7 @@ def test_a_window_that_was_cut_short_counts_for_as_much_as_it_took() -> None:
     assert clock.rate() is clock.seconds_per_image() is None
 
 
-def test_energy_is_that_of_the_windows_that_tell_it() -> None:
+def test_energy_comes_from_the_windows_that_report_it() -> None:
     clock = TrainingClock(CPU)
     assert clock.joules_per_image() is None
     clock.windows = [
@@ -144,14 +144,14 @@ def test_energy_is_that_of_the_windows_that_tell_it() -> None:
     assert clock.joules_per_image() == 0.15
 
 
-def test_phases_of_steps_that_do_not_tell_are_those_of_the_last_one() -> None:
+def test_phases_can_be_added_for_all_steps_of_a_window() -> None:
     clock = TrainingClock(CPU)
     clock.add_phases({"data": 0.1, "discriminator": 0.3, "generator": 0.6}, steps=7)
     assert clock.phases() == pytest.approx({"data": 0.1, "discriminator": 0.3, "generator": 0.6})
 
 
-def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> None:
-    """What the warm-up rests on: weights, buffers, optimisers and every random stream come back."""
+def test_steps_after_restoring_are_repeated_exactly(registry: Registry) -> None:
+    """The warm-up requires it: weights, buffers, optimizers and all random number generators are restored."""
     from ganbench.plugin.registrations import BuildContext, DatasetContext
 
     spec, _ = load_spec("dcgan-fashion", registry, SMALL)
@@ -167,11 +167,11 @@ def test_restoring_makes_the_next_steps_the_same_again(registry: Registry) -> No
         steps = [step(*batches.load(*next(epoch)), (), on_phase_end=lambda _: None) for _ in range(3)]
         return torch.stack([output.values for output in steps]).tolist()
 
-    three_steps()  # so that the optimisers have a state
+    three_steps()  # so that the optimizers have state
     state = snapshot_state(step, batches)
     untouched = copy.deepcopy(state)
     first = three_steps()
     restore_state(state, step, batches)
     assert three_steps() == first
-    restore_state(untouched, step, batches)  # the captured state itself has not moved
+    restore_state(untouched, step, batches)  # restoring did not change the saved state itself
     assert three_steps() == first

@@ -1,4 +1,4 @@
-"""The warm-up: what it finds out, and that nothing of it stays."""
+"""The warm-up: its measurements, and that it does not affect training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import snapshot_state
-from ganbench.training.engines.verification import first_difference, flat
+from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.step import UPDATE_ORDER
@@ -28,11 +28,11 @@ def prepared(registry: Registry, *overrides: str) -> PreparedRun:
     return prepare(spec, CPU, Path(), Callback())
 
 
-def test_nothing_of_it_stays(registry: Registry, tmp_path: Path) -> None:
+def test_the_warm_up_restores_all_state(registry: Registry, tmp_path: Path) -> None:
     run = prepared(registry)
-    before = flat(snapshot_state(run.step, run.batches))
+    before = flatten(snapshot_state(run.step, run.batches))
     warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
-    assert first_difference(before, flat(snapshot_state(run.step, run.batches))) is None
+    assert first_difference(before, flatten(snapshot_state(run.step, run.batches))) is None
     assert warmed_up.step_seconds > 0
     assert warmed_up.component_throughput.data_only > warmed_up.component_throughput.compute_only > 0
     assert warmed_up.engine_record.name == "eager"
@@ -41,12 +41,12 @@ def test_nothing_of_it_stays(registry: Registry, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("length", "sizes"), [("training.epochs=1", [64, 8]), ("training.steps=78", [64]), ("training.steps=79", [64, 8])]
 )
-def test_every_batch_size_that_will_come_is_tried(length: str, sizes: list[int], registry: Registry) -> None:
+def test_every_batch_size_of_training_is_tried(length: str, sizes: list[int], registry: Registry) -> None:
     examples = examples_of_each_size(prepared(registry, length))
     assert [len(indices) for (indices,) in examples] == sizes
 
 
-def test_a_step_moves_weights_gradients_and_optimiser_state_at_least(registry: Registry) -> None:
+def test_state_bytes_are_those_of_weights_gradients_and_optimizer_state(registry: Registry) -> None:
     run = prepared(registry)
     parameters = sum(p.numel() for player in run.step.trainable.values() for p in player)
     tensors = sum(len(player) for player in run.step.trainable.values())
@@ -55,7 +55,7 @@ def test_a_step_moves_weights_gradients_and_optimiser_state_at_least(registry: R
     assert warmed_up.state_bytes_per_step == 2 * 4 * (4 * parameters + tensors)
 
 
-def test_compiled_networks_train_and_the_time_to_compile_is_told(
+def test_compiled_networks_train_and_the_time_to_compile_is_reported(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # traced for forward and backward, but not turned into C++, which takes half a minute and a compiler
@@ -69,7 +69,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
     plain = prepared(registry, *plainly)
     uncompiled = warm_up(plain, verify_steps=None, trace=None)
     assert uncompiled.engine_record.compile_seconds is None
-    for _ in range(3):  # freezing and thawing is noticed: every parameter learns as without it
+    for _ in range(3):  # parameters that are frozen and unfrozen still learn as without compiling
         for each, warmed in ((run, warmed_up), (plain, uncompiled)):
             (indices,) = next(iter(each.batches.epoch()))
             warmed.engine((indices,), Position(0, 0), on_phase_end=lambda _: None)
@@ -78,7 +78,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_told(
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-def test_a_failure_to_compile_is_not_the_losss_fault(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_compile_does_not_name_the_loss(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no C++ compiler\nand where one looked for it")
 
@@ -88,9 +88,9 @@ def test_a_failure_to_compile_is_not_the_losss_fault(registry: Registry, monkeyp
         warm_up(run, verify_steps=None, trace=None)
 
 
-def test_a_monitor_called_like_a_column_is_refused(registry: Registry) -> None:
+def test_a_monitor_with_the_name_of_a_column_is_refused(registry: Registry) -> None:
     run = prepared(registry, "training.steps=2")
     honest = run.step.loss.generator_loss
     run.step.loss.generator_loss = lambda *both: (honest(*both)[0], {"seconds": honest(*both)[0]})
-    with pytest.raises(PluginError, match=r"loss 'bce' .* a monitor is called seconds, as a column is"):
+    with pytest.raises(PluginError, match=r"loss 'bce' .* a monitor is called seconds, which is a column"):
         warm_up(run, verify_steps=None, trace=None)

@@ -25,6 +25,7 @@ from ganbench.reporting.console import (
     print_json,
     warn_on_error,
 )
+from ganbench.system.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
     from .sweep import Sweep
@@ -79,7 +80,6 @@ def sweep(
         load, axes, load_theory(theory) if theory else None
     )  # reports invalid specs before anything is trained
     folder = new_folder(benchmark, directory)
-    from ganbench.training.interrupt import sigterm_as_ctrl_c
     from ganbench.training.trial import run_trial
 
     points: list[SweepPoint] = []
@@ -90,7 +90,7 @@ def sweep(
         return completed
 
     try:
-        with sigterm_as_ctrl_c(), Progress(console=err, transient=True) as progress:
+        with interrupt_on_signals(), Progress(console=err, transient=True) as progress:
             trials = run_trials(planned, lambda spec: run_trial(spec, device, data_dir))
             for point in progress.track(trials, total=len(planned), description="training"):
                 points.append(point)

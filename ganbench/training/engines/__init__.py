@@ -1,4 +1,4 @@
-"""How a step is driven: eagerly, or recorded once as a CUDA graph and replayed."""
+"""Engines, which execute a step eagerly, or capture it once as a CUDA graph and replay it."""
 
 from .eager import EagerEngine, Engine
 from .selection import check_engine, choose_engine

@@ -1,4 +1,4 @@
-"""Recording work on a GPU, to do it again without the Python that first did it."""
+"""Capturing work on a GPU, to replay it without Python."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Any, Protocol
 import torch
 from packaging.version import Version
 
-# later versions of torch find by themselves which generators recorded work draws from
+# later versions of torch find out by themselves which generators captured work draws from
 NEEDS_GENERATORS = Version(torch.__version__) < Version("2.13.dev")
 
 
 class Mark(Protocol):
-    """A moment within recorded work, anew at each replay."""
+    """A point in time within captured work, recorded anew in each replay."""
 
     def elapsed_time(self, end: Any) -> float:
-        """Milliseconds from this moment to another."""
+        """Return the milliseconds from this mark to another."""
 
 
 class GraphCapturer(Protocol):
-    """Records what a function does on the device."""
+    """Captures the work of a function on the device."""
 
-    graph_memory_bytes: int  # the most memory that recorded work takes while it runs, beside what outlives it
+    graph_memory_bytes: int  # peak memory of captured work while it runs, in addition to what outlives it
 
     def warm_up_capture(self, work: Callable[[], Any]) -> None:
-        """Do the work where it will be recorded. Raises if it waits for the device."""
+        """Do the work on the stream that will capture it. Raises if it waits for the device."""
 
     def capture(self, work: Callable[[], Any]) -> Callable[[], None]:
-        """Record the work; what is returned does it again. Raises if it cannot be recorded."""
+        """Capture the work; return a function that replays it. Raises if it cannot be captured."""
 
     def mark(self) -> Mark:
-        """To be called within the work."""
+        """Return a mark; call it within the work."""
 
 
 class CudaCapturer:
-    """Records CUDA graphs that share their memory: none needs what another left in it."""
+    """Captures CUDA graphs that share a memory pool, as none needs what another left in it."""
 
     def __init__(self, device: torch.device, generators: list[torch.Generator]) -> None:
-        """`generators` are all that the work draws from; each replay moves them on as the work itself would."""
+        """`generators` are all that the work draws from; each replay advances them as the work itself would."""
         self.device = device
         self.generators = generators
         self.stream = torch.cuda.Stream(device)
@@ -52,7 +52,7 @@ class CudaCapturer:
         before = torch.cuda.get_sync_debug_mode()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the mode tells everyone that it is a prototype
+                warnings.simplefilter("ignore")  # the mode warns that it is a prototype
                 torch.cuda.set_sync_debug_mode("error")
             with torch.cuda.stream(self.stream):
                 work()
@@ -69,15 +69,15 @@ class CudaCapturer:
         torch.cuda.reset_peak_memory_stats(self.device)
         allocated = torch.cuda.memory_allocated(self.device)
         try:
-            # the outer context leaves the recording's stream even where ending a broken recording raises
+            # the outer context leaves the capturing stream even if ending a failed capture raises
             with (
                 torch.cuda.stream(outside),
-                # other threads, such as a loader's, may go on with their own calls
+                # other threads, such as a data loader's, may continue to call CUDA
                 torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"),
             ):
                 work()
         except Exception:
-            # a broken recording leaves its generators as if still recorded, and so they could not be used any more
+            # a failed capture leaves its generators in capturing mode, in which they cannot be used
             for generator, state in zip(self.generators, states, strict=True):
                 generator.graphsafe_set_state(state)
             raise

@@ -1,4 +1,4 @@
-"""The plain engine, and what every engine does."""
+"""The interface of engines, and the eager engine."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ganbench.training.timing import Phase
 
 
 class Engine(Protocol):
-    """Takes a step, from a batch's inputs to the updates of both networks."""
+    """Takes steps, from a batch's inputs to the updates of both networks."""
 
-    graph_memory_bytes: int  # device memory that steps use and that torch's peak in a window does not show
+    graph_memory_bytes: int  # device memory that steps use and that torch's peak does not include
 
     def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
-        """Take the step at a position; an engine that works phase by phase calls `on_phase_end` after each."""
+        """Take the step at a position; an engine that executes phases one by one calls `on_phase_end` after each."""
 
     def last_phases(self) -> dict[Phase, float]:
-        """Mean seconds by phase of recent whole steps, from an engine that does not call `on_phase_end`.
+        """Return mean seconds by phase of recent full-batch steps, if the engine does not call `on_phase_end`.
 
         The device must be idle.
         """
 
 
 class EagerEngine:
-    """Every operation is launched from Python, one by one."""
+    """Launches every operation from Python."""
 
     graph_memory_bytes = 0
 
@@ -40,7 +40,7 @@ class EagerEngine:
         return self.work(inputs, self.step.begin(at, len(inputs[0])), on_phase_end)
 
     def work(self, inputs: Inputs, due: Variant, on_phase_end: Callable[[Phase], None]) -> StepOutput:
-        """The step without what the host sets before it: all that is captured as a graph."""
+        """Take a step without its preparation on the host: the part that a CUDA graph captures."""
         real, labels = self.batches.load(*inputs)
         on_phase_end("data")
         return self.step(real, labels, due, on_phase_end)

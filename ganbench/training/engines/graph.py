@@ -1,9 +1,9 @@
-"""The graph engine: a whole step, from the gathering of its batch to both updates, recorded once and replayed.
+"""The CUDA graph engine: a complete step, from loading its batch to both updates, captured once and replayed.
 
-An eager step of a small GAN is some two hundred launches from Python, each of which may cost more than its work on the
-device. A CUDA graph (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs) launches them all at once. It
-repeats the very same operations on the very same memory, so whatever a step does in Python is frozen as it was when it
-was recorded: `verification` looks for that.
+An eager step of a small GAN launches about two hundred kernels from Python, and a launch may take longer than its work
+on the device. A CUDA graph (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs) launches them all at
+once. It repeats the same operations on the same memory, so what a step does in Python is frozen at its capture:
+`verification` detects state that would change.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from .eager import EagerEngine
 
 
 class GraphCaptureError(Exception):
-    """A step that cannot be replayed; the message says which call broke it."""
+    """Raised when a step cannot be captured or replayed as a CUDA graph; the message gives the cause."""
 
 
 @dataclass
 class CapturedStep:
-    """A step of one size and variant, captured."""
+    """A captured step of one batch size and variant."""
 
-    inputs: Inputs  # where a replay reads its batch's inputs
-    output: StepOutput | None = None  # where it leaves its report
+    inputs: Inputs  # static tensors, from which a replay reads its inputs
+    output: StepOutput | None = None  # static tensors, to which a replay writes its output
     marks: list[Mark] = field(default_factory=list)  # its start, then the ends of its phases
     replay: Callable[[], None] = lambda: None
 
@@ -51,16 +51,16 @@ Key = tuple[int, Variant]  # the images of a step, and the penalties that are du
 
 
 class GraphEngine:
-    """Replays captured steps: one for each size, and for each combination of penalties that are due.
+    """Replays captured steps: one for each batch size and each combination of penalties that are due.
 
-    A captured step writes to the optimizers' state where it lay at the time. Once that state has been restored, as
-    after a warm-up or from a checkpoint, it lies elsewhere or, before a first step, nowhere: then one step is taken
-    eagerly, and the state it leaves is moved to where the captured steps have it. A rare combination that was not
-    captured is taken eagerly as well, on the same memory.
+    A captured step writes to the tensors of the optimizers' state at its capture. Restoring that state, after a warm-up
+    or from a checkpoint, replaces them or, before a first step, removes them. Then one step is taken eagerly, and the
+    resulting state is copied to the captured tensors. A rare combination that was not captured is also taken eagerly,
+    on the same memory.
     """
 
     def __init__(self, eager: EagerEngine, capturer: GraphCapturer, examples: list[Inputs]) -> None:
-        """`examples` has inputs of each size. Whatever cannot be captured raises: see `as_graph_capture_error`."""
+        """`examples` has inputs of each batch size. Raises if capturing fails: see `as_graph_capture_error`."""
         self.eager = eager
         self.capturer = capturer
         self._device = eager.step.latents.device
@@ -72,8 +72,8 @@ class GraphEngine:
         self._captured: dict[Key, CapturedStep] = {
             (len(inputs[0]), due): self._capture(inputs, due) for inputs, due in works
         }
-        self._whole = max(size for size, _ in self._captured)
-        self._replayed: dict[Variant, CapturedStep] = {}  # whole steps, since the optimizers' state was restored
+        self._full_size = max(size for size, _ in self._captured)
+        self._replayed: dict[Variant, CapturedStep] = {}  # with a full batch, since the optimizers' state was restored
         self._optimizer_state: dict[Player, dict[Tensor, dict[str, Any]]] = {
             player: {parameter: dict(state) for parameter, state in optimizer.state.items()}
             for player, optimizer in eager.step.optimizers.items()
@@ -89,11 +89,11 @@ class GraphEngine:
         if restored or captured is None:
             output = self.eager.work(self._on_device(inputs), due, on_phase_end=lambda _: None)
             if restored:
-                self._take_over_optimizer_state()
+                self._copy_to_captured_optimizer_state()
                 self._restore_count = step.restore_count
                 self._replayed.clear()
             return output
-        if len(inputs[0]) == self._whole:
+        if len(inputs[0]) == self._full_size:
             self._replayed[due] = captured
         for held, fresh in zip(captured.inputs, inputs, strict=True):
             held.copy_(fresh, non_blocking=True)
@@ -102,7 +102,7 @@ class GraphEngine:
         return captured.output
 
     def last_phases(self) -> dict[Phase, float]:
-        """The mean over the last replays of each variant, weighted by how often it comes."""
+        """Return the mean over the last replays of each variant, weighted by its frequency."""
         total = sum(self._shares[due] for due in self._replayed)
         phases: dict[Phase, float] = {}
         for due, captured in self._replayed.items():
@@ -130,7 +130,7 @@ class GraphEngine:
         captured.replay = self.capturer.capture(work)
         return captured
 
-    def _take_over_optimizer_state(self) -> None:
+    def _copy_to_captured_optimizer_state(self) -> None:
         for player, optimizer in self.eager.step.optimizers.items():
             for parameter, held in self._optimizer_state[player].items():
                 fresh = optimizer.state[parameter]
@@ -142,24 +142,24 @@ class GraphEngine:
 
 @contextlib.contextmanager
 def as_graph_capture_error() -> Iterator[None]:
-    """Whatever is raised in the block is `GraphCaptureError`, with the plugin's line that it came from."""
+    """Raise `GraphCaptureError` with the plugin's line that failed for any exception in the block."""
     try:
         yield
     except GraphCaptureError:
         raise
     except Exception as error:
-        # ending a broken recording raises anew, and an error that names the plugin was raised from the plugin's own
+        # ending a failed capture raises another error, and one that names the plugin was raised from the plugin's own
         chain = list(causes(error))
-        lines = [(cause, line) for cause in chain if (line := breaking_line(cause)) is not None]
+        lines = [(cause, line) for cause in chain if (line := failing_line(cause)) is not None]
         cause, line = lines[-1] if lines else (error, None)
         if any(is_out_of_memory(each) for each in chain):
-            raise GraphCaptureError("there is not enough memory for it") from error
+            raise GraphCaptureError("not enough memory") from error
         what = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
         raise GraphCaptureError(f"{line}: {what}" if line else what) from error
 
 
-def breaking_line(error: BaseException) -> str | None:
-    """The innermost line outside torch and ganbench that led to the error: "hinge.py:12 in discriminator_loss: ..."."""
+def failing_line(error: BaseException) -> str | None:
+    """Return the innermost line outside torch and ganbench that failed: "hinge.py:12 in discriminator_loss: ..."."""
     ours = [str(Path(str(package.__file__)).parent) for package in (torch, ganbench)]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((*ours, "<", contextlib.__file__)):

@@ -1,4 +1,4 @@
-"""Which engine a run gets, and the proof that it may."""
+"""Selects and verifies the engine of a run."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .eager import EagerEngine, Engine
 from .graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from .verification import Verification, distance, first_difference
 
-VERIFIED_STEPS = 3  # of every recorded run, unless --verify-engine asks for more
-MAX_NONDETERMINISM = 1e-3  # relative difference between two eager steps; more is not another order of additions
-MAX_ERROR_RATIO = 10  # a graph may be this much farther from the eager engine than that is from itself
+VERIFIED_STEPS = 3  # of every run with a CUDA graph, unless --verify-engine gives another number
+MAX_NONDETERMINISM = 1e-3  # relative difference between eager runs; more is not explained by the order of additions
+MAX_ERROR_RATIO = 10  # of the difference between graph and eager engine to that between eager runs
 
 
 def check_engine(options: EngineOptions, device: torch.device, verify_steps: int | None) -> None:
-    """Raise `UsageError` for what the device cannot do, before anything is prepared."""
+    """Raise `UsageError` if the device does not support the options."""
     if options.mode == "cuda_graph" and device.type != "cuda":
         raise UsageError("engine.mode: cuda_graph needs a CUDA device; use eager, or auto")
     if verify_steps is not None and (options.mode == "eager" or device.type != "cuda"):
-        raise UsageError("--verify-engine compares a graph with the eager engine, and this run has no graph")
+        raise UsageError("--verify-engine compares a CUDA graph with the eager engine, but this run uses no CUDA graph")
 
 
 def choose_engine(
@@ -38,12 +38,11 @@ def choose_engine(
     restore: Callable[[], None],
     verify_steps: int | None,
 ) -> tuple[Engine, EngineRecord]:
-    """The engine that the spec asks for, or the fastest that gives what the eager one gives.
+    """Return the engine that the spec requests; for "auto", the fastest whose results equal the eager engine's.
 
-    `examples` has inputs of each batch size that will come; `restore` brings the training back to its start.
-    `verify_steps` is how many steps both engines take for comparison, where someone asked for it. Raises
-    `GanbenchError` if a graph was asked for by name, or a verification, and the step cannot be recorded or comes out
-    differently.
+    `examples` has inputs of each batch size; `restore` restores the state at the start of training. `verify_steps` is
+    the number of steps to compare if verification was requested, else None. Raises `GanbenchError` if a CUDA graph or
+    verification was requested, and the step cannot be captured or its results differ.
     """
     capturer = make_capturer(eager.step, eager.batches.flips)
     if capturer is None or options.mode == "eager":
@@ -52,29 +51,31 @@ def choose_engine(
         steps = verify_steps or VERIFIED_STEPS
         with as_graph_capture_error():
             graph = GraphEngine(eager, capturer, examples)
-            scatter = verify(graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None)
+            nondeterminism = verify(
+                graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None
+            )
     except GraphCaptureError as error:
         if options.mode == "cuda_graph" or verify_steps is not None:
-            raise GanbenchError(f"engine graph: {error}; -o engine.mode=eager runs without it") from error
+            raise GanbenchError(f"engine cuda_graph: {error}; -o engine.mode=eager runs without it") from error
         reason = str(error)
     else:
         record = EngineRecord(
-            name="cuda_graph", requested=options.mode, verified_steps=steps, eager_nondeterminism=scatter
+            name="cuda_graph", requested=options.mode, verified_steps=steps, eager_nondeterminism=nondeterminism
         )
         return graph, record
-    free_what_errors_hold(eager.step.latents.device)
+    free_failed_capture(eager.step.latents.device)
     return eager, EngineRecord(name="eager", requested=options.mode, fallback_reason=reason)
 
 
-def free_what_errors_hold(device: torch.device) -> None:
-    """Free a failed recording: an error's frames hold it in a circle, with all activations of its step."""
+def free_failed_capture(device: torch.device) -> None:
+    """Free a failed capture: a reference cycle of the error's frames holds it, with all activations of its step."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def make_capturer(step: TrainingStep, flips: torch.Generator | None) -> GraphCapturer | None:
-    """What captures work on the step's device; None where nothing can. `flips` is the batches' rng."""
+    """Return a capturer for the step's device; None if there is none. `flips` is the rng of the batches' flips."""
     device = step.latents.device
     if device.type != "cuda":
         return None
@@ -83,24 +84,25 @@ def make_capturer(step: TrainingStep, flips: torch.Generator | None) -> GraphCap
 
 
 def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
-    """How far the eager engine is from itself: 0 where it repeats itself, and then the graph gave the same bits.
+    """Return the relative difference between two eager runs; 0 if the graph's results are bitwise identical to one.
 
-    Some operations on a GPU add up in no fixed order. Where the step has such, the graph has to be about as near to the
-    eager engine as that is to itself; `exactly` allows none. Raises `GraphCaptureError` if the graph is farther.
+    Some operations on a GPU add in no fixed order. If a step has such operations, the difference between graph and
+    eager engine may be of the same magnitude as that between eager runs; with `exactly`, none is allowed. Raises
+    `GraphCaptureError` if it is larger.
     """
-    moving = verification.changing_python_state()
-    if moving is not None:
-        raise GraphCaptureError(moving)
+    problem = verification.changing_python_state()
+    if problem is not None:
+        raise GraphCaptureError(problem)
     expected = verification.trace(verification.eager)
     actual = verification.trace(graph)
     difference = first_difference(expected, actual)
     if difference is None:
         return 0.0
-    scatter = distance(expected, verification.trace(verification.eager))
-    if scatter > (0.0 if exactly else MAX_NONDETERMINISM):
+    nondeterminism = distance(expected, verification.trace(verification.eager))
+    if nondeterminism > (0.0 if exactly else MAX_NONDETERMINISM):
         raise GraphCaptureError(
-            f"the eager engine does not repeat itself, so nothing can be proved: {difference} differs"
+            f"cannot verify the CUDA graph: eager execution is nondeterministic ({difference} differs)"
         )
-    if distance(expected, actual) > MAX_ERROR_RATIO * scatter:
-        raise GraphCaptureError(f"a recorded step does not give what the eager one gives: {difference} differs")
-    return scatter
+    if distance(expected, actual) > MAX_ERROR_RATIO * nondeterminism:
+        raise GraphCaptureError(f"a captured step gives other results than an eager one: {difference} differs")
+    return nondeterminism

@@ -1,4 +1,4 @@
-"""Proves that an engine gives what the eager one gives, from one and the same state."""
+"""Verifies that an engine gives the same results as the eager one from the same state."""
 
 from __future__ import annotations
 
@@ -23,64 +23,64 @@ Leaves = dict[str, Any]  # values by their path, such as "networks.generator.lay
 
 
 class Verification:
-    """Takes the same steps with different engines and compares all that comes of them.
+    """Takes the same steps with different engines and compares all their results.
 
-    The steps are some of the first example, then one of each other and one more of the first; so for every combination
-    of penalties that are due.
+    For every combination of penalties that are due, the steps are some with the first example, one with each other
+    example, and one more with the first.
     """
 
     def __init__(self, eager: EagerEngine, examples: list[Inputs], steps: int, restore: Callable[[], None]) -> None:
-        """`restore` brings the training back to where every engine starts."""
+        """`restore` restores the state from which every engine starts."""
         self.eager = eager
-        penalties, whole = eager.step.penalties, len(examples[0][0])
+        penalties, full_size = eager.step.penalties, len(examples[0][0])
         starts = [penalties.first_step(due) for due in penalties.shares]
         self.sequence = [
-            (inputs, Position(start, start * whole))
+            (inputs, Position(start, start * full_size))
             for start in starts
             for inputs in [examples[0]] * steps + examples[1:] + [examples[0]]
         ]
         self.restore = restore
 
     def changing_python_state(self) -> str | None:
-        """What is in the way of recording a step: what one changes in Python, or what cannot be looked into.
+        """Return which Python state prevents capturing a step, as it changes or cannot be inspected; None if none does.
 
-        None if there is nothing. Steps of a whole batch are compared, for what depends on a batch's size alone is as
-        still as that; and a first step may set up anything but tensors, which are no longer where it was recorded
-        with them once the state is restored.
+        Only steps with a full batch are compared, as state may depend on the batch size. A first step may create
+        anything except tensors: once the state is restored, they are not the tensors of the captured step any more.
         """
         self.restore()
-        cold = standing_still(self.eager.step)
+        initial = python_values(self.eager.step)
         seen = []
         for inputs, at in self.sequence:
             self.eager(inputs, at, on_phase_end=lambda _: None)
             if inputs is self.sequence[0][0]:
-                seen.append(standing_still(self.eager.step))
+                seen.append(python_values(self.eager.step))
         for path, type_name in inspect_step(self.eager.step).opaque.items():
-            return f"{path} is {type_name}, of which nobody can see whether a step changes it"
+            return f"{path} is {type_name}, which cannot be inspected for changes by a step"
         for later in seen[1:]:
-            if moving := first_difference(seen[0], later):
-                return f"{moving} changes in Python from step to step, which a recording would freeze"
+            if changing := first_difference(seen[0], later):
+                return f"{changing} changes in Python from step to step, which a CUDA graph would freeze"
         optimizers = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)
         for path, leaf in seen[0].items():
-            if isinstance(leaf, Identity) and leaf.is_tensor and path not in cold and not path.startswith(optimizers):
-                return f"{path} is a tensor that the first step makes, so that it would be another one in each training"
+            is_new = path not in initial and not path.startswith(optimizers)
+            if isinstance(leaf, Identity) and leaf.is_tensor and is_new:
+                return f"{path} is a tensor that the first step creates, so each training run would have another one"
         return None
 
     def trace(self, engine: Engine) -> Leaves:
-        """Every step's report and the state after the last one."""
+        """Return the output of every step and the state after the last one."""
         self.restore()
-        reports: Leaves = {}
+        outputs: Leaves = {}
         for number, (inputs, at) in enumerate(self.sequence, start=1):
             output = engine(inputs, at, on_phase_end=lambda _: None)
             for name, value in zip(output.names, output.values.clone(), strict=True):
-                reports[f"{name} of step {number}"] = value
-        state = flat(snapshot_state(self.eager.step, self.eager.batches))
-        # several of these are held at once, and the device may have no room for them
-        return {path: leaf.cpu() if isinstance(leaf, Tensor) else leaf for path, leaf in (reports | state).items()}
+                outputs[f"{name} of step {number}"] = value
+        state = flatten(snapshot_state(self.eager.step, self.eager.batches))
+        # on the CPU, as the device may not have enough memory for several of these
+        return {path: leaf.cpu() if isinstance(leaf, Tensor) else leaf for path, leaf in (outputs | state).items()}
 
 
 def first_difference(expected: Leaves, actual: Leaves) -> str | None:
-    """The path of the first value that differs or is on one side only."""
+    """Return the path of the first value that differs or is missing on one side."""
     for path in [*expected, *(path for path in actual if path not in expected)]:
         if path not in expected or path not in actual or not same_bits(expected[path], actual[path]):
             return path
@@ -88,7 +88,7 @@ def first_difference(expected: Leaves, actual: Leaves) -> str | None:
 
 
 def distance(expected: Leaves, actual: Leaves) -> float:
-    """The largest relative difference of any floating-point tensor, by norms; infinite where anything else differs."""
+    """Return the largest relative difference (by norm) of any float tensor; infinity if anything else differs."""
     largest = 0.0
     for path in expected.keys() | actual.keys():
         if path in expected and path in actual and same_bits(expected[path], actual[path]):
@@ -101,8 +101,8 @@ def distance(expected: Leaves, actual: Leaves) -> float:
     return largest
 
 
-def flat(value: Any, path: str = "") -> Leaves:
-    """The leaves of nested dictionaries, lists and tuples."""
+def flatten(value: Any, path: str = "") -> Leaves:
+    """Return the leaves of nested dictionaries, lists and tuples by path."""
     if isinstance(value, Mapping):
         items: Any = value.items()
     elif isinstance(value, list | tuple):
@@ -111,14 +111,14 @@ def flat(value: Any, path: str = "") -> Leaves:
         return {path: value}
     leaves: Leaves = {}
     for key, inner in items:
-        leaves |= flat(inner, f"{path}.{key}" if path else str(key))
+        leaves |= flatten(inner, f"{path}.{key}" if path else str(key))
     return leaves
 
 
-def standing_still(step: TrainingStep) -> Leaves:
-    """All that a step might keep in Python: numbers and text as they are, tensors and other objects by identity."""
+def python_values(step: TrainingStep) -> Leaves:
+    """Return the state that a step may keep in Python: numbers and text by value, tensors and objects by identity."""
     inspection = inspect_step(step)
-    # a tensor in a module of torch's own is one that it computes in each step, as the weight under spectral norm
+    # without tensors in torch's own modules, which compute them in each step, as spectral norm does its weight
     leaves: Leaves = {
         path: freeze(place.value)
         for path, place in inspection.places.items()
@@ -134,8 +134,8 @@ def standing_still(step: TrainingStep) -> Leaves:
         for number, state in enumerate(optimizer.state.values()):
             for key, value in state.items():
                 leaves[f"{player}'s optimizer.state.{number}.{key}"] = freeze(value)
-    leaves["Python's random stream"] = freeze(random.getstate())
-    leaves["numpy's random stream"] = freeze(np.random.mtrand._rand)
+    leaves["the random state of Python"] = freeze(random.getstate())
+    leaves["the random state of numpy"] = freeze(np.random.mtrand._rand)
     if step.latents.device.type != "cpu":
-        leaves["torch's random stream of the CPU"] = torch.get_rng_state()
+        leaves["the random state of torch on the CPU"] = torch.get_rng_state()
     return leaves

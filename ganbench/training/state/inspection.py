@@ -1,7 +1,7 @@
-"""Finds all that objects of plugins hold in Python: attributes, items, closures and globals, however deep.
+"""Finds all state that plugins' objects hold in Python, at any depth: attributes, items, closures and globals.
 
-What belongs to torch, numpy, ganbench or Python's own library is passed through for what plugins have put in it, and
-its code is not followed.
+Objects of torch, numpy, ganbench and the standard library are searched for what plugins stored in them, but their code
+is not followed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from ganbench.runtime.values import ATOMS, GENERATORS, is_atom
 from ganbench.runtime.values import CONTAINERS as PLAIN_CONTAINERS
 from ganbench.system.source import find_root, is_installed
 
-MOST_OBJECTS = 200_000
+MAX_OBJECTS = 200_000
 LRU_CACHE = functools._lru_cache_wrapper
 CONTAINERS = (*PLAIN_CONTAINERS, types.MappingProxyType)
 LIBRARIES = {*sys.stdlib_module_names, "torch", "numpy", "ganbench", "pydantic", "pydantic_core", "pluggy"}
-# C objects without a state of their own, or with none that a step could depend on
-STILL = (
+# objects without state, or without state that a step could depend on
+STATELESS = (
     types.ModuleType,
     types.CodeType,
     types.GetSetDescriptorType,
@@ -58,16 +58,16 @@ STILL = (
     type(threading.Lock()),
     type(threading.RLock()),
 )
-# a build context is the run's own: through it lie the feature extractors of metrics
-NOTHING_WITHIN = (*ATOMS, *STILL, Tensor, np.ndarray, *GENERATORS, BuildContext, DatasetContext)
+# a build context belongs to the run: it leads to the feature extractors of metrics
+NOT_SEARCHED = (*ATOMS, *STATELESS, Tensor, np.ndarray, *GENERATORS, BuildContext, DatasetContext)
 TENSORS_OF_MODULES = ("_parameters", "_buffers", "_non_persistent_buffers_set")
 
 
 @dataclass(frozen=True)
 class Access:
-    """How the values that one owner holds are read, replaced and removed, by their keys."""
+    """Functions to read, replace and remove the values of one owner by key."""
 
-    get: Callable[[Any], Any]  # raises where there is none
+    get: Callable[[Any], Any]  # raises if there is no value
     put: Callable[[Any, Any], None]
     remove: Callable[[Any], None]
 
@@ -81,32 +81,32 @@ def in_attributes(owner: Any) -> Access:
 
 
 def in_cell(cell: types.CellType) -> Access:
-    """A variable of a closure, which is all that its cell holds."""
+    """Return access to a closure's variable, the only value in its cell."""
     return Access(lambda _: cell.cell_contents, lambda _, new: setattr(cell, "cell_contents", new), lambda _: None)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value is held: an attribute, an item, a variable of a closure, a global."""
+    """The location of a value: an attribute, an item, a closure's variable or a global."""
 
-    path: str  # for people, such as "loss.helper.calls"
+    path: str  # for messages, such as "loss.helper.calls"
     owner_path: str
     key: Any
     value: Any
     access: Access
-    library: str | None  # that the class of what holds it belongs to
+    library: str | None  # to which the class of the owner belongs
 
 
 class Inspection:
-    """One walk through the objects under `roots`, each once, under the first path that leads to it."""
+    """A search through all objects reachable from `roots`, each once, under the first path that leads to it."""
 
     def __init__(self, roots: Mapping[str, Any]) -> None:
         self.places: dict[str, Place] = {}
         self.owners: dict[str, Access] = {}
         self.modules: dict[str, nn.Module] = {}
-        self.opaque: dict[str, str] = {}  # what cannot be looked into, by its path: the name of its type
-        self.iterators: list[str] = []  # those of them that have a position
-        self._seen: dict[int, Any] = {}  # holds what it has seen, so that no address comes twice
+        self.opaque: dict[str, str] = {}  # type names of objects that cannot be inspected, by path
+        self.iterators: list[str] = []  # paths of opaque iterators, which have a position
+        self._seen: dict[int, Any] = {}  # keeps objects alive, so that no id is reused
         for root in roots.values():
             self._seen[id(root)] = root
         for path, root in roots.items():
@@ -116,18 +116,18 @@ class Inspection:
         stack = [(path, root)]
         while stack:
             path, value = stack.pop()
-            for name, inner in reversed(list(self._look_into(path, value))):
+            for name, inner in reversed(list(self._inner_objects(path, value))):
                 if is_atom(inner) or id(inner) in self._seen:
                     continue
                 self._seen[id(inner)] = inner
                 stack.append((f"{path}.{name}" if name else path, inner))
-            if len(self._seen) > MOST_OBJECTS:
-                self.opaque[path] = f"one of more than {MOST_OBJECTS:,} objects"
+            if len(self._seen) > MAX_OBJECTS:
+                self.opaque[path] = f"one of more than {MAX_OBJECTS:,} objects"
                 return
 
-    def _look_into(self, path: str, value: Any) -> Iterator[tuple[str, Any]]:
-        """The objects that one holds directly, with their names; notes the places of those that may change."""
-        if isinstance(value, NOTHING_WITHIN) or type(value) is object:
+    def _inner_objects(self, path: str, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the objects that `value` holds directly, with names; record the places of those that may change."""
+        if isinstance(value, NOT_SEARCHED) or type(value) is object:
             return
         if isinstance(value, types.FunctionType):
             yield from self._function(path, value)
@@ -167,26 +167,26 @@ class Inspection:
             for name in TENSORS_OF_MODULES:
                 held.pop(name, None)
             yield from value._modules.items()
-        if isinstance(value, Optimizer):  # its state and its groups are in every checkpoint
+        if isinstance(value, Optimizer):  # checkpoints contain its state and parameter groups
             held = {name: item for name, item in held.items() if name not in ("state", "param_groups")}
         if attributes is not None:
-            yield from self._note(path, held, in_dictionary(attributes), library)
+            yield from self._record(path, held, in_dictionary(attributes), library)
         filled = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        yield from self._note(path, filled, in_attributes(value), library)
+        yield from self._record(path, filled, in_attributes(value), library)
 
     def _function(self, path: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         for name, cell in cells.items():
             if is_filled(cell):
-                yield from self._note(path, {name: cell.cell_contents}, in_cell(cell), None)
-        yield from self._note(path, vars(function), in_dictionary(vars(function)), None)
+                yield from self._record(path, {name: cell.cell_contents}, in_cell(cell), None)
+        yield from self._record(path, vars(function), in_dictionary(vars(function)), None)
         defaults = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
         yield from self._constants(path, {name: held for name, held in defaults.items() if held})
-        if is_plugins_code(function):
+        if is_plugin_code(function):
             yield from self._globals(function)
 
     def _globals(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-        """The globals that a function names, also of modules of its own package."""
+        """Yield the globals that a function uses, including those of modules in its own package."""
         names = names_in(function.__code__)
         own = function.__globals__
         package = str(own.get("__name__")).partition(".")[0]
@@ -198,12 +198,12 @@ class Inspection:
         for space in spaces:
             found = {name: space[name] for name in sorted(names) if name in space}
             found = {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}
-            yield from self._note(str(space.get("__name__")), found, in_dictionary(space), None)
+            yield from self._record(str(space.get("__name__")), found, in_dictionary(space), None)
 
     def _class(self, path: str, value: type) -> Iterator[tuple[str, Any]]:
-        """What plugins keep in classes, and the code of their methods."""
+        """Yield what plugins store in classes, and the classes' methods."""
         for base in value.__mro__:
-            if not is_plugins_code(base) or issubclass(base, Enum):
+            if not is_plugin_code(base) or issubclass(base, Enum):
                 continue
             held = {}
             for name, attribute in vars(base).items():
@@ -212,14 +212,14 @@ class Inspection:
                 elif not name.startswith("__") and name not in ("_abc_impl", "model_config"):
                     held[name] = attribute
             access = Access(vars(base).__getitem__, partial(setattr, base), partial(delattr, base))
-            yield from self._note(f"{base.__module__}.{base.__qualname__}", held, access, None)
+            yield from self._record(f"{base.__module__}.{base.__qualname__}", held, access, None)
 
     def _constants(self, path: str, held: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """What is held for good, and may change within, such as a list that is an argument's default."""
+        """Yield values that cannot be replaced but may change, such as a list that is an argument's default."""
         if not all(isinstance(value, types.ModuleType) for value in held.values()):
-            yield from self._note(path, held, in_dictionary(held), None)
+            yield from self._record(path, held, in_dictionary(held), None)
 
-    def _note(
+    def _record(
         self, owner: str, held: Mapping[Any, Any], access: Access, library: str | None
     ) -> Iterator[tuple[str, Any]]:
         self.owners.setdefault(owner, access)
@@ -238,7 +238,7 @@ def is_filled(cell: types.CellType) -> bool:
 
 
 def items(value: Any) -> Iterator[tuple[str, Any]]:
-    """The items of a container, under keys where those are text, else by their position."""
+    """Yield the items of a container, named by their keys if those are strings, else by position."""
     if isinstance(value, Mapping):
         for position, (key, item) in enumerate(value.items()):
             yield (key if isinstance(key, str) else str(position)), item
@@ -250,7 +250,7 @@ def items(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def slots_of(value: Any) -> list[str]:
-    """The attributes that objects of a class have outside of their dictionary."""
+    """Return the names of an object's attributes in slots."""
     names: list[str] = []
     for base in type(value).__mro__:
         own = base.__dict__.get("__slots__", ())
@@ -261,15 +261,15 @@ def slots_of(value: Any) -> list[str]:
 
 
 def library_of(code: Any) -> str | None:
-    """The library that a class, or a function's code, belongs to; None if it is a plugin's, or what a plugin uses."""
+    """Return the library of a class or function; None if it belongs to a plugin or a plugin's dependency."""
     package = package_of(code)
     return package if package in LIBRARIES else None
 
 
-def is_plugins_code(code: Any) -> bool:
-    """Whether a class or function belongs to a plugin or to a package in development.
+def is_plugin_code(code: Any) -> bool:
+    """Return whether a class or function belongs to a plugin or to a package in development.
 
-    Other libraries' code is not followed into their globals: that would lead through all of matplotlib, say.
+    The globals of other libraries are not searched: that would lead through all of matplotlib, for example.
     """
     package = package_of(code)
     return package not in LIBRARIES and (package in plugin_packages() or not is_installed_package(package))
@@ -282,7 +282,7 @@ def package_of(code: Any) -> str:
 
 @functools.cache
 def plugin_packages() -> set[str]:
-    """The top-level packages of installed plugins."""
+    """Return the top-level packages of installed plugins."""
     found, _ = installed_plugins(PROJECT)
     return {provider.module.partition(".")[0] for provider, _ in found}
 
@@ -294,7 +294,7 @@ def is_installed_package(package: str) -> bool:
 
 
 def names_in(code: types.CodeType) -> set[str]:
-    """The names that code uses, that of functions within it included."""
+    """Return the names that code uses, including the functions within it."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

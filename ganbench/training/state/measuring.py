@@ -1,6 +1,6 @@
-"""Measuring leaves no trace: networks, losses and random generators are afterwards as they were, bit for bit.
+"""Measuring does not affect training: networks, losses and random number generators are restored bitwise.
 
-Whatever a plugin does in `eval()`, `train()` or its forward: weights that were averaged or merged, buffers, counters.
+That includes whatever a plugin changes in `eval()`, `train()` or `forward`: merged weights, buffers, counters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .python_state import Snapshot
 
 @contextmanager
 def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
-    """After the block, all that the next step depends on is as it was; `warn` is called with what could not be."""
+    """Restore everything that the next step depends on after the block; call `warn` with what could not be restored."""
     networks = {player: NetworkState(step.networks[player]) for player in UPDATE_ORDER}
     average = NetworkState(step.ema.generator) if step.ema else None
     loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
@@ -36,8 +36,8 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                     state.restore()
                 except Exception as error:
                     raise PluginError(
-                        f"{step.plugin_names.model} raised in train(), to which the {player} was restored after it was "
-                        f"evaluated: {describe(error)}"
+                        f"{step.plugin_names.model} raised in train() when the {player} returned to training mode "
+                        f"after scoring or sample images: {describe(error)}"
                     ) from error
             if average is not None:
                 average.restore()
@@ -46,10 +46,10 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
             python.restore()
             for rng, state_before in rngs:
                 rng.set_state(state_before)
-    left = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
-    left += python.changed()
-    if left:
+    changed = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
+    changed += python.changed()
+    if changed:
         warn(
-            f"scoring has changed {', '.join(left[:5])}, which cannot be restored: a run that is scored at other times "
-            f"will differ. It belongs to {step.plugin_names.owner(left[0])}"
+            f"scoring changed {', '.join(changed[:5])}, which could not be restored: a run scored at other times will "
+            f"differ. It belongs to {step.plugin_names.owner(changed[0])}"
         )

@@ -1,8 +1,8 @@
-"""The state that plugins keep in Python and in no state_dict: counters, schedules, tensors that are no buffers.
+"""The state that plugins keep in Python outside any state_dict: counters, schedules, tensors that are not buffers.
 
-It is brought back after a warm-up and is in every checkpoint, so that equal seeds give equal numbers and a resumed run
-equals one that never stopped. Objects of Python's own library, such as queues and threads, belong to the process: they
-are left as they are.
+It is restored after the warm-up and saved in every checkpoint, so that equal seeds give equal numbers and a resumed run
+equals an uninterrupted one. Objects of the standard library, such as queues and threads, belong to the process and are
+not touched.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from .inspection import (
 if TYPE_CHECKING:
     from ganbench.training.step import TrainingStep
 
-OPEN = (None, "torch", "types", "argparse")  # libraries whose objects have no state but what plugins give them
+PASSIVE = (None, "torch", "types", "argparse")  # libraries whose objects have only the state that plugins set
 
 
 def inspect_step(step: TrainingStep) -> Inspection:
-    """All that the plugins of a step hold."""
+    """Inspect everything that the plugins of a step hold."""
     roots: dict[str, Any] = {
         "generator": step.networks.generator,
         "discriminator": step.networks.discriminator,
@@ -54,7 +54,7 @@ def inspect_step(step: TrainingStep) -> Inspection:
 
 
 def saved_elsewhere(step: TrainingStep) -> set[int]:
-    """Where the tensors lie that checkpoints have by other ways: of both networks, the optimizers, the loss's state."""
+    """Return the addresses of tensors that checkpoints save otherwise: in networks, optimizers and state_dicts."""
     networks = (step.networks.generator, step.networks.discriminator)
     tensors: list[Any] = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
     for optimizer in step.optimizers.values():
@@ -70,11 +70,11 @@ def saved_elsewhere(step: TrainingStep) -> set[int]:
     return {address_of(tensor) for tensor in tensors if isinstance(tensor, Tensor) and is_plain(tensor)} - {0}
 
 
-def open_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]:
-    """The places whose values are a plugin's state, tensors of modules outside of the networks included."""
+def plugin_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]:
+    """Yield the places with a plugin's state, including tensors of modules outside the networks."""
     for place in inspection.places.values():
-        derived = isinstance(place.value, Tensor) and place.library == "torch"  # as the weight under spectral norm
-        if place.library in OPEN and not derived:
+        derived = isinstance(place.value, Tensor) and place.library == "torch"  # such as the weight with spectral norm
+        if place.library in PASSIVE and not derived:
             yield place
     networks = (step.networks.generator, step.networks.discriminator)
     own = {id(module) for network in networks for module in network.modules()}
@@ -86,30 +86,30 @@ def open_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]:
 
 
 class Snapshot:
-    """The Python state of a step as it is, to be compared and restored later on."""
+    """The current Python state of a step, to compare and restore it later."""
 
     def __init__(self, step: TrainingStep) -> None:
         self.step = step
         inspection = inspect_step(step)
         elsewhere = saved_elsewhere(step)
-        self.places = {place.path: place for place in open_places(inspection, step)}
-        self.kept = {path: SavedValue(place.value, elsewhere) for path, place in self.places.items()}
+        self.places = {place.path: place for place in plugin_places(inspection, step)}
+        self.saved = {path: SavedValue(place.value, elsewhere) for path, place in self.places.items()}
 
     def changed(self) -> dict[str, Place]:
-        """The places whose values differ now, and those that are new."""
-        now = {place.path: place for place in open_places(inspect_step(self.step), self.step)}
+        """Return the places whose values differ now, and new ones."""
+        now = {place.path: place for place in plugin_places(inspect_step(self.step), self.step)}
         return {path: place for path, place in now.items() if not self._has(place)}
 
     def _has(self, place: Place) -> bool:
-        return place.path in self.kept and self.kept[place.path].equals(place.value)
+        return place.path in self.saved and self.saved[place.path].equals(place.value)
 
     def restore(self) -> None:
-        """Bring the values back, and remove what is new."""
-        for place in open_places(inspect_step(self.step), self.step):
-            if place.path not in self.kept:
+        """Restore the values, and remove new ones."""
+        for place in plugin_places(inspect_step(self.step), self.step):
+            if place.path not in self.saved:
                 place.access.remove(place.key)
         for path, place in self.places.items():
-            value = self.kept[path].restore()
+            value = self.saved[path].restore()
             if current(place.access, place.key) is not value:
                 place.access.put(place.key, value)
 
@@ -118,28 +118,28 @@ def current(access: Access, key: Any) -> Any:
     try:
         return access.get(key)
     except (AttributeError, KeyError):
-        return KeyError  # as no value is
+        return KeyError  # not equal to any value
 
 
 class PythonState:
-    """The Python state of a step relative to how the builds left it."""
+    """The changes to the Python state of a step since its plugins were built."""
 
     def __init__(self, step: TrainingStep) -> None:
         self.step = step
         self.built = Snapshot(step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has changed since the builds and can be written down, by its path."""
+        """Return the serializable changes by path."""
         return self._changes()[0]
 
     def lost(self) -> list[str]:
-        """What has changed since the builds and cannot be written down."""
+        """Return the paths of changes that cannot be serialized."""
         return self._changes()[1]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.built.restore()
         inspection = inspect_step(self.step)
-        places = {place.path: place for place in open_places(inspection, self.step)}
+        places = {place.path: place for place in plugin_places(inspection, self.step)}
         for path, (owner, key, text) in state.items():
             place = places.get(path)
             access = place.access if place else inspection.owners.get(owner)
@@ -148,11 +148,11 @@ class PythonState:
                 access.put(key, value)
 
     def _changes(self) -> tuple[dict[str, Any], list[str]]:
-        writable: dict[str, Any] = {}
+        serializable: dict[str, Any] = {}
         lost = []
         for path, place in self.built.changed().items():
             try:
-                writable[path] = (place.owner_path, place.key, serialize(place.value))
+                serializable[path] = (place.owner_path, place.key, serialize(place.value))
             except NotSerializable:
                 lost.append(path)
-        return writable, lost
+        return serializable, lost
