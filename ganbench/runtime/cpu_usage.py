@@ -129,7 +129,7 @@ def process_seconds(process: str) -> float:
 
 
 def throttled_seconds() -> float:
-    """Return the time that the CPU limit of this process's cgroup (version 2) stopped it, summed over CPUs."""
+    """Return how long the CPU limit of this process's cgroup (version 2) has throttled it, in CPU seconds."""
     for line in read_or_empty(PROC / "self" / "cgroup").splitlines():
         if line.startswith("0::"):
             stat = read_or_empty(CGROUPS / line.removeprefix("0::").lstrip("/") / "cpu.stat")

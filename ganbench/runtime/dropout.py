@@ -20,7 +20,7 @@ MIN_ELEMENTS = 4096  # torch is as fast below about 2,000 elements
 
 @contextmanager
 def fast_dropout() -> Iterator[None]:
-    """Within the block, `torch.nn.functional.dropout`, and so `nn.Dropout`, draws large masks on a CPU faster.
+    """Within the block, `torch.nn.functional.dropout`, and so `nn.Dropout`, is faster for large inputs on a CPU.
 
     The probability of dropping an element is `p` rounded to a multiple of 2^-16. Other elements are scaled by the
     inverse of the exact probability of keeping them, so the expectation is exact. The random numbers come from torch's

@@ -139,8 +139,8 @@ class CheckpointOptions(StrictModel):
     every_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, saved at window ends; 0 saves at every window"
     )
-    every_epochs: int | None = Field(None, ge=1, description="additional checkpoints every so many epochs")
-    every_kimg: float | None = Field(None, gt=0, description="additional checkpoints every so many thousand images")
+    every_epochs: int | None = Field(None, ge=1, description="epochs between additional checkpoints")
+    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional checkpoints")
 
 
 class GateOptions(StrictModel):
@@ -163,7 +163,7 @@ class SampleImages(StrictModel):
         [10, 30, 50], description="epochs after which to generate images, in addition to the end of training"
     )
     at_kimg: Kimgs = Field([], description="also generate images after so many thousand real images")
-    every_kimg: float | None = Field(None, gt=0, description="also generate images every so many thousand real images")
+    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional sample images")
     generator_mode: GeneratorMode = Field(
         "train", description="batch norm uses batch statistics (train) or running statistics (eval)"
     )

@@ -229,7 +229,7 @@ class PenaltyConfig(PluginConfig):
         description="weight of the penalty in the loss, a number or a schedule"
     )
     every: int = Field(
-        1, ge=1, le=1000, description="lazy regularization: compute it every so many steps, multiplied by that number"
+        1, ge=1, le=1000, description="lazy regularization: steps between two computations; the value is multiplied by it"
     )
 
 
@@ -249,7 +249,7 @@ class MetricConfig(PluginConfig):
         description="epochs after which to score, in addition to the end of training; 0 is before training",
     )
     at_kimg: Kimgs = Field([], description="also score after so many thousand real images")
-    every_kimg: float | None = Field(None, gt=0, description="also score every so many thousand real images")
+    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional scores")
     generator_mode: GeneratorMode = Field(
         "eval", description="batch norm uses running statistics (eval) or batch statistics (train)"
     )

@@ -113,7 +113,7 @@ class Spread(Means):
 
 
 class ByClass(Means):
-    """The distance between the means of each class; notes the labels that come with the features."""
+    """The distance between the means of each class; records the labels of the features."""
 
     uses_labels = True
     came: list[tuple[Tensor, Tensor]] = []
