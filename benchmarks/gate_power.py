@@ -18,9 +18,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
-from ganbench.gate.speed import BLOCKS, LOOKS
+from ganbench.gate.looks import looks
+from ganbench.gate.options import MAX_BLOCKS
 from ganbench.gate.statistics import paired, predicted
-from ganbench.gate.verdict import Threshold, Verdict, decide
+from ganbench.gate.verdict import ALPHA, Threshold, Verdict, decide
 from ganbench.spec.benchmark import GateOptions
 
 from .results_file import write_results
@@ -44,7 +45,7 @@ def main(
     costs = [cost for t in unchanged for side in ("base", "head") for cost in t[f"{side}_seconds_per_image"]]
     print(f"{len(costs)} sessions in {len(log_ratios)} pairs, standard deviation {np.std(log_ratios, ddof=1):.2%}")
     kinds: dict[str, tuple[Check, float]] = {
-        "against a revision: 4 blocks, and 4 more": (interleaved(log_ratios), MARGINS.time_percent),
+        "against a revision: 2, 4 or 8 blocks": (interleaved(log_ratios), MARGINS.time_percent),
         "against 12 stored sessions: 4 fresh": (stored(costs, 12, 4), MARGINS.baseline_time_percent),
         "against 8 stored sessions, the minimum: 4 fresh": (stored(costs, 8, 4), MARGINS.baseline_time_percent),
     }
@@ -61,13 +62,13 @@ def main(
 
 
 def interleaved(log_ratios: list[float]) -> Check:
-    """Simulate both looks of `ganbench check --against`."""
+    """Simulate the looks of `ganbench check --against`."""
     threshold = Threshold(MARGINS.time_percent / 100)
 
     def check(draw: np.random.Generator, effect: float) -> Verdict:
-        taken = draw.choice(log_ratios, LOOKS * BLOCKS * 2) + math.log1p(effect)
-        for look in range(1, LOOKS + 1):
-            verdict = decide(paired(list(taken[: look * BLOCKS * 2])), threshold).verdict
+        taken = draw.choice(log_ratios, 2 * MAX_BLOCKS) + math.log1p(effect)
+        for look in looks(MAX_BLOCKS):
+            verdict = look.decide(paired(list(taken[: 2 * look.blocks])), threshold, ALPHA).verdict
             if verdict != Verdict.INCONCLUSIVE:
                 break
         return verdict

@@ -19,6 +19,7 @@ from ganbench.results.schema import Record
 from ganbench.system.files import state_dir, write_text
 
 from . import speed
+from .looks import Look
 from .session import Session
 from .side import SessionConfig, Side
 from .statistics import Estimate, paired
@@ -49,17 +50,18 @@ class Calibration(Record):
     def noise_floor(self) -> float:
         return max(NOISE_FLOOR, self.bias_bound)
 
-    def minimum_detectable_effect(self, margin: float, pairs: int) -> float:
-        """Return the smallest slowdown, as a fraction, that about half of all checks with this many pairs flag."""
+    def minimum_detectable_effect(self, margin: float, look: Look) -> float:
+        """Return the smallest slowdown, as a fraction, that about half of all checks flag at this look."""
+        pairs = 2 * look.blocks
         estimate = Estimate(0.0, self.std_dev / math.sqrt(pairs), pairs - 1)
-        return max(margin, math.expm1(math.log1p(self.noise_floor) + estimate.upper(ALPHA)))
+        return max(margin, math.expm1(math.log1p(self.noise_floor) + estimate.upper(ALPHA * look.share)))
 
 
 def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable[[str], None]) -> Calibration:
     """Measure the code of the running Python against itself, and store the result. Raises as a check does."""
     sessions = speed.Sessions(base=[], head=[], in_pairs=True)
     order = random.Random(order_seed)
-    speed.measure_blocks(sessions, Side("first"), Side("second"), config, blocks, order, log)
+    speed.measure_blocks(sessions, Side("first"), Side("second"), config, range(blocks), blocks, order, log)
     calibration = Calibration(
         fingerprint=fingerprint(sessions.base[0], config),
         measured_at=datetime.now(UTC),

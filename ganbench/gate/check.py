@@ -13,17 +13,17 @@ from ganbench.spec.benchmark import GateOptions
 from . import smoke, speed
 from .baseline import Baseline, require_same_conditions, require_same_training
 from .calibration import calibrated_noise_floor
+from .options import MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_seeds
 from .session import Session
 from .side import SessionConfig, Side
-from .speed import BLOCKS, Sessions, require_unchanged
+from .speed import Sessions, require_unchanged
 from .training import TrainingRuns
 from .verdict import (
     Finding,
     Threshold,
     Verdict,
-    decide,
     decide_all,
     overall,
     significance_level,
@@ -42,7 +42,7 @@ class CheckConfig:
     smoke: bool = True
     quality: bool = False
     always_measure: bool = False  # even if both sides are identical
-    blocks: int = BLOCKS  # of four sessions, when both sides run in one job
+    max_blocks: int = MAX_BLOCKS  # of four sessions, when both sides run in one job
     sessions: int = FRESH_SESSIONS  # fresh ones, against a baseline
     training_seed: int = 0  # that of the benchmark
     metrics: tuple[str, ...] = ()  # names, of the benchmark
@@ -109,13 +109,12 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
         return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
     sessions = smoke_runs = quality_runs = None
     if config.smoke:
-        repeats = smoke.train_repeats(base, session_config, smoke.REPEATS, log)
-        smoke_runs = TrainingRuns(repeats, smoke.train_repeats(head, session_config, 1, log))
+        smoke_runs = smoke.train_both(base, head, session_config, log)
     if config.speed:
         threshold = throughput_threshold(config.margins.time_percent, session_config)
         order = random.Random(config.order_seed)
         sessions = speed.measure_interleaved(
-            base, head, session_config, threshold, config.level, config.blocks, order, log
+            base, head, session_config, threshold, config.level, config.max_blocks, order, log
         )
     if config.quality:
         base_seeds, head_seeds = seeds_of(config.training_seed)
@@ -184,7 +183,7 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
     sessions, findings = measurements.sessions, {}
     if sessions:
         threshold = throughput_threshold(throughput_margin, config.session_config)(sessions.base[0])
-        decision = decide(sessions.estimate(), threshold, config.level)
+        decision = sessions.decide(threshold, config.level)
         findings["throughput"] = speed.throughput_finding(sessions, decision)
         if memory := speed.memory_finding(sessions, config.margins):
             findings["memory"] = memory

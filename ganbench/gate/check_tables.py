@@ -14,9 +14,10 @@ from ganbench.reporting.comparison_tables import differences_table
 from .baseline import MIN_GATING_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
+from .looks import looks
+from .options import MAX_BLOCKS
 from .outputs import bounds
 from .speed import (
-    BLOCKS,
     Sessions,
     clocks_mhz,
     phase_seconds,
@@ -94,7 +95,7 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     table.add_row("standard deviation", f"{calibration.std_dev:.2%} of time per image")
     table.add_row("bound on systematic bias", f"{calibration.bias_bound:.2%}")
     table.add_row("noise floor", f"{calibration.noise_floor:.2%}")
-    for blocks in (BLOCKS, 2 * BLOCKS):
-        detectable = calibration.minimum_detectable_effect(margin, 2 * blocks)
-        table.add_row(f"minimum detectable effect, {blocks} blocks", f"{detectable:.1%}")
+    for look in looks(MAX_BLOCKS):
+        detectable = calibration.minimum_detectable_effect(margin, look)
+        table.add_row(f"minimum detectable effect, {look.blocks} blocks", f"{detectable:.1%}")
     return table

@@ -24,6 +24,7 @@ from ganbench.system.signals import interrupt_once
 
 from .baseline_commands import SESSIONS, record_into
 from .options import (
+    MAX_BLOCKS,
     WINDOW_SECONDS,
     WINDOWS,
     Benchmark,
@@ -81,7 +82,7 @@ def check(
     always_measure: Annotated[
         bool, typer.Option("--always-measure", help="Measure even if code, spec, data and environment are equal.")
     ] = False,
-    blocks: Blocks = 4,
+    blocks: Blocks = MAX_BLOCKS,
     sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions to compare with a baseline.")] = 4,
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
@@ -113,7 +114,7 @@ def check(
         smoke=smoke,
         quality=quality,
         always_measure=always_measure,
-        blocks=blocks,
+        max_blocks=blocks,
         sessions=sessions,
         log=line_printer(err if as_json else out),
     )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .check import CheckConfig
 
 WINDOWS = 5
-WINDOW_SECONDS = 2.0
+WINDOW_SECONDS = 1.0
+MAX_BLOCKS = 8
 
 Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
 Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session.")]
@@ -28,7 +29,9 @@ WindowSeconds = Annotated[float, typer.Option(min=0.01, help="Approximate length
 Sequential = Annotated[
     bool, typer.Option("--sequential", help="Run sessions one at a time, for when two exceed device memory.")
 ]
-Blocks = Annotated[int, typer.Option(min=1, help="Blocks of four sessions; doubled if inconclusive.")]
+Blocks = Annotated[
+    int, typer.Option(min=1, help="Maximum number of blocks of four sessions; a check ends when it can decide.")
+]
 OrderSeed = Annotated[int | None, typer.Option("--seed", help="Random seed for the session order; part of --json.")]
 Speed = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
 Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]

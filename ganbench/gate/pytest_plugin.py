@@ -29,7 +29,7 @@ def ganbench_check() -> GanbenchCheck:
     cannot be compared, and if a session crashes; an inconclusive check skips it, and a warning becomes a pytest
     warning. The function returns the checks. Pass either `against`, a git revision, or `baselines`, files written by
     `ganbench baseline record`. Other keywords are fields of `ganbench.gate.check.CheckConfig`: speed, smoke, quality,
-    blocks, sessions, order_seed.
+    max_blocks, sessions, order_seed.
     """
 
     def check(

@@ -49,7 +49,7 @@ class SessionConfig:
     data_dir: Path | None = None
     files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
     windows: int = 5
-    window_seconds: float = 2.0
+    window_seconds: float = 1.0
     interleaved: bool = True  # run both sessions of a pair at once, alternating by window
 
 

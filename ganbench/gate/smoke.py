@@ -16,9 +16,22 @@ from .training import (
 )
 from .verdict import Finding, Verdict
 
-STEPS = 200
-REPEATS = 3  # of base, to see how much identical runs vary
+STEPS = 100
+REPEATS = 3  # of base, to see how much identical runs vary, unless they do not vary at all
 ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
+
+
+def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str], None]) -> TrainingRuns:
+    """Train both sides once, and repeat base only if they differ and base's own repeats differ too.
+
+    Raises `SessionError` if a run crashes or diverges.
+    """
+    runs = TrainingRuns(train_repeats(base, config, 1, log), train_repeats(head, config, 1, log))
+    while len(runs.base) < REPEATS and quantities(runs.head[0]) != quantities(runs.base[0]):
+        runs.base.extend(train_repeats(base, config, 1, log))
+        if quantities(runs.base[-1]) == quantities(runs.base[0]):
+            break  # base repeats itself exactly
+    return runs
 
 
 def train_repeats(side: Side, config: SessionConfig, count: int, log: Callable[[str], None]) -> list[TrainingRun]:

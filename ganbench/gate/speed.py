@@ -5,29 +5,23 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from ganbench.errors import NotComparableError
-from ganbench.reporting.formatting import mebibytes
+from ganbench.reporting.formatting import duration, mebibytes
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.schema import providers
 from ganbench.spec.benchmark import GateOptions
 
+from .looks import SINGLE_LOOK, Look, looks
 from .session import Session, measure_alone, measure_pair
 from .side import Code, SessionConfig, Side
 from .statistics import Estimate, paired, predicted
-from .verdict import (
-    Decision,
-    Finding,
-    Threshold,
-    Verdict,
-    decide,
-)
+from .verdict import Decision, Finding, Threshold, Verdict
 
-BLOCKS = 4  # doubled if the first look is inconclusive
-LOOKS = 2
 ORDERS = ("ABBA", "BAAB")
 
 # must be equal on both sides of one job; engine and spec may be what was changed
@@ -41,6 +35,7 @@ class Sessions:
     base: list[Session]
     head: list[Session]
     in_pairs: bool
+    look: Look = SINGLE_LOOK  # at which the measurement ended
 
     @property
     def log_ratios(self) -> list[float]:
@@ -52,6 +47,10 @@ class Sessions:
         if self.in_pairs:
             return paired(self.log_ratios)
         return predicted(*([session.seconds_per_image for session in side] for side in (self.base, self.head)))
+
+    def decide(self, threshold: Threshold, level: float) -> Decision:
+        """Decide whether head is slower; `level` is the significance level of a complete measurement."""
+        return self.look.decide(self.estimate(), threshold, level)
 
 
 def log_ratio(base: Session, head: Session) -> float:
@@ -65,19 +64,21 @@ def measure_interleaved(
     config: SessionConfig,
     threshold: Callable[[Session], Threshold],
     level: float,
-    blocks: int,
+    max_blocks: int,
     order: random.Random,
     log: Callable[[str], None],
 ) -> Sessions:
-    """Measure blocks of both sides, and as many again if the first look is inconclusive.
+    """Measure blocks of both sides until a look is conclusive, at most `max_blocks`.
 
     `threshold` is called with the first session. `level` must be that of the final verdict, so that the final verdict
     agrees with the look that ended the measurement. Raises as `measure_blocks` does.
     """
-    sessions = Sessions(base=[], head=[], in_pairs=True)
-    for _ in range(LOOKS):
-        measure_blocks(sessions, base, head, config, blocks, order, log)
-        if decide(sessions.estimate(), threshold(sessions.base[0]), level).verdict != Verdict.INCONCLUSIVE:
+    sessions, measured = Sessions(base=[], head=[], in_pairs=True), 0
+    for look in looks(max_blocks):
+        sessions = replace(sessions, look=look)
+        measure_blocks(sessions, base, head, config, range(measured, look.blocks), max_blocks, order, log)
+        measured = look.blocks
+        if sessions.decide(threshold(sessions.base[0]), level).verdict != Verdict.INCONCLUSIVE:
             break
     return sessions
 
@@ -87,16 +88,19 @@ def measure_blocks(
     base: Side,
     head: Side,
     config: SessionConfig,
-    blocks: int,
+    blocks: range,
+    max_blocks: int,
     order: random.Random,
     log: Callable[[str], None],
 ) -> None:
     """Append blocks of two pairs in random order, ABBA or BAAB, where A is base and B is head.
 
-    Log each pair. Raises `NotComparableError` if the sides ran under different conditions, and `SessionError` if a
+    `blocks` has the indices of the blocks to measure, out of at most `max_blocks`. Log each pair, with an estimate of
+    the time left. Raises `NotComparableError` if the sides ran under different conditions, and `SessionError` if a
     session crashed.
     """
-    for block in range(1, blocks + 1):
+    start = perf_counter()
+    for block in blocks:
         letters = order.choice(ORDERS)
         for pair in (letters[:2], letters[2:]):
             first, second = (base if side == "A" else head for side in pair)
@@ -104,7 +108,11 @@ def measure_blocks(
             for side, session in zip(pair, measured, strict=True):
                 (sessions.base if side == "A" else sessions.head).append(session)
             require_comparable(sessions)
-            log(f"block {block}/{blocks}, {pair}: {format_pair(sessions.base[-1], sessions.head[-1])}")
+            where = f"block {block + 1} of at most {max_blocks}, {pair}"
+            log(f"{where}: {format_pair(sessions.base[-1], sessions.head[-1])}")
+        if block + 1 < blocks.stop:
+            left = (perf_counter() - start) / (block + 1 - blocks.start) * (blocks.stop - block - 1)
+            log(f"next evaluation in about {duration(left)}")
 
 
 def format_pair(base: Session, head: Session) -> str:

@@ -131,7 +131,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             self.images = self.seconds = self.open_windows = 0
             if requests.get() != NEXT_WINDOW:
                 self.stopped = True
-                os.kill(os.getpid(), signal.SIGINT)  # ends the training cleanly
+                os.kill(os.getpid(), signal.SIGTERM)  # ends the run at once, without the measurements after training
 
     spec, registry = load(request)
     requested = spec

@@ -163,7 +163,9 @@ class SampleImages(StrictModel):
         [10, 30, 50], description="epochs after which to generate images, in addition to the end of training"
     )
     at_kimg: Kimgs = Field([], description="also generate images after so many thousand real images")
-    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional sample images")
+    every_kimg: float | None = Field(
+        None, gt=0, description="thousands of real images between additional sample images"
+    )
     generator_mode: GeneratorMode = Field(
         "train", description="batch norm uses batch statistics (train) or running statistics (eval)"
     )

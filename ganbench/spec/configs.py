@@ -229,7 +229,10 @@ class PenaltyConfig(PluginConfig):
         description="weight of the penalty in the loss, a number or a schedule"
     )
     every: int = Field(
-        1, ge=1, le=1000, description="lazy regularization: steps between two computations; the value is multiplied by it"
+        1,
+        ge=1,
+        le=1000,
+        description="lazy regularization: steps between two computations; the value is multiplied by it",
     )
 
 

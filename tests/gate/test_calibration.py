@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.gate.calibration import Calibration
+from ganbench.gate.looks import Look
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -31,7 +32,7 @@ def calibration(log_ratios: list[float]) -> Calibration:
 def test_a_quiet_machine_has_the_minimum_noise_floor() -> None:
     quiet = calibration([0.001, -0.001, 0.0005, -0.0005])
     assert quiet.noise_floor == 0.01
-    assert quiet.minimum_detectable_effect(0.05, pairs=8) == pytest.approx(0.05)
+    assert quiet.minimum_detectable_effect(0.05, Look(4)) == pytest.approx(0.05)
 
 
 def test_a_bias_between_identical_sides_raises_the_noise_floor() -> None:

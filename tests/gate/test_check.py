@@ -85,8 +85,20 @@ def test_noise_is_inconclusive_and_fails_only_with_strict(commit: Any) -> None:
     code, text = invoke(*AGAINST, "--seed", "1")
     assert code == ExitCode.DONE
     assert "INCONCLUSIVE: the data neither show nor exclude a regression" in text
-    assert text.count("block 4/4") == 4  # both pairs of the last block, in both looks
+    assert text.count("block 8 of at most 8") == 2  # both pairs of the last block
     assert invoke(*AGAINST, "--seed", "1", "--strict")[0] == ExitCode.INCONCLUSIVE
+
+
+def test_a_smoke_run_is_repeated_only_if_the_sides_differ(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + "# another text\n")
+    code, text = invoke(*AGAINST, "--no-speed")
+    assert (code, text.count("smoke run")) == (ExitCode.DONE, 2)
+    assert "PASS: training results agree for the same seed" in text
+    commit(FAST + "LOSS = 1.5\n")
+    code, text = invoke(*AGAINST, "--no-speed")
+    assert (code, text.count("smoke run")) == (ExitCode.DONE, 3)  # base repeats itself exactly
+    assert "d_loss is 1.5, outside 0.99 to 1.01" in text
 
 
 def test_sessions_can_run_one_at_a_time(commit: Any) -> None:
@@ -168,7 +180,7 @@ def test_the_session_order_comes_from_a_recorded_seed(commit: Any) -> None:
         orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "block" in line])
         assert set(orders[-1]) == {" AB", " BA"}
     assert orders[0] == orders[1]
-    assert [len(report["sessions"][side]) for side in ("base", "head")] == [8, 8]
+    assert [len(report["sessions"][side]) for side in ("base", "head")] == [4, 4]
 
 
 def test_all_outputs_agree(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def ganbench_losses():
 """
 ARGUMENTS = [
     *("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--device", "cpu", "--no-smoke"),
-    *("--blocks", "2", "--windows", "1", "--window-seconds", "0.05"),
+    *("--blocks", "4", "--windows", "1", "--window-seconds", "0.05"),
     *("-o", "loss=own", "-o", SMALL[0], "-o", "model.width=1", "-o", "training.batch_size=16"),
 ]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ganbench.gate.looks import Look, looks
 from ganbench.gate.session import Session
 from ganbench.gate.speed import log_ratio
 from ganbench.gate.statistics import (
@@ -145,13 +146,39 @@ def test_the_whole_verdict(verdicts: list[Verdict], whole: Verdict) -> None:
 
 @pytest.mark.parametrize(("true_effect", "least", "most"), [(0.0, 0.0, 0.001), (0.02, 0.0, 0.004), (0.075, 0.99, 1.0)])
 def test_the_rule_at_a_pair_deviation_of_3_percent(true_effect: float, least: float, most: float) -> None:
-    """Simulate both looks of an interleaved check, and count the regressions."""
+    """Simulate the looks of an interleaved check, and count the regressions."""
     draw, checks, regressed = np.random.default_rng(0), 2000, 0
     for _ in range(checks):
         ratios = draw.normal(math.log1p(true_effect), 0.03, 16)
-        for pairs in (8, 16):
-            finding = decide(paired(list(ratios[:pairs])), FIVE_PERCENT, ALPHA)
+        for look in looks(8):
+            finding = look.decide(paired(list(ratios[: 2 * look.blocks])), FIVE_PERCENT, ALPHA)
             if finding.verdict != Verdict.INCONCLUSIVE:
                 break
         regressed += finding.verdict == Verdict.REGRESSED
     assert least <= regressed / checks <= most
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [(8, {2: 0.4, 4: 0.6, 8: 1.0}), (4, {1: 0.4, 2: 0.6, 4: 1.0}), (2, {1: 0.6, 2: 1.0}), (1, {1: 1.0})],
+)
+def test_a_check_decides_after_a_quarter_half_and_all_blocks(blocks: int, expected: dict[int, float]) -> None:
+    assert {look.blocks: look.share for look in looks(blocks)} == expected
+
+
+def test_an_early_look_needs_stronger_evidence() -> None:
+    ratios = [math.log(1.08) + 0.01 * position for position in (-1, 1, -2, 2)]
+    early, last = (Look(2, share).decide(paired(ratios), FIVE_PERCENT, ALPHA) for share in (0.4, 1.0))
+    assert early.lower < last.lower
+    assert early.upper > last.upper
+
+
+def test_quiet_machines_decide_at_the_first_look() -> None:
+    """With a standard deviation of 0.5% between pairs, four pairs tell unchanged code from a slowdown of 10%."""
+    draw, (first, *_) = np.random.default_rng(0), looks(8)
+    for true_effect, expected in ((0.0, Verdict.PASS), (0.1, Verdict.REGRESSED)):
+        verdicts = [
+            first.decide(paired(list(draw.normal(math.log1p(true_effect), 0.005, 4))), FIVE_PERCENT, ALPHA).verdict
+            for _ in range(500)
+        ]
+        assert verdicts.count(expected) > 475

@@ -6,6 +6,7 @@ The training runs are fake, except in one test.
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from typer.testing import CliRunner
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import CheckConfig, Measurements, make_findings
+from ganbench.gate.looks import Look, looks
 from ganbench.gate.quality import Quality
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.smoke import envelope, smoke_finding
+from ganbench.gate.speed import Sessions
 from ganbench.gate.statistics import Estimate, paired
 from ganbench.gate.training import (
     Score,
@@ -31,7 +34,6 @@ from ganbench.gate.verdict import (
     ALPHA,
     Threshold,
     Verdict,
-    decide,
     decide_all,
     significance_level,
 )
@@ -69,7 +71,7 @@ def test_a_smoke_run_that_diverges_is_exit_5(commit: Any) -> None:
     commit(FAST + "DIVERGED = [0]\n")
     code, text = check()
     assert code == ExitCode.FAILED
-    assert "a training run of the working tree diverged within 200 steps: d_loss is nan" in text
+    assert "a training run of the working tree diverged within 100 steps: d_loss is nan" in text
 
 
 @pytest.mark.parametrize(
@@ -114,10 +116,10 @@ def test_the_final_verdict_on_speed_uses_the_level_of_the_looks() -> None:
     assert significance_level(speed=True, scores=False) == significance_level(speed=False, scores=True) == ALPHA
     assert significance_level(speed=True, scores=True) == ALPHA / 2
     ratios = [0.1 + error for error in (0.02, -0.02, 0.06, -0.06, 0.1, -0.1, 0.06, -0.06)]
-    for scale in (0.5, 0.8, 1.0, 1.1, 1.2, 1.5):
-        sessions = FixedEstimate(paired([0.1 + scale * (ratio - 0.1) for ratio in ratios]))
+    for scale, look in product((0.5, 0.8, 1.0, 1.1, 1.2, 1.5), looks(4)):
+        sessions = FixedEstimate(paired([0.1 + scale * (ratio - 0.1) for ratio in ratios]), look)
         config = CheckConfig(SessionConfig("any"), quality=True, metrics=("fid",))
-        look_decision = decide(sessions.estimate(), Threshold(0.05), config.level)
+        look_decision = look.decide(sessions.estimate(), Threshold(0.05), config.level)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ganbench.gate.check.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
             patch.setattr("ganbench.gate.speed.throughput_finding", lambda _, decision: decision)
@@ -131,9 +133,11 @@ class FixedEstimate:
     """Sessions with a known estimate."""
 
     base = (None,)
+    decide = Sessions.decide
 
-    def __init__(self, estimate: Estimate) -> None:
+    def __init__(self, estimate: Estimate, look: Look) -> None:
         self.estimate = lambda: estimate
+        self.look = look
 
 
 def test_no_seed_is_on_both_sides(commit: Any) -> None:
