@@ -11,6 +11,7 @@ from rich.progress import Progress as ProgressBar
 
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo
 from ganbench.results.schema import EpochRow, MetricPoint
+from ganbench.system.cpu_features import has_bf16_instructions
 
 from .formatting import duration, loss_columns, losses_line, number
 from .result_tables import run_info_table
@@ -94,9 +95,16 @@ class LiveDisplay(Callback):
     def _print_estimate(self, progress: Progress) -> None:
         assert self.info is not None
         self._print(f"training will take about {duration(progress.seconds_left)}")
-        if progress.seconds_left > LONG_RUN_SECONDS and "budget_seconds" not in self.info.spec["training"]:
+        if progress.seconds_left <= LONG_RUN_SECONDS:
+            return
+        training = self.info.spec["training"]
+        if "budget_seconds" not in training:
             self.console.print(
                 "[dim]to stop early and keep the result so far, press Ctrl-C, or use --budget 5m next time[/]"
+            )
+        if self.info.device == "cpu" and training["precision"] != "bf16" and has_bf16_instructions():
+            self.console.print(
+                "[dim]this CPU has bfloat16 instructions: --precision bf16 may train faster, with other rounding[/]"
             )
 
     def _print(self, text: str) -> None:

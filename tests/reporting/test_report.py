@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from ganbench.results.schema import (
     Window,
 )
 from ganbench.spec.loading import load_spec
+from ganbench.system import cpu_features
 
 NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
 
@@ -256,6 +258,34 @@ def test_a_long_run_comes_with_an_estimate_and_a_hint(seconds: float, hinted: bo
     text = displayed(info, seconds, terminal=False)
     assert f"training will take about {duration(seconds)}" in text
     assert ("--budget" in text) is hinted
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "flags", "hinted"),
+    [
+        ("cpu", "tf32", "flags\t: avx2 avx512_bf16", True),
+        ("cpu", "fp32", "flags\t: amx_bf16 amx_tile", True),
+        ("cpu", "bf16", "flags\t: avx512_bf16", False),
+        ("cpu", "fp32", "flags\t: avx2 avx512f", False),
+        ("cuda:0", "fp32", "flags\t: avx512_bf16", False),
+    ],
+)
+def test_a_long_run_on_a_cpu_with_bf16_instructions_gets_a_hint(
+    device: str,
+    precision: str,
+    flags: str,
+    hinted: bool,
+    info: RunInfo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{flags}\n")
+    monkeypatch.setattr(cpu_features, "CPUINFO", tmp_path / "cpuinfo")
+    cpu_features.has_bf16_instructions.cache_clear()
+    spec = {**info.spec, "training": {**info.spec["training"], "precision": precision}}
+    text = displayed(replace(info, device=device, spec=spec), 6000, terminal=False)
+    cpu_features.has_bf16_instructions.cache_clear()
+    assert ("--precision bf16" in text) is hinted
 
 
 def test_without_a_terminal_progress_is_plain_lines(info: RunInfo) -> None:
