@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from ganbench import FeatureExtractor, Features, ScoreWarning
 
@@ -49,6 +48,8 @@ class FID:
 
     def _sums(self, features: Features) -> dict[str, Tensor]:
         """Return the sums accumulated by torchmetrics: of the features `(d,)` and of their outer products `(d, d)`."""
+        from torchmetrics.image.fid import FrechetInceptionDistance  # here, because importing it takes a second
+
         # explicit arguments, because torchmetrics' defaults could change
         fid = FrechetInceptionDistance(
             _GivenFeatures(self.features.num_features), reset_real_features=False, normalize=False, antialias=False
