@@ -16,8 +16,8 @@ class PrecisionRecall:
     """Precision is the share of generated images on the manifold of real images; recall swaps both sets.
 
     The manifold of a set is the union of balls around its images; the radius of a ball is the distance to the k-th
-    nearest other image of the set. An image is on the manifold if `distance <= radius` for any ball, as in eq. 1. A
-    copy of a real image is therefore always on the manifold, even if the radius is 0 because of duplicates.
+    nearest other image of the set. An image is on the manifold if `distance <= radius` for any ball, as in eq. 1. An
+    image with the features of a real image is therefore on the manifold, even if the radius is 0 because of duplicates.
 
     Both values are between 0 and 1. They depend on the number of images on either side: compare only values with equal
     counts. For the memory, see `blocks.distances`.
