@@ -197,7 +197,7 @@ def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetr
             options = config.options.model_dump(mode="json").items()
             given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
             raise UsageError(
-                f"metrics.{number}: {config.plugin} with {given or 'any options'} requires at least {needed:,} images, "
+                f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
                 f"but {subject} {count:,}"
             )
 
