@@ -211,6 +211,16 @@ class FeatureExtractorContract(Contract):
         assert together.is_floating_point()
         torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-4)
 
+    def test_logits_are_one_finite_row_for_each_image(self) -> None:
+        """Only for extractors with the optional method `logits`."""
+        extractor: Any = self.build()
+        if hasattr(extractor, "logits"):
+            with torch.no_grad():
+                logits = extractor.logits(extractor(to_uint8(self.images())))
+            assert logits.ndim == 2
+            assert len(logits) == BATCH
+            assert logits.isfinite().all()
+
     def test_it_is_frozen(self) -> None:
         extractor = self.build()
         assert isinstance(extractor, nn.Module)

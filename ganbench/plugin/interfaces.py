@@ -182,7 +182,11 @@ Values = float | Mapping[str, float]  # a metric's value, or several values by n
 
 
 class MetricInfo(Protocol):
-    """Attributes shared by all metrics."""
+    """Attributes shared by all metrics.
+
+    A metric of images may have the attribute `min_images`, an int: the engine refuses, before training, to score fewer
+    real or generated images.
+    """
 
     @property
     def label(self) -> str:
@@ -244,7 +248,8 @@ class FeatureExtractor(Protocol):
     """A frozen `torch.nn.Module` that maps images to features, for metrics that compare features.
 
     It takes uint8 images `(N, channels, height, width)` of the dataset's shape and returns floats `(N, num_features)`.
-    It resizes and normalizes the images itself.
+    It resizes and normalizes the images itself. A classifier implements `logits(features)`, which maps its features to
+    the logits of the classes, `(N, classes)`, for metrics that use class probabilities.
     """
 
     @property

@@ -164,6 +164,7 @@ def prepare_metric(
             f"metrics.{number}.split: {spec.dataset.plugin} has no test split; use -o metrics.{number}.split=train"
         )
     indices = torch.arange(len(split))
+    require_enough_images(number, config, metric, len(split))
     if isinstance(metric, FeatureMetric):
         protocol |= metric.features.protocol
         software |= getattr(metric.features, "software", {})
@@ -185,6 +186,20 @@ def prepare_metric(
     if conditional:
         protocol["labels"] = "drawn by the class frequencies of the train split"
     return prepared
+
+
+def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
+    """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
+    needed = min_images(metric)
+    counts = {f"the {config.split} split has": real, f"metrics.{number}.num_samples is": config.num_samples}
+    for subject, count in counts.items():
+        if count < needed:
+            options = config.options.model_dump(mode="json").items()
+            given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
+            raise UsageError(
+                f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
+                f"but {subject} {count:,}"
+            )
 
 
 def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
@@ -245,6 +260,11 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     if other is None:
         return
     indices = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
+    if len(indices) < (needed := min_images(prepared.metric)):
+        prepared.warnings.append(
+            f"no score of real data: the {name} split has {len(indices):,} images, but {needed:,} are required"
+        )
+        return
     prepared.real_data_samples = len(indices)
     identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
@@ -281,6 +301,10 @@ def compute_on_real_data(
 
 def uses_labels(metric: Any) -> bool:
     return bool(getattr(metric, "uses_labels", False))
+
+
+def min_images(metric: Any) -> int:
+    return getattr(metric, "min_images", 1)
 
 
 def digest(identity: dict[str, Any]) -> str:

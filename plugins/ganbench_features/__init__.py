@@ -15,6 +15,10 @@ class InceptionOptions(Options):
     )
 
 
+class RawOptions(Options):
+    size: int | None = Field(None, ge=1, description="width and height to downscale images to; default: no resizing")
+
+
 def build_fashion_cnn(options: Options, context: BuildContext) -> FeatureExtractor:
     from .fashion_cnn import load_extractor
 
@@ -25,6 +29,12 @@ def build_inception(options: InceptionOptions, context: BuildContext) -> Feature
     from .inception_v3 import load_extractor
 
     return load_extractor(options.weights, context.device)
+
+
+def build_raw(options: RawOptions, context: BuildContext) -> FeatureExtractor:
+    from .raw import RawPixels
+
+    return RawPixels(context.image_shape, options.size)
 
 
 @hookimpl
@@ -40,5 +50,11 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
             summary="2,048 features of the Inception network of the original FID, ported by torch-fidelity",
             options=InceptionOptions,
             build=build_inception,
+        ),
+        FeatureExtractorPlugin(
+            name="raw",
+            summary="The pixels themselves, optionally downscaled; no weights, for images of any shape",
+            options=RawOptions,
+            build=build_raw,
         ),
     ]

@@ -19,8 +19,9 @@ WEIGHTS_SHA256 = "2360fa15ab8dcf31635d279a93007ace7e900efa3bb7947a73a108f7c95cb1
 class FashionCNN(nn.Module):
     """A classifier of 28x28 images of clothing; its penultimate layer provides the features.
 
-    Takes uint8 images `(N, 1, 28, 28)` and returns features `(N, 128)`, float32 and non-negative; `classify` returns
-    the ten logits. 14.7 million multiply-accumulate operations per image.
+    Takes uint8 images `(N, 1, 28, 28)` and returns features `(N, 128)`, float32 and non-negative. `logits` maps
+    features to the ten logits, and `classify` maps images to them. 14.7 million multiply-accumulate operations per
+    image.
     """
 
     num_features = 128
@@ -47,8 +48,11 @@ class FashionCNN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.features(images.float() / 255)
 
+    def logits(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))
+
     def classify(self, images: Tensor) -> Tensor:
-        return self.head(self.dropout(self(images)))
+        return self.logits(self(images))
 
 
 def block(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:

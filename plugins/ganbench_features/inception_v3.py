@@ -35,7 +35,7 @@ class InceptionV3(nn.Module):
     """Maps uint8 images `(N, 1 or 3, H, W)` to features `(N, 2048)`, float32.
 
     Grayscale images are repeated to three channels. The network resizes to 299x299 like TensorFlow 1, without
-    antialiasing.
+    antialiasing. `logits` maps features to 1,008 logits without the bias, as the original inception score does.
     """
 
     num_features = int(FEATURES)
@@ -55,6 +55,9 @@ class InceptionV3(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         (features,) = self.network(images.expand(-1, 3, -1, -1))
         return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        return features @ self.network.fc.weight.T
 
 
 def load_extractor(weights: Path | None, device: str) -> InceptionV3:

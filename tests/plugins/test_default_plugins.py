@@ -11,6 +11,7 @@ import torch
 
 import ganbench_games
 from ganbench import Batch, Networks, UsageError
+from ganbench.data.batches import normalize_images
 from ganbench.testing import (
     AugmentationContract,
     DatasetContract,
@@ -25,6 +26,7 @@ from ganbench.testing import (
 )
 from ganbench_augmentations import ganbench_augmentations
 from ganbench_datasets import ganbench_datasets
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features import ganbench_feature_extractors
 from ganbench_losses import ganbench_losses
 from ganbench_metrics import ganbench_metrics
@@ -54,15 +56,6 @@ def test_dcgan_rejects_image_sides_that_are_not_multiples_of_4() -> None:
 class TestFashionMNIST(DatasetContract):
     (plugin,) = ganbench_datasets()
     options = {"source": "embedded"}
-
-
-class TestFashionCNN(FeatureExtractorContract):
-    (plugin,) = (found for found in ganbench_feature_extractors() if found.name == "fashion-cnn")
-
-
-class TestFID(MetricContract):
-    (plugin,) = ganbench_metrics()
-    options = {"features": "fashion-cnn"}
 
 
 class TestBCE(LossContract):
@@ -129,6 +122,50 @@ def test_gradient_descent_ascends_with_a_negative_learning_rate(steps_of: Steps)
 
 def named(plugins: list[Any], name: str) -> Any:
     return next(plugin for plugin in plugins if plugin.name == name)
+
+
+class TestFashionCNN(FeatureExtractorContract):
+    plugin = named(ganbench_feature_extractors(), "fashion-cnn")
+
+
+class TestRaw(FeatureExtractorContract):
+    plugin = named(ganbench_feature_extractors(), "raw")
+
+
+class TestRawOnDownscaledColorImages(TestRaw):
+    options = {"size": 8}
+    image_shape = (3, 32, 30)
+
+
+class TestFID(MetricContract):
+    plugin = named(ganbench_metrics(), "fid")
+    options = {"features": "fashion-cnn"}
+
+
+class TestKID(MetricContract):
+    plugin = named(ganbench_metrics(), "kid")
+    options = {"features": "fashion-cnn", "subsets": 2, "subset_size": 16}
+
+
+class TestPrecisionRecall(MetricContract):
+    plugin = named(ganbench_metrics(), "precision-recall")
+    options = {"features": "fashion-cnn"}
+
+
+class TestDensityCoverage(MetricContract):
+    """With other features or fewer neighbors, negatives may have a density above 1, which is no error."""
+
+    plugin = named(ganbench_metrics(), "density-coverage")
+    options = {"features": "raw"}
+
+
+class TestInceptionScore(MetricContract):
+    plugin = named(ganbench_metrics(), "inception-score")
+    options = {"features": "fashion-cnn", "splits": 1}
+
+    def images(self, seed: int = 0) -> torch.Tensor:
+        """Return images of clothing: the score rewards clear classes, which random images do not have."""
+        return normalize_images(embedded_subset().test.tensors[0][16 * seed :][:16])
 
 
 class TestR1(PenaltyContract):

@@ -72,21 +72,19 @@ def test_an_augmentation_changes_training_but_not_real_data_scores(example: Any)
 
 def test_two_metrics_share_features(example: Any) -> None:
     shared = 'features="fashion-cnn",num_samples=100'
-    metrics = f'metrics=[{{name="precision-recall",{shared}}},{{name="means",{shared}}}]'
-    result = example("precision_recall", metrics)
-    assert [(value.id, value.higher_is_better) for value in result.metrics] == [
-        ("precision-recall.precision", True),
-        ("precision-recall.recall", True),
-        ("means", False),
-    ]
-    assert result.metrics[0].real_data_score > 0.5
+    metrics = f'metrics=[{{name="moments",{shared}}},{{name="nearest",{shared}}}]'
+    result = example("shared_features", metrics)
+    assert [value.id for value in result.metrics] == ["moments.mean", "moments.std", "nearest"]
+    for value in result.metrics:
+        assert not value.higher_is_better
+        assert value.real_data_score < value.value
 
 
 def test_two_values_with_the_same_id_are_rejected(example: Any) -> None:
     shared = 'features="fashion-cnn",num_samples=100'
-    metrics = f'metrics=[{{name="precision-recall",{shared}}},{{name="means",id="precision-recall.recall",{shared}}}]'
-    with pytest.raises(UsageError, match=r"two values have the id 'precision-recall\.recall'"):
-        example("precision_recall", metrics)
+    metrics = f'metrics=[{{name="moments",{shared}}},{{name="nearest",id="moments.std",{shared}}}]'
+    with pytest.raises(UsageError, match=r"two values have the id 'moments\.std'"):
+        example("shared_features", metrics)
 
 
 def test_a_schedule_is_followed(example: Any) -> None:

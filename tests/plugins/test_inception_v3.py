@@ -86,6 +86,14 @@ def test_features_of_color_images_depend_on_the_color(extractor: InceptionV3) ->
     assert not torch.allclose(features[0], features[1])
 
 
+def test_its_logits_are_those_of_the_original_inception_score(extractor: InceptionV3, weights: Path) -> None:
+    original = torch_fidelity.FeatureExtractorInceptionV3(
+        "original", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
+    )
+    features, logits = original(GREY[:2].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(extractor.logits(features), logits)
+
+
 def test_the_protocol_names_the_weights(extractor: InceptionV3, weights: Path) -> None:
     assert extractor.protocol["extractor"] == "inception-v3"
     assert extractor.protocol["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -624,6 +624,38 @@ def test_without_a_test_split_the_advice_is_to_compare_with_the_train_split(own:
     assert result.protocol["real_samples"] == TRAIN
 
 
+def kid(subset_size: int, **keys: Any) -> dict[str, Any]:
+    return over(4, "kid", subsets=2, subset_size=subset_size, **keys)
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (kid(SAMPLES + 1), r"'kid' .*subset_size = 131 requires at least 131 .* metrics\.0\.num_samples is 130$"),
+        (kid(TEST + 1, num_samples=300), "'kid' .*subset_size = 201 requires at least 201 .* the test split has 200$"),
+        (over(4, "precision-recall", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
+        (over(4, "density-coverage", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
+        (
+            {"name": "inception-score", "features": "fashion-cnn", "splits": SAMPLES + 1},
+            "splits = 131 requires at least 131 images",
+        ),
+    ],
+)
+def test_too_few_images_for_a_metric_are_refused_before_training(
+    metric: dict[str, Any], message: str, own: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        Scoring(own, tmp_path, [metric])
+
+
+def test_too_few_other_real_images_for_a_metric_give_no_real_data_score(own: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(own, tmp_path, [kid(TEST + 1, num_samples=250, split="train")])
+    assert None not in scoring.scores()
+    for result in scoring.evaluator.results(0):
+        assert result.real_data_score is None
+        assert result.warnings == ["no score of real data: the test split has 200 images, but 201 are required"]
+
+
 def keep(folder: Path, key: str, age: float, numbers: int = 250) -> Path:
     """Features of 1,000 bytes, last used so many seconds ago."""
 
