@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from ganbench import DatasetPlugin, hookimpl
 
-from . import fashion_mnist
+from . import cifar10, fashion_mnist, kmnist, mnist, stl10
 
 
 @hookimpl
 def ganbench_datasets() -> list[DatasetPlugin]:
-    return [fashion_mnist.PLUGIN]
+    return [
+        fashion_mnist.PLUGIN,
+        mnist.PLUGIN,
+        kmnist.PLUGIN,
+        cifar10.PLUGIN,
+        stl10.PLUGIN,
+    ]
