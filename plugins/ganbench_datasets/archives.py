@@ -13,7 +13,8 @@ from torchvision.datasets.utils import download_url
 
 from ganbench import DataError, atomic_write
 
-from .downloads import Source, download_folder, verify
+from .downloads import download_folder, verify
+from .published import Source
 
 CHUNK = 2**20  # bytes
 

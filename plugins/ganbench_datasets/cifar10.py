@@ -9,11 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from ganbench import DatasetContext, DatasetPlugin, ImageData
 
-from ganbench import DatasetContext, DatasetPlugin, ImageData, Options
-
-from .downloads import SOURCE_DESCRIPTION, Source
+from .published import PublishedOptions
 
 if TYPE_CHECKING:
     from torch.utils.data import TensorDataset
@@ -28,11 +26,7 @@ MD5 = {  # of the published Python version, as in torchvision
 }
 
 
-class CIFAR10Options(Options):
-    source: Source = Field("auto", description=SOURCE_DESCRIPTION)
-
-
-def build(options: CIFAR10Options, context: DatasetContext) -> ImageData:
+def build(options: PublishedOptions, context: DatasetContext) -> ImageData:
     from torchvision.datasets import CIFAR10
 
     from .archives import ArchivedDataset
@@ -68,6 +62,6 @@ def read_batches(files: list[Path]) -> TensorDataset:
 PLUGIN = DatasetPlugin(
     name="cifar10",
     summary="CIFAR-10: 50,000 + 10,000 RGB 32x32 photos, 10 classes",
-    options=CIFAR10Options,
+    options=PublishedOptions,
     build=build,
 )

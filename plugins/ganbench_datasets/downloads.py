@@ -8,18 +8,13 @@ import tempfile
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from ganbench import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Source = Literal["auto", "files", "download"]
-SOURCE_DESCRIPTION = (
-    "source of the images: local files, torchvision's download, or (auto) the first of these that is available"
-)
 
 NETWORK_TIMEOUT = 30.0  # seconds without data before a download fails
 NETWORK_ERRORS = (RuntimeError, HTTPException, URLError, TimeoutError, ConnectionError)  # as torchvision raises them

@@ -21,7 +21,8 @@ from torchvision.datasets import MNIST
 
 from ganbench import DataError, ImageData, atomic_write
 
-from .downloads import Source, download_folder, verify
+from .downloads import download_folder, verify
+from .published import Source
 
 NUM_CLASSES = 10
 CORRUPT = (EOFError, gzip.BadGzipFile, zlib.error)

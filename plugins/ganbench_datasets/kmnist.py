@@ -5,11 +5,9 @@ Images are uint8 `(1, 28, 28)`; labels are the classes o, ki, su, tsu, na, ha, m
 
 from __future__ import annotations
 
-from pydantic import Field
+from ganbench import DatasetContext, DatasetPlugin, ImageData
 
-from ganbench import DatasetContext, DatasetPlugin, ImageData, Options
-
-from .downloads import SOURCE_DESCRIPTION, Source
+from .published import PublishedOptions
 
 SHA256 = {  # of the four published files, compressed
     "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
@@ -19,11 +17,7 @@ SHA256 = {  # of the four published files, compressed
 }
 
 
-class KMNISTOptions(Options):
-    source: Source = Field("auto", description=SOURCE_DESCRIPTION)
-
-
-def build(options: KMNISTOptions, context: DatasetContext) -> ImageData:
+def build(options: PublishedOptions, context: DatasetContext) -> ImageData:
     from torchvision.datasets import KMNIST
 
     from .idx import IdxDataset
@@ -34,6 +28,6 @@ def build(options: KMNISTOptions, context: DatasetContext) -> ImageData:
 PLUGIN = DatasetPlugin(
     name="kmnist",
     summary="KMNIST: 60,000 + 10,000 grayscale 28x28 images of cursive Japanese characters, 10 classes",
-    options=KMNISTOptions,
+    options=PublishedOptions,
     build=build,
 )

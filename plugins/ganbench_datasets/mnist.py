@@ -5,11 +5,9 @@ Images are uint8 `(1, 28, 28)`; a label is the digit.
 
 from __future__ import annotations
 
-from pydantic import Field
+from ganbench import DatasetContext, DatasetPlugin, ImageData
 
-from ganbench import DatasetContext, DatasetPlugin, ImageData, Options
-
-from .downloads import SOURCE_DESCRIPTION, Source
+from .published import PublishedOptions
 
 SHA256 = {  # of the four published files, decompressed
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -19,11 +17,7 @@ SHA256 = {  # of the four published files, decompressed
 }
 
 
-class MNISTOptions(Options):
-    source: Source = Field("auto", description=SOURCE_DESCRIPTION)
-
-
-def build(options: MNISTOptions, context: DatasetContext) -> ImageData:
+def build(options: PublishedOptions, context: DatasetContext) -> ImageData:
     from torchvision.datasets import MNIST
 
     from .idx import IdxDataset
@@ -34,6 +28,6 @@ def build(options: MNISTOptions, context: DatasetContext) -> ImageData:
 PLUGIN = DatasetPlugin(
     name="mnist",
     summary="MNIST: 60,000 + 10,000 grayscale 28x28 images of handwritten digits, 10 classes",
-    options=MNISTOptions,
+    options=PublishedOptions,
     build=build,
 )

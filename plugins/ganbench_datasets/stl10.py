@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ganbench import DatasetContext, DatasetPlugin, ImageData, Options
+from ganbench import DatasetContext, DatasetPlugin, ImageData
 
-from .downloads import SOURCE_DESCRIPTION, Source
+from .published import PublishedOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +31,7 @@ FILES = {
 }
 
 
-class STL10Options(Options):
-    source: Source = Field("auto", description=SOURCE_DESCRIPTION)
+class STL10Options(PublishedOptions):
     train: Literal["labeled", "unlabeled"] = Field(
         "labeled",
         description="train split: the 5,000 labeled images, or the 100,000 unlabeled (2.8 GB, no classes)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from ganbench import DataError, DatasetContext, ImageData, UsageError
 from ganbench.testing import DatasetContract
@@ -402,3 +404,20 @@ def test_files_are_decoded_in_order_across_chunks(root: Path, monkeypatch: pytes
     monkeypatch.setattr(decoded, "CHUNK", 3)
     expected = torch.tensor(COLORS.transpose(0, 3, 1, 2))[ORDER]
     assert torch.equal(load(root, test_fraction=0).train.tensors[0], expected)
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(root)
+    assert capsys.readouterr() == ("", "")
+    shown = io.StringIO()
+
+    def terminal(stderr: bool) -> Console:
+        assert stderr
+        return Console(file=shown, force_terminal=True)
+
+    monkeypatch.setattr(decoded, "Console", terminal)
+    load(root, size=14)
+    assert "reading images" in shown.getvalue()
+    assert "decoding images" in shown.getvalue()
