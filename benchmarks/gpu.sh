@@ -35,12 +35,12 @@ pack() {
 import gzip, sys
 from pathlib import Path
 from ganbench.system.files import default_data_dir
-from ganbench_datasets.fashion_mnist.sources import SHA256, find_files
-found, target = find_files(default_data_dir()), Path(sys.argv[1])
+from ganbench_datasets.fashion_mnist.sources import FULL
+found, target = FULL.find_files(default_data_dir()), Path(sys.argv[1])
 if found is None:
     sys.exit("FashionMNIST not found")
 target.mkdir(parents=True, exist_ok=True)
-for name in SHA256:
+for name in FULL.sha256:
     (target / f"{name}.gz").write_bytes(gzip.compress((found / name).read_bytes()))
 COPY
 }

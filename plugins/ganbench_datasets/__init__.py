@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from ganbench import DatasetPlugin, hookimpl
 
-from . import fashion_mnist
+from . import cifar10, digits, fashion_mnist, image_folder, kmnist, mnist, stl10
 
 
 @hookimpl
 def ganbench_datasets() -> list[DatasetPlugin]:
-    return [fashion_mnist.PLUGIN]
+    return [
+        fashion_mnist.PLUGIN,
+        mnist.PLUGIN,
+        kmnist.PLUGIN,
+        cifar10.PLUGIN,
+        stl10.PLUGIN,
+        digits.PLUGIN,
+        image_folder.PLUGIN,
+    ]

@@ -5,34 +5,25 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
 import torch
+from published_files import Files, altered, idx, put, serve, sha256, truncated
 from torchvision.datasets import FashionMNIST
 
 from ganbench import DataError, ImageData
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench_datasets.fashion_mnist import sources
-from ganbench_datasets.fashion_mnist.sources import FULL_FINGERPRINT, embedded_subset, load, raw_folder
+from ganbench_datasets.fashion_mnist.sources import embedded_subset, load
 
-Files = Mapping[str, bytes]
 TRAIN_IMAGES = "train-images-idx3-ubyte"
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def idx(array: np.ndarray) -> bytes:
-    """Encode an array of bytes in the format of the published files."""
-    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+FULL_FINGERPRINT = sources.FULL.fingerprint  # of the published files, before this file's patches
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +46,7 @@ def packed(unpacked: Files) -> Files:
 def small_and_offline(unpacked: Files, packed: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat our four files as the published ones, without a Debian package and a network."""
     hashes = {name: sha256(content) for name, content in unpacked.items()}
-    monkeypatch.setattr(sources, "SHA256", hashes)
-    monkeypatch.setattr(sources, "FULL_FINGERPRINT", sha256("".join(hashes.values()).encode()))
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "debian")
+    monkeypatch.setattr(sources, "FULL", replace(sources.FULL, sha256=hashes, debian_folder=tmp_path / "debian"))
     monkeypatch.setattr(FashionMNIST, "mirrors", [f"file://{tmp_path}/no-mirror/"])
     checksums = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
     monkeypatch.setattr(FashionMNIST, "resources", checksums)
@@ -71,7 +60,7 @@ def data_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def raw(data_dir: Path) -> Path:
     """The folder in which a user places the files."""
-    return raw_folder(data_dir)
+    return sources.FULL.raw_folder(data_dir)
 
 
 @pytest.fixture
@@ -85,26 +74,17 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder served by a local web server, from which torchvision downloads."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield folder
-    server.shutdown()
-    server.server_close()
-
-
-def put(files: Files, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    with serve(folder) as address:
+        monkeypatch.setattr(FashionMNIST, "mirrors", [address])
+        yield folder
 
 
 def assert_complete(data: ImageData, source: str) -> None:
     """Assert that the data has the content of the four files and the given source."""
     assert data.source == source
     assert data.notice is None
-    assert data.fingerprint == sources.FULL_FINGERPRINT
+    assert data.fingerprint == sources.FULL.fingerprint
     subset = embedded_subset()
     for found, expected in ((data.train, subset.train), (data.test, subset.test)):
         assert all(torch.equal(*pair) for pair in zip(found.tensors, expected.tensors, strict=True))
@@ -186,18 +166,8 @@ def test_the_error_for_missing_files_says_where_to_put_them(data_dir: Path, raw:
     with pytest.raises(DataError) as raised:
         load("files", data_dir)
     message = str(raised.value)
-    assert f"Put the four files {', '.join(sources.SHA256)} (or their .gz)" in message
+    assert f"Put the four files {', '.join(sources.FULL.sha256)} (or their .gz)" in message
     assert all(hint in message for hint in (str(raw), str(debian), "dataset.source=download|embedded"))
-
-
-def truncated(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def altered(content: bytes) -> bytes:
-    """Flip a bit in the middle."""
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 @pytest.mark.parametrize("source", ["auto", "files"])
@@ -291,4 +261,4 @@ def test_fingerprints_are_equal_if_and_only_if_the_content_is(
 
 def test_the_homeworks_published_curve_belongs_to_the_full_data(registry: Registry) -> None:
     benchmark = registry.find(Kind.BENCHMARK, "dcgan-fashion").plugin
-    assert benchmark.published_curve.data_fingerprint == FULL_FINGERPRINT  # as imported, before this file's patches
+    assert benchmark.published_curve.data_fingerprint == FULL_FINGERPRINT

@@ -38,7 +38,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
-from ganbench_datasets.fashion_mnist.sources import unpack
+from ganbench_datasets.idx import unpack
 from ganbench_features import fashion_cnn, inception_v3
 
 EXAMPLES = int(os.environ.get("GANBENCH_EXAMPLES", "60"))
@@ -197,7 +197,7 @@ def test_a_corrupt_data_file_is_rejected_by_name(data: st.DataObject) -> None:
         archive = Path(folder) / "train-images-idx3-ubyte.gz"
         archive.write_bytes(damaged(gzip.compress(content), data))
         with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz"):
-            unpack(archive, Path(folder) / "unpacked", "0" * 64)  # the hash of nothing
+            unpack("FashionMNIST", archive, Path(folder) / "unpacked", "0" * 64)  # the hash of nothing
         assert [file.name for file in Path(folder).iterdir()] == [archive.name]
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
-from .sources import NUM_CLASSES, SUBSET, load
+from ganbench_datasets.idx import NUM_CLASSES
+
+from .sources import SUBSET, load
 
 
 def first_of_each_class(split: TensorDataset, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,141 @@
+"""Decodes all files of a folder into one memory-mapped array, which is cached by the content of the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import PIL
+from rich.console import Console
+from rich.progress import Progress
+
+from ganbench import DataError, atomic_write, read_cache, write_cache
+
+from .decoding import InvalidImageError, decode
+from .scanning import Invalid, reason
+
+CHUNK = 256  # files processed at a time, so that decoded images do not accumulate in memory
+THREADS = min(32, os.cpu_count() or 1)  # PIL decodes and resizes without holding Python's lock
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    images: np.ndarray  # uint8 (N, channels, size, size), memory-mapped
+    valid: list[Path]  # the file of each image
+    invalid: Invalid
+    sha256: str  # of the images
+
+
+def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cache_dir: Path) -> Decoded:
+    """Return the images of all valid files in this order, from the cache if no file has changed.
+
+    Raises `DataError` if the cache cannot be written.
+    """
+    hashes: dict[Path, str] = {}
+    invalid: Invalid = {}
+    for path, found in in_parallel("reading images", try_to_hash, paths):
+        if isinstance(found, OSError):
+            invalid[path] = reason(found)
+        else:
+            hashes[path] = found
+    readable = [path for path in paths if path in hashes]
+    # the size of each file is part of the content that is hashed
+    files = [(path.relative_to(root).as_posix(), hashes[path]) for path in readable]
+    key = json.dumps([files, size, channels, PIL.__version__])  # versions of PIL may decode differently
+    target = cache_dir / "image-folder" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+    record = read_record(target)
+    if record is None:
+        record = decode_all(readable, size, channels, target)
+        write_cache(target.with_suffix(".json"), json.dumps(record).encode())
+    invalid |= {readable[int(index)]: why for index, why in record["invalid"].items()}
+    valid = [path for path in readable if path not in invalid]
+    images = np.load(target, mmap_mode="c") if valid else np.empty((0, channels, size, size), np.uint8)
+    return Decoded(images, valid, invalid, record["sha256"])
+
+
+def read_record(target: Path) -> dict[str, Any] | None:
+    """Return the record of a complete, unchanged array; None if it has to be decoded."""
+    content = read_cache(target.with_suffix(".json"))
+    if content is None:
+        return None
+    record: dict[str, Any] = json.loads(content)
+    try:
+        unchanged = file_sha256(target) == record["sha256"]
+    except OSError:
+        return None
+    return record if unchanged else None
+
+
+def decode_all(paths: list[Path], size: int, channels: int, target: Path) -> dict[str, Any]:
+    """Write the array, and return its hash and the index of each invalid file with the reason.
+
+    The images are written as a stream: writing through a memory map would end the process when the disk is full.
+    """
+    shape = (channels, size, size)
+    invalid: dict[str, str] = {}
+
+    def try_to_decode(path: Path) -> bytes | InvalidImageError | OSError:
+        try:
+            return decode(path.read_bytes(), size, channels).tobytes()
+        except (InvalidImageError, OSError) as error:
+            return error
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target) as part:
+            with part.open("wb") as file:
+                write_header(file, (len(paths), *shape))
+                for index, (_, image) in enumerate(in_parallel("decoding images", try_to_decode, paths)):
+                    if isinstance(image, bytes):
+                        file.write(image)
+                    else:
+                        invalid[str(index)] = reason(image) if isinstance(image, OSError) else str(image)
+                file.seek(0)
+                write_header(file, (len(paths) - len(invalid), *shape))
+            sha256 = file_sha256(part)
+    except OSError as error:
+        raise DataError(
+            f"image-folder: cannot write the decoded images to {target.parent}: {error.strerror or error}; free space "
+            "there, or set XDG_CACHE_HOME to another folder"
+        ) from error
+    return {"sha256": sha256, "invalid": invalid}
+
+
+def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Write the header of a .npy file; NumPy pads it so that its length does not depend on the number of images."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def in_parallel(status: str, function: Callable[[Path], Value], paths: list[Path]) -> Iterator[tuple[Path, Value]]:
+    """Yield each path with its value, in order, with a progress bar on stderr if that is a terminal."""
+    console = Console(stderr=True)
+    with (
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+        ThreadPoolExecutor(THREADS) as pool,
+    ):
+        task = progress.add_task(status, total=len(paths))
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            yield from zip(chunk, pool.map(function, chunk), strict=True)
+            progress.advance(task, len(chunk))
+
+
+def try_to_hash(path: Path) -> str | OSError:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        return error
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
