@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, relu
+from torch.nn.functional import conv2d, interpolate, relu
 
 from ganbench import BuildContext, Networks, Registry, UsageError
 from ganbench.spec.loading import load_spec
@@ -17,7 +17,12 @@ from ganbench.testing import BATCH, ModelContract
 from ganbench.training.runner import run
 from ganbench_models import ganbench_models
 from ganbench_models.r3gan.networks import Downsample, ResidualBlock, Upsample
-from ganbench_models.sngan_resnet.networks import ConditionalBatchNorm
+from ganbench_models.sngan_resnet.networks import (
+    ConditionalBatchNorm,
+    DiscriminatorBlock,
+    FirstDiscriminatorBlock,
+    GeneratorBlock,
+)
 
 PLUGINS = {plugin.name: plugin for plugin in ganbench_models()}
 # the options with which a model trains in milliseconds
@@ -245,6 +250,39 @@ def test_conditional_batch_norm_is_normalization_with_a_gain_and_a_bias_of_the_c
         ]
     )
     torch.testing.assert_close(norm(inputs, labels), expected)
+
+
+def test_sngans_residual_blocks_repeat_pixels_average_them_and_bypass_the_first_relu() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(4, 3, 6, 6).double()
+
+    def convolved(layer: Any, maps: Tensor) -> Tensor:
+        return conv2d(maps, layer.weight, layer.bias, padding=layer.weight.shape[-1] // 2)
+
+    def normalized(maps: Tensor) -> Tensor:
+        centered = maps - maps.mean((0, 2, 3), keepdim=True)
+        return centered / (centered.square().mean((0, 2, 3), keepdim=True) + 2e-5).sqrt()
+
+    def repeated(maps: Tensor) -> Tensor:
+        return maps.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    def averaged(maps: Tensor) -> Tensor:
+        return maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))
+
+    up = GeneratorBlock(3, 5, None).double()
+    residual = convolved(up.conv1, repeated(relu(normalized(inputs))))
+    expected = convolved(up.conv2, relu(normalized(residual))) + convolved(up.shortcut, repeated(inputs))
+    torch.testing.assert_close(up(inputs, None), expected)
+
+    first = FirstDiscriminatorBlock(3, 5).double().eval()
+    residual = convolved(first.conv2, relu(convolved(first.conv1, inputs)))
+    torch.testing.assert_close(first(inputs), averaged(residual + convolved(first.shortcut, inputs)))
+
+    down, same = DiscriminatorBlock(3, 5, True).double().eval(), DiscriminatorBlock(3, 3, False).double().eval()
+    residual = convolved(down.conv2, relu(convolved(down.conv1, relu(inputs))))
+    torch.testing.assert_close(down(inputs), averaged(residual + convolved(down.shortcut, inputs)))
+    residual = convolved(same.conv2, relu(convolved(same.conv1, relu(inputs))))
+    torch.testing.assert_close(same(inputs), residual + inputs)
 
 
 def test_the_projection_is_the_inner_product_of_summed_features_and_a_normalized_embedding(images: Tensor) -> None:

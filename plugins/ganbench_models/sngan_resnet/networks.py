@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
 
 
 class FirstDiscriminatorBlock(nn.Module):
-    """A residual block on images, which have not to pass through a ReLU first; it halves height and width."""
+    """A residual block that halves height and width, without a ReLU on its input, the images."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
