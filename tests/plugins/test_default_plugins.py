@@ -37,8 +37,12 @@ from ganbench_schedules import ganbench_schedules
 from ganbench_trackers import ganbench_trackers
 
 
+def named(plugins: list[Any], name: str) -> Any:
+    return next(plugin for plugin in plugins if plugin.name == name)
+
+
 class TestDCGAN(ModelContract):
-    (plugin,) = ganbench_models()
+    plugin = named(ganbench_models(), "dcgan")
     options = {"width": 8}
 
 
@@ -118,10 +122,6 @@ def steps_of() -> Steps:
 
 def test_gradient_descent_ascends_with_a_negative_learning_rate(steps_of: Steps) -> None:
     assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])
-
-
-def named(plugins: list[Any], name: str) -> Any:
-    return next(plugin for plugin in plugins if plugin.name == name)
 
 
 class TestFashionCNN(FeatureExtractorContract):
