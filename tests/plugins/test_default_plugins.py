@@ -164,11 +164,19 @@ class TestGradientPenalty(PenaltyContract):
 
 
 class TestDiffAugment(AugmentationContract):
-    (plugin,) = ganbench_augmentations()
+    plugin = named(ganbench_augmentations(), "diffaugment")
 
 
 class TestDiffAugmentOnColorImages(TestDiffAugment):
     image_shape = (3, 32, 32)
+
+
+class TestADA(AugmentationContract):
+    plugin = named(ganbench_augmentations(), "ada")
+
+
+class TestADAOnColorImages(TestADA):
+    image_shape = (3, 32, 24)
 
 
 class TestConstant(ScheduleContract):

@@ -139,7 +139,7 @@ def test_at_equilibrium_a_loss_has_its_known_value(name: str, images: Tensor) ->
 def test_the_discriminator_separates_the_outputs_and_the_generator_raises_the_fake_ones(
     name: str, images: Tensor
 ) -> None:
-    discriminator = Linear(scale=0.1)
+    discriminator = Linear(scale=0.1, bias=0.5)  # between the targets 0 and 1 of lsgan
     real, fake = logit_gradients(name, "discriminator", images, discriminator)
     assert (real < 0).all()
     assert (fake > 0).all()
