@@ -33,6 +33,9 @@ class ADA(nn.Module):
     each applied with probability p. Every `every` updates of the discriminator, the mean sign of its logits on the real
     images, r_t (eq. 1), is compared with `target`: p increases if it is larger and decreases if it is smaller, at a
     rate of 1 in `kimg` thousand images, and stays in [0, 1]. p is 0 at first.
+
+    The sign presumes a loss for which positive logits mean real images: `bce`, `minimax` or `hinge`. `lsgan` has its
+    threshold at 1/2, and the logits of `wgan` and `rpgan` have none.
     """
 
     p: Tensor
