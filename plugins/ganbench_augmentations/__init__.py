@@ -32,7 +32,7 @@ def build_diffaugment(options: DiffAugmentOptions, context: BuildContext) -> Aug
 
 
 def build_ada(options: ADAOptions, context: BuildContext) -> Augmentation:
-    channels = context.image_shape[0]
+    channels, *size = context.image_shape
     if channels not in (1, 3):
         raise UsageError(
             f"augmentation 'ada' transforms grayscale and RGB images, but this dataset has {channels} channels; use "
@@ -40,7 +40,7 @@ def build_ada(options: ADAOptions, context: BuildContext) -> Augmentation:
         )
     from .ada import ADA
 
-    return ADA(options.target, options.every, options.kimg)
+    return ADA(size, options.target, options.every, options.kimg)
 
 
 @hookimpl

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 MAX_INTEGER_TRANSLATION = 1 / 8  # as a fraction of the image's side
 SCALE_STD = 0.2  # of log2
@@ -16,8 +15,8 @@ BRIGHTNESS_STD = 0.2
 CONTRAST_STD = 0.5  # of log2
 SATURATION_STD = 1.0  # of log2
 
-# the low-pass filter of the wavelet sym6 (Daubechies 1992), as in appendix B.1; shifted copies of it by an even number
-# of samples are orthonormal, so images that are not transformed are reconstructed exactly
+# the low-pass filter of the wavelet sym6 (Daubechies 1992), as in the authors' code; copies of it shifted by an even
+# number of samples are orthonormal, so images that are not transformed are reconstructed exactly
 SYM6 = (
     *(0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633),
     *(0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252),
@@ -42,10 +41,11 @@ class ADA(nn.Module):
     sign_sum: Tensor
     count: Tensor
     updates: Tensor
-    taps: Tensor
 
-    def __init__(self, target: float, every: int, kimg: float) -> None:
+    def __init__(self, size: Sequence[int], target: float, every: int, kimg: float) -> None:
+        """`size` is the height and width of the images."""
         super().__init__()
+        self.filters = nn.ModuleList([Filters(side) for side in size])  # of the vertical and the horizontal axis
         self.target = target
         self.every = every
         self.kimg = kimg
@@ -54,14 +54,13 @@ class ADA(nn.Module):
         self.register_buffer("sign_sum", torch.zeros(()))
         self.register_buffer("count", torch.zeros(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("taps", torch.tensor(SYM6), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         # float32 even with bf16: a bfloat16 cannot represent a pixel's position
         with torch.autocast(images.device.type, enabled=False):
             precise = images.to(torch.promote_types(images.dtype, torch.float32))
             linear, shift = draw_geometry(len(images), images.shape[2:], self.p)
-            transformed = resample(precise, linear.to(precise.dtype), shift.to(precise.dtype), self.taps)
+            transformed = resample(precise, linear.to(precise.dtype), shift.to(precise.dtype), *self.filters)
             return draw_color(transformed, self.p).to(images.dtype)
 
     def adapt(self, logits: Tensor) -> None:
@@ -117,31 +116,44 @@ def draw_geometry(count: int, size: Sequence[int], p: Tensor) -> tuple[Tensor, T
     return linear, shift - apply(linear, translation)
 
 
-def resample(images: Tensor, linear: Tensor, shift: Tensor, taps: Tensor) -> Tensor:
+class Filters(nn.Module):
+    """Low-pass filters along an axis of the images, as matrices."""
+
+    up: Tensor  # mirrors the axis at both ends and upsamples it by 2
+    down: Tensor  # downsamples it by 2
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        # the maximum padding, because a size that depends on random numbers would prevent a CUDA graph
+        padded = 3 * side - 2
+        spread = torch.zeros(2 * padded + len(SYM6) - 2, padded)
+        for pixel in range(padded):
+            spread[2 * pixel : 2 * pixel + len(SYM6), pixel] = torch.tensor(SYM6)
+        source = (torch.arange(padded) - (side - 1)).abs()
+        source = (side - 1) - (source - (side - 1)).abs()
+        up = torch.zeros(len(spread), side).index_add_(1, source, spread)
+        self.register_buffer("up", up, persistent=False)
+        self.register_buffer("down", spread[: 2 * side + len(SYM6) - 2, :side].T.contiguous(), persistent=False)
+
+
+def resample(images: Tensor, linear: Tensor, shift: Tensor, vertical: Filters, horizontal: Filters) -> Tensor:
     """Show at each position v, in pixels from the center, what the images show at `linear @ v + shift`.
 
-    The images are mirrored at their edges, upsampled by 2, interpolated linearly, and downsampled by 2, with the
-    low-pass filter `taps`. The interpolation is written with `gather`, because torch cannot differentiate its
-    `grid_sample` twice, as R1 requires. The padding has its maximum size, because one that depended on the random
-    numbers could not be captured as a CUDA graph.
+    The images are mirrored at their edges, upsampled by 2, interpolated linearly, and downsampled by 2. The
+    interpolation is written with `gather`, because torch cannot differentiate its `grid_sample` twice, as R1 requires.
     """
     count, channels, height, width = images.shape
-    taps = taps.to(images.dtype)
-    horizontal, vertical = (taps.reshape(shape).repeat(channels, 1, 1, 1) for shape in ((1, 1, 1, -1), (1, 1, -1, 1)))
-    padded = functional.pad(images, (width - 1, width - 1, height - 1, height - 1), mode="reflect")
-    upsampled = functional.conv_transpose2d(padded, horizontal, stride=(1, 2), groups=channels)
-    upsampled = functional.conv_transpose2d(upsampled, vertical, stride=(2, 1), groups=channels)
-    # sample m of the upsampled image is at the position (m - CENTER) / 2 of the padded one
+    upsampled = vertical.up.to(images.dtype) @ images @ horizontal.up.to(images.dtype).T
+    # sample m of the upsampled image is at the position (m - CENTER) / 2 of the mirrored one
     columns, rows = (
-        (torch.arange(2 * side + len(taps) - 2, dtype=images.dtype, device=images.device) - CENTER) / 2 - (side - 1) / 2
-        for side in (width, height)
+        (torch.arange(filters.down.shape[1], dtype=images.dtype, device=images.device) - CENTER) / 2 - (side - 1) / 2
+        for filters, side in ((horizontal, width), (vertical, height))
     )
     positions = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(1, -1, 2)
     sources = apply(linear[:, None], positions) + shift[:, None]
     x, y = (2 * (sources[..., axis] + (side - 1) * 3 / 2) + CENTER for axis, side in enumerate((width, height)))
     samples = interpolate(upsampled, x, y).reshape(count, channels, len(rows), len(columns))
-    downsampled = functional.conv2d(samples, horizontal, stride=(1, 2), groups=channels)
-    return functional.conv2d(downsampled, vertical, stride=(2, 1), groups=channels)
+    return vertical.down.to(images.dtype) @ samples @ horizontal.down.to(images.dtype).T
 
 
 def interpolate(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -154,7 +166,7 @@ def interpolate(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
         for row in (top, top + 1):
             weight = (1 - (x - column).abs()) * (1 - (y - row).abs())
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()
+            index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
             values = flat.gather(2, index[:, None].expand(-1, channels, -1))
             total = total + values * (weight * inside)[:, None]
     return total
@@ -210,7 +222,8 @@ def times(first: Tensor, second: Tensor) -> Tensor:
 
 def apply(linear: Tensor, vectors: Tensor) -> Tensor:
     """Return the matrix product of `(..., 2, 2)` and vectors `(..., 2)`."""
-    return (linear * vectors[..., None, :]).sum(-1)
+    x, y = vectors.unbind(-1)
+    return torch.stack([linear[..., row, 0] * x + linear[..., row, 1] * y for row in (0, 1)], -1)
 
 
 def diagonal(x: Tensor, y: Tensor) -> Tensor:

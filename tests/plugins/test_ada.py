@@ -18,14 +18,14 @@ from torch.nn.functional import avg_pool2d
 from ganbench import Registry, UsageError, load_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
-from ganbench_augmentations.ada import ADA, SYM6, draw_geometry, recolor, resample, rotation
+from ganbench_augmentations.ada import ADA, Filters, draw_geometry, recolor, resample, rotation
 
 COUNT = 8
 BATCH = 50
 
 
 def ada(p: float = 0.0, **options: Any) -> ADA:
-    augment = ADA(**{"target": 0.6, "every": 4, "kimg": 500.0, **options})
+    augment = ADA(**{"size": (28, 28), "target": 0.6, "every": 4, "kimg": 500.0, **options})
     augment.p.fill_(p)
     return augment
 
@@ -82,7 +82,7 @@ def show(images: Tensor, linear: Any, shift: tuple[float, float] = (0.0, 0.0)) -
     count = len(images)
     matrices = torch.as_tensor(linear, dtype=images.dtype).expand(count, 2, 2)
     shifts = torch.tensor(shift, dtype=images.dtype).expand(count, 2)
-    return resample(images, matrices, shifts, torch.tensor(SYM6))
+    return resample(images, matrices, shifts, *(Filters(side) for side in images.shape[2:]))
 
 
 def test_a_translation_by_whole_pixels_is_exact_and_mirrors_the_edges(images: Tensor) -> None:
@@ -155,7 +155,7 @@ def test_a_luma_flip_of_a_grayscale_image_is_its_negative(images: Tensor) -> Non
 
 
 def test_it_can_be_differentiated_twice_as_r1_requires(images: Tensor) -> None:
-    augment = ada(p=1.0)
+    augment = ada(p=1.0, size=(8, 8))
     real = images[:2, :, 10:18, 10:18].double().requires_grad_()
 
     def augmented(values: Tensor) -> Tensor:
