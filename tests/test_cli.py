@@ -148,7 +148,7 @@ def test_show_works_for_every_plugin(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("command", "cause"),
     [
-        ("show xyzzy", "unknown plugin 'xyzzy'; available: adam, bce"),
+        ("show xyzzy", "unknown plugin 'xyzzy'; available: "),
         ("show dcgna", "did you mean 'dcgan'?"),
         ("show nowhere.toml", "benchmark nowhere.toml: cannot read the file: No such file"),
         ("show dcgan-fashion -o model.widht=8", "model.widht: unknown key; did you mean 'width'?"),

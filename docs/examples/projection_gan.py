@@ -7,7 +7,6 @@ from pydantic import Field
 
 from ganbench import (
     FeatureExtractorConfig,
-    LossPlugin,
     MetricPlugin,
     ModelPlugin,
     Networks,
@@ -57,16 +56,6 @@ def build_model(options, context):
     return Networks(Generator(), Discriminator(), options.latent_dim, conditional=True)
 
 
-class Hinge:
-    def discriminator_loss(self, players, batch):
-        real = players.discriminate(batch.real, batch.labels)
-        fake = players.discriminate(players.generate(batch), batch.fake_labels)
-        return (1 - real).relu().mean() + (1 + fake).relu().mean(), {}
-
-    def generator_loss(self, players, batch):
-        return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
-
-
 class MetricOptions(Options):
     features: FeatureExtractorConfig = Field(description="the feature extractor, by name")
 
@@ -103,11 +92,6 @@ def build_metric(options, context):
 def ganbench_models():
     summary = "Conditional, with a projection discriminator"
     return [ModelPlugin(name="projection-gan", summary=summary, options=ModelOptions, build=build_model)]
-
-
-@hookimpl
-def ganbench_losses():
-    return [LossPlugin(name="hinge", summary="Hinge (Lim and Ye 2017)", build=lambda options, context: Hinge())]
 
 
 @hookimpl

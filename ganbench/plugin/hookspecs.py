@@ -74,7 +74,7 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_losses():
-        return [LossPlugin(name="lsgan", summary="Least squares", build=lambda options, context: LeastSquares())]
+        return [LossPlugin(name="squares", summary="Least squares", build=lambda options, context: LeastSquares())]
     """
 
 

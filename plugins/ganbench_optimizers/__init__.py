@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from ganbench import BuildContext, OptimizerFactory, OptimizerPlugin, Options, Schedulable, ScheduleConfig, hookimpl
 
@@ -31,16 +32,28 @@ class AdamOptions(RuleOptions):
     weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
 
 
+class AdamWOptions(AdamOptions):
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay, multiplied by the learning rate")
+
+
 class SGDOptions(RuleOptions):
     lr: Rate = Field(1e-2, description="learning rate, a number or a schedule")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum factor")
+    nesterov: bool = Field(False, description="Nesterov momentum; requires a momentum above 0")
     weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> SGDOptions:
+        if self.nesterov and not self.momentum:
+            raise PydanticCustomError("nesterov", "nesterov requires a momentum above 0; set momentum, for example 0.9")
+        return self
 
 
 class RMSpropOptions(RuleOptions):
     lr: Rate = Field(5e-5, description="learning rate, a number or a schedule")
     alpha: float = Field(0.99, ge=0, lt=1, description="smoothing constant of the running average")
     eps: float = Field(1e-8, gt=0, description="term added to the denominator")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum factor")
     weight_decay: float = Field(0.0, ge=0, description="weight decay (L2 penalty)")
 
 
@@ -59,6 +72,12 @@ def build_adam(options: AdamOptions, context: BuildContext) -> OptimizerFactory:
     from torch.optim import Adam
 
     return partial(Adam, **options.arguments(context))
+
+
+def build_adamw(options: AdamWOptions, context: BuildContext) -> OptimizerFactory:
+    from torch.optim import AdamW
+
+    return partial(AdamW, **options.arguments(context))
 
 
 def build_sgd(options: SGDOptions, context: BuildContext) -> OptimizerFactory:
@@ -96,6 +115,12 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:
     return [
         OptimizerPlugin(
             name="adam", summary="Adam (Kingma and Ba 2014, arXiv:1412.6980)", options=AdamOptions, build=build_adam
+        ),
+        OptimizerPlugin(
+            name="adamw",
+            summary="Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv:1711.05101)",
+            options=AdamWOptions,
+            build=build_adamw,
         ),
         OptimizerPlugin(
             name="sgd",

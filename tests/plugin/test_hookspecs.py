@@ -34,7 +34,7 @@ def test_a_benchmark_with_only_examples_runs(tmp_path: Path) -> None:
     registry = Registry.load([write_example(kind, tmp_path) for kind in Kind])
     overrides = [
         "model=linear",
-        "loss=lsgan",
+        "loss=squares",
         "dataset=grays",
         "optimizer.generator=adadelta",
         'metrics=[{name = "mean", features = "thumbnail", num_samples = 64}]',

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ganbench_games
-from ganbench import Batch, Networks, UsageError
+from ganbench import Registry, UsageError, load_spec
 from ganbench.data.batches import normalize_images
 from ganbench.testing import (
     AugmentationContract,
@@ -62,21 +62,11 @@ class TestFashionMNIST(DatasetContract):
     options = {"source": "embedded"}
 
 
-class TestBCE(LossContract):
-    (plugin,) = ganbench_losses()
-
-    def test_at_equilibrium_the_losses_are_2_log_2_and_log_2(self) -> None:
-        class Undecided(torch.nn.Module):
-            def forward(self, images: torch.Tensor) -> torch.Tensor:
-                return images.new_zeros(len(images), 1)
-
-        networks = Networks(self.networks().generator, Undecided(), latent_dim=8)
-        batch: Batch = self.batch(networks)
-        d_loss, monitors = self.build().discriminator_loss(self.players(networks), batch)
-        g_loss, _ = self.build().generator_loss(self.players(networks), batch)
-        assert d_loss.item() == pytest.approx(2 * torch.tensor(2.0).log().item())
-        assert g_loss.item() == pytest.approx(torch.tensor(2.0).log().item())
-        assert {name: value.item() for name, value in monitors.items()} == {"real_score": 0.5, "fake_score": 0.5}
+@pytest.mark.parametrize("plugin", ganbench_losses(), ids=lambda plugin: plugin.name)
+class TestLosses(LossContract):
+    @pytest.fixture(autouse=True)
+    def under_test(self, plugin: Any) -> None:
+        type(self).plugin = plugin
 
 
 @pytest.mark.parametrize("plugin", ganbench_optimizers(), ids=lambda plugin: plugin.name)
@@ -122,6 +112,36 @@ def steps_of() -> Steps:
 
 def test_gradient_descent_ascends_with_a_negative_learning_rate(steps_of: Steps) -> None:
     assert steps_of("gradient-descent", lr=-0.1) == pytest.approx([-0.8, -0.8, -0.8])
+
+
+def test_nesterov_momentum_adds_the_next_step_of_the_velocity(steps_of: Steps) -> None:
+    plain, nesterov = (steps_of("sgd", lr=0.1, momentum=0.5, nesterov=choice) for choice in (False, True))
+    assert plain == pytest.approx([0.8, 1.2, 1.4])
+    assert nesterov == pytest.approx([0.8 + 0.4, 0.8 + 0.6, 0.8 + 0.7])
+
+
+def test_nesterov_without_momentum_is_rejected_before_training(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"optimizer\.generator: nesterov requires a momentum above 0"):
+        load_spec("dcgan-fashion", registry, ['optimizer.generator={name="sgd",nesterov=true}'])
+
+
+def test_rmsprop_adds_momentum_to_the_normalized_gradient(steps_of: Steps) -> None:
+    """The running averages of the squared gradient 64 are 0.64 and 1.2736 with alpha = 0.99."""
+    first, second, _ = steps_of("rmsprop", lr=0.1, momentum=0.5)
+    assert first == pytest.approx(0.1 * 8 / 0.64**0.5)
+    assert second == pytest.approx(0.5 * first + 0.1 * 8 / 1.2736**0.5)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("adam", 0.9), ("adamw", 0.9 - 0.1 * 0.5)])
+def test_adamw_decays_weights_apart_from_the_gradient(name: str, expected: float) -> None:
+    """Adam's first step has the length lr for any gradient, so its L2 penalty has no effect there."""
+    plugin = OPTIMIZERS[name]
+    point = torch.nn.Parameter(torch.ones(1))
+    options = plugin.options(lr=0.1, weight_decay=0.5)
+    optimizer = plugin.build(options, TestDCGAN().context())([("point", point)])
+    (8 * point).sum().backward()
+    optimizer.step()
+    assert point.item() == pytest.approx(expected)
 
 
 class TestFashionCNN(FeatureExtractorContract):
@@ -181,11 +201,19 @@ class TestGradientPenalty(PenaltyContract):
 
 
 class TestDiffAugment(AugmentationContract):
-    (plugin,) = ganbench_augmentations()
+    plugin = named(ganbench_augmentations(), "diffaugment")
 
 
 class TestDiffAugmentOnColorImages(TestDiffAugment):
     image_shape = (3, 32, 32)
+
+
+class TestADA(AugmentationContract):
+    plugin = named(ganbench_augmentations(), "ada")
+
+
+class TestADAOnColorImages(TestADA):
+    image_shape = (3, 32, 24)
 
 
 class TestConstant(ScheduleContract):

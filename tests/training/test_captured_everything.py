@@ -43,7 +43,11 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
     return graph, Verification(eager, examples, 3, restore)
 
 
-@pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING], ids=[*PARTS, "everything"])
+# the shipped adaptive augmentation, with a penalty that differentiates it twice
+ADA = ['augmentations=[{name="ada",every=2,kimg=0.01}]', 'penalties=[{name="r1",weight=0.1}]']
+
+
+@pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING, ADA], ids=[*PARTS, "everything", "ada"])
 def test_a_captured_step_equals_the_eager_one(overrides: list[str], tmp_path: Path) -> None:
     graph, verification = captured(prepared(tmp_path, SOURCE, overrides))
     assert verify(graph, verification, exactly=True) == 0.0
