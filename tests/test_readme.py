@@ -24,7 +24,7 @@ def block(marker: str) -> str:
 
 
 def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
-    (tmp_path / "hinge.py").write_text(block("plugin"))
+    (tmp_path / "my_hinge.py").write_text(block("plugin"))
     program, *arguments = shlex.split(block("plugin command"))
     assert program == "ganbench"
     arguments[arguments.index("--steps") + 1] = "2"  # a shorter one will do
@@ -34,7 +34,7 @@ def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
     result = load_result(tmp_path / "run")
     assert list(result.history[0].monitors) == ["real_logit", "fake_logit"]
     (hinge,) = (plugin for plugin in result.plugins if plugin.kind == "loss")
-    assert (hinge.name, hinge.distribution) == ("hinge", "hinge.py")
+    assert (hinge.name, hinge.distribution) == ("my-hinge", "my_hinge.py")
 
 
 def test_both_quickstart_commands_start_from_nothing() -> None:

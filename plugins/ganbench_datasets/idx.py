@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.data import TensorDataset
-from torchvision.datasets import MNIST
 
 from ganbench import DataError, ImageData, atomic_write
 
@@ -37,7 +36,7 @@ class IdxDataset:
     """
 
     title: str
-    torchvision: type[MNIST]
+    torchvision_class: str
     sha256: Mapping[str, str]
     debian_folder: Path | None = None
     debian_package: str | None = None
@@ -49,7 +48,7 @@ class IdxDataset:
 
     def raw_folder(self, data_dir: Path) -> Path:
         """Return the folder in which torchvision stores the files."""
-        return data_dir / self.torchvision.__name__ / "raw"
+        return data_dir / self.torchvision_class / "raw"
 
     def searched(self, data_dir: Path) -> str:
         """Return the searched folders, for messages."""
@@ -100,10 +99,12 @@ class IdxDataset:
 
     def download(self, data_dir: Path) -> Path:
         """Download with torchvision, and move the complete files into the raw folder."""
+        from torchvision import datasets  # here, because importing it takes a second
+
         raw = self.raw_folder(data_dir)
         hint = f"put the four files {self.file_names()} into {raw}"
         with download_folder(self.title, data_dir, raw, hint) as folder:
-            self.torchvision(folder, download=True)
+            getattr(datasets, self.torchvision_class)(folder, download=True)
             for name in self.sha256:
                 (self.raw_folder(folder) / name).replace(raw / name)
         return raw

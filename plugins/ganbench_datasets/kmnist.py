@@ -18,11 +18,9 @@ SHA256 = {  # of the four published files, compressed
 
 
 def build(options: PublishedOptions, context: DatasetContext) -> ImageData:
-    from torchvision.datasets import KMNIST
-
     from .idx import IdxDataset
 
-    return IdxDataset("KMNIST", KMNIST, SHA256).load(options.source, context.data_dir)
+    return IdxDataset("KMNIST", "KMNIST", SHA256).load(options.source, context.data_dir)
 
 
 PLUGIN = DatasetPlugin(

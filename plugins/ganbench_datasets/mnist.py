@@ -18,11 +18,9 @@ SHA256 = {  # of the four published files, decompressed
 
 
 def build(options: PublishedOptions, context: DatasetContext) -> ImageData:
-    from torchvision.datasets import MNIST
-
     from .idx import IdxDataset
 
-    return IdxDataset("MNIST", MNIST, SHA256).load(options.source, context.data_dir)
+    return IdxDataset("MNIST", "MNIST", SHA256).load(options.source, context.data_dir)
 
 
 PLUGIN = DatasetPlugin(

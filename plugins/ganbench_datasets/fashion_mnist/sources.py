@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from torchvision.datasets import FashionMNIST
 
 from ganbench import ImageData
 from ganbench_datasets.downloads import DownloadError
@@ -17,7 +16,7 @@ Source = Literal["auto", "files", "download", "embedded"]
 
 FULL = IdxDataset(
     title="FashionMNIST",
-    torchvision=FashionMNIST,
+    torchvision_class="FashionMNIST",
     sha256={  # of the four files published by Zalando Research, decompressed
         "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
