@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
+from ganbench_datasets.fashion_mnist import sources
 
 
 def small_run(
@@ -433,7 +435,7 @@ def test_optimizer_state_that_cannot_be_saved_is_reported_at_the_first_checkpoin
 def test_an_error_before_training_leaves_nothing(
     overrides: list[str], fault: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.DEBIAN_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(sources, "FULL", replace(sources.FULL, debian_folder=tmp_path / "nowhere"))
     with pytest.raises(GanbenchError, match=fault):
         small_run(registry, tmp_path / "run", overrides)
     assert not (tmp_path / "run").exists()
