@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks import homework, speed_table
 from ganbench.cli import app
+from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -35,6 +36,20 @@ def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
     assert list(result.history[0].monitors) == ["real_logit", "fake_logit"]
     (hinge,) = (plugin for plugin in result.plugins if plugin.kind == "loss")
     assert (hinge.name, hinge.distribution) == ("my-hinge", "my_hinge.py")
+
+
+def test_the_table_of_plugins_lists_all_that_are_shipped_except_those_of_games(registry: Registry) -> None:
+    _, _, table = README.partition("<!-- shipped plugins -->\n")
+    table, _, _ = table.partition("\n\n")
+    rows = [re.match(r"\| ([\w-]+) \| (.*) \|$", line) for line in table.splitlines()[2:]]
+    listed = {row[1]: re.findall(r"`([\w-]+)`", row[2]) for row in rows if row}
+    shipped: dict[str, list[str]] = {}
+    for found in registry.all_plugins():
+        if found.provider.module != "ganbench_games" or found.plugin.kind == "benchmark":
+            shipped.setdefault(found.plugin.kind, []).append(found.plugin.name)
+    assert {kind: sorted(names) for kind, names in listed.items()} == {
+        kind: sorted(names) for kind, names in shipped.items()
+    }
 
 
 def test_both_quickstart_commands_start_from_nothing() -> None:
