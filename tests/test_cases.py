@@ -33,7 +33,7 @@ def matplotlib_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(own_surroundings: None, tmp_path: Path, matplotlib_cache: Path) -> dict[str, str]:
+def environment(isolated_environment: None, tmp_path: Path, matplotlib_cache: Path) -> dict[str, str]:
     """The environment of a script: the commands of this Python, and nothing of the user's."""
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
