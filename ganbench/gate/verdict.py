@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from .statistics import Estimate, holm
 
-ALPHA = 0.005  # one-sided: for all lower bounds together at each look, and for each upper bound
+ALPHA = 0.005  # one-sided, at the last look: for all lower bounds together, and for each upper bound
 NOISE_FLOOR = 0.01
 
 

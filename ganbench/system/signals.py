@@ -1,8 +1,8 @@
 """Handling of the signals that end a process: Ctrl-C, SIGTERM and a closed terminal (SIGHUP).
 
 All handlers in ganbench are installed by `handle_signals`, so that one rule holds everywhere. SIGINT and SIGTERM are
-always handled: the gate's worker ends its training by sending itself SIGINT, which a shell makes background jobs
-ignore. SIGHUP is handled unless it is ignored already: `nohup` lets a process outlive its terminal.
+always handled; a background job, for which a shell ignores SIGINT, can be ended by `kill -INT` too. SIGHUP is handled
+unless it is ignored already: `nohup` lets a process outlive its terminal.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ from torch.nn.functional import softplus
 
 from ganbench import Batch, Players
 
+from .bce import BinaryCrossEntropy
 
-class Minimax:
+
+class Minimax(BinaryCrossEntropy):
     """Goodfellow et al. 2014 (arXiv:1406.2661), eq. 1: min over G, max over D of E[log D(x)] + E[log(1 - D(G(z)))].
 
     Both networks train on the same value, with D = sigmoid(logit): the discriminator's loss is that of `bce`, and the
@@ -16,12 +18,6 @@ class Minimax:
     which vanishes if the discriminator rejects the generated images with confidence (section 3). The loss exists for
     comparison with `bce`. At equilibrium, the discriminator's loss is 2 log 2, and the generator's loss is -log 2.
     """
-
-    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        real = players.discriminate(batch.real, batch.labels).float()
-        fake = players.discriminate(players.generate(batch), batch.fake_labels).float()
-        loss = softplus(-real).mean() + softplus(fake).mean()
-        return loss, {"real_score": real.sigmoid().mean(), "fake_score": fake.sigmoid().mean()}
 
     def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         fake = players.discriminate(players.generate(batch), batch.fake_labels).float()

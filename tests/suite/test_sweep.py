@@ -101,7 +101,7 @@ def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Pat
 @pytest.mark.parametrize(
     ("theory", "message"),
     [
-        ("no_such_module:rate", "--theory no_such_module:rate: No module named"),
+        ("no_such_module:rate", "--theory no_such_module:rate: ModuleNotFoundError: No module named"),
         ("ganbench_games.theory:rate", "has no attribute 'rate'"),
         ("ganbench_games.theory:RATES", "not a function"),
         ("math:sqrt", "--theory math:sqrt raised TypeError"),

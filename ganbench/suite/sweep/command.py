@@ -76,9 +76,8 @@ def sweep(
     def load(values: Sequence[str]) -> BenchmarkSpec:
         return load_spec(benchmark, registry, [*plain, *values])[0]
 
-    planned = plan_trials(
-        load, axes, load_theory(theory) if theory else None
-    )  # reports invalid specs before anything is trained
+    # reports invalid specs before anything is trained
+    planned = plan_trials(load, axes, load_theory(theory) if theory else None)
     folder = new_folder(benchmark, directory)
     from ganbench.training.trial import run_trial
 

@@ -29,11 +29,11 @@ Theory = Callable[[BenchmarkSpec], float | None]
 
 
 def load_theory(name: str) -> Theory:
-    """Import the function `MODULE:FUNCTION`. Raises `UsageError` if there is none."""
+    """Import the function `MODULE:FUNCTION`. Raises `UsageError` if that fails."""
     try:
         theory = resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"--theory {name}: {error}; expected MODULE:FUNCTION") from None
+    except Exception as error:  # the module may raise anything
+        raise UsageError(f"--theory {name}: {describe(error)}; expected MODULE:FUNCTION") from error
     if not callable(theory):
         raise UsageError(f"--theory {name}: not a function")
 
