@@ -1,4 +1,4 @@
-"""The benchmark from the deep-learning homework behind ganbench, and other losses on its networks."""
+"""The benchmark from the deep-learning homework behind ganbench."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ FOLDER = Path(__file__).parent
 # the fingerprint of the full FashionMNIST, as reported by the dataset plugin
 FASHION_MNIST = "d1fd84a877f3b78fa9a171b3de73f93e7b6f69ed94bada3feae9d96821401f5c"
 
-# the networks, data and schedule of dcgan-fashion, with other objectives
-OTHER_LOSSES = ("minimax", "lsgan", "hinge", "wgan", "wgan_gp", "rpgan")
-
 
 @hookimpl
 def ganbench_benchmarks() -> list[Benchmark]:
     published = PublishedCurve(
         label="published", history=FOLDER / "dcgan_fashion_published.csv", data_fingerprint=FASHION_MNIST
     )
-    return [
-        Benchmark.from_toml(FOLDER / "dcgan_fashion.toml", published_curve=published),
-        *(Benchmark.from_toml(FOLDER / f"{name}_fashion.toml") for name in OTHER_LOSSES),
-    ]
+    return [Benchmark.from_toml(FOLDER / "dcgan_fashion.toml", published_curve=published)]
