@@ -30,6 +30,7 @@ from .reporting.console import (
     warn_on_error,
 )
 from .suite.sweep.command import sweep
+from .system.launcher import Launcher
 from .system.streams import safe_streams
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class CommandGroup(TyperGroup):
             err.print("interrupted")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except GanbenchError as error:
-            self.print_error(str(error), ctx.params["traceback"])
+            launcher = Launcher.of_this_process()
+            if launcher.is_first:
+                self.print_error(str(error), ctx.params["traceback"])
+            elif error.exit_code == ExitCode.FAILED:  # other errors are the same in all processes
+                self.print_error(f"process {launcher.rank}: {error}", ctx.params["traceback"])
             raise typer.Exit(error.exit_code) from None
         except (Exception, SystemExit) as error:
             if hasattr(error, "exit_code"):  # raised by typer itself
@@ -183,10 +188,11 @@ def run(
     finally:
         with warn_on_error("the live display"):
             live.stop()
-    with warn_on_error("the result tables"):
-        show_result(console, result, run_directory.path)
-    if as_json:
-        print_json(json.loads(result.to_json()))
+    if Launcher.of_this_process().is_first:
+        with warn_on_error("the result tables"):
+            show_result(console, result, run_directory.path)
+        if as_json:
+            print_json(json.loads(result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[result.status])
 
 

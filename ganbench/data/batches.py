@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.benchmark import DataOptions
 
@@ -30,6 +32,21 @@ DEFAULT_OPTIONS = DataOptions()
 Inputs = tuple[Tensor, ...]  # the host's inputs to a step; the first dimension of each is the batch
 
 
+@dataclass(frozen=True)
+class RankShare:
+    """This rank's share of each step's images; all ranks use the same order and the same random flips."""
+
+    ranks: Ranks = SINGLE
+    chunk: int = 1  # images of an update, which the ranks split
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Return this rank's rows of a step, in the order of the updates."""
+        return self.ranks.share(rows, self.chunk)
+
+
+ALL = RankShare()
+
+
 class Batches(Protocol):
     """A split in shuffled batches; the last batch of an epoch may be smaller.
 
@@ -39,6 +56,7 @@ class Batches(Protocol):
     placement: str  # "resident" on the device, or "streamed" to it
     order: torch.Generator  # for shuffling; on the CPU, so that the order is the same on every device
     flips: torch.Generator | None  # for random flips, on the device; None without flips
+    share: RankShare
 
     def epoch(self) -> Iterator[Inputs]:
         """Make one pass over the split, yielding the inputs of `load` for each batch."""
@@ -60,6 +78,7 @@ class ResidentBatches:
         order: torch.Generator,
         drop_last: bool = False,
         flips: torch.Generator | None = None,
+        share: RankShare = ALL,
     ) -> None:
         images, labels = split.tensors
         self.images = images.to(device)
@@ -68,16 +87,17 @@ class ResidentBatches:
         self.order = order
         self.drop_last = drop_last
         self.flips = flips
+        self.share = share
 
     def epoch(self) -> Iterator[Inputs]:
         order = torch.randperm(len(self.images), generator=self.order).to(self.images.device)
         for indices in order.split(self.batch_size):
             if len(indices) == self.batch_size or not self.drop_last:
-                yield (indices,)
+                yield (self.share.of(indices),)
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return random_flip(normalize_images(self.images[indices]), self.flips), self.labels[indices]
+        return random_flip(normalize_images(self.images[indices]), self.flips, self.share), self.labels[indices]
 
 
 class StreamedBatches:
@@ -97,16 +117,16 @@ class StreamedBatches:
         drop_last: bool = False,
         flips: torch.Generator | None = None,
         options: DataOptions = DEFAULT_OPTIONS,
+        share: RankShare = ALL,
     ) -> None:
         self.device = device
         self.order = order
         self.flips = flips
+        self.share = share
         workers = 0 if multiprocessing.current_process().daemon else options.workers
         self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
-            batch_size=batch_size,
-            shuffle=True,
-            drop_last=drop_last,
+            batch_sampler=ShuffledBatches(split, batch_size, drop_last, order, share),
             generator=order,
             num_workers=workers,
             prefetch_factor=options.prefetch_batches if workers else None,
@@ -137,14 +157,29 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return random_flip(normalize_images(images), self.flips), labels
+        return random_flip(normalize_images(images), self.flips, self.share), labels
 
 
-def random_flip(images: Tensor, rng: torch.Generator | None) -> Tensor:
+class ShuffledBatches(BatchSampler):
+    """Yields this rank's share of the indices of each batch."""
+
+    def __init__(
+        self, split: Split, batch_size: int, drop_last: bool, order: torch.Generator, share: RankShare
+    ) -> None:
+        super().__init__(RandomSampler(split, generator=order), batch_size, drop_last)
+        self.share = share
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for indices in super().__iter__():
+            yield self.share.of(torch.tensor(indices)).tolist()
+
+
+def random_flip(images: Tensor, rng: torch.Generator | None, share: RankShare = ALL) -> Tensor:
     """Flip each image horizontally with probability 1/2; without an rng, return the images unchanged."""
     if rng is None:
         return images
-    flipped = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < 0.5
+    draws = torch.rand(len(images) * share.ranks.size, 1, 1, 1, generator=rng, device=images.device)
+    flipped = share.of(draws) < 0.5
     return torch.where(flipped, images.flip(-1), images)
 
 
@@ -156,14 +191,15 @@ def make_batches(
     drop_last: bool = False,
     flips: torch.Generator | None = None,
     options: DataOptions = DEFAULT_OPTIONS,
+    share: RankShare = ALL,
 ) -> Batches:
     """Return resident batches for a `TensorDataset` that is small enough, else streamed batches.
 
     Subclasses of `TensorDataset` are streamed, because they may override `__getitem__`.
     """
     if type(split) is TensorDataset and split.tensors[0].nbytes <= options.max_resident_mib * 2**20:
-        return ResidentBatches(split, batch_size, device, order, drop_last, flips)
-    return StreamedBatches(split, batch_size, device, order, drop_last, flips, options)
+        return ResidentBatches(split, batch_size, device, order, drop_last, flips, share)
+    return StreamedBatches(split, batch_size, device, order, drop_last, flips, options, share)
 
 
 def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:

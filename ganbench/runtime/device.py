@@ -7,8 +7,11 @@ import torch
 from ganbench.errors import UsageError
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device for "auto", "cpu", "cuda" or "cuda:N". Raises `UsageError` if it is not available."""
+def resolve_device(name: str, default_index: int = 0) -> torch.device:
+    """Return the torch device for "auto", "cpu", "cuda" or "cuda:N". Raises `UsageError` if it is not available.
+
+    `default_index` is the index of the CUDA device if the name has none.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -20,7 +23,7 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = device.index or 0
+    index = default_index if device.index is None else device.index
     if index >= count:
         raise UsageError(
             f"--device {name}: this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; use --device cpu"

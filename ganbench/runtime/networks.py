@@ -11,6 +11,8 @@ from torch import nn
 
 from .values import same_bits
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 def set_train_mode(network: nn.Module) -> None:
     """Put a newly built network into train mode, except for parts that its author intended to stay in eval mode.

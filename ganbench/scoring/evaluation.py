@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,6 +18,7 @@ from torch import Tensor
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
@@ -79,6 +81,19 @@ class ScoredMetric:
             )
 
 
+@dataclass
+class GeneratedBatch:
+    """A batch of generated images, as far as metrics need it."""
+
+    labels: Tensor | None
+    features: list[Tensor]  # of each extractor
+    images: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> GeneratedBatch:
+        labels, images = (each if each is None else each.to(device) for each in (self.labels, self.images))
+        return GeneratedBatch(labels, [each.to(device) for each in self.features], images)
+
+
 class Evaluator:
     """Scores the generator with a benchmark's metrics."""
 
@@ -94,10 +109,12 @@ class Evaluator:
         training_batch_size: int,
         batch_size: int,
         warn: Callable[[str], None] = lambda _: None,
+        ranks: Ranks = SINGLE,
     ) -> None:
         """Generate batches of `training_batch_size` images in train mode, else of `batch_size` images.
 
-        `warn` is called with each new warning about a score.
+        `warn` is called with each new warning about a score. Ranks generate images and extract features together, and
+        the first one computes the scores.
         """
         self.metrics = [ScoredMetric(prepared) for prepared in metrics]
         self.real_data = real_data
@@ -108,6 +125,7 @@ class Evaluator:
         self.training_batch_size = training_batch_size
         self.batch_size = batch_size
         self.warn = warn
+        self.ranks = ranks
         values = [value for scored in self.metrics for value in scored.values]
         if repeated := [name for name, count in Counter(value.id for value in values).items() if count > 1]:
             raise UsageError(
@@ -132,8 +150,11 @@ class Evaluator:
         new: list[tuple[str, MetricPoint]] = []
         with evaluation_context(self.seed, self.real_data.device):
             computed = self._score_images(metrics)
+            if self.ranks.is_first:
+                computed |= {each.id: self._measure(each, networks) for each in metrics if each.id not in computed}
+            computed = self.ranks.from_first(computed)
             for scored in metrics:
-                values = computed[scored.id] if scored.id in computed else self._measure(scored, networks)
+                values = computed[scored.id]
                 for each in scored.values:
                     point = MetricPoint(
                         epoch=images_done / self.images_per_epoch, images=images_done, value=values.get(each.name)
@@ -143,7 +164,10 @@ class Evaluator:
         return new
 
     def _score_images(self, due: list[ScoredMetric]) -> dict[str, dict[str, float | None]]:
-        """Generate images once for all metrics that use the same images; return the metrics' values by id."""
+        """Generate images once for all metrics that use the same images.
+
+        Return the metrics' values by id, on the first rank.
+        """
         image_metrics = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
         groups: dict[tuple[Source, int], list[ScoredMetric]] = {}
         for scored in image_metrics:
@@ -153,6 +177,8 @@ class Evaluator:
         for (source, count), sharing in groups.items():
             with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
                 finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                if not self.ranks.is_first:
+                    continue
                 for scored in sharing:
                     generated = None
                     if isinstance(scored.metric, FeatureMetric):
@@ -169,7 +195,7 @@ class Evaluator:
     ) -> tuple[bool, dict[int, FeatureFile], Tensor | None]:
         """Generate images, pass them to the image metrics, and extract features once for each extractor.
 
-        Return whether all images are finite, the features by `id(extractor)`, and the labels.
+        Return whether all images are finite and, on the first rank, the features by `id(extractor)` and the labels.
         """
         extractors: dict[int, tuple[FeatureExtractor, MetricConfig]] = {
             id(scored.metric.features): (scored.metric.features, scored.config)
@@ -181,28 +207,48 @@ class Evaluator:
         draw_labels = None
         if self.sampler.labels is not None:
             draw_labels = partial(self.sampler.labels.draw, rng=make_rng(self.seed, "evaluation labels"))
-        finite = True
+
+        def extract(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
+            batch = GeneratedBatch(labels, [], images if image_metrics else None)
+            for extractor, config in extractors.values():
+                with config.plugin.wrap_errors("raised during feature extraction"):
+                    batch.features.append(extractor(images))
+            return batch
+
+        size = self._batch_size(source.mode)
+        finite, batches = True, self.sampler.generate(source, count, size, latents, draw_labels, self.ranks)
         with ExitStack() as files:
             writers = {
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
                 for number, key in enumerate(extractors)
             }
-            try:
-                batches = self.sampler.generate(source, count, self._batch_size(source.mode), latents, draw_labels)
-                for images, labels in batches:
-                    if labels is not None:
-                        all_labels.append(labels.cpu())
-                    for key, writer in writers.items():
-                        extractor, config = extractors[key]
-                        with config.plugin.wrap_errors("raised during feature extraction"):
-                            writer.append(extractor(images))
+            own = (extract(images, labels) for images, labels in batches)
+            for _ in range(math.ceil(count / size / self.ranks.size) + 1):  # the last one only ends the iteration
+                try:
+                    batch = next(own, None)
+                except NotFiniteError as error:
+                    self.sampler.warn_once("not finite", str(error))
+                    batch, finite = None, False
+                for each in self._gather(batch):
+                    if each.labels is not None:
+                        all_labels.append(each.labels.cpu())
+                    for features, writer in zip(each.features, writers.values(), strict=True):
+                        writer.append(features)
                     for scored in image_metrics:
-                        update_metric(scored.config, scored.metric, images, labels)
-            except NotFiniteError as error:
-                self.sampler.warn_once("not finite", str(error))
-                finite = False
-        features = {key: writer.result() for key, writer in writers.items()}
-        return finite, features, torch.cat(all_labels) if all_labels else None
+                        assert each.images is not None
+                        update_metric(scored.config, scored.metric, each.images, each.labels)
+        finite = not self.ranks.any(not finite)
+        if not self.ranks.is_first:
+            return finite, {}, None
+        stored = {key: writer.result() for key, writer in writers.items()}
+        return finite, stored, torch.cat(all_labels) if all_labels else None
+
+    def _gather(self, batch: GeneratedBatch | None) -> list[GeneratedBatch]:
+        """Return the batches of all ranks on the first one, in the order in which a single rank generates them."""
+        if self.ranks.alone:
+            return [] if batch is None else [batch]
+        gathered = self.ranks.gather(None if batch is None else batch.to("cpu"))
+        return [each.to(self.real_data.device) for each in gathered if each is not None]
 
     def _compute(self, scored: ScoredMetric, generated: StoredFeatures | None) -> dict[str, float | None]:
         """Compute the values of a metric that has received all images.

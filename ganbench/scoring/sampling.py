@@ -19,6 +19,7 @@ from ganbench.plugin.interfaces import Loss, Networks
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import derived_seed, preserve_default_rngs, seed_default_rngs
 from ganbench.spec.configs import GeneratorMode, Weights
 
@@ -110,12 +111,14 @@ class Sampler:
         batch_size: int,
         latents: torch.Generator,
         draw_labels: Callable[[int], Tensor] | None = None,
+        ranks: Ranks = SINGLE,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield `count` images, uint8 `(N, C, H, W)`, and labels, in batches. Call it within `evaluation_context`.
 
         The last batch is generated in full and then truncated, because in train mode an image depends on the statistics
         of its batch. Latent vectors are sampled on the CPU, so that they are the same on every device, and so are the
-        labels of conditional networks, `(N,)`, which `draw_labels` returns for a number of images.
+        labels of conditional networks, `(N,)`, which `draw_labels` returns for a number of images. Each of several
+        ranks yields one batch in turn, of the same images as a single one would.
 
         Raises `PluginError`, naming the model, if the generator raises or returns invalid output. Raises
         `NotFiniteError` after the last batch if any value is NaN or infinite, which uint8 cannot represent.
@@ -125,12 +128,14 @@ class Sampler:
         highest = -highest
         generator = self._generator(source.weights)
         with generator_mode(generator, source.mode):
-            for start in range(0, count, batch_size):
+            for number, start in enumerate(range(0, count, batch_size)):
                 latent = torch.randn(batch_size, self.networks.latent_dim, generator=latents).to(self.device)
                 labels = None
                 if self.labels is not None:
                     assert draw_labels is not None
                     labels = draw_labels(batch_size).to(self.device)
+                if number % ranks.size != ranks.rank:
+                    continue
                 images = self._call(generator, latent, labels).detach()
                 not_finite += images.isfinite().logical_not().sum()
                 finite = images.nan_to_num()

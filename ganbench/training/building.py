@@ -14,8 +14,9 @@ from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
-from ganbench.runtime.networks import set_train_mode
+from ganbench.runtime.networks import BATCH_NORMS, set_train_mode
 from ganbench.runtime.precision import Precision
+from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import OptimizerConfig
@@ -26,7 +27,6 @@ from .penalties import Penalties, WeightedPenalty
 from .schedules import ScheduledValues
 from .step import UPDATE_ORDER, TrainingStep, UpdateSizes
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -37,6 +37,7 @@ def build_step(
     device: torch.device,
     precision: Precision,
     schedules: ScheduledValues,
+    ranks: Ranks,
 ) -> TrainingStep:
     """Build both networks from the run's seed, then everything that trains them.
 
@@ -66,7 +67,7 @@ def build_step(
         plugin_names=plugin_names,
         memory_format=memory_format,
         update_scheme=spec.training.update_scheme,
-        sizes=UpdateSizes(spec.training.batch_size, spec.training.generator_images),
+        sizes=UpdateSizes(spec.training.batch_size // ranks.size, spec.training.generator_images // ranks.size),
         clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
         penalties=build_penalties(spec, context),
         augmentations=[(str(each.plugin), to_device(each.build(context), device)) for each in spec.augmentations],
@@ -74,6 +75,7 @@ def build_step(
         ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
         schedules=schedules,
         fast_dropout=spec.engine.dropout == "fast" and device.type == "cpu" and not spec.engine.compile,
+        ranks=ranks,
     )
 
 

@@ -6,7 +6,7 @@ import pickle
 import re
 import zipfile
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ganbench.system.files import atomic_write
 
 from .step import UPDATE_ORDER, TrainingStep
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # the errors that torch and pydantic raise for a corrupt file
 UNREADABLE = (
     OSError,
@@ -83,6 +83,11 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     set_default_rng_states(state["random"], step.latents.device)
     for name, rng in all_rngs(step, batches).items():
         rng.set_state(state["rngs"][name])
+
+
+def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what may differ between the ranks of a run: everything except parameters, averages and optimizers."""
+    return {name: value for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
 
 
 def saved_state(plugin: Any) -> Any:
@@ -173,6 +178,19 @@ class Checkpoint:
     progress: RunProgress
     state: dict[str, Any]  # from `snapshot_state`
     order: Tensor  # the state of the batches' rng at the beginning of the current epoch
+    other_ranks: list[dict[str, Any]] = field(default_factory=list)  # from `state_of_rank`
+
+    def require_ranks(self, size: int, folder: Path) -> None:
+        """Raise `UsageError` if the run had another number of ranks."""
+        if size != len(self.other_ranks) + 1:
+            raise UsageError(
+                f"{folder}: the run was split over {len(self.other_ranks) + 1} processes, now {size}: start torchrun "
+                f"with --nproc-per-node {len(self.other_ranks) + 1} to resume it"
+            )
+
+    def state_for(self, rank: int) -> dict[str, Any]:
+        """Return the state to restore on a rank."""
+        return self.state if rank == 0 else {**self.state, **self.other_ranks[rank - 1]}
 
     def save(self, path: Path) -> None:
         """Write the file atomically, with only tensors, numbers and text, which load without running code."""
@@ -183,6 +201,7 @@ class Checkpoint:
                     "progress": self.progress.model_dump_json(),
                     "state": self.state,
                     "order": self.order,
+                    "other_ranks": self.other_ranks,
                 },
                 part,
             )
@@ -200,7 +219,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 f"checkpoint {path}: schema version {content['schema_version']}; expected {SCHEMA_VERSION}"
             )
         progress = RunProgress.model_validate_json(content["progress"])
-        return Checkpoint(progress, content["state"], content["order"])
+        return Checkpoint(progress, content["state"], content["order"], content["other_ranks"])
     except FileNotFoundError:
         raise MissingError(f"checkpoint {path}: file not found") from None
     except UNREADABLE as error:

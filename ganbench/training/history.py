@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ganbench.errors import DivergedError
 from ganbench.results.schema import EpochRow
+from ganbench.runtime.ranks import SINGLE, Ranks
 
 from .checkpoint import OpenEpoch
 from .step import UPDATE_ORDER, StepOutput, TrainingStep
@@ -19,8 +20,9 @@ MAX_ABS_LOSS = 1e9  # beyond it, neighboring float32 numbers are at least 64 apa
 class EpochLosses:
     """The losses of one epoch's steps and the monitors of its last one."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, ranks: Ranks = SINGLE) -> None:
         self.epoch = epoch
+        self._ranks = ranks
         self._names: tuple[str, ...] = ()
         self._unread: list[Tensor] = []
         self._d_losses: list[float] = []
@@ -28,9 +30,9 @@ class EpochLosses:
         self._monitors: dict[str, float] = {}
 
     @classmethod
-    def from_record(cls, record: OpenEpoch) -> EpochLosses:
+    def from_record(cls, record: OpenEpoch, ranks: Ranks) -> EpochLosses:
         """Return an epoch as it was when its `record` was made."""
-        losses = cls(record.epoch)
+        losses = cls(record.epoch, ranks)
         losses._d_losses, losses._g_losses = list(record.d_losses), list(record.g_losses)
         losses._monitors = dict(record.monitors)
         return losses
@@ -47,11 +49,14 @@ class EpochLosses:
     def read(self, steps_done: int) -> None:
         """Read the values kept since the last call; waits for the device. `steps_done` is the number of the last step.
 
+        Values are means over the ranks.
+
         Raises `DivergedError` naming the first step and network whose loss is not finite or exceeds `MAX_ABS_LOSS`.
         """
         if not self._unread:
             return
         first_step = steps_done - len(self._unread) + 1
+        self._ranks.average(self._unread)
         d_losses, g_losses = torch.stack([values[:2] for values in self._unread], dim=1).tolist()
         self._monitors = dict(zip(self._names[2:], self._unread[-1][2:].tolist(), strict=True))
         self._unread.clear()

@@ -79,5 +79,6 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
             "dropout": "fast" if prepared.step.fast_dropout else "torch",
             "data": prepared.batches.placement,
             "batch_size": prepared.spec.training.batch_size,
+            **({} if prepared.ranks.alone else {"processes": prepared.ranks.size}),
         },
     )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from ganbench.data.batches import Batches, make_batches
+from ganbench.data.batches import Batches, RankShare, make_batches
 from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.plugin.interfaces import ImageData, Networks
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.schema import DataRecord, Environment, PluginRecord
 from ganbench.runtime.precision import Precision, resolve_precision
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.reference import RealData, prepare_metrics
@@ -25,6 +26,7 @@ from ganbench.system.files import cache_dir
 from .building import build_step, suspicious_combinations
 from .length import Events, Length
 from .loading import load_data
+from .rank_checks import batch_norm_warnings, check_ranks, require_same_on_all_ranks
 from .schedules import ScheduledValues, check_schedules
 from .step import UPDATE_ORDER, TrainingStep
 
@@ -48,6 +50,7 @@ class PreparedRun:
     length: Length
     events: Events
     info: RunInfo
+    ranks: Ranks
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,7 +61,9 @@ class PreparedRun:
         return self.length.steps
 
 
-def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback) -> PreparedRun:
+def prepare(
+    spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback, ranks: Ranks = SINGLE
+) -> PreparedRun:
     """Load the data, build the networks and the metrics, and inform the callback.
 
     Raises `GanbenchError`, for example if a plugin raises in `build`, data is missing, or the data is smaller than a
@@ -67,7 +72,10 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     seed, training = spec.training.seed, spec.training
     precision = resolve_precision(device, training.precision)
     environment = describe_environment(str(device))
-    data, data_record = load_data(spec, device, data_dir, callback)
+    with ranks.first_in_advance():
+        data, data_record = load_data(spec, device, data_dir, callback)
+    check_ranks(training, len(data.train), ranks)
+    require_same_on_all_ranks(ranks, "data", {"data": data_record.content_sha256}, environment.must_match)
     length = Length.of(training, len(data.train))
     schedules = ScheduledValues(device)
     context = BuildContext(
@@ -82,8 +90,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     for warning in check_schedules(spec, context):
         callback.on_warning(warning)
     context = replace(context, scheduled=partial(schedules.value_of, context=context))
-    step = build_step(spec, data, context, device, precision, schedules)
-    for warning in suspicious_combinations(spec, step):
+    step = build_step(spec, data, context, device, precision, schedules, ranks)
+    for warning in [*suspicious_combinations(spec, step), *batch_norm_warnings(step)]:
         callback.on_warning(warning)
     info = RunInfo(
         spec=spec.to_dict(),
@@ -106,7 +114,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         average=step.ema.for_sampling if step.ema else None,
     )
     real_data = RealData(data, data_record, context, spec.scoring.batch_size)
-    metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
+    with ranks.first_in_advance():
+        metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
     evaluator = Evaluator(
         metrics,
         real_data,
@@ -117,11 +126,16 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         training_batch_size=training.generator_images,
         batch_size=spec.scoring.batch_size,
         warn=callback.on_warning,
+        ranks=ranks,
     )
     flips = make_rng(seed, "flips", device) if training.horizontal_flips else None
     order = make_rng(seed, "order")
-    batches = make_batches(data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data)
-    seed_default_rngs(derived_seed(seed, "training"), device)  # independent of random numbers used in builds
+    share = RankShare(ranks, training.batch_size)
+    batches = make_batches(
+        data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data, share
+    )
+    # independent of random numbers used in builds
+    seed_default_rngs(derived_seed(seed, ranks.stream("training")), device)
     return PreparedRun(
         spec=spec,
         device=device,
@@ -138,4 +152,5 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         length=length,
         events=Events(spec, length),
         info=info,
+        ranks=ranks,
     )

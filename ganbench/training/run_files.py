@@ -13,6 +13,7 @@ from ganbench.results.run_directory import LAUNCH, RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
 from ganbench.spec.launch import Launch
 
+from .checkpoint import Checkpoint
 from .outcome import build_result
 from .resuming import CHECKPOINT, require_readable
 from .run_state import RunState
@@ -52,11 +53,16 @@ class RunFiles:
 
     def save_checkpoint(self) -> None:
         """Save a checkpoint. Raises `PluginError` if it cannot be read back because of a plugin's state."""
-        self.state.checkpoint(self.directory).save(self.directory.file(CHECKPOINT, "checkpoint"))
+        checkpoint = self.state.checkpoint(self.directory)
+        if self.state.prepared.ranks.is_first:
+            self._write_checkpoint(checkpoint)
+        self._checkpoint_at = perf_counter()
+
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        checkpoint.save(self.directory.file(CHECKPOINT, "checkpoint"))
         if not self._checkpoint_verified:
             require_readable(self.directory)
             self._checkpoint_verified = self.state.steps > 0  # before the first step, optimizers have no state
-        self._checkpoint_at = perf_counter()
 
     def write_history(self, force: bool = False) -> None:
         """Write the history, unless it was written less than `HISTORY_SECONDS` ago."""

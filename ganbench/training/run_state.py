@@ -14,6 +14,7 @@ from .checkpoint import (
     RunProgress,
     live_state,
     restore_state,
+    state_of_rank,
 )
 from .history import EpochLosses
 from .position import Position
@@ -50,7 +51,7 @@ class RunState:
         return Position(self.steps, self.images)
 
     def add(self, images: int) -> None:
-        """Count a step with this number of real images."""
+        """Count a step with this number of real images, over all ranks."""
         self.steps += 1
         self.images += images
         if not self.steps_into_epoch:
@@ -58,7 +59,9 @@ class RunState:
 
     def open_epoch_losses(self) -> EpochLosses:
         """Return the losses of the current epoch."""
-        self.open_epoch = self.open_epoch or EpochLosses(self.steps // self.prepared.steps_per_epoch + 1)
+        self.open_epoch = self.open_epoch or EpochLosses(
+            self.steps // self.prepared.steps_per_epoch + 1, self.prepared.ranks
+        )
         return self.open_epoch
 
     def inputs_left(self) -> Iterator[Inputs]:
@@ -90,7 +93,10 @@ class RunState:
         return row
 
     def checkpoint(self, directory: RunDirectory) -> Checkpoint:
-        """Return a checkpoint of the run. It shares its tensors with the networks: save it before the next step."""
+        """Return a checkpoint of the run. It shares its tensors with the networks: save it before the next step.
+
+        On the first rank, it contains the state of the other ranks.
+        """
         prepared = self.prepared
         progress = RunProgress(
             run_id=directory.run_id,
@@ -110,16 +116,17 @@ class RunState:
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
         )
-        return Checkpoint(progress, live_state(prepared.step, prepared.batches), self.order)
+        state = live_state(prepared.step, prepared.batches)
+        return Checkpoint(progress, state, self.order, prepared.ranks.gather(state_of_rank(state))[1:])
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Restore the state from a checkpoint."""
         progress, prepared = checkpoint.progress, self.prepared
-        restore_state(checkpoint.state, prepared.step, prepared.batches)
+        restore_state(checkpoint.state_for(prepared.ranks.rank), prepared.step, prepared.batches)
         self.order = checkpoint.order
         self.steps, self.images = progress.steps, progress.images
         self.history = list(progress.history)
-        self.open_epoch = EpochLosses.from_record(progress.open_epoch) if progress.open_epoch else None
+        self.open_epoch = EpochLosses.from_record(progress.open_epoch, prepared.ranks) if progress.open_epoch else None
         self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
         prepared.evaluator.resume_from(progress.curves)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from itertools import islice
@@ -19,16 +20,19 @@ from ganbench.errors import (
 )
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve, TrackerContext
+from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.ranks import join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
+from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
@@ -37,6 +41,7 @@ from .engines import check_engine
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt
 from .preparation import PreparedRun, prepare
+from .rank_checks import check_launch, require_same_on_all_ranks
 from .resuming import (
     find_checkpoint,
     require_same_conditions,
@@ -79,25 +84,37 @@ def run(
     training has started, the result so far and a checkpoint are always on disk afterwards; an error before that leaves
     no files.
 
+    In processes started by torchrun, each is a rank of one run and trains on its share of each batch. Only the first
+    rank calls `callback` and the trackers, and writes to the run directory; the others return a result too.
+
     Raises a subclass of `GanbenchError` for errors that a user can cause.
     """
-    directory = RunDirectory(spec.name, out) if resume is None else RunDirectory.reopen(resume)
+    launcher, stack = Launcher.of_this_process(), ExitStack()
+    if launcher.rank > 0:
+        callback, trackers = None, ()
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
+    directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
     launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
     if resume is not None:
         launch = launch.resume(read_launch(resume), data_dir)
-    chosen = resolve_device(launch.device)
+    check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)
+    chosen = resolve_device(launch.device, launcher.local_rank)
     callbacks = Callbacks([callback] if callback else [], chosen)
     check_engine(spec.engine, chosen, verify_engine)
     if chosen.type == "cpu":
         set_up_cpu()
     on_device = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
-    with on_device, interrupt_on_signals(), ExitStack() as stack:
+    with stack, on_device, interrupt_on_signals(), join_ranks(launcher, chosen) as ranks:
+        require_same_on_all_ranks(ranks, "specs", flatten(spec.to_dict()))
         checkpoint = None
         if resume is not None:
-            stack.enter_context(directory.locked())
-            checkpoint = find_checkpoint(directory, spec)
+            if ranks.is_first:
+                stack.enter_context(directory.locked())
+            checkpoint = find_checkpoint(RunDirectory.reopen(resume), spec)
+            if checkpoint is not None:
+                checkpoint.require_ranks(ranks.size, resume)
         try:
-            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callbacks)
+            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callbacks, ranks)
         except Exception as error:
             if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
                 raise GanbenchError(out_of_memory) from error
@@ -128,6 +145,7 @@ class Run:
         window_seconds: float,
     ) -> None:
         self.prepared = prepared
+        self.ranks = prepared.ranks
         self.directory = directory
         self.launch = launch
         self.callback = callback
@@ -152,12 +170,13 @@ class Run:
                 save_real_images(self.prepared, self.directory, self.callback)
                 if self.state.steps == 0:
                     self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
-                if interrupt.requested:
+                if self._is_interrupted(interrupt):
                     raise KeyboardInterrupt  # skip the warm-up
                 warmed_up = self._warm_up()
                 status, message = self._train(warmed_up, interrupt)
-                if not interrupt.terminated:
-                    self._measure_roofline(warmed_up)
+                if not self.ranks.any(interrupt.terminated):
+                    if self.ranks.alone:
+                        self._measure_roofline(warmed_up)
                     self._evaluate(None, sample_images=True)
             except DivergedError as error:
                 status, message = "diverged", str(error)
@@ -211,27 +230,29 @@ class Run:
                 self._end_epoch()
                 return ended
             self._handle_events()
-            if interrupt.requested:
+            if self._is_interrupted(interrupt):
                 continue  # interrupted while an event was handled
             losses, inputs = state.open_epoch_losses(), state.inputs_left()
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True
             while steps_left:
+                window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
                 with clock.window(losses.epoch) as count:
-                    for batch in islice(inputs, clock.window_steps(steps_left, self.window_seconds)):
+                    for batch in islice(inputs, window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
-                        count.add(len(batch[0]))
-                        state.add(len(batch[0]))
-                        if interrupt.requested or clock.training_seconds > deadline:
+                        images = len(batch[0]) * self.ranks.size
+                        count.add(images)
+                        state.add(images)
+                        if self.ranks.alone and (interrupt.requested or clock.training_seconds > deadline):
                             count.complete = False
                             break
                 steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(state.steps)
                 self._report_progress(losses)
-                if not count.complete:
+                if not count.complete or self._is_interrupted(interrupt) or self._is_over_budget():
                     break
-                if self.files.checkpoint_due:
+                if self.ranks.any(self.files.checkpoint_due):
                     self.files.save_checkpoint()
             interrupt.training = False
 
@@ -244,11 +265,19 @@ class Run:
         state = self.state
         if state.steps == self.prepared.total_steps:
             return "completed", None
-        if interrupt.requested:
+        if self._is_interrupted(interrupt):
             return "interrupted", f"interrupted after step {state.steps}"
-        if state.clock.training_seconds > self._deadline():
+        if self._is_over_budget():
             return "completed", f"the budget of {self._deadline():g} s was used up after step {state.steps}"
         return None
+
+    def _is_interrupted(self, interrupt: Interrupt) -> bool:
+        """Return whether any rank was interrupted. Ranks ask between windows only, and stop after the same step."""
+        interrupt.requested = self.ranks.any(interrupt.requested)
+        return interrupt.requested
+
+    def _is_over_budget(self) -> bool:
+        return self.ranks.any(self.state.clock.training_seconds > self._deadline())
 
     def _measure_roofline(self, warmed_up: WarmupResult) -> None:
         self.callback.on_status("measuring the device's peak performance")
@@ -310,7 +339,7 @@ class Run:
                     evaluate = self.prepared.evaluator.evaluate
                     for label, point in evaluate(self.prepared.networks, self.state.images, scores):
                         self.callback.on_score(label, point)
-                if sample_images:
+                if sample_images and self.ranks.is_first:
                     save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
         self.state.evaluation_seconds += perf_counter() - start
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, Opti
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.dropout import fast_dropout
 from ganbench.runtime.precision import Precision, autocast
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.benchmark import UpdateScheme
 
 from .ema import EMA
@@ -76,10 +77,11 @@ class TrainingStep:
         ema: EMA | None = None,
         schedules: ScheduledValues | None = None,
         fast_dropout: bool = False,
+        ranks: Ranks = SINGLE,
     ) -> None:
         """`plugin_names` and the names in `augmentations` are for error messages.
 
-        `labels` samples the labels of generated images, for conditional networks.
+        `labels` samples the labels of generated images, for conditional networks. `sizes` are those of this rank.
         """
         self.networks = networks
         self.called = networks  # the networks that losses call: compiled ones after `compile`
@@ -97,6 +99,7 @@ class TrainingStep:
         self.labels = labels
         self.ema = ema
         self.fast_dropout = fast_dropout
+        self.ranks = ranks
         self.schedules = schedules or ScheduledValues(latents.device)
         self.restore_count = 0  # engines discard what they captured of an earlier state
         self.parameters = {player: list(networks[player].parameters()) for player in UPDATE_ORDER}
@@ -151,11 +154,11 @@ class TrainingStep:
     def begin(self, at: Position, images: int) -> Variant:
         """Set everything that depends on the position of the next step, and return which penalties are due.
 
-        `images` is the number of real images of the step. This part runs on the host and is not captured.
+        `images` is the number of real images of the step on this rank. This part runs on the host and is not captured.
         """
         self.schedules.set(at)
         if self.ema is not None:
-            self.ema.set(at, images)
+            self.ema.set(at, images * self.ranks.size)
         return self.penalties.due(at.steps)
 
     def __call__(
@@ -198,8 +201,10 @@ class TrainingStep:
                 yield self._draw(images, of_images)
 
     def _draw(self, real: Tensor, labels: Tensor) -> Batch:
-        latent = torch.randn(len(real), self.networks.latent_dim, generator=self.latents, device=real.device)
-        fake_labels = self.labels[0].draw(len(real), self.labels[1]) if self.labels else None
+        count = len(real) * self.ranks.size  # all ranks draw the same, so that their number does not change the images
+        latent = torch.randn(count, self.networks.latent_dim, generator=self.latents, device=real.device)
+        fake_labels = self.ranks.share(self.labels[0].draw(count, self.labels[1])) if self.labels else None
+        latent = self.ranks.share(latent)
         return Batch(real, labels, latent, fake_labels)
 
     def _report(self, losses: Mapping[Player, Sequence[Tensor]], monitors: Mapping[str, Tensor]) -> StepOutput:
@@ -287,13 +292,14 @@ class TrainingStep:
                     "never calls players.discriminate(batch.real, ...) with this tensor itself"
                 )
             try:
-                augmentation.adapt(logits.detach().float())
+                augmentation.adapt(self.ranks.all_rows(logits.detach().float()))
             except (Exception, SystemExit) as error:
                 raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
     def _update(self, player: Player) -> None:
         if player not in self.optimizers:
             return
+        self._average_over_ranks(player)
         clipping = self.clipping.get(player, Clipping())
         clipping.clip_gradients(self.trainable[player])
         try:
@@ -303,6 +309,23 @@ class TrainingStep:
         except (Exception, SystemExit) as error:
             raise self.plugin_names.optimizer_error(error, player) from error
         clipping.clip_weights(self.trainable[player])
+
+    def _average_over_ranks(self, player: Player) -> None:
+        """Average the network's gradients over the ranks, and both networks' buffers, such as running statistics."""
+        if self.ranks.alone:
+            return
+        gradients = [parameter.grad for parameter in self.trainable[player] if parameter.grad is not None]
+        buffers = [buffer for each in UPDATE_ORDER for buffer in self.networks[each].buffers()]
+        self.ranks.average([*gradients, *(buffer for buffer in buffers if buffer.is_floating_point())])
+
+    @contextmanager
+    def without_ranks(self) -> Iterator[None]:
+        """Take steps of this rank alone within the block, which does not wait for others."""
+        ranks, self.ranks = self.ranks, SINGLE
+        try:
+            yield
+        finally:
+            self.ranks = ranks
 
     def link_schedules(self) -> None:
         """Give optimizers their scheduled tensors again: torch's `load_state_dict` replaces them with copies."""

@@ -51,7 +51,15 @@ class WarmupResult:
 
 
 def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
-    """Warm up, and write a profile to the file `trace` unless it is None. Raises the same errors as training."""
+    """Warm up, and write a profile to the file `trace` unless it is None. Raises the same errors as training.
+
+    Each rank warms up alone, as the number of its steps depends on their time.
+    """
+    with prepared.step.without_ranks():
+        return warm_up_alone(prepared, verify_steps, trace)
+
+
+def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
     start = perf_counter()
     spec, step, batches = prepared.spec, prepared.step, prepared.batches
     eager = EagerEngine(step, batches)
@@ -114,7 +122,7 @@ def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:
     remainder = 0 if training.drop_last else len(prepared.data.train) % training.images_per_step
     if not remainder or prepared.total_steps < prepared.steps_per_epoch:
         return [full_batch]
-    return [full_batch, tuple(tensor[:remainder] for tensor in full_batch)]
+    return [full_batch, tuple(tensor[: remainder // prepared.ranks.size] for tensor in full_batch)]
 
 
 @contextmanager
@@ -124,7 +132,7 @@ def explain_last_batch_errors(prepared: PreparedRun, size: int) -> Iterator[None
         yield
     except GanbenchError as error:
         batch_size, images = prepared.spec.training.images_per_step, len(prepared.data.train)
-        if size == batch_size:
+        if size == batch_size // prepared.ranks.size:
             raise
         raise type(error)(
             f"{error}. It occurred with the last batch of an epoch, which has {size} image{'s' * (size > 1)}, as "

@@ -44,6 +44,8 @@ def choose_engine(
     the number of steps to compare if verification was requested, else None. Raises `GanbenchError` if a CUDA graph or
     verification was requested, and the step cannot be captured or its results differ.
     """
+    if not eager.batches.share.ranks.alone:
+        return eager, EngineRecord(name="eager", requested=options.mode)
     capturer = make_capturer(eager.step, eager.batches.flips)
     if capturer is None or options.mode == "eager":
         return eager, EngineRecord(name="eager", requested=options.mode)

@@ -1,0 +1,61 @@
+"""What a run over several ranks requires: equal specs and data, batches that can be split, and no CUDA graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ganbench.errors import UsageError
+from ganbench.results.differences import differing_fields
+from ganbench.runtime.networks import BATCH_NORMS
+from ganbench.runtime.ranks import Ranks
+from ganbench.spec.benchmark import EngineOptions, TrainingOptions
+
+from .step import UPDATE_ORDER, TrainingStep
+
+
+def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engine: int | None, ranks: int) -> None:
+    """Raise `UsageError` for options that a run over several ranks does not support."""
+    if ranks == 1:
+        return
+    if engine.mode == "cuda_graph" or verify_engine is not None:
+        raise UsageError("engine.mode: a run over several processes uses no CUDA graph; use auto or eager")
+    if profile:
+        raise UsageError("--profile: profile a run in a single process, without torchrun")
+    if torch.device("cpu" if device == "auto" else device).index is not None:
+        raise UsageError(f"--device {device}: torchrun gives each process its own GPU; use --device cuda or cpu")
+
+
+def check_ranks(training: TrainingOptions, train_images: int, ranks: Ranks) -> None:
+    """Raise `UsageError` if a batch cannot be split evenly, so that the mean over ranks is that over images."""
+    last = 0 if training.drop_last else train_images % training.images_per_step % training.batch_size
+    sizes = {
+        "training.batch_size": (training.batch_size, "choose a multiple"),
+        "training.generator_batch_size": (training.generator_images, "choose a multiple"),
+        "the last batch of an epoch": (last, "skip it with -o training.drop_last=true"),
+    }
+    for name, (size, remedy) in sizes.items():
+        if size % ranks.size:
+            raise UsageError(f"{name}: {size} images cannot be split evenly over {ranks.size} processes; {remedy}")
+
+
+def require_same_on_all_ranks(ranks: Ranks, what: str, *parts: Mapping[str, Any]) -> None:
+    """Raise `UsageError` with the differences if ranks were started with different specs, data or devices."""
+    fields = differing_fields(ranks.all_values({name: value for part in parts for name, value in part.items()}))
+    if fields:
+        listed = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in fields.items())
+        raise UsageError(f"the processes of this run have different {what}: {listed}. Start all with the same command")
+
+
+def batch_norm_warnings(step: TrainingStep) -> list[str]:
+    """State what batch norm does in a run over several ranks, if there is any."""
+    norms = [module for each in UPDATE_ORDER for module in step.networks[each].modules()]
+    size = step.sizes.discriminator
+    if step.ranks.alone or not any(isinstance(module, BATCH_NORMS) for module in norms):
+        return []
+    return [
+        f"{step.plugin_names.model}: batch norm uses the {size} images of its own process, not the whole batch, so "
+        "results differ from those of a single process; running statistics are averaged after each update"
+    ]
