@@ -27,6 +27,7 @@ from .length import Events, Length
 from .loading import load_data
 from .schedules import ScheduledValues, check_schedules
 from .step import UPDATE_ORDER, TrainingStep
+from .targets import Targets, require_scores_before_the_end
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class PreparedRun:
     step: TrainingStep
     batches: Batches
     evaluator: Evaluator
+    targets: Targets
     sampler: Sampler
     length: Length
     events: Events
@@ -69,6 +71,8 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     environment = describe_environment(str(device))
     data, data_record = load_data(spec, device, data_dir, callback)
     length = Length.of(training, len(data.train))
+    events = Events(spec, length)
+    require_scores_before_the_end(spec, events)
     schedules = ScheduledValues(device)
     context = BuildContext(
         image_shape=data.image_shape,
@@ -134,8 +138,9 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
         step=step,
         batches=batches,
         evaluator=evaluator,
+        targets=Targets(spec.targets, evaluator),
         sampler=sampler,
         length=length,
-        events=Events(spec, length),
+        events=events,
         info=info,
     )
