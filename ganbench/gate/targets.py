@@ -98,7 +98,9 @@ class TargetTimes:
         costs = sorted(cost(run.targets[number].reached, unit) for run in side)
         middle = costs[len(costs) // 2]
         reached = f"{sum(map(math.isfinite, costs))} of {len(costs)} seeds"
-        return f"{middle:,.0f} {unit} ({reached})" if math.isfinite(middle) else f"not reached ({reached})"
+        if not math.isfinite(middle):
+            return f"not reached ({reached})"
+        return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
 
 
 def cost(reached: Evaluation | None, unit: Unit) -> float:
