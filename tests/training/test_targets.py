@@ -23,6 +23,7 @@ from ganbench.results.target import TargetResult
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
+from ganbench.training.trial import run_trial
 
 LEARNS = "def build_optimizer(options, context):\n    return lambda parameters: torch.optim.Adam(parameters, lr=1e-2)\n"
 METRIC = '{name="fid", features={name="raw", size=7}, num_samples=20, at_epochs=[0, 1, 2, 4]}'
@@ -211,6 +212,12 @@ def test_a_game_ends_when_its_players_are_near_the_solution(registry: Registry) 
     assert target.reached.value <= 0.1 < target.missed.value
     assert target.reached.images - target.missed.images == 10
     assert sum(row.images for row in result.history) == target.reached.images < 400
+
+
+def test_a_sweep_ignores_targets_as_it_scores_only_the_end(registry: Registry) -> None:
+    target = 'targets=[{metric="distance", value=0.1, stop=true}]'
+    spec, _ = load_spec("dirac-gan", registry, ["training.steps=5", "metrics.0.at_epochs=[]", target])
+    assert run_trial(spec, "cpu").steps == 5
 
 
 def test_the_command_line_shows_targets_and_why_training_ended(
