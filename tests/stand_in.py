@@ -1,7 +1,8 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH, CRASH
-and CLOCK for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED (seeds) and NUM_SAMPLES for training runs.
+and CLOCK for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED (seeds), NUM_SAMPLES and REACHED (by seed, the
+images between which a target is reached) for training runs.
 """
 
 from __future__ import annotations
@@ -63,6 +64,16 @@ def time_windows():
         "conditions": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)}, **run_context,
     })
 
+def evaluation(images):
+    return images and {"images": images, "seconds": images / namespace["RATE"], "joules": None, "value": 1.0}
+
+def targets():
+    if "REACHED" not in namespace or not request["targets"]:
+        return []
+    missed, reached = map(evaluation, namespace["REACHED"](seed))
+    target = {"metric": "fid", "label": "FID (tiny)", "value": 30.0, "higher_is_better": False, "stop": False}
+    return [{**target, "missed": missed, "reached": reached}]
+
 def train():
     diverged = seed in namespace.get("DIVERGED", [])
     fid = namespace.get("FID", 20.0) * random.Random(seed).lognormvariate(0, namespace.get("FID_STD", 0.01))
@@ -75,6 +86,7 @@ def train():
             "protocol": {"num_samples": namespace.get("NUM_SAMPLES", 100)},
             "software": {"torch": namespace.get("TORCH", "2.14")},
         }],
+        "targets": targets(), "disturbed": namespace.get("DISTURBED", False),
         **run_context,
     })
 

@@ -15,10 +15,11 @@ from .baseline import Baseline, require_same_conditions, require_same_training
 from .calibration import calibrated_noise_floor
 from .options import MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
-from .quality import Quality, seeds_of, train_seeds
+from .quality import Quality, seeds_of, train_both, train_seeds
 from .session import Session
 from .side import SessionConfig, Side
 from .speed import Sessions, require_unchanged
+from .targets import TargetTimes
 from .training import TrainingRuns
 from .verdict import (
     Finding,
@@ -117,9 +118,7 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
             base, head, session_config, threshold, config.level, config.max_blocks, order, log
         )
     if config.quality:
-        base_seeds, head_seeds = seeds_of(config.training_seed)
-        base_runs = train_seeds(base, session_config, base_seeds, log)
-        quality_runs = TrainingRuns(base_runs, train_seeds(head, session_config, head_seeds, log))
+        quality_runs = train_both(base, head, session_config, config.training_seed, log)
     measurements = Measurements(sessions, smoke_runs, quality_runs)
     measurements.require_unchanged()
     return Check(
@@ -191,9 +190,16 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
         findings["smoke"] = smoke.smoke_finding(measurements.smoke)
     if measurements.quality:
         quality = Quality(measurements.quality, config.margins)
-        estimates = quality.estimates()
-        thresholds = {label: quality.threshold(label) for label in estimates}
-        findings |= quality.findings(decide_all(estimates, thresholds, config.level))
+        percent = config.margins.target_percent
+        targets = TargetTimes(measurements.quality, {"images": percent, "seconds": max(percent, throughput_margin)})
+        scores, times = quality.estimates(), targets.estimates()
+        thresholds = {
+            **{label: quality.threshold(label) for label in scores},
+            **{label: targets.threshold(label) for label in times},
+        }
+        decisions = decide_all({**scores, **times}, thresholds, config.level)
+        findings |= quality.findings(decisions)
+        findings |= targets.findings(decisions, config.level)
     return findings
 
 

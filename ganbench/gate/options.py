@@ -35,7 +35,9 @@ Blocks = Annotated[
 OrderSeed = Annotated[int | None, typer.Option("--seed", help="Random seed for the session order; part of --json.")]
 Speed = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
 Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]
-Quality = Annotated[bool, typer.Option("--quality", help="Train several seeds to the end, and compare scores.")]
+Quality = Annotated[
+    bool, typer.Option("--quality", help="Train several seeds to the end, and compare scores and times to targets.")
+]
 
 
 def make_config(

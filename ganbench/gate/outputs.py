@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from ganbench.system.files import write_text
 
 from .check import Check
 from .speed import clocks_mhz, phase_seconds
-from .verdict import Finding, Verdict
+from .verdict import Finding, Verdict, percent
 
 LABELS = {
     Verdict.PASS: "✅ pass",
@@ -52,7 +53,10 @@ def to_dict(check: Check) -> dict[str, Any]:
 def finding_to_dict(finding: Finding) -> dict[str, Any]:
     values: dict[str, Any] = {"verdict": finding.verdict, "base": finding.sides[0], "head": finding.sides[1]}
     if finding.decision:
-        numbers = asdict(finding.decision)
+        numbers = {  # JSON has no infinity
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(finding.decision).items()
+        }
         values |= {"worse_by": numbers.pop("effect"), **{key: numbers[key] for key in numbers if key != "verdict"}}
     return {**values, "message": finding.message}
 
@@ -122,7 +126,7 @@ def bounds(finding: Finding) -> tuple[str, str]:
     decision = finding.decision
     if decision is None:
         return "", ""
-    return f"{decision.effect:+.1%}", f"{decision.lower:+.1%} to {decision.upper:+.1%}"
+    return percent(decision.effect), f"{percent(decision.lower)} to {percent(decision.upper)}"
 
 
 def github_annotations(checks: list[Check]) -> list[str]:

@@ -40,11 +40,21 @@ def train_seeds(
     """Run the whole benchmark for each seed. Raises `SessionError` if a run crashes; divergence is a valid outcome."""
     runs = []
     for seed in seeds:
-        run = train(side, config, {"seed": seed})
+        run = train(side, config, {"seed": seed}, targets=True)
         titles = metric_titles(run.metrics)
         scores = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in run.metrics)
         log(f"seed {seed} of {side.name}: {run.message or scores}")
         runs.append(run)
+    return runs
+
+
+def train_both(base: Side, head: Side, config: SessionConfig, seed: int, log: Callable[[str], None]) -> TrainingRuns:
+    """Train the seeds of both sides in turn, two of base and one of head: a machine that drifts slows down both."""
+    base_seeds, head_seeds = seeds_of(seed)
+    runs = TrainingRuns([], [])
+    for first, second, head_seed in zip(base_seeds[::2], base_seeds[1::2], head_seeds, strict=True):
+        runs.base.extend(train_seeds(base, config, [first, second], log))
+        runs.head.extend(train_seeds(head, config, [head_seed], log))
     return runs
 
 

@@ -76,11 +76,13 @@ class Side:
     require_own: Callable[[Mapping[str, Code]], None] = accept_any_code  # raises `NotComparableError`
     delay: float = 0.0  # seconds added to each step, to test the gate itself
 
-    def start(self, job: str, config: SessionConfig, training: Mapping[str, Any] | None = None) -> Worker:
+    def start(
+        self, job: str, config: SessionConfig, training: Mapping[str, Any] | None = None, targets: bool = False
+    ) -> Worker:
         """Start a process that runs a job of `worker.py`. Raises `SessionError` if it cannot be started.
 
         `training` updates the spec's `training` after everything else is resolved, so it replaces the benchmark's
-        length and seed however they were given.
+        length and seed however they were given. `targets` keeps the targets of the spec.
         """
         config = self.localize(config)
         request = {
@@ -89,6 +91,7 @@ class Side:
             "overrides": config.overrides,
             "plugins": config.plugins,
             "training": dict(training or {}),
+            "targets": targets,
             "device": config.device,
             "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
             "window_seconds": config.window_seconds,

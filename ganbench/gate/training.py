@@ -12,6 +12,7 @@ from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
 from ganbench.results.differences import differing_fields
 from ganbench.results.schema import Environment, PluginRecord, Record
+from ganbench.results.target import TargetResult
 
 from .side import (
     Code,
@@ -40,6 +41,8 @@ class TrainingRun(Record):
     message: str | None
     losses: dict[str, float | None]  # of the last epoch
     metrics: list[Score]
+    targets: list[TargetResult] = []
+    disturbed: bool = False  # other processes slowed it down
     environment: Environment
     data: str  # the SHA-256 of its content
     spec: dict[str, Any]
@@ -55,12 +58,13 @@ class TrainingRuns:
     head: list[TrainingRun]
 
 
-def train(side: Side, config: SessionConfig, length_and_seed: Mapping[str, Any]) -> TrainingRun:
+def train(side: Side, config: SessionConfig, length_and_seed: Mapping[str, Any], targets: bool = False) -> TrainingRun:
     """Train to the end. Raises `SessionError` if training crashes or fails; divergence is a valid outcome.
 
-    `length_and_seed` overrides these fields of the spec's `training`.
+    `length_and_seed` overrides these fields of the spec's `training`. With `targets`, the metrics of the spec's targets
+    are scored during training too; no target ends it.
     """
-    with side.start("train", config, length_and_seed) as worker:
+    with side.start("train", config, length_and_seed, targets) as worker:
         reply = worker.last_answer()
     try:
         training_run = TrainingRun.model_validate(reply)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .rank_statistics import RankEstimate
 from .statistics import Estimate, holm
 
 ALPHA = 0.005  # one-sided, at the last look: for all lower bounds together, and for each upper bound
@@ -37,7 +38,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse."""
+    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse; inf if head never gets there."""
 
     verdict: Verdict
     effect: float
@@ -56,7 +57,7 @@ class Finding:
     decision: Decision | None = None  # None where there is no estimate with bounds
 
 
-def decide(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> Decision:
+def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float = ALPHA) -> Decision:
     """Return "regressed" if the effect reaches the margin and its lower bound exceeds the noise floor.
 
     Return "pass" if the upper bound is below the margin, and otherwise "inconclusive": no evidence is not a pass.
@@ -70,7 +71,7 @@ def decide(estimate: Estimate, threshold: Threshold, alpha: float = ALPHA) -> De
         verdict = Verdict.PASS
     else:
         verdict = Verdict.INCONCLUSIVE
-    detectable = max(margin, floor + (estimate.effect - lower))
+    detectable = max(margin, floor + (0.0 if lower == estimate.effect else estimate.effect - lower))
     return Decision(verdict, math.expm1(estimate.effect), math.expm1(lower), math.expm1(upper), math.expm1(detectable))
 
 
@@ -84,7 +85,7 @@ def significance_level(*, speed: bool, scores: bool) -> float:
 
 
 def decide_all(
-    estimates: Mapping[str, Estimate], thresholds: Mapping[str, Threshold], alpha: float = ALPHA
+    estimates: Mapping[str, Estimate | RankEstimate], thresholds: Mapping[str, Threshold], alpha: float = ALPHA
 ) -> dict[str, Decision]:
     """Decide on each quantity, with Holm's correction across all of them."""
     names = list(estimates)
@@ -96,3 +97,8 @@ def decide_all(
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the most severe verdict: all must pass for a pass. No verdicts at all are inconclusive."""
     return max(verdicts, key=list(Verdict).index, default=Verdict.INCONCLUSIVE)
+
+
+def percent(effect: float) -> str:
+    """Format a fraction of cost, with its sign."""
+    return f"{effect:+.1%}" if math.isfinite(effect) else "unlimited"

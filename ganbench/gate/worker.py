@@ -136,7 +136,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
     spec, registry = load(request)
     requested = spec
     endless = spec.training.model_copy(update={"epochs": 10**9, "steps": None, "budget_seconds": None})
-    spec = without_sample_images(spec).model_copy(update={"metrics": [], "training": endless})
+    spec = without_targets(without_sample_images(spec)).model_copy(update={"metrics": [], "training": endless})
     windows = Windows()
     if request["delay"]:
         slow_down(request["delay"])
@@ -157,9 +157,12 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
 
 
 def train(request: Json, answer: Any, requests: Requests) -> Json:
-    """Train to the end, and score only there."""
+    """Train to the end, and score only there; metrics with a target are scored on schedule, if requested."""
     spec, registry = load(request)
-    metrics = [metric.model_copy(update={"at_epochs": []}) for metric in spec.metrics]
+    spec = with_endless_targets(spec) if request["targets"] else without_targets(spec)
+    metrics = [
+        metric if has_target(metric, spec) else metric.model_copy(update={"at_epochs": []}) for metric in spec.metrics
+    ]
     length_and_seed = spec.training.model_copy(update=request["training"])
     spec = without_sample_images(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
     result = run(spec, request)
@@ -169,6 +172,8 @@ def train(request: Json, answer: Any, requests: Requests) -> Json:
         "message": result["message"],
         "losses": {name: value for name, value in last_row.items() if name not in NON_LOSS_COLUMNS},
         "metrics": [{key: metric[key] for key in METRIC_KEYS} for metric in result["metrics"]],
+        "targets": result.get("targets", []),
+        "disturbed": result["throughput"].get("disturbed", False),
         **run_context(result, spec, registry, request),
     }
 
@@ -188,6 +193,23 @@ def load(request: Json) -> tuple[Any, Any]:
 def without_sample_images(spec: Any) -> Any:
     """Return the spec with sample images disabled."""
     return spec.model_copy(update={"sample_images": spec.sample_images.model_copy(update={"real": 0, "generated": 0})})
+
+
+def without_targets(spec: Any) -> Any:
+    """Return the spec without targets. An earlier ganbench has none."""
+    return spec.model_copy(update={"targets": []}) if hasattr(spec, "targets") else spec
+
+
+def with_endless_targets(spec: Any) -> Any:
+    """Return the spec with targets that do not end training, so that final scores are of equally long training."""
+    if not hasattr(spec, "targets"):
+        return spec
+    return spec.model_copy(update={"targets": [target.model_copy(update={"stop": False}) for target in spec.targets]})
+
+
+def has_target(metric: Any, spec: Any) -> bool:
+    """Return whether a target is about a value of this metric."""
+    return any(f"{target.metric}.".startswith(f"{metric.id}.") for target in getattr(spec, "targets", []))
 
 
 def run(spec: Any, request: Json, **more: Any) -> Json:

@@ -13,6 +13,7 @@ from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.schema import Result
 
 from .formatting import mebibytes, number
+from .target_tables import target_comparison_table
 
 
 def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Table]:
@@ -26,6 +27,8 @@ def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Tabl
         present = [quantity for quantity in quantities if any(value is not None for value in quantity.values)]
         if present:
             yield quantities_table(title, present, names)
+    if comparison.targets:
+        yield target_comparison_table(comparison.targets, names)
     for title, fields in comparison.differences.items():
         if fields:
             yield differences_table(f"Differences: {title}", fields, names)

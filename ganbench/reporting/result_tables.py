@@ -26,6 +26,7 @@ from ganbench.results.schema import (
 )
 
 from .formatting import column_title, duration, format_plugin, loss_columns, mebibytes, number
+from .target_tables import targets_table
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
 MAX_MONITORS = 4
@@ -86,6 +87,8 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         tables.append(profile_table(result.profile))
     if result.metrics:
         tables += [metrics_table(result.metrics), protocols_table(result.metrics)]
+    if result.targets:
+        tables.append(targets_table(result.targets))
     for table in tables:
         console.print()
         console.print(table)

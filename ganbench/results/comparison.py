@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
 from .schema import EpochRow, MetricResult, Result, metric_titles, providers
+from .target_comparison import TargetComparison, compare_targets
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Comparison:
     speed: tuple[Quantity, ...]
     losses: tuple[Quantity, ...]
     metrics: tuple[Quantity, ...]
+    targets: tuple[TargetComparison, ...]
     differences: dict[str, dict[str, tuple[Any, ...]]]  # by section: spec, plugins, environment, data
 
     def to_dict(self, names: list[str]) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class Comparison:
                 section: {quantity.name: quantity.to_dict() for quantity in quantities}
                 for section, quantities in sections.items()
             },
+            "targets": [target.to_dict() for target in self.targets],
             "differences": self.differences,
         }
 
@@ -108,6 +111,7 @@ def compare(results: Sequence[Result]) -> Comparison:
         speed=tuple(speed_quantities(results)),
         losses=tuple(loss_quantities(results)),
         metrics=tuple(metric_quantities(results)),
+        targets=tuple(compare_targets(results, metric_rows(results))),
         differences={
             "spec": differing_fields(flatten(result.spec) for result in results),
             "plugins": differing_fields(providers(result.plugins) for result in results),

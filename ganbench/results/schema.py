@@ -11,12 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganbench.errors import MissingError, UsageError
 
+from .record import Record as Record
+from .target import TargetResult
+
 SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["completed", "interrupted", "diverged", "failed"]
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class EpochRow(BaseModel):
@@ -267,6 +266,7 @@ class Result(Record):
     throughput: Throughput
     memory: Memory
     metrics: list[MetricResult]
+    targets: list[TargetResult] = []
     profile: Profile | None = None
     artifacts: dict[str, str]  # artifact name to path within the run directory
 

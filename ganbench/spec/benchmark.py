@@ -27,6 +27,7 @@ from .configs import (
     Weights,
     unique_ids,
 )
+from .targets import TargetOptions, check_targets
 
 NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # these do not affect the results of a run
 
@@ -154,6 +155,7 @@ class GateOptions(StrictModel):
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="scores of individual metrics, by id, name or label"
     )
+    target_percent: float = Field(5.0, gt=0, description="images and seconds to reach a target")
 
 
 class SampleImages(StrictModel):
@@ -190,6 +192,7 @@ class BenchmarkSpec(StrictModel):
     scoring: ScoringOptions = ScoringOptions()
     sample_images: SampleImages = SampleImages()
     metrics: list[MetricConfig] = []
+    targets: list[TargetOptions] = []
     checkpoint: CheckpointOptions = CheckpointOptions()
     gate: GateOptions = GateOptions()
 
@@ -214,6 +217,11 @@ class BenchmarkSpec(StrictModel):
                 "{user}.weights is 'ema', but the spec has no [ema]; add it, for example with -o ema.half_life_kimg=10",
                 {"user": users[0]},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_targets(self) -> BenchmarkSpec:
+        check_targets(self.targets, self.metrics)
         return self
 
     def plugin_configs(self) -> list[PluginConfig]:
@@ -254,6 +262,7 @@ def sections() -> dict[str, type[StrictModel]]:
         "ema": EMAOptions,
         "scoring": ScoringOptions,
         "sample_images": SampleImages,
+        "targets": TargetOptions,
         "checkpoint": CheckpointOptions,
         "gate": GateOptions,
     }

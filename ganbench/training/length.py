@@ -86,6 +86,10 @@ class Events:
         """Return the ids of the metrics that are due after a step."""
         return [name for name, steps in self._scores.items() if step in steps]
 
+    def scored_before_the_end(self, name: str) -> bool:
+        """Return whether the metric of this id is due before the last step; a score before training counts."""
+        return any(step < self._length.steps for step in self._scores[name])
+
     def sample_images(self, step: int) -> bool:
         return step in self._sample_images
 

@@ -39,6 +39,7 @@ def build_result(
         throughput=describe_throughput(state, warmed_up, roofline),
         memory=state.clock.memory(),
         metrics=prepared.evaluator.results(state.images),
+        targets=prepared.targets.results(state.clock.windows),
         profile=warmed_up.profile if warmed_up else None,
         artifacts=dict(directory.artifacts),
     )

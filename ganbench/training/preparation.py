@@ -29,6 +29,7 @@ from .loading import load_data
 from .rank_checks import batch_norm_warnings, check_ranks, require_same_on_all_ranks
 from .schedules import ScheduledValues, check_schedules
 from .step import UPDATE_ORDER, TrainingStep
+from .targets import Targets, require_scores_before_the_end
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class PreparedRun:
     step: TrainingStep
     batches: Batches
     evaluator: Evaluator
+    targets: Targets
     sampler: Sampler
     length: Length
     events: Events
@@ -77,6 +79,8 @@ def prepare(
     check_ranks(training, len(data.train), ranks)
     require_same_on_all_ranks(ranks, "data", {"data": data_record.content_sha256}, environment.must_match)
     length = Length.of(training, len(data.train))
+    events = Events(spec, length)
+    require_scores_before_the_end(spec, events)
     schedules = ScheduledValues(device)
     context = BuildContext(
         image_shape=data.image_shape,
@@ -148,9 +152,10 @@ def prepare(
         step=step,
         batches=batches,
         evaluator=evaluator,
+        targets=Targets(spec.targets, evaluator),
         sampler=sampler,
         length=length,
-        events=Events(spec, length),
+        events=events,
         info=info,
         ranks=ranks,
     )

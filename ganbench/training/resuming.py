@@ -49,15 +49,20 @@ def require_readable(directory: RunDirectory) -> None:
 
 
 def require_same_spec(progress: RunProgress, spec: BenchmarkSpec, folder: Path) -> None:
-    """Raise `UsageError` with the differences, if any, except in length and in fields that do not affect training."""
+    """Raise `UsageError` with the differences, if any, except those that extend a run or do not affect training."""
     sides = (
         {key: value for key, value in side.items() if key not in NON_TRAINING_FIELDS}
         for side in (progress.spec, spec.to_dict())
     )
-    fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if path not in LENGTH}
+    fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if not extends(path)}
     if fields:
         changes = "; ".join(f"{path}: {before}, now {after}" for path, (before, after) in fields.items())
         raise UsageError(f"{folder}: --resume can only extend a run; changed: {changes}. Start a new run")
+
+
+def extends(path: str) -> bool:
+    """Return whether a field of the spec may change: the length of a run, and its targets, which can end it."""
+    return path in LENGTH or path.partition(".")[0] == "targets"
 
 
 def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:

@@ -161,6 +161,8 @@ class Run:
         """Restore the state of the run from a checkpoint of an earlier process."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
         self.state.resume_from(checkpoint)
+        if (reached := self.prepared.targets.reached_stop()) is not None:
+            self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
 
     def execute(self) -> Result:
         """Train until training is complete or interrupted, and store the result."""
@@ -230,8 +232,8 @@ class Run:
                 self._end_epoch()
                 return ended
             self._handle_events()
-            if self._is_interrupted(interrupt):
-                continue  # interrupted while an event was handled
+            if self._ended(interrupt) is not None:
+                continue  # interrupted while an event was handled, or a score reached a target
             losses, inputs = state.open_epoch_losses(), state.inputs_left()
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True
@@ -267,6 +269,8 @@ class Run:
             return "completed", None
         if self._is_interrupted(interrupt):
             return "interrupted", f"interrupted after step {state.steps}"
+        if (reached := self.prepared.targets.reached_stop()) is not None:
+            return "completed", f"training ended after step {state.steps}, because {reached}"
         if self._is_over_budget():
             return "completed", f"the budget of {self._deadline():g} s was used up after step {state.steps}"
         return None
