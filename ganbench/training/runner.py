@@ -108,8 +108,7 @@ def run(
         require_same_on_all_ranks(ranks, "specs", flatten(spec.to_dict()))
         checkpoint = None
         if resume is not None:
-            if ranks.is_first:
-                stack.enter_context(directory.locked())
+            stack.enter_context(directory.locked())
             checkpoint = find_checkpoint(RunDirectory.reopen(resume), spec)
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)

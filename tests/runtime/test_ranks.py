@@ -1,0 +1,82 @@
+"""How ranks split the images of a step; runs over several processes are in `tests/cases/torchrun`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from ganbench.data.batches import Batches, RankShare, ResidentBatches, StreamedBatches
+from ganbench.errors import UsageError
+from ganbench.runtime.ranks import SINGLE, Ranks
+from ganbench.runtime.rng import make_rng
+from ganbench.spec.benchmark import DataOptions, EngineOptions, TrainingOptions
+from ganbench.training.rank_checks import check_launch, check_ranks
+
+UPDATE_IMAGES = 4
+STEP_IMAGES = 8  # of two discriminator updates
+SPLIT = TensorDataset(torch.arange(22, dtype=torch.uint8).view(22, 1, 1, 1), torch.arange(22))
+
+
+def streamed(share: RankShare) -> StreamedBatches:
+    options = DataOptions(workers=0)
+    flips = make_rng(0, "flips")
+    return StreamedBatches(SPLIT, STEP_IMAGES, torch.device("cpu"), make_rng(0, "order"), False, flips, options, share)
+
+
+def resident(share: RankShare) -> ResidentBatches:
+    flips = make_rng(0, "flips")
+    return ResidentBatches(SPLIT, STEP_IMAGES, torch.device("cpu"), make_rng(0, "order"), False, flips, share)
+
+
+def labels_of(batches: Batches) -> list[Tensor]:
+    return [batches.load(*inputs)[1] for inputs in batches.epoch()]
+
+
+@pytest.mark.parametrize("make", [resident, streamed])
+def test_the_ranks_split_each_update_of_a_step(make: type[ResidentBatches]) -> None:
+    whole = labels_of(make(RankShare(SINGLE, UPDATE_IMAGES)))  # type: ignore[arg-type, call-arg]
+    first, second = (labels_of(make(RankShare(Ranks(rank, 2), UPDATE_IMAGES))) for rank in range(2))  # type: ignore[arg-type, call-arg]
+    assert [len(step) for step in whole] == [8, 8, 6]
+    for step, one, other in zip(whole, first, second, strict=True):
+        updates = zip(step.split(4), one.split(2), other.split(2), strict=True)
+        assert all(torch.equal(update, torch.cat([part, rest])) for update, part, rest in updates)
+
+
+def test_only_the_first_rank_keeps_the_random_numbers_of_a_single_process() -> None:
+    assert SINGLE.stream("training") == Ranks(0, 2).stream("training") == "training"
+    assert Ranks(1, 2).stream("training") != Ranks(2, 3).stream("training") != "training"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 63}, "training.batch_size: 63 images cannot be split evenly over 2 processes"),
+        ({"batch_size": 64, "generator_batch_size": 33}, "training.generator_batch_size: 33 images"),
+        ({"batch_size": 64}, "the last batch of an epoch: 35 images .*drop_last=true"),
+    ],
+)
+def test_batches_that_cannot_be_split_evenly_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_ranks(TrainingOptions(epochs=1, **options), 99, Ranks(0, 2))  # type: ignore[arg-type]
+    check_ranks(TrainingOptions(epochs=1, batch_size=64, drop_last=True), 99, Ranks(0, 2))
+    check_ranks(TrainingOptions(epochs=1, **options), 99, SINGLE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "device", "profile", "verify_engine", "message"),
+    [
+        ("cuda_graph", "auto", False, None, "uses no CUDA graph"),
+        ("auto", "cuda", False, 3, "uses no CUDA graph"),
+        ("auto", "cpu", True, None, "--profile"),
+        ("auto", "cuda:1", False, None, "--device cuda:1: torchrun gives each process its own GPU"),
+    ],
+)
+def test_unsupported_options_are_refused(
+    mode: str, device: str, profile: bool, verify_engine: int | None, message: str
+) -> None:
+    engine = EngineOptions(mode=mode)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=message):
+        check_launch(engine, device, profile, verify_engine, ranks=2)
+    check_launch(engine, device, profile, verify_engine, ranks=1)
