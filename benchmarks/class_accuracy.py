@@ -72,7 +72,7 @@ def ganbench_metrics() -> list[MetricPlugin]:
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="Training steps, of five discriminator updates each.")] = 600,
+    steps: Annotated[int, typer.Option(help="Training steps, of five discriminator updates each.")] = 2000,
     width: Annotated[int, typer.Option(help="The model's option `width`; the benchmark has 64.")] = 8,
     seed: int = 42,
     device: str = "auto",
