@@ -223,7 +223,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a benchmark's resolved spec as TOML to save, edit and run; a plugin's options; or the fields of a spec
-    section: training, data, engine, ema, scoring, sample_images, targets, checkpoint or gate.
+    section: training, data, engine, ema, scoring, sample_images, targets, references, checkpoint or gate.
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting.plugin_tables import options_table

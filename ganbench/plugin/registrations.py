@@ -158,7 +158,10 @@ class MetricPlugin(Buildable):
     kind: ClassVar[Kind] = Kind.METRIC
     build_types: ClassVar[tuple[type, ...]] = (FeatureMetric, Metric, NetworksMetric)
     reserved: ClassVar[frozenset[str]] = frozenset(
-        {"name", "id", "num_samples", "at_epochs", "at_kimg", "every_kimg", "generator_mode", "weights", "split"}
+        {
+            *("name", "id", "num_samples", "at_epochs", "at_kimg", "every_kimg", "generator_mode", "weights"),
+            *("split", "real_samples"),
+        }
     )
 
 

@@ -12,7 +12,8 @@ from rich.text import Text
 from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.schema import Result
 
-from .formatting import mebibytes, number
+from .formatting import format_verdict, mebibytes, number
+from .narrow import fold_words
 from .target_tables import target_comparison_table
 
 
@@ -29,6 +30,8 @@ def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Tabl
             yield quantities_table(title, present, names)
     if comparison.targets:
         yield target_comparison_table(comparison.targets, names)
+    if any(result.references for result in comparison.results):
+        yield references_table(comparison.results, names)
     for title, fields in comparison.differences.items():
         if fields:
             yield differences_table(f"Differences: {title}", fields, names)
@@ -101,6 +104,21 @@ def format_value(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return mebibytes(int(value))
     return f"{value:,.0f}" if name == "images/s" else number(value)
+
+
+def references_table(results: Iterable[Result], names: list[str]) -> Table:
+    """Show which published scores each result reproduces."""
+    verdicts = [
+        {
+            f"{each.label}: {each.metric} {each.value:g} ± {each.band:g}": format_verdict(each)
+            for each in result.references
+        }
+        for result in results
+    ]
+    table = make_table("References", names)
+    for row in dict.fromkeys(row for column in verdicts for row in column):
+        table.add_row(escape(row), *(escape(column.get(row, "")) for column in verdicts))
+    return fold_words(table)
 
 
 def differences_table(title: str, fields: dict[str, tuple[Any, ...]], names: list[str]) -> Table:

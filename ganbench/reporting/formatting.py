@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ganbench.results.schema import EpochRow
+from ganbench.results.schema import EpochRow, ReferenceResult
 
 
 def loss_columns(row: EpochRow) -> dict[str, float | None]:
@@ -45,6 +45,15 @@ def format_plugin(config: Mapping[str, Any]) -> str:
     }
     options = ", ".join(f"{key} {value}" for key, value in shown.items())
     return f"{config['name']} ({options})" if options else str(config["name"])
+
+
+def format_verdict(reference: ReferenceResult) -> str:
+    """Format the verdict on a reference: "within", "outside (above)", "not comparable: split is test, not train"."""
+    if reference.verdict == "not comparable":
+        return f"not comparable: {'; '.join(reference.differences)}"
+    if reference.verdict == "within" or reference.measured is None:
+        return reference.verdict
+    return f"outside ({'above' if reference.measured > reference.value else 'below'})"
 
 
 def mebibytes(count: int) -> str:

@@ -50,3 +50,10 @@ def stack_cells(table: Table) -> Table:
                 rows.add_row(column.header, cell)
         rows.add_section()
     return rows
+
+
+def fold_words(table: Table) -> Table:
+    """Wrap long words on a narrow terminal instead of truncating them: a truncated name is useless."""
+    for column in table.columns:
+        column.overflow = "fold"
+    return table

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from ganbench.plugin.registry import Registered, Registry
 
+from .narrow import fold_words
+
 
 def plugins_table(registry: Registry) -> Table:
     """List every provider and its plugins."""
@@ -21,7 +23,7 @@ def plugins_table(registry: Registry) -> Table:
         provided[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
     for provider, names in provided.items():
         table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))
-    return _fold_words(table)
+    return fold_words(table)
 
 
 def list_table(plugins: list[Registered]) -> Table:
@@ -30,7 +32,7 @@ def list_table(plugins: list[Registered]) -> Table:
     for registered in plugins:
         plugin = registered.plugin
         table.add_row(plugin.kind, plugin.name, escape(plugin.summary), escape(str(registered.provider)))
-    return _fold_words(table)
+    return fold_words(table)
 
 
 def options_table(options: type[BaseModel], title: str | None = None) -> Table:
@@ -41,7 +43,7 @@ def options_table(options: type[BaseModel], title: str | None = None) -> Table:
         resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
         default = json.dumps(field["default"]) if "default" in field else "required"
         table.add_row(name, escape(_describe_type(resolved)), escape(default), escape(resolved.get("description", "")))
-    return _fold_words(table)
+    return fold_words(table)
 
 
 def _describe_type(field: Mapping[str, Any]) -> str:
@@ -60,10 +62,3 @@ def _describe_type(field: Mapping[str, Any]) -> str:
     }
     limits = [f"{word} {field[key]:g}" for key, word in bound_names.items() if key in field]
     return ", ".join([field.get("type", "value"), *limits])
-
-
-def _fold_words(table: Table) -> Table:
-    """Wrap long words on a narrow terminal instead of truncating them: a truncated name is useless."""
-    for column in table.columns:
-        column.overflow = "fold"
-    return table

@@ -18,6 +18,7 @@ from ganbench.results.schema import (
     MetricResult,
     Percentiles,
     Profile,
+    ReferenceResult,
     Result,
     Roofline,
     Window,
@@ -25,7 +26,8 @@ from ganbench.results.schema import (
     monitor_names,
 )
 
-from .formatting import column_title, duration, format_plugin, loss_columns, mebibytes, number
+from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
+from .narrow import fold_words
 from .target_tables import targets_table
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
@@ -89,6 +91,8 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         tables += [metrics_table(result.metrics), protocols_table(result.metrics)]
     if result.targets:
         tables.append(targets_table(result.targets))
+    if result.references:
+        tables.append(references_table(result.references))
     for table in tables:
         console.print()
         console.print(table)
@@ -269,6 +273,24 @@ def protocols_table(metrics: list[MetricResult]) -> Table:
             table.add_row(escape(name), *(escape(str(field.get(name, ""))) for field in fields))
         table.add_section()
     return table
+
+
+def references_table(references: list[ReferenceResult]) -> Table:
+    """Show whether the run reproduces published scores, and what else is known about them."""
+    table = Table("Reference", "Published", "Band", "This run", "Verdict", title="References", title_justify="left")
+    for reference in references:
+        spread = "" if reference.deviation is None else f" ± {reference.deviation:g}"
+        table.add_row(
+            escape(f"{reference.label}: {reference.metric}"),
+            f"{reference.value:g}{spread}",
+            f"± {reference.band:g}",
+            "none" if reference.measured is None else number(reference.measured),
+            escape(format_verdict(reference)),
+        )
+    lines = [f"{each.label}: {each.source}{f'. {each.note}' if each.note else ''}" for each in references]
+    table.caption = escape("\n".join(dict.fromkeys(lines)))
+    table.caption_justify = "left"
+    return fold_words(table)
 
 
 def _align_right(table: Table) -> Table:

@@ -92,6 +92,7 @@ class Comparison:
                     "benchmark": result.benchmark,
                     "status": result.status,
                     "disturbed_by": result.throughput.disturbed_by,
+                    "references": [reference.model_dump() for reference in result.references],
                 }
                 for name, result in zip(names, self.results, strict=True)
             ],
@@ -113,7 +114,10 @@ def compare(results: Sequence[Result]) -> Comparison:
         metrics=tuple(metric_quantities(results)),
         targets=tuple(compare_targets(results, metric_rows(results))),
         differences={
-            "spec": differing_fields(flatten(result.spec) for result in results),
+            "spec": differing_fields(
+                flatten({name: part for name, part in result.spec.items() if name != "references"})
+                for result in results
+            ),
             "plugins": differing_fields(providers(result.plugins) for result in results),
             "environment": differing_fields(
                 {**result.environment.must_match, **result.environment.may_differ} for result in results

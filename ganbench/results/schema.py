@@ -179,9 +179,8 @@ class MetricResult(Record):
     curve: list[MetricPoint]
     real_data_score: float | None  # of real images from the other split: the score of a perfect generator
     real_data_samples: int
-    protocol: dict[
-        str, Any
-    ]  # how and on what it is measured: scores with different protocols are never ranked together
+    # how and on what it is measured: scores with different protocols are never ranked together
+    protocol: dict[str, Any]
     software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
     warnings: list[str] = []  # why the values may be misleading
 
@@ -194,6 +193,21 @@ def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
         metric.id: metric.label if labels.count(metric.label) == 1 else f"{metric.label} [{metric.id}]"
         for metric in metrics
     }
+
+
+class ReferenceResult(Record):
+    """A published score from the benchmark's `references`, and whether the run reproduces it."""
+
+    label: str
+    metric: str  # id of the metric
+    value: float  # as published
+    deviation: float | None  # as published
+    band: float
+    source: str
+    note: str | None
+    measured: float | None  # the run's final score
+    verdict: Literal["within", "outside", "not comparable"]
+    differences: list[str]  # why it is not comparable
 
 
 class PluginRecord(Record):
@@ -267,6 +281,7 @@ class Result(Record):
     memory: Memory
     metrics: list[MetricResult]
     targets: list[TargetResult] = []
+    references: list[ReferenceResult] = []
     profile: Profile | None = None
     artifacts: dict[str, str]  # artifact name to path within the run directory
 

@@ -163,8 +163,8 @@ def prepare_metric(
         raise UsageError(
             f"metrics.{number}.split: {spec.dataset.plugin} has no test split; use -o metrics.{number}.split=train"
         )
-    indices = torch.arange(len(split))
-    require_enough_images(number, config, metric, len(split))
+    indices = real_indices(number, config, len(split))
+    require_enough_images(number, config, metric, len(indices))
     if isinstance(metric, FeatureMetric):
         protocol |= metric.features.protocol
         software |= getattr(metric.features, "software", {})
@@ -188,10 +188,27 @@ def prepare_metric(
     return prepared
 
 
+def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
+    """Return the indices of the real images to compare with, the same in all runs.
+
+    Raises `UsageError` if the split of `size` images has fewer than `real_samples`.
+    """
+    if config.real_samples is None:
+        return torch.arange(size)
+    if config.real_samples > size:
+        raise UsageError(
+            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
+            f"{size:,} images; use fewer, or another split"
+        )
+    order = torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))
+    return order[: config.real_samples].sort().values
+
+
 def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
     """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
     needed = min_images(metric)
-    counts = {f"the {config.split} split has": real, f"metrics.{number}.num_samples is": config.num_samples}
+    limit = f"the {config.split} split has" if config.real_samples is None else f"metrics.{number}.real_samples is"
+    counts = {limit: real, f"metrics.{number}.num_samples is": config.num_samples}
     for subject, count in counts.items():
         if count < needed:
             options = config.options.model_dump(mode="json").items()

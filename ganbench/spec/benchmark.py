@@ -27,9 +27,11 @@ from .configs import (
     Weights,
     unique_ids,
 )
+from .references import Reference
 from .targets import TargetOptions, check_targets
 
-NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # these do not affect the results of a run
+# these do not affect the results of a run
+NON_TRAINING_FIELDS = ("name", "summary", "references", "gate", "checkpoint")
 
 UpdateScheme = Literal["alternating", "simultaneous"]
 
@@ -193,6 +195,7 @@ class BenchmarkSpec(StrictModel):
     sample_images: SampleImages = SampleImages()
     metrics: list[MetricConfig] = []
     targets: list[TargetOptions] = []
+    references: list[Reference] = []
     checkpoint: CheckpointOptions = CheckpointOptions()
     gate: GateOptions = GateOptions()
 
@@ -242,7 +245,7 @@ class BenchmarkSpec(StrictModel):
         return tomli_w.dumps(self.to_dict())
 
     def sha256(self) -> str:
-        """Return a hash of all fields that affect a run: equal for specs that differ only in name, summary or gate."""
+        """Return a hash of all fields that affect a run: equal for specs that differ only in `NON_TRAINING_FIELDS`."""
         relevant = {key: value for key, value in self.to_dict().items() if key not in NON_TRAINING_FIELDS}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
@@ -263,6 +266,7 @@ def sections() -> dict[str, type[StrictModel]]:
         "scoring": ScoringOptions,
         "sample_images": SampleImages,
         "targets": TargetOptions,
+        "references": Reference,
         "checkpoint": CheckpointOptions,
         "gate": GateOptions,
     }

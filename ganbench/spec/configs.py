@@ -258,6 +258,9 @@ class MetricConfig(PluginConfig):
     )
     weights: Weights = Field("raw", description="raw or moving-average (ema, requires [ema]) generator weights")
     split: Literal["test", "train"] = Field("test", description="split of the real images to compare with")
+    real_samples: int | None = Field(
+        None, ge=2, description="number of real images to compare with, drawn at random; default: the whole split"
+    )
 
 
 def unique_ids(configs: list[Any], what: str) -> list[Any]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
 from ganbench.plugin.registry import Registry
+from ganbench.results.references import training_settings
 from ganbench.results.run_directory import run_spec_file
 
 from .benchmark import BenchmarkSpec
@@ -32,6 +33,9 @@ def load_spec(
         registered = registry.find(Kind.BENCHMARK, benchmark).plugin
         assert isinstance(registered, Benchmark)
         data, published_curve = registered.spec, registered.published_curve
+    overrides = list(overrides)
+    if overrides and data.get("references"):
+        data = {**data, "references": resolve(data, registry, origin=benchmark).to_dict()["references"]}
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), published_curve
 
 
@@ -57,9 +61,12 @@ def load_stopped_spec(
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:
-    """Validate a spec given as a dictionary. Error messages begin with its `origin`."""
+    """Validate a spec given as a dictionary. Error messages begin with its `origin`.
+
+    References without settings refer to those of this spec.
+    """
     try:
-        return BenchmarkSpec.model_validate(data, context={"registry": registry})
+        spec = BenchmarkSpec.model_validate(data, context={"registry": registry})
     except ValidationError as error:
         problems = []
         for detail in error.errors(include_url=False):
@@ -69,6 +76,8 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
             shown = f" (got {got!r})" if informative else ""
             problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
         raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
+    settings = training_settings(spec.to_dict())
+    return spec.model_copy(update={"references": [reference.with_settings(settings) for reference in spec.references]})
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

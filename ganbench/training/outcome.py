@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ganbench.results.references import judge_references
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status, Throughput
 from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
@@ -24,7 +25,7 @@ def build_result(
 ) -> Result:
     """Return the result so far; `warmed_up` and `roofline` are None if the run ended before them."""
     prepared, spec = state.prepared, state.prepared.spec
-    return Result(
+    result = Result(
         run_id=directory.run_id,
         created_at=directory.created_at,
         status=status,
@@ -43,6 +44,7 @@ def build_result(
         profile=warmed_up.profile if warmed_up else None,
         artifacts=dict(directory.artifacts),
     )
+    return result.model_copy(update={"references": judge_references(result)})
 
 
 def describe_throughput(state: RunState, warmed_up: WarmupResult | None, roofline: Roofline | None) -> Throughput:

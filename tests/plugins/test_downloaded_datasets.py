@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from published_files import altered, idx, md5, put, serve, sha256, truncated
+from published_files import altered, cifar_files, idx, md5, put, serve, sha256, truncated
 from torch import Tensor
 from torchvision.datasets import CIFAR10, KMNIST, MNIST, STL10
 
@@ -131,14 +131,8 @@ COLORS = np.random.default_rng(0).integers(0, 256, (24, 3, 96, 96), np.uint8)
 COLOR_LABELS = np.arange(24) % 10
 
 
-def cifar_batch(images: np.ndarray, labels: np.ndarray) -> bytes:
-    return pickle.dumps({"data": images.reshape(len(images), -1), "labels": labels.tolist()})
-
-
-def cifar_files() -> Members:
-    small = COLORS[:, :, :32, :32]
-    batches = {f"data_batch_{i + 1}": slice(4 * i, 4 * i + 4) for i in range(5)} | {"test_batch": slice(20, 24)}
-    return {name: cifar_batch(small[part], COLOR_LABELS[part]) for name, part in batches.items()} | {
+def small_cifar() -> Members:
+    return cifar_files(COLORS[:, :, :32, :32], COLOR_LABELS) | {
         "batches.meta": pickle.dumps({"label_names": list("abcdefghij")})
     }
 
@@ -167,7 +161,7 @@ class TestArchives(DatasetContract):
     """CIFAR-10 and STL-10."""
 
     @pytest.fixture(
-        params=[(cifar10, CIFAR10, cifar_files), (stl10, STL10, stl_files)], ids=["cifar10", "stl10"], autouse=True
+        params=[(cifar10, CIFAR10, small_cifar), (stl10, STL10, stl_files)], ids=["cifar10", "stl10"], autouse=True
     )
     def under_test(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.module, self.torchvision, files = request.param

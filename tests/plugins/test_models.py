@@ -16,6 +16,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.testing import BATCH, ModelContract
 from ganbench.training.runner import run
 from ganbench_models import ganbench_models
+from ganbench_models.mimicry_resnet import networks as mimicry
 from ganbench_models.r3gan.networks import Downsample, ResidualBlock, Upsample
 from ganbench_models.sngan_resnet.networks import (
     ConditionalBatchNorm,
@@ -29,6 +30,7 @@ PLUGINS = {plugin.name: plugin for plugin in ganbench_models()}
 SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"width": 8, "latent_dim": 4},
     "dcgan-radford": {"width": 4, "latent_dim": 8},
+    "mimicry-resnet": {"width": 4, "latent_dim": 8},
     "sngan-resnet": {"width": 2, "latent_dim": 8},
     "wgan-gp-convnet": {"width": 4, "latent_dim": 8},
     "r3gan": {"width": 8, "blocks": 1, "latent_dim": 8},
@@ -82,6 +84,16 @@ class TestDCGANRadfordAt64(TestDCGANRadford):
     image_shape = (3, 64, 64)
 
 
+class TestMimicry(ModelContract):
+    plugin = PLUGINS["mimicry-resnet"]
+    options = SMALL["mimicry-resnet"]
+
+
+class TestMimicryOnUnitRangeAt32(TestMimicry):
+    options = SMALL["mimicry-resnet"] | {"variant": "dcgan"}
+    image_shape = (3, 32, 32)
+
+
 class TestSNGAN(ModelContract):
     plugin = PLUGINS["sngan-resnet"]
     options = SMALL["sngan-resnet"]
@@ -133,6 +145,7 @@ class TestR3GANAt32(TestR3GAN):
         # PyTorch's DCGAN example has 2,765,568 and 3,576,704; it normalizes 512 channels instead of 512 x 4 x 4 units
         ("dcgan-radford", (3, 64, 64), {"width": 64, "kernel_size": 4}, 3_576_704 + 2 * (8192 - 512), 2_765_568),
         # as in mimicry (kwotsin/mimicry), whose smaller discriminators have one more bias
+        ("mimicry-resnet", (3, 32, 32), {}, 4_276_739, 1_053_825),
         ("sngan-resnet", (3, 32, 32), {}, 4_276_739, 1_053_824),
         ("sngan-resnet", (3, 32, 32), {"conditional": True}, 4_304_387, 1_055_104),
         ("sngan-resnet", (3, 64, 64), {}, 12_220_675, 10_141_441),
@@ -227,6 +240,42 @@ def test_r3gan_resamples_bilinearly() -> None:
 
 
 # formulas
+
+
+def test_mimicrys_blocks_upsample_bilinearly_and_rectify_the_input_of_the_shortcut() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(4, 3, 6, 6).double()
+
+    def convolved(layer: Any, maps: Tensor) -> Tensor:
+        return conv2d(maps, layer.weight, layer.bias, padding=layer.weight.shape[-1] // 2)
+
+    def doubled(maps: Tensor) -> Tensor:
+        return interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+    block = mimicry.GeneratorBlock(3, 1.0).double().eval()
+    normalized = inputs / (1 + 1e-5) ** 0.5  # with the initial running statistics
+    hidden = convolved(block.conv1, doubled(relu(normalized))) / (1 + 1e-5) ** 0.5
+    expected = convolved(block.conv2, relu(hidden)) + convolved(block.shortcut, doubled(inputs))
+    torch.testing.assert_close(block(inputs), expected)
+
+    plain = mimicry.DiscriminatorBlock(3, 1.0, downsample=False).double()
+    branch = convolved(plain.conv2, relu(convolved(plain.conv1, relu(inputs))))
+    torch.testing.assert_close(plain(inputs), branch + relu(inputs))
+
+
+def test_mimicrys_variants_differ_in_spectral_norm_pooling_and_the_range_of_images(images: Tensor) -> None:
+    variants = {name: small("mimicry-resnet", variant=name) for name in ("sngan", "wgan-gp", "dcgan")}
+    normalized = [any("parametrizations" in key for key in v.discriminator.state_dict()) for v in variants.values()]
+    assert normalized == [True, False, False]
+    critic: Any = variants["wgan-gp"].discriminator
+    torch.testing.assert_close(critic(images[:8]), critic.output(critic.blocks(images[:8]).mean((2, 3))))
+    on_unit_range: Any = variants["dcgan"].discriminator
+    pooled = on_unit_range.blocks((images[:8] + 1) / 2).sum((2, 3))
+    torch.testing.assert_close(on_unit_range(images[:8]), on_unit_range.output(pooled))
+    generator: Any = variants["dcgan"].generator.eval()
+    latent = torch.randn(4, 8)
+    in_unit_range = generator.last(generator.blocks(generator.first(latent))).sigmoid()
+    torch.testing.assert_close((generator(latent) + 1) / 2, in_unit_range)
 
 
 @pytest.mark.parametrize("name", ["wgan-gp-convnet", "r3gan"])
@@ -362,6 +411,7 @@ def test_images_and_logits_of_a_conditional_model_depend_on_the_label(name: str,
 RUNS: dict[str, list[str]] = {
     "mlp": [],
     "dcgan-radford": [],
+    "mimicry-resnet": [],
     "sngan-resnet": ["ema.half_life_kimg=0.05", "sample_images.weights=ema", "sample_images.at_epochs=[0]"],
     "wgan-gp-convnet": ["training.discriminator_steps=2", 'penalties=[{name="gradient-penalty",weight=10.0}]'],
     "r3gan": ['penalties=[{name="r1",weight=0.05},{name="r2",weight=0.05}]'],

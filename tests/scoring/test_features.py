@@ -624,6 +624,18 @@ def test_without_a_test_split_the_advice_is_to_compare_with_the_train_split(own:
     assert result.protocol["real_samples"] == TRAIN
 
 
+def test_real_samples_limits_the_real_images_to_the_same_random_ones_in_all_runs(own: Registry, tmp_path: Path) -> None:
+    results = []
+    for number, keys in enumerate(({}, {"real_samples": TEST}, {"real_samples": 150}, {"real_samples": 150})):
+        scoring = Scoring(own, tmp_path / str(number), [over(4, **keys)])
+        scoring.scores()
+        results += scoring.evaluator.results(0)
+    assert [result.protocol["real_samples"] for result in results] == [TEST, TEST, 150, 150]
+    values = [result.value for result in results]
+    assert values[0] == values[1]
+    assert values[2] == values[3] != values[0]
+
+
 def kid(subset_size: int, **keys: Any) -> dict[str, Any]:
     return over(4, "kid", subsets=2, subset_size=subset_size, **keys)
 
@@ -633,6 +645,8 @@ def kid(subset_size: int, **keys: Any) -> dict[str, Any]:
     [
         (kid(SAMPLES + 1), r"'kid' .*subset_size = 131 requires at least 131 .* metrics\.0\.num_samples is 130$"),
         (kid(TEST + 1, num_samples=300), "'kid' .*subset_size = 201 requires at least 201 .* the test split has 200$"),
+        (kid(51, real_samples=50), r"'kid' .*subset_size = 51 requires at least 51 .* metrics\.0\.real_samples is 50$"),
+        (over(4, real_samples=TEST + 1), r"real_samples is 201, but the test split has only 200 images"),
         (over(4, "precision-recall", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
         (over(4, "density-coverage", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
         (
