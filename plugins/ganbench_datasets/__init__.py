@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganbench import DatasetPlugin, hookimpl
 
-from . import cifar10, digits, fashion_mnist, image_folder, kmnist, mnist, stl10
+from . import cifar10, digits, emoji, fashion_mnist, image_folder, kmnist, mnist, stl10
 
 
 @hookimpl
@@ -16,5 +16,6 @@ def ganbench_datasets() -> list[DatasetPlugin]:
         cifar10.PLUGIN,
         stl10.PLUGIN,
         digits.PLUGIN,
+        emoji.PLUGIN,
         image_folder.PLUGIN,
     ]
