@@ -71,7 +71,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     length = Length.of(training, len(data.train))
     schedules = ScheduledValues(device)
     context = BuildContext(
-        image_shape=data.image_shape,
+        data_shape=data.data_shape,
         num_classes=data.num_classes,
         device=str(device),
         cache_dir=cache_dir(),
@@ -99,7 +99,7 @@ def prepare(spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback:
     sampler = Sampler(
         step.networks,
         step.plugin_names,
-        data.image_shape,
+        data.data_shape,
         device,
         callback.on_warning,
         labels=step.labels[0] if step.labels else None,

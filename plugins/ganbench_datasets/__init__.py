@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganbench import DatasetPlugin, hookimpl
 
-from . import cifar10, digits, fashion_mnist, image_folder, kmnist, mnist, stl10
+from . import cifar10, digits, fashion_mnist, gaussian_grid, gaussian_ring, image_folder, kmnist, mnist, stl10
 
 
 @hookimpl
@@ -17,4 +17,6 @@ def ganbench_datasets() -> list[DatasetPlugin]:
         stl10.PLUGIN,
         digits.PLUGIN,
         image_folder.PLUGIN,
+        gaussian_ring.PLUGIN,
+        gaussian_grid.PLUGIN,
     ]
