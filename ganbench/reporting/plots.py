@@ -49,9 +49,13 @@ def save_scatter(real: np.ndarray, generated: np.ndarray | None, path: Path) -> 
     lowest, highest = real.min(axis=0), real.max(axis=0)
     center, reach = (lowest + highest) / 2, VIEW / 2 * (float((highest - lowest).max()) or 1.0)
     axes.set(xlim=(center[0] - reach, center[0] + reach), ylim=(center[1] - reach, center[1] + reach), aspect="equal")
-    axes.scatter(*real.T, s=8, color="silver" if generated is not None else "tab:blue", label="real", linewidths=0)
+    axes.scatter(
+        real[:, 0], real[:, 1], s=8, color="silver" if generated is not None else "tab:blue", label="real", linewidths=0
+    )
     if generated is not None:
-        axes.scatter(*generated.T, s=8, color="tab:orange", label="generated", alpha=0.6, linewidths=0)
+        axes.scatter(
+            generated[:, 0], generated[:, 1], s=8, color="tab:orange", label="generated", alpha=0.6, linewidths=0
+        )
         outside = int((np.abs(generated - center) > reach).any(axis=1).sum())
         if outside:
             axes.set_title(f"{outside:,} of {len(generated):,} generated points are outside", fontsize="medium")
