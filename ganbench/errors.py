@@ -34,6 +34,15 @@ class UsageError(GanbenchError):
     exit_code = ExitCode.USAGE
 
 
+class ImagesOnlyError(UsageError):
+    """A plugin for images is built for vectors of a `shape`; the registry puts the plugin before the message."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(
+            f"takes images, but the dataset has vectors of shape {shape}; use another, or a dataset of images"
+        )
+
+
 class MissingError(GanbenchError):
     """Something that a measurement requires is missing, such as a metric's weights or a baseline."""
 

@@ -66,7 +66,7 @@ class Contract:
 
     plugin: ClassVar[Any]
     options: ClassVar[Mapping[str, Any]] = {}
-    image_shape: ClassVar[tuple[int, int, int]] = (1, 28, 28)
+    image_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)  # or (features,) for a dataset of vectors
     num_classes: ClassVar[int] = 10
 
     def build(self) -> Any:
@@ -77,7 +77,7 @@ class Contract:
 
     def context(self) -> Any:
         return BuildContext(
-            image_shape=self.image_shape,
+            data_shape=self.image_shape,
             num_classes=self.num_classes,
             device="cpu",
             cache_dir=self.new_folder(),
@@ -93,9 +93,15 @@ class Contract:
         return Path(folder)
 
     def images(self, seed: int = SEED) -> Tensor:
-        """Return smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1]."""
+        """Return smooth random images, float32 `(BATCH, channels, height, width)` in [-1, 1].
+
+        For a dataset of vectors, return standard normal ones, `(BATCH, features)`.
+        """
+        rng = torch.Generator().manual_seed(seed)
+        if len(self.image_shape) == 1:
+            return torch.randn(BATCH, *self.image_shape, generator=rng)
         channels, height, width = self.image_shape
-        coarse = torch.rand(BATCH, channels, 4, 4, generator=torch.Generator().manual_seed(seed))
+        coarse = torch.rand(BATCH, channels, 4, 4, generator=rng)
         return nn.functional.interpolate(coarse, (height, width), mode="bilinear") * 2 - 1
 
 
@@ -106,8 +112,9 @@ class ModelContract(Contract):
         networks: Networks = self.build()
         images = networks.generator(torch.randn(BATCH, networks.latent_dim))
         assert images.shape == (BATCH, *self.image_shape)
-        assert images.min() >= -1
-        assert images.max() <= 1
+        if len(self.image_shape) == 3:
+            assert images.min() >= -1
+            assert images.max() <= 1
 
     def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
         networks: Networks = self.build()
@@ -138,7 +145,7 @@ class LossContract(Contract):
 
     def networks(self) -> Networks:
         """Return a linear generator and a linear discriminator with one logit."""
-        size = self.image_shape[0] * self.image_shape[1] * self.image_shape[2]
+        size = math.prod(self.image_shape)
         torch.manual_seed(SEED)
         return Networks(
             nn.Sequential(nn.Linear(8, size), nn.Tanh(), nn.Unflatten(1, self.image_shape)),
@@ -182,15 +189,15 @@ class DatasetContract(Contract):
     def context(self) -> DatasetContext:
         return DatasetContext(data_dir=self.data_dir, cache_dir=self.new_folder(), seed=SEED)
 
-    def test_splits_are_uint8_images_of_one_shape_with_labels_in_range(self) -> None:
+    def test_splits_are_images_or_vectors_of_one_shape_with_labels_in_range(self) -> None:
         data: ImageData = self.build()
         for split in (data.train, data.test):
             if split is None:
                 continue
             for index in range(0, len(split), max(1, len(split) // 100)):
                 image, label = split[index]
-                assert image.dtype == torch.uint8
-                assert tuple(image.shape) == data.image_shape
+                assert image.dtype == {3: torch.uint8, 1: torch.float32}[image.dim()]
+                assert tuple(image.shape) == data.data_shape
                 assert 0 <= int(label) < data.num_classes
 
     def test_the_fingerprint_is_a_reproducible_sha256(self) -> None:
@@ -204,7 +211,7 @@ class FeatureExtractorContract(Contract):
 
     def test_features_do_not_depend_on_the_batch(self) -> None:
         extractor: FeatureExtractor = self.build()
-        images = to_uint8(self.images())
+        images = quantized(self.images())
         with torch.no_grad():
             together, alone = extractor(images), extractor(images[:1])
         assert together.shape == (BATCH, extractor.num_features)
@@ -216,7 +223,7 @@ class FeatureExtractorContract(Contract):
         extractor: Any = self.build()
         if hasattr(extractor, "logits"):
             with torch.no_grad():
-                logits = extractor.logits(extractor(to_uint8(self.images())))
+                logits = extractor.logits(extractor(quantized(self.images())))
             assert logits.ndim == 2
             assert len(logits) == BATCH
             assert logits.isfinite().all()
@@ -233,16 +240,22 @@ class FeatureExtractorContract(Contract):
         assert json.loads(json.dumps(protocol)) == protocol
 
 
+def quantized(images: Tensor) -> Tensor:
+    """Return images as extractors and metrics get them: uint8, or vectors unchanged."""
+    return to_uint8(images) if images.dim() == 4 else images
+
+
 class MetricContract(Contract):
     plugin: ClassVar[MetricPlugin]
 
     def scores(self, metric: Any, images: Tensor, batch_size: int) -> dict[str, float]:
         """Return the metric's values of images against `self.images()`, by name; a single value under ""."""
-        real, generated = to_uint8(self.images()).split(5), to_uint8(images).split(batch_size)
+        real, generated = quantized(self.images()).split(5), quantized(images).split(batch_size)
         if isinstance(metric, FeatureMetric):
             values = metric.score(self.features(metric, real), self.features(metric, generated))
         else:
-            reference = ReferenceImages(batches=lambda: iter(real), count=BATCH, fingerprint="contract")
+            labels = torch.arange(BATCH) % self.num_classes
+            reference = ReferenceImages(lambda: iter(real), count=BATCH, fingerprint="contract", labels=labels)
             metric.fit(reference)
             for batch in generated:
                 metric.update(batch)
@@ -371,7 +384,7 @@ class TrackerContract(Contract):
             tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
 
 
-def two_layer_networks(image_shape: tuple[int, int, int]) -> Networks:
+def two_layer_networks(image_shape: tuple[int, ...]) -> Networks:
     """Return a linear generator and a smooth discriminator whose input gradient depends on the image."""
     size = math.prod(image_shape)
     torch.manual_seed(SEED)

@@ -23,6 +23,11 @@ def normalize_images(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(127.5).sub_(1)
 
 
+def network_input(data: Tensor) -> Tensor:
+    """Normalize images, which are uint8; return vectors, which are float32, as they are."""
+    return normalize_images(data) if data.dtype == torch.uint8 else data
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Convert images in [-1, 1] to uint8, rounding to the nearest integer (half to even)."""
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
@@ -62,11 +67,11 @@ class Batches(Protocol):
         """Make one pass over the split, yielding the inputs of `load` for each batch."""
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images, float32 `(N, C, H, W)` in [-1, 1], and labels `(N,)`, on the device."""
+        """Return images, float32 `(N, C, H, W)` in [-1, 1], or vectors `(N, D)`, and labels `(N,)`, on the device."""
 
 
 class ResidentBatches:
-    """Keeps the whole split on the device as uint8; batches are gathered and normalized there."""
+    """Keeps the whole split on the device, images as uint8; batches are gathered and normalized there."""
 
     placement = "resident"
 
@@ -97,7 +102,7 @@ class ResidentBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
-        return random_flip(normalize_images(self.images[indices]), self.flips, self.share), self.labels[indices]
+        return random_flip(network_input(self.images[indices]), self.flips, self.share), self.labels[indices]
 
 
 class StreamedBatches:
@@ -157,7 +162,7 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return random_flip(normalize_images(images), self.flips, self.share), labels
+        return random_flip(network_input(images), self.flips, self.share), labels
 
 
 class ShuffledBatches(BatchSampler):
@@ -203,7 +208,10 @@ def make_batches(
 
 
 def select_images(split: Split, indices: Tensor, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield the images at `indices`, in that order, in batches: uint8 `(N, C, H, W)`, on the device."""
+    """Yield the images at `indices`, in that order, in batches on the device.
+
+    They are uint8 `(N, C, H, W)`, or vectors, float32 `(N, D)`.
+    """
     for batch in indices.split(batch_size):
         if type(split) is TensorDataset:
             yield split.tensors[0][batch].to(device)

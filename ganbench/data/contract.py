@@ -15,7 +15,10 @@ from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.runtime.rng import IsolatedRNG
 
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
-EXPECTED = "expected a pair of an image, uint8 of shape (channels, height, width), and a label"
+EXPECTED = (
+    "expected a pair of an image, uint8 of shape (channels, height, width), and a label; or, for data that is not "
+    "images, of a vector, float32 of shape (features,), and a label"
+)
 
 
 class CheckedSplit:
@@ -44,12 +47,14 @@ class CheckedSplit:
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise PluginError(f"{where} is {described(item)}; {EXPECTED}")
         image, label = item
-        if not isinstance(image, Tensor) or image.dtype != torch.uint8 or image.dim() != 3:
+        if not isinstance(image, Tensor) or (image.dtype, image.dim()) not in ((torch.uint8, 3), (torch.float32, 1)):
             raise PluginError(f"{where}: the image is {described(image)}; {EXPECTED}")
+        if image.is_floating_point() and not image.isfinite().all():
+            raise PluginError(f"{where}: the vector has values that are NaN or infinite; all values must be finite")
         if self.shape is not None and tuple(image.shape) != self.shape:
             raise PluginError(
                 f"{where}: the image has shape {tuple(image.shape)}, but the first train image has {self.shape}; all "
-                "images of a dataset must have the same shape (channels, height, width)"
+                "images of a dataset must have the same shape"
             )
         return image, self._class_number(label, where)
 
@@ -133,10 +138,14 @@ def check_tensors(split: TensorDataset, name: str, plugin: str, num_classes: int
             f"{plugin}: the {name} split is a TensorDataset of {len(split.tensors)} tensors; expected images and labels"
         )
     images, labels = split.tensors
-    if images.dtype != torch.uint8 or images.dim() != 4:
+    if (images.dtype, images.dim()) not in ((torch.uint8, 4), (torch.float32, 2)):
         raise PluginError(
             f"{plugin}: the images of the {name} split are {described(images)}; expected uint8 of shape "
-            "(N, channels, height, width)"
+            "(N, channels, height, width), or vectors, float32 of shape (N, features)"
+        )
+    if images.is_floating_point() and not images.isfinite().all():
+        raise PluginError(
+            f"{plugin}: the vectors of the {name} split have values that are NaN or infinite; all values must be finite"
         )
     integers = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
     if labels.dim() != 1 or not integers:

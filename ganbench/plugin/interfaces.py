@@ -19,9 +19,9 @@ class Networks:
     """A generator and a discriminator, as built by a model plugin.
 
     All parameters must exist when `build` returns. `generator` maps latent vectors `(N, latent_dim)` to images
-    `(N, channels, height, width)` in [-1, 1]. The output of `discriminator` only has to suit the loss: usually logits
-    of shape `(N, 1)`, or a tuple whose first item is the logits. The networks of a conditional model take labels
-    `(N,)`, int64, as a second argument.
+    `(N, channels, height, width)` in [-1, 1], or to vectors `(N, features)` if the dataset has vectors. The output of
+    `discriminator` only has to suit the loss: usually logits of shape `(N, 1)`, or a tuple whose first item is the
+    logits. The networks of a conditional model take labels `(N,)`, int64, as a second argument.
     """
 
     generator: nn.Module
@@ -37,7 +37,7 @@ class Networks:
 class Batch:
     """The data for one update of one network, on the training device."""
 
-    real: Tensor  # (N, channels, height, width), float in [-1, 1]
+    real: Tensor  # images (N, channels, height, width), float in [-1, 1], or vectors (N, features) as in the dataset
     labels: Tensor  # (N,), int64, labels of the real images
     latent: Tensor  # (N, latent_dim), standard normal, sampled for this update
     fake_labels: Tensor | None = None  # (N,), int64, sampled with the train split's class frequencies; conditional only
@@ -120,8 +120,11 @@ Schedule = Callable[[int], float]  # from the number of real images seen to a va
 class Split(Protocol):
     """A map-style `torch.utils.data.Dataset` of (image, label) pairs.
 
-    Images are uint8 `(channels, height, width)`; labels are integers from 0 to `num_classes - 1`. A
-    `TensorDataset(images, labels)` is kept on the training device. Any other dataset, including a subclass of
+    Images are uint8 `(channels, height, width)`; labels are integers from 0 to `num_classes - 1`. Data that is not
+    images is vectors, finite float32 `(features,)`: wherever images are mentioned, the networks, losses and metrics
+    then get vectors, which are neither normalized nor quantized.
+
+    A `TensorDataset(images, labels)` is kept on the training device. Any other dataset, including a subclass of
     `TensorDataset`, is read item by item and streamed by a `DataLoader`.
     """
 
@@ -143,20 +146,23 @@ class ImageData:
     label_counts: tuple[int, ...] | None = None  # of the train split; required to train conditional models on streams
 
     @cached_property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width. Read only once, because reading an image may draw random numbers."""
-        channels, height, width = self.train[0][0].shape
-        return channels, height, width
+    def data_shape(self) -> tuple[int, ...]:
+        """`(channels, height, width)` of images, or `(features,)` of vectors.
+
+        Read only once, because reading an image may draw random numbers.
+        """
+        return tuple(self.train[0][0].shape)
 
 
 @dataclass(frozen=True)
 class ReferenceImages:
     """The real images against which a metric compares generated images."""
 
-    batches: Callable[[], Iterator[Tensor]]  # uint8 (N, channels, height, width) on the metric's device
+    # uint8 (N, channels, height, width), or float32 (N, features) if the dataset has vectors; on the metric's device
+    batches: Callable[[], Iterator[Tensor]]
     count: int
     fingerprint: str  # a cache key for derived data: equal for equal images, metric, options and plugins
-    labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels`
+    labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels` or `uses_real_labels`
 
 
 class Features(Protocol):
@@ -185,7 +191,9 @@ class MetricInfo(Protocol):
     """Attributes shared by all metrics.
 
     A metric of images may have the attribute `min_images`, an int: the engine refuses, before training, to score fewer
-    real or generated images.
+    real or generated images. With the attribute `uses_labels = True`, it gets the labels of real and generated images,
+    and the engine refuses unconditional models. With `uses_real_labels = True`, it gets the labels of real images only,
+    for any model. In both cases, the engine refuses datasets without classes.
     """
 
     @property
@@ -209,14 +217,14 @@ class MetricInfo(Protocol):
 class Metric(MetricInfo, Protocol):
     """Scores generated images by comparison with real images.
 
-    With the attribute `uses_labels = True`, `update` also receives the labels of the images.
+    With `uses_labels`, `update` also receives the labels of the images.
     """
 
     def fit(self, reference: ReferenceImages) -> None:
         """Process the real images; called once, before the first `update`."""
 
     def update(self, images: Tensor) -> None:
-        """Add a batch of images to score: uint8 `(N, channels, height, width)`."""
+        """Add a batch of images to score: uint8 `(N, channels, height, width)`, or vectors, float32 `(N, features)`."""
 
     def compute(self) -> Values:
         """Return the score of all images added since the last `compute`, and reset."""
@@ -247,9 +255,10 @@ class NetworksMetric(MetricInfo, Protocol):
 class FeatureExtractor(Protocol):
     """A frozen `torch.nn.Module` that maps images to features, for metrics that compare features.
 
-    It takes uint8 images `(N, channels, height, width)` of the dataset's shape and returns floats `(N, num_features)`.
-    It resizes and normalizes the images itself. A classifier implements `logits(features)`, which maps its features to
-    the logits of the classes, `(N, classes)`, for metrics that use class probabilities.
+    It takes uint8 images `(N, channels, height, width)` of the dataset's shape, or its vectors, float32
+    `(N, features)`, and returns floats `(N, num_features)`. It resizes and normalizes the images itself. A classifier
+    implements `logits(features)`, which maps its features to the logits of the classes, `(N, classes)`, for metrics
+    that use class probabilities.
     """
 
     @property

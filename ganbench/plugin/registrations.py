@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ganbench.errors import ImagesOnlyError
+
 from .callbacks import Callback
 from .interfaces import (
     Augmentation,
@@ -85,7 +87,7 @@ def no_schedule(value: Any) -> float:
 class BuildContext:
     """The context passed to every `build` except those of datasets and trackers, once the data is loaded."""
 
-    image_shape: tuple[int, int, int]  # channels, height, width
+    data_shape: tuple[int, ...]  # (channels, height, width) of images, or (features,) of vectors
     num_classes: int
     device: str  # in torch's notation: "cpu", "cuda:0"
     cache_dir: Path
@@ -96,6 +98,14 @@ class BuildContext:
     # shape () that the engine sets before each step
     scheduled: Callable[[Any], Any] = no_schedule
     extractors: dict[str, Any] = field(default_factory=dict)  # built so far; metrics with equal extractors share one
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width. Raises `UsageError`, which names the plugin, if the dataset has no images."""
+        if len(self.data_shape) != 3:
+            raise ImagesOnlyError(self.data_shape)
+        channels, height, width = self.data_shape
+        return channels, height, width
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]

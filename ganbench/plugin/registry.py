@@ -19,6 +19,7 @@ import pluggy
 
 from ganbench.errors import (
     GanbenchError,
+    ImagesOnlyError,
     PluginError,
     UsageError,
     describe,
@@ -56,7 +57,10 @@ class Registered:
         """Call the plugin's `build`. An exception becomes a `PluginError` that names the plugin and distribution."""
         assert isinstance(self.plugin, Buildable)
         with self.wrap_errors("raised in build"), preserve_torch_defaults(f"{self}: its build changed"):
-            built = self.plugin.build(options, context)
+            try:
+                built = self.plugin.build(options, context)
+            except ImagesOnlyError as error:
+                raise UsageError(f"{self} {error}") from None
         if not isinstance(built, self.plugin.build_types):
             expected = " or ".join(build_type.__name__ for build_type in self.plugin.build_types)
             raise PluginError(f"{self}: build must return {expected}, got {type(built).__name__}")

@@ -1,4 +1,4 @@
-"""Image grids and loss curves."""
+"""Image grids, scatter plots of points, and loss curves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ganbench.system.files import atomic_write
 GAP = 2  # pixels between images in a grid
 LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
 UPSCALED_HEIGHT = 112  # small images are enlarged to about this height, without interpolation
+VIEW = 1.25  # a scatter plot extends up to this multiple of the extent of the real points
 
 
 def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
@@ -33,6 +34,34 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
     enlarged = drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
     with atomic_write(path) as part:
         enlarged.save(part)
+
+
+def save_scatter(real: np.ndarray, generated: np.ndarray | None, path: Path) -> None:
+    """Plot generated points over real ones, float `(N, 2)`, with equal axes, as a PNG.
+
+    The limits depend only on the real points, so that the plots of a run can be compared; the title counts the
+    generated points outside.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    lowest, highest = real.min(axis=0), real.max(axis=0)
+    center, reach = (lowest + highest) / 2, VIEW / 2 * (float((highest - lowest).max()) or 1.0)
+    axes.set(xlim=(center[0] - reach, center[0] + reach), ylim=(center[1] - reach, center[1] + reach), aspect="equal")
+    axes.scatter(
+        real[:, 0], real[:, 1], s=8, color="silver" if generated is not None else "tab:blue", label="real", linewidths=0
+    )
+    if generated is not None:
+        axes.scatter(
+            generated[:, 0], generated[:, 1], s=8, color="tab:orange", label="generated", alpha=0.6, linewidths=0
+        )
+        outside = int((np.abs(generated - center) > reach).any(axis=1).sum())
+        if outside:
+            axes.set_title(f"{outside:,} of {len(generated):,} generated points are outside", fontsize="medium")
+    axes.legend(loc="upper right")
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=100)
 
 
 def save_losses(

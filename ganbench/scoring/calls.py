@@ -14,6 +14,8 @@ from ganbench.errors import PluginError, ScoreWarning
 from ganbench.plugin.interfaces import MetricInfo, Values
 from ganbench.spec.configs import MetricConfig
 
+from .requirements import uses_labels
+
 
 @contextmanager
 def score_warnings(known: list[str]) -> Iterator[list[str]]:
@@ -34,7 +36,7 @@ def score_warnings(known: list[str]) -> Iterator[list[str]]:
 def update_metric(config: MetricConfig, metric: Any, images: Tensor, labels: Tensor | None) -> None:
     """Pass a batch to an image metric."""
     with config.plugin.wrap_errors("raised in update"):
-        if getattr(metric, "uses_labels", False):
+        if uses_labels(metric):
             metric.update(images, labels)
         else:
             metric.update(images)

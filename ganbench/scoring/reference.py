@@ -39,6 +39,7 @@ from ganbench.system.files import read_cache, write_cache
 from .calls import finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
 from .identity import DIGITS, config_identity, software_of
+from .requirements import min_images, require_enough_images, require_labels, uses_labels, uses_real_labels
 from .sampling import evaluation_context
 
 REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
@@ -82,7 +83,7 @@ class RealData:
         return self.data.test if name == "test" else self.data.train
 
     def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
-        """Yield the images at `indices`, in that order, in batches: uint8 `(N, C, H, W)`, on the device."""
+        """Yield the images at `indices`, in that order, in batches on the device: uint8, or vectors, float32."""
         return select_images(split, indices, self.batch_size, self.device)
 
     def labels(self, split: Split, indices: Tensor) -> Tensor:
@@ -153,11 +154,7 @@ def prepare_metric(
     if not isinstance(metric, Metric | FeatureMetric):
         protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
         return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
-    if uses_labels(metric) and not conditional:
-        raise UsageError(
-            f"metrics.{number}: {config.plugin} requires labels, but {spec.model.plugin} is unconditional; use another "
-            "metric or a conditional model"
-        )
+    require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
     split = real_data.split(config.split)
     if split is None:
         raise UsageError(
@@ -179,7 +176,7 @@ def prepare_metric(
     batches = f"batches of {spec.training.generator_images}"
     protocol |= {
         "generated_samples": config.num_samples,
-        "quantization": "uint8, rounded",
+        "quantization": "uint8, rounded" if len(real_data.context.data_shape) == 3 else "none, float32",
         "weights": weights_of(config, spec),
         "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
     }
@@ -204,21 +201,6 @@ def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
     return order[: config.real_samples].sort().values
 
 
-def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
-    """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
-    needed = min_images(metric)
-    limit = f"the {config.split} split has" if config.real_samples is None else f"metrics.{number}.real_samples is"
-    counts = {limit: real, f"metrics.{number}.num_samples is": config.num_samples}
-    for subject, count in counts.items():
-        if count < needed:
-            options = config.options.model_dump(mode="json").items()
-            given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
-            raise UsageError(
-                f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
-                f"but {subject} {count:,}"
-            )
-
-
 def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
     """Describe the generator weights that are scored, for the protocol."""
     if config.weights == "raw":
@@ -235,7 +217,7 @@ def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Te
         derived = real_data.context.cache_dir / "derived" / identity
         prepared.real_features = stored_features(prepared, real_data, prepared.config.split, split, indices, derived)
     elif isinstance(metric, Metric):
-        labels = real_data.labels(split, indices) if uses_labels(metric) else None
+        labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
         reference = ReferenceImages(
             batches=lambda: real_data.images(split, indices), count=len(indices), fingerprint=identity, labels=labels
         )
@@ -265,7 +247,7 @@ def stored_features(
             identity |= {**config_identity(used, "features"), **software_of(used)}
     with prepared.config.plugin.wrap_errors("raised during feature extraction"):
         features = real_data.features(metric.features, identity, name, split, indices)
-    labels = real_data.labels(split, indices) if uses_labels(metric) else None
+    labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
     return StoredFeatures(features, labels, derived_dir)
 
 
@@ -314,14 +296,6 @@ def compute_on_real_data(
         update_metric(config, metric, images, labels[number].to(images.device) if labels else None)
     with config.plugin.wrap_errors("raised in compute"):
         return finite_values(config, metric, metric.compute())
-
-
-def uses_labels(metric: Any) -> bool:
-    return bool(getattr(metric, "uses_labels", False))
-
-
-def min_images(metric: Any) -> int:
-    return getattr(metric, "min_images", 1)
 
 
 def digest(identity: dict[str, Any]) -> str:

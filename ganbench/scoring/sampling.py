@@ -85,7 +85,7 @@ class Sampler:
         self,
         networks: Networks,
         plugin_names: PluginNames,
-        image_shape: tuple[int, int, int],
+        data_shape: tuple[int, ...],
         device: torch.device,
         warn: Callable[[str], None],
         labels: LabelSampler | None = None,
@@ -97,7 +97,7 @@ class Sampler:
         """
         self.networks = networks
         self.plugin_names = plugin_names
-        self.image_shape = image_shape
+        self.data_shape = data_shape
         self.device = device
         self.labels = labels
         self._average = average
@@ -113,7 +113,9 @@ class Sampler:
         draw_labels: Callable[[int], Tensor] | None = None,
         ranks: Ranks = SINGLE,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield `count` images, uint8 `(N, C, H, W)`, and labels, in batches. Call it within `evaluation_context`.
+        """Yield `count` images, uint8 `(N, C, H, W)`, or vectors, float32 `(N, D)`, and labels, in batches.
+
+        Call it within `evaluation_context`.
 
         The last batch is generated in full and then truncated, because in train mode an image depends on the statistics
         of its batch. Latent vectors are sampled on the CPU, so that they are the same on every device, and so are the
@@ -121,7 +123,8 @@ class Sampler:
         ranks yields one batch in turn, of the same images as a single one would.
 
         Raises `PluginError`, naming the model, if the generator raises or returns invalid output. Raises
-        `NotFiniteError` after the last batch if any value is NaN or infinite, which uint8 cannot represent.
+        `NotFiniteError` after the last batch if any value is NaN or infinite, which uint8 cannot represent and metrics
+        need not handle.
         """
         not_finite = torch.zeros((), dtype=torch.int64, device=self.device)
         lowest, highest = torch.full((2,), torch.inf, device=self.device)
@@ -141,13 +144,19 @@ class Sampler:
                 finite = images.nan_to_num()
                 lowest, highest = torch.minimum(lowest, finite.min()), torch.maximum(highest, finite.max())
                 remaining = count - start
-                yield to_uint8(finite)[:remaining], None if labels is None else labels[:remaining]
+                quantized = to_uint8(finite) if self.are_images else finite.float()
+                yield quantized[:remaining], None if labels is None else labels[:remaining]
         if not_finite:
             raise NotFiniteError(
                 f"{self.plugin_names.model}: in {source.mode} mode, the generated images contain {int(not_finite):,} "
                 "values that are NaN or infinite; they are not scored or saved"
             )
         self._check_range(float(lowest), float(highest))
+
+    @property
+    def are_images(self) -> bool:
+        """Whether images are generated, and not vectors."""
+        return len(self.data_shape) == 3
 
     def _generator(self, weights: Weights) -> nn.Module:
         if weights == "raw":
@@ -164,17 +173,17 @@ class Sampler:
             raise self.plugin_names.generator_error(error, self.networks) from error
         if (
             not isinstance(images, Tensor)
-            or tuple(images.shape) != (len(latent), *self.image_shape)
+            or tuple(images.shape) != (len(latent), *self.data_shape)
             or not images.is_floating_point()
         ):
             raise PluginError(
                 f"{self.plugin_names.model}: for {len(latent)} latent vectors, the generator must return a "
-                f"floating-point tensor of shape {(len(latent), *self.image_shape)}, got {described(images)}"
+                f"floating-point tensor of shape {(len(latent), *self.data_shape)}, got {described(images)}"
             )
         return images
 
     def _check_range(self, lowest: float, highest: float) -> None:
-        if max(-lowest, highest) > MAX_ABS_PIXEL:
+        if self.are_images and max(-lowest, highest) > MAX_ABS_PIXEL:
             self.warn_once(
                 "range",
                 f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}; expected "

@@ -23,15 +23,18 @@ def load_data(
 ) -> tuple[ImageData, DataRecord]:
     """Build the dataset, check both splits, and hash their content.
 
-    Raises `PluginError` for a dataset that breaks its contract and `UsageError` for one that is too small or missing.
+    Raises `PluginError` for a dataset that breaks its contract, and `UsageError` for one that is too small or missing
+    or does not suit the options of the spec.
     """
     callback.on_status("loading data")
     seed, plugin = spec.training.seed, str(spec.dataset.plugin)
     built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
     with evaluation_context(seed, device):  # a dataset may use random numbers to read an image
         data = check_data(built, plugin)
-        image_shape = data.image_shape
+        shape = data.data_shape
         random_reads = changes_between_reads(data)
+    if len(shape) != 3:
+        refuse_image_options(spec, shape)
     images_per_step = spec.training.images_per_step
     if images_per_step > len(data.train):
         factors = " * discriminator_steps" if spec.training.discriminator_steps > 1 else ""
@@ -46,11 +49,11 @@ def load_data(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "
             "reproduced; use the default random number generators of torch, Python or NumPy"
         )
-    if not can_be_shown(image_shape) and (spec.sample_images.real or spec.sample_images.generated):
-        callback.on_warning(
-            f"sample images are not saved: the images of {plugin} have {image_shape[0]} channels, and only images with "
-            "1 or 3 channels can be shown"
-        )
+    if not can_be_shown(shape) and (spec.sample_images.real or spec.sample_images.generated):
+        have = f"images of {plugin} have {shape[0]} channels, and only images with 1 or 3 channels can be shown"
+        if len(shape) == 1:
+            have = f"vectors of {plugin} have {shape[0]} features, and only vectors with 2 features can be plotted"
+        callback.on_warning(f"sample images are not saved: the {have}")
     record = DataRecord(
         source=data.source,
         fingerprint=data.fingerprint,
@@ -63,6 +66,20 @@ def load_data(
     return data, record
 
 
-def can_be_shown(image_shape: tuple[int, int, int]) -> bool:
-    """Return whether images of this shape can be saved as sample images: they are gray or RGB."""
-    return image_shape[0] in (1, 3)
+def can_be_shown(shape: tuple[int, ...]) -> bool:
+    """Return whether data of this shape can be saved as sample images: images that are gray or RGB, or 2-D points."""
+    return shape[0] in (1, 3) if len(shape) == 3 else shape == (2,)
+
+
+def refuse_image_options(spec: BenchmarkSpec, shape: tuple[int, ...]) -> None:
+    """Raise `UsageError` for options that only make sense for images, with a dataset of vectors."""
+    unsuitable = {
+        "training.horizontal_flips=true": spec.training.horizontal_flips,
+        "engine.memory_format=channels_last": spec.engine.memory_format == "channels_last",
+    }
+    for option, given in unsuitable.items():
+        if given:
+            raise UsageError(
+                f"benchmark {spec.name}: {option} is for images, but {spec.dataset.plugin} has vectors of shape "
+                f"{shape}; remove it"
+            )

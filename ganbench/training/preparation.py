@@ -83,7 +83,7 @@ def prepare(
     require_scores_before_the_end(spec, events)
     schedules = ScheduledValues(device)
     context = BuildContext(
-        image_shape=data.image_shape,
+        data_shape=data.data_shape,
         num_classes=data.num_classes,
         device=str(device),
         cache_dir=cache_dir(),
@@ -111,7 +111,7 @@ def prepare(
     sampler = Sampler(
         step.networks,
         step.plugin_names,
-        data.image_shape,
+        data.data_shape,
         device,
         callback.on_warning,
         labels=step.labels[0] if step.labels else None,

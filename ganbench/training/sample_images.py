@@ -1,11 +1,13 @@
 """Sample images of a run: real ones before training, generated ones during it.
 
-They are not part of the result: if one cannot be written, the run warns and continues.
+Images are shown in a grid, and points in the plane as a scatter plot. They are not part of the result: if one cannot be
+written, the run warns and continues.
 """
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback
@@ -20,20 +22,24 @@ from .preparation import PreparedRun
 
 def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: Callback) -> None:
     """Write samples/real.png with images of the train split."""
-    train, count = prepared.data.train, prepared.spec.sample_images.real
-    if not count or not can_be_shown(prepared.sampler.image_shape):
+    count = prepared.spec.sample_images.real
+    if not count or not can_be_shown(prepared.sampler.data_shape):
         return
-    chosen = torch.randperm(len(train), generator=make_rng(prepared.spec.training.seed, "real pictures"))[:count]
-    with evaluation_context(prepared.spec.training.seed, prepared.device):  # reading an image may draw at random
-        (images,) = select_images(train, chosen, count, torch.device("cpu"))
+    images = choose_real_images(prepared, count).numpy()
     with directory.extra("samples/real.png", "samples_real", callback.on_warning) as path:
-        plots.save_grid(images.numpy(), path, columns=4)
+        if prepared.sampler.are_images:
+            plots.save_grid(images, path, columns=4)
+        else:
+            plots.save_scatter(images, None, path)
 
 
 def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDirectory, callback: Callback) -> None:
-    """Write samples/MOMENT.png with images from fixed latent vectors; conditional models cycle through the classes."""
+    """Write samples/MOMENT.png with images from fixed latent vectors; conditional models cycle through the classes.
+
+    Generated points are plotted over as many real ones.
+    """
     training, options = prepared.spec.training, prepared.spec.sample_images
-    if not options.generated or not can_be_shown(prepared.sampler.image_shape):
+    if not options.generated or not can_be_shown(prepared.sampler.data_shape):
         return
     count = max(options.generated, training.batch_size)
     latents = make_rng(training.seed, "pictures")
@@ -45,6 +51,19 @@ def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDire
         except NotFiniteError as error:
             prepared.sampler.warn_once("not finite", str(error))
             return
+    shown = images[: options.generated].cpu().numpy()
     name, artifact = f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}"
     with directory.extra(name, artifact, callback.on_warning) as path:
-        plots.save_grid(images[: options.generated].cpu().numpy(), path)
+        if prepared.sampler.are_images:
+            plots.save_grid(shown, path)
+        else:
+            plots.save_scatter(choose_real_images(prepared, options.generated).numpy(), shown, path)
+
+
+def choose_real_images(prepared: PreparedRun, count: int) -> Tensor:
+    """Return `count` random images of the train split, or all if there are fewer, on the CPU; always the same ones."""
+    train, seed = prepared.data.train, prepared.spec.training.seed
+    chosen = torch.randperm(len(train), generator=make_rng(seed, "real pictures"))[:count]
+    with evaluation_context(seed, prepared.device):  # reading an image may draw at random
+        (images,) = select_images(train, chosen, count, torch.device("cpu"))
+    return images

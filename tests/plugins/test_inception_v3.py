@@ -126,7 +126,7 @@ def test_fid_with_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
 
 def test_an_option_with_a_missing_file_is_an_error(registry: Registry, tmp_path: Path) -> None:
     plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3")
-    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
+    context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
     path = tmp_path / "none.pth"
     with pytest.raises(MissingError, match=re.escape(f"weights file not found: {path}")) as raised:
         plugin.build(plugin.plugin.options(weights=path), context)

@@ -99,7 +99,7 @@ def data() -> ImageData:
 
 @pytest.fixture
 def context(tmp_path: Path) -> BuildContext:
-    return BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=7)
+    return BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=7)
 
 
 @pytest.fixture

@@ -247,7 +247,7 @@ class Scoring:
         given = [{"num_samples": SAMPLES, **metric} for metric in metrics]
         ema = {} if average is None else {"ema": {"half_life_kimg": 10.0}}
         spec = resolve({**homework.to_dict(), **ema, "metrics": given}, registry, origin="a test's")
-        context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=cache_dir, seed=7)
+        context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=cache_dir, seed=7)
         self.data, self.networks, loss = data or data_of(), networks_of(conditional), BinaryCrossEntropy()
         real_data = RealData(self.data, record, context, SCORING_BATCH)
         self.prepared = prepare_metrics(spec, real_data, loss, conditional, lambda _: None)

@@ -140,7 +140,7 @@ Identify = Callable[..., dict[str, Any]]
 @pytest.fixture
 def identify(own: Registry, tmp_path: Path) -> Identify:
     """The identity of a metric over `thumbnail` with these options."""
-    context = BuildContext(image_shape=(1, 2, 2), num_classes=1, device="cpu", cache_dir=tmp_path, seed=0)
+    context = BuildContext(data_shape=(1, 2, 2), num_classes=1, device="cpu", cache_dir=tmp_path, seed=0)
 
     def of(features: dict[str, Any], **options: Any) -> dict[str, Any]:
         given = {"name": "scored", "features": {"name": "thumbnail", **features}, **options}

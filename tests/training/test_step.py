@@ -24,7 +24,7 @@ MFLOP_PER_IMAGE = 575.87  # 2 x 287.93 million multiply-accumulates, see docs/ho
 
 def build_networks(registry: Registry, **options: object) -> Networks:
     plugin = registry.find(Kind.MODEL, "dcgan")
-    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
+    context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     return plugin.build(plugin.plugin.options(**options), context)
 
 

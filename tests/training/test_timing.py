@@ -156,7 +156,7 @@ def test_steps_after_restoring_are_repeated_exactly(registry: Registry) -> None:
 
     spec, _ = load_spec("dcgan-fashion", registry, SMALL)
     data = spec.dataset.build(DatasetContext(data_dir=None, cache_dir=None, seed=0))
-    context = BuildContext(image_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
+    context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
     optimizers = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
     step = TrainingStep(networks, spec.loss.build(context), optimizers, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)

@@ -1,8 +1,7 @@
-"""Multilayer perceptrons, for images of any shape and for points in the plane.
+"""Multilayer perceptrons, for images of any shape and for vectors, such as points in the plane.
 
-Width, depth and activations are those of Gulrajani et al. 2017 (arXiv:1704.00028) for two-dimensional data, where
-latent vectors have dimension 2 and the generator's output is linear. Points are images of one pixel and two channels,
-`(2, 1, 1)`, or of two pixels, `(1, 1, 2)`, scaled to [-1, 1].
+Width, depth and activations are those of Gulrajani et al. 2017 (arXiv:1704.00028) for points, where latent vectors have
+dimension 2. For points, the generator's output is linear, as there; for images, it passes through tanh.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ def build(options: MLPOptions, context: BuildContext) -> Networks:
     from .networks import Discriminator, Generator
 
     return Networks(
-        Generator(context.image_shape, options.latent_dim, options.width, options.depth),
-        Discriminator(context.image_shape, options.width, options.depth),
+        Generator(context.data_shape, options.latent_dim, options.width, options.depth),
+        Discriminator(context.data_shape, options.width, options.depth),
         options.latent_dim,
     )
 
 
 PLUGIN = ModelPlugin(
     name="mlp",
-    summary="Multilayer perceptrons with ReLU, for images of any shape and for 2-D data",
+    summary="Multilayer perceptrons with ReLU, for images of any shape and for vectors, such as 2-D data",
     options=MLPOptions,
     build=build,
 )

@@ -6,19 +6,17 @@ import math
 
 from torch import Tensor, nn
 
-ImageShape = tuple[int, int, int]
-
 
 class Generator(nn.Module):
-    """Maps latent vectors `(N, latent_dim)` to images `(N, channels, height, width)` in [-1, 1]."""
+    """Maps latent vectors `(N, latent_dim)` to images `(N, C, H, W)` in [-1, 1], or to vectors `(N, D)`."""
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, width: int, depth: int) -> None:
+    def __init__(self, data_shape: tuple[int, ...], latent_dim: int, width: int, depth: int) -> None:
         super().__init__()
+        are_images = len(data_shape) == 3
         self.layers = nn.Sequential(
             *hidden_layers(latent_dim, width, depth),
-            output_layer(width, math.prod(image_shape)),
-            nn.Tanh(),
-            nn.Unflatten(1, image_shape),
+            output_layer(width, math.prod(data_shape)),
+            *([nn.Tanh(), nn.Unflatten(1, data_shape)] if are_images else []),
         )
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -26,12 +24,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Maps images `(N, channels, height, width)` in [-1, 1] to logits `(N, 1)`, positive for real images."""
+    """Maps images `(N, channels, height, width)` or vectors `(N, D)` to logits `(N, 1)`, positive for real ones."""
 
-    def __init__(self, image_shape: ImageShape, width: int, depth: int) -> None:
+    def __init__(self, data_shape: tuple[int, ...], width: int, depth: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Flatten(), *hidden_layers(math.prod(image_shape), width, depth), output_layer(width, 1)
+            nn.Flatten(), *hidden_layers(math.prod(data_shape), width, depth), output_layer(width, 1)
         )
 
     def forward(self, images: Tensor) -> Tensor:

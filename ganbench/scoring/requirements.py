@@ -1,0 +1,55 @@
+"""The requirements of metrics on the data, the model and the number of images, checked before training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganbench.errors import UsageError
+from ganbench.plugin.interfaces import FeatureMetric, Metric
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.configs import MetricConfig
+
+
+def uses_labels(metric: Any) -> bool:
+    """Return whether the metric gets the labels of real and generated images."""
+    return bool(getattr(metric, "uses_labels", False))
+
+
+def uses_real_labels(metric: Any) -> bool:
+    """Return whether the metric gets the labels of real images."""
+    return uses_labels(metric) or bool(getattr(metric, "uses_real_labels", False))
+
+
+def min_images(metric: Any) -> int:
+    return getattr(metric, "min_images", 1)
+
+
+def require_labels(
+    number: int, config: MetricConfig, metric: Any, spec: BenchmarkSpec, num_classes: int, conditional: bool
+) -> None:
+    """Raise `UsageError` if the model or the dataset lacks labels that the metric uses."""
+    if uses_labels(metric) and not conditional:
+        raise UsageError(
+            f"metrics.{number}: {config.plugin} requires labels, but {spec.model.plugin} is unconditional; use another "
+            "metric or a conditional model"
+        )
+    if uses_real_labels(metric) and num_classes < 2:
+        raise UsageError(
+            f"metrics.{number}: {config.plugin} requires labels, but {spec.dataset.plugin} has no classes; use another "
+            "metric or a dataset with labels"
+        )
+
+
+def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
+    """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
+    needed = min_images(metric)
+    limit = f"the {config.split} split has" if config.real_samples is None else f"metrics.{number}.real_samples is"
+    counts = {limit: real, f"metrics.{number}.num_samples is": config.num_samples}
+    for subject, count in counts.items():
+        if count < needed:
+            options = config.options.model_dump(mode="json").items()
+            given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
+            raise UsageError(
+                f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
+                f"but {subject} {count:,}"
+            )
