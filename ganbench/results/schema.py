@@ -221,7 +221,7 @@ class Environment(Record):
 
 
 class DataRecord(Record):
-    """The data that the run trained on."""
+    """The data that the run trained on, or that images were compared with."""
 
     source: str
     fingerprint: str  # declared by the dataset plugin
@@ -230,6 +230,10 @@ class DataRecord(Record):
     train_images: int
     test_images: int
     notice: str | None
+    # None in results written before they were recorded
+    image_shape: tuple[int, int, int] | None = None  # channels, height, width
+    num_classes: int | None = None
+    label_counts: tuple[int, ...] | None = None  # train images of each class; None also if the dataset does not say
 
 
 class ProfiledKernel(Record):

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from torch import Tensor
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
-from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import finite_values, score_warnings, update_metric
@@ -152,7 +150,9 @@ class Evaluator:
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
             with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
-                finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                # seeded again, so that the images do not depend on what was scored before
+                with evaluation_context(self.seed, self.real_data.device):
+                    finite, features, labels = self._generate(source, count, sharing, Path(folder))
                 for scored in sharing:
                     generated = None
                     if isinstance(scored.metric, FeatureMetric):
@@ -177,19 +177,15 @@ class Evaluator:
             if isinstance(scored.metric, FeatureMetric)
         }
         image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
-        latents, all_labels = make_rng(self.seed, "evaluation"), []
-        draw_labels = None
-        if self.sampler.labels is not None:
-            draw_labels = partial(self.sampler.labels.draw, rng=make_rng(self.seed, "evaluation labels"))
-        finite = True
+        all_labels, finite = [], True
         with ExitStack() as files:
             writers = {
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
                 for number, key in enumerate(extractors)
             }
             try:
-                batches = self.sampler.generate(source, count, self._batch_size(source.mode), latents, draw_labels)
-                for images, labels in batches:
+                batch_size = self._batch_size(source.mode)
+                for images, labels in self.sampler.scored_images(source, count, batch_size, self.seed):
                     if labels is not None:
                         all_labels.append(labels.cpu())
                     for key, writer in writers.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from ganbench.plugin.interfaces import Loss, Networks
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
-from ganbench.runtime.rng import derived_seed, preserve_default_rngs, seed_default_rngs
+from ganbench.runtime.rng import derived_seed, make_rng, preserve_default_rngs, seed_default_rngs
 from ganbench.spec.configs import GeneratorMode, Weights
 
 MAX_ABS_PIXEL = 1.5  # larger values cause a warning; a generator without tanh may slightly exceed [-1, 1]
@@ -143,6 +144,18 @@ class Sampler:
                 "values that are NaN or infinite; they are not scored or saved"
             )
         self._check_range(float(lowest), float(highest))
+
+    def scored_images(
+        self, source: Source, count: int, batch_size: int, seed: int
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the images and labels that are scored with a run's seed, as `generate` does.
+
+        The first images are the same for any count. Call it within `evaluation_context`.
+        """
+        latents, draw_labels = make_rng(seed, "evaluation"), None
+        if self.labels is not None:
+            draw_labels = partial(self.labels.draw, rng=make_rng(seed, "evaluation labels"))
+        yield from self.generate(source, count, batch_size, latents, draw_labels)
 
     def _generator(self, weights: Weights) -> nn.Module:
         if weights == "raw":

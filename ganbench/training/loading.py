@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ganbench.data.contract import changes_between_reads, check_data
+from ganbench.data.labels import known_label_counts
 from ganbench.errors import UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.interfaces import ImageData
@@ -59,6 +60,9 @@ def load_data(
         train_images=len(data.train),
         test_images=0 if data.test is None else len(data.test),
         notice=data.notice,
+        image_shape=image_shape,
+        num_classes=data.num_classes,
+        label_counts=known_label_counts(data),
     )
     return data, record
 

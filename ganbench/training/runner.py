@@ -21,6 +21,7 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
+from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
@@ -32,7 +33,6 @@ from ganbench.system.files import default_data_dir, named_data_dir
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
-from .checkpoint import Checkpoint
 from .engines import check_engine
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganbench import Registry, UsageError, load_spec
-from ganbench.training.checkpoint import load_checkpoint
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.training.runner import run
 from ganbench_augmentations.ada import ADA, Filters, draw_geometry, recolor, resample, rotation
 
