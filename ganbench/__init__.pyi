@@ -1,5 +1,10 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
+from .api.compare import RunComparison, compare
+from .api.finished import Run, load
+from .api.run import run
+from .api.samples import Samples
+from .api.spec import load_spec
 from .errors import (
     DataError,
     GanbenchError,
@@ -46,12 +51,11 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
+from .reporting.display import Display
 from .results.schema import EpochRow, MetricPoint, Result, load_result
 from .spec.benchmark import BenchmarkSpec
 from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
-from .spec.loading import load_spec
 from .system.files import atomic_write, read_cache, write_cache
-from .training.runner import run
 from .version import PLUGIN_API, __version__
 
 __all__ = [
@@ -66,6 +70,7 @@ __all__ = [
     "DataError",
     "DatasetContext",
     "DatasetPlugin",
+    "Display",
     "EpochRow",
     "FeatureExtractor",
     "FeatureExtractorConfig",
@@ -97,7 +102,10 @@ __all__ = [
     "ReferenceImages",
     "Registry",
     "Result",
+    "Run",
+    "RunComparison",
     "RunInfo",
+    "Samples",
     "Schedulable",
     "Schedule",
     "ScheduleConfig",
@@ -108,7 +116,9 @@ __all__ = [
     "UsageError",
     "__version__",
     "atomic_write",
+    "compare",
     "hookimpl",
+    "load",
     "load_result",
     "load_spec",
     "read_cache",

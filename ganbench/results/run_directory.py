@@ -39,6 +39,12 @@ def is_run_directory(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (CHECKPOINT, "spec.toml"))
 
 
+def require_run_directory(folder: Path) -> None:
+    """Raise `UsageError` if a folder is not a run directory."""
+    if not is_run_directory(folder):
+        raise UsageError(f"{folder}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
+
+
 def is_leftover(file: Path) -> bool:
     """Return whether a run that was killed left this file behind: its lock file or a partial file."""
     return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)

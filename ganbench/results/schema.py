@@ -10,6 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganbench.errors import MissingError, UsageError
+from ganbench.system.files import StrPath
+
+from .views import ResultViews
 
 SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["completed", "interrupted", "diverged", "failed"]
@@ -253,7 +256,7 @@ class Profile(Record):
     kernels: list[ProfiledKernel]  # longest first
 
 
-class Result(Record):
+class Result(ResultViews, Record):
     """The content of result.json."""
 
     schema_version: Literal[3] = SCHEMA_VERSION
@@ -278,12 +281,12 @@ class Result(Record):
         return self.model_dump_json(indent=2) + "\n"
 
 
-def load_result(path: Path) -> Result:
+def load_result(path: StrPath) -> Result:
     """Load a result from a run directory or a result.json file.
 
     Raises `MissingError` if there is none and `UsageError` if the file is not a valid result.
     """
-    file = path / "result.json" if path.is_dir() else path
+    file = Path(path) / "result.json" if Path(path).is_dir() else Path(path)
     try:
         return Result.model_validate_json(file.read_bytes())
     except OSError as error:

@@ -67,7 +67,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         progress = RunProgress.model_validate_json(content["progress"])
         return Checkpoint(progress, content["state"], content["order"])
     except FileNotFoundError:
-        raise MissingError(f"checkpoint {path}: file not found") from None
+        raise MissingError(
+            f"checkpoint {path}: file not found; restore it, or run the benchmark again, which saves one"
+        ) from None
     except UNREADABLE as error:
         raise UsageError(f"checkpoint {path}: corrupt, or not written by ganbench: {first_line(error)}") from None
 

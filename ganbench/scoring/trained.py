@@ -20,14 +20,13 @@ from ganbench.plugin.interfaces import Networks
 from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
 from ganbench.results.progress import RunProgress
-from ganbench.results.run_directory import CHECKPOINT, is_run_directory
+from ganbench.results.run_directory import CHECKPOINT, require_run_directory
 from ganbench.results.schema import PluginRecord
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.checkpoint_file import load_checkpoint
-from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
-from ganbench.runtime.rng import preserve_default_rngs
+from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.spectral_norm import set_exact_singular_vectors
 from ganbench.spec.benchmark import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
 from ganbench.spec.configs import GeneratorMode, ModelConfig, Weights
@@ -77,7 +76,8 @@ class TrainedRun:
         """
         seed = self.training.seed if seed is None else seed
         batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
-        with evaluation_context(seed, self.device), deterministic_convolutions():
+        # the state of the process as in the run, because the number of threads, for example, can affect rounding
+        with fresh_process_state(self.device), evaluation_context(seed, self.device), deterministic_convolutions():
             yield self.sampler.scored_images(source, count, batch_size, seed)
 
     def sample(
@@ -101,10 +101,13 @@ def open_run(directory: Path, registry: Registry, device: torch.device) -> Train
     `UsageError` if it is not a run directory or its checkpoint is corrupt, `MissingError` if there is no checkpoint or
     the model's plugin is not installed, and `NotComparableError` if the weights do not fit the networks.
     """
-    if not is_run_directory(directory):
-        raise UsageError(f"{directory}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
-    if device.type == "cpu":
-        set_up_cpu()  # as the run does, because the number of threads can affect rounding
+    require_run_directory(directory)
+    with fresh_process_state(device):  # as in the run
+        return rebuild(directory, registry, device)
+
+
+def rebuild(directory: Path, registry: Registry, device: torch.device) -> TrainedRun:
+    """Build the networks of a run and load their weights. Raises the errors of `open_run`."""
     checkpoint = load_checkpoint(directory / CHECKPOINT)
     progress, state = checkpoint.progress, checkpoint.state
     spec, data = progress.spec, progress.data
@@ -122,8 +125,7 @@ def open_run(directory: Path, registry: Registry, device: torch.device) -> Train
         total_images=max(1, progress.images),
     )
     memory_format = MEMORY_FORMATS[EngineOptions.model_validate(spec.get("engine", {})).memory_format]
-    with preserve_default_rngs(device):
-        networks = build_networks(model, context, memory_format)
+    networks = build_networks(model, context, memory_format)
     average = deepcopy(networks.generator).requires_grad_(False) if state["ema"] else None
     try:
         for player in PLAYERS:

@@ -51,9 +51,14 @@ def load_stopped_spec(
     Raises `UsageError` if the directory contains no spec, and for invalid overrides.
     """
     spec, _ = load_spec(str(run_spec_file(directory)), registry, overrides)
+    return spec, find_published_curve(spec.name, registry)
+
+
+def find_published_curve(benchmark: str, registry: Registry) -> PublishedCurve | None:
+    """Return the published curve of a registered benchmark; None if there is none, or no such benchmark."""
     benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
-    registered = benchmarks.get(spec.name)
-    return spec, registered.published_curve if isinstance(registered, Benchmark) else None
+    registered = benchmarks.get(benchmark)
+    return registered.published_curve if isinstance(registered, Benchmark) else None
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:

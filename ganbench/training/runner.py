@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-
-import torch
 
 from ganbench.errors import (
     DivergedError,
@@ -22,10 +20,10 @@ from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
 from ganbench.runtime.checkpoint_file import Checkpoint
-from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import Launch, make_launch, read_launch
@@ -58,6 +56,7 @@ def run(
     resume: Path | None = None,
     data_dir: Path | None = None,
     published_curve: PublishedCurve | None = None,
+    display: Callback | None = None,
     callback: Callback | None = None,
     trackers: Sequence[TrackerConfig] = (),
     verify_engine: int | None = None,
@@ -70,7 +69,7 @@ def run(
     - `out`: a new run directory.
     - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
       one.
-    - `callback`, `trackers`: receive the events of the run.
+    - `display`, `callback`, `trackers`: receive the events of the run.
     - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
     - `profile`: whether to profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
@@ -86,12 +85,9 @@ def run(
     if resume is not None:
         launch = launch.resume(read_launch(resume), data_dir)
     chosen = resolve_device(launch.device)
-    callbacks = Callbacks([callback] if callback else [], chosen)
+    callbacks = Callbacks([each for each in (display, callback) if each is not None], chosen)
     check_engine(spec.engine, chosen, verify_engine)
-    if chosen.type == "cpu":
-        set_up_cpu()
-    on_device = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
-    with on_device, interrupt_on_signals(), ExitStack() as stack:
+    with fresh_process_state(chosen), interrupt_on_signals(), ExitStack() as stack:
         checkpoint = None
         if resume is not None:
             stack.enter_context(directory.locked())
