@@ -1,5 +1,6 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
+from .data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
 from .errors import (
     DataError,
     GanbenchError,
@@ -74,6 +75,7 @@ __all__ = [
     "Features",
     "GanbenchError",
     "ImageData",
+    "InvalidImageError",
     "Loss",
     "LossConfig",
     "LossPlugin",
@@ -108,10 +110,13 @@ __all__ = [
     "UsageError",
     "__version__",
     "atomic_write",
+    "decode_image",
+    "find_files",
     "hookimpl",
     "load_result",
     "load_spec",
     "read_cache",
     "run",
+    "why_unreadable",
     "write_cache",
 ]
