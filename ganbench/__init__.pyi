@@ -1,10 +1,12 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
 from .api.compare import RunComparison, compare
+from .api.evaluate import evaluate
 from .api.finished import Run, load
 from .api.run import run
 from .api.samples import Samples
 from .api.spec import load_spec
+from .data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
 from .errors import (
     DataError,
     GanbenchError,
@@ -79,6 +81,7 @@ __all__ = [
     "Features",
     "GanbenchError",
     "ImageData",
+    "InvalidImageError",
     "Loss",
     "LossConfig",
     "LossPlugin",
@@ -117,11 +120,15 @@ __all__ = [
     "__version__",
     "atomic_write",
     "compare",
+    "decode_image",
+    "evaluate",
+    "find_files",
     "hookimpl",
     "load",
     "load_result",
     "load_spec",
     "read_cache",
     "run",
+    "why_unreadable",
     "write_cache",
 ]

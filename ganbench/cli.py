@@ -28,6 +28,8 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .scoring.eval.command import evaluate
+from .scoring.sample_command import sample
 from .suite.sweep.command import sweep
 from .system.streams import safe_streams
 
@@ -262,6 +264,8 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
+app.command("eval", cls=Command)(evaluate)
+app.command(cls=Command)(sample)
 app.command(cls=Command)(sweep)
 app.command(cls=Query)(compare)
 app.command(cls=Command)(gate.check)

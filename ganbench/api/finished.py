@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from functools import cached_property
 from html import escape
@@ -84,23 +84,25 @@ class Run:
         seed: int | None = None,
         weights: Literal["raw", "ema"] | None = None,
         mode: Literal["train", "eval"] = "eval",
+        labels: Sequence[int] | None = None,
     ) -> Samples:
         """Return images of the generator, which are the same for every call with equal arguments.
 
         By default they are the first of those that the run scored in eval mode: `seed` is the run's, and `weights` are
-        the moving average if the run has one. Labels of a conditional model follow the class frequencies of its data.
-        Raises the errors of `generator`.
+        the moving average if the run has one. A conditional model cycles through the classes in `labels`; by default,
+        it samples them by their frequencies. Raises the errors of `generator`, and `UsageError` for an argument that
+        does not fit the model.
         """
         trained = self._trained
-        images, labels = trained.sample(count, weights=weights, mode=mode, seed=seed)
-        return Samples(images, labels, trained.training.seed if seed is None else seed)
+        images, drawn = trained.sample(count, weights=weights, mode=mode, seed=seed, classes=labels)
+        return Samples(images, drawn, trained.training.seed if seed is None else seed)
 
     @cached_property
     def _trained(self) -> TrainedRun:
         from ganbench.runtime.device import resolve_device
         from ganbench.scoring.trained import open_run
 
-        registry = load_registry(self._plugins, str(self.directory / "spec.toml"))
+        registry = load_registry(self._plugins, resume=self.directory)
         return open_run(self.directory, registry, resolve_device(self._device))
 
     def __repr__(self) -> str:

@@ -15,11 +15,12 @@ def result_html(result: Result) -> str:
 
 def outcome_lines(result: Result) -> Iterator[str]:
     yield f"<strong>{escape(result.benchmark)}</strong>: {escape(result.message or result.status)}"
-    images, rate = sum(row.images for row in result.history), result.throughput.mean_images_per_second
-    epochs = f"{images / result.data.train_images:.3g} epochs of {escape(result.data.source)} data"
-    device = escape(str(result.environment.must_match["device"]))
-    speed = f", {rate:,.0f} images/s on {device}" if rate else ""
-    yield f"seed {result.spec['training']['seed']}, {epochs}{speed}"
+    if result.history:
+        epochs = sum(row.images for row in result.history) / result.data.train_images
+        line = f"seed {result.spec['training']['seed']}, {epochs:.3g} epochs of {result.data.source} data"
+        if rate := result.throughput.mean_images_per_second:
+            line += f", {rate:,.0f} images/s on {result.environment.must_match['device']}"
+        yield escape(line)
     if result.data.notice:
         yield f"<em>{escape(result.data.notice)}</em>"
     if result.throughput.disturbed_by:

@@ -84,7 +84,7 @@ class Evaluator:
         self,
         metrics: Collection[PreparedMetric],
         real_data: RealData,
-        loss: Loss,
+        loss: Loss | None,
         sampler: Sampler,
         *,
         seed: int,
@@ -95,7 +95,7 @@ class Evaluator:
     ) -> None:
         """Generate batches of `training_batch_size` images in train mode, else of `batch_size` images.
 
-        `warn` is called with each new warning about a score.
+        `loss` is only needed for metrics of networks. `warn` is called with each new warning about a score.
         """
         self.metrics = [ScoredMetric(prepared) for prepared in metrics]
         self.real_data = real_data
@@ -219,6 +219,7 @@ class Evaluator:
     def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
+        assert self.loss is not None
         with scored.config.plugin.wrap_errors("raised in measure"), preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 

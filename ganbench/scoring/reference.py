@@ -6,40 +6,35 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from packaging.version import Version
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
-from ganbench.errors import GanbenchWarning, UsageError
+from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
     FeatureExtractor,
     FeatureMetric,
     ImageData,
-    Loss,
     Metric,
     NetworksMetric,
     ReferenceImages,
     Split,
 )
 from ganbench.plugin.registrations import BuildContext
-from ganbench.results.environment import ganbench_version
 from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
 from .calls import finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
 from .identity import DIGITS, config_identity, software_of
-from .sampling import evaluation_context
 
 REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
 
@@ -119,98 +114,6 @@ class RealData:
         return self._features[key]
 
 
-def prepare_metrics(
-    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
-) -> list[PreparedMetric]:
-    """Build a benchmark's metrics and process the real images.
-
-    `warn` is called with each warning about a score. Raises `GanbenchError`, naming the plugin, if a metric or an
-    extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
-    """
-    return [
-        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
-        for number, config in enumerate(spec.metrics)
-    ]
-
-
-def prepare_metric(
-    number: int,
-    config: MetricConfig,
-    spec: BenchmarkSpec,
-    real_data: RealData,
-    loss: Loss,
-    conditional: bool,
-    warn: Callable[[str], None],
-) -> PreparedMetric:
-    metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
-    software = {
-        "torch": Version(torch.__version__).public,
-        "ganbench": ganbench_version(),
-        **software_of(config),
-        **getattr(metric, "software", {}),
-    }
-    protocol = {**config_identity(config, "metric"), **real_data.identity}
-    if not isinstance(metric, Metric | FeatureMetric):
-        protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
-        return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
-    if uses_labels(metric) and not conditional:
-        raise UsageError(
-            f"metrics.{number}: {config.plugin} requires labels, but {spec.model.plugin} is unconditional; use another "
-            "metric or a conditional model"
-        )
-    split = real_data.split(config.split)
-    if split is None:
-        raise UsageError(
-            f"metrics.{number}.split: {spec.dataset.plugin} has no test split; use -o metrics.{number}.split=train"
-        )
-    indices = torch.arange(len(split))
-    require_enough_images(number, config, metric, len(split))
-    if isinstance(metric, FeatureMetric):
-        protocol |= metric.features.protocol
-        software |= getattr(metric.features, "software", {})
-    protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
-    prepared = PreparedMetric(config, metric, protocol, software)
-    with evaluation_context(REAL_DATA_SEED, real_data.device):
-        with score_warnings(prepared.warnings):
-            fit(prepared, real_data, split, indices)
-        score_real_data(prepared, real_data)
-    for message in prepared.warnings:
-        warn(f"{metric.label}: {message}")
-    batches = f"batches of {spec.training.generator_images}"
-    protocol |= {
-        "generated_samples": config.num_samples,
-        "quantization": "uint8, rounded",
-        "weights": weights_of(config, spec),
-        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
-    }
-    if conditional:
-        protocol["labels"] = "drawn by the class frequencies of the train split"
-    return prepared
-
-
-def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
-    """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
-    needed = min_images(metric)
-    counts = {f"the {config.split} split has": real, f"metrics.{number}.num_samples is": config.num_samples}
-    for subject, count in counts.items():
-        if count < needed:
-            options = config.options.model_dump(mode="json").items()
-            given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
-            raise UsageError(
-                f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
-                f"but {subject} {count:,}"
-            )
-
-
-def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
-    """Describe the generator weights that are scored, for the protocol."""
-    if config.weights == "raw":
-        return "raw"
-    assert spec.ema is not None
-    ramp = "" if spec.ema.ramp is None else f", ramp {spec.ema.ramp:g}"
-    return f"EMA, half-life {spec.ema.half_life_kimg:g} kimg{ramp}"
-
-
 def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Tensor) -> None:
     """Fit a metric to the real images."""
     metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software})
@@ -275,16 +178,16 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     else:
         messages = []
         with score_warnings(messages):
-            prepared.real_data_scores = compute_on_real_data(prepared, real_data, name, other, indices)
+            prepared.real_data_scores = score_images(prepared, real_data, name, other, indices)
         entry = {"scores": prepared.real_data_scores, "warnings": messages}
         write_cache(cached, json.dumps(entry).encode())
     prepared.warnings += [message for message in messages if message not in prepared.warnings]
 
 
-def compute_on_real_data(
+def score_images(
     prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
 ) -> dict[str, float | None]:
-    """Return the metric's values with real images in place of generated ones."""
+    """Return the metric's values for the images at `indices` of a split of any data, such as other real images."""
     config, metric = prepared.config, prepared.metric
     if isinstance(metric, FeatureMetric):
         assert prepared.real_features is not None

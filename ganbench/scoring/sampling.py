@@ -146,14 +146,19 @@ class Sampler:
         self._check_range(float(lowest), float(highest))
 
     def scored_images(
-        self, source: Source, count: int, batch_size: int, seed: int
+        self,
+        source: Source,
+        count: int,
+        batch_size: int,
+        seed: int,
+        draw_labels: Callable[[int], Tensor] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield the images and labels that are scored with a run's seed, as `generate` does.
+        """Yield the images and labels that are scored with a run's seed, as `generate` does; other labels if given.
 
         The first images are the same for any count. Call it within `evaluation_context`.
         """
-        latents, draw_labels = make_rng(seed, "evaluation"), None
-        if self.labels is not None:
+        latents = make_rng(seed, "evaluation")
+        if draw_labels is None and self.labels is not None:
             draw_labels = partial(self.labels.draw, rng=make_rng(seed, "evaluation labels"))
         yield from self.generate(source, count, batch_size, latents, draw_labels)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,46 @@ class TrainedRun:
 
     @contextmanager
     def generating(
-        self, count: int, source: Source, seed: int | None = None
+        self, count: int, source: Source, seed: int | None = None, classes: Sequence[int] | None = None
     ) -> Iterator[Iterator[tuple[Tensor, Tensor | None]]]:
         """Yield an iterator of images, uint8 `(N, C, H, W)`, and labels `(N,)` or None, in batches on the device.
 
         They are those that the run scored, if the weights, the mode and the seed are (default: the run's seed). The
-        first images are the same for any `count`. Gradients are disabled in the block.
+        first images are the same for any `count`. A conditional model cycles through `classes`; by default, it samples
+        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes.
         """
+        draw_labels = None if classes is None else self._cycle(classes)
         seed = self.training.seed if seed is None else seed
         batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
         # the state of the process as in the run, because the number of threads, for example, can affect rounding
         with fresh_process_state(self.device), evaluation_context(seed, self.device), deterministic_convolutions():
-            yield self.sampler.scored_images(source, count, batch_size, seed)
+            yield self.sampler.scored_images(source, count, batch_size, seed, draw_labels)
+
+    def _cycle(self, classes: Sequence[int]) -> Callable[[int], Tensor]:
+        """Return a function that cycles through classes, whatever the sizes of the batches."""
+        number = self.progress.data.num_classes or 0
+        if not self.networks.conditional:
+            raise UsageError(f"{self.directory}: {self.model.plugin} is unconditional, so no classes can be chosen")
+        if unknown := [label for label in classes if not 0 <= label < number]:
+            raise UsageError(f"{self.directory}: there is no class {unknown[0]}; choose from 0 to {number - 1}")
+        endless = cycle(classes)
+        return lambda count: torch.tensor(list(islice(endless, count)))
 
     def sample(
-        self, count: int, *, weights: Weights | None = None, mode: GeneratorMode = "eval", seed: int | None = None
+        self,
+        count: int,
+        *,
+        weights: Weights | None = None,
+        mode: GeneratorMode = "eval",
+        seed: int | None = None,
+        classes: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return images, uint8 `(count, C, H, W)`, and labels, int64 `(count,)` or None, on the CPU.
 
-        Raises `UsageError` as `source` does, and `PluginError` for a generator that raises or whose images are not
-        finite.
+        Raises `UsageError` as `source` and `generating` do, and `PluginError` for a generator that raises or whose
+        images are not finite.
         """
-        with self.generating(count, self.source(weights, mode), seed) as batches:
+        with self.generating(count, self.source(weights, mode), seed, classes) as batches:
             parts = [(images.cpu(), None if labels is None else labels.cpu()) for images, labels in batches]
         labels = [part for _, part in parts if part is not None]
         return torch.cat([images for images, _ in parts]), torch.cat(labels) if labels else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
@@ -16,6 +16,8 @@ from ganbench.results.run_directory import run_spec_file
 
 from .benchmark import BenchmarkSpec
 from .overrides import apply_overrides
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_spec(
@@ -63,8 +65,13 @@ def find_published_curve(benchmark: str, registry: Registry) -> PublishedCurve |
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:
     """Validate a spec given as a dictionary. Error messages begin with its `origin`."""
+    return validated(BenchmarkSpec, data, registry, f"benchmark {origin}")
+
+
+def validated(model: type[Model], data: Mapping[str, Any], registry: Registry, where: str) -> Model:
+    """Validate plain data. Raises `UsageError` that begins with `where` and names the path of each invalid field."""
     try:
-        return BenchmarkSpec.model_validate(data, context={"registry": registry})
+        return model.model_validate(data, context={"registry": registry})
     except ValidationError as error:
         problems = []
         for detail in error.errors(include_url=False):
@@ -73,7 +80,7 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
             informative = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
             shown = f" (got {got!r})" if informative else ""
             problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
-        raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
+        raise UsageError(f"{where}: {'; '.join(problems)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
