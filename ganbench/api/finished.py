@@ -32,7 +32,7 @@ def load(directory: StrPath, *, device: str = "auto", plugins: Iterable[StrPath]
     was started with. Raises `UsageError` if it is not a run directory.
     """
     require_run_directory(Path(directory))
-    return Run(Path(directory), device=str(device), plugins=list(map(fspath, plugins)))
+    return Run(Path(directory), device=str(device), plugins=[fspath(plugin) for plugin in plugins])
 
 
 class Run:
