@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganbench.errors import GanbenchWarning, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting.console import load_registry
+from ganbench.reporting.display import warn_caller
 from ganbench.results.run_directory import is_run_directory
 from ganbench.results.schema import Result
 from ganbench.scoring.eval.request import Request, check_arguments
@@ -78,7 +78,7 @@ def evaluate(
         None if data_dir is None else named_data_dir(Path(data_dir)),
         seed,
         ArrayOptions(array, layout),
-        warn=lambda message: warnings.warn(message, GanbenchWarning, stacklevel=2),
+        warn=warn_caller,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from types import FrameType
 
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.callbacks import Callback
@@ -12,10 +14,19 @@ class Display(Callback):
     """Shows no progress, and warnings as Python's. Its subclasses show both in their way."""
 
     def on_warning(self, message: str) -> None:
-        warnings.warn(message, GanbenchWarning, stacklevel=2)
+        warn_caller(message)
 
     def stop(self) -> None:
         """Called once after the run, also if it failed or was interrupted."""
+
+
+def warn_caller(message: str) -> None:
+    """Issue a `GanbenchWarning` for the line of the script or the notebook that called ganbench."""
+    level = 1
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("ganbench"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, GanbenchWarning, stacklevel=level)
 
 
 def choose_display(quiet: bool) -> Display:

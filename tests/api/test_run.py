@@ -55,8 +55,9 @@ def test_a_run_returns_its_result_and_shows_its_progress(capsys: pytest.CaptureF
 
 
 def test_a_quiet_run_prints_nothing_and_warns_as_python_does(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.warns(GanbenchWarning, match="20 images do not determine"):
+    with pytest.warns(GanbenchWarning, match="20 images do not determine") as caught:
         quick("metrics=[{name='fid',features='fashion-cnn',num_samples=20}]")
+    assert {Path(warning.filename).name for warning in caught} == {"test_run.py"}  # not a file of ganbench
     assert capfd.readouterr().out == ""
 
 
