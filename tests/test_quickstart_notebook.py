@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 NOTEBOOK = Path(__file__).parent.parent / "docs" / "quickstart.ipynb"
-SHORTER = {"model.width=16": "model.width=4", "num_samples=1000": "num_samples=20", "steps=300": "steps=20"}
+SHORTER = {"model.width=16": "model.width=4", "num_samples=1000": "num_samples=20", "steps=500": "steps=20"}
 MAX_OUTPUT = 200_000  # characters, of a cell
 
 

@@ -49,7 +49,7 @@ def test_a_notebook_shows_progress_in_one_output(outputs: list[list[str]], capfd
 
 def test_fast_windows_do_not_flood_the_notebook(outputs: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook, "UPDATE_SECONDS", 1000.0)
-    ganbench.run("dcgan-fashion", *UNSCORED, steps=30, out="run", device="cpu", window_seconds=1e-9)
+    ganbench.run("dcgan-fashion", *UNSCORED, steps=10, out="run", device="cpu", window_seconds=1e-9)
     ((*_, last),) = outputs
     assert len(outputs[0]) < 8  # one for each status, and the last
     assert 'value="1.0000"' in last

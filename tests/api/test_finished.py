@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,16 @@ QUICK = [*UNSCORED, "training.steps=3", "training.batch_size=16", "sample_images
 AVERAGED = ["ema.half_life_kimg=1", "ema.ramp=100"]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return ganbench.run("dcgan-fashion", *QUICK, *AVERAGED, out=out, device="cpu", quiet=True).directory
+
+
 @pytest.fixture
-def run() -> ganbench.Run:
-    return ganbench.run("dcgan-fashion", *QUICK, *AVERAGED, out="run", device="cpu", quiet=True)
+def run(trained: Path) -> ganbench.Run:
+    """A run in the current folder."""
+    return ganbench.load(shutil.copytree(trained, "run"), device="cpu")
 
 
 def test_samples_are_deterministic_and_leave_no_trace(run: ganbench.Run) -> None:

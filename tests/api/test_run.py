@@ -65,9 +65,8 @@ def test_a_benchmark_is_a_name_a_file_or_a_spec(tmp_path: Path) -> None:
     spec = ganbench.load_spec("dcgan-fashion", *QUICK)
     (tmp_path / "mine.toml").write_text(spec.to_toml())
     by_file = ganbench.run(tmp_path / "mine.toml", out="a", device="cpu", quiet=True)
-    by_text = ganbench.run("mine.toml", out="b", device="cpu", quiet=True)
-    changed = ganbench.run(spec, "training.steps=1", out="d", device="cpu", quiet=True)
-    assert by_file.result.spec == by_text.result.spec == spec.to_dict()
+    changed = ganbench.run(spec, "training.steps=1", out="b", device="cpu", quiet=True)
+    assert by_file.result.spec == ganbench.load_spec("mine.toml").to_dict() == spec.to_dict()
     assert changed.result.spec["training"]["steps"] == 1
 
 
@@ -103,9 +102,8 @@ class PressesCtrlC(Callback):
 
 
 def test_an_interrupted_run_leaves_the_result_so_far_as_on_the_command_line() -> None:
-    run = ganbench.run(
-        "dcgan-fashion", *SMALL, epochs=10_000, device="cpu", out="run", quiet=True, callback=PressesCtrlC()
-    )
+    scored = [*SMALL, "metrics.0.num_samples=20"]
+    run = ganbench.run("dcgan-fashion", *scored, epochs=10_000, out="run", quiet=True, callback=PressesCtrlC())
     assert run.result.status == "interrupted"
     assert run.result.metrics[0].curve[-1].images == sum(row.images for row in run.result.history) > 0
     assert "interrupted" in repr(run)
