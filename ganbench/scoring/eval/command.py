@@ -69,7 +69,7 @@ def evaluate(
     run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
     files_only = {"--array": array, "--layout": layout}
     if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
-        raise UsageError(f"{wrong[0]} is for {'files' if is_run else 'run directories'}, but {samples} is none")
+        raise UsageError(f"{wrong[0]} is for a {'file' if is_run else 'run directory'}, but {samples} is not one")
     if layout not in (None, "NHWC", "NCHW"):
         raise UsageError(f"--layout {layout}: choose NHWC (channels last) or NCHW (channels first)")
     if target is not None:

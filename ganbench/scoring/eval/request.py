@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Request:
         Dataset, metrics and batch size are those of the benchmark to compare with, or else of the run. Raises
         `UsageError` if there is no reference or no metric, or an option is invalid.
         """
-        base = {key: run[key] for key in PARTS if key in run} if run else {}
+        base = {key: deepcopy(run[key]) for key in PARTS if key in run} if run else {}
         base |= self._from_reference(registry)
         if self.metrics:
             base["metrics"] = [{"name": name} for name in self.metrics]
@@ -53,19 +54,18 @@ class Request:
         if self.against is None:
             return {}
         path = Path(self.against)
-        if is_registered(self.against, Kind.DATASET, registry):
-            return {"dataset": {"name": self.against}}
         benchmark = str(path / "spec.toml") if is_run_directory(path) else self.against
         if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
             spec = load_spec(benchmark, registry)[0].to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
-        if path.exists() or path.suffix in (".npy", ".npz"):
+        is_files = path.exists() or path.suffix in (".npy", ".npz")
+        if is_files and not is_registered(self.against, Kind.DATASET, registry):
             return {"dataset": None}
-        datasets = ", ".join(found.plugin.name for found in registry.of_kind(Kind.DATASET))
-        raise UsageError(
-            f"--against {self.against}: no such dataset, benchmark, file or folder; give one of the datasets "
-            f"({datasets}), a benchmark, the directory of a run, a folder of images, or a file .npy or .npz"
-        )
+        try:
+            registry.find(Kind.DATASET, self.against)
+        except UsageError as error:
+            raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
+        return {"dataset": {"name": self.against}}
 
     def _complete(
         self,
