@@ -44,10 +44,15 @@ class Request:
         if not base.get("metrics"):
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
             raise UsageError(f"--metrics: none given, and none follow from the reference; available: {known}")
-        number = count or self.count
         for metric in base["metrics"]:
-            self._complete(metric, registry, number, run, against_files="dataset" in base and base["dataset"] is None)
-        return validated(EvaluationSpec, apply_overrides(base, self.overrides), registry, "eval")
+            self._complete(metric, registry, run)
+        data = apply_overrides(base, self.overrides)
+        forced: dict[str, Any] = {"num_samples": number} if (number := count or self.count) else {}
+        if data.get("dataset") is None:
+            forced["split"] = "train"  # the only one of files
+        if isinstance(data["metrics"], list):  # else, validation says what is wrong
+            data["metrics"] = [with_keys(metric, forced) for metric in data["metrics"]]
+        return validated(EvaluationSpec, data, registry, "eval")
 
     def _from_reference(self, registry: Registry) -> dict[str, Any]:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""
@@ -67,14 +72,7 @@ class Request:
             raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
         return {"dataset": {"name": self.against}}
 
-    def _complete(
-        self,
-        metric: dict[str, Any],
-        registry: Registry,
-        number: int | None,
-        run: dict[str, Any] | None,
-        against_files: bool,
-    ) -> None:
+    def _complete(self, metric: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> None:
         """Add what the arguments say about each metric to its table."""
         plugin = registry.find(Kind.METRIC, metric["name"]).plugin
         assert isinstance(plugin, Buildable)
@@ -83,14 +81,16 @@ class Request:
         elif "features" in plugin.options.model_fields and "features" not in metric:
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
             raise UsageError(f"--features: metric '{metric['name']}' needs a feature extractor; available: {known}")
-        if number is not None:
-            metric["num_samples"] = number
         if run is not None and (self.weights or self.metrics):
             metric["weights"] = self.weights or ("ema" if "ema" in run else "raw")
         if run is not None and self.mode:
             metric["generator_mode"] = self.mode
-        if against_files:
-            metric["split"] = "train"  # the only one
+
+
+def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
+    """Add keys to a metric's table, or to a metric given by its name only."""
+    table = {"name": metric} if isinstance(metric, str) else metric
+    return {**table, **forced} if isinstance(table, dict) else metric
 
 
 def is_registered(name: str, kind: Kind, registry: Registry) -> bool:
