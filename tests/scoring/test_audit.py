@@ -25,7 +25,7 @@ OPTIONS = ["dataset.source=embedded", "metrics.0.features.size=4"]
 def fid(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     """An audit of FID, over the pixels of thumbnails, of 160 images."""
     spec = Request("fashion-mnist", ["fid"], "raw", OPTIONS, 160, None, None).spec(Registry.load(), None, 160)
-    return audit_metric(spec, torch.device("cpu"), None, 160, 3, lambda _: None, lambda _: None)
+    return audit_metric(spec, torch.device("cpu"), None, 160, 2, lambda _: None, lambda _: None)
 
 
 def rated(audit: Audit) -> dict[str, str]:
