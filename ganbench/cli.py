@@ -28,6 +28,7 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
 from .suite.sweep.command import sweep
@@ -264,6 +265,7 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
+app.command("audit", cls=Command)(audit)
 app.command("eval", cls=Command)(evaluate)
 app.command(cls=Command)(sample)
 app.command(cls=Command)(sweep)

@@ -145,6 +145,11 @@ def test_weights_mode_number_and_seed_of_a_run_are_chosen_and_in_the_protocol(tr
     raw = evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --weights raw --mode train").metrics[0]
     assert (raw.protocol["weights"], raw.protocol["batch_norm"]) == ("raw", "batches of 20")
     assert raw.protocol["generated_samples"] == 50
+    more = evaluated(
+        f"{trained} --metrics fid --features fashion-cnn -n 50 -o metrics.1=kid -o metrics.1.features=raw "
+        "-o metrics.1.subset_size=10"
+    ).metrics
+    assert [metric.protocol["generated_samples"] for metric in more] == [50, 50, 50]
     average = evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50").metrics[0]
     assert average.protocol["weights"].startswith("EMA")
     assert evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --seed 1").metrics[0].value != average.value

@@ -59,7 +59,7 @@ def evaluate_samples(
     results: list[MetricResult] = []
     with deterministic_convolutions():
         for prepared in prepare(spec, reference, real_data, conditional=False, warn=warn):
-            prepared.protocol |= {"generated_samples": prepared.config.num_samples, **samples.protocol}
+            prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
             prepared.warnings += samples.warnings
             with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:
                 values = score_images(prepared, given, "train", data.train, torch.arange(len(samples.images)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,45 +37,42 @@ class Request:
         Dataset, metrics and batch size are those of the benchmark to compare with, or else of the run. Raises
         `UsageError` if there is no reference or no metric, or an option is invalid.
         """
-        base = {key: run[key] for key in PARTS if key in run} if run else {}
+        base = {key: deepcopy(run[key]) for key in PARTS if key in run} if run else {}
         base |= self._from_reference(registry)
         if self.metrics:
             base["metrics"] = [{"name": name} for name in self.metrics]
         if not base.get("metrics"):
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
             raise UsageError(f"--metrics: none given, and none follow from the reference; available: {known}")
-        number = count or self.count
         for metric in base["metrics"]:
-            self._complete(metric, registry, number, run, against_files="dataset" in base and base["dataset"] is None)
-        return validated(EvaluationSpec, apply_overrides(base, self.overrides), registry, "eval")
+            self._complete(metric, registry, run)
+        data = apply_overrides(base, self.overrides)
+        forced: dict[str, Any] = {"num_samples": number} if (number := count or self.count) else {}
+        if data.get("dataset") is None:
+            forced["split"] = "train"  # the only one of files
+        if isinstance(data["metrics"], list):  # else, validation says what is wrong
+            data["metrics"] = [with_keys(metric, forced) for metric in data["metrics"]]
+        return validated(EvaluationSpec, data, registry, "eval")
 
     def _from_reference(self, registry: Registry) -> dict[str, Any]:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""
         if self.against is None:
             return {}
         path = Path(self.against)
-        if is_registered(self.against, Kind.DATASET, registry):
-            return {"dataset": {"name": self.against}}
         benchmark = str(path / "spec.toml") if is_run_directory(path) else self.against
         if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
             spec = load_spec(benchmark, registry)[0].to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
-        if path.exists() or path.suffix in (".npy", ".npz"):
+        is_files = path.exists() or path.suffix in (".npy", ".npz")
+        if is_files and not is_registered(self.against, Kind.DATASET, registry):
             return {"dataset": None}
-        datasets = ", ".join(found.plugin.name for found in registry.of_kind(Kind.DATASET))
-        raise UsageError(
-            f"--against {self.against}: no such dataset, benchmark, file or folder; give one of the datasets "
-            f"({datasets}), a benchmark, the directory of a run, a folder of images, or a file .npy or .npz"
-        )
+        try:
+            registry.find(Kind.DATASET, self.against)
+        except UsageError as error:
+            raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
+        return {"dataset": {"name": self.against}}
 
-    def _complete(
-        self,
-        metric: dict[str, Any],
-        registry: Registry,
-        number: int | None,
-        run: dict[str, Any] | None,
-        against_files: bool,
-    ) -> None:
+    def _complete(self, metric: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> None:
         """Add what the arguments say about each metric to its table."""
         plugin = registry.find(Kind.METRIC, metric["name"]).plugin
         assert isinstance(plugin, Buildable)
@@ -83,14 +81,16 @@ class Request:
         elif "features" in plugin.options.model_fields and "features" not in metric:
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
             raise UsageError(f"--features: metric '{metric['name']}' needs a feature extractor; available: {known}")
-        if number is not None:
-            metric["num_samples"] = number
         if run is not None and (self.weights or self.metrics):
             metric["weights"] = self.weights or ("ema" if "ema" in run else "raw")
         if run is not None and self.mode:
             metric["generator_mode"] = self.mode
-        if against_files:
-            metric["split"] = "train"  # the only one
+
+
+def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
+    """Add keys to a metric's table, or to a metric given by its name only."""
+    table = {"name": metric} if isinstance(metric, str) else metric
+    return {**table, **forced} if isinstance(table, dict) else metric
 
 
 def check_arguments(
@@ -100,7 +100,7 @@ def check_arguments(
     if not is_run and against is None:
         raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
     if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
-        raise UsageError(f"{wrong[0]} is for {'files' if is_run else 'run directories'}, but {images} is none")
+        raise UsageError(f"{wrong[0]} is for a {'file' if is_run else 'run directory'}, but {images} is not one")
     if (layout := files_only["--layout"]) not in (None, "NHWC", "NCHW"):
         raise UsageError(f"--layout {layout}: choose NHWC (channels last) or NCHW (channels first)")
 

@@ -83,6 +83,8 @@ def load_samples(
         raise UsageError(
             f"{path}: {found}; give a folder of images, a NumPy file .npy or .npz, or the directory of a run"
         )
+    if len(images) < 2:
+        raise UsageError(f"{path}: there is a single image in it; a score needs many, such as 10,000")
     samples = Samples(path, images, protocol, warnings)
     if shape is not None:
         match_shape(samples, shape)
