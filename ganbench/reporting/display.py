@@ -11,7 +11,7 @@ from ganbench.plugin.callbacks import Callback
 
 
 class Display(Callback):
-    """Shows no progress, and warnings as Python's. Its subclasses show both in their way."""
+    """Shows no progress, and issues Python warnings. Subclasses override the callbacks to show both."""
 
     def on_warning(self, message: str) -> None:
         warn_caller(message)

@@ -61,12 +61,17 @@ class NotebookDisplay(Display):
 
     def html(self) -> str:
         """Return what is shown. All text is escaped: names and messages come from plugins."""
-        bar = f'<progress value="{self.progress:.4f}" max="1"></progress> {escape(self.status)}'
-        shown = [*self.scores.values(), *(f"warning: {warning}" for warning in self.warnings[:MAX_WARNINGS])]
+        bar = f'<progress value="{self.progress:.4f}" max="1"></progress>'
+        warnings = [f"warning: {warning}" for warning in self.warnings[:MAX_WARNINGS]]
         if len(self.warnings) > MAX_WARNINGS:
-            shown.append(f"and {len(self.warnings) - MAX_WARNINGS} more warnings")
-        lines = [f"<strong>{escape(self.title)}</strong>", f"<em>{escape(self.notice)}</em>", bar, escape(self.losses)]
-        return "".join(f"<div>{line}</div>" for line in [*lines, *map(escape, shown)] if line != "<em></em>" and line)
+            warnings.append(f"and {len(self.warnings) - MAX_WARNINGS} more warnings")
+        lines = [
+            f"<strong>{escape(self.title)}</strong>",
+            *([f"<em>{escape(self.notice)}</em>"] if self.notice else []),
+            f"{bar} {escape(self.status)}",
+            *map(escape, [self.losses, *self.scores.values(), *warnings]),
+        ]
+        return "".join(f"<div>{line}</div>" for line in lines)
 
     def _update_sometimes(self) -> None:
         if monotonic() >= self.next_update:
