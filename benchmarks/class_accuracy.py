@@ -17,6 +17,7 @@ import typer
 from pydantic import Field
 from rich.console import Console
 
+import ganbench
 from ganbench import (
     BuildContext,
     FeatureExtractorConfig,
@@ -24,12 +25,8 @@ from ganbench import (
     Features,
     MetricPlugin,
     Options,
-    Registry,
     hookimpl,
-    load_spec,
-    run,
 )
-from ganbench.reporting.live import LiveDisplay
 
 from .results_file import write_results
 
@@ -84,10 +81,10 @@ def main(
         *(f"training.steps={steps}", f"training.seed={seed}", f"model.width={width}", f"dataset.source={source}"),
         *("sample_images.at_epochs=[]", METRIC),
     ]
-    spec, _ = load_spec("cgan-fashion", Registry.load(["benchmarks.class_accuracy"]), overrides)
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        result, _ = run(spec, device=device, out=Path(folder) / "run", callback=LiveDisplay(console))
+        out_dir, plugins = Path(folder) / "run", ["benchmarks.class_accuracy"]
+        result = ganbench.run("cgan-fashion", *overrides, device=device, out=out_dir, plugins=plugins).result
     (metric,) = result.metrics
     accuracies = {
         "untrained": metric.curve[0].value,

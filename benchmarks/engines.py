@@ -21,9 +21,7 @@ from rich.table import Table
 
 from ganbench import (
     GanbenchError,
-    Registry,
     Result,
-    load_spec,
     run,
 )
 
@@ -96,9 +94,12 @@ def main(
 def measure(setting: Setting, device: str, seconds: float, source: str, data_dir: Path | None) -> Result:
     unscored = ["metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
     length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
-    spec, _ = load_spec("dcgan-fashion", Registry.load(), [*unscored, *length, *setting.overrides()])
+    overrides = [*unscored, *length, *setting.overrides()]
     with tempfile.TemporaryDirectory() as folder:
-        return run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir)[0]
+        out = Path(folder) / "run"
+        return run(
+            "dcgan-fashion", *overrides, device=device, out=out, data_dir=data_dir, quiet=True, track=None
+        ).result
 
 
 def row(setting: Setting, measured: list[Result], first: list[Result]) -> dict[str, Any]:

@@ -69,15 +69,13 @@ def ganbench_metrics():
 """
 RUN = """
 import json, resource, sys
-from pathlib import Path
 import ganbench
 
 plugin, out, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-registry = ganbench.Registry.load([plugin])
 metric = f'{{name="mean",features="projection",num_samples={count},at_epochs=[]}}'
 small = ["dataset.source=embedded", "model.width=2", "training.steps=1", "sample_images.generated=0"]
-spec, _ = ganbench.load_spec("dcgan-fashion", registry, [*small, f"metrics=[{metric},{metric},{metric}]"])
-ganbench.run(spec, device="cpu", out=Path(out))
+overrides = [*small, f"metrics=[{metric},{metric},{metric}]"]
+ganbench.run("dcgan-fashion", *overrides, plugins=[plugin], device="cpu", out=out, quiet=True, track=None)
 seen = next(module.SEEN[0] for name, module in sys.modules.items() if name.startswith("ganbench_plugin_"))
 print(json.dumps({"peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "images_seen": seen}))
 """

@@ -12,8 +12,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganbench import Registry, load_spec
+from ganbench import Registry
 from ganbench.reporting.plots import read_curve
+from ganbench.spec.loading import find_published_curve
 
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def published_curve() -> dict[str, list[float]]:
-    _, published = load_spec("dcgan-fashion", Registry.load())
+    published = find_published_curve("dcgan-fashion", Registry.load())
     assert published is not None
     return read_curve(published.history)
 

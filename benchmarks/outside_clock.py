@@ -18,12 +18,7 @@ from typing import Annotated
 
 import typer
 
-from ganbench import (
-    Callback,
-    Registry,
-    load_spec,
-    run,
-)
+from ganbench import Callback, run
 from ganbench.plugin.callbacks import Progress
 
 from .results_file import write_results
@@ -76,10 +71,18 @@ def train(device: str, seconds: float, source: str, data_dir: Path | None) -> No
         "sample_images.real=0",
         "sample_images.generated=0",
     ]
-    spec, _ = load_spec("dcgan-fashion", Registry.load(), overrides)
     with tempfile.TemporaryDirectory() as folder:
-        result, _ = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, callback=Lines())
-    windows = result.throughput.windows[1:]
+        trained = run(
+            "dcgan-fashion",
+            *overrides,
+            device=device,
+            out=Path(folder) / "run",
+            data_dir=data_dir,
+            track=None,
+            quiet=True,
+            callback=Lines(),
+        )
+    windows = trained.result.throughput.windows[1:]
     print(sum(window.images for window in windows), sum(window.seconds for window in windows), flush=True)
 
 

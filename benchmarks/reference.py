@@ -19,14 +19,10 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ganbench import (
-    Registry,
-    Result,
-    load_spec,
-    run,
-)
+from ganbench import Registry, Result, run
 from ganbench.reporting.live import LiveDisplay
 from ganbench.reporting.plots import read_curve
+from ganbench.spec.loading import find_published_curve
 
 from .results_file import write_results
 
@@ -40,21 +36,21 @@ def main(
     data_dir: Path | None = None,
 ) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
+    published_curve = find_published_curve("dcgan-fashion", Registry.load())
+    assert published_curve is not None
     results: list[Result] = []
     total_seconds: list[float] = []
     for seed in seeds.split(","):
         overrides = [f"training.seed={seed}", f"training.epochs={epochs}", f"dataset.source={source}"]
-        spec, published_curve = load_spec("dcgan-fashion", Registry.load(), overrides)
-        assert published_curve is not None
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            live = LiveDisplay(Console(stderr=True))
-            result, directory = run(spec, device=device, out=Path(folder) / "run", data_dir=data_dir, callback=live)
-            if result.status != "completed":
+            live, out = LiveDisplay(Console(stderr=True)), Path(folder) / "run"
+            trained = run("dcgan-fashion", *overrides, device=device, out=out, data_dir=data_dir, display=live)
+            if trained.result.status != "completed":
                 break
             if not results:
-                shutil.copy(directory.path / "samples" / f"epoch-{epochs:04d}.png", out_dir / "generated.png")
-        results.append(result)
+                shutil.copy(out / "samples" / f"epoch-{epochs:04d}.png", out_dir / "generated.png")
+        results.append(trained.result)
         total_seconds.append(perf_counter() - start)
         write(results, total_seconds, read_curve(published_curve.history), {"seeds": seeds, "epochs": epochs}, out_dir)
 

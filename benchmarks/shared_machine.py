@@ -117,13 +117,23 @@ def train(side: str, seconds: float, source: str) -> dict[str, Any]:
 
     unscored = ["metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
     length = ["training.epochs=1000000", f"training.budget_seconds={seconds}", f"dataset.source={source}"]
-    spec, _ = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), [*unscored, *length])
     moments = Moments()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        result, _ = ganbench.run(spec, device="cpu", out=out, callback=moments, window_seconds=WINDOW_SECONDS)
-    images = [window.images for window in result.throughput.windows]
-    return {"ends": moments.ends, "images": images, "wait_policy": result.throughput.conditions.get("wait_policy")}
+        run = ganbench.run(
+            "dcgan-fashion",
+            *unscored,
+            *length,
+            device="cpu",
+            out=out,
+            track=None,
+            quiet=True,
+            callback=moments,
+            window_seconds=WINDOW_SECONDS,
+        )
+    throughput = run.result.throughput
+    images = [window.images for window in throughput.windows]
+    return {"ends": moments.ends, "images": images, "wait_policy": throughput.conditions.get("wait_policy")}
 
 
 def rates_while_all_trained(reports: list[dict[str, Any]]) -> list[float]:

@@ -4,8 +4,8 @@ What plugin authors and scripts use is here, listed in `__init__.pyi` and import
 ganbench alone imports neither torch nor pydantic. Import it before torch: it sets OMP_WAIT_POLICY unless you have (see
 `openmp.py`), and torch reads that once. A script runs a benchmark with
 
-    spec, reference = ganbench.load_spec("dcgan-fashion", ganbench.Registry.load(), ["training.epochs=1"])
-    result, directory = ganbench.run(spec, published_curve=reference)
+    run = ganbench.run("dcgan-fashion", "training.epochs=1", seed=1)
+    run.result.scores, run.sample(16), run.directory
 """
 
 import lazy_loader

@@ -1,5 +1,12 @@
 """What `ganbench` exports; `__init__.py` imports each when it is first asked for."""
 
+from .api.compare import RunComparison, compare
+from .api.evaluate import evaluate
+from .api.finished import Run, load
+from .api.run import run
+from .api.samples import Samples
+from .api.spec import load_spec
+from .data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
 from .errors import (
     DataError,
     GanbenchError,
@@ -46,12 +53,11 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
+from .reporting.display import Display
 from .results.schema import EpochRow, MetricPoint, Result, load_result
 from .spec.benchmark import BenchmarkSpec
 from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
-from .spec.loading import load_spec
 from .system.files import atomic_write, read_cache, write_cache
-from .training.runner import run
 from .version import PLUGIN_API, __version__
 
 __all__ = [
@@ -66,6 +72,7 @@ __all__ = [
     "DataError",
     "DatasetContext",
     "DatasetPlugin",
+    "Display",
     "EpochRow",
     "FeatureExtractor",
     "FeatureExtractorConfig",
@@ -74,6 +81,7 @@ __all__ = [
     "Features",
     "GanbenchError",
     "ImageData",
+    "InvalidImageError",
     "Loss",
     "LossConfig",
     "LossPlugin",
@@ -97,7 +105,10 @@ __all__ = [
     "ReferenceImages",
     "Registry",
     "Result",
+    "Run",
+    "RunComparison",
     "RunInfo",
+    "Samples",
     "Schedulable",
     "Schedule",
     "ScheduleConfig",
@@ -108,10 +119,16 @@ __all__ = [
     "UsageError",
     "__version__",
     "atomic_write",
+    "compare",
+    "decode_image",
+    "evaluate",
+    "find_files",
     "hookimpl",
+    "load",
     "load_result",
     "load_spec",
     "read_cache",
     "run",
+    "why_unreadable",
     "write_cache",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +28,9 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .scoring.audit.command import audit
+from .scoring.eval.command import evaluate
+from .scoring.sample_command import sample
 from .suite.sweep.command import sweep
 from .system.launcher import Launcher
 from .system.streams import safe_streams
@@ -142,58 +144,35 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
-    if (benchmark is None) == (resume is None):
-        raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
-    if resume is not None and directory is not None:
-        raise UsageError("--resume continues in the run's own directory; omit --out")
+    from .api.run import run as start
     from .reporting.live import LiveDisplay
     from .reporting.result_tables import show_result
-    from .spec.loading import load_spec, load_stopped_spec
-    from .spec.trackers import choose_trackers
-
-    shorthands = {
-        "epochs": epochs,
-        "steps": steps,
-        "budget_seconds": None if budget is None else parse_duration(budget),
-        "seed": seed,
-        "precision": precision,
-    }
-    training_overrides = [f"training.{key}={value}" for key, value in shorthands.items() if value is not None]
-    registry = load_registry(plugins, benchmark, resume)
-    if resume is not None:
-        spec, published_curve = load_stopped_spec(resume, registry, [*overrides, *training_overrides])
-    else:
-        assert benchmark is not None
-        spec, published_curve = load_spec(benchmark, registry, [*overrides, *training_overrides])
-
-    trackers = choose_trackers(track, spec.name, registry)
-
-    from .training.runner import run as run_benchmark
 
     console = err if as_json else out
-    live = LiveDisplay(console)
-    try:
-        result, run_directory = run_benchmark(
-            spec,
-            device=device,
-            out=directory,
-            resume=resume,
-            data_dir=data_dir,
-            published_curve=published_curve,
-            callback=live,
-            trackers=trackers,
-            verify_engine=verify_engine,
-            profile=profile,
-        )
-    finally:
-        with warn_on_error("the live display"):
-            live.stop()
+    finished = start(
+        benchmark,
+        *overrides,
+        epochs=epochs,
+        steps=steps,
+        budget=budget,
+        seed=seed,
+        precision=precision,
+        device=device,
+        out=directory,
+        resume=resume,
+        plugins=plugins,
+        data_dir=data_dir,
+        track=track,
+        display=LiveDisplay(console),
+        verify_engine=verify_engine,
+        profile=profile,
+    )
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
-            show_result(console, result, run_directory.path)
+            show_result(console, finished.result, finished.directory)
         if as_json:
-            print_json(json.loads(result.to_json()))
-    raise typer.Exit(STATUS_EXIT_CODES[result.status])
+            print_json(json.loads(finished.result.to_json()))
+    raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])
 
 
 @app.command("list", cls=Query)
@@ -292,6 +271,9 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
+app.command("audit", cls=Command)(audit)
+app.command("eval", cls=Command)(evaluate)
+app.command(cls=Command)(sample)
 app.command(cls=Command)(sweep)
 app.command(cls=Query)(compare)
 app.command(cls=Command)(gate.check)
@@ -300,14 +282,6 @@ baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines 
 baseline.command(cls=Command)(baseline_commands.record)
 baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
-
-
-def parse_duration(text: str) -> float:
-    """Convert "90s", "5m" or "2h" to seconds. Raises `UsageError` for anything else, such as a bare number."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match:
-        raise UsageError(f"--budget {text}: give a number and a unit, such as 90s, 5m or 2h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def parse_kind(text: str) -> Kind:

@@ -51,6 +51,10 @@ def isolated_environment(tmp_path: Path, real_data_cache: Path, monkeypatch: pyt
 
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_measurements(monkeypatch)
+
+
+def shorten_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat no measurements outside training: no test depends on their duration."""
     monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
     monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)

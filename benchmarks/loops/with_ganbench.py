@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from ganbench import Callback, Registry, load_spec
+from ganbench import Callback, load_spec
 from ganbench import run as run_benchmark
 from ganbench.plugin.callbacks import Progress
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -37,19 +37,21 @@ def spec_of(setting: Setting, mode: str) -> BenchmarkSpec:
         "sample_images.real=0",
         "sample_images.generated=0",
     ]
-    return load_spec("dcgan-fashion", Registry.load(), overrides)[0]
+    return load_spec("dcgan-fashion", *overrides)
 
 
 def run(setting: Setting, mode: str = "auto") -> Timed:
     stopwatch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        result, _ = run_benchmark(
+        trained = run_benchmark(
             spec_of(setting, mode),
             device=setting.device,
             out=Path(folder) / "run",
             data_dir=setting.data_dir,
+            quiet=True,
+            track=None,
             callback=stopwatch,
             window_seconds=setting.seconds / 5,  # several windows, because the first is excluded
         )
-    images = sum(window.images for window in result.throughput.windows[1:])
+    images = sum(window.images for window in trained.result.throughput.windows[1:])
     return Timed(images, stopwatch.ends[-1] - stopwatch.ends[0])

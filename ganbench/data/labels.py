@@ -43,17 +43,24 @@ def count_labels(data: ImageData, plugin: str, model: str) -> tuple[int, ...]:
             f"{model} is conditional, but {plugin} has no classes to condition on (num_classes is {data.num_classes}); "
             "use a dataset with labels, or an unconditional model"
         )
+    counts = known_label_counts(data)
+    if counts is None:
+        raise PluginError(
+            f"{plugin}: label_counts is missing, and {model} requires it because it is conditional; return "
+            "ImageData(..., label_counts=...) with the number of train images of each class"
+        )
+    if len(counts) != data.num_classes or min(counts) < 0 or sum(counts) != len(data.train):
+        raise PluginError(
+            f"{plugin}: label_counts has {len(counts)} numbers with the sum {sum(counts):,}; expected one for each "
+            f"of the {data.num_classes} classes, with the sum {len(data.train):,}, the number of train images"
+        )
+    return counts
+
+
+def known_label_counts(data: ImageData) -> tuple[int, ...] | None:
+    """Return the number of train images of each class; None for a streamed dataset without `label_counts`."""
     if data.label_counts is not None:
-        counts = tuple(data.label_counts)
-        if len(counts) != data.num_classes or min(counts) < 0 or sum(counts) != len(data.train):
-            raise PluginError(
-                f"{plugin}: label_counts has {len(counts)} numbers with the sum {sum(counts):,}; expected one for each "
-                f"of the {data.num_classes} classes, with the sum {len(data.train):,}, the number of train images"
-            )
-        return counts
+        return tuple(data.label_counts)
     if type(data.train) is TensorDataset:
         return tuple(torch.bincount(data.train.tensors[1].long().cpu(), minlength=data.num_classes).tolist())
-    raise PluginError(
-        f"{plugin}: label_counts is missing, and {model} requires it because it is conditional; return "
-        "ImageData(..., label_counts=...) with the number of train images of each class"
-    )
+    return None

@@ -184,7 +184,10 @@ def load(request: Json) -> tuple[Any, Any]:
 
     try:
         registry = ganbench.Registry.load(request["plugins"])
-        return ganbench.load_spec(request["benchmark"], registry, request["overrides"])[0], registry
+        if hasattr(ganbench, "Run"):
+            return ganbench.load_spec(request["benchmark"], *request["overrides"], plugins=request["plugins"]), registry
+        # an earlier ganbench
+        return ganbench.load_spec(request["benchmark"], registry, request["overrides"])[0], registry  # type: ignore
     except ganbench.UsageError as error:  # this side has no such benchmark, plugin or option
         print(error, file=sys.stderr)
         sys.exit(MISSING)
@@ -217,7 +220,11 @@ def run(spec: Any, request: Json, **more: Any) -> Json:
 
     data_dir = Path(request["data_dir"]) if request["data_dir"] else None
     out = Path(request["folder"]) / "run"
-    result, _ = ganbench.run(spec, device=request["device"], out=out, data_dir=data_dir, **more)
+    options = {"device": request["device"], "out": out, "data_dir": data_dir, **more}
+    if hasattr(ganbench, "Run"):
+        result = ganbench.run(spec, quiet=True, track=None, **options).result
+    else:  # an earlier ganbench
+        result, _ = ganbench.run(spec, **options)  # type: ignore
     return result.model_dump(mode="json")
 
 

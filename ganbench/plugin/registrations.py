@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ganbench.errors import ImagesOnlyError
+from ganbench.system.files import StrPath
 
 from .callbacks import Callback
 from .interfaces import (
@@ -248,9 +249,9 @@ class Benchmark(Registration):
     trackers: tuple[str, ...] = ()  # trackers that `ganbench run` adds for this benchmark
 
     @classmethod
-    def from_toml(cls, path: Path, **fields: Any) -> Benchmark:
+    def from_toml(cls, path: StrPath, **fields: Any) -> Benchmark:
         """Read name, summary and spec from a TOML file, in the format that `ganbench show` prints."""
-        spec = tomllib.loads(path.read_text(encoding="utf-8"))
+        spec = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return cls(name=spec["name"], summary=spec["summary"], spec=spec, **fields)
 
 

@@ -9,10 +9,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from ganbench.plugin.callbacks import Callback, Progress, RunInfo
+from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.results.schema import EpochRow, MetricPoint
 from ganbench.system.cpu_features import has_bf16_instructions
 
+from .display import Display
 from .formatting import duration, loss_columns, losses_line, number
 from .result_tables import run_info_table
 
@@ -21,7 +22,7 @@ PLAIN_LINE_SECONDS = 30.0
 EPOCH_LINE_SECONDS = 0.5  # epochs can be faster than anyone can read
 
 
-class LiveDisplay(Callback):
+class LiveDisplay(Display):
     """Shows the progress of a run on a console."""
 
     def __init__(self, console: Console) -> None:

@@ -19,8 +19,8 @@ UPSCALED_HEIGHT = 112  # small images are enlarged to about this height, without
 VIEW = 1.25  # a scatter plot extends up to this multiple of the extent of the real points
 
 
-def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
-    """Write images, uint8 `(N, channels, height, width)` with one or three channels, as a PNG grid."""
+def draw_grid(images: np.ndarray, columns: int = 5) -> Image.Image:
+    """Draw images, uint8 `(N, channels, height, width)` with one or three channels, as a grid."""
     count, channels, height, width = images.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -31,9 +31,13 @@ def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     drawn = Image.fromarray(grid[..., 0] if channels == 1 else grid)
     scale = max(1, round(UPSCALED_HEIGHT / height))
-    enlarged = drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
+    return drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
+
+
+def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:
+    """Write the grid of `draw_grid` as a PNG file."""
     with atomic_write(path) as part:
-        enlarged.save(part)
+        draw_grid(images, columns).save(part)
 
 
 def save_scatter(real: np.ndarray, generated: np.ndarray | None, path: Path) -> None:

@@ -244,23 +244,40 @@ def profile_table(profile: Profile, rows: int = 15) -> Table:
 
 
 def metrics_table(metrics: list[MetricResult]) -> Table:
-    """Show the final and best scores of each metric, those of real data if there are any, and all scores by epoch."""
+    """Show the final and best scores of each metric, those of real data if there are any, and all scores by epoch.
+
+    Without training, there is a single score.
+    """
     has_real_data = any(metric.real_data_samples for metric in metrics)
-    columns = ["Metric", "Final", "Best", *(["Real data"] if has_real_data else []), "By epoch"]
+    trained = any(point.images for metric in metrics for point in metric.curve)
+    columns = ["Metric", *(["Final", "Best"] if trained else ["Score"]), *(["Real data"] if has_real_data else [])]
+    columns += ["By epoch"] if trained else []
     table = Table(*columns, title="Scores", title_justify="left")
     titles = metric_titles(metrics)
     for metric in metrics:
         curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
         best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
-        row = [escape(titles[metric.id]), "not reached" if metric.value is None else number(metric.value), best]
+        final = "not reached" if trained and metric.value is None else number(metric.value)
+        row = [escape(titles[metric.id]), final, *([best] if trained else [])]
         if has_real_data:
             images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
             row.append(images if metric.real_data_samples else "")
-        table.add_row(*row, curve)
-    notes = [f"{titles[metric.id]}: {warning}" for metric in metrics for warning in metric.warnings]
-    if notes:
+        table.add_row(*row, *([curve] if trained else []))
+    if notes := warnings_by_metric(metrics, titles):
         table.caption = escape("\n".join(notes))
     return table
+
+
+def warnings_by_metric(metrics: list[MetricResult], titles: dict[str, str]) -> list[str]:
+    """Return each warning once, preceded by the titles of its metrics unless it applies to all of several."""
+    owners: dict[str, list[str]] = {}
+    for metric in metrics:
+        for warning in metric.warnings:
+            owners.setdefault(warning, []).append(titles[metric.id])
+    return [
+        warning if 1 < len(names) == len(metrics) else f"{', '.join(names)}: {warning}"
+        for warning, names in owners.items()
+    ]
 
 
 def protocols_table(metrics: list[MetricResult]) -> Table:

@@ -19,6 +19,7 @@ from ganbench.system.files import why_no_locks, write_text
 
 from .schema import EpochRow, Result, monitor_names
 
+CHECKPOINT = "checkpoint.pt"
 LAUNCH = "launch.json"  # how the run was started
 LOCK = ".lock"  # held by the run that writes to the directory
 
@@ -31,6 +32,17 @@ def run_spec_file(directory: Path) -> Path:
             f"--resume {directory}: not a run directory (spec.toml not found); pass the directory of an earlier run"
         )
     return file
+
+
+def is_run_directory(folder: Path) -> bool:
+    """Return whether a folder holds the spec or the checkpoint of a run."""
+    return any((folder / name).is_file() for name in (CHECKPOINT, "spec.toml"))
+
+
+def require_run_directory(folder: Path) -> None:
+    """Raise `UsageError` if a folder is not a run directory."""
+    if not is_run_directory(folder):
+        raise UsageError(f"{folder}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
 
 
 def is_leftover(file: Path) -> bool:

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganbench.errors import MissingError, UsageError
+from ganbench.system.files import StrPath
 
 from .record import Record as Record
 from .target import TargetResult
+from .views import ResultViews
 
 SCHEMA_VERSION: Literal[3] = 3
 Status = Literal["completed", "interrupted", "diverged", "failed"]
@@ -234,7 +236,7 @@ class Environment(Record):
 
 
 class DataRecord(Record):
-    """The data that the run trained on."""
+    """The data that the run trained on, or that images were compared with."""
 
     source: str
     fingerprint: str  # declared by the dataset plugin
@@ -243,6 +245,10 @@ class DataRecord(Record):
     train_images: int
     test_images: int
     notice: str | None
+    # None in results written before they were recorded
+    data_shape: tuple[int, ...] | None = None  # (channels, height, width), or (features,) for vectors
+    num_classes: int | None = None
+    label_counts: tuple[int, ...] | None = None  # train images of each class; None also if the dataset does not say
 
 
 class ProfiledKernel(Record):
@@ -262,7 +268,7 @@ class Profile(Record):
     kernels: list[ProfiledKernel]  # longest first
 
 
-class Result(Record):
+class Result(ResultViews, Record):
     """The content of result.json."""
 
     schema_version: Literal[3] = SCHEMA_VERSION
@@ -289,12 +295,12 @@ class Result(Record):
         return self.model_dump_json(indent=2) + "\n"
 
 
-def load_result(path: Path) -> Result:
+def load_result(path: StrPath) -> Result:
     """Load a result from a run directory or a result.json file.
 
     Raises `MissingError` if there is none and `UsageError` if the file is not a valid result.
     """
-    file = path / "result.json" if path.is_dir() else path
+    file = Path(path) / "result.json" if Path(path).is_dir() else Path(path)
     try:
         return Result.model_validate_json(file.read_bytes())
     except OSError as error:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .values import same_bits
 
@@ -75,3 +75,38 @@ class NetworkState:
     def differing(self) -> list[str]:
         """Return the names of tensors that differ from the snapshot, even after `restore`."""
         return [name for name, (tensor, _, copy) in self.tensors.items() if not same_bits(tensor, copy)]
+
+
+def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:
+    """Return the buffers by name, including those that are registered as None and created later."""
+    return {
+        f"{path}.{name}" if path else name: buffer
+        for path, module in network.named_modules()
+        for name, buffer in module._buffers.items()
+    }
+
+
+def restore_buffers(network: nn.Module, buffers: dict[str, Tensor | None], saved: set[str]) -> None:
+    """Make `buffers` the only buffers of a network: some are created in a first forward pass, or have a batch's size.
+
+    `saved` has the names of the buffers in its `state_dict`.
+    """
+    present = all_buffers(network)
+    for name in [*present, *(name for name in buffers if name not in present)]:
+        path, _, own_name = name.rpartition(".")
+        module = network.get_submodule(path)
+        now, before = present.get(name), buffers.get(name)
+        if name not in buffers:
+            delattr(module, own_name)
+        elif now is not None and before is not None and now.shape == before.shape and now.dtype == before.dtype:
+            now.copy_(before)
+        elif now is not before:
+            fresh = None if before is None else before.to(device_of(network), copy=True)
+            if name in present:
+                module._buffers[own_name] = fresh
+            else:
+                module.register_buffer(own_name, fresh, persistent=name in saved)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.get_default_device())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal
 
 import torch
@@ -15,6 +15,13 @@ Precision = Literal["fp32", "tf32", "bf16"]
 
 MATMUL: Any = torch.backends.cuda.matmul
 CUDNN: Any = torch.backends.cudnn
+MKLDNN: Any = torch.backends.mkldnn
+# everything that has an attribute `fp32_precision`, with its value in a fresh process; the general ones come first
+FP32_PRECISION: list[tuple[Any, str]] = [
+    *((torch.backends, "none"), (MATMUL, "none")),
+    *((CUDNN, "none"), (CUDNN.conv, "tf32"), (CUDNN.rnn, "tf32")),
+    *((MKLDNN, "none"), (MKLDNN.matmul, "none"), (MKLDNN.conv, "none"), (MKLDNN.rnn, "none")),
+]
 
 
 def resolve_precision(device: torch.device, requested: Precision) -> Precision:
@@ -50,6 +57,47 @@ def float32_precision(precision: Precision) -> Iterator[None]:
         yield
     finally:
         _set_modes(*before)
+
+
+@contextmanager
+def default_float32_precision() -> Iterator[None]:
+    """Within the block, every flag for the precision of float32 has the value that it has in a fresh process.
+
+    They are restored afterwards, whether they were set by torch's old flags or by the new ones.
+    """
+    before = _old_flags(), [flag.fp32_precision for flag, _ in FP32_PRECISION]
+    _set_flags({"matmul": "highest", "cudnn": True}, [default for _, default in FP32_PRECISION])
+    try:
+        yield
+    finally:
+        _set_flags(*before)
+
+
+def _old_flags() -> dict[str, Any]:
+    """Return the old flags, without those that torch refuses to read because the new ones contradict them."""
+    readers: dict[str, Callable[[], Any]] = {
+        "matmul": torch.get_float32_matmul_precision,
+        "cudnn": lambda: CUDNN.allow_tf32,
+    }
+    flags = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in `_set_modes`
+        for name, read in readers.items():
+            with suppress(RuntimeError):
+                flags[name] = read()
+    return flags
+
+
+def _set_flags(old: dict[str, Any], new: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if "matmul" in old:
+            torch.set_float32_matmul_precision(old["matmul"])
+        if "cudnn" in old:
+            CUDNN.allow_tf32 = old["cudnn"]
+    for (flag, _), value in zip(FP32_PRECISION, new, strict=True):
+        if flag.fp32_precision != value:
+            flag.fp32_precision = value
 
 
 def _set_modes(matmul: str, conv: str, rnn: str) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.ranks import SINGLE, Ranks
-from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import finite_values, score_warnings, update_metric
@@ -101,7 +99,7 @@ class Evaluator:
         self,
         metrics: Collection[PreparedMetric],
         real_data: RealData,
-        loss: Loss,
+        loss: Loss | None,
         sampler: Sampler,
         *,
         seed: int,
@@ -113,8 +111,8 @@ class Evaluator:
     ) -> None:
         """Generate batches of `training_batch_size` images in train mode, else of `batch_size` images.
 
-        `warn` is called with each new warning about a score. Ranks generate images and extract features together, and
-        the first one computes the scores.
+        `loss` is only needed for metrics of networks. `warn` is called with each new warning about a score. Ranks
+        generate images and extract features together, and the first one computes the scores.
         """
         self.metrics = [ScoredMetric(prepared) for prepared in metrics]
         self.real_data = real_data
@@ -176,7 +174,9 @@ class Evaluator:
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
             with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
-                finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                # seeded again, so that the images do not depend on what was scored before
+                with evaluation_context(self.seed, self.real_data.device):
+                    finite, features, labels = self._generate(source, count, sharing, Path(folder))
                 if not self.ranks.is_first:
                     continue
                 for scored in sharing:
@@ -203,10 +203,7 @@ class Evaluator:
             if isinstance(scored.metric, FeatureMetric)
         }
         image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
-        latents, all_labels = make_rng(self.seed, "evaluation"), []
-        draw_labels = None
-        if self.sampler.labels is not None:
-            draw_labels = partial(self.sampler.labels.draw, rng=make_rng(self.seed, "evaluation labels"))
+        all_labels: list[Tensor] = []
 
         def extract(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
             batch = GeneratedBatch(labels, [], images if image_metrics else None)
@@ -216,7 +213,7 @@ class Evaluator:
             return batch
 
         size = self._batch_size(source.mode)
-        finite, batches = True, self.sampler.generate(source, count, size, latents, draw_labels, self.ranks)
+        finite, batches = True, self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks)
         with ExitStack() as files:
             writers = {
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
@@ -269,6 +266,7 @@ class Evaluator:
     def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
+        assert self.loss is not None
         with scored.config.plugin.wrap_errors("raised in measure"), preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 

@@ -6,41 +6,36 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from packaging.version import Version
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
-from ganbench.errors import GanbenchWarning, UsageError
+from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
     FeatureExtractor,
     FeatureMetric,
     ImageData,
-    Loss,
     Metric,
     NetworksMetric,
     ReferenceImages,
     Split,
 )
 from ganbench.plugin.registrations import BuildContext
-from ganbench.results.environment import ganbench_version
 from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
 from .calls import finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
 from .identity import DIGITS, config_identity, software_of
-from .requirements import min_images, require_enough_images, require_labels, uses_labels, uses_real_labels
-from .sampling import evaluation_context
+from .requirements import min_images, uses_labels, uses_real_labels
 
 REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
 
@@ -120,96 +115,6 @@ class RealData:
         return self._features[key]
 
 
-def prepare_metrics(
-    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
-) -> list[PreparedMetric]:
-    """Build a benchmark's metrics and process the real images.
-
-    `warn` is called with each warning about a score. Raises `GanbenchError`, naming the plugin, if a metric or an
-    extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
-    """
-    return [
-        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
-        for number, config in enumerate(spec.metrics)
-    ]
-
-
-def prepare_metric(
-    number: int,
-    config: MetricConfig,
-    spec: BenchmarkSpec,
-    real_data: RealData,
-    loss: Loss,
-    conditional: bool,
-    warn: Callable[[str], None],
-) -> PreparedMetric:
-    metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
-    software = {
-        "torch": Version(torch.__version__).public,
-        "ganbench": ganbench_version(),
-        **software_of(config),
-        **getattr(metric, "software", {}),
-    }
-    protocol = {**config_identity(config, "metric"), **real_data.identity}
-    if not isinstance(metric, Metric | FeatureMetric):
-        protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
-        return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
-    require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
-    split = real_data.split(config.split)
-    if split is None:
-        raise UsageError(
-            f"metrics.{number}.split: {spec.dataset.plugin} has no test split; use -o metrics.{number}.split=train"
-        )
-    indices = real_indices(number, config, len(split))
-    require_enough_images(number, config, metric, len(indices))
-    if isinstance(metric, FeatureMetric):
-        protocol |= metric.features.protocol
-        software |= getattr(metric.features, "software", {})
-    protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
-    prepared = PreparedMetric(config, metric, protocol, software)
-    with evaluation_context(REAL_DATA_SEED, real_data.device):
-        with score_warnings(prepared.warnings):
-            fit(prepared, real_data, split, indices)
-        score_real_data(prepared, real_data)
-    for message in prepared.warnings:
-        warn(f"{metric.label}: {message}")
-    batches = f"batches of {spec.training.generator_images}"
-    protocol |= {
-        "generated_samples": config.num_samples,
-        "quantization": "uint8, rounded" if len(real_data.context.data_shape) == 3 else "none, float32",
-        "weights": weights_of(config, spec),
-        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
-    }
-    if conditional:
-        protocol["labels"] = "drawn by the class frequencies of the train split"
-    return prepared
-
-
-def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
-    """Return the indices of the real images to compare with, the same in all runs.
-
-    Raises `UsageError` if the split of `size` images has fewer than `real_samples`.
-    """
-    if config.real_samples is None:
-        return torch.arange(size)
-    if config.real_samples > size:
-        raise UsageError(
-            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
-            f"{size:,} images; use fewer, or another split"
-        )
-    order = torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))
-    return order[: config.real_samples].sort().values
-
-
-def weights_of(config: MetricConfig, spec: BenchmarkSpec) -> str:
-    """Describe the generator weights that are scored, for the protocol."""
-    if config.weights == "raw":
-        return "raw"
-    assert spec.ema is not None
-    ramp = "" if spec.ema.ramp is None else f", ramp {spec.ema.ramp:g}"
-    return f"EMA, half-life {spec.ema.half_life_kimg:g} kimg{ramp}"
-
-
 def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Tensor) -> None:
     """Fit a metric to the real images."""
     metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software})
@@ -274,16 +179,16 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     else:
         messages = []
         with score_warnings(messages):
-            prepared.real_data_scores = compute_on_real_data(prepared, real_data, name, other, indices)
+            prepared.real_data_scores = score_images(prepared, real_data, name, other, indices)
         entry = {"scores": prepared.real_data_scores, "warnings": messages}
         write_cache(cached, json.dumps(entry).encode())
     prepared.warnings += [message for message in messages if message not in prepared.warnings]
 
 
-def compute_on_real_data(
+def score_images(
     prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
 ) -> dict[str, float | None]:
-    """Return the metric's values with real images in place of generated ones."""
+    """Return the metric's values for the images at `indices` of a split of any data, such as other real images."""
     config, metric = prepared.config, prepared.metric
     if isinstance(metric, FeatureMetric):
         assert prepared.real_features is not None

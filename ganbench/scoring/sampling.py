@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.precision import float32_precision
 from ganbench.runtime.ranks import SINGLE, Ranks
-from ganbench.runtime.rng import derived_seed, preserve_default_rngs, seed_default_rngs
+from ganbench.runtime.rng import derived_seed, make_rng, preserve_default_rngs, seed_default_rngs
 from ganbench.spec.configs import GeneratorMode, Weights
 
 MAX_ABS_PIXEL = 1.5  # larger values cause a warning; a generator without tanh may slightly exceed [-1, 1]
@@ -157,6 +158,24 @@ class Sampler:
     def are_images(self) -> bool:
         """Whether images are generated, and not vectors."""
         return len(self.data_shape) == 3
+
+    def scored_images(
+        self,
+        source: Source,
+        count: int,
+        batch_size: int,
+        seed: int,
+        draw_labels: Callable[[int], Tensor] | None = None,
+        ranks: Ranks = SINGLE,
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the images and labels that are scored with a run's seed, as `generate` does; other labels if given.
+
+        The first images are the same for any count. Call it within `evaluation_context`.
+        """
+        latents = make_rng(seed, "evaluation")
+        if draw_labels is None and self.labels is not None:
+            draw_labels = partial(self.labels.draw, rng=make_rng(seed, "evaluation labels"))
+        yield from self.generate(source, count, batch_size, latents, draw_labels, ranks)
 
     def _generator(self, weights: Weights) -> nn.Module:
         if weights == "raw":

@@ -237,7 +237,7 @@ class BenchmarkSpec(StrictModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain JSON types, without unset fields."""
-        plain: dict[str, Any] = _without_none(self.model_dump(mode="json"))
+        plain: dict[str, Any] = without_none(self.model_dump(mode="json"))
         return plain
 
     def to_toml(self) -> str:
@@ -250,10 +250,11 @@ class BenchmarkSpec(StrictModel):
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """Return plain data without the keys whose value is None, which TOML cannot represent."""
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list) else value
+        return {key: without_none(item) for key, item in value.items() if item is not None}
+    return [without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def sections() -> dict[str, type[StrictModel]]:

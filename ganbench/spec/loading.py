@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
@@ -17,6 +17,8 @@ from ganbench.results.run_directory import run_spec_file
 
 from .benchmark import BenchmarkSpec
 from .overrides import apply_overrides
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_spec(
@@ -55,9 +57,14 @@ def load_stopped_spec(
     Raises `UsageError` if the directory contains no spec, and for invalid overrides.
     """
     spec, _ = load_spec(str(run_spec_file(directory)), registry, overrides)
+    return spec, find_published_curve(spec.name, registry)
+
+
+def find_published_curve(benchmark: str, registry: Registry) -> PublishedCurve | None:
+    """Return the published curve of a registered benchmark; None if there is none, or no such benchmark."""
     benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
-    registered = benchmarks.get(spec.name)
-    return spec, registered.published_curve if isinstance(registered, Benchmark) else None
+    registered = benchmarks.get(benchmark)
+    return registered.published_curve if isinstance(registered, Benchmark) else None
 
 
 def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> BenchmarkSpec:
@@ -65,8 +72,15 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
 
     References without settings refer to those of this spec.
     """
+    spec = validated(BenchmarkSpec, data, registry, f"benchmark {origin}")
+    settings = training_settings(spec.to_dict())
+    return spec.model_copy(update={"references": [reference.with_settings(settings) for reference in spec.references]})
+
+
+def validated(model: type[Model], data: Mapping[str, Any], registry: Registry, where: str) -> Model:
+    """Validate plain data. Raises `UsageError` that begins with `where` and names the path of each invalid field."""
     try:
-        spec = BenchmarkSpec.model_validate(data, context={"registry": registry})
+        return model.model_validate(data, context={"registry": registry})
     except ValidationError as error:
         problems = []
         for detail in error.errors(include_url=False):
@@ -75,9 +89,7 @@ def resolve(data: Mapping[str, Any], registry: Registry, origin: str) -> Benchma
             informative = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
             shown = f" (got {got!r})" if informative else ""
             problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
-        raise UsageError(f"benchmark {origin}: {'; '.join(problems)}") from None
-    settings = training_settings(spec.to_dict())
-    return spec.model_copy(update={"references": [reference.with_settings(settings) for reference in spec.references]})
+        raise UsageError(f"{where}: {'; '.join(problems)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

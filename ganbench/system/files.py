@@ -9,17 +9,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import platformdirs
 
 from ganbench.errors import GanbenchWarning, UsageError
 
+StrPath: TypeAlias = str | os.PathLike[str]
+
 SHA256_BYTES = 32  # length of the digest that precedes the content of a cache file
 
 
 @contextmanager
-def atomic_write(target: Path) -> Iterator[Path]:
+def atomic_write(target: StrPath) -> Iterator[Path]:
     """Yield a temporary path in the folder of `target`; it replaces `target` only if the block succeeds."""
+    target = Path(target)
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
     try:
         yield part
@@ -47,13 +51,13 @@ def write_text(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_cache(target: Path, content: bytes) -> None:
+def write_cache(target: StrPath, content: bytes) -> None:
     """Write `content` atomically to a cache file for `read_cache`; if that fails, warn and continue without it.
 
     Any number of processes may read and write the same file.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as part:
             part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
@@ -61,10 +65,10 @@ def write_cache(target: Path, content: bytes) -> None:
         warnings.warn(f"cannot write the cache file {target}: {reason}", GanbenchWarning, stacklevel=2)
 
 
-def read_cache(target: Path) -> bytes | None:
+def read_cache(target: StrPath) -> bytes | None:
     """Return the content that `write_cache` wrote; None if the file is missing or corrupt."""
     try:
-        stored = target.read_bytes()
+        stored = Path(target).read_bytes()
     except OSError:
         return None
     digest, content = stored[:SHA256_BYTES], stored[SHA256_BYTES:]

@@ -8,20 +8,48 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 # each controls how long threads spin: the standard variable, then GNU's and Intel's
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+PREFIXES = ("OMP_", "GOMP_", "KMP_")  # of all variables of OpenMP
 
 _in_effect = "default"
+_added: dict[str, str] = {}  # to the environment
 
 
 def set_wait_policy() -> None:
     """Make this process's threads sleep while idle, unless torch is already loaded or the user set a policy."""
     global _in_effect
     if "torch" not in sys.modules:
-        os.environ.update(passive_wait_policy(os.environ))
+        added = passive_wait_policy(os.environ)
+        os.environ.update(added)
+        _added.update(added)
     _in_effect = describe(os.environ)
+
+
+@contextmanager
+def preserve_variables() -> Iterator[None]:
+    """Restore OpenMP's variables after the block, which libraries set; torch must be loaded.
+
+    Also remove the one that `set_wait_policy` added, as torch has read it.
+    """
+    for name, value in _added.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    _added.clear()
+    before = openmp_variables()
+    try:
+        yield
+    finally:
+        for name in openmp_variables().keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def openmp_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIXES)}
 
 
 def wait_policy() -> str:

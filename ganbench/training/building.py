@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler, count_labels
-from ganbench.errors import PluginError, UsageError
-from ganbench.plugin.interfaces import Augmentation, ImageData, Networks, Player
+from ganbench.errors import UsageError
+from ganbench.plugin.interfaces import Augmentation, ImageData, Player
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
-from ganbench.runtime.networks import BATCH_NORMS, set_train_mode
+from ganbench.runtime.networks import BATCH_NORMS
 from ganbench.runtime.precision import Precision
 from ganbench.runtime.ranks import Ranks
-from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
+from ganbench.runtime.rng import make_rng
+from ganbench.scoring.networks import MEMORY_FORMATS, build_networks
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import OptimizerConfig
 
@@ -25,9 +22,7 @@ from .ema import EMA
 from .optimizers import Clipping
 from .penalties import Penalties, WeightedPenalty
 from .schedules import ScheduledValues
-from .step import UPDATE_ORDER, TrainingStep, UpdateSizes
-
-MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+from .step import TrainingStep, UpdateSizes
 
 
 def build_step(
@@ -39,18 +34,13 @@ def build_step(
     schedules: ScheduledValues,
     ranks: Ranks,
 ) -> TrainingStep:
-    """Build both networks from the run's seed, then everything that trains them.
+    """Build both networks, then everything that trains them.
 
     Raises `PluginError` for a plugin that raises or breaks its contract, `UsageError` for plugins that do not fit.
     """
-    seed_default_rngs(derived_seed(context.seed, "networks"), device)
-    networks: Networks = spec.model.build(context)
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
+    networks = build_networks(spec.model, context, memory_format)
     plugin_names = PluginNames.of(spec)
-    check_networks(networks, plugin_names.model)
-    for player in UPDATE_ORDER:
-        networks[player].to(device).to(memory_format=memory_format)
-        set_train_mode(networks[player])
     loss = spec.loss.build(context)
     if getattr(loss, "needs_labels", False) and not networks.conditional:
         raise UsageError(f"{plugin_names.loss} needs a conditional model, but {plugin_names.model} is not conditional")
@@ -113,20 +103,3 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
         "depends on the other images of the batch, and the gradient for a single image is not well defined (Gulrajani "
         "et al. 2017, arXiv:1704.00028, section 4); use another normalization"
     ]
-
-
-def check_networks(networks: Networks, plugin: str) -> None:
-    """Raise `PluginError` for networks that are not modules, or whose parameters do not exist yet."""
-    for player in UPDATE_ORDER:
-        module: Any = networks[player]
-        if not isinstance(module, nn.Module):
-            raise PluginError(f"{plugin}: its {player} is {described(module)}; expected a torch.nn.Module")
-        for name, parameter in module.named_parameters():
-            if is_lazy(parameter):
-                raise PluginError(
-                    f"{plugin}: the {player}'s parameter {name} is created in its first forward pass (as by "
-                    "nn.LazyLinear), but the optimizer needs it earlier; call the network once in build, or specify "
-                    "the size of the layer"
-                )
-    if type(networks.latent_dim) is not int or networks.latent_dim < 1:
-        raise PluginError(f"{plugin}: its latent_dim is {networks.latent_dim!r}; expected a positive integer")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ganbench.errors import DivergedError
+from ganbench.results.progress import OpenEpoch
 from ganbench.results.schema import EpochRow
 from ganbench.runtime.ranks import SINGLE, Ranks
 
-from .checkpoint import OpenEpoch
 from .step import UPDATE_ORDER, StepOutput, TrainingStep
 
 MAX_ABS_LOSS = 1e9  # beyond it, neighboring float32 numbers are at least 64 apart: such a loss is meaningless

@@ -1,4 +1,4 @@
-"""Loads a run's dataset: builds it, checks it, and identifies its content."""
+"""Loads a run's dataset, and checks that it fits the run."""
 
 from __future__ import annotations
 
@@ -6,33 +6,26 @@ from pathlib import Path
 
 import torch
 
-from ganbench.data.contract import changes_between_reads, check_data
 from ganbench.errors import UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.interfaces import ImageData
-from ganbench.plugin.registrations import DatasetContext
 from ganbench.results.schema import DataRecord
-from ganbench.scoring.identity import data_content
-from ganbench.scoring.sampling import evaluation_context
+from ganbench.scoring.dataset import open_dataset
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.system.files import cache_dir
 
 
 def load_data(
     spec: BenchmarkSpec, device: torch.device, data_dir: Path, callback: Callback
 ) -> tuple[ImageData, DataRecord]:
-    """Build the dataset, check both splits, and hash their content.
+    """Open the dataset, and check that the run can use it.
 
     Raises `PluginError` for a dataset that breaks its contract, and `UsageError` for one that is too small or missing
     or does not suit the options of the spec.
     """
     callback.on_status("loading data")
-    seed, plugin = spec.training.seed, str(spec.dataset.plugin)
-    built: ImageData = spec.dataset.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
-    with evaluation_context(seed, device):  # a dataset may use random numbers to read an image
-        data = check_data(built, plugin)
-        shape = data.data_shape
-        random_reads = changes_between_reads(data)
+    plugin = str(spec.dataset.plugin)
+    data, record = open_dataset(spec.dataset, spec.training.seed, device, data_dir, callback.on_warning)
+    shape = data.data_shape
     if len(shape) != 3:
         refuse_image_options(spec, shape)
     images_per_step = spec.training.images_per_step
@@ -42,27 +35,11 @@ def load_data(
             f"benchmark {spec.name}: training.batch_size{factors}: {images_per_step} is more than the "
             f"{len(data.train)} images of the train split"
         )
-    with evaluation_context(seed, device):
-        content_sha256, content_basis = data_content(data, spec.dataset)
-    if random_reads:
-        callback.on_warning(
-            f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "
-            "reproduced; use the default random number generators of torch, Python or NumPy"
-        )
     if not can_be_shown(shape) and (spec.sample_images.real or spec.sample_images.generated):
         have = f"images of {plugin} have {shape[0]} channels, and only images with 1 or 3 channels can be shown"
         if len(shape) == 1:
             have = f"vectors of {plugin} have {shape[0]} features, and only vectors with 2 features can be plotted"
         callback.on_warning(f"sample images are not saved: the {have}")
-    record = DataRecord(
-        source=data.source,
-        fingerprint=data.fingerprint,
-        content_sha256=content_sha256,
-        content_basis=content_basis,
-        train_images=len(data.train),
-        test_images=0 if data.test is None else len(data.test),
-        notice=data.notice,
-    )
     return data, record
 
 

@@ -12,14 +12,14 @@ from ganbench.errors import (
     UsageError,
 )
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.run_directory import RunDirectory
+from ganbench.results.progress import RunProgress
+from ganbench.results.run_directory import CHECKPOINT, RunDirectory
 from ganbench.results.schema import Environment, PluginRecord, providers
+from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
 
-from .checkpoint import Checkpoint, RunProgress, load_checkpoint
 from .preparation import PreparedRun
 
-CHECKPOINT = "checkpoint.pt"
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
 IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_differ` of an environment
 
@@ -77,7 +77,7 @@ def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder
         )
     fields = differing_fields(
         [
-            relevant_conditions(progress.environment, progress.plugins, progress.data_content),
+            relevant_conditions(progress.environment, progress.plugins, progress.data.content_sha256),
             relevant_conditions(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
         ]
     )

@@ -9,13 +9,13 @@ from time import perf_counter
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
-from ganbench.results.run_directory import LAUNCH, RunDirectory
+from ganbench.results.run_directory import CHECKPOINT, LAUNCH, RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
+from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.spec.launch import Launch
 
-from .checkpoint import Checkpoint
 from .outcome import build_result
-from .resuming import CHECKPOINT, require_readable
+from .resuming import require_readable
 from .run_state import RunState
 from .step import UPDATE_ORDER
 from .warmup import WarmupResult

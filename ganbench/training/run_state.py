@@ -6,16 +6,12 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from ganbench.data.batches import Inputs
+from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import EpochRow
+from ganbench.runtime.checkpoint_file import Checkpoint
 
-from .checkpoint import (
-    Checkpoint,
-    RunProgress,
-    live_state,
-    restore_state,
-    state_of_rank,
-)
+from .checkpoint import live_state, restore_state, state_of_rank
 from .history import EpochLosses
 from .position import Position
 from .preparation import PreparedRun
@@ -105,7 +101,7 @@ class RunState:
             spec=prepared.spec.to_dict(),
             plugins=prepared.plugins,
             environment=prepared.environment,
-            data_content=prepared.data_record.content_sha256,
+            data=prepared.data_record,
             steps=self.steps,
             images=self.images,
             history=self.history,

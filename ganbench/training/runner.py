@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-
-import torch
 
 from ganbench.errors import (
     DivergedError,
@@ -23,10 +21,11 @@ from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
-from ganbench.runtime.cpu import set_up_cpu
+from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.ranks import join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
@@ -36,7 +35,6 @@ from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
-from .checkpoint import Checkpoint
 from .engines import check_engine
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt
@@ -63,6 +61,7 @@ def run(
     resume: Path | None = None,
     data_dir: Path | None = None,
     published_curve: PublishedCurve | None = None,
+    display: Callback | None = None,
     callback: Callback | None = None,
     trackers: Sequence[TrackerConfig] = (),
     verify_engine: int | None = None,
@@ -75,7 +74,7 @@ def run(
     - `out`: a new run directory.
     - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
       one.
-    - `callback`, `trackers`: receive the events of the run.
+    - `display`, `callback`, `trackers`: receive the events of the run.
     - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
     - `profile`: whether to profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
@@ -85,13 +84,13 @@ def run(
     no files.
 
     In processes started by torchrun, each is a rank of one run and trains on its share of each batch. Only the first
-    rank calls `callback` and the trackers, and writes to the run directory; the others return a result too.
+    rank calls `display`, `callback` and the trackers, and writes to the run directory; the others return a result too.
 
     Raises a subclass of `GanbenchError` for errors that a user can cause.
     """
     launcher, stack = Launcher.of_this_process(), ExitStack()
     if launcher.rank > 0:
-        callback, trackers = None, ()
+        display, callback, trackers = None, None, ()
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
     directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
     launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
@@ -99,12 +98,9 @@ def run(
         launch = launch.resume(read_launch(resume), data_dir)
     check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)
     chosen = resolve_device(launch.device, launcher.local_rank)
-    callbacks = Callbacks([callback] if callback else [], chosen)
+    callbacks = Callbacks([each for each in (display, callback) if each is not None], chosen)
     check_engine(spec.engine, chosen, verify_engine)
-    if chosen.type == "cpu":
-        set_up_cpu()
-    on_device = torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext()
-    with stack, on_device, interrupt_on_signals(), join_ranks(launcher, chosen) as ranks:
+    with stack, fresh_process_state(chosen), interrupt_on_signals(), join_ranks(launcher, chosen) as ranks:
         require_same_on_all_ranks(ranks, "specs", flatten(spec.to_dict()))
         checkpoint = None
         if resume is not None:

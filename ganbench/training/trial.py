@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 
-import torch
-
 from ganbench.errors import DivergedError, GanbenchError
 from ganbench.plugin.callbacks import Callback
-from ganbench.runtime.cpu import set_up_cpu
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import default_data_dir, named_data_dir
 
@@ -43,10 +40,8 @@ def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None =
     spec = spec.model_copy(update={"targets": []})  # they need scores during training
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
-    if chosen.type == "cpu":
-        set_up_cpu()
     try:
-        with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+        with fresh_process_state(chosen):
             prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
             with float32_precision(prepared.precision), deterministic_convolutions():
                 return train(prepared)

@@ -16,8 +16,8 @@ from ganbench import Callback, DataError, PluginError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 

@@ -8,9 +8,11 @@ from textwrap import dedent
 
 import pytest
 
-from ganbench import Registry, load_spec, run
+from ganbench import Registry
 from ganbench.plugin import hookspecs
 from ganbench.plugin.registrations import Kind
+from ganbench.spec.loading import load_spec
+from ganbench.training.runner import run
 
 EXAMPLES = {kind: inspect.getdoc(getattr(hookspecs, kind.hook)) or "" for kind in Kind}
 

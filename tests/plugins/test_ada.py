@@ -15,8 +15,9 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ganbench import Registry, UsageError, load_spec
-from ganbench.training.checkpoint import load_checkpoint
+from ganbench import Registry, UsageError
+from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench_augmentations.ada import ADA, Filters, draw_geometry, recolor, resample, rotation
 

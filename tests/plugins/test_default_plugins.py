@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import ganbench_games
-from ganbench import Registry, UsageError, load_spec
+from ganbench import Registry, UsageError
 from ganbench.data.batches import normalize_images
+from ganbench.spec.loading import load_spec
 from ganbench.testing import (
     AugmentationContract,
     DatasetContract,

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from ganbench import DataError, DatasetContext, ImageData, UsageError
+from ganbench import DataError, DatasetContext, ImageData, InvalidImageError, UsageError
 from ganbench.testing import DatasetContract
 from ganbench_datasets import image_folder
 from ganbench_datasets.fashion_mnist.sources import SUBSET
 from ganbench_datasets.image_folder import decoded
-from ganbench_datasets.image_folder.decoding import InvalidImageError, decode
+from ganbench_datasets.image_folder.decoding import decode
 
 with np.load(SUBSET) as subset:
     CLOTHES = subset["train_images"][:60]  # uint8 (60, 28, 28)

@@ -13,8 +13,9 @@ from conftest import UNSCORED
 from linear_gan import Noting
 from torch import Tensor, nn
 
-from ganbench import Batch, Networks, Registry, load_spec
-from ganbench.training.checkpoint import load_checkpoint
+from ganbench import Batch, Networks, Registry
+from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.spec.loading import load_spec
 from ganbench.training.players import UpdatePlayers
 from ganbench.training.runner import run
 from ganbench_losses import ganbench_losses

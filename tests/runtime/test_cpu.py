@@ -13,6 +13,7 @@ from ganbench.runtime.cpu import (
     M_MMAP_MAX,
     M_TRIM_THRESHOLD,
     keep_freed_memory,
+    release_freed_memory,
     use_physical_cores,
 )
 
@@ -21,6 +22,7 @@ from ganbench.runtime.cpu import (
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 12)
     monkeypatch.setattr(joblib, "cpu_count", lambda only_physical_cores: 6 if only_physical_cores else 12)
     return chosen
 
@@ -34,15 +36,19 @@ def test_torch_uses_physical_cores(threads: list[int], monkeypatch: pytest.Monke
 def test_the_users_number_of_threads_takes_precedence(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     use_physical_cores()
-    assert threads == []
+    assert threads == [3]
 
 
 def test_freed_memory_is_kept_with_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int]] = []
+    libc = SimpleNamespace(mallopt=lambda *pair: said.append(pair), malloc_trim=lambda _: None)
     monkeypatch.setattr("ganbench.runtime.cpu.sys", SimpleNamespace(platform="linux"))
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: said.append(pair)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
     keep_freed_memory()
     assert dict(said) == {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "7")
+    release_freed_memory()
+    assert dict(said) == {M_MMAP_MAX: 7, M_TRIM_THRESHOLD: 128 * 1024}
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])

@@ -32,7 +32,8 @@ from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.evaluation import Evaluator, ScoredMetric
 from ganbench.scoring.identity import state_hash
-from ganbench.scoring.reference import RealData, prepare_metrics
+from ganbench.scoring.preparation import prepare_metrics
+from ganbench.scoring.reference import RealData
 from ganbench.scoring.sampling import Sampler, Source, evaluation_context, generator_mode
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import GeneratorMode

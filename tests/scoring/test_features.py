@@ -36,7 +36,8 @@ from ganbench.results.schema import DataRecord
 from ganbench.scoring import features
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.features import FeatureWriter, cached_features
-from ganbench.scoring.reference import RealData, prepare_metrics
+from ganbench.scoring.preparation import prepare_metrics
+from ganbench.scoring.reference import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.loading import load_spec, resolve
 from ganbench.training.runner import run
@@ -780,7 +781,7 @@ def ganbench_metrics():
 def test_a_run_of_a_conditional_model_scores_images_with_the_labels_that_they_were_made_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganbench.scoring.reference.score_real_data", lambda *_: None)  # of which images are not 0
+    monkeypatch.setattr("ganbench.scoring.preparation.score_real_data", lambda *_: None)  # of which images are not 0
     metrics = 'metrics=[{name="shirts", num_samples=2000, at_epochs=[0]}]'
     result, _ = own_run(tmp_path, CONDITIONAL, ["loss=bce", metrics, "sample_images.generated=10"])
     (shirts,) = result.metrics

@@ -34,9 +34,9 @@ from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
 from ganbench.results.schema import Environment, Memory, load_result
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 from ganbench_datasets.idx import unpack
 from ganbench_features import fashion_cnn, inception_v3

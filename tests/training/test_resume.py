@@ -24,8 +24,8 @@ from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, Result, load_result
+from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.checkpoint import Checkpoint, load_checkpoint
 from ganbench.training.runner import run
 
 QUICK = [
@@ -185,7 +185,8 @@ def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> N
     )
     loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
-    began = then.model_copy(update={"data_content": "0", "environment": elsewhere, "plugins": older})
+    data = then.data.model_copy(update={"content_sha256": "0"})
+    began = then.model_copy(update={"data": data, "environment": elsewhere, "plugins": older})
     replace(checkpoint, progress=began).save(out / "checkpoint.pt")
     with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: ") as raised:
         resumed(registry, out)

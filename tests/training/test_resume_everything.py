@@ -10,8 +10,8 @@ from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
 
 from ganbench import Callback, Registry, Result
 from ganbench.plugin.callbacks import Progress
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.runner import run
 

@@ -26,11 +26,11 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist import sources
 

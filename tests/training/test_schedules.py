@@ -18,9 +18,9 @@ from torch.optim import SGD, Adam, RMSprop
 from ganbench import BuildContext, UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.runner import run

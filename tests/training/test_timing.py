@@ -13,9 +13,10 @@ from conftest import PLUGIN_NAMES, SMALL
 from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import GPUReading, Window
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
-from ganbench.training.checkpoint import load_checkpoint, restore_state, snapshot_state
+from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.runner import run
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench.training.timing import WINDOW_SECONDS, TrainingClock

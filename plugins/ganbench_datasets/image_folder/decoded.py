@@ -16,10 +16,10 @@ import PIL
 from rich.console import Console
 from rich.progress import Progress
 
-from ganbench import DataError, atomic_write, read_cache, write_cache
+from ganbench import DataError, InvalidImageError, atomic_write, read_cache, why_unreadable, write_cache
 
-from .decoding import InvalidImageError, decode
-from .scanning import Invalid, reason
+from .decoding import decode
+from .scanning import Invalid
 
 CHUNK = 256  # files processed at a time, so that decoded images do not accumulate in memory
 THREADS = min(32, os.cpu_count() or 1)  # PIL decodes and resizes without holding Python's lock
@@ -43,7 +43,7 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
     invalid: Invalid = {}
     for path, found in in_parallel("reading images", try_to_hash, paths):
         if isinstance(found, OSError):
-            invalid[path] = reason(found)
+            invalid[path] = why_unreadable(found)
         else:
             hashes[path] = found
     readable = [path for path in paths if path in hashes]
@@ -97,7 +97,7 @@ def decode_all(paths: list[Path], size: int, channels: int, target: Path) -> dic
                     if isinstance(image, bytes):
                         file.write(image)
                     else:
-                        invalid[str(index)] = reason(image) if isinstance(image, OSError) else str(image)
+                        invalid[str(index)] = why_unreadable(image) if isinstance(image, OSError) else str(image)
                 file.seek(0)
                 write_header(file, (len(paths) - len(invalid), *shape))
             sha256 = file_sha256(part)

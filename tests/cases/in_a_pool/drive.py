@@ -1,10 +1,8 @@
 """Train in a worker of multiprocessing.Pool, and print the status of the run."""
 
 from multiprocessing import get_context
-from pathlib import Path
 
 import ganbench
-from ganbench.plugin.registry import Registry
 
 OVERRIDES = [
     *("dataset=streamed", "model.width=4", "metrics=[]", "training.batch_size=8", "training.steps=4"),
@@ -13,8 +11,8 @@ OVERRIDES = [
 
 
 def train(out):
-    spec, _ = ganbench.load_spec("dcgan-fashion", Registry.load(["streamed.py"]), OVERRIDES)
-    return ganbench.run(spec, device="cpu", out=Path(out))[0].status
+    run = ganbench.run("dcgan-fashion", *OVERRIDES, plugins=["streamed.py"], device="cpu", out=out, quiet=True)
+    return run.result.status
 
 
 if __name__ == "__main__":

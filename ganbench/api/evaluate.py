@@ -1,0 +1,102 @@
+"""Score images that a script or a notebook has: arrays, tensors, samples, files, or a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ganbench.errors import UsageError
+from ganbench.reporting.console import load_registry
+from ganbench.reporting.display import warn_caller
+from ganbench.results.run_directory import is_run_directory
+from ganbench.results.schema import Result
+from ganbench.scoring.eval.request import Request, check_arguments
+from ganbench.system.files import StrPath, named_data_dir
+
+from .finished import Run
+from .samples import Samples
+from .spec import check_overrides
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def evaluate(
+    images: Any,
+    *overrides: str,
+    against: StrPath | None = None,
+    metrics: str | Sequence[str] = (),
+    features: str | None = None,
+    count: int | None = None,
+    weights: Literal["raw", "ema"] | None = None,
+    mode: Literal["train", "eval"] | None = None,
+    seed: int | None = None,
+    array: str | None = None,
+    layout: Literal["NHWC", "NCHW"] | None = None,
+    device: str = "auto",
+    plugins: Iterable[StrPath] = (),
+    data_dir: StrPath | None = None,
+) -> Result:
+    """Score images exactly as a run scores its own, as `ganbench eval` does, and return a result without training.
+
+    - `images`: a NumPy array or a tensor, uint8 or floats in [0, 1] or [-1, 1], `(N, C, H, W)`, `(N, H, W, C)` or
+      `(N, H, W)`; what `Run.sample` returns; a folder or file of images; a run, or its directory.
+    - `overrides`: strings "PATH=VALUE" for the evaluation, such as "dataset.source=embedded".
+    - `against`: a dataset, a benchmark, or a folder or file of images; by default, a run is compared with its own
+      dataset.
+    - `metrics`, `features`: names of metrics, and of the feature extractor of all; the default is that of the benchmark
+      or the run.
+    - `count`: score only the first images; of a run, generate so many.
+    - `weights`, `mode`, `seed`: how a run generates images.
+    - `array`, `layout`: which array of a file .npz, and the order of an array's axes if its shape fits both.
+    - `device`, `plugins`, `data_dir`: as for `ganbench.run`.
+
+    Warnings about scores are Python warnings. Raises a subclass of `GanbenchError`, with the message of the command
+    line, for errors that a user can cause.
+    """
+    source = source_of(images)
+    is_run = isinstance(source, Path) and is_run_directory(source)
+    named = str(source) if isinstance(source, Path) else "images"
+    reference = None if against is None else os.fspath(against)
+    run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
+    check_arguments(named, is_run, reference, run_only, {"--array": array, "--layout": layout})
+    names = metrics.split(",") if isinstance(metrics, str) else metrics
+    request = Request(
+        reference, [name.strip() for name in names], features, check_overrides(overrides), count, weights, mode
+    )
+    registry = load_registry([os.fspath(plugin) for plugin in plugins], resume=Path(named) if is_run else None)
+
+    from ganbench.scoring.eval.run import ArrayOptions, run_evaluation
+
+    return run_evaluation(
+        source,
+        request,
+        registry,
+        str(device),
+        None if data_dir is None else named_data_dir(Path(data_dir)),
+        seed,
+        ArrayOptions(array, layout),
+        warn=warn_caller,
+    )
+
+
+def source_of(images: Any) -> Path | np.ndarray:
+    """Return the path or the array that `images` stands for. Raises `UsageError` for anything else."""
+    import numpy as np
+    import torch
+
+    if isinstance(images, Run):
+        return images.directory
+    if isinstance(images, str | os.PathLike):
+        return Path(images)
+    if isinstance(images, Samples):
+        images = images.images
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu()
+        images = (images.float() if images.is_floating_point() else images).numpy()
+    if not isinstance(images, np.ndarray):
+        expected = "an array, a tensor, samples, a run, or the path of a folder, a file or a run directory"
+        raise UsageError(f"images: expected {expected}, got {type(images).__name__}")
+    return images

@@ -1,0 +1,126 @@
+"""A run that has ended: its result, its networks, and the images that they generate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from functools import cached_property
+from html import escape
+from os import fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ganbench.errors import GanbenchError, MissingError
+from ganbench.reporting.console import load_registry
+from ganbench.reporting.pictures import file_html
+from ganbench.results.run_directory import require_run_directory
+from ganbench.results.schema import Result, load_result
+from ganbench.system.files import StrPath
+
+from .samples import Samples
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganbench.scoring.trained import TrainedRun
+
+
+def load(directory: StrPath, *, device: str = "auto", plugins: Iterable[StrPath] = ()) -> Run:
+    """Open the directory of an earlier run; the dataset is not needed.
+
+    `device` is where its networks will be. `plugins` are files or modules of plugins, in addition to those that the run
+    was started with. Raises `UsageError` if it is not a run directory.
+    """
+    require_run_directory(Path(directory))
+    return Run(Path(directory), device=str(device), plugins=[fspath(plugin) for plugin in plugins])
+
+
+class Run:
+    """A completed, interrupted or diverged run: its result, and the networks that it trained."""
+
+    def __init__(self, directory: Path, *, result: Result | None = None, device: str, plugins: list[str]) -> None:
+        self.directory = directory
+        self._result = result
+        self._device = device
+        self._plugins = plugins
+
+    @property
+    def result(self) -> Result:
+        """The content of result.json. Raises `MissingError` if the run was killed or is not over."""
+        if self._result is None:
+            try:
+                self._result = load_result(self.directory)
+            except MissingError:
+                raise MissingError(
+                    f"run directory {self.directory}: no result.json, because the run was killed or is not over; "
+                    f"continue it with --resume {self.directory}"
+                ) from None
+        return self._result
+
+    @cached_property
+    def generator(self) -> nn.Module:
+        """The generator in eval mode, with the moving average of its weights if the run has one.
+
+        Called with latent vectors `(N, latent_dim)`, and labels `(N,)` if the model is conditional, it returns images
+        in [-1, 1], `(N, C, H, W)`. It is a copy: changing it does not affect `sample`. Raises `MissingError` if there
+        is no checkpoint or a plugin is missing.
+        """
+        return deepcopy(self._trained.generator).eval()
+
+    @cached_property
+    def discriminator(self) -> nn.Module:
+        """The discriminator in eval mode. Raises the errors of `generator`."""
+        return deepcopy(self._trained.networks.discriminator).eval()
+
+    @property
+    def latent_dim(self) -> int:
+        """The number of elements of a latent vector."""
+        return self._trained.networks.latent_dim
+
+    def sample(
+        self,
+        count: int = 16,
+        *,
+        seed: int | None = None,
+        weights: Literal["raw", "ema"] | None = None,
+        mode: Literal["train", "eval"] = "eval",
+        labels: Sequence[int] | None = None,
+    ) -> Samples:
+        """Return images of the generator, which are the same for every call with equal arguments.
+
+        By default they are the first of those that the run scored in eval mode: `seed` is the run's, and `weights` are
+        the moving average if the run has one. A conditional model cycles through the classes in `labels`; by default,
+        it samples them by their frequencies. Raises the errors of `generator`, and `UsageError` for an argument that
+        does not fit the model.
+        """
+        trained = self._trained
+        images, drawn = trained.sample(count, weights=weights, mode=mode, seed=seed, classes=labels)
+        return Samples(images, drawn, trained.training.seed if seed is None else seed)
+
+    @cached_property
+    def _trained(self) -> TrainedRun:
+        from ganbench.runtime.device import resolve_device
+        from ganbench.scoring.trained import open_run
+
+        registry = load_registry(self._plugins, resume=self.directory)
+        return open_run(self.directory, registry, resolve_device(self._device))
+
+    def __repr__(self) -> str:
+        try:
+            summary = self.result.summary()
+        except GanbenchError:
+            summary = "no result.json"
+        return f"<Run in {self.directory}: {summary}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            shown = self.result._repr_html_() + self._latest_samples()
+        except GanbenchError as error:
+            shown = f"<div>{escape(str(error))}</div>"
+        return f"{shown}<div>files in <code>{escape(str(self.directory))}</code></div>"
+
+    def _latest_samples(self) -> str:
+        """Return the sample images that were saved last, as HTML; nothing if there are none."""
+        saved = [self.directory / file for name, file in self.result.artifacts.items() if name.startswith("samples_")]
+        generated = [file for file in saved if file.stem != "real" and file.is_file()]
+        return file_html(generated[-1]) if generated else ""

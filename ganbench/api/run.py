@@ -1,0 +1,119 @@
+"""Start a run: the function behind `ganbench run` and `ganbench.run`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ganbench.errors import UsageError
+from ganbench.plugin.callbacks import Callback
+from ganbench.reporting.console import warn_on_error
+from ganbench.reporting.display import Display, choose_display
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.trackers import choose_trackers
+from ganbench.system.files import StrPath
+
+from .finished import Run
+from .spec import resolve_spec, resolve_stopped_spec
+
+
+def run(
+    benchmark: StrPath | BenchmarkSpec | None = None,
+    *overrides: str,
+    epochs: int | None = None,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    seed: int | None = None,
+    precision: str | None = None,
+    device: str = "auto",
+    out: StrPath | None = None,
+    resume: StrPath | None = None,
+    plugins: Iterable[StrPath] = (),
+    data_dir: StrPath | None = None,
+    track: Sequence[str] | None = (),
+    quiet: bool = False,
+    display: Display | None = None,
+    callback: Callback | None = None,
+    verify_engine: int | None = None,
+    profile: bool = False,
+    window_seconds: float | None = None,
+) -> Run:
+    """Train, time and score a benchmark, as `ganbench run` does, and return the run.
+
+    - `benchmark`: a registered name, the path of a TOML file, or a spec from `load_spec`; omit it with `resume`.
+    - `overrides`: strings "PATH=VALUE", such as "training.batch_size=128" or "loss=hinge".
+    - `epochs`, `steps`, `budget`, `seed`, `precision`: short for overrides of `training`. A budget is a number of
+      seconds or a text such as "5m", and excludes warm-up and scoring.
+    - `device`: "auto", "cpu", "cuda" or "cuda:N".
+    - `out`: a new run directory; by default one in runs/BENCHMARK.
+    - `resume`: the directory of an earlier run, to continue it at its checkpoint.
+    - `plugins`: files or modules of plugins that are not installed.
+    - `data_dir`: folder that holds the datasets.
+    - `track`: names of trackers, in addition to those of the benchmark and of the user's configuration; None: no
+      trackers at all.
+    - `quiet`: whether to show no progress. Warnings are then Python warnings.
+    - `display`: shows the progress, instead of the terminal or the notebook.
+    - `callback`: also receives the events of the run.
+    - `verify_engine`: number of steps for which a CUDA graph must agree bitwise with the eager engine before training.
+    - `profile`: whether to profile some steps before training.
+    - `window_seconds`: the approximate length of a timing window.
+
+    Ctrl-C, or interrupting the notebook's kernel, ends training after the current step; the generator is scored, and
+    the returned run has the status "interrupted". A run that diverges is returned too. During the run, torch's
+    process-wide settings are those of a fresh process; afterwards, they and the random number generators are as before.
+
+    Raises a subclass of `GanbenchError`, with the message of the command line, for errors that a user can cause.
+    """
+    if (benchmark is None) == (resume is None):
+        raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
+    if resume is not None and out is not None:
+        raise UsageError("--resume continues in the run's own directory; omit --out")
+    shorthands = {
+        "epochs": epochs,
+        "steps": steps,
+        "budget_seconds": parse_duration(budget) if isinstance(budget, str) else budget,
+        "seed": seed,
+        "precision": precision,
+    }
+    changes = [*overrides, *(f"training.{key}={value}" for key, value in shorthands.items() if value is not None)]
+    found = (
+        resolve_spec(benchmark, changes, plugins) if resume is None else resolve_stopped_spec(resume, changes, plugins)
+    )
+    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry)
+
+    from ganbench.training.runner import run as run_spec
+    from ganbench.training.timing import WINDOW_SECONDS
+
+    display = display or choose_display(quiet)
+    try:
+        result, directory = run_spec(
+            found.spec,
+            device=str(device),
+            out=optional_path(out),
+            resume=optional_path(resume),
+            data_dir=optional_path(data_dir),
+            published_curve=found.published_curve,
+            display=display,
+            callback=callback,
+            trackers=trackers,
+            verify_engine=verify_engine,
+            profile=profile,
+            window_seconds=WINDOW_SECONDS if window_seconds is None else window_seconds,
+        )
+    finally:
+        with warn_on_error("the display"):
+            display.stop()
+    return Run(directory.path, result=result, device=str(device), plugins=[])
+
+
+def optional_path(given: StrPath | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def parse_duration(text: str) -> float:
+    """Convert "90s", "5m" or "2h" to seconds. Raises `UsageError` for anything else, such as a bare number."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match:
+        raise UsageError(f"--budget {text}: give a number and a unit, such as 90s, 5m or 2h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,0 +1,32 @@
+"""Images that a trained generator made, and their display in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ganbench.reporting.pictures import grid_html
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHOWN_IMAGES = 64
+
+
+@dataclass(frozen=True, repr=False)
+class Samples:
+    """Images of a generator: equal for equal weights and seed, and the first ones of a larger number are the same."""
+
+    images: Tensor  # uint8 (N, C, H, W)
+    labels: Tensor | None  # int64 (N,); None for an unconditional model
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        labels = "" if self.labels is None else f", labels {self.labels.tolist()}"
+        return f"<Samples: uint8 {tuple(self.images.shape)}, seed {self.seed}{labels}>"
+
+    def _repr_html_(self) -> str:
+        return grid_html(self.images[:SHOWN_IMAGES].numpy())

@@ -1,0 +1,80 @@
+"""The spec of a run, given in any form in which scripts and notebooks have it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import UsageError
+from ganbench.plugin.registrations import PublishedCurve
+from ganbench.plugin.registry import Registry
+from ganbench.reporting.console import load_registry
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.loading import find_published_curve, load_stopped_spec, resolve
+from ganbench.spec.loading import load_spec as load_named_spec
+from ganbench.spec.overrides import apply_overrides
+from ganbench.system.files import StrPath
+
+
+@dataclass(frozen=True)
+class FoundSpec:
+    """A resolved spec, the published curve of its benchmark if there is one, and the registry of its plugins."""
+
+    spec: BenchmarkSpec
+    published_curve: PublishedCurve | None
+    registry: Registry
+
+
+def load_spec(benchmark: StrPath | BenchmarkSpec, *overrides: str, plugins: Iterable[StrPath] = ()) -> BenchmarkSpec:
+    """Return the resolved spec of a registered benchmark, a TOML file, or another spec, with overrides "PATH=VALUE".
+
+    `plugins` are files or modules of plugins that are not installed. Raises `UsageError` with the path of each invalid
+    field.
+    """
+    return resolve_spec(benchmark, overrides, plugins).spec
+
+
+def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: Iterable[StrPath]) -> FoundSpec:
+    """Like `load_spec`, with what belongs to the spec."""
+    changes, given = check_overrides(overrides), [os.fspath(plugin) for plugin in plugins]
+    if isinstance(benchmark, str | os.PathLike):
+        name = os.fspath(benchmark)
+        registry = load_registry(given, name)
+        return FoundSpec(*load_named_spec(name, registry, changes), registry)
+    if not isinstance(benchmark, BenchmarkSpec):
+        expected = "a name, the path of a TOML file or a spec from load_spec"
+        raise UsageError(f"benchmark: expected {expected}, got {type(benchmark).__name__}")
+    own = given_plugins(benchmark)
+    registry = Registry.load([*given, *own])
+    spec = benchmark
+    if changes or own:  # the registry has loaded its own plugins anew
+        spec = resolve(apply_overrides(benchmark.to_dict(), changes), registry, origin=benchmark.name)
+    return FoundSpec(spec, find_published_curve(spec.name, registry), registry)
+
+
+def resolve_stopped_spec(directory: StrPath, overrides: Iterable[str], plugins: Iterable[StrPath]) -> FoundSpec:
+    """Like `resolve_spec`, for the run in a run directory."""
+    changes, folder = check_overrides(overrides), Path(directory)
+    registry = load_registry([os.fspath(plugin) for plugin in plugins], resume=folder)
+    return FoundSpec(*load_stopped_spec(folder, registry, changes), registry)
+
+
+def given_plugins(spec: BenchmarkSpec) -> list[str]:
+    """Return the files and modules of the plugins in a spec that are not installed."""
+    given = (config.plugin.provider.given for config in spec.plugin_configs())
+    return list(dict.fromkeys(each for each in given if each is not None))
+
+
+def check_overrides(overrides: Iterable[Any]) -> list[str]:
+    """Return the overrides. Raises `UsageError` for one that is not text, such as a list or a dictionary."""
+    checked = list(overrides)
+    for override in checked:
+        if not isinstance(override, str):
+            raise UsageError(
+                f"override {override!r}: expected text of the form PATH=VALUE, such as 'training.batch_size=128'; pass "
+                "several as separate arguments"
+            )
+    return checked

@@ -1,0 +1,147 @@
+"""Image files: finds them in a folder and decodes them, by the same rules for datasets and for generated images.
+
+Decoding, in this order:
+- Only the first frame of an animation is used.
+- An EXIF orientation is applied.
+- 16-bit gray values v become round(v / 257). PIL itself reduces 16-bit RGB to the high bytes.
+- Transparent images (LA, RGBA, or a transparent color) are composited over white.
+- Palette, CMYK, YCbCr and black-and-white images are converted to RGB or gray, without color management.
+- RGB becomes gray by PIL's luma (ITU-R 601-2); gray becomes RGB with three equal channels.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MIN_SIDE = 2  # pixels; an image of one pixel is a placeholder, not data
+LOOP = "symbolic link to a folder that contains it"
+
+
+class InvalidImageError(Exception):
+    """The file is not a valid image; the message is the reason."""
+
+
+@dataclass
+class FoundFiles:
+    """The files below a folder, in an order that depends only on their paths."""
+
+    files: list[Path] = field(default_factory=list)  # regular and not empty
+    subfolders: list[str] = field(default_factory=list)  # names of the folders directly in it
+    invalid: dict[Path, str] = field(default_factory=dict)  # the reason for each path that cannot be read
+
+
+def find_files(folder: Path) -> FoundFiles:
+    """Find all files below a folder, following symbolic links but not loops. Ignores names that begin with a dot."""
+    found = FoundFiles()
+    names = visible_names(folder, found.invalid)
+    found.files = list(valid_files(walk(folder, found.invalid, {identity(folder)}), found.invalid))
+    found.subfolders = [name for name in names if is_folder(folder / name) and found.invalid.get(folder / name) != LOOP]
+    return found
+
+
+def visible_names(folder: Path, invalid: dict[Path, str]) -> list[str]:
+    """Return the sorted names in a folder that do not begin with a dot."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        invalid[folder] = why_unreadable(error)
+        return []
+
+
+def walk(folder: Path, invalid: dict[Path, str], ancestors: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield the files below a folder."""
+    for name in visible_names(folder, invalid):
+        path = folder / name
+        if not is_folder(path):
+            yield path
+        elif identity(path) in ancestors:
+            invalid[path] = LOOP
+        else:
+            yield from walk(path, invalid, ancestors | {identity(path)})
+
+
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # its folder must not be searched
+        return False
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def valid_files(paths: Iterator[Path], invalid: dict[Path, str]) -> Iterator[Path]:
+    """Yield the regular, nonempty files; opening others, such as named pipes, might wait forever."""
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            invalid[path] = why_unreadable(error)
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            invalid[path] = "not a regular file"
+        elif status.st_size == 0:
+            invalid[path] = "0 bytes"
+        else:
+            yield path
+
+
+def why_unreadable(error: OSError) -> str:
+    """Return why a file or folder cannot be read, in a few words."""
+    if error.errno == errno.ELOOP:
+        return "loop of symbolic links"
+    if error.errno == errno.ENOENT:
+        return "broken symbolic link"
+    return f"unreadable: {error.strerror or error}"
+
+
+def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:
+    """Return the image in a file's content, as 8-bit gray (`L`) or RGB.
+
+    Raises `InvalidImageError` for content that is not an image, truncated, corrupt, too small or too large.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+        return to_mode(image, mode)
+    except (InvalidImageError, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        raise InvalidImageError("not an image of a known format") from None
+    except Exception as error:  # PIL's decoders raise many types for corrupt files
+        raise InvalidImageError(f"truncated, corrupt or too large ({' '.join(str(error).split())})") from None
+
+
+def to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if min(image.size) < MIN_SIDE:
+        raise InvalidImageError(f"only {image.width}x{image.height} pixels")
+    if image.mode == "F":
+        raise InvalidImageError("floating-point pixels, whose range is unknown")
+    if image.mode.startswith("I"):
+        image = from_16_bits(image)
+    elif image.has_transparency_data:
+        colors = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colors)
+    if image.mode == mode:
+        return image
+    # to RGB first: PIL converts some modes to gray in another way than their colors
+    return image.convert("RGB").convert(mode)
+
+
+def from_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise InvalidImageError(f"integer pixels from {values.min()} to {values.max()}, not of 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -1,0 +1,59 @@
+"""A result in scripts and notebooks: its scores, its history as lists or a DataFrame, and how it is displayed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from ganbench.errors import MissingError
+
+if TYPE_CHECKING:
+    from .schema import EpochRow, MetricResult, Result, Status
+
+
+class ResultViews:
+    """Methods of `Result` for people; none of them is part of result.json."""
+
+    if TYPE_CHECKING:
+        benchmark: str
+        status: Status
+        history: list[EpochRow]
+        metrics: list[MetricResult]
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """The value of each metric at the end of training, by id; None if not finite, or if the run ended before."""
+        return {metric.id: metric.value for metric in self.metrics}
+
+    def history_lists(self) -> dict[str, list[Any]]:
+        """Return the history as lists by column, with one entry per epoch; None where an epoch lacks a monitor."""
+        rows = [row.model_dump() for row in self.history]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name) for row in rows] for name in names}
+
+    def history_frame(self) -> Any:
+        """Return the history as a pandas DataFrame with one row per epoch.
+
+        Raises `MissingError` if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingError(
+                "history_frame: pandas is not installed; install it with `pip install pandas`, or use history_lists()"
+            ) from None
+        return pandas.DataFrame(self.history_lists())
+
+    def __repr__(self) -> str:
+        return f"<Result: {self.summary()}>"
+
+    def summary(self) -> str:
+        """Return benchmark, status and final scores in one line."""
+        scores = "".join(f", {name} {value:.4g}" for name, value in self.scores.items() if value is not None)
+        return f"{self.benchmark}, {self.status}{scores}"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from .html import result_html
+
+        return result_html(cast("Result", self))

@@ -1,0 +1,1 @@
+"""`ganbench audit`: whether a metric is worth anything on a dataset."""

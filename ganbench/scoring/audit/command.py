@@ -1,0 +1,49 @@
+"""`ganbench audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganbench.errors import UsageError
+from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, load_registry, out
+from ganbench.scoring.eval.command import show_warning
+
+
+def audit(
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="Metric of images, such as fid.")],
+    dataset: Annotated[str, typer.Option("--on", metavar="DATASET", help="Dataset or benchmark to take images from.")],
+    features: Annotated[str | None, typer.Option(metavar="NAME", help="Feature extractor of the metric.")] = None,
+    overrides: Overrides = [],  # noqa: B006 - never modified
+    plugins: PluginArguments = [],  # noqa: B006
+    count: Annotated[int, typer.Option("-n", min=4, help="Number of images to score.")] = 1000,
+    draws: Annotated[int, typer.Option(min=2, help="How often to draw images, for standard deviations.")] = 3,
+    target: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Also draw the scores.")] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Test a metric on a dataset: the scores of real images by their number, and of images with known flaws."""
+    if target is not None:
+        if target.suffix != ".png":
+            raise UsageError(f"--out {target}: give a file that ends in .png")
+        if target.exists() or not target.absolute().parent.is_dir():
+            raise UsageError(f"--out {target}: already exists, or its folder does not; choose another name")
+    registry = load_registry(plugins)
+    from ganbench.runtime.device import resolve_device
+    from ganbench.scoring.eval.request import Request
+
+    from .audit import audit_metric
+    from .plot import save_plot
+    from .tables import audit_table
+
+    spec = Request(dataset, [metric], features, overrides, count, None, None).spec(registry, None, count)
+    if spec.dataset is None:
+        raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
+    with err.status("opening the dataset") as status:
+        result = audit_metric(spec, resolve_device(device), data_dir, count, draws, status.update, show_warning)
+    out.print(audit_table(result))
+    if target is not None:
+        save_plot(result, target)
+        out.print(f"\nplot in {target}", markup=False, highlight=False)

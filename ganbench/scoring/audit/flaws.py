@@ -1,0 +1,124 @@
+"""Flaws that a generator may have, made from real images: what a metric should notice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+Change = Callable[[Tensor, torch.Generator], Tensor]  # of images, uint8 (N, C, H, W), on the CPU
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Real images to make flawed ones of; they are on the CPU."""
+
+    images: Tensor  # uint8 (N, C, H, W), of another split than the reference
+    labels: Tensor  # int64 (N,)
+    reference: Tensor  # images of the reference
+
+    def draw(self, count: int, rng: torch.Generator, among: Tensor | None = None) -> Tensor:
+        """Return `count` images drawn without replacement if there are enough, from those at `among` or all."""
+        source = torch.arange(len(self.images)) if among is None else among
+        return self.images[source[draw_indices(len(source), count, rng)]]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A flaw: `make` returns `count` images that have it."""
+
+    name: str
+    strength: str
+    make: Callable[[RealImages, int, torch.Generator], Tensor]
+
+
+def draw_indices(size: int, count: int, rng: torch.Generator) -> Tensor:
+    if count <= size:
+        return torch.randperm(size, generator=rng)[:count]
+    return torch.randint(size, (count,), generator=rng)
+
+
+def flaws(num_classes: int, channels: int) -> Iterator[Flaw]:
+    """Yield the flaws that images of so many classes and channels can have."""
+    for sigma in (0.5, 1.0, 2.0):
+        yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
+    for level in (5, 15, 40):
+        yield changed("noise", f"std {level} of 255", noise(level))
+    if channels in (1, 3):
+        for quality in (90, 50, 10):
+            yield changed("JPEG", f"quality {quality}", jpeg(quality))
+    if num_classes > 1:
+        yield Flaw("missing classes", "the last class", missing_classes(num_classes - 1))
+        yield Flaw("missing classes", "half of the classes", missing_classes(num_classes // 2))
+        yield Flaw("unbalanced classes", "half of the images of one class", unbalanced)
+    for times in (2, 10):
+        yield Flaw("duplicates", f"each image {times} times", repeated(times))
+    yield Flaw("collapse", "one image only", lambda real, count, rng: real.draw(1, rng).expand(count, -1, -1, -1))
+    yield Flaw("memorized", "copies of the reference", memorized)
+
+
+def changed(name: str, strength: str, change: Change) -> Flaw:
+    return Flaw(name, strength, lambda real, count, rng: change(real.draw(count, rng), rng))
+
+
+def blur(sigma: float) -> Change:
+    """Blur with a Gaussian filter of this standard deviation, in pixels."""
+
+    def smooth(images: Tensor, rng: torch.Generator) -> Tensor:
+        size = 2 * round(3 * sigma) + 1
+        return gaussian_blur(images, [size, size], [sigma, sigma])
+
+    return smooth
+
+
+def noise(level: float) -> Change:
+    """Add Gaussian noise with this standard deviation, in gray levels."""
+
+    def add(images: Tensor, rng: torch.Generator) -> Tensor:
+        noisy = images + level * torch.randn(images.shape, generator=rng)
+        return noisy.round_().clamp_(0, 255).to(torch.uint8)
+
+    return add
+
+
+def jpeg(quality: int) -> Change:
+    """Compress with PIL's JPEG encoder."""
+
+    def compress(images: Tensor, rng: torch.Generator) -> Tensor:
+        return torch.stack([compressed(image.permute(1, 2, 0).numpy(), quality) for image in images])
+
+    return compress
+
+
+def compressed(image: np.ndarray, quality: int) -> Tensor:
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "JPEG", quality=quality)
+    with Image.open(file) as opened:
+        return torch.from_numpy(np.array(opened).reshape(image.shape)).permute(2, 0, 1)
+
+
+def missing_classes(kept: int) -> Callable[[RealImages, int, torch.Generator], Tensor]:
+    """Only images of the first `kept` classes."""
+    return lambda real, count, rng: real.draw(count, rng, (real.labels < kept).nonzero().flatten())
+
+
+def unbalanced(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
+    first = (real.labels == 0).nonzero().flatten()
+    return torch.cat([real.draw(count // 2, rng, first), real.draw(count - count // 2, rng)])
+
+
+def repeated(times: int) -> Callable[[RealImages, int, torch.Generator], Tensor]:
+    def repeat(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
+        return real.draw(-(-count // times), rng).repeat(times, 1, 1, 1)[:count]
+
+    return repeat
+
+
+def memorized(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
+    return real.reference[draw_indices(len(real.reference), count, rng)]

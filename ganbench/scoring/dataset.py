@@ -1,0 +1,54 @@
+"""Opens a dataset: builds it, checks it, and identifies its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ganbench.data.contract import changes_between_reads, check_data
+from ganbench.data.labels import known_label_counts
+from ganbench.plugin.interfaces import ImageData
+from ganbench.plugin.registrations import DatasetContext
+from ganbench.results.schema import DataRecord
+from ganbench.spec.configs import DatasetConfig
+from ganbench.system.files import cache_dir
+
+from .identity import data_content
+from .sampling import evaluation_context
+
+
+def open_dataset(
+    config: DatasetConfig, seed: int, device: torch.device, data_dir: Path, warn: Callable[[str], None]
+) -> tuple[ImageData, DataRecord]:
+    """Build the dataset, check both splits, and hash their content.
+
+    Raises `PluginError` for a dataset that raises or breaks its contract.
+    """
+    plugin = str(config.plugin)
+    built: ImageData = config.build(DatasetContext(data_dir=data_dir, cache_dir=cache_dir(), seed=seed))
+    with evaluation_context(seed, device):  # a dataset may use random numbers to read an image
+        data = check_data(built, plugin)
+        data_shape = data.data_shape
+        random_reads = changes_between_reads(data)
+    with evaluation_context(seed, device):
+        content_sha256, content_basis = data_content(data, config)
+    if random_reads:
+        warn(
+            f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "
+            "reproduced; use the default random number generators of torch, Python or NumPy"
+        )
+    record = DataRecord(
+        source=data.source,
+        fingerprint=data.fingerprint,
+        content_sha256=content_sha256,
+        content_basis=content_basis,
+        train_images=len(data.train),
+        test_images=0 if data.test is None else len(data.test),
+        notice=data.notice,
+        data_shape=data_shape,
+        num_classes=data.num_classes,
+        label_counts=known_label_counts(data),
+    )
+    return data, record

@@ -1,0 +1,111 @@
+"""`ganbench eval`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.reporting.console import (
+    AsJson,
+    DataDir,
+    Device,
+    Overrides,
+    PluginArguments,
+    err,
+    load_registry,
+    out,
+    print_json,
+)
+from ganbench.results.run_directory import is_run_directory
+from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsOption
+
+from .request import Request, check_arguments
+
+
+def evaluate(
+    samples: Annotated[
+        Path, typer.Argument(metavar="SAMPLES|RUN", help="Folder of images, file .npy or .npz, or run directory.")
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET|BENCHMARK|SAMPLES", help="What to compare with; for a run, the default is its own dataset."
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="fid,kid,...", help="Metrics; default: those of the benchmark or the run.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Feature extractor of all metrics; see `ganbench list`.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - never modified
+    plugins: PluginArguments = [],  # noqa: B006
+    count: Annotated[
+        int | None, typer.Option("-n", min=2, help="Score only the first images; of a run, generate so many.")
+    ] = None,
+    weights: WeightsOption = None,
+    mode: Annotated[
+        ModeName | None,
+        typer.Option("--mode", help="Batch norm of the run uses running (eval) or batch statistics (train)."),
+    ] = None,
+    seed: SeedOption = None,
+    array: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of a file .npz.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(metavar="NHWC|NCHW", help="Order of an array's axes, if its shape fits both.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Also write the result, for `compare`.")
+    ] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score images that were generated elsewhere, or the trained model of a run."""
+    is_run = is_run_directory(samples)
+    run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
+    check_arguments(str(samples), is_run, against, run_only, {"--array": array, "--layout": layout})
+    if target is not None:
+        check_target(target)
+    registry = load_registry(plugins, resume=samples if is_run else None)
+    from ganbench.reporting.result_tables import metrics_table, protocols_table
+    from ganbench.system.files import write_text
+
+    from .run import ArrayOptions, run_evaluation
+
+    names = [name.strip() for name in metrics.split(",")] if metrics else []
+    request = Request(against, names, features, overrides, count, weights and weights.value, mode and mode.value)
+    options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
+    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, warn=show_warning)
+    if target is not None:
+        try:
+            write_text(target, result.to_json())
+        except OSError as error:
+            raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
+    console = err if as_json else out
+    console.print(metrics_table(result.metrics))
+    console.print()
+    console.print(protocols_table(result.metrics))
+    if as_json:
+        print_json(json.loads(result.to_json()))
+
+
+def check_target(target: Path) -> None:
+    """Raise `UsageError` if the result cannot be written there, or would overwrite anything but a result."""
+    from ganbench.results.schema import load_result
+
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"--out {target}: there is no folder {target.absolute().parent}; create it first")
+    if target.exists():
+        try:
+            load_result(target)
+        except (UsageError, MissingError):
+            raise UsageError(f"--out {target}: exists, and is not a result of ganbench; choose another name") from None
+
+
+def show_warning(message: str) -> None:
+    err.print("[bold yellow]warning:[/] ", end="")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,139 @@
+"""Scores images given as files, or of a trained model, exactly as a run scores its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ganbench.errors import UsageError
+from ganbench.plugin.interfaces import FeatureMetric, ImageData, Metric
+from ganbench.plugin.registrations import BuildContext
+from ganbench.results.schema import DataRecord, MetricPoint, MetricResult
+from ganbench.runtime.precision import deterministic_convolutions
+from ganbench.scoring.calls import score_warnings
+from ganbench.scoring.evaluation import Evaluator, ScoredMetric
+from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
+from ganbench.scoring.reference import PreparedMetric, RealData, score_images
+from ganbench.scoring.requirements import uses_labels
+from ganbench.scoring.sampling import evaluation_context
+from ganbench.scoring.trained import TrainedRun
+from ganbench.spec.evaluation import EvaluationSpec
+from ganbench.system.files import cache_dir
+
+from .samples import Samples, Shape
+
+Warn = Callable[[str], None]
+
+
+def require_images(data: ImageData, name: str) -> Shape:
+    """Return the shape of a dataset's images. Raises `UsageError` if it consists of vectors."""
+    if len(data.data_shape) != 3:
+        raise UsageError(f"{name} consists of vectors; only a run's own generator of vectors can be scored, not files")
+    return data.data_shape
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The images to compare with: a dataset, or files."""
+
+    name: str  # for error messages
+    data: ImageData
+    record: DataRecord
+    files: Samples | None = None
+
+    def real_data(self, seed: int, device: torch.device, batch_size: int) -> RealData:
+        context = BuildContext(
+            data_shape=self.data.data_shape,
+            num_classes=self.data.num_classes,
+            device=str(device),
+            cache_dir=cache_dir(),
+            seed=seed,
+        )
+        return RealData(self.data, self.record, context, batch_size)
+
+
+def evaluate_samples(
+    spec: EvaluationSpec, samples: Samples, reference: Reference, seed: int, device: torch.device, warn: Warn
+) -> list[MetricResult]:
+    """Score images from files. Each extractor reads them once, whatever the number of metrics.
+
+    Raises `UsageError` for a metric of networks, or one that needs labels.
+    """
+    real_data = reference.real_data(seed, device, spec.scoring.batch_size)
+    data, record = samples.as_data()
+    given = RealData(data, record, real_data.context, spec.scoring.batch_size)
+    results: list[MetricResult] = []
+    with deterministic_convolutions():
+        for prepared in prepare(spec, reference, real_data, conditional=False, warn=warn):
+            prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
+            prepared.warnings += samples.warnings
+            with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:
+                values = score_images(prepared, given, "train", data.train, torch.arange(len(samples.images)))
+            for message in new:
+                warn(f"{prepared.metric.label}: {message}")
+            scored = ScoredMetric(prepared)
+            for value in scored.values:
+                value.curve.append(MetricPoint(epoch=0, images=0, value=values.get(value.name)))
+            results += scored.results(0)
+    return results
+
+
+def evaluate_run(
+    spec: EvaluationSpec,
+    trained: TrainedRun,
+    reference: Reference,
+    data_seed: int,
+    seed: int,
+    device: torch.device,
+    warn: Warn,
+) -> list[MetricResult]:
+    """Score the trained model of a run, with the weights and the mode of each metric in the spec.
+
+    `data_seed` is the seed with which the data was built, `seed` that of the images.
+
+    Raises `UsageError` for a metric of networks, or one that needs labels if the model is unconditional.
+    """
+    conditional = trained.networks.conditional
+    real_data = reference.real_data(data_seed, device, spec.scoring.batch_size)
+    metrics = prepare(spec, reference, real_data, conditional, warn)
+    for prepared in metrics:
+        prepared.protocol |= generation_protocol(
+            prepared.config, trained.training, trained.ema, conditional, trained.sampler.are_images
+        )
+    evaluator = Evaluator(
+        metrics,
+        real_data,
+        None,
+        trained.sampler,
+        seed=seed,
+        images_per_epoch=trained.progress.data.train_images,
+        training_batch_size=trained.training.generator_images,
+        batch_size=spec.scoring.batch_size,
+        warn=warn,
+    )
+    with deterministic_convolutions():
+        evaluator.evaluate(trained.networks, trained.progress.images)
+    return evaluator.results(trained.progress.images)
+
+
+def prepare(
+    spec: EvaluationSpec, reference: Reference, real_data: RealData, conditional: bool, warn: Warn
+) -> list[PreparedMetric]:
+    """Build the metrics, and let them process the reference."""
+    prepared = []
+    for number, config in enumerate(spec.metrics):
+        metric = config.build(real_data.context)
+        if not isinstance(metric, FeatureMetric | Metric):
+            raise UsageError(
+                f"metrics.{number}: {config.plugin} scores networks, not images; choose others by --metrics"
+            )
+        if uses_labels(metric) and not conditional:
+            raise UsageError(f"metrics.{number}: {config.plugin} requires labels, but the images have none")
+        one = fit_to_real_images(number, config, metric, real_data, reference.name, warn)
+        if reference.files is not None:
+            one.protocol |= {"split": "all images", "real_compression": reference.files.protocol["compression"]}
+            one.warnings += reference.files.warnings
+        prepared.append(one)
+    return prepared

@@ -1,0 +1,136 @@
+"""Reads a folder of image files, at any depth, into one memory-mapped array; nothing is resized or cropped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ganbench.data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
+from ganbench.errors import UsageError
+
+LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "GIF")  # PIL's names of formats that may lose information
+GRAY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+CHUNK = 256  # files decoded at a time
+SHOWN = 5  # files named in an error
+
+
+class Header(NamedTuple):
+    format: str
+    gray: bool
+
+
+def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+    """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, how they became so, and warnings.
+
+    They are gray if all files are. Raises `UsageError` for a folder without images, files that are no images, and
+    images of several sizes.
+    """
+    found = find_files(folder)
+    files, invalid = found.files[:count], dict(found.invalid)
+    if not files and not invalid:
+        raise UsageError(f"{folder}: there are no files in it; give a folder of images, at any depth")
+    headers: list[Header] = []
+    for path, header in in_threads(read_header, files):
+        if isinstance(header, str):
+            invalid[path] = header
+        else:
+            headers.append(header)
+    if not headers:
+        raise UsageError(f"{folder}: none of its {len(invalid):,} files is an image: {listed(invalid, folder)}")
+    refuse_invalid(folder, invalid)
+    mode: Literal["L", "RGB"] = "L" if all(header.gray for header in headers) else "RGB"
+    images = decode_all(folder, files, mode)
+    formats = Counter(header.format for header in headers)
+    lossy = [name for name in formats if name in LOSSY]
+    protocol = {"quantization": "uint8, as given", "compression": "none or lossless"}
+    warnings = []
+    if lossy:
+        protocol["compression"] = f"{', '.join(sorted(formats))}, which may lose information"
+        number = sum(formats[name] for name in lossy)
+        warnings.append(
+            f"{folder}: {number:,} of {len(files):,} files are {' or '.join(sorted(lossy))}, whose compression moves "
+            "scores; compare only with images in the same format, or save PNG"
+        )
+    if mode == "RGB" and (gray := sum(header.gray for header in headers)):
+        warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, the others are in color")
+    return images, protocol, warnings
+
+
+def read_header(path: Path) -> Header | str:
+    """Return the header of an image file, or the reason why it is none."""
+    try:
+        with Image.open(path) as image:
+            return Header(image.format or "unknown", image.mode in GRAY_MODES)
+    except OSError as error:
+        return why_unreadable(error) if error.errno else "not an image of a known format"
+    except Exception as error:  # PIL raises many types for corrupt files
+        return f"corrupt or too large ({' '.join(str(error).split())})"
+
+
+def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np.ndarray:
+    """Decode files into a memory-mapped array `(N, C, H, W)`. Raises `UsageError` unless all have the same size."""
+    invalid: dict[Path, str] = {}
+    sizes: dict[tuple[int, int], list[Path]] = {}
+
+    def decode(path: Path) -> np.ndarray | str:
+        try:
+            return np.asarray(decode_image(path.read_bytes(), mode))
+        except OSError as error:
+            return why_unreadable(error)
+        except InvalidImageError as error:
+            return str(error)
+
+    # on POSIX, an unlinked file stays readable through the memory map
+    with tempfile.TemporaryDirectory(prefix="ganbench-samples-", ignore_cleanup_errors=True) as temporary:
+        target = Path(temporary) / "images"
+        with target.open("wb") as file:
+            for path, image in in_threads(decode, files):
+                if isinstance(image, str):
+                    invalid[path] = image
+                    continue
+                sizes.setdefault((image.shape[0], image.shape[1]), []).append(path)
+                if len(sizes) == 1:
+                    file.write(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1).tobytes())
+        refuse_invalid(folder, invalid)
+        if len(sizes) > 1:
+            shown = "; ".join(
+                f"{len(paths):,} of {height}x{width} such as {paths[0].relative_to(folder)}"
+                for (height, width), paths in sorted(sizes.items(), key=lambda item: -len(item[1]))[:SHOWN]
+            )
+            raise UsageError(
+                f"{folder}: images of {len(sizes):,} sizes (height x width): {shown}. Nothing is resized here, because "
+                "the way of resizing moves scores: resize them to one size yourself"
+            )
+        ((height, width),) = sizes
+        return np.memmap(target, np.uint8, "c", shape=(len(files), 1 if mode == "L" else 3, height, width))
+
+
+def in_threads(function: Any, files: list[Path]) -> Iterator[tuple[Path, Any]]:
+    """Yield each file with the value of the function, in order; a few files are in memory at a time."""
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(files), CHUNK):
+            chunk = files[start : start + CHUNK]
+            yield from zip(chunk, pool.map(function, chunk), strict=True)
+
+
+def refuse_invalid(folder: Path, invalid: dict[Path, str]) -> None:
+    if invalid:
+        raise UsageError(
+            f"{folder}: {len(invalid):,} of its files cannot be used as images: {listed(invalid, folder)}. Remove or "
+            "repair them; names that begin with a dot are ignored"
+        )
+
+
+def listed(invalid: dict[Path, str], folder: Path) -> str:
+    names = [f"{path.relative_to(folder)} ({why})" for path, why in sorted(invalid.items())]
+    more = f"; and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    shown = "; ".join(names[:SHOWN]) + more
+    return shown.encode("utf-8", "backslashreplace").decode()

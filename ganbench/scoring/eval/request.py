@@ -1,0 +1,109 @@
+"""What an evaluation was asked for: its spec and its reference, from the arguments of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import UsageError
+from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.plugin.registry import Registry
+from ganbench.results.run_directory import is_run_directory
+from ganbench.spec.evaluation import EvaluationSpec
+from ganbench.spec.loading import load_spec, validated
+from ganbench.spec.overrides import apply_overrides
+
+PARTS = ("dataset", "metrics", "scoring")  # of a benchmark that an evaluation takes over
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `ganbench eval` that choose the metrics and the reference."""
+
+    against: str | None
+    metrics: Sequence[str]
+    features: str | None
+    overrides: Sequence[str]
+    count: int | None  # images to score
+    weights: str | None
+    mode: str | None
+
+    def spec(self, registry: Registry, run: dict[str, Any] | None, count: int | None) -> EvaluationSpec:
+        """Return the resolved spec; `run` is that of the run to score, and `count` the number of images in files.
+
+        Dataset, metrics and batch size are those of the benchmark to compare with, or else of the run. Raises
+        `UsageError` if there is no reference or no metric, or an option is invalid.
+        """
+        base = {key: deepcopy(run[key]) for key in PARTS if key in run} if run else {}
+        base |= self._from_reference(registry)
+        if self.metrics:
+            base["metrics"] = [{"name": name} for name in self.metrics]
+        if not base.get("metrics"):
+            known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
+            raise UsageError(f"--metrics: none given, and none follow from the reference; available: {known}")
+        for metric in base["metrics"]:
+            self._complete(metric, registry, run)
+        data = apply_overrides(base, self.overrides)
+        forced: dict[str, Any] = {"num_samples": number} if (number := count or self.count) else {}
+        if data.get("dataset") is None:
+            forced["split"] = "train"  # the only one of files
+        if isinstance(data["metrics"], list):  # else, validation says what is wrong
+            data["metrics"] = [with_keys(metric, forced) for metric in data["metrics"]]
+        return validated(EvaluationSpec, data, registry, "eval")
+
+    def _from_reference(self, registry: Registry) -> dict[str, Any]:
+        """Return the parts of a spec that --against names; the dataset is None if it names files."""
+        if self.against is None:
+            return {}
+        path = Path(self.against)
+        benchmark = str(path / "spec.toml") if is_run_directory(path) else self.against
+        if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
+            spec = load_spec(benchmark, registry)[0].to_dict()
+            return {key: spec[key] for key in PARTS if key in spec}
+        is_files = path.exists() or path.suffix in (".npy", ".npz")
+        if is_files and not is_registered(self.against, Kind.DATASET, registry):
+            return {"dataset": None}
+        try:
+            registry.find(Kind.DATASET, self.against)
+        except UsageError as error:
+            raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
+        return {"dataset": {"name": self.against}}
+
+    def _complete(self, metric: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> None:
+        """Add what the arguments say about each metric to its table."""
+        plugin = registry.find(Kind.METRIC, metric["name"]).plugin
+        assert isinstance(plugin, Buildable)
+        if self.features and "features" in plugin.options.model_fields:
+            metric["features"] = self.features
+        elif "features" in plugin.options.model_fields and "features" not in metric:
+            known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
+            raise UsageError(f"--features: metric '{metric['name']}' needs a feature extractor; available: {known}")
+        if run is not None and (self.weights or self.metrics):
+            metric["weights"] = self.weights or ("ema" if "ema" in run else "raw")
+        if run is not None and self.mode:
+            metric["generator_mode"] = self.mode
+
+
+def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
+    """Add keys to a metric's table, or to a metric given by its name only."""
+    table = {"name": metric} if isinstance(metric, str) else metric
+    return {**table, **forced} if isinstance(table, dict) else metric
+
+
+def check_arguments(
+    images: str, is_run: bool, against: str | None, run_only: dict[str, Any], files_only: dict[str, Any]
+) -> None:
+    """Raise `UsageError` for arguments that do not fit what is scored, whose name is `images`."""
+    if not is_run and against is None:
+        raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
+    if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
+        raise UsageError(f"{wrong[0]} is for a {'file' if is_run else 'run directory'}, but {images} is not one")
+    if (layout := files_only["--layout"]) not in (None, "NHWC", "NCHW"):
+        raise UsageError(f"--layout {layout}: choose NHWC (channels last) or NCHW (channels first)")
+
+
+def is_registered(name: str, kind: Kind, registry: Registry) -> bool:
+    return name.partition("@")[0] in {found.plugin.name for found in registry.of_kind(kind)}

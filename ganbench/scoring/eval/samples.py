@@ -1,0 +1,131 @@
+"""Images given as files: a folder of image files or a NumPy array, as uint8 with an identity by content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import TensorDataset
+
+from ganbench.errors import UsageError
+from ganbench.plugin.interfaces import ImageData
+from ganbench.results.schema import DataRecord
+from ganbench.scoring.identity import hash_tensor
+
+from .arrays import Layout, convert_array, read_array
+from .folder import read_folder
+
+Shape = tuple[int, int, int]  # channels, height, width
+
+
+@dataclass
+class Samples:
+    """Images from files, as a dataset with a single split and without classes."""
+
+    path: Path
+    images: np.ndarray  # uint8 (N, C, H, W)
+    protocol: dict[str, Any]  # how the files became uint8 images
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def shape(self) -> Shape:
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def as_data(self) -> tuple[ImageData, DataRecord]:
+        """Return the images as the train split of a dataset, and their record."""
+        images = torch.from_numpy(self.images)
+        digest = hashlib.sha256()
+        hash_tensor(images, digest)
+        split = TensorDataset(images, torch.zeros(len(images), dtype=torch.int64))
+        data = ImageData(split, None, num_classes=1, source="files", fingerprint=digest.hexdigest())
+        record = DataRecord(
+            source="files",
+            fingerprint=digest.hexdigest(),
+            content_sha256=digest.hexdigest(),
+            content_basis="all images",
+            train_images=len(images),
+            test_images=0,
+            notice=None,
+            data_shape=self.shape,
+            num_classes=1,
+        )
+        return data, record
+
+
+def load_samples(
+    source: Path | np.ndarray,
+    shape: Shape | None,
+    *,
+    count: int | None = None,
+    array: str | None = None,
+    layout: Layout | None = None,
+) -> Samples:
+    """Read the first `count` images of a folder, a file or an array, or all.
+
+    `shape` is the required shape of an image, (C, H, W); None accepts any. `array` selects one of several arrays in an
+    archive, and `layout` the order of its axes. Raises `UsageError` that says what was found and what to do.
+    """
+    path = source if isinstance(source, Path) else Path("images")  # for messages
+    if isinstance(source, np.ndarray):
+        images, protocol, warnings = convert_array(path, source[:count], shape, layout)
+    elif path.is_dir():
+        images, protocol, warnings = read_folder(path, count)
+    elif path.suffix in (".npy", ".npz"):
+        images, protocol, warnings = read_array(path, shape, count, array, layout)
+    else:
+        found = "no such file or folder" if not path.exists() else "this is neither an image folder nor an array"
+        raise UsageError(
+            f"{path}: {found}; give a folder of images, a NumPy file .npy or .npz, or the directory of a run"
+        )
+    if len(images) < 2:
+        raise UsageError(f"{path}: there is a single image in it; a score needs many, such as 10,000")
+    samples = Samples(path, images, protocol, warnings)
+    if shape is not None:
+        match_shape(samples, shape)
+    if copies := len(images) - distinct(images):
+        samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
+    return samples
+
+
+def match_shape(samples: Samples, shape: Shape) -> None:
+    """Convert gray to color, or color without colors to gray, if the required shape differs only in that.
+
+    Raises `UsageError` for images of another size, and for color images where gray ones are required.
+    """
+    own, path = samples.shape, samples.path
+    if own[1:] != shape[1:]:
+        raise UsageError(
+            f"{path}: its images have {own[1]}x{own[2]} pixels (height x width), but those to compare with have "
+            f"{shape[1]}x{shape[2]}. Nothing is resized here, because the way of resizing moves scores: resize one "
+            "side yourself"
+        )
+    if (own[0], shape[0]) == (1, 3):
+        samples.images = np.repeat(samples.images, 3, axis=1)
+        samples.protocol["channels"] = "gray, repeated to three"
+        samples.warnings.append(
+            f"{path}: gray images are compared with color ones, so that the scores also measure the missing colors"
+        )
+    elif (own[0], shape[0]) == (3, 1) and is_gray(samples.images):
+        samples.images = samples.images[:, :1]
+    elif own[0] != shape[0]:
+        kind = {1: "gray", 3: "color"}
+        raise UsageError(
+            f"{path}: its images are {kind.get(own[0], f'of {own[0]} channels')}, but those to compare with are "
+            f"{kind.get(shape[0], f'of {shape[0]} channels')}; convert one side, or compare with another dataset"
+        )
+
+
+def is_gray(images: np.ndarray) -> bool:
+    """Return whether the three channels of all images are equal."""
+    return all((part == part[:, :1]).all() for part in np.array_split(images, max(1, len(images) // 1000)))
+
+
+def distinct(images: np.ndarray) -> int:
+    """Return the number of different images."""
+    return len(Counter(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images))

@@ -1,0 +1,148 @@
+"""Prepares metrics: builds them, and lets them process the real images, before any image is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from packaging.version import Version
+from torch import Tensor
+
+from ganbench.errors import UsageError
+from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
+from ganbench.results.environment import ganbench_version
+from ganbench.runtime.rng import make_rng
+from ganbench.spec.benchmark import BenchmarkSpec, EMAOptions, TrainingOptions
+from ganbench.spec.configs import MetricConfig
+
+from .calls import score_warnings
+from .identity import config_identity, software_of
+from .reference import (
+    REAL_DATA_SEED,
+    PreparedMetric,
+    RealData,
+    fit,
+    score_real_data,
+)
+from .requirements import require_enough_images, require_labels
+from .sampling import evaluation_context
+
+
+def prepare_metrics(
+    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
+) -> list[PreparedMetric]:
+    """Build a benchmark's metrics and process the real images.
+
+    `warn` is called with each warning about a score. Raises `GanbenchError`, naming the plugin, if a metric or an
+    extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
+    """
+    return [
+        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
+        for number, config in enumerate(spec.metrics)
+    ]
+
+
+def prepare_metric(
+    number: int,
+    config: MetricConfig,
+    spec: BenchmarkSpec,
+    real_data: RealData,
+    loss: Loss,
+    conditional: bool,
+    warn: Callable[[str], None],
+) -> PreparedMetric:
+    metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
+    if not isinstance(metric, Metric | FeatureMetric):
+        protocol, software = metric_identity(config, metric, real_data)
+        protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
+        return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
+    require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
+    prepared = fit_to_real_images(number, config, metric, real_data, str(spec.dataset.plugin), warn)
+    are_images = len(real_data.context.data_shape) == 3
+    prepared.protocol |= generation_protocol(config, spec.training, spec.ema, conditional, are_images)
+    return prepared
+
+
+def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the part of a metric's protocol that every metric has, and its software."""
+    software = {
+        "torch": Version(torch.__version__).public,
+        "ganbench": ganbench_version(),
+        **software_of(config),
+        **getattr(metric, "software", {}),
+    }
+    return {**config_identity(config, "metric"), **real_data.identity}, software
+
+
+def fit_to_real_images(
+    number: int,
+    config: MetricConfig,
+    metric: FeatureMetric | Metric,
+    real_data: RealData,
+    dataset: str,
+    warn: Callable[[str], None],
+) -> PreparedMetric:
+    """Let a metric process the real images, and score those of the other split.
+
+    `number` is the metric's index in the spec, and `dataset` the name of the data's plugin, for error messages.
+    """
+    protocol, software = metric_identity(config, metric, real_data)
+    split = real_data.split(config.split)
+    if split is None:
+        raise UsageError(f"metrics.{number}.split: {dataset} has no test split; use -o metrics.{number}.split=train")
+    indices = real_indices(number, config, len(split))
+    require_enough_images(number, config, metric, len(indices))
+    if isinstance(metric, FeatureMetric):
+        protocol |= metric.features.protocol
+        software |= getattr(metric.features, "software", {})
+    protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
+    prepared = PreparedMetric(config, metric, protocol, software)
+    with evaluation_context(REAL_DATA_SEED, real_data.device):
+        with score_warnings(prepared.warnings):
+            fit(prepared, real_data, split, indices)
+        score_real_data(prepared, real_data)
+    for message in prepared.warnings:
+        warn(f"{metric.label}: {message}")
+    return prepared
+
+
+def generation_protocol(
+    config: MetricConfig, training: TrainingOptions, ema: EMAOptions | None, conditional: bool, are_images: bool
+) -> dict[str, Any]:
+    """Return the part of a protocol that says how the images are generated."""
+    batches = f"batches of {training.generator_images}"
+    protocol = {
+        "generated_samples": config.num_samples,
+        "quantization": "uint8, rounded" if are_images else "none, float32",
+        "weights": weights_of(config, ema),
+        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
+    }
+    if conditional:
+        protocol["labels"] = "drawn by the class frequencies of the train split"
+    return protocol
+
+
+def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
+    """Return the indices of the real images to compare with, the same in all runs.
+
+    Raises `UsageError` if the split of `size` images has fewer than `real_samples`.
+    """
+    if config.real_samples is None:
+        return torch.arange(size)
+    if config.real_samples > size:
+        raise UsageError(
+            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
+            f"{size:,} images; use fewer, or another split"
+        )
+    order = torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))
+    return order[: config.real_samples].sort().values
+
+
+def weights_of(config: MetricConfig, ema: EMAOptions | None) -> str:
+    """Describe the generator weights that are scored, for the protocol."""
+    if config.weights == "raw":
+        return "raw"
+    assert ema is not None
+    ramp = "" if ema.ramp is None else f", ramp {ema.ramp:g}"
+    return f"EMA, half-life {ema.half_life_kimg:g} kimg{ramp}"

@@ -1,0 +1,81 @@
+"""`ganbench sample`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from ganbench.errors import UsageError
+from ganbench.reporting.console import Device, PluginArguments, load_registry, out
+
+if TYPE_CHECKING:
+    from ganbench.spec.configs import Weights
+
+
+class WeightsName(StrEnum):
+    RAW = "raw"
+    EMA = "ema"
+
+
+class ModeName(StrEnum):
+    EVAL = "eval"
+    TRAIN = "train"
+
+
+WeightsOption = Annotated[
+    WeightsName | None,
+    typer.Option("--weights", help="Generator weights of the run; default: ema, if it has them."),
+]
+ModeOption = Annotated[
+    ModeName, typer.Option("--mode", help="Batch norm uses running statistics (eval) or those of the batch (train).")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed; default: the run's, as for its scores.")
+]
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    target: Annotated[
+        Path,
+        typer.Option("--out", metavar="FOLDER|FILE.npz|GRID.png", help="New folder of PNGs, archive, or image grid."),
+    ],
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = 64,
+    seed: SeedOption = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="0,3,...", help="Cycle through these classes; default: by their frequencies in the data."),
+    ] = None,
+    weights: WeightsOption = None,
+    mode: ModeOption = ModeName.EVAL,
+    plugins: PluginArguments = [],  # noqa: B006 - never modified
+    device: Device = "auto",
+) -> None:
+    """Generate images with the trained model of a run: by default, the first ones of those that it scored."""
+    classes = None if labels is None else parse_labels(labels)
+    registry = load_registry(plugins, resume=run)
+    from ganbench.runtime.device import resolve_device
+
+    from .sample_files import check_target, save_images
+    from .trained import open_run
+
+    opened = open_run(run, registry, resolve_device(device))
+    source = opened.source(cast("Weights | None", weights and weights.value), mode.value)
+    check_target(target, opened.sampler.data_shape[0])
+    with opened.generating(count, source, seed, classes) as batches:
+        save_images(target, count, batches)
+    used = opened.training.seed if seed is None else seed
+    kind = "moving-average" if source.weights == "ema" else "raw"
+    out.print(f"{count:,} images of {run} in {target}: ", end="", markup=False, highlight=False)
+    out.print(f"step {opened.progress.steps:,}, {kind} weights, {mode} mode, seed {used}", highlight=False)
+
+
+def parse_labels(text: str) -> list[int]:
+    """Convert "0,3" to class numbers. Raises `UsageError` for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--labels {text}: give numbers of classes, separated by commas, such as 0,3") from None

@@ -1,0 +1,89 @@
+"""Writes generated images: a folder of PNG files, a NumPy archive, or one image with all in a grid."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganbench.errors import GanbenchError, UsageError
+from ganbench.reporting import plots
+from ganbench.system.files import atomic_write
+
+Batches = Iterable[tuple[Tensor, Tensor | None]]  # images, uint8 (N, C, H, W), and labels (N,)
+
+
+def check_target(target: Path, channels: int) -> None:
+    """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold the images."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"--out {target}: already exists, and is not overwritten; choose another name, or remove it")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"--out {target}: there is no folder {target.absolute().parent}; create it first")
+    if target.suffix not in ("", ".npz", ".png"):
+        raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
+    if channels not in (1, 3) and target.suffix != ".npz":
+        raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use a file .npz")
+
+
+def save_images(target: Path, count: int, batches: Batches) -> None:
+    """Write `count` images to a checked target, which appears only if all of them are written.
+
+    - FOLDER: `000000.png`, ... in the order of generation; `000000-class3.png` for a conditional model.
+    - FILE.npz: `images`, uint8 `(N, H, W, C)`, and for a conditional model `labels`, int64 `(N,)`.
+    - GRID.png: all images in about as many rows as columns.
+
+    Raises `GanbenchError` if they cannot be written.
+    """
+    try:
+        if target.suffix == "":
+            save_folder(target, len(str(count - 1)), batches)
+        elif target.suffix == ".png":
+            images, _ = collect(batches)
+            plots.save_grid(images, target, columns=math.ceil(math.sqrt(count)))
+        else:
+            images, labels = collect(batches)
+            arrays: dict[str, Any] = {"images": images.transpose(0, 2, 3, 1)}
+            if labels is not None:
+                arrays["labels"] = labels
+            with atomic_write(target) as part:
+                np.savez_compressed(part, **arrays)
+    except OSError as error:
+        raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def save_folder(folder: Path, digits: int, batches: Batches) -> None:
+    with new_folder(folder) as part:
+        number = 0
+        for images, labels in batches:
+            for index, image in enumerate(images.cpu().numpy().transpose(0, 2, 3, 1)):
+                label = "" if labels is None else f"-class{int(labels[index])}"
+                shown = image[..., 0] if image.shape[-1] == 1 else image
+                Image.fromarray(shown).save(part / f"{number:0{max(6, digits)}}{label}.png")
+                number += 1
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `folder` only if the block succeeds."""
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    part.mkdir()
+    try:
+        yield part
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def collect(batches: Batches) -> tuple[np.ndarray, np.ndarray | None]:
+    parts = [(images.cpu(), labels) for images, labels in batches]
+    labels = [part.cpu() for _, part in parts if part is not None]
+    return torch.cat([images for images, _ in parts]).numpy(), torch.cat(labels).numpy() if labels else None

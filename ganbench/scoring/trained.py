@@ -1,0 +1,216 @@
+"""The trained model of a run, rebuilt from its run directory alone: the data set is neither needed nor loaded."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ganbench.data.labels import LabelSampler
+from ganbench.errors import GanbenchWarning, MissingError, NotComparableError, UsageError, describe
+from ganbench.plugin.interfaces import Networks
+from ganbench.plugin.registrations import BuildContext, Kind
+from ganbench.plugin.registry import Registry
+from ganbench.results.progress import RunProgress
+from ganbench.results.run_directory import CHECKPOINT, require_run_directory
+from ganbench.results.schema import PluginRecord
+from ganbench.runtime.attribution import PluginNames
+from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.networks import restore_buffers
+from ganbench.runtime.precision import deterministic_convolutions
+from ganbench.runtime.process_state import fresh_process_state
+from ganbench.runtime.spectral_norm import set_exact_singular_vectors
+from ganbench.spec.benchmark import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
+from ganbench.spec.configs import GeneratorMode, ModelConfig, Weights
+from ganbench.system.files import cache_dir
+
+from .networks import MEMORY_FORMATS, PLAYERS, build_networks
+from .sampling import Sampler, Source, evaluation_context
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """The trained model of a run, which generates the images that the run scored."""
+
+    directory: Path
+    progress: RunProgress
+    model: ModelConfig
+    training: TrainingOptions
+    scoring: ScoringOptions
+    ema: EMAOptions | None
+    networks: Networks  # with the raw weights
+    average: nn.Module | None  # the generator with the moving average of the weights; None without [ema]
+    sampler: Sampler
+    device: torch.device
+
+    @property
+    def generator(self) -> nn.Module:
+        """The generator, with the moving average of the weights if the run has one."""
+        return self.networks.generator if self.average is None else self.average
+
+    def source(self, weights: Weights | None = None, mode: GeneratorMode = "eval") -> Source:
+        """Return a source of images; `weights` defaults to the moving average if the run has one.
+
+        Raises `UsageError` if the run has no moving average, but `weights` is "ema".
+        """
+        if weights == "ema" and self.average is None:
+            raise UsageError(f"{self.directory}: the run has no moving average of the weights; use the raw weights")
+        return Source(weights or ("raw" if self.average is None else "ema"), mode)
+
+    @contextmanager
+    def generating(
+        self, count: int, source: Source, seed: int | None = None, classes: Sequence[int] | None = None
+    ) -> Iterator[Iterator[tuple[Tensor, Tensor | None]]]:
+        """Yield an iterator of images, uint8 `(N, C, H, W)`, and labels `(N,)` or None, in batches on the device.
+
+        They are those that the run scored, if the weights, the mode and the seed are (default: the run's seed). The
+        first images are the same for any `count`. A conditional model cycles through `classes`; by default, it samples
+        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes.
+        """
+        draw_labels = None if classes is None else self._cycle(classes)
+        seed = self.training.seed if seed is None else seed
+        batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
+        # the state of the process as in the run, because the number of threads, for example, can affect rounding
+        with fresh_process_state(self.device), evaluation_context(seed, self.device), deterministic_convolutions():
+            yield self.sampler.scored_images(source, count, batch_size, seed, draw_labels)
+
+    def _cycle(self, classes: Sequence[int]) -> Callable[[int], Tensor]:
+        """Return a function that cycles through classes, whatever the sizes of the batches."""
+        number = self.progress.data.num_classes or 0
+        if not self.networks.conditional:
+            raise UsageError(f"{self.directory}: {self.model.plugin} is unconditional, so no classes can be chosen")
+        if unknown := [label for label in classes if not 0 <= label < number]:
+            raise UsageError(f"{self.directory}: there is no class {unknown[0]}; choose from 0 to {number - 1}")
+        endless = cycle(classes)
+        return lambda count: torch.tensor(list(islice(endless, count)))
+
+    def sample(
+        self,
+        count: int,
+        *,
+        weights: Weights | None = None,
+        mode: GeneratorMode = "eval",
+        seed: int | None = None,
+        classes: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return images, uint8 `(count, C, H, W)`, and labels, int64 `(count,)` or None, on the CPU.
+
+        Raises `UsageError` as `source` and `generating` do, and `PluginError` for a generator that raises or whose
+        images are not finite.
+        """
+        with self.generating(count, self.source(weights, mode), seed, classes) as batches:
+            parts = [(images.cpu(), None if labels is None else labels.cpu()) for images, labels in batches]
+        labels = [part for _, part in parts if part is not None]
+        return torch.cat([images for images, _ in parts]), torch.cat(labels) if labels else None
+
+
+def open_run(directory: Path, registry: Registry, device: torch.device) -> TrainedRun:
+    """Rebuild the networks of a run, with the weights of its checkpoint.
+
+    Only the plugin of the model is needed. Warns with `GanbenchWarning` if its code has changed since the run. Raises
+    `UsageError` if it is not a run directory or its checkpoint is corrupt, `MissingError` if there is no checkpoint or
+    the model's plugin is not installed, and `NotComparableError` if the weights do not fit the networks.
+    """
+    require_run_directory(directory)
+    with fresh_process_state(device):  # as in the run
+        return rebuild(directory, registry, device)
+
+
+def rebuild(directory: Path, registry: Registry, device: torch.device) -> TrainedRun:
+    """Build the networks of a run and load their weights. Raises the errors of `open_run`."""
+    checkpoint = load_checkpoint(directory / CHECKPOINT)
+    progress, state = checkpoint.progress, checkpoint.state
+    spec, data = progress.spec, progress.data
+    model = find_model(directory, progress, registry)
+    training = TrainingOptions.model_validate(spec["training"])
+    assert data.data_shape is not None  # checkpoints of this schema version have it
+    assert data.num_classes is not None
+    context = BuildContext(
+        data_shape=data.data_shape,
+        num_classes=data.num_classes,
+        device=str(device),
+        cache_dir=cache_dir(),
+        seed=training.seed,
+        total_steps=max(1, progress.steps),
+        total_images=max(1, progress.images),
+    )
+    memory_format = MEMORY_FORMATS[EngineOptions.model_validate(spec.get("engine", {})).memory_format]
+    networks = build_networks(model, context, memory_format)
+    average = deepcopy(networks.generator).requires_grad_(False) if state["ema"] else None
+    try:
+        for player in PLAYERS:
+            load_weights(networks[player], state["networks"][player], state["buffers"][player])
+        if average is not None:
+            load_weights(average, state["ema"], state["ema_buffers"])
+            set_exact_singular_vectors(average)
+    except (RuntimeError, AttributeError) as error:
+        raise NotComparableError(
+            f"{directory}: the weights do not fit the networks that {model.plugin} builds now; restore the code with "
+            f"which the run was started ({model_record(progress)}): {describe(error)}"
+        ) from None
+    if python_state := sorted(path for path in state["python"] if path.startswith("generator")):
+        warn(
+            f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
+            f"its images may differ from those of the run: {', '.join(python_state)}"
+        )
+    names = PluginNames(str(model.plugin), loss="the loss", optimizers={})
+    counts = data.label_counts if networks.conditional else None
+    sampler = Sampler(
+        networks,
+        names,
+        data.data_shape,
+        device,
+        warn,
+        labels=LabelSampler(counts, device) if counts else None,
+        average=None if average is None else lambda: average,
+    )
+    ema = EMAOptions.model_validate(spec["ema"]) if "ema" in spec else None
+    scoring = ScoringOptions.model_validate(spec.get("scoring", {}))
+    return TrainedRun(directory, progress, model, training, scoring, ema, networks, average, sampler, device)
+
+
+def find_model(directory: Path, progress: RunProgress, registry: Registry) -> ModelConfig:
+    """Return the model of a run with its options. Raises `MissingError` if its plugin is not installed."""
+    record = model_record(progress)
+    found = [each for each in registry.of_kind(Kind.MODEL) if each.plugin.name == record.name]
+    same = [each for each in found if each.provider.distribution == record.distribution]
+    if not same:
+        others = f"; {' and '.join(str(each.provider) for each in found)} provides another one" if found else ""
+        raise MissingError(
+            f"{directory}: model '{record.name}' is not installed{others}. The run used {record}; install it, or pass "
+            "its file with -p"
+        )
+    options = {**progress.spec["model"], "name": f"{record.name}@{record.distribution}"}
+    try:
+        model = ModelConfig.model_validate(options, context={"registry": registry})
+    except ValidationError as error:
+        raise NotComparableError(
+            f"{directory}: {same[0]} no longer accepts the options of the run, which used {record}: {describe(error)}"
+        ) from None
+    now = PluginRecord.model_validate(model.plugin.record())
+    if now != record:
+        warn(f"{directory}: the model's code has changed since the run, so its images may differ: {record}, now {now}")
+    return model
+
+
+def model_record(progress: RunProgress) -> PluginRecord:
+    """Return the record of the model's plugin, with the version and the hash with which the run was started."""
+    return next(record for record in progress.plugins if record.kind == Kind.MODEL)
+
+
+def load_weights(network: nn.Module, weights: dict[str, Any], buffers: dict[str, Tensor | None]) -> None:
+    restore_buffers(network, buffers, saved=set(weights))
+    network.load_state_dict(weights)
+
+
+def warn(message: str) -> None:
+    warnings.warn(message, GanbenchWarning, stacklevel=3)

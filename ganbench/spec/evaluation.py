@@ -1,0 +1,35 @@
+"""The schema of an evaluation: metrics, and the dataset that images are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import field_validator
+
+from ganbench.plugin.options import StrictModel
+
+from .benchmark import ScoringOptions, without_none
+from .configs import DatasetConfig, MetricConfig, PluginConfig, unique_ids
+
+
+class EvaluationSpec(StrictModel):
+    """A resolved evaluation: all plugins are found, and all options are validated and set."""
+
+    dataset: DatasetConfig | None = None  # None if the reference is given as files
+    metrics: list[MetricConfig]
+    scoring: ScoringOptions = ScoringOptions()
+
+    @field_validator("metrics")
+    @classmethod
+    def _identify_metrics(cls, metrics: list[MetricConfig]) -> list[MetricConfig]:
+        return unique_ids(metrics, "metrics")
+
+    def plugin_configs(self) -> list[PluginConfig]:
+        """Return the configs of all plugins, including those nested in options."""
+        direct = [*([self.dataset] if self.dataset else []), *self.metrics]
+        return [inner for config in direct for inner in config.nested()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain JSON types, without unset fields."""
+        plain: dict[str, Any] = without_none(self.model_dump(mode="json"))
+        return plain

@@ -1,0 +1,191 @@
+"""`ganbench eval`: images from files get exactly the scores that a run gives its own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from trained_run import SMALL, make_run
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
+
+from ganbench.cli import app
+from ganbench.plugin.registry import Registry
+from ganbench.results.schema import Result, load_result
+from ganbench.runtime.rng import make_rng
+from ganbench.scoring.reference import REAL_DATA_SEED
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_features.fashion_cnn import FashionCNN
+
+COUNT = 120
+METRICS = [
+    "name='fid'",
+    "name='kid',subsets=3,subset_size=50",
+    "name='precision-recall'",
+    "name='density-coverage'",
+]
+COMMON = f"features='fashion-cnn',num_samples={COUNT},weights='ema',at_epochs=[]"
+EMBEDDED = "-o dataset.source=embedded"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    more = ["model.width=4", "training.steps=10", "optimizer.generator.lr=0.01", "ema.half_life_kimg=0.1", "ema.ramp=1"]
+    scored = ",".join(f"{{{metric},{COMMON}}}" for metric in METRICS)
+    make_run(Registry.load(), folder, [*SMALL, *more, f"metrics=[{scored}]"])
+    return folder
+
+
+def command(arguments: str, name: str = "eval") -> Outcome:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app, [name, *shlex.split(arguments)])
+
+
+def evaluated(arguments: str) -> Result:
+    outcome = command(f"{arguments} --out scores.json")
+    assert outcome.exit_code == 0, outcome.output
+    return load_result(Path("scores.json"))
+
+
+def values(result: Result) -> dict[str, float | None]:
+    return {metric.id: metric.value for metric in result.metrics}
+
+
+def save_pngs(images: Tensor, folder: Path, **options: Any) -> None:
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images[:, 0].numpy()):
+        Image.fromarray(image).save(folder / f"{number:05d}.png", **options)
+
+
+# the same numbers
+
+
+def test_a_run_its_directory_an_archive_and_a_folder_have_one_score(trained: Path) -> None:
+    own = load_result(trained)
+    for target in ("x.npz", "x"):
+        assert command(f"{trained} -n {COUNT} --out {target}", "sample").exit_code == 0
+    again = evaluated(str(trained))
+    assert values(own) == values(again) == values(evaluated(f"x.npz --against {trained}"))
+    assert values(own) == values(evaluated(f"x --against {trained}"))
+    assert [metric.protocol for metric in again.metrics] == [metric.protocol for metric in own.metrics]
+    assert [metric.real_data_score for metric in again.metrics] == [metric.real_data_score for metric in own.metrics]
+    assert None not in values(own).values()
+
+
+def test_real_images_from_files_get_the_scores_that_a_run_gives_real_data(trained: Path) -> None:
+    """A run's score of real data and the score of the same images as files have the same value, to the last digit."""
+    own = load_result(trained)
+    train = embedded_subset().train.tensors[0]
+    chosen = torch.randperm(len(train), generator=make_rng(REAL_DATA_SEED, "floor"))[:COUNT]
+    save_pngs(train[chosen], Path("real"))
+    result = evaluated(f"real --against {trained}")
+    assert values(result) == {metric.id: metric.real_data_score for metric in own.metrics}
+
+
+@pytest.mark.parametrize("form", ["NCHW", "NHWC", "gray", "rgb", "[-1, 1]", "[0, 1]", "float64"])
+def test_an_array_has_one_score_in_any_form(form: str) -> None:
+    images = embedded_subset().test.tensors[0][:40]
+    floats = images.double() / 127.5 - 1
+    forms: dict[str, Any] = {
+        "NCHW": images,
+        "NHWC": images.permute(0, 2, 3, 1),
+        "gray": images[:, 0],
+        "rgb": images.expand(-1, 3, -1, -1),
+        "[-1, 1]": floats.float(),
+        "[0, 1]": images.float() / 255,
+        "float64": floats,
+    }
+    np.save("x.npy", forms[form].numpy())
+    np.save("reference.npy", images.numpy())
+    (metric,) = evaluated("x.npy --against reference.npy --metrics fid --features fashion-cnn").metrics
+    assert metric.value == pytest.approx(0, abs=1e-9)
+    quantization = {"[-1, 1]": "uint8, rounded", "float64": "uint8, rounded", "[0, 1]": "uint8, rounded from [0, 1]"}
+    assert metric.protocol["quantization"] == quantization.get(form, "uint8, as given")
+
+
+def test_all_metrics_of_an_extractor_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save("x.npy", embedded_subset().train.tensors[0][:30].numpy())
+    seen: list[int] = []
+    forward = FashionCNN.forward
+    monkeypatch.setattr(FashionCNN, "forward", lambda self, images: seen.append(len(images)) or forward(self, images))
+    names = "fid,precision-recall,density-coverage"
+    evaluated(f"x.npy --against fashion-mnist {EMBEDDED} --metrics {names} --features fashion-cnn")
+    evaluated(f"x.npy --against fashion-mnist {EMBEDDED} --metrics {names} --features fashion-cnn")
+    assert seen.count(30) <= 2  # the given images, and as many real ones; the second time, both are cached
+
+
+# what is said
+
+
+def test_the_result_is_one_that_compare_takes(trained: Path) -> None:
+    evaluated(str(trained))
+    outcome = command(f"scores.json {trained}", "compare")
+    assert outcome.exit_code == 0, outcome.output
+    assert "not ranked" not in outcome.stdout.partition("FID")[2]
+    result = json.loads(command(f"{trained} --json").stdout)
+    assert result["benchmark"] == "dcgan-fashion"
+    assert result["message"] == "evaluation only"
+
+
+def test_the_scores_of_files_are_not_ranked_with_those_of_a_run(trained: Path) -> None:
+    np.save("x.npy", embedded_subset().train.tensors[0][:COUNT].numpy())
+    evaluated(f"x.npy --against {trained}")
+    outcome = command(f"scores.json {trained}", "compare")
+    assert "not ranked: quantization, compression, weights, batch_norm differ" in outcome.stdout
+
+
+def test_weights_mode_number_and_seed_of_a_run_are_chosen_and_in_the_protocol(trained: Path) -> None:
+    raw = evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --weights raw --mode train").metrics[0]
+    assert (raw.protocol["weights"], raw.protocol["batch_norm"]) == ("raw", "batches of 20")
+    assert raw.protocol["generated_samples"] == 50
+    more = evaluated(
+        f"{trained} --metrics fid --features fashion-cnn -n 50 -o metrics.1=kid -o metrics.1.features=raw "
+        "-o metrics.1.subset_size=10"
+    ).metrics
+    assert [metric.protocol["generated_samples"] for metric in more] == [50, 50, 50]
+    average = evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50").metrics[0]
+    assert average.protocol["weights"].startswith("EMA")
+    assert evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --seed 1").metrics[0].value != average.value
+
+
+def test_what_moves_scores_is_warned_of_and_in_the_protocol() -> None:
+    images = embedded_subset().test.tensors[0][:20]
+    for suffix, folder in ((".jpg", "lossy"), (".png", "lossless")):
+        Path(folder, "deeper").mkdir(parents=True)
+        for number, image in enumerate(torch.cat([images, images[:2]])[:, 0].numpy()):
+            place = Path(folder) / ("deeper" if number % 2 else "") / f"{number}{suffix}"
+            Image.fromarray(image).save(place)
+    arguments = f"--against fashion-mnist {EMBEDDED} --metrics fid --features raw -o metrics.0.features.size=2"
+    (lossy,) = evaluated(f"lossy {arguments}").metrics
+    (lossless,) = evaluated(f"lossless {arguments}").metrics
+    assert lossy.protocol["compression"] == "JPEG, which may lose information"
+    assert lossless.protocol["compression"] == "none or lossless"
+    assert lossy.value != lossless.value
+    assert any("22 of 22 files are JPEG, whose compression moves scores" in warning for warning in lossy.warnings)
+    assert lossless.warnings == [
+        "lossless: 2 of 22 images are exact copies of others",
+        "lossless: 22 images instead of 10,000; some scores, such as a Fréchet distance, get worse with fewer images, "
+        "so compare only scores of as many",
+    ]
+
+
+def test_gray_images_against_color_ones_are_repeated_and_warned_of() -> None:
+    images = embedded_subset().test.tensors[0][:20]
+    save_pngs(images, Path("gray"))
+    color = images.expand(-1, 3, -1, -1).clone()
+    color[:, 0] //= 2
+    np.save("color.npy", color.numpy())
+    outcome = command("gray --against color.npy --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    (metric,) = json.loads(outcome.stdout)["metrics"]
+    assert metric["protocol"]["channels"] == "gray, repeated to three"
+    assert "gray images are compared with color ones" in outcome.stderr
+    back = command("color.npy --against gray --metrics fid --features raw")
+    assert back.exit_code == 2
+    assert "its images are color, but those to compare with are gray" in back.stderr

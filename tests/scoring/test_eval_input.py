@@ -1,0 +1,183 @@
+"""Wrong inputs of `ganbench eval`: one paragraph says what was found and what to do."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ganbench import UsageError
+from ganbench.cli import app
+from ganbench.scoring.eval.samples import load_samples
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+IMAGES = embedded_subset().test.tensors[0][:20].numpy()
+SHAPE = (1, 28, 28)
+
+
+def pngs(folder: str, images: Any = IMAGES[:, 0], size: Callable[[int], int] = lambda _: 28) -> Path:
+    Path(folder).mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).resize((size(number), size(number))).save(Path(folder) / f"{number}.png")
+    return Path(folder)
+
+
+def cut_short(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def saved(array: Any, name: str = "x.npy") -> Path:
+    np.save(name, array, allow_pickle=True)
+    return Path(name)
+
+
+def archived(**arrays: Any) -> Path:
+    np.savez("x.npz", **arrays)
+    return Path("x.npz")
+
+
+def with_file(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder
+
+
+def nan() -> Any:
+    images = IMAGES / np.float32(255)
+    images[0, 0, 0, :3] = np.nan
+    return images
+
+
+WRONG: dict[str, tuple[Callable[[], Path], str]] = {
+    "missing": (lambda: Path("nowhere"), "nowhere: no such file or folder; give a folder of images, a NumPy file"),
+    "other file": (lambda: with_file(Path(), "x.pt", "x") / "x.pt", "x.pt: this is neither an image folder nor an"),
+    "empty folder": (lambda: pngs("x", []), "x: there are no files in it; give a folder of images, at any depth"),
+    "no images": (
+        lambda: with_file(pngs("x", []), "a.txt", "text"),
+        r"x: none of its 1 files is an image: a.txt \(not an image of a known format\)",
+    ),
+    "other files": (
+        lambda: with_file(pngs("x"), "labels.csv", "1"),
+        r"x: 1 of its files cannot be used as images: labels.csv \(not an image of a known format\). Remove or repair",
+    ),
+    "broken image": (
+        lambda: cut_short(pngs("x") / "3.png").parent,
+        r"x: 1 of its files cannot be used as images: 3.png \(truncated, corrupt or too large",
+    ),
+    "several sizes": (
+        lambda: pngs("x", size=lambda number: 32 if number < 2 else 28),
+        r"x: images of 2 sizes \(height x width\): 18 of 28x28 such as 10.png; 2 of 32x32 such as 0.png. Nothing is",
+    ),
+    "another size": (
+        lambda: pngs("x", size=lambda _: 32),
+        r"x: its images have 32x32 pixels \(height x width\), but those to compare with have 28x28. Nothing is resized",
+    ),
+    "color": (
+        lambda: saved(np.concatenate([IMAGES, IMAGES, IMAGES // 2], 1)),
+        "x.npy: its images are color, but those to compare with are gray; convert one side",
+    ),
+    "floats to 255": (
+        lambda: saved(IMAGES.astype(np.float32)),
+        r"x.npy: the values range from 0 to 255; expected floats in \[0, 1\] or \[-1, 1\], or uint8; round and save it",
+    ),
+    "standardized": (
+        lambda: saved((IMAGES - np.float32(70)) / 30),
+        r"x.npy: the values range from -2.33333 to 6.16667; expected floats in .*, or uint8; scale it",
+    ),
+    "NaN": (lambda: saved(nan()), "x.npy: 3 of 15,680 values are NaN or infinite; a model that generates them has"),
+    "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array is of int64; .* save array.astype\('uint8'\)"),
+    "transposed": (
+        lambda: saved(IMAGES.transpose(2, 3, 1, 0)),
+        r"the array has the shape \(28, 28, 1, 20\), but expected \(N, 28, 28, 1\) or \(N, 1, 28, 28\): its axes are "
+        r"in another order; save array.transpose\(3, 2, 0, 1\)",
+    ),
+    "flat": (
+        lambda: saved(IMAGES.reshape(20, -1)),
+        r"the array has the shape \(20, 784\); expected \(N, height, width",
+    ),
+    "other shape": (
+        lambda: saved(IMAGES[:, :, :20]),
+        r"\(20, 1, 20, 28\), but expected .*; resize or convert the images",
+    ),
+    "no image": (lambda: saved(IMAGES[:0]), r"the array of shape \(0, 1, 28, 28\) contains no images"),
+    "one image": (lambda: saved(IMAGES[:1]), "there is a single image in it; a score needs many"),
+    "objects": (lambda: saved(np.array([{}])), "x.npy: cannot be read as a NumPy file of numbers"),
+    "cut short": (
+        lambda: cut_short(saved(IMAGES)),
+        "x.npy: cannot be read as a NumPy file of numbers, perhaps cut short",
+    ),
+    "archive cut short": (
+        lambda: cut_short(archived(images=IMAGES)),
+        "x.npz: cannot be read as a NumPy file of numbers, perhaps cut short",
+    ),
+    "two arrays": (
+        lambda: archived(real=IMAGES, fake=IMAGES),
+        r"x.npz: 2 arrays with the dimensions of images; found: 'real' uint8 \(20, 1, 28, 28\), 'fake' uint8 "
+        r"\(20, 1, 28, 28\); choose one with --array NAME",
+    ),
+    "no array": (
+        lambda: archived(labels=np.arange(3)),
+        r"no arrays with the dimensions of images; found: 'labels' int64",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_images_are_refused_with_what_was_found_and_what_to_do(case: str) -> None:
+    make, message = WRONG[case]
+    with pytest.raises(UsageError, match=message) as raised:
+        load_samples(make(), SHAPE)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_array_is_chosen_by_name_and_an_ambiguous_shape_by_its_layout() -> None:
+    path = archived(real=IMAGES, fake=255 - IMAGES)
+    np.testing.assert_array_equal(load_samples(path, SHAPE, array="fake").images, 255 - IMAGES)
+    with pytest.raises(UsageError, match="there is no array 'x'; found: 'real' uint8"):
+        load_samples(path, SHAPE, array="x")
+    square = saved(IMAGES.reshape(20, 28, 28)[:, :3, :3].repeat(9, 0).reshape(-1, 3, 3, 3))
+    with pytest.raises(UsageError, match="choose with --layout NCHW or --layout NHWC"):
+        load_samples(square, (3, 3, 3))
+    first = load_samples(square, (3, 3, 3), layout="NCHW").images
+    np.testing.assert_array_equal(load_samples(square, (3, 3, 3), layout="NHWC").images, first.transpose(0, 3, 1, 2))
+
+
+A = "--against fashion-mnist -o dataset.source=embedded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("x.npy", "x.npy: nothing to compare with; give --against DATASET"),
+        (
+            "x.npy --against fashionmnist --metrics fid --features raw",
+            "--against fashionmnist: no such file, folder or benchmark, and unknown dataset 'fashionmnist'; did you "
+            "mean 'fashion-mnist'?",
+        ),
+        (f"x.npy {A}", "--metrics: none given, and none follow from the reference; available: density-coverage, "),
+        (f"x.npy {A} --metrics fid", "--features: metric 'fid' needs a feature extractor; available: fashion-cnn, "),
+        (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
+        (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
+        (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but metrics.0.num_samples is 20"),
+        (f"x.npy {A} --metrics distance", "scores networks, not images; choose others by --metrics"),
+        (f"x.npy {A} --metrics fid --features raw -o metrics=3", "eval: metrics: Input should be a valid list"),
+        (f"x.npy {A} --weights ema", "--weights is for a run directory, but x.npy is not one"),
+        (f"x.npy {A} --layout HWC", "--layout HWC: choose NHWC (channels last) or NCHW (channels first)"),
+        (f"x.npy {A} --out notes.txt", "--out notes.txt: exists, and is not a result of ganbench; choose another name"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_one_paragraph(arguments: str, message: str) -> None:
+    saved(IMAGES)
+    Path("notes.txt").write_text("mine")
+    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["eval", *shlex.split(arguments)])
+    assert outcome.exit_code == 2, outcome.output
+    (error,) = re.findall("^error: (.*)$", outcome.stderr, re.MULTILINE)
+    assert message in error
+    assert Path("notes.txt").read_text() == "mine"

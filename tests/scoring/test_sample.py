@@ -1,0 +1,90 @@
+"""`ganbench sample`: the same images in every kind of file, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conditional_gan import CONDITIONAL, SOURCE
+from PIL import Image
+from torch import Tensor
+from trained_run import make_run, trained_run
+from typer.testing import CliRunner, Result
+
+from ganbench.cli import app
+from ganbench.plugin.registry import Registry
+from ganbench.scoring.trained import open_run
+
+CPU = torch.device("cpu")
+USAGE = 2
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained_run(tmp_path_factory.mktemp("trained"), "metrics=[]")[0]
+
+
+def sample(folder: Path, arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app, ["sample", str(folder), *shlex.split(arguments)])
+
+
+def channels_last(images: Tensor) -> np.ndarray:
+    return images.permute(0, 2, 3, 1).numpy()
+
+
+def test_an_archive_a_folder_and_a_grid_hold_the_images_that_scoring_generates(trained: Path) -> None:
+    images, _ = open_run(trained, Registry.load(), CPU).sample(35)  # more than a batch of 30
+    for target in ("x.npz", "x", "x.png"):
+        outcome = sample(trained, f"-n 35 --out {target}")
+        assert outcome.exit_code == 0, outcome.output
+    assert "35 images of" in outcome.stdout
+    assert "step 3, moving-average weights, eval mode, seed 42" in outcome.stdout
+    with np.load("x.npz") as archive:
+        assert list(archive) == ["images"]
+        np.testing.assert_array_equal(archive["images"], channels_last(images))
+    files = sorted(Path("x").iterdir())
+    assert [file.name for file in files[:2]] == ["000000.png", "000001.png"]
+    np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), images[:, 0].numpy())
+    with Image.open("x.png") as grid:
+        assert grid.size == (4 * (6 * 30 + 2), 4 * (6 * 30 + 2))  # 6 rows and columns, enlarged four times
+
+
+def test_weights_mode_and_seed_are_chosen(trained: Path) -> None:
+    opened = open_run(trained, Registry.load(), CPU)
+    assert sample(trained, "-n 5 --out a.npz --weights raw --mode train --seed 7").exit_code == 0
+    images, _ = opened.sample(5, weights="raw", mode="train", seed=7)
+    with np.load("a.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], channels_last(images))
+
+
+def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(trained: Path, tmp_path: Path) -> None:
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("mine")
+    Path("mine.npz").write_text("mine")
+    for target, message in (
+        ("full", "--out full: already exists, and is not overwritten; choose another name, or remove it"),
+        ("mine.npz", "--out mine.npz: already exists"),
+        ("no/where.npz", f"--out no/where.npz: there is no folder {tmp_path / 'no'}; create it first"),
+        ("x.jpg", "--out x.jpg: give a folder, or a file that ends in .npz or .png"),
+    ):
+        outcome = sample(trained, f"--out {target}")
+        assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output
+    assert Path("mine.npz").read_text() == Path("full/notes.txt").read_text() == "mine"
+    assert sample(trained, "--out x.npz --labels 1").exit_code == USAGE  # the model is unconditional
+
+
+def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[..., Path], tmp_path: Path) -> None:
+    install("ganbench-conditional", SOURCE)
+    make_run(Registry.load(), tmp_path / "run", [*CONDITIONAL, "scoring.batch_size=4"])
+    assert sample(tmp_path / "run", "-n 10 --out x.npz --labels 3,7,7").exit_code == 0
+    assert sample(tmp_path / "run", "-n 2 --out x --labels 3,7,7").exit_code == 0
+    with np.load("x.npz") as archive:
+        assert archive["labels"].tolist() == [3, 7, 7, 3, 7, 7, 3, 7, 7, 3]
+    assert [file.name for file in sorted(Path("x").iterdir())] == ["000000-class3.png", "000001-class7.png"]
+    for labels, message in (("10", "there is no class 10; choose from 0 to 9"), ("a,b", "--labels a,b: give numbers")):
+        outcome = sample(tmp_path / "run", f"--out y.npz --labels {labels}")
+        assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output

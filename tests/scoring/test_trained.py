@@ -1,0 +1,147 @@
+"""A run directory alone gives back the trained model, which generates exactly the images that were scored."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conditional_gan import CONDITIONAL, SOURCE
+from torch import nn
+from trained_run import SMALL, make_run, number_of, scored, trained_run, with_hash
+
+from ganbench import MissingError, UsageError
+from ganbench.errors import GanbenchWarning, NotComparableError
+from ganbench.plugin.registrations import Kind
+from ganbench.plugin.registry import Registry
+from ganbench.results.schema import Result
+from ganbench.scoring.trained import TrainedRun, open_run
+from ganbench.spec.configs import GeneratorMode, Weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    return trained_run(tmp_path_factory.mktemp("trained"))
+
+
+def reopened(folder: Path) -> TrainedRun:
+    return open_run(folder, Registry.load(), CPU)
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "weights", "mode"), [(0, 70, "raw", "eval"), (1, 33, "ema", "eval"), (2, 50, "raw", "train")]
+)
+def test_it_generates_exactly_the_images_that_were_scored(
+    trained: tuple[Path, Result], number: int, count: int, weights: Weights, mode: GeneratorMode
+) -> None:
+    folder, result = trained
+    images, labels = reopened(folder).sample(count, weights=weights, mode=mode)
+    assert images.shape == (count, 1, 28, 28)
+    assert labels is None
+    assert number_of(images) == result.metrics[number].value
+
+
+def test_the_first_images_do_not_depend_on_their_number_and_others_have_another_seed(
+    trained: tuple[Path, Result],
+) -> None:
+    opened = reopened(trained[0])
+    assert torch.equal(opened.sample(70)[0][:7], opened.sample(7)[0])
+    assert not torch.equal(opened.sample(7)[0], opened.sample(7, seed=1)[0])
+
+
+def test_the_moving_average_is_the_default_if_there_is_one(
+    trained: tuple[Path, Result], registry: Registry, tmp_path: Path
+) -> None:
+    opened = reopened(trained[0])
+    assert torch.equal(opened.sample(5)[0], opened.sample(5, weights="ema")[0])
+    assert not torch.equal(opened.sample(5)[0], opened.sample(5, weights="raw")[0])
+    assert opened.generator is opened.average
+    make_run(registry, tmp_path / "raw", [*SMALL, "metrics=[]"])
+    raw = reopened(tmp_path / "raw")
+    assert raw.generator is raw.networks.generator
+    with pytest.raises(UsageError, match="has no moving average of the weights; use the raw weights"):
+        raw.sample(5, weights="ema")
+
+
+def test_a_conditional_model_samples_labels_by_the_class_frequencies_without_its_dataset(
+    install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("ganbench-conditional", SOURCE)
+    own = [override for override in CONDITIONAL if not override.startswith("metrics")]
+    result = make_run(with_hash(Registry.load()), tmp_path / "run", [*own, f"metrics=[{scored(40)}]"])
+    assert result.data.label_counts is not None
+    registry = Registry.load()
+    monkeypatch.delitem(registry._registered[Kind.DATASET], "few")  # nothing but the model is needed
+    monkeypatch.delitem(registry._registered[Kind.LOSS], "hinge-test")
+    images, labels = open_run(tmp_path / "run", registry, CPU).sample(40)
+    assert number_of(images) == result.metrics[0].value
+    assert labels is not None
+    assert {label for label, count in enumerate(result.data.label_counts) if count} >= set(labels.tolist())
+
+
+def test_a_model_that_is_not_installed_is_named_with_its_distribution_version_and_hash(
+    trained: tuple[Path, Result],
+) -> None:
+    folder, result = trained
+    (model,) = (plugin for plugin in result.plugins if plugin.kind == "model")
+    registry = Registry.load()
+    registry._registered[Kind.MODEL].clear()
+    with pytest.raises(MissingError) as raised:
+        open_run(folder, registry, CPU)
+    message = str(raised.value)
+    assert f"model 'dcgan' is not installed. The run used {model}" in message
+    assert all(part in message for part in (model.distribution, str(model.version), str(model.source)))
+
+
+def test_changed_code_is_reported_and_weights_that_do_not_fit_are_refused(
+    install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        from torch import nn
+        from ganbench import ModelPlugin, Networks, hookimpl
+        @hookimpl
+        def ganbench_models():
+            def build(options, context):
+                generator = nn.Sequential(nn.Linear(4, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+                return Networks(generator, nn.Sequential(nn.Flatten(), nn.Linear(784, 1)), 4)
+            return [ModelPlugin(name="own", summary="Linear", build=build)]
+        """
+    overrides = [override for override in SMALL if not override.startswith("model")]
+    first = tmp_path / "own.py"
+    first.write_text(source.replace("\n        ", "\n"))
+    make_run(Registry.load([str(first)]), tmp_path / "run", [*overrides, "metrics=[]", "model=own"])
+    first.write_text(first.read_text() + "# changed\n")
+    with pytest.warns(GanbenchWarning, match="the model's code has changed since the run"):
+        open_run(tmp_path / "run", Registry.load([str(first)]), CPU)
+    first.write_text(first.read_text().replace("nn.Linear(4, 784)", "nn.Linear(4, 784, bias=False)"))
+    with (
+        pytest.warns(GanbenchWarning),
+        pytest.raises(NotComparableError, match=r"the weights do not fit .*own\.py sha256:"),
+    ):
+        open_run(tmp_path / "run", Registry.load([str(first)]), CPU)
+
+
+def test_what_is_no_run_directory_or_has_a_checkpoint_cut_short_is_one_paragraph(
+    trained: tuple[Path, Result], registry: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="not a run directory"):
+        open_run(tmp_path, registry, CPU)
+    shutil.copytree(trained[0], tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    for length in (0, 100, checkpoint.stat().st_size // 2):
+        checkpoint.write_bytes((trained[0] / "checkpoint.pt").read_bytes()[:length])
+        with pytest.raises(UsageError, match=r"checkpoint.pt: corrupt, or not written by ganbench: ") as raised:
+            open_run(tmp_path / "run", registry, CPU)
+        assert "\n" not in str(raised.value)
+
+
+def test_the_networks_are_those_of_the_run(trained: tuple[Path, Result]) -> None:
+    opened = reopened(trained[0])
+    assert isinstance(opened.generator, nn.Module)
+    assert opened.progress.data.image_shape == (1, 28, 28)
+    assert opened.progress.data.num_classes == 10
+    assert opened.progress.steps == 3
