@@ -271,10 +271,10 @@ def show_plugins(
         raise typer.Exit(ExitCode.FAILED)
 
 
-app.command("audit", cls=Command)(audit)
+app.command(cls=Command)(sweep)
 app.command("eval", cls=Command)(evaluate)
 app.command(cls=Command)(sample)
-app.command(cls=Command)(sweep)
+app.command(cls=Command)(audit)
 app.command(cls=Query)(compare)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)

@@ -25,13 +25,6 @@ class ModeName(StrEnum):
     TRAIN = "train"
 
 
-WeightsOption = Annotated[
-    WeightsName | None,
-    typer.Option("--weights", help="Generator weights of the run; default: ema, if it has them."),
-]
-ModeOption = Annotated[
-    ModeName, typer.Option("--mode", help="Batch norm uses running statistics (eval) or those of the batch (train).")
-]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed; default: the run's, as for its scores.")
 ]
@@ -49,8 +42,12 @@ def sample(
         str | None,
         typer.Option(metavar="0,3,...", help="Cycle through these classes; default: by their frequencies in the data."),
     ] = None,
-    weights: WeightsOption = None,
-    mode: ModeOption = ModeName.EVAL,
+    weights: Annotated[
+        WeightsName | None, typer.Option(help="Generator weights; default: ema, if the run has a moving average.")
+    ] = None,
+    mode: Annotated[
+        ModeName, typer.Option(help="Batch norm uses running statistics (eval) or those of the batch (train).")
+    ] = ModeName.EVAL,
     plugins: PluginArguments = [],  # noqa: B006 - never modified
     device: Device = "auto",
 ) -> None:

@@ -37,10 +37,12 @@ def save_plot(audit: Audit, path: Path) -> None:
         )
         right.axvline(audit.real.mean(name), color="black", linestyle="--")
         right.invert_yaxis()
-        if min(flaw.scores.mean(name) for flaw in audit.flaws) > 0:
+        means = [flaw.scores.mean(name) for flaw in audit.flaws]
+        if 0 < 100 * min(means) < max(means):
             right.set_xscale("log")
-        right.legend(handles=[Patch(color=color, label=f"rated: {verdict}") for verdict, color in COLORS.items()])
         right.set(xlabel=name or "score", title="images with flaws; dashed: real images")
+    handles = [Patch(color=color, label=f"rated: {verdict}") for verdict, color in COLORS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     figure.suptitle(audit.label)
     with atomic_write(path) as part:
         figure.savefig(part, dpi=120)

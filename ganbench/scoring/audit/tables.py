@@ -40,4 +40,4 @@ def needed_line(audit: Audit, name: str) -> str:
     needed = audit.needed(name)
     if needed is None:
         return f"{prefix}the score of real images is not clearly different from 0, so it has no relative spread"
-    return f"{prefix}a standard deviation of {TARGET:.0%} takes about {needed:,} images"
+    return f"{prefix}a standard deviation of {TARGET:.0%} takes about {float(f'{needed:.1g}'):,.0f} images"

@@ -21,7 +21,7 @@ from ganbench.reporting.console import (
     print_json,
 )
 from ganbench.results.run_directory import is_run_directory
-from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsOption
+from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
 
 from .request import Request, check_arguments
 
@@ -47,7 +47,10 @@ def evaluate(
     count: Annotated[
         int | None, typer.Option("-n", min=2, help="Score only the first images; of a run, generate so many.")
     ] = None,
-    weights: WeightsOption = None,
+    weights: Annotated[
+        WeightsName | None,
+        typer.Option(help="Generator weights of a run; default: as its metrics say; with --metrics, as `sample`."),
+    ] = None,
     mode: Annotated[
         ModeName | None,
         typer.Option("--mode", help="Batch norm of the run uses running (eval) or batch statistics (train)."),

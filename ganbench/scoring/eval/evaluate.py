@@ -127,7 +127,7 @@ def prepare(
         metric = config.build(real_data.context)
         if not isinstance(metric, FeatureMetric | Metric):
             raise UsageError(
-                f"metrics.{number}: {config.plugin} scores networks, not images; choose others by --metrics"
+                f"metrics.{number}: {config.plugin} scores networks, not images; choose a metric of images"
             )
         if uses_labels(metric) and not conditional:
             raise UsageError(f"metrics.{number}: {config.plugin} requires labels, but the images have none")
