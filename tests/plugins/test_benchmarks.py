@@ -10,8 +10,9 @@ import pytest
 import torch
 from published_files import cifar_files, md5, put
 
-from ganbench import BuildContext, Registry, Result, load_spec
+from ganbench import BuildContext, Registry, Result
 from ganbench.results.references import judge_references
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench_datasets import cifar10
 from ganbench_datasets.archives import ArchivedDataset
@@ -53,7 +54,7 @@ def train(name: str, data_dir: Path, registry: Registry, out: Path) -> Result:
 def test_a_benchmark_builds_its_networks_at_full_width(name: str, registry: Registry) -> None:
     spec, _ = load_spec(name, registry)
     shape = (1, 28, 28) if name in FASHION else (3, 32, 32)
-    context = BuildContext(image_shape=shape, num_classes=10, device="cpu", cache_dir=Path("unused"), seed=0)
+    context = BuildContext(data_shape=shape, num_classes=10, device="cpu", cache_dir=Path("unused"), seed=0)
     networks: Any = spec.model.build(context)
     labels = (torch.arange(2),) if networks.conditional else ()
     assert networks.conditional == (name == "cgan-fashion")

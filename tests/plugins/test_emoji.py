@@ -13,7 +13,8 @@ from features_in_memory import InMemory
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from ganbench import DataError, DatasetContext, ImageData, Registry, load_spec
+from ganbench import DataError, DatasetContext, ImageData, Registry
+from ganbench.spec.loading import load_spec
 from ganbench.testing import DatasetContract
 from ganbench.training.runner import run
 from ganbench_datasets import emoji

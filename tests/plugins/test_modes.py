@@ -10,7 +10,8 @@ import torch
 from conftest import SMALL
 from torch import Tensor
 
-from ganbench import ReferenceImages, Registry, UsageError, load_spec
+from ganbench import ReferenceImages, Registry, UsageError
+from ganbench.spec.loading import load_spec
 from ganbench.testing import MetricContract
 from ganbench.training.runner import run
 from ganbench_metrics import ganbench_metrics

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from linear_gan import Noting
 
-from ganbench import Registry, load_spec
+from ganbench import Registry
+from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
 

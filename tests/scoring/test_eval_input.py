@@ -162,7 +162,10 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             "mean 'fashion-mnist'?",
         ),
         (f"x.npy {A}", "--metrics: none given, and none follow from the reference; available: density-coverage, "),
-        (f"x.npy {A} --metrics fid", "--features: metric 'fid' needs a feature extractor; available: fashion-cnn, "),
+        (
+            f"x.npy {A} --metrics fid",
+            "--features: metric 'fid' needs a feature extractor; available: efficientnet-lite0, ",
+        ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
         (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but metrics.0.num_samples is 20"),

@@ -142,6 +142,6 @@ def test_what_is_no_run_directory_or_has_a_checkpoint_cut_short_is_one_paragraph
 def test_the_networks_are_those_of_the_run(trained: tuple[Path, Result]) -> None:
     opened = reopened(trained[0])
     assert isinstance(opened.generator, nn.Module)
-    assert opened.progress.data.image_shape == (1, 28, 28)
+    assert opened.progress.data.data_shape == (1, 28, 28)
     assert opened.progress.data.num_classes == 10
     assert opened.progress.steps == 3
