@@ -27,6 +27,7 @@ from .plugin.interfaces import (
     ReferenceImages,
     Schedule,
 )
+from .plugin.jobs import Executor, Job, JobEnd, JobProcess
 from .plugin.options import Options
 from .plugin.registrations import (
     AugmentationPlugin,
@@ -34,6 +35,8 @@ from .plugin.registrations import (
     BuildContext,
     DatasetContext,
     DatasetPlugin,
+    ExecutorContext,
+    ExecutorPlugin,
     FeatureExtractorPlugin,
     LossPlugin,
     MetricPlugin,
@@ -67,6 +70,9 @@ __all__ = [
     "DatasetContext",
     "DatasetPlugin",
     "EpochRow",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorPlugin",
     "FeatureExtractor",
     "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
@@ -74,6 +80,9 @@ __all__ = [
     "Features",
     "GanbenchError",
     "ImageData",
+    "Job",
+    "JobEnd",
+    "JobProcess",
     "Loss",
     "LossConfig",
     "LossPlugin",

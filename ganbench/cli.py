@@ -29,6 +29,7 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .suite.command import suite
 from .suite.sweep.command import sweep
 from .system.streams import safe_streams
 
@@ -294,6 +295,7 @@ baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines 
 baseline.command(cls=Command)(baseline_commands.record)
 baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
+app.add_typer(suite, name="suite")
 
 
 def parse_duration(text: str) -> float:

@@ -1,0 +1,97 @@
+"""Executors run jobs as child processes and report how each ended; these tests need no training."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from ganbench import ExecutorContext, Job, JobProcess
+from ganbench_executors.local import LocalExecutor, split, split_gpus
+
+SLEEP = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Any:
+    def make(name: str, code: str) -> Job:
+        command = (sys.executable, "-c", code)
+        return Job(name, tmp_path / name, command, command, tmp_path / f"{name}.log", tmp_path)
+
+    return make
+
+
+def local(folder: Path, jobs: int, device: str = "cpu") -> LocalExecutor:
+    return LocalExecutor(jobs, None, ExecutorContext(folder, device))
+
+
+def test_each_job_reports_its_own_end(job: Any, tmp_path: Path) -> None:
+    executor = local(tmp_path, 2)
+    codes = {"good": "", "bad": "raise SystemExit(5)", "killed": "import os; os.kill(os.getpid(), 9)"}
+    futures = executor.submit([job(name, code) for name, code in codes.items()])
+    assert [future.result(30).exit_code for future in futures] == [0, 5, -9]
+    executor.shut_down()
+
+
+def test_jobs_share_out_the_cores_and_keep_their_number_of_threads(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
+    assert local(tmp_path, 2).shares.get().environment["OMP_NUM_THREADS"] == "2"
+    assert local(tmp_path, 4).shares.get().environment["OMP_NUM_THREADS"] == "2"  # as the suite began
+
+
+@pytest.mark.parametrize(
+    ("jobs", "shares"),
+    [(1, [()]), (2, [(0, 4, 1, 5), (2, 6)]), (3, [(0, 4), (1, 5), (2, 6)]), (4, [()] * 4)],
+)
+def test_no_core_is_given_to_two_jobs(jobs: int, shares: list[tuple[int, ...]]) -> None:
+    cores = [(0, 4), (1, 5), (2, 6)]
+    assert sorted(map(len, split(cores, jobs))) == sorted(map(len, shares))
+    given = [cpu for share in split(cores, jobs) for cpu in share]
+    assert len(given) == len(set(given)) == sum(map(len, shares))
+
+
+def test_gpus_are_given_in_turn() -> None:
+    assert [gpu["CUDA_VISIBLE_DEVICES"] for gpu in split_gpus(["2", "GPU-7"], 3)] == ["2", "GPU-7", "2"]
+    assert split_gpus([], 2) == [{}, {}]
+
+
+def test_shutting_down_stops_running_jobs_and_drops_waiting_ones(job: Any, tmp_path: Path) -> None:
+    executor = local(tmp_path, 1)
+    running, waiting = executor.submit([job("running", SLEEP), job("waiting", "open('waiting.txt', 'w')")])
+    while not executor.processes or next(iter(executor.processes))._process is None:
+        time.sleep(0.01)
+    executor.shut_down()
+    assert running.result(0).exit_code == -15
+    assert waiting.cancelled()
+    assert not (tmp_path / "waiting.txt").exists()
+
+
+def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, tmp_path: Path) -> None:
+    waiting = job("waiting", "")
+    waiting.directory.mkdir()
+    lock = FileLock(waiting.directory / ".lock", thread_local=False)
+    lock.acquire()
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(JobProcess(waiting).run()))
+    thread.start()
+    thread.join(0.5)
+    assert not ended
+    lock.release()
+    thread.join(30)
+    assert ended == [0]
+
+
+def test_a_run_that_once_shared_its_machine_keeps_the_mark(job: Any) -> None:
+    marked = job("marked", "import os; print(os.environ.get('GANBENCH_SHARED_WITH'))")
+    JobProcess(marked).run()
+    JobProcess(marked).run(shared_with="2 other runs")
+    JobProcess(marked).run()
+    assert marked.log.read_text().split("\n")[:3] == ["None", "2 other runs", "2 other runs"]
