@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -102,6 +103,19 @@ class JobProcess:
             killer = threading.Timer(STOP_SECONDS, self._process.kill)
             killer.daemon = True
             killer.start()
+
+    def stop_and_wait(self) -> None:
+        """Stop the run, and wait until it has ended; in a signal handler, too, which may interrupt `run`."""
+        self.stop()
+        while self._process is not None and _is_running(self._process.pid):
+            time.sleep(POLL_SECONDS)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a child process has not ended, leaving its exit code for `run`."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    return False
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

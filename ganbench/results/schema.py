@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ganbench.errors import MissingError, UsageError
 
 SCHEMA_VERSION: Literal[3] = 3
+NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # of a spec: these do not affect a run's results
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 

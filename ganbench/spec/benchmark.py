@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ganbench.plugin.options import StrictModel
+from ganbench.results.schema import NON_TRAINING_FIELDS
 
 from .configs import (
     AugmentationConfig,
@@ -27,8 +28,6 @@ from .configs import (
     Weights,
     unique_ids,
 )
-
-NON_TRAINING_FIELDS = ("name", "summary", "gate", "checkpoint")  # these do not affect the results of a run
 
 UpdateScheme = Literal["alternating", "simultaneous"]
 

@@ -137,6 +137,13 @@ def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
 
 def show_leaderboard(folder: Path) -> None:
     """Print the leaderboards of a suite, if it has scores."""
+    from ganbench.reporting.leaderboard_tables import print_leaderboards
+    from ganbench.results.leaderboard import make_leaderboards
+    from ganbench.results.run_collection import find_runs
+
+    runs = find_runs([folder])
+    if any(run.result and run.result.metrics and run.result.status == "completed" for run in runs):
+        print_leaderboards(out, make_leaderboards(runs))
 
 
 def locate(plugin: str, folder: Path) -> str:

@@ -125,7 +125,8 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt) -> str 
         return end.reason
     if end.exit_code is not None and end.exit_code < 0:
         return f"killed by {signal.Signals(-end.exit_code).name}"
-    if result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
+    stopped_early = end.exit_code in HOPELESS  # before it wrote a result
+    if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message
     return last_error(folder / "logs" / f"{cell}.log") or f"exit code {end.exit_code}"
 

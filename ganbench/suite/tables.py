@@ -115,12 +115,9 @@ class SuiteDisplay:
             self._print(summary(statuses))
 
     def on_change(self, status: CellStatus) -> None:
-        text = f"{status.cell.label}: {status.state}"
-        if status.finished:
-            details = [f"{status.score[0]} {number(status.score[1])}" if status.score else "", status.problem or ""]
-        else:
-            details = [f"attempt {status.attempts}", status.problem or ""]
-        self._print(": ".join([text, *filter(None, details)]))
+        score = f"{status.score[0]} {number(status.score[1])}" if status.score else ""
+        ended = status.state if status.finished else f"attempt {status.attempts} failed"
+        self._print(": ".join(filter(None, (status.cell.label, ended, score, status.problem))))
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

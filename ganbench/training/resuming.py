@@ -13,8 +13,8 @@ from ganbench.errors import (
 )
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import Environment, PluginRecord, providers
-from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
+from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
+from ganbench.spec.benchmark import BenchmarkSpec
 
 from .checkpoint import Checkpoint, RunProgress, load_checkpoint
 from .preparation import PreparedRun
