@@ -20,7 +20,8 @@ class Format(StrEnum):
 
 def leaderboard(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Run directories, suites' folders, or folders of them.")
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run directories, suites' folders, folders of these, or files."),
     ],
     by: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Metric to rank by: its id, name or label; default: the first.")

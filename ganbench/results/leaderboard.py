@@ -195,25 +195,27 @@ def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
     """
     rows: dict[str, dict[int, FoundRun]] = {}
     for run in runs:
-        row = rows.setdefault(json.dumps(row_fields(run.spec), sort_keys=True), {})
+        row = rows.setdefault(json.dumps(row_fields(run), sort_keys=True), {})
         if run.seed not in row or row[run.seed].status != "completed":
             row[run.seed] = run
     found = [list(row.values()) for row in rows.values()]
-    return dict(zip(row_labels([row[0].spec for row in found]), found, strict=True))
+    return dict(zip(row_labels([row[0] for row in found]), found, strict=True))
 
 
-def row_fields(spec: dict[str, Any]) -> dict[str, Any]:
-    relevant = {key: value for key, value in spec.items() if key not in NON_TRAINING_FIELDS}
-    return {path: value for path, value in flatten(relevant).items() if path != SEED}
+def row_fields(run: FoundRun) -> dict[str, Any]:
+    """Return what the runs of a row have in common; an evaluation, whose seed is unknown, is a row of its own."""
+    relevant = {key: value for key, value in run.spec.items() if key not in NON_TRAINING_FIELDS}
+    own = {} if run.trained else {"file": str(run.path)}
+    return {path: value for path, value in flatten(relevant | own).items() if path != SEED}
 
 
-def row_labels(specs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a distinct label for each spec: the benchmark's name, and as few differing fields as possible."""
-    labels = [str(spec["name"]) for spec in specs]
-    flat = [row_fields(spec) for spec in specs]
+def row_labels(runs: Sequence[FoundRun]) -> list[str]:
+    """Return a distinct label for each row: the benchmark's name, and as few differing fields as possible."""
+    labels = [run.name for run in runs]
+    flat = [row_fields(run) for run in runs]
     differing = sorted(differing_fields(flat), key=lambda path: (path.count("."), not path.endswith("name")))
     for path in differing:
-        if len(set(labels)) == len(specs):
+        if len(set(labels)) == len(runs):
             break
         longer = [f"{label}, {field_text(path, fields.get(path))}" for label, fields in zip(labels, flat, strict=True)]
         if len(set(longer)) > len(set(labels)):

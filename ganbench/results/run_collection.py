@@ -18,7 +18,7 @@ UNFINISHED = "unfinished"  # killed, still running, or never started
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run: its spec, and its result if it has one."""
+    """A run, or an evaluation of images made elsewhere: its spec, and its result if it has one."""
 
     path: Path
     spec: dict[str, Any]
@@ -26,8 +26,18 @@ class FoundRun:
     result: Result | None
 
     @property
+    def trained(self) -> bool:
+        """Whether a seed is known, so that it can be in a row with others."""
+        return "training" in self.spec
+
+    @property
     def seed(self) -> int:
-        return int(self.spec["training"]["seed"])
+        """The seed of the training run; 0 for an evaluation."""
+        return int(self.spec["training"]["seed"]) if self.trained else 0
+
+    @property
+    def name(self) -> str:
+        return str(self.result.benchmark if self.result else self.spec["name"])
 
 
 def find_runs(paths: Iterable[Path]) -> list[FoundRun]:

@@ -120,6 +120,17 @@ def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> N
     assert "a paired test needs two common seeds" in text
 
 
+def test_evaluations_of_images_made_elsewhere_are_rows_of_their_own(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, f"file{seed}", seed, score(10.0 + seed))
+        file = tmp_path / "runs" / f"file{seed}-{seed}" / "result.json"
+        evaluation = json.loads(file.read_text()) | {"spec": {"metrics": []}, "benchmark": "samples"}
+        (tmp_path / f"{seed}.json").write_text(json.dumps(evaluation))
+    (board,) = boards("0.json", "1.json")
+    assert [row["label"] for row in board["rows"]] == ["samples, file=0.json", "samples, file=1.json"]
+    assert [row["last"]["mean"] for row in board["rows"]] == [10.0, 11.0]
+
+
 def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
     for seed in range(2):
         write(tmp_path, "a_b", seed, score(10.0 + seed))
