@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -12,6 +13,7 @@ from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess
 
 from . import RayOptions
 
+CONNECT_SECONDS = 10
 STOP_SECONDS = 90  # for checkpoints, before the remaining tasks are killed
 SHARED_WITH = "possibly other tasks on the node"
 
@@ -21,9 +23,10 @@ class RayExecutor:
 
     def __init__(self, options: RayOptions, context: ExecutorContext) -> None:
         try:
+            require_reachable(options.address)
             ray.init(address=options.address, logging_level="warning", log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = next(iter(str(error).splitlines()), "")
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), "").rstrip(".")
             raise GanbenchError(
                 f"executor ray: no Ray cluster at address '{options.address}': {reason}. Start one with `ray start "
                 "--head`, give its address with -x address=HOST:PORT, or use --executor local"
@@ -56,6 +59,13 @@ class RayExecutor:
         if running:
             ray.wait(running, num_returns=len(running), timeout=STOP_SECONDS)
         ray.shutdown()
+
+
+def require_reachable(address: str) -> None:
+    """Raise `OSError` if nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:  # not ray://HOST:PORT
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def run_job(job: Job, environment: dict[str, str]) -> int:

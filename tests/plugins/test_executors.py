@@ -183,7 +183,8 @@ def test_ray_resumes_a_job_on_another_node(job: Any, tmp_path: Path) -> None:
         cluster.shutdown()
 
 
-def test_a_ray_that_is_not_there_is_one_paragraph(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1"])
+def test_a_ray_that_is_not_there_is_one_paragraph(address: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(GanbenchError, match=r"executor ray: no Ray cluster at address 'auto'.*ray start --head"):
-        build("ray", tmp_path)
+    with pytest.raises(GanbenchError, match=rf"executor ray: no Ray cluster at address '{address}'.*ray start --head"):
+        build("ray", tmp_path, address=address)
