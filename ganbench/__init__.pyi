@@ -34,6 +34,7 @@ from .plugin.interfaces import (
     ReferenceImages,
     Schedule,
 )
+from .plugin.jobs import Executor, Job, JobEnd, JobProcess
 from .plugin.options import Options
 from .plugin.registrations import (
     AugmentationPlugin,
@@ -41,6 +42,8 @@ from .plugin.registrations import (
     BuildContext,
     DatasetContext,
     DatasetPlugin,
+    ExecutorContext,
+    ExecutorPlugin,
     FeatureExtractorPlugin,
     LossPlugin,
     MetricPlugin,
@@ -74,6 +77,9 @@ __all__ = [
     "DatasetPlugin",
     "Display",
     "EpochRow",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorPlugin",
     "FeatureExtractor",
     "FeatureExtractorConfig",
     "FeatureExtractorPlugin",
@@ -82,6 +88,9 @@ __all__ = [
     "GanbenchError",
     "ImageData",
     "InvalidImageError",
+    "Job",
+    "JobEnd",
+    "JobProcess",
     "Loss",
     "LossConfig",
     "LossPlugin",

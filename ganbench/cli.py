@@ -28,9 +28,11 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .reporting.leaderboard_command import leaderboard
 from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
+from .suite.command import suite
 from .suite.sweep.command import sweep
 from .system.launcher import Launcher
 from .system.streams import safe_streams
@@ -276,12 +278,14 @@ app.command("eval", cls=Command)(evaluate)
 app.command(cls=Command)(sample)
 app.command(cls=Command)(audit)
 app.command(cls=Query)(compare)
+app.command(cls=Query)(leaderboard)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")
 baseline.command(cls=Command)(baseline_commands.record)
 baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
+app.add_typer(suite, name="suite")
 
 
 def parse_kind(text: str) -> Kind:

@@ -15,7 +15,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,11 +38,14 @@ from .plugin.interfaces import (
     Players,
     ReferenceImages,
 )
+from .plugin.jobs import Executor, Job, JobEnd
 from .plugin.registrations import (
     AugmentationPlugin,
     BuildContext,
     DatasetContext,
     DatasetPlugin,
+    ExecutorContext,
+    ExecutorPlugin,
     FeatureExtractorPlugin,
     LossPlugin,
     MetricPlugin,
@@ -382,6 +387,41 @@ class TrackerContract(Contract):
         )
         for value in (4.5, None):
             tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
+
+
+class ExecutorContract(Contract):
+    """Override `context` if the executor needs a folder that other machines share."""
+
+    plugin: ClassVar[ExecutorPlugin]
+    seconds: ClassVar[float] = 60.0  # limit for all jobs of a test
+
+    def context(self) -> ExecutorContext:
+        return ExecutorContext(directory=self.new_folder(), device="cpu")
+
+    def job(self, code: str) -> Job:
+        """Return a job that runs Python code in its own folder."""
+        folder, command = self.new_folder(), (sys.executable, "-c", code)
+        return Job(folder.name, folder / "run", command, command, folder / "log.txt", folder)
+
+    def test_every_job_runs_and_a_lost_one_affects_no_other(self) -> None:
+        executor: Executor = self.build()
+        lost = self.job("import os; os.kill(os.getpid(), 9)")
+        good = [self.job("open('done', 'w').close()") for _ in range(2)]
+        for end in [future.result(self.seconds) for future in executor.submit([lost, *good])]:
+            assert isinstance(end, JobEnd)
+        assert all((job.working_directory / "done").exists() for job in good)
+        executor.shut_down()
+
+    def test_shutting_down_ends_all_jobs(self) -> None:
+        executor: Executor = self.build()
+        job = self.job("import time; open('begun', 'w').close(); time.sleep(600); open('done', 'w').close()")
+        executor.submit([job])
+        deadline = time.monotonic() + self.seconds
+        while not (job.working_directory / "begun").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        executor.shut_down()
+        assert time.monotonic() < deadline
+        assert not (job.working_directory / "done").exists()
 
 
 def two_layer_networks(image_shape: tuple[int, ...]) -> Networks:

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.schema import Record
-from ganbench.spec.benchmark import NON_TRAINING_FIELDS
+from ganbench.results.schema import NON_TRAINING_FIELDS, Record
 from ganbench.system.files import write_text
 
 from .session import Session

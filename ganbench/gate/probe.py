@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.results.schema import Record
-from ganbench.spec.benchmark import NON_TRAINING_FIELDS
+from ganbench.results.schema import NON_TRAINING_FIELDS, Record
 
 from .side import (
     Code,

@@ -79,19 +79,3 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Estimate:
     parts = [variance**2 / (len(side) - 1) for variance, side in zip(variances, (base, head), strict=True)]
     freedom = sum(variances) ** 2 / sum(parts) if sum(parts) else float(len(base) + len(head) - 2)
     return Estimate(float(np.mean(np.log(head)) - np.mean(np.log(base))), error, freedom)
-
-
-def holm(p_values: Sequence[float], alpha: float) -> list[float]:
-    """Return the level at which to test each hypothesis, so that the family-wise error rate is at most `alpha`.
-
-    Holm 1979 (https://www.jstor.org/stable/4615733): the smallest p-value at alpha/m, the next at alpha/(m - 1), and so
-    on; once one is not rejected, the rest keep its level.
-    """
-    levels = [0.0] * len(p_values)
-    level, stopped = alpha / max(1, len(p_values)), False
-    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        if not stopped:
-            level = alpha / (len(p_values) - rank)
-            stopped = p_values[position] > level
-        levels[position] = level
-    return levels

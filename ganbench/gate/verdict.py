@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ganbench.results.statistics import holm
+
 from .rank_statistics import RankEstimate
-from .statistics import Estimate, holm
+from .statistics import Estimate
 
 ALPHA = 0.005  # one-sided, at the last look: for all lower bounds together, and for each upper bound
 NOISE_FLOOR = 0.01

@@ -15,6 +15,7 @@ from .registrations import (
     AugmentationPlugin,
     Benchmark,
     DatasetPlugin,
+    ExecutorPlugin,
     FeatureExtractorPlugin,
     LossPlugin,
     MetricPlugin,
@@ -253,6 +254,38 @@ def ganbench_trackers() -> list[TrackerPlugin]:  # type: ignore[empty-body]
     @hookimpl
     def ganbench_trackers():
         return [TrackerPlugin(name="lines", summary="One line per epoch", build=build)]
+    """
+
+
+@hookspec
+def ganbench_executors() -> list[ExecutorPlugin]:  # type: ignore[empty-body]
+    """Executors: they run the jobs of a suite, selected with `ganbench suite --executor`.
+
+    from concurrent.futures import ThreadPoolExecutor
+    from ganbench import ExecutorPlugin, JobEnd, JobProcess, hookimpl
+
+    class OneByOne:
+        def __init__(self):
+            self.pool, self.processes = ThreadPoolExecutor(1), []
+
+        def submit(self, jobs):
+            return [self.pool.submit(self.run, job) for job in jobs]
+
+        def run(self, job):
+            self.processes.append(JobProcess(job))
+            return JobEnd(self.processes[-1].run())
+
+        def shut_down(self):
+            for process in self.processes:
+                process.stop()
+            self.pool.shutdown(cancel_futures=True)
+
+    def build(options, context):
+        return OneByOne()
+
+    @hookimpl
+    def ganbench_executors():
+        return [ExecutorPlugin(name="one-by-one", summary="One job at a time, on this machine", build=build)]
     """
 
 

@@ -30,6 +30,7 @@ from .interfaces import (
     NetworksMetric,
     Penalty,
 )
+from .jobs import Executor
 from .options import Options
 
 
@@ -47,6 +48,7 @@ class Kind(StrEnum):
     AUGMENTATION = "augmentation"
     SCHEDULE = "schedule"
     TRACKER = "tracker"
+    EXECUTOR = "executor"
 
     @property
     def plural(self) -> str:
@@ -69,6 +71,14 @@ class TrackerContext:
 
 
 @dataclass(frozen=True)
+class ExecutorContext:
+    """The context passed to an executor's `build`, before the first job is submitted."""
+
+    directory: Path  # a folder of the executor's own within the suite's folder, kept between commands
+    device: str  # of the runs, as given: "auto", "cpu", "cuda" or "cuda:N"
+
+
+@dataclass(frozen=True)
 class DatasetContext:
     """The context passed to a dataset's `build`, before any data is loaded."""
 
@@ -86,7 +96,7 @@ def no_schedule(value: Any) -> float:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The context passed to every `build` except those of datasets and trackers, once the data is loaded."""
+    """The context passed to every `build` except those of datasets, trackers and executors, once the data is loaded."""
 
     data_shape: tuple[int, ...]  # (channels, height, width) of images, or (features,) of vectors
     num_classes: int
@@ -226,6 +236,16 @@ class TrackerPlugin(Buildable):
     build_types: ClassVar[tuple[type, ...]] = (Callback,)
 
 
+class ExecutorPlugin(Buildable):
+    """`build(options, context)` returns an `Executor`; `context` is an `ExecutorContext`.
+
+    Executors are selected with `ganbench suite --executor` and are never part of a spec.
+    """
+
+    kind: ClassVar[Kind] = Kind.EXECUTOR
+    build_types: ClassVar[tuple[type, ...]] = (Executor,)
+
+
 class PublishedCurve(BaseModel):
     """A published training curve to plot behind that of a run.
 
@@ -269,5 +289,6 @@ REGISTRATIONS: dict[Kind, type[Registration]] = {
         AugmentationPlugin,
         SchedulePlugin,
         TrackerPlugin,
+        ExecutorPlugin,
     )
 }

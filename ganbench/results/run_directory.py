@@ -8,7 +8,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from .schema import EpochRow, Result, monitor_names
 CHECKPOINT = "checkpoint.pt"
 LAUNCH = "launch.json"  # how the run was started
 LOCK = ".lock"  # held by the run that writes to the directory
+PROGRESS = "progress.json"  # the state of training, while the run lasts
 
 
 def run_spec_file(directory: Path) -> Path:
@@ -43,6 +44,18 @@ def require_run_directory(folder: Path) -> None:
     """Raise `UsageError` if a folder is not a run directory."""
     if not is_run_directory(folder):
         raise UsageError(f"{folder}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a run is writing to the directory; False if it does not exist or the file system has no locks."""
+    file = directory / LOCK
+    if not file.is_file() or why_no_locks(file):
+        return False
+    try:
+        with FileLock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def is_leftover(file: Path) -> bool:
@@ -149,6 +162,17 @@ class RunDirectory:
 
     def write_result(self, result: Result) -> None:
         self.write_text("result.json", result.to_json())
+
+    def write_progress(self, text: str) -> None:
+        """Write the state of training; a failure is ignored, because only displays read it."""
+        part = self.path / f".{PROGRESS}.part"
+        with suppress(OSError):
+            part.write_text(text, encoding="utf-8")
+            part.replace(self.path / PROGRESS)
+
+    def remove_progress(self) -> None:
+        with suppress(OSError):
+            (self.path / PROGRESS).unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a required file. Raises `GanbenchError` if that fails."""

@@ -17,6 +17,8 @@ from .target import TargetResult
 from .views import ResultViews
 
 SCHEMA_VERSION: Literal[3] = 3
+# fields of a spec that do not affect the results of a run
+NON_TRAINING_FIELDS = ("name", "summary", "references", "gate", "checkpoint")
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ganbench.plugin.options import StrictModel
+from ganbench.results.schema import NON_TRAINING_FIELDS
 
 from .configs import (
     AugmentationConfig,
@@ -29,9 +30,6 @@ from .configs import (
 )
 from .references import Reference
 from .targets import TargetOptions, check_targets
-
-# these do not affect the results of a run
-NON_TRAINING_FIELDS = ("name", "summary", "references", "gate", "checkpoint")
 
 UpdateScheme = Literal["alternating", "simultaneous"]
 

@@ -153,6 +153,10 @@ class TrackerConfig(PluginConfig):
     kind = Kind.TRACKER
 
 
+class ExecutorConfig(PluginConfig):
+    kind = Kind.EXECUTOR
+
+
 class ScheduleConfig(PluginConfig):
     """A value that changes during training, for options that are `Schedulable`."""
 
@@ -294,6 +298,6 @@ CONFIGS: dict[Kind, type[PluginConfig]] = {
     config.kind: config
     for config in (
         *(ModelConfig, LossConfig, DatasetConfig, OptimizerConfig, MetricConfig, FeatureExtractorConfig),
-        *(PenaltyConfig, AugmentationConfig, ScheduleConfig, TrackerConfig),
+        *(PenaltyConfig, AugmentationConfig, ScheduleConfig, TrackerConfig, ExecutorConfig),
     )
 }

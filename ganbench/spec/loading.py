@@ -28,17 +28,20 @@ def load_spec(
 
     `overrides` are strings `path=value`, as for -o. Raises `UsageError` with the path of each invalid field.
     """
-    published_curve = None
-    if is_spec_file(benchmark, registry):
-        data = _read_toml(Path(benchmark))
-    else:
-        registered = registry.find(Kind.BENCHMARK, benchmark).plugin
-        assert isinstance(registered, Benchmark)
-        data, published_curve = registered.spec, registered.published_curve
+    data, published_curve = read_benchmark(benchmark, registry)
     overrides = list(overrides)
     if overrides and data.get("references"):
         data = {**data, "references": resolve(data, registry, origin=benchmark).to_dict()["references"]}
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), published_curve
+
+
+def read_benchmark(benchmark: str, registry: Registry) -> tuple[dict[str, Any], PublishedCurve | None]:
+    """Return the unresolved spec of a registered benchmark or a TOML file, and its published curve if there is one."""
+    if is_spec_file(benchmark, registry):
+        return read_toml(Path(benchmark), "benchmark"), None
+    registered = registry.find(Kind.BENCHMARK, benchmark).plugin
+    assert isinstance(registered, Benchmark)
+    return registered.spec, registered.published_curve
 
 
 def is_spec_file(benchmark: str, registry: Registry) -> bool:
@@ -92,10 +95,11 @@ def validated(model: type[Model], data: Mapping[str, Any], registry: Registry, w
         raise UsageError(f"{where}: {'; '.join(problems)}") from None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file. Raises `UsageError` that begins with what it is, such as "benchmark"."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"benchmark {path}: cannot read the file: {error.strerror}") from None
+        raise UsageError(f"{what} {path}: cannot read the file: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number too long, nested too deep
-        raise UsageError(f"benchmark {path}: not valid TOML: {error}") from None
+        raise UsageError(f"{what} {path}: not valid TOML: {error}") from None

@@ -17,29 +17,36 @@ def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     `model=NAME` is short for `model.name=NAME`. Choosing another plugin drops the options of the previous one. Setting
     `training.epochs` replaces `training.steps`, and vice versa.
     """
+    return apply_settings(spec, [_parse_override(text) for text in overrides])
+
+
+def apply_settings(spec: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a copy of the spec with each field at a dotted path set, by the rules of `apply_overrides`."""
     result = copy.deepcopy(dict(spec))
-    parsed = [_parse_override(text) for text in overrides]
-    parsed.sort(key=lambda override: len(override[0]))  # choose a plugin before setting its options
-    for path, value in parsed:
+    split = [(_split(path), copy.deepcopy(value)) for path, value in settings]
+    split.sort(key=lambda setting: len(setting[0]))  # choose a plugin before setting its options
+    for path, value in split:
         _set(result, path, value)
-    lengths = {path[1] for path, _ in parsed if path in (["training", "epochs"], ["training", "steps"])}
+    lengths = {path[1] for path, _ in split if path in (["training", "epochs"], ["training", "steps"])}
     if len(lengths) == 1:
         result["training"].pop("steps" if "epochs" in lengths else "epochs", None)
     return result
 
 
-def _parse_override(text: str) -> tuple[list[str], Any]:
+def _parse_override(text: str) -> tuple[str, Any]:
     path, equals, raw = (part.strip() for part in text.partition("="))
-    parts = path.split(".")
-    if not equals or not all(parts):
+    if not equals or not all(path.split(".")):
         raise UsageError(f"-o {text}: expected PATH=VALUE, such as -o training.batch_size=128")
-    if len(parts) > 1 and parts[-1] == "name":
-        parts.pop()
     try:
         parsed = tomllib.loads(f"value = {raw}")
     except (ValueError, RecursionError):
         parsed = {"value": raw}
-    return parts, parsed["value"] if parsed.keys() == {"value"} else raw
+    return path, parsed["value"] if parsed.keys() == {"value"} else raw
+
+
+def _split(path: str) -> list[str]:
+    parts = path.split(".")
+    return parts[:-1] if len(parts) > 1 and parts[-1] == "name" else parts
 
 
 def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:

@@ -9,6 +9,7 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status, Throughput
 from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
 from ganbench.system.openmp import wait_policy
+from ganbench.system.shared_machine import shared_with
 
 from .roofline import why_unreliable
 from .run_state import RunState
@@ -53,7 +54,7 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
     engine = warmed_up.engine_record if warmed_up else None
     seconds_per_image = clock.seconds_per_image()
     use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
-    disturbance = describe_disturbance(use)
+    disturbance = "; ".join(filter(None, (shared_with(), describe_disturbance(use)))) or None
     if roofline and rate:
         images = prepared.spec.training.images_per_step
         reason = why_unreliable(roofline, images, images / rate.p90, disturbance)

@@ -14,9 +14,9 @@ from ganbench.errors import (
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import CHECKPOINT, RunDirectory
-from ganbench.results.schema import Environment, PluginRecord, providers
+from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
-from ganbench.spec.benchmark import NON_TRAINING_FIELDS, BenchmarkSpec
+from ganbench.spec.benchmark import BenchmarkSpec
 
 from .preparation import PreparedRun
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from functools import partial
 from time import perf_counter
 
-from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
 from ganbench.results.run_directory import CHECKPOINT, LAUNCH, RunDirectory
@@ -21,6 +23,7 @@ from .step import UPDATE_ORDER
 from .warmup import WarmupResult
 
 HISTORY_SECONDS = 1.0  # minimum time between two writes of the history: an epoch may be a single step
+PROGRESS_SECONDS = 1.0  # minimum time between two writes of the progress
 
 
 class RunFiles:
@@ -39,7 +42,7 @@ class RunFiles:
         )
         self._checkpoint_at = perf_counter()
         self._checkpoint_verified = False
-        self._history_at = -math.inf
+        self._history_at = self._progress_at = -math.inf
 
     def write_spec(self, launch: Launch) -> None:
         self.directory.write_spec(self.state.prepared.spec.to_toml())
@@ -70,6 +73,12 @@ class RunFiles:
             self.directory.write_history(self.state.history, self.callback.on_warning)
             self._history_at = perf_counter()
 
+    def write_progress(self, progress: Progress) -> None:
+        """Write the state of training for `ganbench suite status`, unless it was written a moment ago."""
+        if perf_counter() - self._progress_at >= PROGRESS_SECONDS:
+            self.directory.write_progress(json.dumps(asdict(progress)))
+            self._progress_at = perf_counter()
+
     def write_result(
         self,
         warmed_up: WarmupResult | None,
@@ -93,4 +102,5 @@ class RunFiles:
             )
         result = build()  # with the plot among its artifacts
         self.directory.write_result(result)
+        self.directory.remove_progress()
         return result

@@ -297,17 +297,17 @@ class Run:
         seconds_left = images_left * state.clock.training_seconds / state.images
         if training.budget_seconds:
             seconds_left = min(seconds_left, max(0.0, training.budget_seconds - state.clock.training_seconds))
-        self.callback.on_window_end(
-            Progress(
-                epoch=losses.epoch,
-                step=state.steps,
-                total_steps=total_steps,
-                losses=losses.last(),
-                images_per_second=window.images / window.seconds,
-                images=state.images,
-                seconds_left=seconds_left,
-            )
+        progress = Progress(
+            epoch=losses.epoch,
+            step=state.steps,
+            total_steps=total_steps,
+            losses=losses.last(),
+            images_per_second=window.images / window.seconds,
+            images=state.images,
+            seconds_left=seconds_left,
         )
+        self.callback.on_window_end(progress)
+        self.files.write_progress(progress)
 
     def _handle_events(self) -> None:
         """Handle the events that are due between two steps; save a checkpoint before scoring, which takes long."""

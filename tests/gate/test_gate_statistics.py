@@ -14,7 +14,6 @@ from ganbench.gate.session import Session
 from ganbench.gate.speed import log_ratio
 from ganbench.gate.statistics import (
     Estimate,
-    holm,
     paired,
     predicted,
     welch,
@@ -78,12 +77,6 @@ def test_a_prediction_interval_holds_as_many_fresh_sessions_as_it_says() -> None
 def test_too_few_sessions_are_refused(estimate: Any, sides: tuple[list[float], ...]) -> None:
     with pytest.raises(ValueError, match="too few"):
         estimate(*sides)
-
-
-def test_holms_levels() -> None:
-    assert holm([0.04, 0.001, 0.02], alpha=0.03) == pytest.approx([0.015, 0.01, 0.015])
-    assert holm([0.001, 0.002, 0.003], alpha=0.03) == pytest.approx([0.01, 0.015, 0.03])
-    assert holm([], alpha=0.03) == []
 
 
 def effect_of(percent: float, error: float) -> Estimate:

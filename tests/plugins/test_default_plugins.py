@@ -16,6 +16,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.testing import (
     AugmentationContract,
     DatasetContract,
+    ExecutorContract,
     FeatureExtractorContract,
     LossContract,
     MetricContract,
@@ -28,6 +29,7 @@ from ganbench.testing import (
 from ganbench_augmentations import ganbench_augmentations
 from ganbench_datasets import ganbench_datasets
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_executors import ganbench_executors
 from ganbench_features import ganbench_feature_extractors
 from ganbench_losses import ganbench_losses
 from ganbench_metrics import ganbench_metrics
@@ -261,3 +263,8 @@ class TestTensorBoard(TrackerContract):
 
 class TestTrajectory(TrackerContract):
     (plugin,) = ganbench_games.ganbench_trackers()
+
+
+class TestLocal(ExecutorContract):
+    plugin = named(ganbench_executors(), "local")
+    options = {"jobs": 2}

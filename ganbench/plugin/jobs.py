@@ -1,0 +1,150 @@
+"""Jobs: the runs of a suite as commands, for executors to start on any machine that shares the suite's folder."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ganbench.errors import ExitCode, GanbenchError
+from ganbench.results.run_directory import is_locked
+from ganbench.results.schema import load_result
+from ganbench.system import shared_machine
+
+STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
+POLL_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1  # man 2 prctl
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a suite as a command; `JobProcess` runs it. Plain text only, so that any executor can send it.
+
+    `begin` starts the run, and `resume` continues it once it has written its spec.
+    """
+
+    name: str  # unique in the suite
+    directory: Path  # the run directory
+    begin: tuple[str, ...]
+    resume: tuple[str, ...]
+    log: Path  # receives standard output and error of all attempts
+    working_directory: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has a result that no further attempt would change."""
+        with suppress(GanbenchError):
+            return load_result(self.directory).status in ("completed", "diverged")
+        return False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command of the next attempt."""
+        return self.resume if (self.directory / "spec.toml").is_file() else self.begin
+
+
+class JobProcess:
+    """Runs a job as a child process of this one. Use one object for each attempt."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, environment: Mapping[str, str] = {}, cpus: Sequence[int] = (), shared_with: str = "") -> int:
+        """Run the job and return its exit code, negative for a signal. Do nothing if it has finished already.
+
+        - `environment`: variables to add to those of this process.
+        - `cpus`: the only CPUs on which it may run; all if empty.
+        - `shared_with`: which other work the machine does meanwhile; the result then marks its speed as unreliable.
+
+        Waits while another process still writes to the run directory, such as a process of a killed suite.
+        """
+        while is_locked(self.job.directory) and not self._stopping.wait(POLL_SECONDS):
+            pass
+        if self.job.finished:
+            return ExitCode.DONE
+        if self._stopping.is_set():
+            return ExitCode.INTERRUPTED
+        variables = {**os.environ, **environment, **shared_machine.remember(self.job.log, shared_with)}
+        with self.job.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.job.command,
+                cwd=self.job.working_directory,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches only the suite, which then ends its jobs in order
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+        if cpus and hasattr(os, "sched_setaffinity"):
+            with suppress(OSError):  # it has already ended
+                os.sched_setaffinity(self._process.pid, cpus)  # before it starts threads, which inherit this
+        if self._stopping.is_set():
+            self._process.terminate()
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the run to write a checkpoint and end; kill it if it does not. Returns at once."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.terminate()
+            killer = threading.Timer(STOP_SECONDS, self._process.kill)
+            killer.daemon = True
+            killer.start()
+
+    def stop_and_wait(self) -> None:
+        """Stop the run, and wait until it has ended; in a signal handler, too, which may interrupt `run`."""
+        self.stop()
+        while self._process is not None and _is_running(self._process.pid):
+            time.sleep(POLL_SECONDS)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a child process has not ended, leaving its exit code for `run`."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    return False
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _end_with_parent() -> None:
+    """In a new child: receive SIGTERM when the parent dies, even by SIGKILL."""
+    assert _libc is not None
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How an attempt of a job ended. Whether the run succeeded is decided by its result file."""
+
+    exit_code: int | None  # negative for a signal; None if it is unknown, because the job was lost
+    reason: str = ""  # why the job was lost, such as "node gpu-7 failed"
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Runs jobs somewhere, any number at once. `build` of an executor plugin returns one."""
+
+    def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
+        """Queue jobs and return at once, with a future for each, in the same order.
+
+        A job that an earlier process submitted, and that has not ended, is not submitted twice. A job that is lost ends
+        with a `JobEnd`, and affects no other. Raises `GanbenchError` if the jobs are refused.
+        """
+
+    def shut_down(self) -> None:
+        """Stop all jobs that have not ended, giving them time to write a checkpoint; wait until they have ended."""

@@ -1,0 +1,48 @@
+"""`ganbench leaderboard`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import AsJson, err, out, print_json
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+def leaderboard(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run directories, suites' folders, folders of these, or files."),
+    ],
+    by: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Metric to rank by: its id, name or label; default: the first.")
+    ] = None,
+    style: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.TABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Rank runs over seeds: means, intervals and paired tests, within one protocol. Has no pass/fail criterion."""
+    from ganbench.results.leaderboard import make_leaderboards
+    from ganbench.results.run_collection import find_runs
+
+    from .leaderboard_formats import to_csv, to_dict, to_latex, to_markdown
+    from .leaderboard_tables import notes, print_leaderboards
+
+    boards = make_leaderboards(find_runs(directories), by)
+    if as_json:
+        print_json([to_dict(board) for board in boards])
+    elif style == Format.TABLE:
+        print_leaderboards(out, boards)
+    else:
+        write = {Format.CSV: to_csv, Format.MARKDOWN: to_markdown, Format.LATEX: to_latex}[style]
+        out.file.write("\n".join(write(board) for board in boards))
+        for note in (note for board in boards for note in notes(board)):
+            err.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,109 @@
+"""Leaderboards on a terminal, with the notes that say how far they can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ganbench.results.differences import differing_fields, flatten
+from ganbench.results.leaderboard import Comparison, Leaderboard, Row
+from ganbench.results.statistics import MAX_SEEDS, Summary
+
+from .formatting import number
+
+HEADER = ("Rank", "Row", "Seeds", "Mean ± SD", "95% interval", "Best in run", "images/s")
+SHOWN_PAIRS = 10
+
+
+def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
+    for board in boards:
+        table = Table(*HEADER, title=escape(title(board)), title_justify="left")
+        for cells in rows(board):
+            table.add_row(*map(escape, cells))
+        console.print(table)
+        for note in notes(board):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if len(boards) > 1:
+        fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
+        text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def title(board: Leaderboard) -> str:
+    return f"{board.metric}, {'higher' if board.higher_is_better else 'lower'} is better"
+
+
+def rows(board: Leaderboard) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each row as text, in the order of `HEADER`."""
+    for rank, row in zip(board.ranks, board.rows, strict=True):
+        yield (
+            "" if rank is None else str(rank),
+            row.label,
+            seeds_cell(row),
+            mean_cell(row.summary),
+            interval_cell(row.summary),
+            mean_cell(row.best),
+            speed_cell(board, row),
+        )
+
+
+def seeds_cell(row: Row) -> str:
+    """Format how many runs have a score, and how many have none, by how they ended."""
+    missing = len(row.scores) - len(row.last)
+    counts = {**row.statuses, "completed": 0, "not finite": missing, "of another protocol": another_protocol(row)}
+    others = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return f"{len(row.last)} ({others})" if others else str(len(row.last))
+
+
+def another_protocol(row: Row) -> int:
+    return row.statuses.get("completed", 0) - len(row.scores)
+
+
+def mean_cell(summary: Summary | None) -> str:
+    if summary is None:
+        return "none"
+    return number(summary.mean) + ("" if summary.deviation is None else f" ± {number(summary.deviation)}")
+
+
+def interval_cell(summary: Summary | None) -> str:
+    if summary is None or summary.interval is None:
+        return ""
+    low, high = summary.interval
+    return f"{number(low)} to {number(high)}"
+
+
+def speed_cell(board: Leaderboard, row: Row) -> str:
+    """Format the mean speed, with ~ if it cannot be compared with the others."""
+    if row.images_per_second is None:
+        return ""
+    return f"{'~' if row.disturbed or board.speed_differences else ''}{row.images_per_second:,.0f}"
+
+
+def notes(board: Leaderboard) -> Iterator[str]:
+    """Yield what a reader must know: pairs that are not told apart, and what else differs between the rows."""
+    apart = [pair for pair in board.comparisons if not pair.told_apart]
+    for pair in apart[:SHOWN_PAIRS]:
+        yield pair_note(board, pair)
+    if len(apart) > SHOWN_PAIRS:
+        yield f"{len(apart) - SHOWN_PAIRS} more pairs are not told apart"
+    if any(set(row.statuses) - {"completed"} for row in board.rows):
+        yield "means are of the runs with a score: a row in which others diverged or failed looks better than it is"
+    if software := board.software_differences:
+        yield f"ranked across software: {', '.join(software)} differ"
+    if any(row.disturbed for row in board.rows):
+        yield "~ speeds are not comparable: other work ran on the machine"
+    elif conditions := board.speed_differences:
+        yield f"~ speeds are not comparable: {', '.join(conditions)} differ"
+
+
+def pair_note(board: Leaderboard, pair: Comparison) -> str:
+    first, second = (board.rows[position].label for position in pair.rows)
+    text = f"not told apart: {first} and {second}"
+    if pair.difference is None:
+        return f"{text}: a paired test needs two common seeds"
+    seeds = pair.seeds_needed
+    needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
+    return f"{text} (p = {pair.p_value:.2g}, tested at {pair.level:.2g}); {needed} would do if they differ as observed"

@@ -1,0 +1,90 @@
+"""Finding runs: every result, and every run that has none, in any number of folders."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import MissingError, UsageError
+
+from .schema import Result, load_result
+from .suite_record import is_suite, read_attempts, read_suite
+
+UNFINISHED = "unfinished"  # killed, still running, or never started
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run, or an evaluation of images made elsewhere: its spec, and its result if it has one."""
+
+    path: Path
+    spec: dict[str, Any]
+    status: str  # of the result, else "failed" or "unfinished"
+    result: Result | None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a seed is known, so that it can be in a row with others."""
+        return "training" in self.spec
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training run; 0 for an evaluation."""
+        return int(self.spec["training"]["seed"]) if self.trained else 0
+
+    @property
+    def name(self) -> str:
+        return str(self.result.benchmark if self.result else self.spec["name"])
+
+
+def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
+    """Return all runs in these result files, run directories, suites' folders and folders of any of these.
+
+    Raises `MissingError` if a path contains none, and `UsageError` if a file is invalid.
+    """
+    found: dict[Path, FoundRun] = {}
+    for path in paths:
+        runs = list(runs_in(path))
+        if not runs:
+            raise MissingError(f"{path}: no runs found; pass run directories, suites' folders or folders of them")
+        found |= {run.path.resolve(): run for run in runs}
+    return list(found.values())
+
+
+def runs_in(path: Path) -> Iterator[FoundRun]:
+    if path.is_file() or (path / "result.json").is_file():
+        yield with_result(path, load_result(path))
+    elif is_suite(path):
+        yield from runs_of_suite(path)
+    elif (path / "spec.toml").is_file():
+        yield FoundRun(path, read_spec(path / "spec.toml"), UNFINISHED, None)
+    elif path.is_dir():
+        for folder in sorted(path.iterdir()):
+            if folder.is_dir():
+                yield from runs_in(folder)
+
+
+def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
+    """Yield a run for each cell, also for those that never wrote a file."""
+    for cell in read_suite(folder).cells:
+        directory = folder / "runs" / cell.id
+        if (directory / "result.json").is_file():
+            yield with_result(directory, load_result(directory))
+        else:
+            attempts = read_attempts(folder, cell.id)
+            status = "failed" if attempts and attempts[-1].problem else UNFINISHED
+            yield FoundRun(directory, read_spec(folder / "specs" / f"{cell.id}.toml"), status, None)
+
+
+def with_result(path: Path, result: Result) -> FoundRun:
+    return FoundRun(path, result.spec, result.status, result)
+
+
+def read_spec(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: cannot read the spec: {error}") from None

@@ -1,0 +1,108 @@
+"""Statistics of scores over seeds: intervals, paired tests, and how many seeds a difference needs. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows tell any two apart
+POWER = 0.9  # with the number of seeds that a board asks for
+MAX_SEEDS = 1000  # larger numbers are not worth computing
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, sample standard deviation and confidence interval; the latter two are None for fewer than two values."""
+
+    mean: float
+    deviation: float | None
+    interval: tuple[float, float] | None
+
+
+def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | None:
+    """Return the summary of values, with an interval of Student's t distribution; None if there are no values."""
+    if not values:
+        return None
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Summary(mean, None, None)
+    deviation = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    return Summary(mean, deviation, (mean - half, mean + half))
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The differences between two rows, one for each common seed."""
+
+    mean: float
+    deviation: float  # sample standard deviation
+    seeds: int
+
+    @property
+    def p_value(self) -> float:
+        """The two-sided p-value of the paired t-test (Student 1908, doi:10.1093/biomet/6.1.1)."""
+        if self.deviation == 0:
+            return 0.0 if self.mean else 1.0
+        statistic = abs(self.mean) / self.deviation * math.sqrt(self.seeds)
+        return float(2 * stats.t.sf(statistic, self.seeds - 1))
+
+    def seeds_needed(self, alpha: float) -> int | None:
+        """Return the smallest number of seeds with which the test at `alpha` finds this difference.
+
+        It finds it with a probability of at least `POWER`, if mean and standard deviation are as observed. None if more
+        than `MAX_SEEDS` would be needed.
+        """
+        if self.deviation == 0:
+            return self.seeds if self.mean else None
+        return seeds_needed(abs(self.mean) / self.deviation, alpha)
+
+
+def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | None:
+    """Return the paired differences; None for fewer than two pairs."""
+    if len(one) < 2:
+        return None
+    differences = np.subtract(one, other)
+    return PairedDifference(float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences))
+
+
+def power(effect: float, seeds: int, alpha: float) -> float:
+    """Return the probability that the paired t-test finds a true effect, in standard deviations of the differences.
+
+    By the noncentral t distribution (Cohen 1988, Statistical Power Analysis, section 2.3).
+    """
+    critical = stats.t.isf(alpha / 2, seeds - 1)
+    shift = effect * math.sqrt(seeds)
+    return float(stats.nct.sf(critical, seeds - 1, shift) + stats.nct.cdf(-critical, seeds - 1, shift))
+
+
+def seeds_needed(effect: float, alpha: float) -> int | None:
+    """Return the smallest number of seeds with a power of at least `POWER`; None if it exceeds `MAX_SEEDS`."""
+    # the normal approximation needs fewer seeds than the t-test, so the search begins there
+    normal = float(stats.norm.isf(alpha / 2) + stats.norm.ppf(POWER))
+    if effect <= normal / math.sqrt(MAX_SEEDS):
+        return None
+    seeds = max(2, math.floor((normal / effect) ** 2))
+    while not power(effect, seeds, alpha) >= POWER:
+        seeds += 1
+    return seeds if seeds <= MAX_SEEDS else None
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[float]:
+    """Return the level at which to test each hypothesis, so that the family-wise error rate is at most `alpha`.
+
+    Holm 1979 (https://www.jstor.org/stable/4615733): the smallest p-value at alpha/m, the next at alpha/(m - 1), and so
+    on; once one is not rejected, the rest keep its level.
+    """
+    levels = [0.0] * len(p_values)
+    level, stopped = alpha / max(1, len(p_values)), False
+    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        if not stopped:
+            level = alpha / (len(p_values) - rank)
+            stopped = p_values[position] > level
+        levels[position] = level
+    return levels

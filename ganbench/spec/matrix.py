@@ -1,0 +1,191 @@
+"""A suite's TOML file: a matrix over benchmarks, plugins, options and seeds, and the cells that it describes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from ganbench.errors import UsageError, describe
+from ganbench.plugin.options import StrictModel
+from ganbench.plugin.registry import Registry
+
+from .benchmark import BenchmarkSpec
+from .loading import read_benchmark, read_toml, resolve
+from .overrides import apply_settings
+
+SEED = "training.seed"
+BENCHMARK = "benchmark"  # the only axis that is not a path in the spec
+SHOWN_CELLS = 3  # wrong cells in an error
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Table = dict[str, Any]
+
+
+class SuiteFile(StrictModel):
+    """The content of a suite's file. All paths into the spec are dotted, with or without quotes."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the suite's folder")
+    benchmark: str | None = Field(None, description="registered name or TOML file; or an axis of several")
+    plugins: list[str] = Field([], description="plugin files or modules to load, as with -p")
+    seeds: list[Seed] = Field([], description="seeds with which every cell is run; default: the benchmark's own")
+    options: Table = Field({}, description="fields of the spec, for all cells")
+    axes: Table = Field({}, description="lists of values, by path: every combination is a cell")
+    linked: dict[str, dict[str, Table]] = Field(
+        {}, description="axes whose named values set several fields together, such as linked.method.NAME.loss"
+    )
+    exclude: list[Table] = Field([], description="combinations to leave out: values of some axes")
+    include: list[Table] = Field([], description="additional cells: fields that they set")
+    executors: dict[str, Table] = Field({}, description="options of executors, by name")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a suite: the settings that tell it from others, and the resolved spec."""
+
+    axes: dict[str, Any]  # axis to value; the name of the value for a linked axis
+    spec: BenchmarkSpec
+
+    @cached_property
+    def id(self) -> str:
+        """The name of the run directory. It depends on nothing but the spec's content."""
+        return f"{self.spec.name}-seed{self.spec.training.seed}-{self.spec.sha256()[:12]}"
+
+    @property
+    def label(self) -> str:
+        """The cell's place in the matrix, such as "loss=hinge, seed=1"."""
+        return label(self.axes) or self.spec.name
+
+
+def label(axes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{axis.removeprefix('training.')}={show(value)}" for axis, value in axes.items())
+
+
+def show(value: Any) -> str:
+    """Show an axis's value briefly: text without quotes, and a plugin's table as "adam(lr=0.1)"."""
+    if isinstance(value, Mapping) and "name" in value:
+        return f"{value['name']}({', '.join(f'{key}={show(item)}' for key, item in value.items() if key != 'name')})"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_suite_file(path: Path) -> SuiteFile:
+    """Read a suite's file; its name defaults to that of the file. Raises `UsageError` if it is invalid."""
+    content = {"name": path.stem, **read_toml(path, "suite")}
+    try:
+        return SuiteFile.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"suite {path}: {describe(error)}") from None
+
+
+def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]:
+    """Return all cells, with resolved specs, in the order of the file.
+
+    Files of benchmarks are relative to `folder`. Raises `UsageError` if the matrix is inconsistent, a spec is invalid,
+    or two cells are the same; the message names the cells.
+    """
+    cells: list[Cell] = []
+    wrong: list[str] = []
+    for axes, settings in combinations(suite):
+        try:
+            cells.append(Cell(axes, make_spec(settings, registry, folder)))
+        except UsageError as error:
+            wrong.append(f"cell {label(axes) or suite.name}: {error}")
+    if wrong:
+        more = f". {len(wrong) - SHOWN_CELLS} more cells are wrong" if len(wrong) > SHOWN_CELLS else ""
+        raise UsageError(f"suite {suite.name}: {'. '.join(wrong[:SHOWN_CELLS])}{more}")
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        same = first.setdefault(cell.spec.sha256(), cell)
+        if same is not cell:
+            raise UsageError(
+                f"suite {suite.name}: two cells are the same: '{same.label}' and '{cell.label}' train alike; "
+                "remove one value, or leave one cell out with [[exclude]]"
+            )
+    return cells
+
+
+def make_spec(settings: Mapping[str, Any], registry: Registry, folder: Path) -> BenchmarkSpec:
+    """Resolve the spec of a cell from all its settings, including the benchmark."""
+    benchmark = settings.get(BENCHMARK)
+    if not isinstance(benchmark, str):
+        raise UsageError("no benchmark: give `benchmark`, at the top of the file or as an axis")
+    if benchmark.lower().endswith(".toml"):
+        benchmark = str(folder / benchmark)
+    data, _ = read_benchmark(benchmark, registry)
+    fields = [(path, value) for path, value in settings.items() if path != BENCHMARK]
+    return resolve(apply_settings(data, fields), registry, origin=benchmark)
+
+
+def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield the axes' values and all settings of each cell: first the matrix, then the included cells."""
+    common = flatten(suite.options) | ({BENCHMARK: suite.benchmark} if suite.benchmark else {})
+    axes = all_axes(suite)
+    check_settings(suite, axes, common)
+    excluded = [flatten(entry) for entry in suite.exclude]
+    used: set[int] = set()
+    seeds: list[dict[str, Any]] = [{SEED: seed} for seed in suite.seeds] or [{}]
+    matrix = product(*([(axis, *point) for point in points] for axis, points in axes.items())) if axes else [()]
+    for combination in matrix if axes or not suite.include else ():
+        values = {axis: value for axis, value, _ in combination}
+        settings = {path: value for *_, fields in combination for path, value in fields.items()}
+        for seed in seeds:
+            matching = {n for n, entry in enumerate(excluded) if entry.items() <= (values | seed).items()}
+            used |= matching
+            if not matching:
+                yield values | seed, common | settings | seed
+    for number, entry in enumerate(excluded):
+        if number not in used:
+            raise UsageError(f"suite {suite.name}: exclude.{number} matches no cell: {label(entry)}")
+    for entry in map(flatten, suite.include):
+        for seed in seeds:
+            yield seed | entry | seed, common | seed | entry
+
+
+def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
+    """Return the points of each axis: the value to show, and the fields that it sets."""
+    axes: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for axis, values in flatten(suite.axes).items():
+        if not isinstance(values, list) or not values:
+            raise UsageError(f"suite {suite.name}: axes.{axis}: give a list of at least one value, got {values!r}")
+        axes[axis] = [(value, {axis: value}) for value in values]
+    for axis, points in suite.linked.items():
+        if axis in axes or not points:
+            problem = "is also in axes" if points else "has no values"
+            raise UsageError(f"suite {suite.name}: linked.{axis} {problem}")
+        axes[axis] = [(name, flatten(fields)) for name, fields in points.items()]
+    return axes
+
+
+def check_settings(suite: SuiteFile, axes: Mapping[str, list[tuple[Any, dict[str, Any]]]], common: Table) -> None:
+    """Raise `UsageError` if two places set the same field, or `exclude` names an axis that no cell has."""
+    setters: dict[str, str] = {SEED: "seeds"} if suite.seeds else {}
+    sources = {"options": set(common)} | {
+        f"axis {axis}": {path for _, fields in points for path in fields} for axis, points in axes.items()
+    }
+    for source, paths in sources.items():
+        for path in sorted(paths):
+            if path in setters:
+                raise UsageError(f"suite {suite.name}: {path} is set twice, by {setters[path]} and by {source}")
+            setters[path] = source
+    known = [*axes, *([SEED] if suite.seeds else [])]
+    for number, entry in enumerate(suite.exclude):
+        for axis in flatten(entry):
+            if axis not in known:
+                close = difflib.get_close_matches(axis, known, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"axes: {', '.join(known) or 'none'}"
+                raise UsageError(f"suite {suite.name}: exclude.{number}: no cell has the axis '{axis}'; {hint}")
+
+
+def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted path, in their order; `name` of a plugin's table is left out."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        inner = key if not path else path if key == "name" else f"{path}.{key}"
+        flat |= flatten(value, inner) if isinstance(value, Mapping) and value else {inner: value}
+    return flat

@@ -1,0 +1,138 @@
+"""The state of a suite's cells, from the files in its folder alone: the same for the suite and for any onlooker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+
+from ganbench.errors import GanbenchError
+from ganbench.plugin.callbacks import Progress
+from ganbench.results.run_directory import PROGRESS, is_locked
+from ganbench.results.schema import Result, load_result
+from ganbench.results.suite_record import Attempt, CellRecord, read_attempts
+
+
+class State(StrEnum):
+    """The state of a cell. Only completed and diverged ones are never run again."""
+
+    NEW = "new"  # never started
+    QUEUED = "queued"  # submitted to an executor
+    RUNNING = "running"
+    STOPPED = "stopped"  # together with the suite; resumed by the next command
+    FAILED = "failed"  # crashed or was lost, as often as it may be tried
+    COMPLETED = "completed"
+    DIVERGED = "diverged"
+
+
+FINISHED = {State.COMPLETED, State.DIVERGED}
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """A cell, its state, and what its files say of its run."""
+
+    cell: CellRecord
+    state: State
+    attempts: int = 0
+    problem: str | None = None  # why it failed or diverged
+    progress: Progress | None = None  # while it is running
+    score: tuple[str, float | None] | None = None  # label and final value of the first metric
+    seconds: float | None = None  # training, warm-up and scoring of a finished run
+    images_per_second: float | None = None
+    disturbed: bool = False  # the speed is unreliable, for example because runs shared the machine
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+
+def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
+    """Return the status of a cell; `alive` is whether a command is running the suite now."""
+    directory = folder / "runs" / cell.id
+    attempts = read_attempts(folder, cell.id)
+    if (result := read_result(directory)) and result.status in (State.COMPLETED, State.DIVERGED):
+        return finished_status(cell, result, len(attempts))
+    if not attempts:
+        return CellStatus(cell, State.NEW)
+    last = attempts[-1]
+    if last.ended_at is None and (alive or is_locked(directory)):  # a scheduler's job outlives the suite
+        return unfinished_status(folder, cell, last, len(attempts))
+    return CellStatus(cell, State.FAILED if last.problem else State.STOPPED, len(attempts), last.problem)
+
+
+def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts: int) -> CellStatus:
+    """Return the status of a cell whose last attempt has not ended; fast, because a suite asks often."""
+    directory = folder / "runs" / cell.id
+    if not has_begun(directory, attempt):
+        return CellStatus(cell, State.QUEUED, attempts)
+    return CellStatus(cell, State.RUNNING, attempts, progress=read_progress(directory))
+
+
+def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStatus:
+    throughput = result.throughput
+    return CellStatus(
+        cell,
+        State(result.status),
+        attempts,
+        result.message,
+        score=(result.metrics[0].label, result.metrics[0].value) if result.metrics else None,
+        seconds=sum(window.seconds for window in throughput.windows)
+        + throughput.warmup_seconds
+        + throughput.evaluation_seconds,
+        images_per_second=throughput.mean_images_per_second,
+        disturbed=throughput.disturbed,
+    )
+
+
+def read_result(directory: Path) -> Result | None:
+    with suppress(GanbenchError):
+        return load_result(directory)
+    return None
+
+
+def read_progress(directory: Path) -> Progress | None:
+    with suppress(OSError, ValueError, TypeError):  # there is none yet, or it is of another version
+        return Progress(**json.loads((directory / PROGRESS).read_bytes()))
+    return None
+
+
+def has_begun(directory: Path, attempt: Attempt) -> bool:
+    """Return whether the run has written to its directory since the attempt was submitted."""
+    files = (directory / name for name in ("spec.toml", PROGRESS))
+    since = attempt.submitted_at.timestamp()
+    return any(file.stat().st_mtime >= since for file in files if file.exists())
+
+
+def seconds_left(statuses: Iterable[CellStatus]) -> float | None:
+    """Estimate the time that the unfinished cells will take, one after the other, in seconds.
+
+    A cell takes as long as the median of those that differ from it only in the seed, or else of all finished ones. None
+    if none has finished.
+    """
+    statuses = list(statuses)
+    known = [(row_of(status.cell), status.seconds) for status in statuses if status.seconds is not None]
+    if not known:
+        return None
+    total = 0.0
+    for status in statuses:
+        if not status.finished:
+            same = [seconds for row, seconds in known if row == row_of(status.cell)]
+            expected = median(same or [seconds for _, seconds in known])
+            progress = status.progress
+            total += expected * (1 - progress.step / progress.total_steps if progress else 1)
+    return total
+
+
+def row_of(cell: CellRecord) -> str:
+    """Return the cell's axes except the seed, as text."""
+    return str(sorted((axis, str(value)) for axis, value in cell.axes.items() if axis != "training.seed"))
+
+
+def now() -> datetime:
+    return datetime.now().astimezone()

@@ -1,0 +1,160 @@
+"""`ganbench suite` and `ganbench suite status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ganbench.errors import ExitCode
+from ganbench.reporting.console import (
+    AsJson,
+    Command,
+    DataDir,
+    Device,
+    PluginArguments,
+    Query,
+    err,
+    load_registry,
+    out,
+    print_json,
+    warn_on_error,
+)
+
+if TYPE_CHECKING:
+    from .cell_state import CellStatus
+
+
+class SuiteGroup(TyperGroup):
+    """Runs `suite FILE.toml` as `suite run FILE.toml`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *self.get_help_option_names(ctx)):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The suite's file.")],
+    directory: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The suite's folder; default: suites/NAME.")
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to run: `ganbench list executors` lists all.")
+    ] = "local",
+    executor_options: Annotated[
+        list[str], typer.Option("-x", "--executor-option", metavar="KEY=VALUE", help="Set an option of the executor.")
+    ] = [],  # noqa: B006 - never modified
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; short for -x jobs=N.")] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often to resume a cell that fails or is killed, in this command.")
+    ] = 2,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Start unfinished cells anew; their earlier files are moved to discarded/."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and an estimate; run nothing.")] = False,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    plugins: PluginArguments = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Run all cells of a matrix of benchmarks, options and seeds that are not finished yet, and rank the results."""
+    from ganbench.results.suite_record import CellRecord
+    from ganbench.spec.matrix import make_cells, read_suite_file
+
+    from .cell_state import read_status
+    from .executors import build_executor, choose_executor
+    from .folder import SuiteFolder, default_folder
+    from .tables import SuiteDisplay, estimate
+
+    suite = read_suite_file(file)
+    given = [*plugins, *(locate(plugin, file.parent) for plugin in suite.plugins)]
+    registry = load_registry(given)
+    cells = make_cells(suite, registry, file.parent)
+    folder = SuiteFolder(directory or default_folder(suite), suite, cells)
+    records = [CellRecord(id=c.id, label=c.label, axes=c.axes, seed=c.spec.training.seed) for c in cells]
+    overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
+    config = choose_executor(executor, suite.executors.get(executor, {}), overrides, registry)
+    if dry_run:
+        statuses = [read_status(folder.path, record, alive=False) for record in records]
+        show(statuses, f"{suite.name}, in {folder.path}", as_json)
+        err.print(estimate(statuses), markup=False, highlight=False)
+        return
+
+    from .execution import SuiteRun
+
+    arguments = ["--device", device]
+    arguments += ["--data-dir", str(data_dir.absolute())] if data_dir else []
+    arguments += [word for plugin in given for word in ("-p", absolute(plugin))]
+    console = err if as_json else out
+    with folder.locked():
+        folder.write()
+        if restart:
+            for record in records:
+                if not read_status(folder.path, record, alive=False).finished:
+                    folder.discard_run(record.id)
+        built = build_executor(config, folder.path, device)
+        with SuiteDisplay(console, suite.name) as display:
+            running = SuiteRun(folder, records, built, executor, retries, arguments, display.on_change, display.on_poll)
+            running.run()
+    statuses = list(running.statuses.values())
+    show(statuses, f"{suite.name}, in {folder.path}", as_json)
+    if not as_json:
+        with warn_on_error("the leaderboard"):
+            show_leaderboard(folder.path)
+    if running.failed():
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def status(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The suite's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the state of all cells of a suite, also while it runs."""
+    from ganbench.results.run_directory import is_locked
+    from ganbench.results.suite_record import read_suite
+
+    from .cell_state import read_status
+
+    record = read_suite(directory)
+    alive = is_locked(directory)
+    statuses = [read_status(directory, cell, alive) for cell in record.cells]
+    show(statuses, f"{record.name}, {'running' if alive else 'not running'}", as_json)
+
+
+def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
+    from .tables import cells_table, summary, to_dict
+
+    if as_json:
+        print_json([to_dict(status) for status in statuses])
+        return
+    out.print(cells_table(statuses, title))
+    out.print(summary(statuses), markup=False, highlight=False)
+
+
+def show_leaderboard(folder: Path) -> None:
+    """Print the leaderboards of a suite, if it has scores."""
+    from ganbench.reporting.leaderboard_tables import print_leaderboards
+    from ganbench.results.leaderboard import make_leaderboards
+    from ganbench.results.run_collection import find_runs
+
+    runs = find_runs([folder])
+    if any(run.result and run.result.metrics and run.result.status == "completed" for run in runs):
+        print_leaderboards(out, make_leaderboards(runs))
+
+
+def locate(plugin: str, folder: Path) -> str:
+    """Return a plugin of the suite's file as an argument of -p; files are relative to the file's folder."""
+    return str(folder / plugin) if plugin.endswith(".py") else plugin
+
+
+def absolute(plugin: str) -> str:
+    return str(Path(plugin).absolute()) if plugin.endswith(".py") else plugin
+
+
+suite = typer.Typer(cls=SuiteGroup, no_args_is_help=True, help="Run a matrix of benchmarks, options and seeds.")
+suite.command("run", cls=Command)(run)
+suite.command("status", cls=Query)(status)

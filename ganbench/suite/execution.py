@@ -1,0 +1,142 @@
+"""Running the cells of a suite through an executor: submitting, retrying, recording, and stopping in order."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+
+from ganbench.errors import ExitCode, GanbenchError, describe
+from ganbench.plugin.jobs import Executor, JobEnd
+from ganbench.results.suite_record import Attempt, CellRecord
+from ganbench.system.signals import interrupt_once
+
+from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
+from .folder import SuiteFolder
+
+POLL_SECONDS = 0.5
+HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
+IN_PROGRESS = {State.QUEUED, State.RUNNING}
+LOG_BYTES = 20_000  # at the end of a log, where the error is
+
+
+class SuiteRun:
+    """One execution of a suite, from its unfinished cells to their results."""
+
+    def __init__(
+        self,
+        folder: SuiteFolder,
+        cells: Sequence[CellRecord],
+        executor: Executor,
+        executor_name: str,
+        retries: int,
+        arguments: Sequence[str],
+        on_change: Callable[[CellStatus], None] = lambda _: None,
+        on_poll: Callable[[Iterable[CellStatus]], None] = lambda _: None,
+    ) -> None:
+        """`arguments` are passed to every run.
+
+        `on_change` is called when a cell ends, and `on_poll` about twice a second with all cells.
+        """
+        self.folder = folder
+        self.executor = executor
+        self.executor_name = executor_name
+        self.retries = retries
+        self.arguments = arguments
+        self.on_change, self.on_poll = on_change, on_poll
+        self.statuses = {cell.id: read_status(folder.path, cell, alive=False) for cell in cells}
+        self._tries: Counter[str] = Counter()
+        self._problems: dict[str, str | None] = {}  # of the attempt before
+        self._attempts: dict[str, Attempt] = {}
+        self._futures: dict[Future[JobEnd], str] = {}
+
+    def run(self) -> None:
+        """Run all unfinished cells, each up to `retries` more times if it fails.
+
+        On a termination signal, stops all jobs and raises `KeyboardInterrupt`. Raises `GanbenchError` if the executor
+        refuses the jobs.
+        """
+        with interrupt_once():
+            try:
+                self._submit([cell for cell, status in self.statuses.items() if not status.finished])
+                while self._futures:
+                    done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
+                    ended = [(self._futures.pop(future), future) for future in done]
+                    self._submit([cell for cell, future in ended if self._try_again(cell, future)])
+                    self.on_poll(self._refreshed())
+            finally:
+                self.executor.shut_down()
+                for cell in self._futures.values():
+                    self._record_end(cell, None, None)
+
+    def _submit(self, cells: Sequence[str]) -> None:
+        if not cells:
+            return
+        for cell in cells:
+            self._tries[cell] += 1
+            self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
+            self.folder.add_attempt(cell, self._attempts[cell])
+        futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
+        self._futures |= dict(zip(futures, cells, strict=True))
+
+    def _try_again(self, cell: str, future: Future[JobEnd]) -> bool:
+        """Record how an attempt ended, and return whether to submit the cell again."""
+        try:
+            end = future.result()
+        except Exception as error:  # of the executor, for this job alone
+            end = JobEnd(None, str(error) if isinstance(error, GanbenchError) else describe(error))
+        problem = find_problem(end, self.folder.path, cell, self._attempts[cell])
+        self._record_end(cell, end.exit_code, problem)
+        # an error that repeats itself would do so every time
+        repeated = problem == self._problems.get(cell) and end.exit_code == ExitCode.FAILED
+        self._problems[cell] = problem
+        again = bool(problem) and self._tries[cell] <= self.retries and end.exit_code not in HOPELESS and not repeated
+        if not again or problem:
+            self.on_change(self.statuses[cell])
+        return again
+
+    def _record_end(self, cell: str, exit_code: int | None, problem: str | None) -> None:
+        update = {"ended_at": now(), "exit_code": exit_code, "problem": problem}
+        self.folder.add_attempt(cell, self._attempts[cell].model_copy(update=update), replace=True)
+        self.statuses[cell] = read_status(self.folder.path, self.statuses[cell].cell, alive=True)
+
+    def _refreshed(self) -> Iterable[CellStatus]:
+        """Return the status of each cell, reading again what those in progress have written."""
+        for cell in self._futures.values():
+            status = self.statuses[cell]
+            attempts = status.attempts + (status.state not in IN_PROGRESS)
+            self.statuses[cell] = unfinished_status(self.folder.path, status.cell, self._attempts[cell], attempts)
+        return self.statuses.values()
+
+    def failed(self) -> list[CellStatus]:
+        return [status for status in self.statuses.values() if status.state == State.FAILED]
+
+
+def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt) -> str | None:
+    """Return why an attempt did not finish the run; None if it did. The result file decides, then the exit code."""
+    file = folder / "runs" / cell / "result.json"
+    result = read_result(file)
+    if result and result.status in ("completed", "diverged"):
+        return None
+    if end.reason:
+        return end.reason
+    if end.exit_code is not None and end.exit_code < 0:
+        return f"killed by {signal.Signals(-end.exit_code).name}"
+    stopped_early = end.exit_code in HOPELESS  # before it wrote a result
+    if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
+        return result.message
+    return last_error(folder / "logs" / f"{cell}.log") or f"exit code {end.exit_code}"
+
+
+def last_error(log: Path) -> str | None:
+    """Return the last error message in a log, or else its last line; None if the log is empty."""
+    try:
+        text = log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+    except OSError:
+        return None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(error|\w*(Error|Exception)): ", line)]
+    return next(reversed(errors or lines), None)

@@ -1,0 +1,39 @@
+"""Choosing the executor of a suite, with its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganbench.errors import UsageError, describe
+from ganbench.plugin.jobs import Executor
+from ganbench.plugin.registrations import ExecutorContext, Kind
+from ganbench.plugin.registry import Registry
+from ganbench.spec.configs import ExecutorConfig
+from ganbench.spec.overrides import apply_overrides
+
+
+def choose_executor(
+    name: str, options: Mapping[str, Any], overrides: Iterable[str], registry: Registry
+) -> ExecutorConfig:
+    """Return the executor with the options of the suite's file and those of the command line, as PATH=VALUE.
+
+    Raises `UsageError` if it is unknown or an option is invalid.
+    """
+    registry.find(Kind.EXECUTOR, name)
+    table = apply_overrides({**options, "name": name}, overrides)
+    try:
+        return ExecutorConfig.model_validate(table, context={"registry": registry})
+    except ValidationError as error:
+        raise UsageError(f"executor {name}: {describe(error)}") from None
+
+
+def build_executor(config: ExecutorConfig, folder: Path, device: str) -> Executor:
+    """Build the executor with a folder of its own in the suite's folder. Raises what its `build` raises."""
+    directory = folder / "executors" / config.plugin.plugin.name
+    directory.mkdir(exist_ok=True)
+    executor: Executor = config.build(ExecutorContext(directory, device))
+    return executor

@@ -1,0 +1,145 @@
+"""Tables of a suite's cells: the plan, the live table, and the states."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from time import monotonic
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ganbench.reporting.formatting import duration, number
+
+from .cell_state import CellStatus, State, seconds_left
+
+STYLES = {
+    State.RUNNING: "cyan", State.COMPLETED: "green", State.DIVERGED: "yellow", State.FAILED: "bold red",
+}  # fmt: skip
+ORDER = [State.FAILED, State.RUNNING, State.STOPPED, State.QUEUED, State.NEW, State.DIVERGED, State.COMPLETED]
+PLAIN_SECONDS = 30.0  # between two lines about the whole suite where there is no terminal
+
+
+def cells_table(statuses: Iterable[CellStatus], title: str, rows: int | None = None) -> Table:
+    """Show one cell per row; if there is room for only some `rows`, those in progress and failed ones first."""
+    statuses = list(statuses)
+    shown = statuses
+    if rows is not None and len(statuses) > rows:
+        chosen = {id(status) for status in sorted(statuses, key=lambda status: ORDER.index(status.state))[:rows]}
+        shown = [status for status in statuses if id(status) in chosen]
+    hidden = len(statuses) - len(shown)
+    table = Table("Cell", "State", "Progress", "Score", "images/s", title=title, title_justify="left")
+    if hidden:
+        table.caption = f"and {hidden} more cells"
+    for status in shown:
+        state = Text(status.state, STYLES.get(status.state, ""))
+        if status.attempts > 1:
+            state.append(f", attempt {status.attempts}", "dim")
+        table.add_row(escape(status.cell.label), state, progress_cell(status), score_cell(status), speed_cell(status))
+    return table
+
+
+def progress_cell(status: CellStatus) -> str:
+    if status.progress:
+        progress = status.progress
+        percent = 100 * progress.step / progress.total_steps
+        return f"{percent:.0f}%, {duration(progress.seconds_left)} left"
+    if status.finished:
+        return "" if status.seconds is None else duration(status.seconds)
+    return escape(first_line(status.problem)) if status.problem else ""
+
+
+def score_cell(status: CellStatus) -> str:
+    return "" if status.score is None else escape(f"{status.score[0]} {number(status.score[1])}")
+
+
+def speed_cell(status: CellStatus) -> str:
+    speed = status.progress.images_per_second if status.progress else status.images_per_second
+    return "" if speed is None else f"{'~' if status.disturbed else ''}{speed:,.0f}"
+
+
+def first_line(text: str, length: int = 100) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= length else f"{line[:length]}…"
+
+
+def summary(statuses: Sequence[CellStatus]) -> str:
+    """Return one line: how many cells are in each state, and an estimate of the time left."""
+    counts = Counter(status.state for status in statuses)
+    text = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    left = seconds_left(statuses)
+    if left and (running := counts[State.RUNNING]):
+        text += f"; about {duration(left / running)} left"
+    return f"{len(statuses)} cells: {text}"
+
+
+def estimate(statuses: Sequence[CellStatus]) -> str:
+    """Return how long the unfinished cells will take, as far as it is known."""
+    unfinished = sum(not status.finished for status in statuses)
+    if not unfinished:
+        return "nothing to run: all cells are finished"
+    left = seconds_left(statuses)
+    if left is None:
+        return f"{unfinished} cells to run; the time they take is estimated once one has finished"
+    return f"{unfinished} cells to run; about {duration(left)} one after the other"
+
+
+class SuiteDisplay:
+    """Shows all cells: a live table on a terminal, and lines elsewhere."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.console = console
+        self.title = title
+        self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self.next_line = 0.0
+
+    def __enter__(self) -> SuiteDisplay:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def on_poll(self, statuses: Iterable[CellStatus]) -> None:
+        statuses = list(statuses)
+        if self.live:
+            room = max(3, self.console.height - 7)
+            self.live.update(cells_table(statuses, f"{self.title}: {summary(statuses)}", room), refresh=True)
+        elif monotonic() >= self.next_line:
+            self.next_line = monotonic() + PLAIN_SECONDS
+            self._print(summary(statuses))
+
+    def on_change(self, status: CellStatus) -> None:
+        score = f"{status.score[0]} {number(status.score[1])}" if status.score else ""
+        ended = status.state if status.finished else f"attempt {status.attempts} failed"
+        self._print(": ".join(filter(None, (status.cell.label, ended, score, status.problem))))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def counts(statuses: Iterable[CellStatus]) -> dict[str, int]:
+    return dict(Counter(status.state.value for status in statuses))
+
+
+def to_dict(status: CellStatus) -> dict[str, object]:
+    """Return plain JSON types."""
+    return {
+        "cell": status.cell.id,
+        "label": status.cell.label,
+        "axes": status.cell.axes,
+        "seed": status.cell.seed,
+        "state": status.state.value,
+        "attempts": status.attempts,
+        "problem": status.problem,
+        "progress": status.progress.step / status.progress.total_steps if status.progress else None,
+        "score": None if status.score is None else {"label": status.score[0], "value": status.score[1]},
+        "seconds": status.seconds,
+        "images_per_second": status.images_per_second,
+        "disturbed": status.disturbed,
+    }

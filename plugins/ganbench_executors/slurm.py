@@ -1,0 +1,173 @@
+"""Runs jobs on a Slurm cluster through submitit, one Slurm job or one task of a job array for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess, atomic_write
+
+from . import SlurmOptions
+
+JOBS = "jobs.json"  # from job name to Slurm's id, so that a later command finds jobs that are still in the queue
+OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
+STOP_SECONDS = 90  # from scancel to the end of waiting: Slurm itself kills after KillWait, 30 s by default
+
+
+class RunOnNode:
+    """What a Slurm job runs. Slurm starts it again when it requeues the job, and the run is then resumed."""
+
+    def __init__(self, job: Job, environment: dict[str, str], shared_with: str) -> None:
+        self.job, self.environment, self.shared_with = job, environment, shared_with
+
+    def __call__(self) -> int:
+        self.process = JobProcess(self.job)
+        return self.process.run(self.environment, shared_with=self.shared_with)
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """Called by submitit before preemption and timeouts: stop after a checkpoint, and be requeued."""
+        self.process.stop_and_wait()
+        return submitit.helpers.DelayedSubmission(RunOnNode(self.job, self.environment, self.shared_with))
+
+
+class SlurmExecutor:
+    """Submits jobs, and asks Slurm now and then which of them have ended."""
+
+    def __init__(self, options: SlurmOptions, context: ExecutorContext) -> None:
+        self.options = options
+        self.jobs_file = context.directory / JOBS
+        self.futures: dict[str, Future[JobEnd]] = {}  # by Slurm's id
+        self.changed = threading.Lock()
+        self.stopping = threading.Event()
+        try:
+            self.submitter = submitit.SlurmExecutor(context.directory / "submitit", max_num_timeout=options.timeouts)
+        except RuntimeError:
+            raise GanbenchError(
+                "executor slurm: srun not found: this machine is not part of a Slurm cluster; run the suite on a login "
+                "node, or with --executor local"
+            ) from None
+        self.submitter.update_parameters(**parameters(options))
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
+
+    def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
+        known = read_jobs(self.jobs_file)
+        alive = self._queue()
+        adopted = {job.name: known[job.name] for job in jobs if known.get(job.name) in alive}
+        new = [job for job in jobs if job.name not in adopted]
+        ids = adopted | dict(zip((job.name for job in new), self._submit(new), strict=True))
+        with atomic_write(self.jobs_file) as part:
+            part.write_text(json.dumps(known | ids, indent=2))
+        futures: list[Future[JobEnd]] = [Future() for _ in jobs]
+        with self.changed:
+            self.futures |= {ids[job.name]: future for job, future in zip(jobs, futures, strict=True)}
+        return futures
+
+    def _submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Submit jobs, together as an array if that is wanted, and return their ids in Slurm."""
+        shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
+        threads = os.environ.get("OMP_NUM_THREADS", str(self.options.cpus))
+        runs = [RunOnNode(job, {"OMP_NUM_THREADS": threads}, shared_with) for job in jobs]
+        try:
+            if self.options.array and len(runs) > 1:
+                return [str(job.job_id) for job in self.submitter.submit_array(runs)]
+            return [str(self.submitter.submit(run).job_id) for run in runs]
+        except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            raise GanbenchError(f"executor slurm: Slurm refused the jobs: {last_line(str(error))}") from None
+
+    def _watch(self) -> None:
+        while not self.stopping.wait(self.options.poll_seconds):
+            with self.changed:
+                waiting = list(self.futures)
+            if waiting:
+                with suppress(GanbenchError):  # Slurm's controller may be away for a while
+                    self._end(set(waiting) - self._queue())
+
+    def _end(self, numbers: set[str]) -> None:
+        with self.changed:
+            ended = {number: self.futures.pop(number) for number in numbers}
+        for number, future in ended.items():
+            future.set_result(self._describe_end(number))
+
+    def _describe_end(self, number: str) -> JobEnd:
+        """Return the exit code of a job's run, or else why there is none, as far as Slurm still knows."""
+        ended = submitit.SlurmJob(folder=self.submitter.folder, job_id=number)
+        if ended.paths.result_pickle.exists():
+            with suppress(submitit.core.utils.UncompletedJobError):
+                return JobEnd(ended.result())
+        return JobEnd(None, why_lost(number))
+
+    def _queue(self) -> set[str]:
+        """Return the ids of all of the user's jobs that have not ended. Raises `GanbenchError` if Slurm fails."""
+        lines = slurm("squeue", "--me", "--array", "--noheader", "--states=all", "--format=%i %T").splitlines()
+        return {number for number, state in map(str.split, lines) if not OVER.match(state)}
+
+    def shut_down(self) -> None:
+        with self.changed:
+            waiting = list(self.futures)
+        if waiting:
+            with suppress(GanbenchError):
+                slurm("scancel", *waiting)
+                for _ in range(STOP_SECONDS):
+                    if not self._queue() & set(waiting):
+                        break
+                    self.stopping.wait(1)
+        self.stopping.set()
+        self.watcher.join()
+
+
+def parameters(options: SlurmOptions) -> dict[str, Any]:
+    """Return the options as submitit's parameters, which are those of sbatch."""
+    given = {
+        "partition": options.partition,
+        "account": options.account,
+        "qos": options.qos,
+        "constraint": options.constraint,
+        "time": options.minutes,
+        "cpus_per_task": options.cpus,
+        "gpus_per_node": options.gpus or None,
+        "mem": None if options.memory_gb is None else f"{round(1024 * options.memory_gb)}MB",
+        "exclusive": options.exclusive or None,
+        "array_parallelism": options.jobs,
+        "job_name": "ganbench",
+        "signal_delay_s": options.warning_seconds,
+        "setup": options.setup or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def read_jobs(file: Path) -> dict[str, str]:
+    return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def slurm(*command: str) -> str:
+    """Run a command of Slurm and return what it prints. Raises `GanbenchError` if it fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except FileNotFoundError:
+        raise GanbenchError(f"executor slurm: {command[0]} not found; run the suite on a login node") from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        reason = last_line(str(error.stderr or error))
+        raise GanbenchError(f"executor slurm: {command[0]} failed: {reason}") from None
+
+
+def why_lost(number: str) -> str:
+    """Return why a job ended without a result, as far as Slurm still knows."""
+    with suppress(GanbenchError):
+        if found := re.search(r"JobState=(\w+)", slurm("scontrol", "show", "job", number)):
+            return f"Slurm job {number}: {found[1]}"
+    return f"Slurm job {number} is no longer in the queue"
+
+
+def last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")

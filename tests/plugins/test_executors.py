@@ -1,0 +1,190 @@
+"""Executors run jobs as child processes and report how each ended; these tests need no training."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from ganbench import ExecutorContext, GanbenchError, Job, JobProcess, MissingError
+from ganbench_executors import ganbench_executors
+from ganbench_executors.local import LocalExecutor, split, split_gpus
+
+SLEEP = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Any:
+    def make(name: str, code: str) -> Job:
+        command = (sys.executable, "-c", code)
+        return Job(name, tmp_path / name, command, command, tmp_path / f"{name}.log", tmp_path)
+
+    return make
+
+
+HERE = {"node_ip_address": "127.0.0.2", "include_dashboard": False}  # Ray replaces 127.0.0.1 by the public address
+MISSING = {"slurm": "submitit", "ray": "ray"}  # the extra has the name of the executor
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_missing_engine_is_named_with_its_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MISSING[name], None)
+    monkeypatch.delitem(sys.modules, "ganbench_executors.slurm", raising=False)
+    monkeypatch.delitem(sys.modules, "ganbench_executors.ray_cluster", raising=False)
+    with pytest.raises(MissingError, match=rf"executor '{name}' requires .*'ganbench\[{name}\]'"):
+        build(name, tmp_path)
+
+
+def build(name: str, folder: Path, **options: Any) -> Any:
+    """Build an executor with its options, as a suite does."""
+    (plugin,) = (plugin for plugin in ganbench_executors() if plugin.name == name)
+    return plugin.build(plugin.options(**options), ExecutorContext(folder, "cpu"))
+
+
+def local(folder: Path, jobs: int, device: str = "cpu") -> LocalExecutor:
+    return LocalExecutor(jobs, None, ExecutorContext(folder, device))
+
+
+def test_each_job_reports_its_own_end(job: Any, tmp_path: Path) -> None:
+    executor = local(tmp_path, 2)
+    codes = {"good": "", "bad": "raise SystemExit(5)", "killed": "import os; os.kill(os.getpid(), 9)"}
+    futures = executor.submit([job(name, code) for name, code in codes.items()])
+    assert [future.result(30).exit_code for future in futures] == [0, 5, -9]
+    executor.shut_down()
+
+
+def test_jobs_share_out_the_cores_and_keep_their_number_of_threads(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
+    assert local(tmp_path, 2).shares.get().environment["OMP_NUM_THREADS"] == "2"
+    assert local(tmp_path, 4).shares.get().environment["OMP_NUM_THREADS"] == "2"  # as the suite began
+
+
+@pytest.mark.parametrize(
+    ("jobs", "shares"),
+    [(1, [()]), (2, [(0, 4, 1, 5), (2, 6)]), (3, [(0, 4), (1, 5), (2, 6)]), (4, [()] * 4)],
+)
+def test_no_core_is_given_to_two_jobs(jobs: int, shares: list[tuple[int, ...]]) -> None:
+    cores = [(0, 4), (1, 5), (2, 6)]
+    assert sorted(map(len, split(cores, jobs))) == sorted(map(len, shares))
+    given = [cpu for share in split(cores, jobs) for cpu in share]
+    assert len(given) == len(set(given)) == sum(map(len, shares))
+
+
+def test_gpus_are_given_in_turn() -> None:
+    assert [gpu["CUDA_VISIBLE_DEVICES"] for gpu in split_gpus(["2", "GPU-7"], 3)] == ["2", "GPU-7", "2"]
+    assert split_gpus([], 2) == [{}, {}]
+
+
+def test_shutting_down_stops_running_jobs_and_drops_waiting_ones(job: Any, tmp_path: Path) -> None:
+    executor = local(tmp_path, 1)
+    running, waiting = executor.submit([job("running", SLEEP), job("waiting", "open('waiting.txt', 'w')")])
+    while not executor.processes or next(iter(executor.processes))._process is None:
+        time.sleep(0.01)
+    executor.shut_down()
+    assert running.result(0).exit_code == -15
+    assert waiting.cancelled()
+    assert not (tmp_path / "waiting.txt").exists()
+
+
+def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, tmp_path: Path) -> None:
+    waiting = job("waiting", "")
+    waiting.directory.mkdir()
+    lock = FileLock(waiting.directory / ".lock", thread_local=False)
+    lock.acquire()
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(JobProcess(waiting).run()))
+    thread.start()
+    thread.join(0.5)
+    assert not ended
+    lock.release()
+    thread.join(30)
+    assert ended == [0]
+
+
+def test_a_run_that_once_shared_its_machine_keeps_the_mark(job: Any) -> None:
+    marked = job("marked", "import os; print(os.environ.get('GANBENCH_SHARED_WITH'))")
+    JobProcess(marked).run()
+    JobProcess(marked).run(shared_with="2 other runs")
+    JobProcess(marked).run()
+    assert marked.log.read_text().split("\n")[:3] == ["None", "2 other runs", "2 other runs"]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Path:
+    """A folder for a real Slurm, if there is one."""
+    pytest.importorskip("submitit")
+    if shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True).returncode:
+        pytest.skip("no Slurm is running here")
+    return tmp_path
+
+
+def test_slurm_reports_a_cancelled_job_and_finishes_the_others(job: Any, slurm: Path) -> None:
+    executor = build("slurm", slurm, poll_seconds=0.2, cpus=1)
+    jobs = [job("sleeping", SLEEP), job("good", "open('good.txt', 'w')")]
+    sleeping, good = executor.submit(jobs)
+    ids = executor.futures
+    assert len(ids) == 2  # one array
+    (number,) = (number for number, future in ids.items() if future is sleeping)
+    subprocess.run(["scancel", number], check=True)
+    end = sleeping.result(60)
+    assert (end.exit_code, number in end.reason) == (None, True)
+    good.result(60)
+    assert (slurm / "good.txt").exists()
+    executor.shut_down()
+
+
+def test_slurm_finds_the_jobs_of_an_earlier_command(job: Any, slurm: Path) -> None:
+    first = build("slurm", slurm, poll_seconds=0.2, cpus=1)
+    first.submit([job("sleeping", SLEEP)])
+    second = build("slurm", slurm, poll_seconds=0.2, cpus=1)
+    second.submit([job("sleeping", SLEEP)])
+    assert list(first.futures) == list(second.futures)
+    second.shut_down()
+    assert not second._queue() & set(first.futures)
+    first.shut_down()
+
+
+def test_slurms_refusal_is_one_paragraph(job: Any, slurm: Path) -> None:
+    executor = build("slurm", slurm, partition="nowhere")
+    with pytest.raises(GanbenchError, match=r"executor slurm: Slurm refused the jobs: .*Invalid partition"):
+        executor.submit([job("good", "")])
+    executor.shut_down()
+
+
+@pytest.mark.slow
+def test_ray_resumes_a_job_on_another_node(job: Any, tmp_path: Path) -> None:
+    """The first node is removed while the job is running there."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **HERE})
+    try:
+        doomed = cluster.add_node(num_cpus=1, **HERE)
+        executor = build("ray", tmp_path, address=cluster.address)
+        code = "import pathlib, time; p = pathlib.Path('begun'); n = p.exists(); p.touch(); time.sleep(0 if n else 60)"
+        (future,) = executor.submit([job("moved", code)])
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.1)
+        cluster.add_node(num_cpus=1, **HERE)
+        cluster.remove_node(doomed)
+        assert future.result(60).exit_code == 0
+        executor.shut_down()
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1"])
+def test_a_ray_that_is_not_there_is_one_paragraph(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(GanbenchError, match=rf"executor ray: no Ray cluster at address '{address}'.*ray start --head"):
+        build("ray", tmp_path, address=address)

@@ -1,0 +1,196 @@
+"""`ganbench leaderboard`: what is ranked with what, what the tests say, and what is counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.results.schema import DataRecord, Environment, Memory, MetricPoint, MetricResult, Result, Throughput
+from ganbench.results.statistics import holm, pair, power, seeds_needed, summarize
+
+PROTOCOL = {"extractor": "fashion-cnn", "num_samples": 500}
+
+
+def score(value: float | None, protocol: dict[str, Any] = PROTOCOL, software: str = "1.0") -> MetricResult:
+    return MetricResult(
+        id="fid", name="fid", label="FID (fashion-cnn)", value=value, higher_is_better=False,
+        best=None if value is None else MetricPoint(epoch=1, images=64, value=value - 1), curve=[],
+        real_data_score=0.1, real_data_samples=500, protocol=protocol, software={"torch": software},
+    )  # fmt: skip
+
+
+def write(
+    folder: Path, loss: str, seed: int, metric: MetricResult | None, status: str = "completed", **speed: Any
+) -> None:
+    """Write the result of a run of the named loss to runs/LOSS-SEED."""
+    name = {"name": "dcgan-fashion", "loss": {"name": loss, "margin": 0.1}, "training": {"seed": seed, "epochs": 1}}
+    result = Result(
+        run_id=f"{loss}-{seed}", created_at="2026-01-01T00:00:00Z", status=status, benchmark="dcgan-fashion",
+        spec=name, spec_sha256="", plugins=[], environment=Environment(must_match={}, may_differ={}),
+        data=DataRecord(source="", fingerprint="", content_sha256="", content_basis="", train_images=1, test_images=1,
+                        notice=None),
+        history=[],
+        throughput=Throughput(
+            images_per_second=None, seconds_per_kimg=1.0, windows=[], warmup_seconds=0, evaluation_seconds=0, phases={},
+            component_throughput=None, roofline=None, joules_per_image=None, engine=None, conditions={"threads": 1},
+        ).model_copy(update=speed),
+        memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=None), metrics=[metric] if metric else [],
+        artifacts={},
+    )  # fmt: skip
+    directory = folder / "runs" / f"{loss}-{seed}"
+    directory.mkdir(parents=True)
+    (directory / "result.json").write_text(result.to_json())
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["leaderboard", *arguments], env={"COLUMNS": "220"})
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, outcome.output
+
+
+def boards(*arguments: str) -> Any:
+    code, text = invoke(*arguments, "--json")
+    assert code == ExitCode.DONE, text
+    return json.loads(text)
+
+
+def test_rows_that_are_told_apart_get_ranks_and_others_share_one(tmp_path: Path) -> None:
+    for seed, noise in enumerate([3.0, -2.0, 0.5, 1.0, -1.5]):  # common to all rows: pairing removes it
+        write(tmp_path, "good", seed, score(10 + noise + 0.01 * seed))
+        write(tmp_path, "equal", seed, score(10 + noise - 0.01 * seed + 0.03))
+        write(tmp_path, "bad", seed, score(12 + noise + 0.02 * seed))
+    (board,) = boards("runs")
+    ranks = {row["label"]: row["rank"] for row in board["rows"]}
+    assert ranks["dcgan-fashion, loss=good"] == ranks["dcgan-fashion, loss=equal"] == 1
+    assert ranks["dcgan-fashion, loss=bad"] == 3
+    (tied,) = (pair for pair in board["comparisons"] if not pair["told_apart"])
+    assert tied["seeds_needed"] > 5
+    text = invoke("runs")[1]
+    assert f"about {tied['seeds_needed']} seeds would do" in text
+
+
+def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, "good", seed, score(10.0 + seed))
+    write(tmp_path, "good", 2, score(None), status="diverged")
+    write(tmp_path, "good", 3, None, status="failed")
+    write(tmp_path, "broken", 0, None, status="diverged")
+    killed = tmp_path / "runs" / "killed"
+    killed.mkdir()
+    (killed / "spec.toml").write_text(
+        'name = "dcgan-fashion"\nloss = {name = "good", margin = 0.1}\ntraining = {seed = 4, epochs = 1}'
+    )
+    (board,) = boards("runs")
+    assert [row["statuses"] for row in board["rows"]] == [
+        {"completed": 2, "diverged": 1, "failed": 1, "unfinished": 1}, {"diverged": 1},
+    ]  # fmt: skip
+    assert [row["rank"] for row in board["rows"]] == [1, None]
+    assert "looks better than it is" in invoke("runs")[1]
+
+
+def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, "a", seed, score(10.0 + seed))
+        write(tmp_path, "b", seed, score(1.0 + seed, {**PROTOCOL, "num_samples": 100}))
+    found = boards("runs", "--by", "fid")
+    assert [[row["label"] for row in board["rows"]] for board in found] == [
+        ["dcgan-fashion, loss=a"], ["dcgan-fashion, loss=b"],
+    ]  # fmt: skip
+    assert "num_samples differ" in invoke("runs")[1]
+
+
+def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0), disturbed=True)
+    write(tmp_path, "b", 0, score(11.0, software="2.0"))
+    text = invoke("runs")[1]
+    assert "ranked across software: torch differ" in text
+    assert "~1,000" in text
+    assert "a paired test needs two common seeds" in text
+
+
+def test_evaluations_of_images_made_elsewhere_are_rows_of_their_own(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, f"file{seed}", seed, score(10.0 + seed))
+        file = tmp_path / "runs" / f"file{seed}-{seed}" / "result.json"
+        evaluation = json.loads(file.read_text()) | {"spec": {"metrics": []}, "benchmark": "samples"}
+        (tmp_path / f"{seed}.json").write_text(json.dumps(evaluation))
+    (board,) = boards("0.json", "1.json")
+    assert [row["label"] for row in board["rows"]] == ["samples, file=0.json", "samples, file=1.json"]
+    assert [row["last"]["mean"] for row in board["rows"]] == [10.0, 11.0]
+
+
+def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, "a_b", seed, score(10.0 + seed))
+    rows = list(csv.DictReader(io.StringIO(invoke("runs", "--format", "csv")[1])))
+    assert (float(rows[0]["mean"]), float(rows[0]["best"]), rows[0]["seeds"]) == (10.5, 9.5, "2")
+    assert "| 1 | dcgan-fashion | 2 | 10.5000 ± 0.7071 |" in invoke("runs", "--format", "markdown")[1]
+    write(tmp_path, "c_d", 0, score(11.0))
+    assert r"loss=a\_b & 2 & 10.5000 $\pm$ 0.7071" in invoke("runs", "--format", "latex")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no runs found"),
+        (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has this metric; available: fid"),
+    ],
+)
+def test_a_wrong_argument_is_explained(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    found, text = invoke(*arguments)
+    assert found == code
+    assert message in text
+
+
+def test_it_never_imports_torch(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    check = (
+        "import sys; from ganbench.cli import app\n"
+        "try: app(['leaderboard', 'runs'])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", check], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_paired_test_is_that_of_scipy() -> None:
+    one, other = [1.0, 2.5, 2.0, 4.0], [1.5, 2.0, 3.0, 5.5]
+    difference = pair(one, other)
+    assert difference is not None
+    assert difference.p_value == pytest.approx(stats.ttest_rel(one, other).pvalue)
+    assert pair([1.0], [2.0]) is None
+
+
+def test_intervals_are_those_of_students_t() -> None:
+    values = [4.0, 5.0, 7.0]
+    summary = summarize(values)
+    assert summary is not None
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert summary.interval == pytest.approx(expected)
+    assert summarize([4.0]).interval is None  # type: ignore[union-attr]
+
+
+def test_power_agrees_with_published_sample_sizes() -> None:
+    """G*Power 3.1's example of a paired t-test: 50 pairs, effect 0.421637, two-sided 5%: power 0.832114."""
+    assert power(0.421637, 50, 0.05) == pytest.approx(0.832114, abs=1e-5)
+    assert power(2.0, 5, 0.05) > 0.9 > power(2.0, 4, 0.05)
+    assert seeds_needed(2.0, 0.05) == 5
+    assert seeds_needed(0.01, 0.05) is None
+
+
+def test_holms_levels() -> None:
+    assert holm([0.04, 0.001, 0.02], alpha=0.03) == pytest.approx([0.015, 0.01, 0.015])
+    assert holm([0.001, 0.002, 0.003], alpha=0.03) == pytest.approx([0.01, 0.015, 0.03])
+    assert holm([], alpha=0.03) == []

@@ -1,0 +1,226 @@
+"""`ganbench suite`: runs exactly what is missing, keeps crashes as crashes, and goes on where it stopped.
+
+An executor of the tests trains in this process, because starting Python and torch takes longer than the runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ganbench import GanbenchError, Registry, load_result, load_spec, run
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.plugin.jobs import Job, JobEnd
+from ganbench.spec.loading import load_stopped_spec
+
+EXECUTOR = """
+from ganbench import ExecutorPlugin, hookimpl
+from test_suite import Inline
+
+@hookimpl
+def ganbench_executors():
+    return [ExecutorPlugin(name="inline", summary="Trains in this process", build=lambda options, context: Inline())]
+"""
+LOSS = """
+from pathlib import Path
+from ganbench import Registry, LossPlugin, hookimpl
+
+def build(options, context):
+    if Path("broken").exists() and context.seed == 1:
+        raise RuntimeError("no gradient today")
+    from ganbench_losses import ganbench_losses
+    (bce,) = (loss for loss in ganbench_losses() if loss.name == "bce")
+    return bce.build(bce.options(), context)
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="moody", summary="Fails if a file exists", build=build)]
+"""
+SUITE = """
+benchmark = "dcgan-fashion"
+seeds = {seeds}
+plugins = {plugins}
+[options]
+dataset.source = "embedded"
+model.width = 4
+training.steps = 2
+training.batch_size = 8
+sample_images = {{ real = 0, generated = 0 }}
+metrics = []
+[axes]
+loss = {losses}
+"""
+
+
+class Inline:
+    """Runs jobs one after the other while they are submitted."""
+
+    started: list[str] = []
+    kill: set[str] = set()  # jobs to lose instead
+    interrupt_at: int | None = None  # send SIGTERM to the suite before this job
+
+    def submit(self, jobs: list[Job]) -> list[Future[JobEnd]]:
+        return [self.run(job) for job in jobs]
+
+    def run(self, job: Job) -> Future[JobEnd]:
+        if len(self.started) == self.interrupt_at:
+            type(self).interrupt_at = None
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.started.append(job.name)
+        future: Future[JobEnd] = Future()
+        future.set_result(JobEnd(None, "the machine caught fire") if job.name in self.kill else JobEnd(train(job)))
+        return future
+
+    def shut_down(self) -> None:
+        pass
+
+
+def train(job: Job) -> int:
+    plugins = [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == "-p"]
+    registry = Registry.load(plugins)
+    try:
+        if job.command == job.resume:
+            run(load_stopped_spec(job.directory, registry)[0], device="cpu", resume=job.directory)
+        else:
+            spec = load_spec(job.begin[4], registry)[0]
+            run(spec, device="cpu", out=job.directory)
+    except GanbenchError as error:
+        with job.log.open("a") as log:
+            print(f"error: {error}", file=log)
+        return error.exit_code
+    return ExitCode.DONE
+
+
+@pytest.fixture(autouse=True)
+def inline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "inline.py").write_text(EXECUTOR)
+    (tmp_path / "moody.py").write_text(LOSS)
+    monkeypatch.setattr(Inline, "started", [])
+    monkeypatch.setattr(Inline, "kill", set())
+    return Inline
+
+
+def write(losses: list[str], seeds: list[int], plugins: list[str] = []) -> None:  # noqa: B006 - never modified
+    Path("mine.toml").write_text(SUITE.format(losses=losses, seeds=seeds, plugins=plugins))
+
+
+def suite(*arguments: str) -> tuple[int, str]:
+    words = ["suite", "mine.toml", "--executor", "inline", "-p", "inline.py", "--device", "cpu", *arguments]
+    outcome = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    return outcome.exit_code, outcome.output
+
+
+def states() -> dict[str, str]:
+    outcome = CliRunner().invoke(app, ["suite", "status", "suites/mine", "--json"])
+    return {cell["label"]: cell["state"] for cell in json.loads(outcome.output)}
+
+
+def test_a_larger_file_in_another_order_runs_only_what_is_new() -> None:
+    write(["bce"], [0])
+    code, text = suite("--dry-run")
+    assert (code, "1 cells to run" in text, Path("suites").exists()) == (0, True, False)
+    assert suite()[0] == ExitCode.DONE
+    first = load_result(next(Path("suites/mine/runs").iterdir()))
+    assert first.spec["training"]["seed"] == 0
+    write(["hinge", "bce"], [1, 0])
+    before = list(Inline.started)
+    code, text = suite()
+    assert code == ExitCode.DONE, text
+    assert "4 cells: 4 completed" in text
+    assert len(Inline.started) == 4
+    assert not set(Inline.started[1:]) & set(before)
+    assert first in [load_result(folder) for folder in Path("suites/mine/runs").iterdir()]
+    assert suite()[0] == ExitCode.DONE
+    assert len(Inline.started) == 4
+
+
+def test_a_crash_stays_a_crash_costs_no_other_cell_and_is_tried_again_by_the_next_command() -> None:
+    write(["moody", "bce"], [0, 1], ["moody.py"])
+    Path("broken").touch()
+    code, text = suite()
+    assert code == ExitCode.FAILED
+    assert states() == {
+        "loss=moody, seed=0": "completed", "loss=moody, seed=1": "failed",
+        "loss=bce, seed=0": "completed", "loss=bce, seed=1": "completed",
+    }  # fmt: skip
+    assert "no gradient today" in text
+    assert len(Inline.started) == 5  # a second attempt failed in the same way, so there was no third
+    Path("broken").unlink()
+    assert suite()[0] == ExitCode.DONE
+    assert len(Inline.started) == 6
+
+
+def test_a_lost_job_is_resumed_as_often_as_stated(inline: Any) -> None:
+    write(["bce"], [0, 1])
+    code, text = suite("--dry-run", "--json")
+    lost = json.loads(text[text.index("[") : text.rindex("]") + 1])[0]["cell"]
+    inline.kill = {lost}
+    code, text = suite("--retries", "3")
+    assert code == ExitCode.FAILED
+    assert Inline.started.count(lost) == 4
+    assert "the machine caught fire" in text
+    assert list(states().values()) == ["failed", "completed"]
+
+
+def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(["bce", "hinge"], [0])
+    monkeypatch.setattr(inline, "interrupt_at", 1)
+    code, _ = suite()
+    assert code == ExitCode.INTERRUPTED
+    assert "failed" not in states().values()
+    assert suite()[0] == ExitCode.DONE
+    assert set(states().values()) == {"completed"}
+
+
+def test_restart_keeps_the_files_of_earlier_attempts() -> None:
+    write(["moody"], [1], ["moody.py"])
+    Path("broken").touch()
+    assert suite("--retries", "0")[0] == ExitCode.FAILED
+    runs = Path("suites/mine/runs")
+    (cell,) = Inline.started
+    (runs / cell).mkdir(exist_ok=True)
+    (runs / cell / "notes.txt").write_text("mine")
+    Path("broken").unlink()
+    assert suite("--restart")[0] == ExitCode.DONE
+    assert (Path("suites/mine/discarded") / f"{cell}-1" / "notes.txt").exists()
+
+
+def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
+    write(["bce"], [0])
+    assert suite()[0] == ExitCode.DONE
+    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("training.steps = 2", "training.steps = 3"))
+    code, text = suite()
+    assert code == ExitCode.USAGE
+    assert "another suite" in text
+    assert "options.training.steps: 2, now 3" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--executor", "locl"], "unknown executor 'locl'; did you mean 'local'"),
+        (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
+        (["--executor", "local", "-x", "jobs=0"], "jobs: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_executor_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
+    write(["bce"], [0])
+    code, text = suite(*arguments)
+    assert code == ExitCode.USAGE
+    assert message in text
+    assert not Path("suites").exists()
+
+
+def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["suite", "status", str(tmp_path)])
+    assert outcome.exit_code == ExitCode.USAGE
+    assert "not a suite's folder" in outcome.output
