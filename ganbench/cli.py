@@ -29,6 +29,7 @@ from .reporting.console import (
     print_json,
     warn_on_error,
 )
+from .reporting.report_command import report
 from .suite.sweep.command import sweep
 from .system.launcher import Launcher
 from .system.streams import safe_streams
@@ -294,6 +295,7 @@ def show_plugins(
 
 app.command(cls=Command)(sweep)
 app.command(cls=Query)(compare)
+app.command(cls=Query)(report)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")
