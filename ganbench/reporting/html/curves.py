@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from ganbench.reporting.formatting import column_title
-from ganbench.results.schema import EpochRow, Roofline, monitor_names
+from ganbench.reporting.formatting import column_title, loss_columns
+from ganbench.results.schema import Roofline, monitor_names
 
 from .line_chart import Line, LineChart, Points
 from .range_chart import Range, RangeChart
@@ -17,10 +17,6 @@ PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
 
 def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
     """Yield the mean losses by epoch: both in one chart for one run, else one chart per loss."""
-
-    def points(run: Run, column: str) -> Points:
-        return over_images(run, lambda row: getattr(row, column))
-
     if len(runs) == 1:
         columns = enumerate(PLAYERS.items())
         yield LineChart("Losses", [Line(player, style, points(runs[0], name)) for style, (name, player) in columns])
@@ -31,17 +27,19 @@ def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
 
 def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
     """Yield each value that the losses reported for the last batch of each epoch."""
-    for name in dict.fromkeys(name for run in runs for name in monitor_names(run.result.history)):
-        lines = []
-        for run in runs:
-            if name in monitor_names(run.result.history):
-                lines.append(Line(run.name, run.style, over_images(run, lambda row, name=name: row.monitors.get(name))))
-        yield LineChart(column_title(name), lines)
+    monitors = [monitor_names(run.result.history) for run in runs]
+    for name in dict.fromkeys(name for names in monitors for name in names):
+        reporting = [run for run, names in zip(runs, monitors, strict=True) if name in names]
+        yield LineChart(column_title(name), [Line(run.name, run.style, points(run, name)) for run in reporting])
 
 
-def over_images(run: Run, value: Callable[[EpochRow], float | None]) -> Points:
+def points(run: Run, column: str) -> Points:
+    """Return a loss or monitor at the end of each epoch."""
     history = run.result.history
-    return list(zip(accumulate(row.images for row in history), map(value, history), strict=True))
+    return [
+        (images, loss_columns(row).get(column))
+        for images, row in zip(accumulate(row.images for row in history), history, strict=True)
+    ]
 
 
 def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:

@@ -9,8 +9,8 @@ from functools import cached_property
 from .scale import Scale, finite
 from .tables import PageTable, Row
 
-MAX_BOUND = 4.0  # times the largest value; a bound further away is only in the table
-NAME_LENGTH = 44  # characters that fit into the chart
+MAX_BOUND = 4.0  # times the largest value; a bound further away is not drawn, only written
+NAME_LENGTH = 30  # characters that fit into the chart beside the bound
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class RangeChart:
         if any(map(self.shows_bound, self.ranges)):
             bound = f"vertical line: {self.bound_title}"
         elif any(each.bound is not None for each in self.ranges):
-            bound = f"the {self.bound_title} is far to the right, see the data"
+            bound = f"the {self.bound_title} is off the axis"
         else:
             bound = f"no {self.bound_title} is known, see the data"
         return f"Dot: mean; bar: p10 to p90 of the timing windows; {bound}."

@@ -36,22 +36,25 @@ class Samples:
 
 
 def read_samples(folder: Path, result: Result, max_bytes: int) -> Samples:
-    """Read the PNG files in the samples folder of a run; some are left out if they exceed `max_bytes`."""
-    files = {file.stem: file for file in sorted(folder.glob("*.png"))}
-    real = files.pop(REAL, None)
+    """Read the PNG files of a result from the samples folder of its run.
+
+    If they exceed `max_bytes`, some steps are left out; if even the last one does, it is reduced to fewer pixels.
+    """
+    listed = {Path(path).name for path in result.artifacts.values()}  # others are of another run
+    files = {file.stem: file for file in sorted(folder.glob("*.png")) if file.name in listed}
+    real = [file] if (file := files.pop(REAL, None)) else []
     generated = sorted(files.values(), key=lambda file: images_until(file.stem, result))
-    shown, notes = choose(real, generated, max_bytes), []
-    if len(shown) < len(generated):
-        notes.append(f"{len(shown)} of {len(generated)} steps are shown; all are in the run directory.")
-    share = max_bytes // (len(shown) + 1)
-    samples = []
-    for file in ([real] if real else []) + shown:
+    chosen, notes = choose(generated, max_bytes - total_size(real)), []
+    if len(chosen) < len(generated):
+        notes.append(f"{len(chosen)} of {len(generated)} steps are shown; all are in the run directory.")
+    fits = total_size(real + chosen) <= max_bytes
+    samples = {}
+    for file in real + chosen:
         try:
-            samples.append(read_sample(file, share))
+            samples[file.stem] = read_sample(file, max_bytes if fits else max_bytes // 2)
         except Exception as error:  # Pillow raises errors of many types for invalid files
             notes.append(f"{file.name} cannot be shown: {describe(error)}")
-    first = samples.pop(0) if samples and samples[0].caption == REAL else None
-    return Samples(first, samples, notes)
+    return Samples(samples.pop(REAL, None), list(samples.values()), notes)
 
 
 def images_until(stem: str, result: Result) -> tuple[float, str]:
@@ -63,17 +66,21 @@ def images_until(stem: str, result: Result) -> tuple[float, str]:
     return int(match[2]) * (result.data.train_images if match[1] == "epoch" else per_step), stem
 
 
-def choose(real: Path | None, generated: list[Path], max_bytes: int) -> list[Path]:
-    """Return as many files as fit at equal intervals, the last one among them."""
-    for every in range(1, len(generated)):
-        chosen = generated[::-every][::-1]
-        if sum(file.stat().st_size for file in [*chosen, *([real] if real else [])]) <= max_bytes:
+def choose(files: list[Path], max_bytes: int) -> list[Path]:
+    """Return as many files as fit, at equal intervals and with the last one; that one even if it does not fit."""
+    for every in range(1, len(files)):
+        chosen = files[::-every][::-1]
+        if total_size(chosen) <= max_bytes:
             return chosen
-    return generated[-1:]
+    return files[-1:]
+
+
+def total_size(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def read_sample(file: Path, max_bytes: int) -> Sample:
-    """Read a PNG file, reduced to fewer pixels until it fits. Raises an error of any type if it is invalid."""
+    """Read a PNG file, with half as many pixels a side until it fits. Raises an error of any type if it is invalid."""
     from PIL import Image
 
     with Image.open(file, formats=["PNG"]) as opened:
