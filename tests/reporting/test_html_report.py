@@ -246,6 +246,20 @@ def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[...,
     assert generated.text == "Generated images, step 250"
 
 
+def test_the_roofline_bound_is_left_out_where_it_bounds_nothing(write_run: Callable[..., Path]) -> None:
+    measured = result().throughput
+    assert measured.roofline
+    for changes, reason in (
+        ({"unreliable": "the CPUs were busy"}, "unknown: the CPUs were busy"),
+        ({"flops_per_image": 1.0}, "unknown: arithmetic and memory traffic take less than 1% of a step"),
+    ):
+        roofline = measured.roofline.model_copy(update=changes)
+        changed = result(throughput=measured.model_copy(update={"roofline": roofline}))
+        text = report(write_run(changed, f"run-{len(reason)}")).text
+        assert reason in text
+        assert "no roofline bound is known, see the data" in text
+
+
 def test_several_runs_are_ranked_only_if_comparable_and_list_what_differs(write_run: Callable[..., Path]) -> None:
     (fid,) = result().metrics
     better = fid.model_copy(update={"value": 2.0})

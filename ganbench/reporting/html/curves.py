@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from ganbench.reporting.formatting import column_title, loss_columns
+from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
 from ganbench.results.schema import Roofline, monitor_names
 
 from .line_chart import Line, LineChart, Points
@@ -48,7 +49,7 @@ def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:
     for run in runs:
         throughput = run.result.throughput
         if (mean := throughput.mean_images_per_second) and (rates := throughput.images_per_second):
-            limit, why_not = bound(run, throughput.roofline)
+            limit, why_not = bound(run, throughput.roofline, mean)
             ranges.append(Range(run.name, run.style, mean, rates.p10, rates.p90, limit, why_not))
         windows = [window for window in throughput.windows if window.seconds > 0]
         images = accumulate(window.images for window in windows)
@@ -60,11 +61,16 @@ def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:
         yield LineChart("Images per second, by timing window", lines)
 
 
-def bound(run: Run, roofline: Roofline | None) -> tuple[float | None, str | None]:
-    """Return how many images per second the device allows by its measured peak rates, or why that is unknown."""
+def bound(run: Run, roofline: Roofline | None, mean: float) -> tuple[float | None, str | None]:
+    """Return how many images per second the device allows by its measured peak rates, or why that is unknown.
+
+    `mean` is how many images per second the run reached.
+    """
     if roofline is None or roofline.unreliable:
         return None, roofline.unreliable if roofline else "not measured"
     training = run.result.spec.get("training", {})
     images_per_step = training.get("batch_size", 1) * training.get("discriminator_steps", 1)
     seconds = roofline.min_step_seconds(images_per_step)
-    return (images_per_step / seconds, None) if seconds > 0 else (None, "a step has no arithmetic")
+    if seconds < MIN_ROOFLINE_SHARE * images_per_step / mean:
+        return None, f"arithmetic and memory traffic take less than {MIN_ROOFLINE_SHARE:.0%} of a step"
+    return images_per_step / seconds, None

@@ -98,18 +98,18 @@ def final(metric: MetricResult) -> str:
 def details(metric: MetricResult) -> str:
     parts = []
     if metric.best:
-        parts.append(f"best during training {number(metric.best.value)} (epoch {metric.best.epoch:.3g})")
+        parts.append(f"best during training {number(metric.best.value)} (epoch {metric.best.epoch:,.5g})")
     if metric.real_data_samples:
         parts.append(f"real data {number(metric.real_data_score)}")
     return ", ".join(parts)
 
 
 def protocol_line(protocol: Mapping[str, Any], differing: Mapping[str, Any]) -> str:
-    """Return the fields of a protocol that matter most, except those that differ between runs."""
+    """Return the fields of a protocol that matter most, or else all, except those that differ between runs."""
     parts = []
     for name, title in SHOWN.items():
         if name in protocol and name not in differing:
             value = protocol[name]
             text = f"{value:,} {title}" if isinstance(value, int) else f"{title} {value}"
             parts.append(text.strip())
-    return " · ".join(parts)
+    return " · ".join(parts or [f"{name} {value}" for name, value in protocol.items() if name not in differing])
