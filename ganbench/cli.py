@@ -29,6 +29,7 @@ from .reporting.console import (
     warn_on_error,
 )
 from .reporting.leaderboard_command import leaderboard
+from .reporting.report_command import report
 from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
@@ -279,6 +280,7 @@ app.command(cls=Command)(sample)
 app.command(cls=Command)(audit)
 app.command(cls=Query)(compare)
 app.command(cls=Query)(leaderboard)
+app.command(cls=Query)(report)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
 baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")

@@ -1,0 +1,76 @@
+"""The charts of losses, monitors and speed, with one line per run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from ganbench.reporting.formatting import column_title, loss_columns
+from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
+from ganbench.results.schema import Roofline, monitor_names
+
+from .line_chart import Line, LineChart, Points
+from .range_chart import Range, RangeChart
+from .runs import Run
+
+PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
+
+
+def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
+    """Yield the mean losses by epoch: both in one chart for one run, else one chart per loss."""
+    if len(runs) == 1:
+        columns = enumerate(PLAYERS.items())
+        yield LineChart("Losses", [Line(player, style, points(runs[0], name)) for style, (name, player) in columns])
+        return
+    for column, player in PLAYERS.items():
+        yield LineChart(f"Loss of the {player}", [Line(run.name, run.style, points(run, column)) for run in runs])
+
+
+def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
+    """Yield each value that the losses reported for the last batch of each epoch."""
+    monitors = [monitor_names(run.result.history) for run in runs]
+    for name in dict.fromkeys(name for names in monitors for name in names):
+        reporting = [run for run, names in zip(runs, monitors, strict=True) if name in names]
+        yield LineChart(column_title(name), [Line(run.name, run.style, points(run, name)) for run in reporting])
+
+
+def points(run: Run, column: str) -> Points:
+    """Return a loss or monitor at the end of each epoch."""
+    history = run.result.history
+    return [
+        (images, loss_columns(row).get(column))
+        for images, row in zip(accumulate(row.images for row in history), history, strict=True)
+    ]
+
+
+def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:
+    """Yield the speed of the runs beside one another, and over training."""
+    ranges, lines = [], []
+    for run in runs:
+        throughput = run.result.throughput
+        if (mean := throughput.mean_images_per_second) and (rates := throughput.images_per_second):
+            limit, why_not = bound(run, throughput.roofline, mean)
+            ranges.append(Range(run.name, run.style, mean, rates.p10, rates.p90, limit, why_not))
+        windows = [window for window in throughput.windows if window.seconds > 0]
+        images = accumulate(window.images for window in windows)
+        speeds = [window.images / window.seconds for window in windows]
+        lines.append(Line(run.name, run.style, list(zip(images, speeds, strict=True))))
+    if ranges:
+        yield RangeChart("Images per second", ranges, "roofline bound")
+    if any(len(line.points) > 1 for line in lines):
+        yield LineChart("Images per second, by timing window", lines)
+
+
+def bound(run: Run, roofline: Roofline | None, mean: float) -> tuple[float | None, str | None]:
+    """Return how many images per second the device allows by its measured peak rates, or why that is unknown.
+
+    `mean` is how many images per second the run reached.
+    """
+    if roofline is None or roofline.unreliable:
+        return None, roofline.unreliable if roofline else "not measured"
+    training = run.result.spec.get("training", {})
+    images_per_step = training.get("batch_size", 1) * training.get("discriminator_steps", 1)
+    seconds = roofline.min_step_seconds(images_per_step)
+    if seconds < MIN_ROOFLINE_SHARE * images_per_step / mean:
+        return None, f"arithmetic and memory traffic take less than {MIN_ROOFLINE_SHARE:.0%} of a step"
+    return images_per_step / seconds, None

@@ -1,0 +1,40 @@
+"""From the results of runs to the HTML of a report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from ganbench.reporting.console import printable
+from ganbench.version import __version__
+
+from .content import content
+from .runs import Run
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Return a report as one HTML file: all text from files and plugins is escaped, and the page loads nothing."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    templates = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        finalize=printable_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # our own script is not escaped; the page permits no other, because it permits only the script with this hash
+    script = (files(__package__) / "templates" / "slider.js").read_text(encoding="utf-8")
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = templates.get_template("page.html.j2")
+    return page.render(content(runs), script=Markup(script), script_hash=script_hash, version=__version__)
+
+
+def printable_text(value: Any) -> Any:
+    """Show control characters instead of writing them."""
+    return printable(value) if type(value) is str else value

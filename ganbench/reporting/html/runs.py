@@ -1,0 +1,79 @@
+"""The runs of a report: their results, names, samples, and how to repeat them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ganbench.results.schema import Result, load_result
+from ganbench.spec.launch import read_launch
+
+from .samples import Samples, read_samples
+
+SAMPLES_BYTES = 2_000_000  # of all runs together; as text, they take a third more
+
+
+@dataclass(frozen=True)
+class Run:
+    """A result, its name in the report, and the directory with its other files."""
+
+    name: str
+    style: int  # decides the color of its lines
+    result: Result
+    directory: Path
+    samples: Samples
+
+    @cached_property
+    def spec(self) -> str:
+        """The spec as TOML."""
+        return tomli_w.dumps(without_none(self.result.spec))
+
+    @cached_property
+    def command(self) -> str:
+        """The command that runs the spec again, in a folder where it is saved as spec.toml.
+
+        Raises `UsageError` if the file that records how the run was started is invalid.
+        """
+        launch = read_launch(self.directory)
+        words = ["ganbench", "run", "spec.toml", "--device", launch.device]
+        for plugin in launch.plugins:
+            words += ["-p", plugin.given]
+        if launch.data_dir is not None:
+            words += ["--data-dir", launch.data_dir]
+        return shlex.join(words)
+
+
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Load results from run directories or result.json files.
+
+    Raises `MissingError` if one cannot be read and `UsageError` if one is invalid.
+    """
+    runs = []
+    for style, (path, name) in enumerate(zip(paths, short_names(paths), strict=True)):
+        result, directory = load_result(path), path if path.is_dir() else path.parent
+        samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(paths))
+        runs.append(Run(name, style, result, directory, samples))
+    return runs
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Return the last parts of the paths, as many as it takes to tell them apart."""
+    parts = [(path.absolute().parent if path.name == "result.json" else path.absolute()).parts for path in paths]
+    for count in range(1, max(map(len, parts))):
+        names = ["/".join(each[-count:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def without_none(value: Any) -> Any:
+    """Return JSON content without nulls, which TOML cannot express."""
+    if isinstance(value, dict):
+        return {key: without_none(item) for key, item in value.items() if item is not None}
+    return [without_none(item) for item in value if item is not None] if isinstance(value, list) else value

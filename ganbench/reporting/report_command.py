@@ -1,0 +1,33 @@
+"""`ganbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganbench.errors import UsageError
+
+from .console import out
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Run directories or result.json files.")],
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write an HTML page that shows a result, or compares several: scores, curves, samples, speed and settings."""
+    from ganbench.system.files import write_text
+
+    from .html.page import render
+    from .html.runs import load_runs
+
+    if file.suffix not in (".html", ".htm"):  # a forgotten --out must not overwrite a result
+        raise UsageError(f"--out {file}: the name of the report must end in .html")
+    html = render(load_runs(results))
+    try:
+        write_text(file, html)
+    except OSError as error:
+        raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
+    size = f"{len(html.encode()) / 1e6:.1f} MB"
+    out.print(f"{file}: {len(results)} run{'s' * (len(results) != 1)}, {size}", markup=False, highlight=False)

@@ -1,0 +1,362 @@
+"""`ganbench report`: one HTML file that loads nothing, escapes everything and can be read without seeing it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_report import result
+from torch import Tensor
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.reporting.html.line_chart import Line, LineChart
+from ganbench.reporting.html.runs import short_names
+from ganbench.reporting.html.scale import Scale
+from ganbench.reporting.plots import save_grid
+from ganbench.results.schema import EpochRow, PluginRecord, ReferenceResult, Result
+from ganbench.results.target import Evaluation, TargetResult
+
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m</style>{{ 7 * 7 }}[bold]"
+SHOWN = EVIL.replace("\x1b", "\\x1b")
+VOID = {"meta", "img", "input", "br", "link", "base"}
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    children: list[Element | str] = field(default_factory=list)
+
+    def find(self, *tags: str) -> list[Element]:
+        """All elements beneath this one with one of these tags; any if none is given."""
+        found = []
+        for child in self.children:
+            if isinstance(child, Element):
+                found += [child] if child.tag in tags or not tags else []
+                found += child.find(*tags)
+        return found
+
+    @property
+    def text(self) -> str:
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+
+class Page(HTMLParser):
+    """Builds a tree, and fails if the page is not well-formed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self.open = [self.root]
+        self.feed(html)
+        assert self.open == [self.root], "elements that are never closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, images: Tensor) -> Callable[..., Path]:
+    """`write_run(result, name, steps)` writes the directory of a run with real images as its samples."""
+    grid = ((images[:8].numpy() + 1) * 127.5).astype(np.uint8)
+
+    def write(written: Result, name: str, steps: tuple[str, ...] = ("epoch-0001", "step-000250")) -> Path:
+        folder = tmp_path / name
+        (folder / "samples").mkdir(parents=True)
+        files = [f"samples/{stem}.png" for stem in ("real", *steps)]
+        for file in files:
+            save_grid(grid, folder / file)
+        listed = written.model_copy(update={"artifacts": {file: file for file in files}})
+        (folder / "result.json").write_text(listed.to_json(), encoding="utf-8")
+        return folder
+
+    return write
+
+
+def invoke(*arguments: object) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["report", *map(str, arguments)])
+    return outcome.exit_code, outcome.output
+
+
+def report(*runs: Path) -> Element:
+    code, output = invoke(*runs, "--out", "page.html")
+    assert code == 0, output
+    return Page(Path("page.html").read_text(encoding="utf-8")).root
+
+
+def history(*losses: float | None) -> list[EpochRow]:
+    rows = [{"d_loss": loss, "g_loss": 2.0, "real_score": 0.5} for loss in losses]
+    rest = {"images": 5000, "seconds": 10.0, "images_per_second": 500.0}
+    return [EpochRow.model_validate({"epoch": epoch, **row, **rest}) for epoch, row in enumerate(rows, 1)]
+
+
+def hostile() -> Result:
+    """A result in which every free text is an attack."""
+    fid = (
+        result()
+        .metrics[0]
+        .model_copy(
+            update={
+                "label": EVIL,
+                "protocol": {EVIL: EVIL, "extractor": EVIL},
+                "software": {EVIL: EVIL},
+                "warnings": [EVIL],
+            }
+        )
+    )
+    row = {"epoch": 1, "d_loss": 0.5, "g_loss": 1.0, "images": 5000, "seconds": 10.0, "images_per_second": 500.0}
+    base = result()
+    return result(
+        benchmark=EVIL,
+        status="failed",
+        message=EVIL,
+        run_id=EVIL,
+        spec={"summary": EVIL, "model": {EVIL: EVIL}, "training": {"batch_size": 50, "seed": None}},
+        plugins=[PluginRecord(kind=EVIL, name=EVIL, distribution=EVIL, version=EVIL, source=EVIL)],
+        environment=base.environment.model_copy(update={"must_match": {"device": EVIL, EVIL: EVIL}}),
+        data=base.data.model_copy(update={"notice": EVIL, "source": EVIL}),
+        history=[EpochRow.model_validate({**row, EVIL: 0.5})],
+        throughput=base.throughput.model_copy(update={"disturbed_by": EVIL}),
+        metrics=[fid],
+        targets=[
+            TargetResult(
+                metric="fid", label=EVIL, value=5.0, higher_is_better=False, stop=False, missed=None,
+                reached=Evaluation(images=5000, seconds=10.0, joules=None, value=4.0),
+            )
+        ],
+        references=[
+            ReferenceResult(
+                label=EVIL, metric=EVIL, value=4.0, deviation=None, band=0.5, source=EVIL, note=EVIL, measured=4.0,
+                verdict="not comparable", differences=[EVIL],
+            )
+        ],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def pages(write_run: Callable[..., Path]) -> list[Element]:
+    """The report of one run, and that of two different ones."""
+    one, other = write_run(result(), "one"), write_run(result(history=history(0.5, None, 0.7), benchmark="x"), "other")
+    return [report(one), report(one, other)]
+
+
+def test_the_page_loads_nothing(pages: list[Element], write_run: Callable[..., Path]) -> None:
+    for page in [*pages, report(write_run(hostile(), "hostile"))]:
+        assert not page.find("link", "iframe", "object", "embed", "base", "form")
+        for element in page.find():
+            for name, value in element.attributes.items():
+                assert not name.startswith("on")
+                if name in ("src", "href", "srcset", "action", "data", "xlink:href"):
+                    assert value is not None
+                    assert value.startswith(("#", "data:image/png;base64,"))
+        (style,), (script,) = page.find("style"), page.find("script")
+        assert not re.search(r"url\(|@import|http|//", style.text + script.text)
+        policy = next(meta.attributes["content"] for meta in page.find("meta") if "http-equiv" in meta.attributes)
+        digest = base64.b64encode(hashlib.sha256(script.text.encode()).digest()).decode()
+        assert policy is not None
+        assert policy.startswith("default-src 'none'; img-src data:;")
+        assert policy.endswith(f"script-src 'sha256-{digest}'")
+
+
+def test_text_from_files_and_plugins_stays_text(write_run: Callable[..., Path]) -> None:
+    run = write_run(hostile(), EVIL.replace("/", "").replace("\x1b", ""))
+    for page in (report(run), report(run, write_run(result(), "other"))):
+        assert len(page.find("script")) == 1
+        assert all((image.attributes["src"] or "").startswith("data:image/png") for image in page.find("img"))
+        texts = [element.text for element in page.find("th", "td", "h1", "h3", "p", "span", "pre")]
+        for part in (f"{SHOWN} {SHOWN} (source {SHOWN})", f"{SHOWN} {SHOWN}"):  # the plugin
+            assert part in texts
+        assert EVIL.title().replace("\x1b", "\\x1b") in [heading.text for heading in page.find("h3")]  # the monitor
+        assert SHOWN in page.find("h1")[0].text
+        assert "\x1b" not in page.text
+
+
+def test_every_chart_has_its_data_as_a_table(pages: list[Element]) -> None:
+    for page in pages:
+        charts = [figure for figure in page.find("figure") if figure.attributes.get("class") == "chart"]
+        titles = [figure.find("h3")[0].text for figure in charts]
+        assert {"FID (fashion-cnn) during training", "Images per second", "Real Score"} <= set(titles)
+        for figure in charts:
+            (drawing,) = (each for each in figure.find("svg") if each.attributes.get("role") == "img")
+            assert drawing.attributes["aria-label"]
+            (details,) = figure.find("details")
+            assert len(details.find("tbody")[0].find("tr")) >= 1
+    other = next(table for table in pages[1].find("table") if table.find("caption")[0].text.startswith("Loss of the d"))
+    rows = [[cell.text for cell in row.find("th", "td")] for row in other.find("tr")]
+    assert rows == [
+        ["images", "one", "other"],
+        ["5,000", "0.5000", "0.5000"],
+        ["10,000", "", "not finite"],
+        ["15,000", "", "0.7000"],
+    ]
+
+
+def test_the_page_can_be_read_by_a_screen_reader(pages: list[Element]) -> None:
+    for page in pages:
+        assert page.find("html")[0].attributes["lang"] == "en"
+        assert len(page.find("h1")) == len(page.find("main")) == len(page.find("header")) == len(page.find("nav")) == 1
+        assert all(header.attributes.get("scope") in ("col", "row") for header in page.find("th"))
+        assert all(table.find("caption")[0].text for table in page.find("table"))
+        assert all(image.attributes.get("alt") for image in page.find("img"))
+        assert page.find("label")[0].find("input")
+        ids = {element.attributes["id"] for element in page.find() if "id" in element.attributes}
+        links = {(link.attributes["href"] or "").removeprefix("#") for link in page.find("a")}
+        assert links <= ids
+        assert {section.attributes["aria-labelledby"] for section in page.find("section")} <= ids
+
+
+def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[..., Path]) -> None:
+    page = report(write_run(result(), "one"))
+    text = " ".join(page.text.split())
+    for expected in (
+        "dcgan-fashion", "4.0000", "real data 0.0500", "split test · extractor fashion-cnn", "500 (p10 480, p90 510",
+        "roofline bound 2,000", "4.00 times the roofline minimum", "ganbench run spec.toml --device auto",
+        "batch_size = 50",
+    ):  # fmt: skip
+        assert expected in text
+    captions = [item.find("span")[0].text for item in page.find("ol")[0].find("li")]
+    assert captions == ["epoch 1", "step 250"]
+    real, generated = (
+        figure for figure in page.find("figure") if (figure.attributes.get("class") or "").startswith("picture")
+    )
+    assert real.text == "Real images"
+    assert generated.text == "Generated images, step 250"
+
+
+def test_the_roofline_bound_is_left_out_where_it_bounds_nothing(write_run: Callable[..., Path]) -> None:
+    measured = result().throughput
+    assert measured.roofline
+    for changes, reason in (
+        ({"unreliable": "the CPUs were busy"}, "unknown: the CPUs were busy"),
+        ({"flops_per_image": 1.0}, "unknown: arithmetic and memory traffic take less than 1% of a step"),
+    ):
+        roofline = measured.roofline.model_copy(update=changes)
+        changed = result(throughput=measured.model_copy(update={"roofline": roofline}))
+        text = report(write_run(changed, f"run-{len(reason)}")).text
+        assert reason in text
+        assert "no roofline bound is known, see the data" in text
+
+
+def test_several_runs_are_ranked_only_if_comparable_and_list_what_differs(write_run: Callable[..., Path]) -> None:
+    (fid,) = result().metrics
+    better = fid.model_copy(update={"value": 2.0})
+    other = better.model_copy(update={"protocol": {"extractor": "fashion-cnn", "split": "train"}})
+    one = write_run(result(), "one")
+    ranked = report(one, write_run(result(metrics=[better], spec={"training": {"batch_size": 32}}), "two"))
+    (badge,) = (each for each in ranked.find("div") if each.attributes.get("class") == "best")
+    assert "2.0000" in badge.text
+    (row,) = (
+        row for row in ranked.find("tr") if row.find("th")[:1] and row.find("th")[0].text == "training.batch_size"
+    )
+    assert [cell.text for cell in row.find("td")] == ["50", "32"]
+    unranked = report(one, write_run(result(metrics=[other]), "three"))
+    assert "Not ranked: the protocols differ in split." in unranked.text
+    assert not [each for each in unranked.find("div") if each.attributes.get("class") == "best"]
+
+
+def test_many_large_samples_stay_below_5_mb_and_the_page_says_so(write_run: Callable[..., Path]) -> None:
+    from PIL import Image
+
+    run = write_run(result(history=history(*[0.5] * 3000)), "large", tuple(f"epoch-{n:04d}" for n in range(1, 13)))
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8))
+    for file in (run / "samples").iterdir():
+        noise.save(file)
+    page = report(run)
+    assert Path("page.html").stat().st_size < 5e6
+    assert "1 of 12 steps are shown" in page.text
+    assert "Generated images, epoch 12" in page.text
+    assert "Points at equal intervals" in page.text
+
+
+def test_samples_that_are_missing_broken_or_of_another_run_do_not_prevent_a_report(
+    write_run: Callable[..., Path],
+) -> None:
+    run = write_run(result(), "run")
+    (run / "samples" / "epoch-0001.png").write_bytes(b"<svg onload=alert(1)>")
+    (run / "samples" / "epoch-0009.png").write_bytes((run / "samples" / "real.png").read_bytes())
+    text = report(run).text
+    assert "epoch-0001.png cannot be shown" in text
+    assert "epoch 9" not in text
+    alone = run.parent / "alone.json"
+    alone.write_bytes((run / "result.json").read_bytes())
+    assert "No sample images beside this result." in report(alone).text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["one", "--out", "one/result.json"], ExitCode.USAGE, "must end in .html"),
+        (["one", "--out", "nowhere/page.html"], ExitCode.USAGE, "cannot write it: No such file or directory"),
+        (["nothing"], ExitCode.NOT_COMPARABLE, "cannot read it"),
+        ([], ExitCode.USAGE, "RESULT"),
+    ],
+)
+def test_what_cannot_be_reported_is_an_error(
+    arguments: list[str], code: ExitCode, message: str, write_run: Callable[..., Path]
+) -> None:
+    write_run(result(), "one")
+    found, output = invoke(*arguments)
+    assert found == code
+    assert message in output
+
+
+def test_runs_are_named_by_as_much_of_their_path_as_it_takes(tmp_path: Path) -> None:
+    assert short_names([tmp_path / "a", tmp_path / "b" / "result.json"]) == ["a", "b"]
+    assert short_names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x/run", "y/run"]
+
+
+def test_a_line_is_interrupted_where_a_loss_is_not_finite() -> None:
+    chart = LineChart("loss", [Line("a", 0, [(0, 1.0), (1, 2.0), (2, None), (3, float("inf")), (4, 1.0)])])
+    assert re.sub(r"[\d. ]+", " ", chart.path(chart.lines[0])) == "M L M "
+    assert "nan" not in chart.path(chart.lines[0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0, 10, ["0", "2", "4", "6", "8", "10"]),
+        (0, 60_000, ["0", "20k", "40k", "60k"]),
+        (0, 2_500_000, ["0", "500k", "1M", "1.5M", "2M", "2.5M"]),
+        (-0.01, 0.01, ["-0.01", "-0.005", "0", "0.005", "0.01"]),
+    ],
+)
+def test_ticks_are_round_numbers(low: float, high: float, labels: list[str]) -> None:
+    ticks = Scale(low, high, 0, 100).ticks
+    assert [label for _, label in ticks] == labels
+    assert (ticks[0][0], ticks[-1][0]) == (0, 100)
+
+
+def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., Path]) -> None:
+    script = (
+        "import sys; from ganbench.cli import app\n"
+        "try: app(['report', sys.argv[1]])\n"
+        "finally: print('heavy:', {'torch', 'matplotlib', 'scipy'} & set(sys.modules), file=sys.stderr)"
+    )
+    run = write_run(result(), "one")
+    done = subprocess.run([sys.executable, "-c", script, str(run)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "heavy: set()" in done.stderr
+    assert "report.html: 1 run" in done.stdout
