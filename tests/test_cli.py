@@ -239,7 +239,7 @@ def test_strict_plugins_fails_only_if_a_plugin_is_broken(command: str, install: 
 @pytest.mark.parametrize(
     ("command", "cause"),
     [
-        ("run nonsense", "unknown benchmark 'nonsense'; available: cgan-fashion, dcgan-cifar10"),
+        ("run nonsense", "unknown benchmark 'nonsense'; available: cgan-emoji, cgan-fashion, dcgan-cifar10"),
         ("run dcgan-fashon", "did you mean 'dcgan-fashion'?"),
         ("run nowhere.toml", "benchmark nowhere.toml: cannot read the file: No such file"),
         ("run folder.toml", "benchmark folder.toml: cannot read the file"),

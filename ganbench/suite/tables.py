@@ -73,7 +73,7 @@ def summary(statuses: Sequence[CellStatus]) -> str:
     left = seconds_left(statuses)
     if left and (running := counts[State.RUNNING]):
         text += f"; about {duration(left / running)} left"
-    return f"{len(statuses)} cells: {text}"
+    return f"{count_cells(len(statuses))}: {text}"
 
 
 def estimate(statuses: Sequence[CellStatus]) -> str:
@@ -83,8 +83,8 @@ def estimate(statuses: Sequence[CellStatus]) -> str:
         return "nothing to run: all cells are finished"
     left = seconds_left(statuses)
     if left is None:
-        return f"{unfinished} cells to run; the time they take is estimated once one has finished"
-    return f"{unfinished} cells to run; about {duration(left)} one after the other"
+        return f"{count_cells(unfinished)} to run; the time they take is estimated once one has finished"
+    return f"{count_cells(unfinished)} to run; about {duration(left)} one after the other"
 
 
 class SuiteDisplay:
@@ -143,3 +143,7 @@ def to_dict(status: CellStatus) -> dict[str, object]:
         "images_per_second": status.images_per_second,
         "disturbed": status.disturbed,
     }
+
+
+def count_cells(number: int) -> str:
+    return f"{number} cell{'s' * (number != 1)}"

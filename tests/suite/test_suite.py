@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ganbench import GanbenchError, Registry, load_result, load_spec, run
+from ganbench import GanbenchError, load_result, run
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.jobs import Job, JobEnd
-from ganbench.spec.loading import load_stopped_spec
 
 EXECUTOR = """
 from ganbench import ExecutorPlugin, hookimpl
@@ -85,13 +84,11 @@ class Inline:
 
 def train(job: Job) -> int:
     plugins = [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == "-p"]
-    registry = Registry.load(plugins)
     try:
         if job.command == job.resume:
-            run(load_stopped_spec(job.directory, registry)[0], device="cpu", resume=job.directory)
+            run(resume=job.directory, plugins=plugins, quiet=True)
         else:
-            spec = load_spec(job.begin[4], registry)[0]
-            run(spec, device="cpu", out=job.directory)
+            run(job.begin[4], plugins=plugins, device="cpu", out=job.directory, quiet=True)
     except GanbenchError as error:
         with job.log.open("a") as log:
             print(f"error: {error}", file=log)
@@ -127,7 +124,7 @@ def states() -> dict[str, str]:
 def test_a_larger_file_in_another_order_runs_only_what_is_new() -> None:
     write(["bce"], [0])
     code, text = suite("--dry-run")
-    assert (code, "1 cells to run" in text, Path("suites").exists()) == (0, True, False)
+    assert (code, "1 cell to run" in text, Path("suites").exists()) == (0, True, False)
     assert suite()[0] == ExitCode.DONE
     first = load_result(next(Path("suites/mine/runs").iterdir()))
     assert first.spec["training"]["seed"] == 0

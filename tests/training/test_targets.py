@@ -20,8 +20,8 @@ from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint, Result, load_result
 from ganbench.results.target import TargetResult
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.checkpoint import load_checkpoint
 from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 
