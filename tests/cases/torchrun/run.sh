@@ -32,16 +32,12 @@ P
 expect 2 ganbench run --resume both --steps 60
 expect_output "the run was split over 2 processes, now 1"
 
-# the exit code is torchrun's own
-expect 1 ganbench_on_two run toy.toml -o training.batch_size=33
-expect_output "training.batch_size: 33 images cannot be split evenly over 2 processes"
-
 ganbench_on_two run toy.toml --steps 1000000 --out killed >killed.txt 2>&1 &
 launcher=$!
 until [ -f killed/checkpoint.pt ]; do sleep 0.2; done
 sleep 5
 pkill -KILL -n -f "ganbench run toy.toml --steps 1000000"
 started=$SECONDS
-wait $launcher && fail "the launcher reported success"
+wait $launcher && fail "torchrun reported success"
 [ $((SECONDS - started)) -lt 60 ] || fail "the other process went on for $((SECONDS - started)) s"
-expect 0 ganbench_on_two run --resume killed --steps 1000000 --budget 1s
+python -c "import torch; torch.load('killed/checkpoint.pt', weights_only=True)"
