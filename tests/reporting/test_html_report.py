@@ -7,7 +7,7 @@ import hashlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -78,20 +78,24 @@ class Page(HTMLParser):
         self.open[-1].children.append(data)
 
 
+def save_run(folder: Path, written: Result, images: Tensor, steps: Sequence[str]) -> Path:
+    """Write the directory of a run with real images as its samples."""
+    grid = ((images[:8].numpy() + 1) * 127.5).astype(np.uint8)
+    (folder / "samples").mkdir(parents=True)
+    files = [f"samples/{stem}.png" for stem in ("real", *steps)]
+    for file in files:
+        save_grid(grid, folder / file)
+    listed = written.model_copy(update={"artifacts": {file: file for file in files}})
+    (folder / "result.json").write_text(listed.to_json(), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def write_run(tmp_path: Path, images: Tensor) -> Callable[..., Path]:
-    """`write_run(result, name, steps)` writes the directory of a run with real images as its samples."""
-    grid = ((images[:8].numpy() + 1) * 127.5).astype(np.uint8)
+    """`write_run(result, name, steps)` writes a run in the test's folder."""
 
-    def write(written: Result, name: str, steps: tuple[str, ...] = ("epoch-0001", "step-000250")) -> Path:
-        folder = tmp_path / name
-        (folder / "samples").mkdir(parents=True)
-        files = [f"samples/{stem}.png" for stem in ("real", *steps)]
-        for file in files:
-            save_grid(grid, folder / file)
-        listed = written.model_copy(update={"artifacts": {file: file for file in files}})
-        (folder / "result.json").write_text(listed.to_json(), encoding="utf-8")
-        return folder
+    def write(written: Result, name: str, steps: Sequence[str] = ("epoch-0001", "step-000250")) -> Path:
+        return save_run(tmp_path / name, written, images, steps)
 
     return write
 
