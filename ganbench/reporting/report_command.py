@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from ganbench.errors import UsageError
 
@@ -17,6 +18,14 @@ def report(
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Write an HTML page that shows a result, or compares several: scores, curves, samples, speed and settings."""
+    write_report(results, file, out)
+
+
+def write_report(results: list[Path], file: Path, console: Console) -> None:
+    """Write the report of run directories or result.json files, and print where it is.
+
+    Raises `UsageError` if the name is not that of an HTML file or the file cannot be written.
+    """
     from ganbench.system.files import write_text
 
     from .html.page import render
@@ -28,6 +37,7 @@ def report(
     try:
         write_text(file, html)
     except OSError as error:
-        raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
-    size = f"{len(html.encode()) / 1e6:.1f} MB"
-    out.print(f"{file}: {len(results)} run{'s' * (len(results) != 1)}, {size}", markup=False, highlight=False)
+        raise UsageError(f"report {file}: cannot write it: {error.strerror or error}") from None
+    size = f"{len(html.encode()) / 1e3:,.0f} kB"
+    text = f"{file}: {len(results)} run{'s' * (len(results) != 1)}, {size}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import UNSCORED
 from test_report import result
 from torch import Tensor
 from typer.testing import CliRunner
@@ -364,3 +366,23 @@ def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., P
     assert done.returncode == 0, done.stderr
     assert "heavy: set()" in done.stderr
     assert "report.html: 1 run" in done.stdout
+
+
+def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [word for override in [*UNSCORED, "sample_images.generated=0"] for word in ("-o", override)]
+    arguments = ["run", "dcgan-fashion", *overrides, "--steps", "2", "--device", "cpu", "--report"]
+    done = CliRunner().invoke(app, [*arguments, "--out", "one", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["status"] == "completed"
+    assert "one/report.html: 1 run, " in done.stderr
+    page = Page(Path("one/report.html").read_text(encoding="utf-8")).root
+    assert [image.attributes["alt"] for image in page.find("img")] == ["Grid of real images from the train split"]
+
+    def fail(runs: object) -> str:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("ganbench.reporting.html.page.render", fail)
+    done = CliRunner().invoke(app, [*arguments, "--out", "two"])
+    assert done.exit_code == 0, done.output
+    assert "warning: the report failed: OSError: no space left" in done.stderr
+    assert not Path("two/report.html").exists()
