@@ -178,7 +178,8 @@ def run(
             show_result(console, finished.result, finished.directory)
         if with_report:
             with warn_on_error("the report"):
-                write_report([finished.directory], finished.directory / "report.html", console)
+                registry = load_registry(plugins, resume=finished.directory)
+                write_report([finished.directory], finished.directory / "report.html", registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from ganbench.errors import UsageError
 
-from .console import out
+from .console import PluginArguments, load_registry, out
+
+if TYPE_CHECKING:
+    from ganbench.plugin.registry import Registry
 
 
 def report(
     results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Run directories or result.json files.")],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
+    plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:
     """Write an HTML page that shows a result, or compares several: scores, curves, samples, speed and settings."""
-    write_report(results, file, out)
+    write_report(results, file, load_registry(plugins), out)
 
 
-def write_report(results: list[Path], file: Path, console: Console) -> None:
+def write_report(results: list[Path], file: Path, registry: Registry, console: Console) -> None:
     """Write the report of run directories or result.json files, and print where it is.
+
+    Published curves are those of the benchmarks in `registry`.
 
     Raises `UsageError` if the name is not that of an HTML file or the file cannot be written.
     """
@@ -33,7 +39,7 @@ def write_report(results: list[Path], file: Path, console: Console) -> None:
 
     if file.suffix not in (".html", ".htm"):  # a forgotten --out must not overwrite a result
         raise UsageError(f"--out {file}: the name of the report must end in .html")
-    html = render(load_runs(results))
+    html = render(load_runs(results, registry))
     try:
         write_text(file, html)
     except OSError as error:

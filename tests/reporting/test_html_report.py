@@ -355,6 +355,43 @@ def test_ticks_are_round_numbers(low: float, high: float, labels: list[str]) -> 
     assert (ticks[0][0], ticks[-1][0]) == (0, 100)
 
 
+CURVE_PLUGIN = """
+from pathlib import Path
+from ganbench import Benchmark, PublishedCurve, hookimpl
+
+@hookimpl
+def ganbench_benchmarks():
+    curve = PublishedCurve(label="paper", history=Path("curve.csv"), data_fingerprint="0")
+    return [Benchmark(name="own", summary="Own", spec={}, published_curve=curve)]
+"""
+
+
+def test_a_published_curve_is_drawn_behind_runs_on_the_same_data(write_run: Callable[..., Path]) -> None:
+    Path("own.py").write_text(CURVE_PLUGIN)
+    Path("curve.csv").write_text("epoch,d_loss\n1,0.25\n2,0.125\n")
+    own = result(benchmark="own")
+    one, two = write_run(own, "one"), write_run(own, "two")
+    other = write_run(own.model_copy(update={"data": own.data.model_copy(update={"fingerprint": "1"})}), "other")
+
+    def drawn(*arguments: object) -> tuple[str, str]:
+        code, output = invoke(*arguments)
+        assert code == 0, output
+        return Path("report.html").read_text(encoding="utf-8"), output
+
+    single, _ = drawn(one, "-p", "own.py")
+    assert "discriminator, paper from 0.2500 to 0.1250; discriminator from 0.5000" in single
+    several, _ = drawn(one, two, "-p", "own.py")
+    assert "own, paper from 0.2500 to 0.1250; one from 0.5000" in several
+    assert several.count("own, paper from") == 1
+    assert re.search(r'class="line s2 behind"><path d="M[\d. ]+L[\d. ]+"/></g>', several)
+    for arguments in ([one], [other, "-p", "own.py"]):
+        assert "paper" not in drawn(*arguments)[0]
+    Path("curve.csv").write_text("epoch,d_loss\n1,high\n")
+    page, output = drawn(one, "-p", "own.py")
+    assert "paper" not in page
+    assert "warning: the published curve of own, curve.csv, cannot be read and is left out: ValueError" in output
+
+
 def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., Path]) -> None:
     script = (
         "import sys; from ganbench.cli import app\n"

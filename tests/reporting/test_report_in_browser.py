@@ -12,6 +12,7 @@ from test_html_report import history, hostile, save_run
 from test_report import result
 from torch import Tensor
 
+from ganbench.plugin.registry import Registry
 from ganbench.reporting.html.page import render
 from ganbench.reporting.html.runs import load_runs
 
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="the
 
 
 @pytest.fixture(scope="module")
-def reports(images: Tensor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The report of one run, of three with long names, and of one whose texts are attacks."""
     folder = tmp_path_factory.mktemp("reports")
     losses = history(0.5, None, 0.7)
@@ -37,7 +38,7 @@ def reports(images: Tensor, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     runs = [save_run(folder / name, each, images, ["epoch-0001", "step-000250"]) for name, each in run_results.items()]
     pages = {"one": runs[:1], "three": runs[:3], "attack": runs[3:]}
     for name, shown in pages.items():
-        (folder / f"{name}.html").write_text(render(load_runs(shown)), encoding="utf-8")
+        (folder / f"{name}.html").write_text(render(load_runs(shown, registry)), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in pages}
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import tomli_w
 
+from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.launch import read_launch
 
+from .published import Published, find_published
 from .samples import Samples, read_samples
 
 SAMPLES_BYTES = 2_000_000  # of all runs together; as text, they take a third more
@@ -28,6 +30,7 @@ class Run:
     result: Result
     directory: Path
     samples: Samples
+    published: Published | None
 
     @cached_property
     def spec(self) -> str:
@@ -49,8 +52,8 @@ class Run:
         return shlex.join(words)
 
 
-def load_runs(paths: Sequence[Path]) -> list[Run]:
-    """Load results from run directories or result.json files.
+def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
+    """Load results from run directories or result.json files, with the published curves of registered benchmarks.
 
     Raises `MissingError` if one cannot be read and `UsageError` if one is invalid.
     """
@@ -58,7 +61,7 @@ def load_runs(paths: Sequence[Path]) -> list[Run]:
     for style, (path, name) in enumerate(zip(paths, short_names(paths), strict=True)):
         result, directory = load_result(path), path if path.is_dir() else path.parent
         samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(paths))
-        runs.append(Run(name, style, result, directory, samples))
+        runs.append(Run(name, style, result, directory, samples, find_published(result, registry)))
     return runs
 
 
