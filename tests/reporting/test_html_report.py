@@ -415,7 +415,7 @@ def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monk
     page = Page(Path("one/report.html").read_text(encoding="utf-8")).root
     assert [image.attributes["alt"] for image in page.find("img")] == ["Grid of real images from the train split"]
 
-    def fail(runs: object) -> str:
+    def fail(*arguments: object) -> str:
         raise OSError("no space left")
 
     monkeypatch.setattr("ganbench.reporting.html.page.render", fail)

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from test_html_report import history, hostile, save_run
 from test_report import result
+from test_suite_report import BCE, HINGE, save_suite
 from torch import Tensor
 
 from ganbench.plugin.registry import Registry
-from ganbench.reporting.html.page import render
-from ganbench.reporting.html.runs import load_runs
+from ganbench.reporting.console import out
+from ganbench.reporting.report_command import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is missing: playwright")
 axe = pytest.importorskip(
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="the
 
 @pytest.fixture(scope="module")
 def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of one run, of three with long names, and of one whose texts are attacks."""
+    """The report of one run, of three with long names, of one whose texts are attacks, and of a suite."""
     folder = tmp_path_factory.mktemp("reports")
     losses = history(0.5, None, 0.7)
     run_results = {
@@ -36,9 +37,10 @@ def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPat
         "attack": hostile(),
     }
     runs = [save_run(folder / name, each, images, ["epoch-0001", "step-000250"]) for name, each in run_results.items()]
-    pages = {"one": runs[:1], "three": runs[:3], "attack": runs[3:]}
+    suite = save_suite(folder / "losses", images, {"bce": BCE, "hinge": HINGE})
+    pages = {"one": runs[:1], "three": runs[:3], "attack": runs[3:], "suite": [suite]}
     for name, shown in pages.items():
-        (folder / f"{name}.html").write_text(render(load_runs(shown, registry)), encoding="utf-8")
+        write_report(shown, folder / f"{name}.html", registry, out)
     return {name: folder / f"{name}.html" for name in pages}
 
 
@@ -50,7 +52,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.mark.parametrize("name", ["one", "three", "attack"])
+@pytest.mark.parametrize("name", ["one", "three", "attack", "suite"])
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_a_report_works_everywhere(name: str, width: int, scheme: str, reports: dict[str, Path], browser: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -90,4 +92,23 @@ def test_without_scripts_and_in_print_all_steps_are_shown(reports: dict[str, Pat
         assert not page.locator(".slider").is_visible()
         assert page.locator(".strip img").count() == 2
         assert all(page.locator(".strip img").nth(position).is_visible() for position in range(2))
+    page.close()
+
+
+def test_a_leaderboard_is_sorted_by_click_and_keyboard(reports: dict[str, Path], browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(reports["suite"].as_uri())
+    table = page.locator("[data-sortable]")
+    hinge, bce, wgan = (f"dcgan-fashion, loss={loss}" for loss in ("hinge", "bce", "wgan"))
+    assert table.locator("tbody th").all_inner_texts() == [hinge, bce, wgan]
+    mean = table.locator("thead th").nth(3)
+    mean.locator("button").press("Enter")
+    assert mean.get_attribute("aria-sort") == "ascending"
+    assert table.locator("tbody th").all_inner_texts() == [hinge, bce, wgan]  # 4 before 12, and none last
+    mean.locator("button").click()
+    assert mean.get_attribute("aria-sort") == "descending"
+    assert table.locator("tbody th").all_inner_texts() == [bce, hinge, wgan]
+    table.locator("thead button").first.press("Space")
+    assert mean.get_attribute("aria-sort") is None
+    assert table.locator("tbody th").all_inner_texts() == [bce, hinge, wgan]
     page.close()
