@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_html_report import history, hostile, save_run
+from report_page import history, hostile, save_run
 from test_report import result
 from test_suite_report import BCE, HINGE, save_suite
 from torch import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tomli_w
-from test_html_report import Element, invoke, report, save_run
+from report_page import Element, invoke, report, save_run
 from test_report import result
 from torch import Tensor
 
