@@ -29,7 +29,7 @@ from .reporting.console import (
     warn_on_error,
 )
 from .reporting.leaderboard_command import leaderboard
-from .reporting.report_command import report
+from .reporting.report_command import report, write_report
 from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
@@ -143,6 +143,9 @@ def run(
     track: Annotated[
         list[str], typer.Option("--track", metavar="NAME", help="Also send the run's events to this tracker.")
     ] = [],  # noqa: B006
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Also write report.html, a page to send, to the run directory.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -173,6 +176,10 @@ def run(
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
             show_result(console, finished.result, finished.directory)
+        if with_report:
+            with warn_on_error("the report"):
+                registry = load_registry(plugins, resume=finished.directory)
+                write_report([finished.directory], finished.directory / "report.html", registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from ganbench.errors import UsageError
 
-from .console import out
+from .console import PluginArguments, load_registry, out
+
+if TYPE_CHECKING:
+    from ganbench.plugin.registry import Registry
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Run directories or result.json files.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="Run directories, suites' folders, result.json files.")
+    ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
+    plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:
-    """Write an HTML page that shows a result, or compares several: scores, curves, samples, speed and settings."""
+    """Write an HTML page that shows one run, several or a suite: scores, curves, samples, speed and settings."""
+    write_report(results, file, load_registry(plugins), out)
+
+
+def write_report(results: list[Path], file: Path, registry: Registry, console: Console) -> None:
+    """Write the report of run directories, result.json files and suites' folders, and print where it is.
+
+    Published curves are those of the benchmarks in `registry`.
+
+    Raises `UsageError` if the name is not that of an HTML file or the file cannot be written.
+    """
+    from ganbench.results.suite_record import is_suite
     from ganbench.system.files import write_text
 
     from .html.page import render
@@ -24,10 +42,16 @@ def report(
 
     if file.suffix not in (".html", ".htm"):  # a forgotten --out must not overwrite a result
         raise UsageError(f"--out {file}: the name of the report must end in .html")
-    html = render(load_runs(results))
+    runs, boards = load_runs(results, registry), []
+    if any(map(is_suite, results)):
+        from .html.leaderboards import leaderboards  # here, because it imports scipy
+
+        boards = list(leaderboards(results))
+    html = render(runs, boards)
     try:
         write_text(file, html)
     except OSError as error:
-        raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
-    size = f"{len(html.encode()) / 1e6:.1f} MB"
-    out.print(f"{file}: {len(results)} run{'s' * (len(results) != 1)}, {size}", markup=False, highlight=False)
+        raise UsageError(f"report {file}: cannot write it: {error.strerror or error}") from None
+    size = f"{len(html.encode()) / 1e3:,.0f} kB"
+    text = f"{file}: {len(runs)} run{'s' * (len(runs) != 1)}, {size}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

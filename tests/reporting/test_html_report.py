@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import UNSCORED
+from report_page import EVIL, SHOWN, Element, Page, history, hostile, invoke, report, save_run
 from test_report import result
 from torch import Tensor
 from typer.testing import CliRunner
@@ -23,137 +24,17 @@ from ganbench.errors import ExitCode
 from ganbench.reporting.html.line_chart import Line, LineChart
 from ganbench.reporting.html.runs import short_names
 from ganbench.reporting.html.scale import Scale
-from ganbench.reporting.plots import save_grid
-from ganbench.results.schema import EpochRow, PluginRecord, ReferenceResult, Result
-from ganbench.results.target import Evaluation, TargetResult
-
-EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m</style>{{ 7 * 7 }}[bold]"
-SHOWN = EVIL.replace("\x1b", "\\x1b")
-VOID = {"meta", "img", "input", "br", "link", "base"}
-
-
-@dataclass
-class Element:
-    tag: str
-    attributes: dict[str, str | None]
-    children: list[Element | str] = field(default_factory=list)
-
-    def find(self, *tags: str) -> list[Element]:
-        """All elements beneath this one with one of these tags; any if none is given."""
-        found = []
-        for child in self.children:
-            if isinstance(child, Element):
-                found += [child] if child.tag in tags or not tags else []
-                found += child.find(*tags)
-        return found
-
-    @property
-    def text(self) -> str:
-        return "".join(child if isinstance(child, str) else child.text for child in self.children)
-
-
-class Page(HTMLParser):
-    """Builds a tree, and fails if the page is not well-formed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.root = Element("", {})
-        self.open = [self.root]
-        self.feed(html)
-        assert self.open == [self.root], "elements that are never closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, dict(attrs))
-        self.open[-1].children.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open[-1].children.append(Element(tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
+from ganbench.results.schema import Result
 
 
 @pytest.fixture
 def write_run(tmp_path: Path, images: Tensor) -> Callable[..., Path]:
-    """`write_run(result, name, steps)` writes the directory of a run with real images as its samples."""
-    grid = ((images[:8].numpy() + 1) * 127.5).astype(np.uint8)
+    """`write_run(result, name, steps)` writes a run in the test's folder."""
 
-    def write(written: Result, name: str, steps: tuple[str, ...] = ("epoch-0001", "step-000250")) -> Path:
-        folder = tmp_path / name
-        (folder / "samples").mkdir(parents=True)
-        files = [f"samples/{stem}.png" for stem in ("real", *steps)]
-        for file in files:
-            save_grid(grid, folder / file)
-        listed = written.model_copy(update={"artifacts": {file: file for file in files}})
-        (folder / "result.json").write_text(listed.to_json(), encoding="utf-8")
-        return folder
+    def write(written: Result, name: str, steps: Sequence[str] = ("epoch-0001", "step-000250")) -> Path:
+        return save_run(tmp_path / name, written, images, steps)
 
     return write
-
-
-def invoke(*arguments: object) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["report", *map(str, arguments)])
-    return outcome.exit_code, outcome.output
-
-
-def report(*runs: Path) -> Element:
-    code, output = invoke(*runs, "--out", "page.html")
-    assert code == 0, output
-    return Page(Path("page.html").read_text(encoding="utf-8")).root
-
-
-def history(*losses: float | None) -> list[EpochRow]:
-    rows = [{"d_loss": loss, "g_loss": 2.0, "real_score": 0.5} for loss in losses]
-    rest = {"images": 5000, "seconds": 10.0, "images_per_second": 500.0}
-    return [EpochRow.model_validate({"epoch": epoch, **row, **rest}) for epoch, row in enumerate(rows, 1)]
-
-
-def hostile() -> Result:
-    """A result in which every free text is an attack."""
-    fid = (
-        result()
-        .metrics[0]
-        .model_copy(
-            update={
-                "label": EVIL,
-                "protocol": {EVIL: EVIL, "extractor": EVIL},
-                "software": {EVIL: EVIL},
-                "warnings": [EVIL],
-            }
-        )
-    )
-    row = {"epoch": 1, "d_loss": 0.5, "g_loss": 1.0, "images": 5000, "seconds": 10.0, "images_per_second": 500.0}
-    base = result()
-    return result(
-        benchmark=EVIL,
-        status="failed",
-        message=EVIL,
-        run_id=EVIL,
-        spec={"summary": EVIL, "model": {EVIL: EVIL}, "training": {"batch_size": 50, "seed": None}},
-        plugins=[PluginRecord(kind=EVIL, name=EVIL, distribution=EVIL, version=EVIL, source=EVIL)],
-        environment=base.environment.model_copy(update={"must_match": {"device": EVIL, EVIL: EVIL}}),
-        data=base.data.model_copy(update={"notice": EVIL, "source": EVIL}),
-        history=[EpochRow.model_validate({**row, EVIL: 0.5})],
-        throughput=base.throughput.model_copy(update={"disturbed_by": EVIL}),
-        metrics=[fid],
-        targets=[
-            TargetResult(
-                metric="fid", label=EVIL, value=5.0, higher_is_better=False, stop=False, missed=None,
-                reached=Evaluation(images=5000, seconds=10.0, joules=None, value=4.0),
-            )
-        ],
-        references=[
-            ReferenceResult(
-                label=EVIL, metric=EVIL, value=4.0, deviation=None, band=0.5, source=EVIL, note=EVIL, measured=4.0,
-                verdict="not comparable", differences=[EVIL],
-            )
-        ],
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -349,6 +230,43 @@ def test_ticks_are_round_numbers(low: float, high: float, labels: list[str]) -> 
     assert (ticks[0][0], ticks[-1][0]) == (0, 100)
 
 
+CURVE_PLUGIN = """
+from pathlib import Path
+from ganbench import Benchmark, PublishedCurve, hookimpl
+
+@hookimpl
+def ganbench_benchmarks():
+    curve = PublishedCurve(label="paper", history=Path("curve.csv"), data_fingerprint="0")
+    return [Benchmark(name="own", summary="Own", spec={}, published_curve=curve)]
+"""
+
+
+def test_a_published_curve_is_drawn_behind_runs_on_the_same_data(write_run: Callable[..., Path]) -> None:
+    Path("own.py").write_text(CURVE_PLUGIN)
+    Path("curve.csv").write_text("epoch,d_loss\n1,0.25\n2,0.125\n")
+    own = result(benchmark="own")
+    one, two = write_run(own, "one"), write_run(own, "two")
+    other = write_run(own.model_copy(update={"data": own.data.model_copy(update={"fingerprint": "1"})}), "other")
+
+    def drawn(*arguments: object) -> tuple[str, str]:
+        code, output = invoke(*arguments)
+        assert code == 0, output
+        return Path("report.html").read_text(encoding="utf-8"), output
+
+    single, _ = drawn(one, "-p", "own.py")
+    assert "discriminator, paper from 0.2500 to 0.1250; discriminator from 0.5000" in single
+    several, _ = drawn(one, two, "-p", "own.py")
+    assert "own, paper from 0.2500 to 0.1250; one from 0.5000" in several
+    assert several.count("own, paper from") == 1
+    assert re.search(r'class="line s2 behind"><path d="M[\d. ]+L[\d. ]+"/></g>', several)
+    for arguments in ([one], [other, "-p", "own.py"]):
+        assert "paper" not in drawn(*arguments)[0]
+    Path("curve.csv").write_text("epoch,d_loss\n1,high\n")
+    page, output = drawn(one, "-p", "own.py")
+    assert "paper" not in page
+    assert "warning: the published curve of own, curve.csv, cannot be read and is left out: ValueError" in output
+
+
 def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., Path]) -> None:
     script = (
         "import sys; from ganbench.cli import app\n"
@@ -360,3 +278,23 @@ def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., P
     assert done.returncode == 0, done.stderr
     assert "heavy: set()" in done.stderr
     assert "report.html: 1 run" in done.stdout
+
+
+def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [word for override in [*UNSCORED, "sample_images.generated=0"] for word in ("-o", override)]
+    arguments = ["run", "dcgan-fashion", *overrides, "--steps", "2", "--device", "cpu", "--report"]
+    done = CliRunner().invoke(app, [*arguments, "--out", "one", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["status"] == "completed"
+    assert "one/report.html: 1 run, " in done.stderr
+    page = Page(Path("one/report.html").read_text(encoding="utf-8")).root
+    assert [image.attributes["alt"] for image in page.find("img")] == ["Grid of real images from the train split"]
+
+    def fail(*arguments: object) -> str:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("ganbench.reporting.html.page.render", fail)
+    done = CliRunner().invoke(app, [*arguments, "--out", "two"])
+    assert done.exit_code == 0, done.output
+    assert "warning: the report failed: OSError: no space left" in done.stderr
+    assert not Path("two/report.html").exists()

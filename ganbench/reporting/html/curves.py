@@ -17,13 +17,22 @@ PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
 
 
 def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
-    """Yield the mean losses by epoch: both in one chart for one run, else one chart per loss."""
+    """Yield the mean losses by epoch: both in one chart for one run, else one chart per loss.
+
+    Published losses are drawn behind those of the runs.
+    """
     if len(runs) == 1:
-        columns = enumerate(PLAYERS.items())
-        yield LineChart("Losses", [Line(player, style, points(runs[0], name)) for style, (name, player) in columns])
+        (run,), players = runs, list(enumerate(PLAYERS.items()))
+        yield LineChart(
+            "Losses",
+            [
+                *(line for style, (name, player) in players for line in published_lines([run], name, player, style)),
+                *(Line(player, style, points(run, name)) for style, (name, player) in players),
+            ],
+        )
         return
     for column, player in PLAYERS.items():
-        yield LineChart(f"Loss of the {player}", [Line(run.name, run.style, points(run, column)) for run in runs])
+        yield column_chart(f"Loss of the {player}", runs, column)
 
 
 def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
@@ -31,7 +40,21 @@ def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
     monitors = [monitor_names(run.result.history) for run in runs]
     for name in dict.fromkeys(name for names in monitors for name in names):
         reporting = [run for run, names in zip(runs, monitors, strict=True) if name in names]
-        yield LineChart(column_title(name), [Line(run.name, run.style, points(run, name)) for run in reporting])
+        yield column_chart(column_title(name), reporting, name)
+
+
+def column_chart(title: str, runs: Sequence[Run], column: str) -> LineChart:
+    """Return a loss or monitor of several runs, with the published values behind."""
+    published = published_lines(runs, column, style=max(run.style for run in runs) + 1)
+    return LineChart(title, [*published, *(Line(run.name, run.style, points(run, column)) for run in runs)])
+
+
+def published_lines(runs: Sequence[Run], column: str, name: str | None = None, style: int = 0) -> Iterator[Line]:
+    """Yield the published curve of each benchmark among the runs, by default named after the benchmark."""
+    published = {run.result.benchmark: run.published for run in runs if run.published}
+    for number, (benchmark, curve) in enumerate(published.items()):
+        if column in curve.columns:
+            yield Line(f"{name or benchmark}, {curve.label}", style + number, curve.columns[column], is_behind=True)
 
 
 def points(run: Run, column: str) -> Points:

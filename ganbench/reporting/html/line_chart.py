@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ganbench.reporting.formatting import number
@@ -25,6 +25,7 @@ class Line:
     name: str
     style: int
     points: Points
+    is_behind: bool = False  # drawn fainter, as the background of others
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class LineChart:
         most = max(20, min(MAX_POINTS, MAX_TABLE_ROWS // max(1, len(lines))))
         self.title = title
         self.levels = [level for level in levels if finite(level.value) is not None]
-        self.lines = [Line(line.name, line.style, thin_out(line.points, most)) for line in lines]
+        self.lines = [replace(line, points=thin_out(line.points, most)) for line in lines]
         self.thinned = any(len(line.points) > most for line in lines)
 
     @cached_property
@@ -73,8 +74,8 @@ class LineChart:
         return "".join(parts)
 
     def dots(self, line: Line) -> list[tuple[float, float, str]]:
-        """Return the coordinates and labels of a line's points, if they are few."""
-        if len(line.points) > MAX_DOTS:
+        """Return the coordinates and labels of a line's points, if they are few and not in the background."""
+        if len(line.points) > MAX_DOTS or line.is_behind:
             return []
         return [
             (self.x(x), self.y(y), f"{line.name}: {number(y)} at {x:,.0f} {self.unit}")

@@ -13,9 +13,12 @@ from ganbench.version import __version__
 
 from .content import content
 from .runs import Run
+from .tables import PageTable
+
+SCRIPTS = ("slider.js", "sort.js")
 
 
-def render(runs: Sequence[Run]) -> str:
+def render(runs: Sequence[Run], leaderboards: Sequence[PageTable] = ()) -> str:
     """Return a report as one HTML file: all text from files and plugins is escaped, and the page loads nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -29,10 +32,16 @@ def render(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     # our own script is not escaped; the page permits no other, because it permits only the script with this hash
-    script = (files(__package__) / "templates" / "slider.js").read_text(encoding="utf-8")
+    script = "".join((files(__package__) / "templates" / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = templates.get_template("page.html.j2")
-    return page.render(content(runs), script=Markup(script), script_hash=script_hash, version=__version__)
+    return page.render(
+        content(runs),
+        leaderboards=leaderboards,
+        script=Markup(script),
+        script_hash=script_hash,
+        version=__version__,
+    )
 
 
 def printable_text(value: Any) -> Any:

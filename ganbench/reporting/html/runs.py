@@ -11,9 +11,13 @@ from typing import Any
 
 import tomli_w
 
+from ganbench.errors import MissingError
+from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
+from ganbench.results.suite_record import is_suite, read_suite
 from ganbench.spec.launch import read_launch
 
+from .published import Published, find_published
 from .samples import Samples, read_samples
 
 SAMPLES_BYTES = 2_000_000  # of all runs together; as text, they take a third more
@@ -28,6 +32,7 @@ class Run:
     result: Result
     directory: Path
     samples: Samples
+    published: Published | None
 
     @cached_property
     def spec(self) -> str:
@@ -49,17 +54,36 @@ class Run:
         return shlex.join(words)
 
 
-def load_runs(paths: Sequence[Path]) -> list[Run]:
-    """Load results from run directories or result.json files.
+def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
+    """Load results from run directories, result.json files and suites' folders, with registered published curves.
 
     Raises `MissingError` if one cannot be read and `UsageError` if one is invalid.
     """
+    labels: dict[Path, str] = {}
+    for path in paths:
+        labels |= ended_runs(path) if is_suite(path) else {path: ""}
+    short = short_names(list(labels))
+    names = [label or name for label, name in zip(labels.values(), short, strict=True)]
+    if len(set(names)) < len(names):  # two suites may have cells of equal labels
+        names = short
     runs = []
-    for style, (path, name) in enumerate(zip(paths, short_names(paths), strict=True)):
+    for style, (path, name) in enumerate(zip(labels, names, strict=True)):
         result, directory = load_result(path), path if path.is_dir() else path.parent
-        samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(paths))
-        runs.append(Run(name, style, result, directory, samples))
+        samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(labels))
+        runs.append(Run(name, style, result, directory, samples, find_published(result, registry)))
     return runs
+
+
+def ended_runs(suite: Path) -> dict[Path, str]:
+    """Return the directories of a suite's runs that have a result, with the labels of their cells.
+
+    Raises `MissingError` if there are none, and `UsageError` if suite.json is invalid.
+    """
+    labels = {suite / "runs" / cell.id: cell.label for cell in read_suite(suite).cells}
+    ended = {directory: label for directory, label in labels.items() if (directory / "result.json").is_file()}
+    if not ended:
+        raise MissingError(f"{suite}: no run of this suite has a result yet; `ganbench suite status {suite}` shows why")
+    return ended
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

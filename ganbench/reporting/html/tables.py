@@ -26,6 +26,7 @@ class PageTable:
     columns: Sequence[str]  # empty if the table has no header
     rows: Sequence[Row]
     notes: Sequence[str] = field(default_factory=list)
+    sortable: bool = False
 
 
 def from_terminal(table: Table) -> PageTable:

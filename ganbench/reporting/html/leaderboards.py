@@ -1,0 +1,32 @@
+"""The leaderboards of suites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ganbench.reporting import leaderboard_tables
+from ganbench.results.leaderboard import Leaderboard, make_leaderboards
+from ganbench.results.run_collection import find_runs
+
+from .scores import protocol_line
+from .tables import PageTable, Row
+
+
+def leaderboards(paths: Sequence[Path]) -> Iterator[PageTable]:
+    """Yield the leaderboards of all runs in these paths for each metric.
+
+    Runs of a suite that have no result are counted in their rows.
+    """
+    runs = find_runs(paths)
+    completed = [run.result for run in runs if run.result and run.result.status == "completed"]
+    for label in dict.fromkeys(metric.label for result in completed for metric in result.metrics):
+        yield from map(to_table, make_leaderboards(runs, label))
+
+
+def to_table(board: Leaderboard) -> PageTable:
+    """Return a leaderboard with the rows as headers, to be sorted by any column."""
+    rank, label, *others = leaderboard_tables.HEADER
+    rows = [Row(label, [rank, *cells]) for rank, label, *cells in leaderboard_tables.rows(board)]
+    notes = [protocol_line(board.protocol, {}), *leaderboard_tables.notes(board)]
+    return PageTable(leaderboard_tables.title(board), [label, rank, *others], rows, notes, sortable=True)
