@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .authoring.commands import plugin
 from .errors import ExitCode, GanbenchError, UsageError, describe
-from .gate import baseline_commands
 from .gate import commands as gate
+from .gate.baseline_commands import baseline
 from .reporting.compare_command import compare
 from .reporting.console import (
     AsJson,
@@ -290,11 +291,9 @@ app.command(cls=Query)(leaderboard)
 app.command(cls=Query)(report)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
-baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")
-baseline.command(cls=Command)(baseline_commands.record)
-baseline.command(cls=Query)(baseline_commands.show)
 app.add_typer(baseline, name="baseline")
 app.add_typer(suite, name="suite")
+app.add_typer(plugin, name="plugin")
 
 
 def parse_kind(text: str) -> Kind:

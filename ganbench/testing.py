@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from .plugin.interfaces import (
     Features,
     ImageData,
     Networks,
+    NetworksMetric,
     Players,
     ReferenceImages,
 )
@@ -59,6 +61,7 @@ from .plugin.registrations import (
 from .plugin.registry import Registry
 from .results.schema import EpochRow, MetricPoint
 from .scoring.features import FeatureWriter, StoredFeatures
+from .scoring.requirements import uses_labels
 from .training.players import UpdatePlayers
 
 BATCH = 16
@@ -110,28 +113,58 @@ class Contract:
         return nn.functional.interpolate(coarse, (height, width), mode="bilinear") * 2 - 1
 
 
+def assert_finite(output: Tensor) -> None:
+    count = int((~output.isfinite()).sum())
+    assert not count, f"expected finite values, got {count} of {output.numel()} that are NaN or infinite"
+
+
+def assert_finite_scalar(value: Tensor, name: str) -> None:
+    assert value.shape == (), f"expected a scalar, got shape {tuple(value.shape)} for {name}"
+    assert value.isfinite(), f"expected a finite value, got {value.item()} for {name}"
+
+
+def assert_gradients(value: Tensor, network: nn.Module, name: str) -> None:
+    """Assert that the scalar depends on the network's parameters."""
+    assert value.requires_grad, f"expected gradients, got a constant for {name}"
+    gradients = torch.autograd.grad(value, list(network.parameters()), allow_unused=True)
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients), (
+        f"expected gradients with respect to the network's parameters, got none or zeros for {name}"
+    )
+
+
+def assert_json(protocol: Mapping[str, Any]) -> None:
+    protocol = dict(protocol)
+    try:
+        stored = json.loads(json.dumps(protocol))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"expected a protocol that JSON can represent, got {protocol}: {error}") from None
+    assert stored == protocol, f"expected a protocol that JSON preserves, got {protocol}, which becomes {stored}"
+
+
 class ModelContract(Contract):
     plugin: ClassVar[ModelPlugin]
 
     def test_generated_images_have_the_right_shape_and_range(self) -> None:
         networks: Networks = self.build()
         images = networks.generator(torch.randn(BATCH, networks.latent_dim))
-        assert images.shape == (BATCH, *self.image_shape)
+        expected = (BATCH, *self.image_shape)
+        assert images.shape == expected, f"expected shape {expected}, got {tuple(images.shape)}"
         if len(self.image_shape) == 3:
-            assert images.min() >= -1
-            assert images.max() <= 1
+            least, largest = images.min().item(), images.max().item()
+            assert -1 <= least <= largest <= 1, f"expected values in [-1, 1], got {least:.4g} to {largest:.4g}"
 
     def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
         networks: Networks = self.build()
         output = networks.discriminator(self.images())
-        assert len(output) == BATCH
-        assert output.isfinite().all()
+        assert len(output) == BATCH, f"expected {BATCH} rows, one for each image, got {len(output)}"
+        assert_finite(output)
 
     def test_the_same_seed_builds_the_same_networks(self) -> None:
         first, second = self.build(), self.build()
         for player in ("generator", "discriminator"):
             states = first[player].state_dict(), second[player].state_dict()
-            assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+            different = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
+            assert not different, f"expected equal weights, got different ones in the {player}: {', '.join(different)}"
 
     def test_loading_a_state_dict_reproduces_the_generator(self) -> None:
         first: Networks = self.build()
@@ -140,7 +173,8 @@ class ModelContract(Contract):
             nn.init.zeros_(parameter)
         second.generator.load_state_dict(first.generator.state_dict())
         latent = torch.randn(BATCH, first.latent_dim)
-        assert torch.equal(first.generator.eval()(latent), second.generator.eval()(latent))
+        difference = (first.generator.eval()(latent) - second.generator.eval()(latent)).abs().max().item()
+        assert difference == 0, f"expected equal images, got a difference of up to {difference:.3g}"
 
 
 class LossContract(Contract):
@@ -171,18 +205,18 @@ class LossContract(Contract):
         objectives = {"discriminator": loss.discriminator_loss, "generator": loss.generator_loss}
         for player, objective in objectives.items():
             value, _ = objective(self.players(networks), self.batch(networks))
-            assert value.shape == ()
-            assert value.isfinite()
+            assert_finite_scalar(value, f"{player}_loss")
             module = networks.discriminator if player == "discriminator" else networks.generator
-            gradients = torch.autograd.grad(value, list(module.parameters()))
-            assert any(gradient.abs().sum() > 0 for gradient in gradients)
+            assert_gradients(value, module, f"{player}_loss")
 
     def test_monitors_are_scalars_with_unreserved_names(self) -> None:
         networks, loss = self.networks(), self.build()
         for objective in (loss.discriminator_loss, loss.generator_loss):
             _, monitors = objective(self.players(networks), self.batch(networks))
-            assert all(value.shape == () for value in monitors.values())
-            assert not set(monitors) & set(EpochRow.model_fields)
+            for name, value in monitors.items():
+                assert value.shape == (), f"expected scalars, got shape {tuple(value.shape)} for {name}"
+            reserved = sorted(set(monitors) & set(EpochRow.model_fields))
+            assert not reserved, f"expected names other than those of the history's columns, got {', '.join(reserved)}"
 
 
 class DatasetContract(Contract):
@@ -201,14 +235,19 @@ class DatasetContract(Contract):
                 continue
             for index in range(0, len(split), max(1, len(split) // 100)):
                 image, label = split[index]
-                assert image.dtype == {3: torch.uint8, 1: torch.float32}[image.dim()]
-                assert tuple(image.shape) == data.data_shape
-                assert 0 <= int(label) < data.num_classes
+                got = f"got {image.dtype} of shape {tuple(image.shape)} at index {index}"
+                assert image.dtype == {3: torch.uint8, 1: torch.float32}.get(image.dim()), (
+                    f"expected uint8 (channels, height, width) or float32 (features,), {got}"
+                )
+                assert tuple(image.shape) == data.data_shape, f"expected shape {data.data_shape}, {got}"
+                assert 0 <= int(label) < data.num_classes, (
+                    f"expected labels from 0 to {data.num_classes - 1}, got {int(label)} at index {index}"
+                )
 
     def test_the_fingerprint_is_a_reproducible_sha256(self) -> None:
         first, second = self.build().fingerprint, self.build().fingerprint
-        assert first == second
-        assert len(bytes.fromhex(first)) == 32
+        assert first == second, f"expected equal fingerprints of two builds, got {first} and {second}"
+        assert re.fullmatch("[0-9a-f]{64}", first), f"expected 64 hexadecimal digits, got {first!r}"
 
 
 class FeatureExtractorContract(Contract):
@@ -219,9 +258,13 @@ class FeatureExtractorContract(Contract):
         images = quantized(self.images())
         with torch.no_grad():
             together, alone = extractor(images), extractor(images[:1])
-        assert together.shape == (BATCH, extractor.num_features)
-        assert together.is_floating_point()
-        torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-4)
+        expected = (BATCH, extractor.num_features)
+        assert together.shape == expected, f"expected shape {expected}, got {tuple(together.shape)}"
+        assert together.is_floating_point(), f"expected floats, got {together.dtype}"
+        difference = (together[:1] - alone).abs().max().item()
+        assert torch.allclose(together[:1], alone, rtol=1e-4, atol=1e-4), (
+            f"expected the same features of an image in any batch, got a difference of up to {difference:.3g}"
+        )
 
     def test_logits_are_one_finite_row_for_each_image(self) -> None:
         """Only for extractors with the optional method `logits`."""
@@ -229,20 +272,23 @@ class FeatureExtractorContract(Contract):
         if hasattr(extractor, "logits"):
             with torch.no_grad():
                 logits = extractor.logits(extractor(quantized(self.images())))
-            assert logits.ndim == 2
-            assert len(logits) == BATCH
-            assert logits.isfinite().all()
+            shape = tuple(logits.shape)
+            assert len(shape) == 2, f"expected shape ({BATCH}, classes), got {shape}"
+            assert len(logits) == BATCH, f"expected shape ({BATCH}, classes), got {shape}"
+            assert_finite(logits)
 
     def test_it_is_frozen(self) -> None:
         extractor = self.build()
-        assert isinstance(extractor, nn.Module)
-        assert not extractor.training
-        assert not any(parameter.requires_grad for parameter in extractor.parameters())
+        assert isinstance(extractor, nn.Module), f"expected an nn.Module, got {type(extractor).__name__}"
+        assert not extractor.training, "expected eval mode, got train mode: call .eval() in build"
+        trainable = [name for name, parameter in extractor.named_parameters() if parameter.requires_grad]
+        assert not trainable, f"expected no parameter that requires a gradient, got {', '.join(trainable)}"
 
     def test_the_protocol_names_the_extractor_and_is_json(self) -> None:
         protocol = self.build().protocol
-        assert protocol["extractor"] == self.plugin.name
-        assert json.loads(json.dumps(protocol)) == protocol
+        name = protocol.get("extractor")
+        assert name == self.plugin.name, f"expected {self.plugin.name!r} under 'extractor', got {name!r}"
+        assert_json(protocol)
 
 
 def quantized(images: Tensor) -> Tensor:
@@ -262,8 +308,8 @@ class MetricContract(Contract):
             labels = torch.arange(BATCH) % self.num_classes
             reference = ReferenceImages(lambda: iter(real), count=BATCH, fingerprint="contract", labels=labels)
             metric.fit(reference)
-            for batch in generated:
-                metric.update(batch)
+            for batch, batch_labels in zip(generated, labels.split(batch_size), strict=True):
+                metric.update(batch, *([batch_labels] if uses_labels(metric) else []))
             values = metric.compute()
         return dict(values) if isinstance(values, Mapping) else {"": values}
 
@@ -271,7 +317,8 @@ class MetricContract(Contract):
         with FeatureWriter(self.new_folder() / "features", torch.device("cpu")) as writer, torch.no_grad():
             for batch in batches:
                 writer.append(metric.features(batch))
-        return StoredFeatures(writer.result(), labels=None)
+        labels = torch.arange(BATCH) % self.num_classes if uses_labels(metric) else None
+        return StoredFeatures(writer.result(), labels)
 
     def signs(self, metric: Any) -> dict[str, int]:
         """Return, by name, 1 for values of which lower is better, else -1."""
@@ -282,9 +329,12 @@ class MetricContract(Contract):
     def test_real_images_score_better_than_other_images(self) -> None:
         """Better than at least one of negatives, blank images and noise, and never worse.
 
-        A metric need not distinguish all three from real images: negatives may have a precision of 1.
+        A metric need not distinguish all three from real images: negatives may have a precision of 1. Not for metrics
+        of networks.
         """
         metric, images = self.build(), self.images()
+        if isinstance(metric, NetworksMetric):
+            return
         noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
         others = {"negatives": -images, "blank images": -torch.ones_like(images), "noise": noise}
         real = self.scores(metric, images, 8)
@@ -301,15 +351,20 @@ class MetricContract(Contract):
         assert any(gap > 0 for gap in gaps), f"real images score no better than others: {details}"
 
     def test_a_score_does_not_depend_on_batches_or_previous_scores(self) -> None:
+        """Not for metrics of networks."""
         metric, images = self.build(), self.images(seed=1)
+        if isinstance(metric, NetworksMetric):
+            return
         first = self.scores(metric, images, 16)
         again = self.scores(metric, images, 3)
-        assert all(abs(first[name] - again[name]) <= 1e-4 * max(1.0, abs(first[name])) for name in first)
+        assert all(abs(first[name] - again[name]) <= 1e-4 * max(1.0, abs(first[name])) for name in first), (
+            f"expected the same score of the same images, got {first}, then in other batches {again}"
+        )
 
     def test_it_has_a_label_and_the_protocol_is_json(self) -> None:
         metric = self.build()
-        assert metric.label
-        assert json.loads(json.dumps(dict(metric.protocol))) == dict(metric.protocol)
+        assert metric.label, f"expected a name for tables, got {metric.label!r}"
+        assert_json(metric.protocol)
 
 
 class PenaltyContract(Contract):
@@ -330,10 +385,8 @@ class PenaltyContract(Contract):
         players.discriminate(batch.real, labels)
         players.discriminate(players.generate(batch), labels)
         value = penalty(players, batch)
-        assert value.shape == ()
-        assert value.isfinite()
-        gradients = torch.autograd.grad(value, list(networks.discriminator.parameters()), allow_unused=True)
-        assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+        assert_finite_scalar(value, "the penalty")
+        assert_gradients(value, networks.discriminator, "the penalty")
 
 
 class AugmentationContract(Contract):
@@ -342,14 +395,16 @@ class AugmentationContract(Contract):
     def test_it_preserves_shape_and_dtype(self) -> None:
         images = self.images()
         augmented = self.build()(images)
-        assert augmented.shape == images.shape
-        assert augmented.dtype == images.dtype
-        assert augmented.isfinite().all()
+        expected, got = ((tuple(batch.shape), batch.dtype) for batch in (images, augmented))
+        assert got == expected, f"expected {expected}, got {got}"
+        assert_finite(augmented)
 
     def test_it_is_differentiable(self) -> None:
         images = self.images().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.build()(images).square().sum(), images, create_graph=True)
-        assert gradient.abs().sum() > 0
+        augmented = self.build()(images)
+        assert augmented.requires_grad, "expected a gradient with respect to the images, got a constant"
+        (gradient,) = torch.autograd.grad(augmented.square().sum(), images, create_graph=True)
+        assert gradient.abs().sum() > 0, "expected a gradient with respect to the images, got zeros"
 
     def test_it_uses_torchs_default_rng(self) -> None:
         augment, images = self.build(), self.images()
@@ -357,7 +412,7 @@ class AugmentationContract(Contract):
         for seed in (SEED, SEED):
             torch.manual_seed(seed)
             results.append(augment(images))
-        assert torch.equal(*results)
+        assert torch.equal(*results), "expected equal images after torch.manual_seed, got different ones"
 
 
 class ScheduleContract(Contract):
@@ -367,8 +422,9 @@ class ScheduleContract(Contract):
         schedule = self.build()
         images_seen = [0, 1, 63, 64, 1000, 500, TOTAL_IMAGES]
         values = [schedule(images) for images in images_seen]
-        assert all(math.isfinite(value) for value in values)
-        assert [schedule(images) for images in reversed(images_seen)] == values[::-1]
+        assert all(math.isfinite(value) for value in values), f"expected finite values, got {values}"
+        again = [schedule(images) for images in reversed(images_seen)][::-1]
+        assert again == values, f"after {images_seen} images: expected {values} again, got {again}"
 
 
 class TrackerContract(Contract):
@@ -408,8 +464,9 @@ class ExecutorContract(Contract):
         lost = self.job("import os; os.kill(os.getpid(), 9)")
         good = [self.job("open('done', 'w').close()") for _ in range(2)]
         for end in [future.result(self.seconds) for future in executor.submit([lost, *good])]:
-            assert isinstance(end, JobEnd)
-        assert all((job.working_directory / "done").exists() for job in good)
+            assert isinstance(end, JobEnd), f"expected a JobEnd, got {end!r}"
+        unfinished = sum(not (job.working_directory / "done").exists() for job in good)
+        assert not unfinished, f"expected {len(good)} finished jobs next to a killed one, got {len(good) - unfinished}"
         executor.shut_down()
 
     def test_shutting_down_ends_all_jobs(self) -> None:
@@ -420,8 +477,8 @@ class ExecutorContract(Contract):
         while not (job.working_directory / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         executor.shut_down()
-        assert time.monotonic() < deadline
-        assert not (job.working_directory / "done").exists()
+        assert time.monotonic() < deadline, f"expected a job to begin and end within {self.seconds:g} s, got none"
+        assert not (job.working_directory / "done").exists(), "expected a job that was ended, got a finished one"
 
 
 def two_layer_networks(image_shape: tuple[int, ...]) -> Networks:
@@ -460,7 +517,9 @@ class OptimizerContract(Contract):
                 optimizer.zero_grad()
                 point.square().sum().backward()
                 optimizer.step()
-        torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
+        resumed_at, expected = resumed.tolist(), uninterrupted.tolist()
+        assert resumed_at == expected, f"after 6 steps: expected the parameters {expected}, got {resumed_at}"
 
     def test_it_descends(self) -> None:
-        assert self.descend(50) < self.descend(1)
+        near, far = self.descend(50), self.descend(1)
+        assert near < far, f"expected to be nearer to the minimum after 50 steps than {far:.4g}, got {near:.4g}"

@@ -15,7 +15,7 @@ ROOT = Path(ganbench.__file__).parent
 # from the ground up: a wing imports itself and what is before it, and nothing else of ganbench
 WINGS = (
     *("version", "errors", "system", "results", "plugin", "spec", "reporting"),
-    *("runtime", "data", "scoring", "training", "api", "suite", "gate", "testing", "cli"),
+    *("runtime", "data", "scoring", "training", "api", "suite", "gate", "testing", "authoring", "cli"),
 )
 TORCH_WINGS = {"runtime", "data", "scoring", "training", "testing"}
 TORCH = {"torch", "torchvision", "torchmetrics", "torch_fidelity"}

@@ -9,10 +9,12 @@ import typer
 
 from ganbench.reporting.console import (
     AsJson,
+    Command,
     DataDir,
     Device,
     Overrides,
     PluginArguments,
+    Query,
     out,
     print_json,
 )
@@ -114,3 +116,8 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     )
     baseline.save(file)
     return baseline
+
+
+baseline = typer.Typer(no_args_is_help=True, help="Record and inspect baselines for `check --baseline`.")
+baseline.command(cls=Command)(record)
+baseline.command(cls=Query)(show)

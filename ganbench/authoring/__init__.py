@@ -1,0 +1,1 @@
+"""What plugin authors run: `ganbench plugin new` and `ganbench plugin check`."""

@@ -1,0 +1,32 @@
+"""`ganbench plugin new`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganbench.reporting.console import load_registry, out
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, such as my-loss.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="Kind of the plugin: loss, model, dataset, metric, ...")],
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="New folder for the package; default: ganbench-NAME.")
+    ] = None,
+) -> None:
+    """Create a pip-installable plugin package: a working plugin, a test by its contract, and a CI build."""
+    from .new import new_package, write_package
+
+    package = new_package(name, kind, load_registry([]))
+    folder = folder or Path(package.distribution)
+    for path in write_package(package, folder):
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f'Next: cd {folder}, pip install -e ".[test]", pytest. README.md has the commands.',
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
