@@ -45,8 +45,8 @@ def check(
     """Yield the rules of the plugin's contract, each as soon as it has been checked.
 
     `data_shape` is that of the dataset for which the plugin is built: `(channels, height, width)` or `(features,)`. If
-    the plugin cannot be built, no other rule is checked. Raises `UsageError` for invalid options, and what `build`
-    raises for its users: a `GanbenchError`, such as one for a shape that the plugin does not support.
+    the plugin cannot be built, no other rule is checked. Raises `UsageError` for invalid options, or if the plugin
+    refuses the contract's networks, and what `build` raises for its users, such as for a shape not supported.
     """
     plugin = registered.plugin
     assert isinstance(plugin, Buildable)
@@ -66,15 +66,24 @@ def check(
     yield Rule(f"build returns {types}", None)
     for name in vars(CONTRACTS[plugin.kind]):
         if name.startswith(PREFIX):
-            yield Rule(name.removeprefix(PREFIX).replace("_", " "), failure_of(contract(), name))
+            try:
+                failure = failure_of(contract(), name)
+            except UsageError as error:
+                raise UsageError(
+                    f"{registered} does not suit the networks or images of its contract: {error}. Test it with a "
+                    f"subclass of ganbench.testing.{CONTRACTS[plugin.kind].__name__} that has others (docs/plugins.md)"
+                ) from None
+            yield Rule(name.removeprefix(PREFIX).replace("_", " "), failure)
 
 
 def failure_of(contract: testing.Contract, name: str) -> str | None:
-    """Run a test of a contract, and return why it failed, if it did."""
+    """Run a test of a contract, and return why it failed, if it did. Raises the `UsageError` of a plugin."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScoreWarning)  # contracts use few images
             getattr(contract, name)()
+    except UsageError:
+        raise
     except AssertionError as error:
         return " ".join(str(error).split()) or "an assertion failed"
     except Exception as error:

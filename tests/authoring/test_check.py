@@ -192,6 +192,8 @@ def test_the_terminal_shows_each_rule_and_what_it_got(tmp_path: Path) -> None:
         ("fid", "features: Field required; set options with -o"),
         ("dcgan --shape 1x30x28", "model 'dcgan' requires image sides that are multiples of 4"),
         ("dcgan --shape 28x28", "--shape 28x28: expected CxHxW, such as 3x32x32"),
+        ("bilinear", "does not suit the networks or images of its contract: this loss is a game of two scalars; use"),
+        ("bilinear", "a subclass of ganbench.testing.LossContract that has others"),
         ("hinge -o margin", "-o margin: expected PATH=VALUE"),
     ],
 )
