@@ -43,6 +43,7 @@ ARGUMENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("waits", "code", "message"),
     [
