@@ -35,8 +35,10 @@ class Quantity:
         if self.better is None or self.differing_fields or self.disturbed or len(finite) < 2:
             return None
         pick = max if self.better == "higher" else min
-        best = pick(finite, key=lambda pair: pair[0])[1]
-        return None if any(self.overlaps(best, position) for _, position in finite if position != best) else best
+        best_value, best = pick(finite, key=lambda pair: pair[0])
+        others = [(value, position) for value, position in finite if position != best]
+        ties = (value == best_value or self.overlaps(best, position) for value, position in others)
+        return None if any(ties) else best
 
     def overlaps(self, one: int, other: int) -> bool:
         """Return whether the spreads of two values overlap; False if either has none."""

@@ -17,7 +17,7 @@ from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
-from ganbench.results.comparison import compare, flatten
+from ganbench.results.comparison import Quantity, compare, flatten
 from ganbench.results.schema import Percentiles, Result
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
@@ -232,3 +232,8 @@ def test_scores_with_different_software_are_ranked_with_a_mark(
         (tmp_path / f"{name}.json").write_text(side.to_json())
     _, text = invoke(tmp_path / "a.json", tmp_path / "b.json")
     assert "ranked across software: torch differs" in " ".join(text.replace("│", " ").split())
+
+
+def test_equal_values_have_no_best() -> None:
+    assert Quantity("FID", (7.0, 7.0, 9.0), "lower", {}).best is None
+    assert Quantity("FID", (7.0, 8.0, 8.0), "lower", {}).best == 0
