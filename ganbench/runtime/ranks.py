@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,7 +128,6 @@ def join_ranks(launcher: Launcher, device: torch.device) -> Iterator[Ranks]:
     if launcher.size == 1:
         yield SINGLE
         return
-    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
     with explain_lost_contact():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
@@ -144,6 +142,6 @@ def explain_lost_contact() -> Iterator[None]:
     """Turn the errors of a communication that another rank left into one for users."""
     try:
         yield
-    except (dist.DistError, RuntimeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise GanbenchError(f"lost contact with another process, which failed or was killed: {reason}") from error

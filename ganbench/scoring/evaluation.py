@@ -175,7 +175,7 @@ class Evaluator:
         for (source, count), sharing in groups.items():
             with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
                 # seeded again, so that the images do not depend on what was scored before
-                with evaluation_context(self.seed, self.real_data.device):
+                with evaluation_context(self.seed, self.real_data.device, self.ranks.stream("isolated")):
                     finite, features, labels = self._generate(source, count, sharing, Path(folder))
                 if not self.ranks.is_first:
                     continue

@@ -32,13 +32,13 @@ class NotFiniteError(PluginError):
 
 
 @contextmanager
-def evaluation_context(seed: int, device: torch.device) -> Iterator[None]:
+def evaluation_context(seed: int, device: torch.device, stream: str = "isolated") -> Iterator[None]:
     """Disable gradients, use IEEE float32, and seed the default random number generators within the block.
 
-    All are restored afterwards.
+    All are restored afterwards. `stream` names the random numbers, which a generator may use for noise of its own.
     """
     with preserve_default_rngs(device), torch.no_grad(), float32_precision("fp32"):
-        seed_default_rngs(derived_seed(seed, "isolated"), device)
+        seed_default_rngs(derived_seed(seed, stream), device)
         yield
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from ganbench.errors import UsageError
 from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import BATCH_NORMS
@@ -24,7 +22,7 @@ def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engin
         raise UsageError("engine.mode: a run over several processes uses no CUDA graph; use auto or eager")
     if profile:
         raise UsageError("--profile: profile a run in a single process, without torchrun")
-    if torch.device("cpu" if device == "auto" else device).index is not None:
+    if ":" in device:
         raise UsageError(f"--device {device}: torchrun gives each process its own GPU; use --device cuda or cpu")
 
 
