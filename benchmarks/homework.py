@@ -77,7 +77,8 @@ def save_curves(published: dict[str, list[float]], measured: dict[str, list[floa
 
 def save_samples(path: Path) -> None:
     """Put the stored grids side by side: real images, then generated images from the same latent vectors."""
-    grids = [Image.open(RUN / "samples" / f"{name}.png").convert("L") for name in ("real", "epoch-0010", "epoch-0030")]
+    names = ("real", "epoch-0010", "epoch-0030", "epoch-0050")
+    grids = [Image.open(RUN / "samples" / f"{name}.png").convert("L") for name in names]
     gap = 16
     sheet = Image.new("L", (sum(grid.width + gap for grid in grids) - gap, max(grid.height for grid in grids)), 255)
     left = 0
