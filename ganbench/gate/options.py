@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from .check import CheckConfig
 
-WINDOWS = 5
-WINDOW_SECONDS = 1.0
+WINDOWS = 10
+WINDOW_SECONDS = 0.5
 MAX_BLOCKS = 8
 
 Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]

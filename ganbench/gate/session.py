@@ -17,7 +17,7 @@ from .side import (
     Worker,
 )
 
-SETTLED_SPREAD = 0.05  # largest relative spread of the last three warm-up windows
+SETTLED = 1.05  # ratio of rates that are as good as equal
 MAX_WARMUP_WINDOWS = 12  # then timing starts even if the rates still vary
 
 
@@ -104,8 +104,12 @@ def alternate_windows(workers: list[Worker], config: SessionConfig) -> list[Sess
 
 
 def has_settled(rates: list[float]) -> bool:
-    last = rates[-3:]
-    return len(rates) >= MAX_WARMUP_WINDOWS or (len(last) == 3 and max(last) / min(last) - 1 < SETTLED_SPREAD)
+    """Return whether the last three rates show no trend, though they may be noisy: a pair averages noise."""
+    if len(rates) < 3:
+        return False
+    first, second, third = rates[-3:]
+    is_trend = (first < second < third or first > second > third) and max(first, third) / min(first, third) > SETTLED
+    return not is_trend or len(rates) >= MAX_WARMUP_WINDOWS
 
 
 def session_of(worker: Worker, config: SessionConfig, warmup_windows: int) -> Session:

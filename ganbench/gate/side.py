@@ -48,8 +48,8 @@ class SessionConfig:
     device: str = "auto"
     data_dir: Path | None = None
     files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
-    windows: int = 5
-    window_seconds: float = 1.0
+    windows: int = 10
+    window_seconds: float = 0.5
     interleaved: bool = True  # run both sessions of a pair at once, alternating by window
 
 

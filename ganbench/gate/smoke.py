@@ -16,7 +16,7 @@ from .training import (
 )
 from .verdict import Finding, Verdict
 
-STEPS = 100
+STEPS = 40
 REPEATS = 3  # of base, to see how much identical runs vary, unless they do not vary at all
 ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
 

@@ -71,7 +71,7 @@ def test_a_smoke_run_that_diverges_is_exit_5(commit: Any) -> None:
     commit(FAST + "DIVERGED = [0]\n")
     code, text = check()
     assert code == ExitCode.FAILED
-    assert "a training run of the working tree diverged within 100 steps: d_loss is nan" in text
+    assert "a training run of the working tree diverged within 40 steps: d_loss is nan" in text
 
 
 @pytest.mark.parametrize(

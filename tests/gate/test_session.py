@@ -44,7 +44,7 @@ class FakeWorker:
 def test_windows_alternate_and_timing_starts_when_both_have_settled() -> None:
     asked: list[str] = []
     quick = FakeWorker("A", [1.0, 10.0, 10.0, 10.0, 10.0, 11.0, 12.0], asked)
-    slow_to_settle = FakeWorker("B", [1.0, 5.0, 9.0, 9.0, 9.0, 9.1, 9.2], asked)
+    slow_to_settle = FakeWorker("B", [1.0, 5.0, 8.0, 9.0, 9.0, 9.1, 9.2], asked)
     first, second = alternate_windows([quick, slow_to_settle], SessionConfig("any", windows=2))  # type: ignore[list-item]
     assert asked == [*"AB", *"BA", *"AB", *"BA", *"AB", *"BA", "end A", "end B"]  # linear drift cancels
     assert first.warmup_windows == second.warmup_windows == 4
@@ -52,7 +52,15 @@ def test_windows_alternate_and_timing_starts_when_both_have_settled() -> None:
     assert second.images_per_second == [9.1, 9.2]
 
 
+def test_warm_up_lasts_while_the_rates_rise_or_fall() -> None:
+    assert not has_settled([1.0, 2.0])
+    assert not has_settled([9.0, 1.0, 1.02, 1.1])
+    assert not has_settled([1.1, 1.02, 1.0])
+    assert has_settled([1.0, 1.02, 1.04])  # too little to matter
+    assert has_settled([1.0, 1.2, 1.1])  # noise
+
+
 def test_warm_up_ends_even_if_the_rates_do_not_settle() -> None:
-    restless = [1.0, 2.0] * MAX_WARMUP_WINDOWS
-    assert not has_settled(restless[: MAX_WARMUP_WINDOWS - 1])
-    assert has_settled(restless[:MAX_WARMUP_WINDOWS])
+    rising = [1.1**window for window in range(MAX_WARMUP_WINDOWS)]
+    assert not has_settled(rising[:-1])
+    assert has_settled(rising)
