@@ -31,6 +31,7 @@ from .reporting.console import (
 )
 from .reporting.leaderboard_command import leaderboard
 from .reporting.report_command import report, write_report
+from .reporting.schema_command import schema
 from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
@@ -220,6 +221,7 @@ def show(
     from .spec.benchmark import sections
     from .spec.configs import CONFIGS, engine_keys
     from .spec.loading import is_spec_file, load_spec
+    from .spec.schema_files import SPEC, schema_line
 
     registry = load_registry(plugins, name)
     if name in sections() and not overrides:
@@ -238,7 +240,7 @@ def show(
 
             out.print(Syntax(spec.to_toml(), "toml", background_color="default"))
         else:
-            out.file.write(spec.to_toml())
+            out.file.write(schema_line(SPEC) + spec.to_toml())
         return
     if overrides:
         raise UsageError(f"-o applies to benchmarks only; '{name}' is not a benchmark")
@@ -246,11 +248,11 @@ def show(
         registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
     }
     if as_json:
-        print_json({registered.plugin.kind: schema.model_json_schema() for registered, schema in options.items()})
+        print_json({registered.plugin.kind: model.model_json_schema() for registered, model in options.items()})
         return
-    for registered, schema in options.items():
+    for registered, model in options.items():
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
-        out.print(options_table(schema))
+        out.print(options_table(model))
         config = CONFIGS[registered.plugin.kind]
         if config.own_keys():
             out.print(options_table(engine_keys(config), title=f"Options of every {registered.plugin.kind}"))
@@ -289,6 +291,7 @@ app.command(cls=Command)(audit)
 app.command(cls=Query)(compare)
 app.command(cls=Query)(leaderboard)
 app.command(cls=Query)(report)
+app.command(cls=Query)(schema)
 app.command(cls=Command)(gate.check)
 app.command(cls=Command)(gate.calibrate)
 app.add_typer(baseline, name="baseline")

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.plugin.registry import Registered, Registry
+from ganbench.spec.configs import PLUGIN_KIND
 
 from .narrow import fold_words
 
@@ -47,7 +48,9 @@ def options_table(options: type[BaseModel], title: str | None = None) -> Table:
 
 
 def _describe_type(field: Mapping[str, Any]) -> str:
-    """Describe a JSON schema's type and bounds: "integer, at least 4", "string | null"."""
+    """Describe a JSON schema's type and bounds: "integer, at least 4", "number | schedule"."""
+    if PLUGIN_KIND in field:
+        return str(field[PLUGIN_KIND])
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
     if "anyOf" in field:

@@ -297,6 +297,11 @@ class Result(ResultViews, Record):
         return self.model_dump_json(indent=2) + "\n"
 
 
+def result_schema() -> dict[str, Any]:
+    """Return the JSON schema of result.json as this version writes it: every field is required."""
+    return {**Result.model_json_schema(mode="serialization"), "title": "ganbench result"}
+
+
 def load_result(path: StrPath) -> Result:
     """Load a result from a run directory or a result.json file.
 

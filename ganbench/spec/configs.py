@@ -32,6 +32,7 @@ Weights = Literal["raw", "ema"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 Kimgs = list[Annotated[float, Field(ge=0)]]
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+PLUGIN_KIND = "x-ganbench-plugin"  # keyword in JSON schemas: the value configures a plugin of this kind
 
 
 def _configs_in(value: Any) -> Iterator[PluginConfig]:
@@ -105,6 +106,7 @@ class PluginConfig(StrictModel):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return {
             "description": f"the name of a {cls.kind}, or a table with its name and options",
+            PLUGIN_KIND: cls.kind.value,
             "anyOf": [
                 {"type": "string"},
                 {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
@@ -178,6 +180,9 @@ class Schedulable:
             self.number.core_schema,
             serialization=core_schema.plain_serializer_function_ser_schema(_plain),
         )
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(core_schema), {"type": "object", PLUGIN_KIND: Kind.SCHEDULE.value}]}
 
     @staticmethod
     def _validate(value: Any, number: Callable[[Any], float], info: ValidationInfo) -> float | ScheduleConfig:

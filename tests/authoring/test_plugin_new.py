@@ -96,7 +96,7 @@ def test_the_package_declares_its_hooks_and_ganbench(tmp_path: Path) -> None:
     assert project["entry-points"]["ganbench"] == {"my-own": "ganbench_my_own"}
     assert project["dependencies"][0].startswith("ganbench>=")
     workflow = (tmp_path / "somewhere/new/.github/workflows/ci.yml").read_text()
-    assert "ganbench check dcgan-fashion" in workflow
+    assert "/ganbench/.github/actions/check@" in workflow
     assert "-o loss=my-own" in workflow
 
 

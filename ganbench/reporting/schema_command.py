@@ -1,0 +1,49 @@
+"""`ganbench schema`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganbench.errors import UsageError
+
+from .console import PluginArguments, load_registry, out, print_json
+
+
+class Content(StrEnum):
+    SPEC = "spec"
+    SUITE = "suite"
+    RESULT = "result"
+
+
+def schema(
+    content: Annotated[Content, typer.Argument(metavar="spec|suite|result", help="File that the schema describes.")],
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the schema to this file.")] = None,
+    plugins: PluginArguments = [],  # noqa: B006 - never modified
+) -> None:
+    """Print the JSON schema of specs or suites, with the options of all installed plugins, or of result.json."""
+    from ganbench.results.schema import result_schema
+    from ganbench.spec.json_schema import spec_schema, suite_schema
+    from ganbench.spec.schema_files import write_schema
+
+    if file is not None and file.suffix != ".json":  # a forgotten name must not overwrite a spec
+        raise UsageError(f"--out {file}: the name of the schema must end in .json")
+    if content == Content.RESULT:
+        made = result_schema()
+    else:
+        make = {Content.SPEC: spec_schema, Content.SUITE: suite_schema}[content]
+        made = make(load_registry(plugins).all_plugins())
+    if file is None:
+        print_json(made)
+        return
+    try:
+        write_schema(file, made)
+    except OSError as error:
+        raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
+    text = f"{file}: JSON schema of a {content}"
+    if content != Content.RESULT:
+        text += f"; for editors, let the first line of a TOML file beside it be\n#:schema {file.name}"
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
