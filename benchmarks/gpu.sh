@@ -63,7 +63,7 @@ COPY
 failed=()
 chosen=()
 part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and continue even if it fails
-  local name=$1 limit=$2 start=$SECONDS left=$((deadline - SECONDS - 10))
+  local name=$1 limit=$(($2 * patience)) start=$SECONDS left=$((deadline - SECONDS - 10))
   shift 2
   [[ ${#chosen[@]} -eq 0 || " ${chosen[*]} " == *" $name "* ]] || return 0
   [ "$left" -gt 0 ] || { failed+=("$name (no time left)"); return 0; }
@@ -75,15 +75,15 @@ part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and c
 }
 
 run() {
-  deadline=$((SECONDS + 570))
+  deadline=$((SECONDS + 570)) patience=1
   device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 pairs=2
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
   run_parts "$@"
 }
 
 rehearse() {
-  deadline=$((SECONDS + 24 * 3600))
-  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile) steps=2 seconds=1 pairs=1
+  deadline=$((SECONDS + 24 * 3600)) patience=30
+  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 pairs=1
   run_parts "$@"
 }
 
