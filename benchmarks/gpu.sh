@@ -5,7 +5,20 @@
 #
 # The environment needs ganbench with the extras dev and benchmarks, and FashionMNIST in DATA_DIR (default: where ganbench
 # finds it). Each part writes its results to $OUT as it proceeds; failed parts are listed at the end. `run PART...` runs
-# only some parts: verify, tests, reference, loops, engines, outside_clock.
+# only some parts:
+#
+#   verify          dcgan-fashion for an epoch, after 200 steps that are bitwise identical as CUDA graph and eagerly
+#   tests           the tests that use a GPU
+#   every_feature   all benchmarks and features of a step, briefly; which of them run as CUDA graphs
+#   commands        samples, scores and a report of the run of `verify`
+#   suite           four runs, two at once on one GPU
+#   ranks           torchrun, with one process on the GPU and with two on the CPU
+#   loops           speed compared with other training loops
+#   engines         speed by engine, batch size and precision
+#   outside_clock   speed by a clock outside the process
+#   reference       50 epochs with scores, compared with the published curve; seeds in SEEDS (default: 42)
+#
+# `rehearse` runs the same parts briefly on a CPU, to find mistakes without a GPU.
 #
 # For a machine without a network,
 #
@@ -14,7 +27,7 @@
 # builds wheels of ganbench and of the dependencies that a typical torch environment lacks, and copies the dataset. On that
 # machine, run with WHEELS=FOLDER DATA_DIR=FOLDER.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 python=${PYTHON:-python3}
 
 version_of() {
@@ -29,7 +42,9 @@ pack() {
   "$python" -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python_version" \
     --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --dest "$folder" \
-    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection platformdirs tomli-w torch-fidelity nvidia-ml-py filelock joblib hypothesis sortedcontainers junitparser pytest-xdist execnet lazy-loader safetensors \
+    "pydantic==$(version_of pydantic)" "pydantic-core==$(version_of pydantic-core)" annotated-types typing-inspection \
+    platformdirs tomli-w torch-fidelity nvidia-ml-py filelock joblib lazy-loader safetensors \
+    hypothesis sortedcontainers junitparser pytest-xdist execnet \
     || return
   "$python" - "$folder/FashionMNIST/raw" <<'COPY'
 import gzip, sys
@@ -47,20 +62,32 @@ COPY
 
 failed=()
 chosen=()
-deadline=$((SECONDS + 570))
 part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and continue even if it fails
-  local name=$1 limit=$2 start=$SECONDS left=$((deadline - SECONDS - 10))
+  local name=$1 limit=$(($2 * patience)) start=$SECONDS left=$((deadline - SECONDS - 10))
   shift 2
   [[ ${#chosen[@]} -eq 0 || " ${chosen[*]} " == *" $name "* ]] || return 0
-  [ "$left" -gt 0 ] || { failed+=("$name"); return 0; }
+  [ "$left" -gt 0 ] || { failed+=("$name (no time left)"); return 0; }
   [ "$left" -ge "$limit" ] || limit=$left
-  echo "== $name"
+  echo "== $name: $*"
   timeout --signal=INT --kill-after=10 "$limit" "$@" 2>&1 | tee -a "$OUT/gpu.log" | tail -n 25
   [ "${PIPESTATUS[0]}" -eq 0 ] || failed+=("$name")
   echo "== $name: $((SECONDS - start)) s"
 }
 
 run() {
+  deadline=$((SECONDS + 570)) patience=1
+  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 pairs=2
+  nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
+  run_parts "$@"
+}
+
+rehearse() {
+  deadline=$((SECONDS + 24 * 3600)) patience=30
+  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 pairs=1
+  run_parts "$@"
+}
+
+run_parts() {
   chosen=("$@")
   OUT=${OUT:-benchmarks/results/gpu}
   mkdir -p "$OUT"
@@ -72,22 +99,51 @@ run() {
     export GANBENCH_DATA
   fi
   export PYTHONUNBUFFERED=1
-  nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
+  local folder options=(--device "$device" --source "$source")
+  folder=$(mktemp -d)
+  local ganbench=("$python" -m ganbench) torchrun=("$python" -m torch.distributed.run --standalone)
+  local short=(--steps "$steps" -o "dataset.source=$source" -o metrics.0.num_samples=1000)
 
-  # verify that CUDA graphs and eager execution are bitwise identical
-  local verified
-  verified=$(mktemp -d)
-  part verify 90 "$python" -m ganbench run dcgan-fashion --device cuda --epochs 1 --verify-engine 200 --profile \
-    --out "$verified/run"
-  [ ! -e "$verified/run/result.json" ] || cp "$verified/run/result.json" "$OUT/verify.json"
-  part tests 60 "$python" -m pytest -q -k cuda tests/training/test_engines.py
-  # the reference run: 50 epochs with scores, with three seeds, compared with the published curve
-  part reference 190 "$python" -m benchmarks.reference --seeds 42,1,2 --device cuda --out-dir "$OUT/reference"
-  part loops 140 "$python" -m benchmarks.loops --device cuda --precision tf32 --pairs 2 --seconds 3 --out "$OUT/loops.json"
-  part engines 170 "$python" -m benchmarks.engines --device cuda --rounds 1 --seconds 2 --out "$OUT/engines.json"
-  part outside_clock 45 "$python" -m benchmarks.outside_clock --device cuda --seconds 10 --out "$OUT/outside_clock.json"
+  part verify 60 "${ganbench[@]}" run dcgan-fashion --device "$device" -o "dataset.source=$source" "${verify[@]}" \
+    --out "$folder/run"
+  [ ! -e "$folder/run/result.json" ] || cp "$folder/run/result.json" "$OUT/verify.json"
+  part tests 60 "$python" -m pytest -q -n 4 -k cuda tests/training tests/runtime
+  part every_feature 170 "$python" -m benchmarks.every_feature "${options[@]}" --steps "$steps" \
+    --out "$OUT/every_feature.json"
 
+  part commands 20 "${ganbench[@]}" sample "$folder/run" -n 64 --device "$device" --out "$folder/samples.npz"
+  part commands 30 "${ganbench[@]}" eval "$folder/samples.npz" --against fashion-mnist -o "dataset.source=$source" \
+    --metrics kid --features fashion-cnn -o metrics.0.subset_size=64 --device "$device"
+  part commands 30 "${ganbench[@]}" eval "$folder/run" -n 1000 --device "$device"
+  part commands 20 "${ganbench[@]}" report "$folder/run" --out "$folder/report.html"
+
+  cat >"$folder/suite.toml" <<SUITE
+benchmark = "dcgan-fashion"
+seeds = [1, 2]
+[options]
+training.steps = $((10 * steps))
+dataset.source = "$source"
+metrics.0.num_samples = 1000
+[axes]
+loss = ["bce", "hinge"]
+SUITE
+  part suite 60 "${ganbench[@]}" suite "$folder/suite.toml" --jobs 2 --device "$device" --out "$folder/suite"
+
+  part ranks 30 "${torchrun[@]}" --nproc-per-node 1 -m ganbench run dcgan-fashion --device "$device" "${short[@]}" \
+    --out "$folder/one"
+  part ranks 60 "${torchrun[@]}" --nproc-per-node 2 -m ganbench run dcgan-fashion --device cpu "${short[@]}" \
+    --out "$folder/two"
+
+  part loops 130 "$python" -m benchmarks.loops "${options[@]}" --precision tf32 --pairs "$pairs" --seconds "$seconds" \
+    --out "$OUT/loops.json"
+  part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
+    --out "$OUT/outside_clock.json"
+  part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
+  part reference 190 "$python" -m benchmarks.reference "${options[@]}" --seeds "${SEEDS:-42}" --epochs "$epochs" \
+    --out-dir "$OUT/reference"
+
+  rm -r "$folder"
   [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}"; exit 1; }
 }
 
-"${1:?usage: benchmarks/gpu.sh run | pack FOLDER}" "${@:2}"
+"${1:?usage: benchmarks/gpu.sh run | rehearse | pack FOLDER}" "${@:2}"

@@ -56,8 +56,10 @@ def main(
                 print(f"round {round_number + 1}, {condition}, {side}: {shown} images/s", file=sys.stderr)
         ratios = {name: ratios_by_round(*(of[side] for side in SIDES)) for name, of in rates.items()}
         if out is not None:
-            setting = {"rounds": rounds, "seconds": seconds, "source": source, "before": commit_of(before)}
-            write(out, setting, {"wait_policy": policies, "images_per_second": rates, "after_by_before": ratios})
+            setting = {"rounds": rounds, "seconds": seconds, "source": source}
+            write(
+                out, setting, before, {"wait_policy": policies, "images_per_second": rates, "after_by_before": ratios}
+            )
     show(rates, ratios)
 
 
@@ -159,17 +161,12 @@ def ratios_by_round(before: list[list[float]], after: list[list[float]]) -> list
     return [sum(later) / sum(earlier) for earlier, later in zip(before, after, strict=True)]
 
 
-def commit_of(checkout: Path | None) -> str | None:
-    if checkout is None:
-        return None
-    finished = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    return finished.stdout.strip()
-
-
-def write(out: Path, setting: dict[str, Any], figures: dict[str, Any]) -> None:
+def write(out: Path, setting: dict[str, Any], before: Path | None, figures: dict[str, Any]) -> None:
+    # imported here, because a child process has only the measured checkout on its path
+    from benchmarks.checkout import commit_of
     from benchmarks.results_file import write_results
 
-    write_results(out, setting, "cpu", figures)
+    write_results(out, {**setting, "before": commit_of(before)}, "cpu", figures)
 
 
 def show(rates: dict[str, dict[str, list[list[float]]]], ratios: dict[str, list[float]]) -> None:

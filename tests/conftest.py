@@ -28,6 +28,8 @@ os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, which changes the width
 SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.num_samples=100"]
 UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
 
+DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+
 
 @pytest.fixture(scope="session")
 def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -25,6 +26,8 @@ CODE_SUFFIXES = {
     ".cuh",
     ".h",
 }  # Python and extension modules
+# a statement begins a line, or follows a colon or a semicolon; a relative import names no package
+IMPORT = re.compile(r"(?:^|[;:])[ \t\f]*(?:from[ \t\f]+(\w+)|import[ \t\f]+([^\n;#]+))", re.MULTILINE)
 INSTALLED = {"site-packages", "dist-packages"}
 DIGITS = 16  # hexadecimal digits kept of a SHA-256 hash
 
@@ -49,13 +52,24 @@ def source_roots(module: str) -> dict[str, Path]:
     if root is None:
         return {}
     roots = {name: root}
+    looked_up: dict[str, Path | None] = {}
+
+    def in_development(name: str) -> Path | None:
+        if name not in looked_up:
+            found = find_root(name) if name != "ganbench" else None
+            looked_up[name] = None if found is None or is_installed(found) else found
+        return looked_up[name]
+
     pending = [root]
     while pending:
-        for imported in sorted(imported_names(pending.pop())):
-            found = find_root(imported) if imported not in roots and imported != "ganbench" else None
-            if found is not None and not is_installed(found):
-                roots[imported] = found
-                pending.append(found)
+        for file in code_files(pending.pop()).values():
+            # parsing every file would take half a second in each process
+            if not any(in_development(name) for name in possible_imports(file) - roots.keys()):
+                continue
+            for imported in sorted(imported_names(file) - roots.keys()):
+                if found := in_development(imported):
+                    roots[imported] = found
+                    pending.append(found)
     return roots
 
 
@@ -78,6 +92,17 @@ def find_root(name: str) -> Path | None:
 def is_installed(root: Path) -> bool:
     """Return whether pip installed it: it is neither an editable install nor a file of the user."""
     return bool(INSTALLED & set(root.parts))
+
+
+def possible_imports(file: Path) -> set[str]:
+    """Return all top-level names that a Python file can import, and others that look as if it did."""
+    if file.suffix != ".py":
+        return set()
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+    except OSError:
+        return set()
+    return {name for package, packages in IMPORT.findall(text) for name in re.findall(r"\w+", package or packages)}
 
 
 def imported_names(root: Path) -> set[str]:

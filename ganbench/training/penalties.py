@@ -1,4 +1,4 @@
-"""Penalties on the discriminator, and the steps in which each is computed."""
+"""Penalties on the discriminator: their weighted sum, and the steps in which each is computed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from ganbench.errors import UsageError
-from ganbench.plugin.interfaces import Penalty
+from ganbench.data.contract import described
+from ganbench.errors import PluginError, UsageError, describe
+from ganbench.plugin.interfaces import Batch, Penalty, Players
+from ganbench.runtime.precision import Precision, autocast
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
 MAX_PERIOD = 10_000  # steps used to count how often each variant occurs
@@ -61,3 +65,26 @@ class Penalties:
     def first_step(self, variant: Variant) -> int:
         """Return the index of the first step of a variant."""
         return next(step for step in range(MAX_PERIOD) if self.due(step) == variant)
+
+    def total(self, players: Players, batch: Batch, due: Variant, values: Tensor, precision: Precision) -> Tensor:
+        """Return the weighted sum of the penalties that are due, and store each one's value in `values`.
+
+        Raises `PluginError` for a penalty that raises, or that returns anything but a differentiable scalar.
+        """
+        total = torch.zeros((), device=batch.latent.device)
+        for number, penalty in enumerate(self.all):
+            if not due[number]:
+                continue
+            try:
+                with autocast(precision, batch.latent.device):
+                    value: Any = penalty.penalty(players, batch)
+            except (Exception, SystemExit) as error:
+                cause = f": {error}" if isinstance(error, PluginError) else f" raised {describe(error)}"
+                raise PluginError(f"{penalty.plugin}{cause}") from error
+            if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
+                raise PluginError(
+                    f"{penalty.plugin} returned {described(value)}; expected a differentiable scalar tensor"
+                )
+            values[number].copy_(value.detach())
+            total = total + penalty.factor * value
+        return total

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganbench.data.contract import described
 from ganbench.errors import PluginError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Networks
+from ganbench.runtime.ranks import Ranks
 
 
 class UpdatePlayers:
@@ -74,6 +75,25 @@ class UpdatePlayers:
     def logits_of(self, images: Tensor) -> Tensor | None:
         """Return the discriminator's logits for the tensor `images` itself; None if it was not called with it."""
         return next((first(output) for known, output in self._outputs if known is images), None)
+
+    def adapt_augmentations(self, real: Tensor, loss: str, ranks: Ranks) -> None:
+        """Call `adapt` of adaptive augmentations with the discriminator's logits on the real images of all ranks.
+
+        `loss` is the name of the loss's plugin, for errors.
+        """
+        for plugin, augmentation in self._augmentations:
+            if not hasattr(augmentation, "adapt"):
+                continue
+            logits = self.logits_of(real)
+            if logits is None:
+                raise PluginError(
+                    f"{plugin} adapts to the discriminator's output on the real images, but {loss} never calls "
+                    "players.discriminate(batch.real, ...) with this tensor itself"
+                )
+            try:
+                augmentation.adapt(ranks.all_rows(logits.detach().float()))
+            except (Exception, SystemExit) as error:
+                raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:
         try:

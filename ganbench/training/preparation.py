@@ -98,41 +98,10 @@ def prepare(
     step = build_step(spec, data, context, device, precision, schedules, ranks)
     for warning in [*suspicious_combinations(spec, step), *batch_norm_warnings(step)]:
         callback.on_warning(warning)
-    info = RunInfo(
-        spec=spec.to_dict(),
-        device=str(device),
-        device_name=environment.must_match["device"],
-        data=data_record,
-        parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
-        steps_per_epoch=length.steps_per_epoch,
-        total_steps=length.steps,
-    )
+    info = describe_run(spec, device, environment, data_record, step, length)
     callback.on_run_start(info)
     callback.on_status("preparing the real images for the metrics")
-    sampler = Sampler(
-        step.networks,
-        step.plugin_names,
-        data.data_shape,
-        device,
-        callback.on_warning,
-        labels=step.labels[0] if step.labels else None,
-        average=step.ema.for_sampling if step.ema else None,
-    )
-    real_data = RealData(data, data_record, context, spec.scoring.batch_size)
-    with ranks.first_in_advance():
-        metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
-    evaluator = Evaluator(
-        metrics,
-        real_data,
-        step.loss,
-        sampler,
-        seed=seed,
-        images_per_epoch=length.images_per_epoch,
-        training_batch_size=training.generator_images,
-        batch_size=spec.scoring.batch_size,
-        warn=callback.on_warning,
-        ranks=ranks,
-    )
+    evaluator = build_evaluator(spec, data, data_record, context, step, length, callback, ranks)
     flips = make_rng(seed, "flips", device) if training.horizontal_flips else None
     order = make_rng(seed, "order")
     share = RankShare(ranks, training.batch_size)
@@ -154,9 +123,65 @@ def prepare(
         batches=batches,
         evaluator=evaluator,
         targets=Targets(spec.targets, evaluator),
-        sampler=sampler,
+        sampler=evaluator.sampler,
         length=length,
         events=events,
         info=info,
+        ranks=ranks,
+    )
+
+
+def describe_run(
+    spec: BenchmarkSpec,
+    device: torch.device,
+    environment: Environment,
+    data_record: DataRecord,
+    step: TrainingStep,
+    length: Length,
+) -> RunInfo:
+    return RunInfo(
+        spec=spec.to_dict(),
+        device=str(device),
+        device_name=environment.must_match["device"],
+        data=data_record,
+        parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
+        steps_per_epoch=length.steps_per_epoch,
+        total_steps=length.steps,
+    )
+
+
+def build_evaluator(
+    spec: BenchmarkSpec,
+    data: ImageData,
+    data_record: DataRecord,
+    context: BuildContext,
+    step: TrainingStep,
+    length: Length,
+    callback: Callback,
+    ranks: Ranks,
+) -> Evaluator:
+    """Build the metrics, and let them process the real images."""
+    sampler = Sampler(
+        step.networks,
+        step.plugin_names,
+        data.data_shape,
+        torch.device(context.device),
+        callback.on_warning,
+        labels=step.labels[0] if step.labels else None,
+        average=step.ema.for_sampling if step.ema else None,
+    )
+    real_data = RealData(data, data_record, context, spec.scoring.batch_size)
+    with ranks.first_in_advance():
+        metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
+    return Evaluator(
+        metrics,
+        real_data,
+        step.loss,
+        sampler,
+        seed=context.seed,
+        images_per_epoch=length.images_per_epoch,
+        training_batch_size=spec.training.generator_images,
+        batch_size=spec.scoring.batch_size,
+        warn=callback.on_warning,
         ranks=ranks,
     )

@@ -1,56 +1,36 @@
-"""Runs a benchmark, from a spec to a stored result."""
+"""Runs a benchmark: prepares or resumes a run, and trains it."""
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from time import perf_counter
 
-from ganbench.errors import (
-    DivergedError,
-    GanbenchError,
-    PluginError,
-    describe,
-)
-from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.errors import GanbenchError
+from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registrations import PublishedCurve, TrackerContext
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import Result, Roofline, Status
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
-from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
-from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.memory import explain_out_of_memory
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.ranks import join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
-from ganbench.spec.launch import Launch, make_launch, read_launch
+from ganbench.spec.launch import make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
 from .engines import check_engine
-from .history import EpochLosses, require_finite_weights
-from .interrupt import Interrupt
-from .preparation import PreparedRun, prepare
+from .loop import Run
+from .preparation import prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
-from .resuming import (
-    find_checkpoint,
-    require_same_conditions,
-)
-from .roofline import measure_roofline
-from .run_files import RunFiles
-from .run_state import RunState
-from .sample_images import save_generated_images, save_real_images
-from .state.measuring import untouched
+from .resuming import find_checkpoint, require_same_conditions
 from .timing import WINDOW_SECONDS
-from .warmup import WarmupResult, warm_up
 
 
 def run(
@@ -123,227 +103,3 @@ def run(
         if checkpoint is not None:
             training.resume_from(checkpoint)
         return training.execute(), directory
-
-
-class Run:
-    """The training of one run, from the first step to the stored result."""
-
-    def __init__(
-        self,
-        prepared: PreparedRun,
-        directory: RunDirectory,
-        launch: Launch,
-        published_curve: PublishedCurve | None,
-        callback: Callback,
-        verify_engine: int | None,
-        profile: bool,
-        window_seconds: float,
-    ) -> None:
-        self.prepared = prepared
-        self.ranks = prepared.ranks
-        self.directory = directory
-        self.launch = launch
-        self.callback = callback
-        self.verify_engine = verify_engine
-        self.profile = profile
-        self.window_seconds = window_seconds
-        self.state = RunState(prepared)
-        self.files = RunFiles(self.state, directory, published_curve, callback)
-        self.warmed_up: WarmupResult | None = None
-        self.roofline: Roofline | None = None
-
-    def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Restore the state of the run from a checkpoint of an earlier process."""
-        self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
-        self.state.resume_from(checkpoint)
-        if (reached := self.prepared.targets.reached_stop()) is not None:
-            self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
-
-    def execute(self) -> Result:
-        """Train until training is complete or interrupted, and store the result."""
-        with float32_precision(self.prepared.precision), deterministic_convolutions(), Interrupt() as interrupt:
-            try:
-                self.files.write_spec(self.launch)
-                save_real_images(self.prepared, self.directory, self.callback)
-                if self.state.steps == 0:
-                    self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
-                if self._is_interrupted(interrupt):
-                    raise KeyboardInterrupt  # skip the warm-up
-                warmed_up = self._warm_up()
-                status, message = self._train(warmed_up, interrupt)
-                if not self.ranks.any(interrupt.terminated):
-                    if self.ranks.alone:
-                        self._measure_roofline(warmed_up)
-                    self._evaluate(None, sample_images=True)
-            except DivergedError as error:
-                status, message = "diverged", str(error)
-            except KeyboardInterrupt:
-                status, message = "interrupted", f"interrupted after step {self.state.steps}, and not scored"
-            except (Exception, SystemExit) as error:
-                interrupt.storing = True
-                raise self._failed(error) from error
-            interrupt.storing = True
-            return self._store(status, message)
-
-    def _failed(self, error: Exception | SystemExit) -> GanbenchError:
-        """Store the result so far, and return the error to raise."""
-        cause = explain_out_of_memory(error, self.prepared.spec.training.batch_size, self.prepared.device)
-        if cause is None:
-            cause = str(error) if isinstance(error, GanbenchError) else describe(error)
-        message = f"the run failed after {self.state.steps} steps: {cause}"
-        try:
-            self._store("failed", message)
-            message += f". The result so far is in {self.directory.path}"
-        except Exception as another:
-            message += f". The result so far could not be stored: {describe(another)}"
-        return type(error)(message) if isinstance(error, GanbenchError) else PluginError(message)
-
-    def _warm_up(self) -> WarmupResult:
-        self.callback.on_status("warming up")
-        trace = self.directory.file("trace.json", "trace") if self.profile else None
-        self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
-        self.state.clock.graph_memory_bytes = self.warmed_up.engine.graph_memory_bytes
-        self.state.clock.step_seconds = self.warmed_up.step_seconds
-        for warning in self.warmed_up.warnings:
-            self.callback.on_warning(warning)
-        if self.warmed_up.engine_record.fallback_reason:
-            self.callback.on_warning(
-                f"engine eager, because no CUDA graph was captured: {self.warmed_up.engine_record.fallback_reason}"
-            )
-        return self.warmed_up
-
-    def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
-        """Run the training loop: timing windows of steps, and events between them.
-
-        Nothing within a window waits for the device.
-        """
-        state, engine, clock = self.state, warmed_up.engine, self.state.clock
-        deadline = self._deadline()
-        if state.steps == 0:
-            self.files.save_checkpoint()  # a run can always be resumed
-        while True:
-            if (ended := self._ended(interrupt)) is not None:
-                self.files.save_checkpoint()
-                self._end_epoch()
-                return ended
-            self._handle_events()
-            if self._ended(interrupt) is not None:
-                continue  # interrupted while an event was handled, or a score reached a target
-            losses, inputs = state.open_epoch_losses(), state.inputs_left()
-            steps_left = self.prepared.events.steps_to_next(state.steps)
-            interrupt.training = True
-            while steps_left:
-                window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
-                with clock.window(losses.epoch) as count:
-                    for batch in islice(inputs, window_steps):
-                        losses.add(engine(batch, state.position, clock.on_phase_end))
-                        images = len(batch[0]) * self.ranks.size
-                        count.add(images)
-                        state.add(images)
-                        if self.ranks.alone and (interrupt.requested or clock.training_seconds > deadline):
-                            count.complete = False
-                            break
-                steps_left -= count.steps
-                clock.add_phases(engine.last_phases(), count.steps)
-                losses.read(state.steps)
-                self._report_progress(losses)
-                if not count.complete or self._is_interrupted(interrupt) or self._is_over_budget():
-                    break
-                if self.ranks.any(self.files.checkpoint_due):
-                    self.files.save_checkpoint()
-            interrupt.training = False
-
-    def _deadline(self) -> float:
-        """Return the budget in seconds of training; infinite if there is none."""
-        return self.prepared.spec.training.budget_seconds or math.inf
-
-    def _ended(self, interrupt: Interrupt) -> tuple[Status, str | None] | None:
-        """Return the status and message if training has ended, else None."""
-        state = self.state
-        if state.steps == self.prepared.total_steps:
-            return "completed", None
-        if self._is_interrupted(interrupt):
-            return "interrupted", f"interrupted after step {state.steps}"
-        if (reached := self.prepared.targets.reached_stop()) is not None:
-            return "completed", f"training ended after step {state.steps}, because {reached}"
-        if self._is_over_budget():
-            return "completed", f"the budget of {self._deadline():g} s was used up after step {state.steps}"
-        return None
-
-    def _is_interrupted(self, interrupt: Interrupt) -> bool:
-        """Return whether any rank was interrupted. Ranks ask between windows only, and stop after the same step."""
-        interrupt.requested = self.ranks.any(interrupt.requested)
-        return interrupt.requested
-
-    def _is_over_budget(self) -> bool:
-        return self.ranks.any(self.state.clock.training_seconds > self._deadline())
-
-    def _measure_roofline(self, warmed_up: WarmupResult) -> None:
-        self.callback.on_status("measuring the device's peak performance")
-        flops, state_bytes = warmed_up.flops_per_image, warmed_up.state_bytes_per_step
-        try:
-            self.roofline = measure_roofline(flops, state_bytes, self.prepared.precision, self.prepared.device)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self.callback.on_warning(
-                "the device's peak performance was not measured: training leaves too little memory for it"
-            )
-
-    def _report_progress(self, losses: EpochLosses) -> None:
-        state, training, total_steps = self.state, self.prepared.spec.training, self.prepared.total_steps
-        window = state.clock.windows[-1]
-        images_left = self.prepared.length.images - state.images
-        seconds_left = images_left * state.clock.training_seconds / state.images
-        if training.budget_seconds:
-            seconds_left = min(seconds_left, max(0.0, training.budget_seconds - state.clock.training_seconds))
-        progress = Progress(
-            epoch=losses.epoch,
-            step=state.steps,
-            total_steps=total_steps,
-            losses=losses.last(),
-            images_per_second=window.images / window.seconds,
-            images=state.images,
-            seconds_left=seconds_left,
-        )
-        self.callback.on_window_end(progress)
-        self.files.write_progress(progress)
-
-    def _handle_events(self) -> None:
-        """Handle the events that are due between two steps; save a checkpoint before scoring, which takes long."""
-        step, events = self.state.steps, self.prepared.events
-        if step == 0:
-            return  # handled before the warm-up
-        if not self.state.steps_into_epoch:
-            self._end_epoch()
-        scores = events.scores(step)
-        if scores or events.checkpoint(step):
-            self.files.save_checkpoint()
-        self._evaluate(scores, events.sample_images(step))
-
-    def _end_epoch(self) -> None:
-        row = self.state.end_epoch()
-        if row is not None:
-            self.files.write_history()
-            self.callback.on_epoch_end(row)
-
-    def _evaluate(self, scores: Collection[str] | None, sample_images: bool) -> None:
-        """Score the generator with the metrics of these ids (None: all), and save sample images if requested."""
-        start = perf_counter()
-        if scores is None or scores or sample_images:
-            require_finite_weights(self.prepared.step, f"after step {self.state.steps}")
-            with untouched(self.prepared.step, self.prepared.batches, self.callback.on_warning):
-                if scores is None or scores:
-                    self.callback.on_status("evaluating")
-                    evaluate = self.prepared.evaluator.evaluate
-                    for label, point in evaluate(self.prepared.networks, self.state.images, scores):
-                        self.callback.on_score(label, point)
-                if sample_images and self.ranks.is_first:
-                    save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
-        self.state.evaluation_seconds += perf_counter() - start
-
-    def _store(self, status: Status, message: str | None) -> Result:
-        self._end_epoch()
-        result = self.files.write_result(self.warmed_up, self.roofline, status, message)
-        self.callback.on_run_end(result)
-        return result

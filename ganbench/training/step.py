@@ -10,7 +10,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ganbench.data.contract import described
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
@@ -247,7 +246,8 @@ class TrainingStep:
                     )
                 self.optimizers[player].zero_grad()
                 if penalized:
-                    (loss + self._penalize(players, batch, due)).backward(inputs=self.trainable[player])
+                    penalty = self.penalties.total(players, batch, due, self.penalty_values, self.precision)
+                    (loss + penalty).backward(inputs=self.trainable[player])
                 else:
                     loss.backward()
         except GanbenchError:
@@ -257,44 +257,8 @@ class TrainingStep:
                 raise PluginError(f"{self.plugin_names.loss}: {player}_loss returned {breach}") from error
             raise self.plugin_names.update_error(error, player, self.networks) from error
         if player == "discriminator":
-            self._adapt(players, batch)
+            players.adapt_augmentations(batch.real, self.plugin_names.loss, self.ranks)
         return loss.detach(), monitors
-
-    def _penalize(self, players: UpdatePlayers, batch: Batch, due: Variant) -> Tensor:
-        """Return the weighted sum of the penalties that are due, and store their values for the report."""
-        total = torch.zeros((), device=batch.latent.device)
-        for number, penalty in enumerate(self.penalties.all):
-            if not due[number]:
-                continue
-            try:
-                with autocast(self.precision, batch.latent.device):
-                    value: Any = penalty.penalty(players, batch)
-            except (Exception, SystemExit) as error:
-                cause = f": {error}" if isinstance(error, PluginError) else f" raised {describe(error)}"
-                raise PluginError(f"{penalty.plugin}{cause}") from error
-            if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
-                raise PluginError(
-                    f"{penalty.plugin} returned {described(value)}; expected a differentiable scalar tensor"
-                )
-            self.penalty_values[number].copy_(value.detach())
-            total = total + penalty.factor * value
-        return total
-
-    def _adapt(self, players: UpdatePlayers, batch: Batch) -> None:
-        """Call `adapt` of adaptive augmentations with the discriminator's logits on the real images."""
-        for plugin, augmentation in self.augmentations:
-            if not hasattr(augmentation, "adapt"):
-                continue
-            logits = players.logits_of(batch.real)
-            if logits is None:
-                raise PluginError(
-                    f"{plugin} adapts to the discriminator's output on the real images, but {self.plugin_names.loss} "
-                    "never calls players.discriminate(batch.real, ...) with this tensor itself"
-                )
-            try:
-                augmentation.adapt(self.ranks.all_rows(logits.detach().float()))
-            except (Exception, SystemExit) as error:
-                raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
     def _update(self, player: Player) -> None:
         if player not in self.optimizers:

@@ -31,7 +31,6 @@ from .state.python_state import Snapshot, inspect_step
 from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 
-FIRST_STEPS = 3  # of each batch size, after which allocators, autotuners and lazily created state are stable
 MEASURED_SECONDS = 0.3
 
 
@@ -77,7 +76,9 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             flops_per_image = count_flops(eager, examples[0])
         compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
         starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
-        for inputs, at in product(examples * FIRST_STEPS, starts):
+        # with the step that was counted, three with a full batch, after which allocators and lazily created state are
+        # stable, and one with a smaller batch, which may raise an error
+        for inputs, at in product([*reversed(examples), examples[0]], starts):
             with explain_last_batch_errors(prepared, len(inputs[0])):
                 output = eager(inputs, at, on_phase_end=lambda _: None)
         require_known_parameters(prepared)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
+from conftest import DEVICES
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -42,6 +46,31 @@ def test_the_ranks_split_each_update_of_a_step(make: type[ResidentBatches]) -> N
     for step, one, other in zip(whole, first, second, strict=True):
         updates = zip(step.split(4), one.split(2), other.split(2), strict=True)
         assert all(torch.equal(update, torch.cat([part, rest])) for update, part, rest in updates)
+
+
+class TalkingToItself(Ranks):
+    """The only rank, which nevertheless communicates."""
+
+    @property
+    def alone(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_ranks_communicate_over_the_library_of_their_device(device: str, tmp_path: Path) -> None:
+    backend = "gloo" if device == "cpu" else "nccl"
+    dist.init_process_group(backend, init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        ranks = TalkingToItself(0, 1, dist.new_group(backend="gloo"))
+        tensors = [torch.full((2, 3), 1.5, device=device), torch.ones(4, device=device, dtype=torch.float64)]
+        expected = [tensor.clone() for tensor in tensors]
+        ranks.average(tensors)
+        assert all(map(torch.equal, tensors, expected))
+        assert torch.equal(ranks.all_rows(tensors[0]), expected[0])
+        assert ranks.gather("text") == ranks.all_values("text") == [ranks.from_first("text")] == ["text"]
+        assert ranks.any(True)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_only_the_first_rank_keeps_the_random_numbers_of_a_single_process() -> None:

@@ -52,6 +52,27 @@ def test_only_code_in_development_is_followed(package: Path) -> None:
     assert source_roots("own_plugin").keys() == {"own_plugin", "own_helper"}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import sys, own_helper as helper",
+        "import own_helper.inner",
+        "if True: import own_helper",
+        "x = 1; from own_helper import scale",
+        "from own_helper import (\n    scale,\n)",
+        "import \\\n    own_helper",
+    ],
+)
+def test_every_form_of_import_is_followed(package: Path, statement: str) -> None:
+    (package / "__init__.py").write_text(f"def build():\n    return 0\n\n\n{statement}\n")
+    assert source_roots("own_plugin").keys() == {"own_plugin", "own_helper"}
+
+
+def test_a_name_in_a_text_is_no_import(package: Path) -> None:
+    (package / "__init__.py").write_text('"""As\nimport own_helper\ndoes."""\n')
+    assert source_roots("own_plugin").keys() == {"own_plugin"}
+
+
 def test_code_that_cannot_be_parsed_is_still_hashed(package: Path) -> None:
     before = fresh_hash()
     (package / "broken.py").write_text("def (:\n")

@@ -1,4 +1,7 @@
-"""A captured step is bitwise identical to an eager one with every feature of a step (on the CPU, with a tape)."""
+"""A captured step equals an eager one with every feature of a step.
+
+On a CPU, a tape captures steps; with CUDA, the same tests run on CUDA graphs.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,27 @@ from pathlib import Path
 import pytest
 import torch
 from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
+from conftest import DEVICES
 from tape import TapeCapturer
 
 from ganbench import Callback, Registry
+from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import EagerEngine
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
-from ganbench.training.engines.selection import verify
+from ganbench.training.engines.selection import MAX_NONDETERMINISM, make_capturer, verify
 from ganbench.training.engines.verification import Verification
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.warmup import examples_of_each_size
 
 
-def prepared(folder: Path, source: str, overrides: list[str]) -> PreparedRun:
+def prepared(folder: Path, source: str, overrides: list[str], device: str = "cpu") -> PreparedRun:
     (folder / "conditional.py").write_text(source)
     registry = Registry.load([str(folder / "conditional.py")])
     spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
-    return prepare(spec, torch.device("cpu"), folder, Callback())
+    return prepare(spec, torch.device(device), folder, Callback())
 
 
 def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
@@ -35,7 +40,7 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
     for inputs in examples:
         eager(inputs, Position(0, 0), on_phase_end=lambda _: None)
     with as_graph_capture_error():
-        graph = GraphEngine(eager, TapeCapturer(), examples)
+        graph = GraphEngine(eager, make_capturer(run.step, run.batches.flips) or TapeCapturer(), examples)
 
     def restore() -> None:
         restore_state(state, run.step, run.batches)
@@ -47,10 +52,13 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
 ADA = ['augmentations=[{name="ada",every=2,kimg=0.01}]', 'penalties=[{name="r1",weight=0.1}]']
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING, ADA], ids=[*PARTS, "everything", "ada"])
-def test_a_captured_step_equals_the_eager_one(overrides: list[str], tmp_path: Path) -> None:
-    graph, verification = captured(prepared(tmp_path, SOURCE, overrides))
-    assert verify(graph, verification, exactly=True) == 0.0
+def test_a_captured_step_equals_the_eager_one(overrides: list[str], device: str, tmp_path: Path) -> None:
+    with deterministic_convolutions():
+        graph, verification = captured(prepared(tmp_path, SOURCE, overrides, device))
+        # bitwise, unless a GPU adds in another order in each eager run, too
+        assert verify(graph, verification, exactly=device == "cpu") < MAX_NONDETERMINISM
 
 
 def test_every_combination_of_due_penalties_is_captured_and_verified(tmp_path: Path) -> None:

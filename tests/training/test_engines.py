@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PLUGIN_NAMES, SMALL
+from conftest import DEVICES, PLUGIN_NAMES, SMALL
 from tape import TapeCapturer
 from torch import Tensor
 
@@ -41,7 +41,6 @@ from ganbench_datasets.fashion_mnist.sources import embedded_subset
 BATCH, REMAINDER = 16, 8
 START = Position(0, 0)
 UNSEEN = "GANBENCH_TEST_COUNTER"
-DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
 def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: list[str] = []) -> EagerEngine:  # noqa: B006
