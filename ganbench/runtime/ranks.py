@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganbench.errors import GanbenchError
 from ganbench.system.launcher import Launcher
+from ganbench.system.parent import end_with_parent
 
 # long enough for the first rank to compute scores; if a process dies, torchrun ends the others without waiting for it
 TIMEOUT = timedelta(hours=2)
@@ -128,6 +129,7 @@ def join_ranks(launcher: Launcher, device: torch.device) -> Iterator[Ranks]:
     if launcher.size == 1:
         yield SINGLE
         return
+    end_with_parent()  # if torchrun is killed, it leaves its processes alone
     with explain_lost_contact():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
