@@ -34,8 +34,8 @@ COLUMNS = 4
 TEXT = """\
 ## Losses on the homework's networks
 
-{benchmarks} benchmarks with {seeds} seeds each, on {threads} thread of an {device} per run: {seconds} of runs, two at
-once. These runs are short, and their networks small: {epochs} epochs of the embedded subset, which has 5,000 train
+{benchmarks} benchmarks with {seeds} seeds each, {seconds} of runs in all, two at once with {threads} thread each (CPU:
+{device}). These runs are short, and their networks small: {epochs} epochs of the embedded subset, which has 5,000 train
 images, and width {width} instead of 64. The order may be another one after 50 epochs of the full dataset.
 
 ```sh
