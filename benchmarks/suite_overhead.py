@@ -37,7 +37,7 @@ Timed = tuple[float, list[Path]]  # seconds and run directories
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds.")] = 3,
     cells: Annotated[int, typer.Option(min=2, help="Number of runs in each round and way, an even one.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, help="Training length of each run, in steps of 64 images.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Training length of each run, in steps of 64 images.")] = 200,
     width: Annotated[int, typer.Option(min=1, help="Width of the networks.")] = 64,
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,5 +146,6 @@ def explain_lost_contact() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
+        # gloo begins with the line of its source, and ends with advice to developers
+        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).partition("\n")[0]).partition(". ")[0]
         raise GanbenchError(f"lost contact with another process, which failed or was killed: {reason}") from error
