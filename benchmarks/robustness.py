@@ -1,9 +1,8 @@
-"""Test the robustness of runs: killed runs and suites, full disks, and concurrent runs with an empty cache.
+"""Test the robustness of runs: killed runs, full disks, and concurrent runs with an empty cache.
 
 python -m benchmarks.robustness killed --runs 50
 python -m benchmarks.robustness full --runs 20
 python -m benchmarks.robustness together --runs 8
-python -m benchmarks.robustness suites --runs 3
 
 Each command trains a small benchmark on real images in separate processes, and compares with an undisturbed run:
 history, scores and weights must be bitwise identical.
@@ -15,13 +14,11 @@ import json
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,62 +135,6 @@ def together(runs: Runs = 8) -> None:
         print(f"{codes.count(0)} of {runs} finished, {equal} with equal numbers, {len(torn)} files torn")
         print(f"data: {load_result(outs[0]).data.source}; scores: {load_result(outs[0]).metrics[0].curve}")
     raise typer.Exit(0 if codes.count(0) == equal == runs and not torn else 1)
-
-
-@app.command()
-def suites(runs: Runs = 3, seed: Seed = 0) -> None:
-    """Kill suites, and single runs of suites, with SIGKILL at random times, until each suite is complete."""
-    draw = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "losses.toml"
-        options = ", ".join(setting.replace("=embedded", '="embedded"') for setting in SMALL)
-        file.write_text(
-            f'benchmark = "dcgan-fashion"\nseeds = [0, 1, 2]\noptions = {{ {options} }}\n'
-            'axes.loss = ["bce", "hinge", "lsgan"]\n'
-        )
-        begun = time.monotonic()
-        assert start_suite(file, Path(folder) / "undisturbed").wait() == ExitCode.DONE
-        seconds = time.monotonic() - begun
-        expected = suite_content(Path(folder) / "undisturbed")
-        equal = 0
-        for number in range(1, runs + 1):
-            out, killed = Path(folder) / f"suite-{number}", [0, 0]
-            process = start_suite(file, out)
-            while process.poll() is None:
-                time.sleep(draw.uniform(0.05, 0.25) * seconds)
-                victims = running_jobs(process.pid)
-                if draw.random() < 0.5 and process.poll() is None:
-                    process.kill()
-                    process.wait()
-                    killed[0] += 1
-                    process = start_suite(file, out)
-                elif victims:
-                    with suppress(ProcessLookupError):  # it ended by itself
-                        os.kill(draw.choice(victims), signal.SIGKILL)
-                        killed[1] += 1
-            equal += process.returncode == ExitCode.DONE and suite_content(out) == expected
-            print(f"{number}/{runs}: {equal} equal; killed {killed[0]} times the suite, {killed[1]} a run", flush=True)
-    raise typer.Exit(0 if equal == runs else 1)
-
-
-def start_suite(file: Path, out: Path) -> subprocess.Popen[bytes]:
-    options = ["--out", str(out), "--jobs", "2", "--retries", "100", "--device", "cpu"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "ganbench", "suite", str(file), *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def running_jobs(suite: int) -> list[int]:
-    """Return the processes of the runs of a suite."""
-    listed = Path("/proc", str(suite), "task").glob("*/children")
-    return [int(child) for file in listed for child in file.read_text().split()]
-
-
-def suite_content(out: Path) -> dict[str, Any]:
-    return {run.name: comparable_content(run) for run in (out / "runs").iterdir()}
 
 
 def begin(out: Path, file_size: int | None = None, more: Sequence[str] = ()) -> subprocess.Popen[bytes]:

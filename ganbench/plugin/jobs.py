@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,10 +18,10 @@ from ganbench.errors import ExitCode, GanbenchError
 from ganbench.results.run_directory import is_locked
 from ganbench.results.schema import load_result
 from ganbench.system import shared_machine
+from ganbench.system.parent import end_with_parent
 
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
 POLL_SECONDS = 0.2
-PR_SET_PDEATHSIG = 1  # man 2 prctl
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,11 @@ class Job:
     resume: tuple[str, ...]
     log: Path  # receives standard output and error of all attempts
     working_directory: Path
+    processes: int = 1  # of the run on one machine; both commands start them, each on a GPU of its own if it has GPUs
+
+    def thread_variables(self, threads: int) -> dict[str, str]:
+        """Return the environment variable that divides `threads` CPU threads evenly among the run's processes."""
+        return {"OMP_NUM_THREADS": str(max(1, threads // self.processes))}
 
     @property
     def finished(self) -> bool:
@@ -86,7 +89,7 @@ class JobProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the suite, which then ends its jobs in order
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )
         if cpus and hasattr(os, "sched_setaffinity"):
             with suppress(OSError):  # it has already ended
@@ -116,15 +119,6 @@ def _is_running(pid: int) -> bool:
     with suppress(ChildProcessError):
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     return False
-
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _end_with_parent() -> None:
-    """In a new child: receive SIGTERM when the parent dies, even by SIGKILL."""
-    assert _libc is not None
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def names_of(metric: MetricResult) -> tuple[str, str, str]:
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
-    """Return the runs by row, that is, by everything in their specs that affects results except the seed.
+    """Return the runs by row, that is, by everything that affects results except the seed.
 
     Of several runs with one seed, the completed one counts, or else the last.
     """
@@ -205,6 +205,7 @@ def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
 def row_fields(run: FoundRun) -> dict[str, Any]:
     """Return what the runs of a row have in common; an evaluation, whose seed is unknown, is a row of its own."""
     relevant = {key: value for key, value in run.spec.items() if key not in NON_TRAINING_FIELDS}
+    relevant["processes"] = run.processes
     own = {} if run.trained else {"file": str(run.path)}
     return {path: value for path, value in flatten(relevant | own).items() if path != SEED}
 

@@ -24,6 +24,7 @@ class FoundRun:
     spec: dict[str, Any]
     status: str  # of the result, else "failed" or "unfinished"
     result: Result | None
+    processes: int = 1  # of a run over several devices
 
     @property
     def trained(self) -> bool:
@@ -76,11 +77,11 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
         else:
             attempts = read_attempts(folder, cell.id)
             status = "failed" if attempts and attempts[-1].problem else UNFINISHED
-            yield FoundRun(directory, read_spec(folder / "specs" / f"{cell.id}.toml"), status, None)
+            yield FoundRun(directory, read_spec(folder / "specs" / f"{cell.id}.toml"), status, None, cell.processes)
 
 
 def with_result(path: Path, result: Result) -> FoundRun:
-    return FoundRun(path, result.spec, result.status, result)
+    return FoundRun(path, result.spec, result.status, result, result.throughput.conditions.get("processes", 1))
 
 
 def read_spec(file: Path) -> dict[str, Any]:

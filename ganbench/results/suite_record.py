@@ -28,6 +28,7 @@ class CellRecord(Record):
     label: str  # such as "loss=hinge, seed=1"
     axes: dict[str, Any]
     seed: int
+    processes: int = 1
 
 
 class SuiteRecord(Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ganbench.errors import GanbenchError
 from ganbench.system.launcher import Launcher
+from ganbench.system.parent import end_with_parent
 
 # long enough for the first rank to compute scores; if a process dies, torchrun ends the others without waiting for it
 TIMEOUT = timedelta(hours=2)
@@ -128,6 +130,7 @@ def join_ranks(launcher: Launcher, device: torch.device) -> Iterator[Ranks]:
     if launcher.size == 1:
         yield SINGLE
         return
+    end_with_parent()  # if torchrun is killed, it leaves its processes alone
     with explain_lost_contact():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
@@ -143,5 +146,6 @@ def explain_lost_contact() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
+        # gloo begins with the line of its source, and ends with advice to developers
+        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).partition("\n")[0]).partition(". ")[0]
         raise GanbenchError(f"lost contact with another process, which failed or was killed: {reason}") from error

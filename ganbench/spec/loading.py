@@ -30,9 +30,16 @@ def load_spec(
     """
     data, published_curve = read_benchmark(benchmark, registry)
     overrides = list(overrides)
-    if overrides and data.get("references"):
-        data = {**data, "references": resolve(data, registry, origin=benchmark).to_dict()["references"]}
+    if overrides:
+        data = with_fixed_references(data, registry, benchmark)
     return resolve(apply_overrides(data, overrides), registry, origin=benchmark), published_curve
+
+
+def with_fixed_references(data: dict[str, Any], registry: Registry, origin: str) -> dict[str, Any]:
+    """Return an unresolved spec whose references refer to its settings, also if these are changed afterwards."""
+    if not data.get("references"):
+        return data
+    return {**data, "references": resolve(data, registry, origin).to_dict()["references"]}
 
 
 def read_benchmark(benchmark: str, registry: Registry) -> tuple[dict[str, Any], PublishedCurve | None]:

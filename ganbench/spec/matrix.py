@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -18,11 +18,11 @@ from ganbench.plugin.options import StrictModel
 from ganbench.plugin.registry import Registry
 
 from .benchmark import BenchmarkSpec
-from .loading import read_benchmark, read_toml, resolve
+from .loading import read_benchmark, read_toml, resolve, with_fixed_references
 from .overrides import apply_settings
 
 SEED = "training.seed"
-BENCHMARK = "benchmark"  # the only axis that is not a path in the spec
+BENCHMARK, PROCESSES = "benchmark", "processes"  # the only axes that are not paths in the spec
 SHOWN_CELLS = 3  # wrong cells in an error
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Table = dict[str, Any]
@@ -33,6 +33,9 @@ class SuiteFile(StrictModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the suite's folder")
     benchmark: str | None = Field(None, description="registered name or TOML file; or an axis of several")
+    processes: int | None = Field(
+        None, ge=1, description="processes of each run, started by torchrun, each on its own GPU; or an axis"
+    )
     plugins: list[str] = Field([], description="plugin files or modules to load, as with -p")
     seeds: list[Seed] = Field([], description="seeds with which every cell is run; default: the benchmark's own")
     options: Table = Field({}, description="fields of the spec, for all cells")
@@ -51,11 +54,13 @@ class Cell:
 
     axes: dict[str, Any]  # axis to value; the name of the value for a linked axis
     spec: BenchmarkSpec
+    processes: int = 1
 
     @cached_property
     def id(self) -> str:
-        """The name of the run directory. It depends on nothing but the spec's content."""
-        return f"{self.spec.name}-seed{self.spec.training.seed}-{self.spec.sha256()[:12]}"
+        """The name of the run directory. It depends on nothing but the spec's content and the number of processes."""
+        split = f"-{self.processes}processes" if self.processes > 1 else ""
+        return f"{self.spec.name}-seed{self.spec.training.seed}-{self.spec.sha256()[:12]}{split}"
 
     @property
     def label(self) -> str:
@@ -93,15 +98,17 @@ def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]
     wrong: list[str] = []
     for axes, settings in combinations(suite):
         try:
-            cells.append(Cell(axes, make_spec(settings, registry, folder)))
+            cells.append(Cell(axes, make_spec(settings, registry, folder), read_processes(settings)))
         except UsageError as error:
             wrong.append(f"cell {label(axes) or suite.name}: {error}")
     if wrong:
-        more = f". {len(wrong) - SHOWN_CELLS} more cells are wrong" if len(wrong) > SHOWN_CELLS else ""
-        raise UsageError(f"suite {suite.name}: {'. '.join(wrong[:SHOWN_CELLS])}{more}")
+        more = f"; {len(wrong) - SHOWN_CELLS} more cells are wrong" if len(wrong) > SHOWN_CELLS else ""
+        raise UsageError(f"suite {suite.name}: {'; '.join(wrong[:SHOWN_CELLS])}{more}")
+    if not cells:
+        raise UsageError(f"suite {suite.name}: no cell is left: remove an entry of [[exclude]]")
     first: dict[str, Cell] = {}
     for cell in cells:
-        same = first.setdefault(cell.spec.sha256(), cell)
+        same = first.setdefault(cell.id, cell)
         if same is not cell:
             raise UsageError(
                 f"suite {suite.name}: two cells are the same: '{same.label}' and '{cell.label}' train alike; "
@@ -113,21 +120,34 @@ def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]
 def make_spec(settings: Mapping[str, Any], registry: Registry, folder: Path) -> BenchmarkSpec:
     """Resolve the spec of a cell from all its settings, including the benchmark."""
     benchmark = settings.get(BENCHMARK)
-    if not isinstance(benchmark, str):
+    if benchmark is None:
         raise UsageError("no benchmark: give `benchmark`, at the top of the file or as an axis")
+    if not isinstance(benchmark, str):
+        raise UsageError(f"benchmark: give a registered name or a TOML file, got {benchmark!r}")
     if benchmark.lower().endswith(".toml"):
         benchmark = str(folder / benchmark)
     data, _ = read_benchmark(benchmark, registry)
-    fields = [(path, value) for path, value in settings.items() if path != BENCHMARK]
+    data = with_fixed_references(data, registry, benchmark)
+    fields = [(path, value) for path, value in settings.items() if path not in (BENCHMARK, PROCESSES)]
     return resolve(apply_settings(data, fields), registry, origin=benchmark)
+
+
+def read_processes(settings: Mapping[str, Any]) -> int:
+    """Return the number of processes of a cell, from all its settings."""
+    processes = settings.get(PROCESSES, 1)
+    if not isinstance(processes, int) or isinstance(processes, bool) or processes < 1:
+        raise UsageError(f"{PROCESSES}: give a whole number of at least 1, got {processes!r}")
+    return processes
 
 
 def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield the axes' values and all settings of each cell: first the matrix, then the included cells."""
-    common = flatten(suite.options) | ({BENCHMARK: suite.benchmark} if suite.benchmark else {})
-    axes = all_axes(suite)
-    check_settings(suite, axes, common)
-    excluded = [flatten(entry) for entry in suite.exclude]
+    top = {BENCHMARK: suite.benchmark, PROCESSES: suite.processes}
+    given = {name: value for name, value in top.items() if value is not None}
+    options, axes = flatten(suite.options), all_axes(suite)
+    check_settings(suite, axes, {"the top of the file": given, "options": options})
+    common = options | given
+    excluded = [flatten(entry, whole=axes) for entry in suite.exclude]
     used: set[int] = set()
     seeds: list[dict[str, Any]] = [{SEED: seed} for seed in suite.seeds] or [{}]
     matrix = product(*([(axis, *point) for point in points] for axis, points in axes.items())) if axes else [()]
@@ -162,10 +182,15 @@ def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
     return axes
 
 
-def check_settings(suite: SuiteFile, axes: Mapping[str, list[tuple[Any, dict[str, Any]]]], common: Table) -> None:
-    """Raise `UsageError` if two places set the same field, or `exclude` names an axis that no cell has."""
+def check_settings(
+    suite: SuiteFile, axes: Mapping[str, list[tuple[Any, dict[str, Any]]]], common: Mapping[str, Table]
+) -> None:
+    """Raise `UsageError` if two places set the same field, or `exclude` names an axis that no cell has.
+
+    `common` has the settings of all cells by their place in the file.
+    """
     setters: dict[str, str] = {SEED: "seeds"} if suite.seeds else {}
-    sources = {"options": set(common)} | {
+    sources = {place: set(fields) for place, fields in common.items()} | {
         f"axis {axis}": {path for _, fields in points for path in fields} for axis, points in axes.items()
     }
     for source, paths in sources.items():
@@ -175,17 +200,21 @@ def check_settings(suite: SuiteFile, axes: Mapping[str, list[tuple[Any, dict[str
             setters[path] = source
     known = [*axes, *([SEED] if suite.seeds else [])]
     for number, entry in enumerate(suite.exclude):
-        for axis in flatten(entry):
+        for axis in flatten(entry, whole=axes):
             if axis not in known:
                 close = difflib.get_close_matches(axis, known, n=1)
                 hint = f"did you mean '{close[0]}'?" if close else f"axes: {', '.join(known) or 'none'}"
                 raise UsageError(f"suite {suite.name}: exclude.{number}: no cell has the axis '{axis}'; {hint}")
 
 
-def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by dotted path, in their order; `name` of a plugin's table is left out."""
+def flatten(table: Mapping[str, Any], path: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
+    """Return the values of nested tables by dotted path, in their order; `name` of a plugin's table is left out.
+
+    The values at the paths in `whole` may be tables themselves.
+    """
     flat: dict[str, Any] = {}
     for key, value in table.items():
         inner = key if not path else path if key == "name" else f"{path}.{key}"
-        flat |= flatten(value, inner) if isinstance(value, Mapping) and value else {inner: value}
+        nested = isinstance(value, Mapping) and value and inner not in whole
+        flat |= flatten(value, inner, whole) if nested else {inner: value}
     return flat

@@ -62,7 +62,6 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run all cells of a matrix of benchmarks, options and seeds that are not finished yet, and rank the results."""
-    from ganbench.results.suite_record import CellRecord
     from ganbench.spec.matrix import make_cells, read_suite_file
 
     from .cell_state import read_status
@@ -75,9 +74,9 @@ def run(
     registry = load_registry(given)
     cells = make_cells(suite, registry, file.parent)
     folder = SuiteFolder(directory or default_folder(suite), suite, cells)
-    records = [CellRecord(id=c.id, label=c.label, axes=c.axes, seed=c.spec.training.seed) for c in cells]
+    records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
-    config = choose_executor(executor, suite.executors.get(executor, {}), overrides, registry)
+    config = choose_executor(executor, suite.executors, overrides, registry)
     if dry_run:
         statuses = [read_status(folder.path, record, alive=False) for record in records]
         show(statuses, f"{suite.name}, in {folder.path}", as_json)

@@ -17,14 +17,23 @@ from ganbench.spec.overrides import apply_overrides
 
 
 def choose_executor(
-    name: str, options: Mapping[str, Any], overrides: Iterable[str], registry: Registry
+    name: str, tables: Mapping[str, Mapping[str, Any]], overrides: Iterable[str], registry: Registry
 ) -> ExecutorConfig:
-    """Return the executor with the options of the suite's file and those of the command line, as PATH=VALUE.
+    """Return the executor with the options of the suite's file, by executor, and those of the command line, KEY=VALUE.
 
-    Raises `UsageError` if it is unknown or an option is invalid.
+    Raises `UsageError` if an executor is unknown or an option is invalid.
     """
     registry.find(Kind.EXECUTOR, name)
-    table = apply_overrides({**options, "name": name}, overrides)
+    for each in tables:
+        try:
+            registry.find(Kind.EXECUTOR, each)
+        except UsageError as error:
+            raise UsageError(f"executors.{each}: {error}") from None
+    overrides = list(overrides)
+    for override in overrides:
+        if "=" not in override:
+            raise UsageError(f"-x {override}: expected KEY=VALUE, such as -x jobs=2")
+    table = apply_overrides({**tables.get(name, {}), "name": name}, overrides)
     try:
         return ExecutorConfig.model_validate(table, context={"registry": registry})
     except ValidationError as error:

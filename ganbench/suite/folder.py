@@ -73,14 +73,24 @@ class SuiteFolder:
         with lock:
             yield
 
-    def write(self) -> None:
-        """Write suite.json and the specs of all cells. Raises `GanbenchError` if that fails."""
-        records = [
-            CellRecord(id=cell.id, label=cell.label, axes=cell.axes, seed=cell.spec.training.seed)
+    @property
+    def records(self) -> list[CellRecord]:
+        """The cells of the file, in its order."""
+        return [
+            CellRecord(
+                id=cell.id,
+                label=cell.label,
+                axes=cell.axes,
+                seed=cell.spec.training.seed,
+                processes=cell.processes,
+            )
             for cell in self.cells.values()
         ]
+
+    def write(self) -> None:
+        """Write suite.json and the specs of all cells. Raises `GanbenchError` if that fails."""
         file = self.suite.model_dump(mode="json", exclude_defaults=True)
-        record = SuiteRecord(name=self.suite.name, file=file, cells=[*records, *self.earlier])
+        record = SuiteRecord(name=self.suite.name, file=file, cells=[*self.records, *self.earlier])
         try:
             for cell in self.cells.values():
                 write_text(self.path / "specs" / f"{cell.id}.toml", cell.spec.to_toml())
@@ -111,7 +121,9 @@ class SuiteFolder:
         """Return the job of a cell; `arguments` are added to both of its commands."""
         directory = self.run_directory(cell).absolute()
         spec = (self.path / "specs" / f"{cell}.toml").absolute()
-        command = (sys.executable, "-m", "ganbench", "run")
+        processes = self.cells[cell].processes
+        launcher = ("-m", "ganbench.runtime.torchrun", str(processes)) if processes > 1 else ()
+        command = (sys.executable, *launcher, "-m", "ganbench", "run")
         return Job(
             name=cell,
             directory=directory,
@@ -119,6 +131,7 @@ class SuiteFolder:
             resume=(*command, "--resume", str(directory), *arguments),
             log=(self.path / "logs" / f"{cell}.log").absolute(),
             working_directory=Path.cwd(),
+            processes=processes,
         )
 
 

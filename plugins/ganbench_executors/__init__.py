@@ -28,7 +28,7 @@ class SlurmOptions(Options):
     minutes: int = Field(24 * 60, ge=1, description="time limit of each cell; it is resumed after a timeout")
     timeouts: int = Field(3, ge=0, description="how often a cell that reaches its time limit is requeued")
     warning_seconds: int = Field(90, ge=10, description="time before the limit at which a cell writes its checkpoint")
-    cpus: int = Field(2, ge=1, description="CPUs of each cell, and its threads")
+    cpus: int = Field(2, ge=1, description="CPUs of each cell; its processes divide them into threads")
     gpus: int = Field(0, ge=0, description="GPUs of each cell")
     memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB; default: the cluster's")
     exclusive: bool = Field(False, description="whole nodes; without this, speeds are marked as unreliable")
@@ -49,7 +49,7 @@ def build_slurm(options: SlurmOptions, context: ExecutorContext) -> Executor:
 
 class RayOptions(Options):
     address: str = Field("auto", description="HOST:PORT of the cluster; auto: the one that this machine belongs to")
-    cpus: float = Field(1, gt=0, description="CPUs of each cell, and its threads")
+    cpus: float = Field(1, gt=0, description="CPUs of each cell; its processes divide them into threads")
     gpus: float = Field(0, ge=0, description="GPUs of each cell; a fraction shares one")
     memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB, for scheduling only")
     retries: int = Field(3, ge=-1, description="how often Ray itself resumes a cell whose node dies; -1: always")

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeVar
 
-from ganbench import ExecutorContext, Job, JobEnd, JobProcess
+from ganbench import ExecutorContext, Job, JobEnd, JobProcess, UsageError, atomic_write
 
+from .resources import given_threads, require_gpus
+
+T = TypeVar("T")
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 THREADS = "threads.txt"
 
@@ -21,7 +25,13 @@ class Share:
     """The part of the machine that one job may use."""
 
     cpus: tuple[int, ...]  # empty: all, because there are more jobs than cores
-    environment: dict[str, str]
+    threads: int
+    gpus: tuple[str, ...]  # empty: there are none, or the runs use none
+
+    def variables(self, job: Job) -> dict[str, str]:
+        """Return the environment variables that divide the share among the processes of a job."""
+        gpus = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[: job.processes])} if self.gpus else {}
+        return {**job.thread_variables(self.threads), **gpus}
 
 
 class LocalExecutor:
@@ -29,16 +39,18 @@ class LocalExecutor:
 
     def __init__(self, jobs: int, threads: int | None, context: ExecutorContext) -> None:
         cores = physical_cores()
-        threads = remembered_threads(context.directory / THREADS, threads or max(1, len(cores) // jobs))
+        threads = settled_threads(context.directory / THREADS, threads, max(1, len(cores) // jobs))
         self.shared_with = f"up to {jobs - 1} other runs of the suite" if jobs > 1 else ""
         self.shares: SimpleQueue[Share] = SimpleQueue()
         gpus = visible_gpus() if context.device in ("auto", "cuda") else []
-        for cpus, gpu in zip(split(cores, jobs), split_gpus(gpus, jobs), strict=True):
-            self.shares.put(Share(cpus, {"OMP_NUM_THREADS": str(threads), **gpu}))
+        for cpus, own in zip(split(cores, jobs), split_gpus(gpus, jobs), strict=True):
+            self.shares.put(Share(cpus, threads, own))
+        self.gpus_per_job = max(1, len(gpus) // jobs) if gpus else 0
         self.pool = ThreadPoolExecutor(jobs)
         self.processes: set[JobProcess] = set()
 
     def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
+        require_gpus("local", jobs, self.gpus_per_job, "use fewer --jobs, or --device cpu")
         return [self.pool.submit(self.run, job) for job in jobs]
 
     def run(self, job: Job) -> JobEnd:
@@ -46,7 +58,7 @@ class LocalExecutor:
         share, process = self.shares.get(), JobProcess(job)
         self.processes.add(process)
         try:
-            return JobEnd(process.run(share.environment, share.cpus, self.shared_with))
+            return JobEnd(process.run(share.variables(job), share.cpus, self.shared_with))
         finally:
             self.processes.discard(process)
             self.shares.put(share)
@@ -58,16 +70,22 @@ class LocalExecutor:
         self.pool.shutdown()
 
 
-def remembered_threads(file: Path, threads: int) -> int:
-    """Return the number of threads with which the suite began.
+def settled_threads(file: Path, wanted: int | None, share: int) -> int:
+    """Return the number of threads with which the suite began: the one wanted, that of OMP_NUM_THREADS, or the share.
 
     The number of threads changes the rounding of sums: with another one, runs would neither resume nor be comparable.
+    Raises `UsageError` if another one is wanted now.
     """
-    if "OMP_NUM_THREADS" in os.environ:
-        threads = int(os.environ["OMP_NUM_THREADS"])
     if not file.exists():
-        file.write_text(str(threads))
-    return int(file.read_text())
+        with atomic_write(file) as part:
+            part.write_text(str(wanted or given_threads() or share))
+    threads = int(file.read_text())
+    if wanted not in (None, threads):
+        raise UsageError(
+            f"executor local: threads={wanted}: this suite began with {threads}, and another number changes the "
+            "rounding of sums; leave it out, or start in another folder with --out"
+        )
+    return threads
 
 
 def physical_cores() -> list[tuple[int, ...]]:
@@ -88,13 +106,20 @@ def split(cores: Sequence[tuple[int, ...]], jobs: int) -> list[tuple[int, ...]]:
     """Return the CPUs of each job: neighboring cores, as evenly as possible; no limits if there are too few cores."""
     if jobs == 1 or jobs > len(cores):
         return [()] * jobs
-    bounds = [len(cores) * job // jobs for job in range(jobs + 1)]
-    return [tuple(cpu for core in cores[start:end] for cpu in core) for start, end in pairwise(bounds)]
+    return [tuple(cpu for core in part for cpu in core) for part in parts(cores, jobs)]
 
 
-def split_gpus(gpus: Sequence[str], jobs: int) -> list[dict[str, str]]:
-    """Return the variable that selects the GPU of each job, in turn; nothing without GPUs."""
-    return [{"CUDA_VISIBLE_DEVICES": gpus[job % len(gpus)]} if gpus else {} for job in range(jobs)]
+def split_gpus(gpus: Sequence[str], jobs: int) -> list[tuple[str, ...]]:
+    """Return the GPUs of each job: an even share of them, or one in turn if there are too few; none without GPUs."""
+    if len(gpus) >= jobs:
+        return [tuple(part) for part in parts(gpus, jobs)]
+    return [(gpus[job % len(gpus)],) if gpus else () for job in range(jobs)]
+
+
+def parts(items: Sequence[T], count: int) -> list[Sequence[T]]:
+    """Return consecutive parts of nearly equal length."""
+    bounds = [len(items) * part // count for part in range(count + 1)]
+    return [items[start:end] for start, end in pairwise(bounds)]
 
 
 def visible_gpus() -> list[str]:

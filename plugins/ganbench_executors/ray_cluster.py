@@ -12,6 +12,7 @@ import ray
 from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess
 
 from . import RayOptions
+from .resources import require_gpus
 
 CONNECT_SECONDS = 10
 STOP_SECONDS = 90  # for checkpoints, before the remaining tasks are killed
@@ -35,14 +36,15 @@ class RayExecutor:
         self.task: Any = ray.remote(
             num_cpus=options.cpus, num_gpus=options.gpus, max_retries=options.retries, **resources
         )(run_job)
-        self.environment = {"OMP_NUM_THREADS": str(max(1, int(options.cpus)))}
+        self.options = options
         self.tasks: dict[Future[JobEnd], Any] = {}
 
     def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
+        require_gpus("ray", jobs, self.options.gpus, "set -x gpus=N")
         return [self._submit(job) for job in jobs]
 
     def _submit(self, job: Job) -> Future[JobEnd]:
-        task, end = self.task.remote(job, self.environment), Future[JobEnd]()
+        task, end = self.task.remote(job, job.thread_variables(int(self.options.cpus))), Future[JobEnd]()
         self.tasks[end] = task
 
         def ended(result: Future[int]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import threading
@@ -18,6 +17,7 @@ import submitit
 from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess, atomic_write
 
 from . import SlurmOptions
+from .resources import given_threads, require_gpus
 
 JOBS = "jobs.json"  # from job name to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
@@ -61,6 +61,7 @@ class SlurmExecutor:
         self.watcher.start()
 
     def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
+        require_gpus("slurm", jobs, self.options.gpus, "set -x gpus=N")
         known = read_jobs(self.jobs_file)
         alive = self._queue()
         adopted = {job.name: known[job.name] for job in jobs if known.get(job.name) in alive}
@@ -76,8 +77,8 @@ class SlurmExecutor:
     def _submit(self, jobs: Sequence[Job]) -> list[str]:
         """Submit jobs, together as an array if that is wanted, and return their ids in Slurm."""
         shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
-        threads = os.environ.get("OMP_NUM_THREADS", str(self.options.cpus))
-        runs = [RunOnNode(job, {"OMP_NUM_THREADS": threads}, shared_with) for job in jobs]
+        threads = given_threads() or self.options.cpus
+        runs = [RunOnNode(job, job.thread_variables(threads), shared_with) for job in jobs]
         try:
             if self.options.array and len(runs) > 1:
                 return [str(job.job_id) for job in self.submitter.submit_array(runs)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from ganbench import ExecutorContext, GanbenchError, Job, JobProcess, MissingError
+from ganbench import ExecutorContext, GanbenchError, Job, JobProcess, MissingError, UsageError
 from ganbench_executors import ganbench_executors
 from ganbench_executors.local import LocalExecutor, split, split_gpus
 
@@ -22,9 +22,9 @@ SLEEP = "import time; time.sleep(60)"
 
 @pytest.fixture
 def job(tmp_path: Path) -> Any:
-    def make(name: str, code: str) -> Job:
+    def make(name: str, code: str, processes: int = 1) -> Job:
         command = (sys.executable, "-c", code)
-        return Job(name, tmp_path / name, command, command, tmp_path / f"{name}.log", tmp_path)
+        return Job(name, tmp_path / name, command, command, tmp_path / f"{name}.log", tmp_path, processes)
 
     return make
 
@@ -65,8 +65,21 @@ def test_jobs_share_out_the_cores_and_keep_their_number_of_threads(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
-    assert local(tmp_path, 2).shares.get().environment["OMP_NUM_THREADS"] == "2"
-    assert local(tmp_path, 4).shares.get().environment["OMP_NUM_THREADS"] == "2"  # as the suite began
+    one, two = job("one", ""), job("two", "", processes=2)
+    assert local(tmp_path, 2).shares.get().variables(one)["OMP_NUM_THREADS"] == "2"
+    share = local(tmp_path, 4).shares.get()
+    assert share.variables(one)["OMP_NUM_THREADS"] == "2"  # as the suite began
+    assert share.variables(two)["OMP_NUM_THREADS"] == "1"  # each of its processes
+
+
+def test_another_number_of_threads_than_the_suite_began_with_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert build("local", tmp_path, threads=3).shares.get().threads == 3
+    assert build("local", tmp_path).shares.get().threads == 3
+    with pytest.raises(UsageError, match=r"threads=4: this suite began with 3"):
+        build("local", tmp_path, threads=4)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +93,21 @@ def test_no_core_is_given_to_two_jobs(jobs: int, shares: list[tuple[int, ...]]) 
     assert len(given) == len(set(given)) == sum(map(len, shares))
 
 
-def test_gpus_are_given_in_turn() -> None:
-    assert [gpu["CUDA_VISIBLE_DEVICES"] for gpu in split_gpus(["2", "GPU-7"], 3)] == ["2", "GPU-7", "2"]
-    assert split_gpus([], 2) == [{}, {}]
+def test_gpus_are_shared_out_or_given_in_turn() -> None:
+    assert split_gpus(["2", "GPU-7"], 3) == [("2",), ("GPU-7",), ("2",)]
+    assert split_gpus(["0", "1", "2", "3"], 2) == [("0", "1"), ("2", "3")]
+    assert split_gpus([], 2) == [(), ()]
+
+
+def test_a_job_gets_as_many_gpus_as_it_has_processes(job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    executor = local(tmp_path, 2, device="cuda")
+    share = executor.shares.get()
+    given = [share.variables(job("name", "", count))["CUDA_VISIBLE_DEVICES"] for count in (1, 2)]
+    assert given == ["4", "4,5"]
+    with pytest.raises(UsageError, match=r"name runs in 3 processes, .* would get 2 GPUs; use fewer --jobs"):
+        executor.submit([job("name", "", 3)])
+    executor.shut_down()
 
 
 def test_shutting_down_stops_running_jobs_and_drops_waiting_ones(job: Any, tmp_path: Path) -> None:

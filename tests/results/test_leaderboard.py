@@ -100,6 +100,13 @@ def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
     assert "looks better than it is" in invoke("runs")[1]
 
 
+def test_runs_over_more_processes_are_another_row(tmp_path: Path) -> None:
+    write(tmp_path / "alone", "a", 0, score(10.0))
+    write(tmp_path / "split", "a", 0, score(11.0), conditions={"threads": 1, "processes": 2})
+    (board,) = boards("alone/runs", "split/runs")
+    assert [row["label"] for row in board["rows"]] == ["dcgan-fashion, processes=1", "dcgan-fashion, processes=2"]
+
+
 def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None:
     for seed in range(2):
         write(tmp_path, "a", seed, score(10.0 + seed))

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import Batches, RankShare, ResidentBatches, StreamedBatches
-from ganbench.errors import UsageError
-from ganbench.runtime.ranks import SINGLE, Ranks
+from ganbench.errors import GanbenchError, UsageError
+from ganbench.runtime.ranks import SINGLE, Ranks, explain_lost_contact
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import DataOptions, EngineOptions, TrainingOptions
 from ganbench.training.rank_checks import check_launch, check_ranks
@@ -76,6 +76,13 @@ def test_ranks_communicate_over_the_library_of_their_device(device: str, tmp_pat
 def test_only_the_first_rank_keeps_the_random_numbers_of_a_single_process() -> None:
     assert SINGLE.stream("training") == Ranks(0, 2).stream("training") == "training"
     assert Ranks(1, 2).stream("training") != Ranks(2, 3).stream("training") != "training"
+
+
+def test_a_lost_contact_is_one_short_sentence() -> None:
+    gloo = "[/src/gloo/pair.cc:545] Read error [127.0.0.1]:44239: Connection reset by peer. This is typically caused by"
+    with pytest.raises(GanbenchError) as raised, explain_lost_contact():
+        raise RuntimeError(gloo)
+    assert str(raised.value).endswith("or was killed: Read error [127.0.0.1]:44239: Connection reset by peer")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 
 from ganbench import Registry, UsageError
+from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import Cell, make_cells, read_suite_file
 
 CellsOf = Callable[..., list[Cell]]
@@ -83,6 +84,31 @@ def test_benchmarks_are_an_axis_and_files_are_found_next_to_the_suite(cells_of: 
     assert [cell.spec.name for cell in cells] == ["wgan-fashion", "other"]
 
 
+def test_published_references_stay_tied_to_the_settings_of_the_benchmark(cells_of: CellsOf, registry: Registry) -> None:
+    (cell,) = cells_of("[axes]\ntraining.batch_size = [32]", head='benchmark = "sngan-cifar10"\n')
+    expected, _ = load_spec("sngan-cifar10", registry, ["training.batch_size=32"])
+    assert cell.spec.references == expected.references
+
+
+def test_cells_are_left_out_by_plugins_with_options(cells_of: CellsOf) -> None:
+    cells = cells_of("""
+        [axes]
+        optimizer.generator = [{ name = "adam", lr = 1e-4 }, { name = "adam", lr = 2e-4 }]
+        [[exclude]]
+        optimizer.generator = { name = "adam", lr = 1e-4 }
+    """)
+    assert [cell.label for cell in cells] == ["optimizer.generator=adam(lr=0.0002)"]
+
+
+def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
+    one, two = cells_of("seeds = [0]\n[axes]\nprocesses = [1, 2]")
+    assert (one.processes, two.processes) == (1, 2)
+    assert one.spec == two.spec
+    assert one.id != two.id
+    assert one.id == cells_of("seeds = [0]")[0].id
+    assert cells_of("seeds = [0]", head="processes = 2" + HEAD)[0].id == two.id
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -93,9 +119,15 @@ def test_benchmarks_are_an_axis_and_files_are_found_next_to_the_suite(cells_of: 
         ('[axes]\nloss = ["bce"]\n[[include]]\nloss = "bce"', "two cells are the same: 'loss=bce' and 'loss=bce'"),
         ('[axes]\nloss = ["bce"]\n[[exclude]]\nlos = "bce"', "no cell has the axis 'los'; did you mean 'loss'"),
         ('[axes]\nloss = ["bce"]\n[[exclude]]\nloss = "hinge"', "exclude.0 matches no cell: loss=hinge"),
+        ('[axes]\nloss = ["bce"]\n[[exclude]]\nloss = "bce"', "no cell is left: remove an entry of"),
         ("[axes]\nloss = []", "axes.loss: give a list of at least one value"),
         ('[axes]\nloss = "bce"', "axes.loss: give a list"),
         ("seeds = [0]\n[axes]\ntraining.seed = [1]", "training.seed is set twice, by seeds and by axis training.seed"),
+        ("[axes]\nprocesses = [0]", "cell processes=0: processes: give a whole number of at least 1, got 0"),
+        (
+            '[axes]\nbenchmark = ["wgan-fashion"]',
+            "benchmark is set twice, by the top of the file and by axis benchmark",
+        ),
         ("seed = [0]", "unknown key; did you mean 'seeds'"),
         ("seeds = [-1]", "seeds.0: Input should be greater than or equal to 0"),
         ("[axes", "not valid TOML"),

@@ -207,6 +207,7 @@ def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
         (["--executor", "locl"], "unknown executor 'locl'; did you mean 'local'"),
         (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
         (["--executor", "local", "-x", "jobs=0"], "jobs: Input should be greater than or equal to 1"),
+        (["--executor", "local", "-x", "jobs"], "-x jobs: expected KEY=VALUE"),
     ],
 )
 def test_a_wrong_executor_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
@@ -215,6 +216,14 @@ def test_a_wrong_executor_is_refused_before_anything_runs(arguments: list[str], 
     assert code == ExitCode.USAGE
     assert message in text
     assert not Path("suites").exists()
+
+
+def test_the_options_of_an_unknown_executor_are_refused() -> None:
+    write(["bce"], [0])
+    Path("mine.toml").write_text(Path("mine.toml").read_text() + "[executors.slrum]\ncpus = 4\n")
+    code, text = suite()
+    assert (code, Path("suites").exists()) == (ExitCode.USAGE, False)
+    assert "executors.slrum: unknown executor 'slrum'; did you mean 'slurm'" in text
 
 
 def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:

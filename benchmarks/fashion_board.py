@@ -1,0 +1,116 @@
+"""Create the section on losses in docs/benchmarks.md, with its images, from the suite benchmarks/fashion_losses.toml.
+
+ganbench suite benchmarks/fashion_losses.toml --jobs 2 --device cpu
+python -m benchmarks.fashion_board suites/fashion-losses
+
+Without a folder, the section is written anew from the stored leaderboard.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ganbench import load_result
+from ganbench.reporting.formatting import duration
+from ganbench.reporting.leaderboard_formats import to_dict, to_markdown
+from ganbench.reporting.leaderboard_tables import notes
+from ganbench.results.leaderboard import make_leaderboards
+from ganbench.results.run_collection import find_runs
+from ganbench.results.suite_record import read_suite
+
+ROOT = Path(__file__).parent.parent
+STORED = ROOT / "benchmarks" / "results" / "cpu-2-cores" / "fashion_losses.json"
+PICTURE = ROOT / "docs" / "images" / "fashion-losses.png"
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- losses: made by python -m benchmarks.fashion_board -->\n", "<!-- end of losses -->"
+COLUMNS = 4
+TEXT = """\
+## Losses on the homework's networks
+
+{benchmarks} benchmarks with {seeds} seeds each, {seconds} of runs in all, two at once with {threads} thread each (CPU:
+{device}). These runs are short, and their networks small: {epochs} epochs of the embedded subset, which has 5,000 train
+images, and width {width} instead of 64. The order may be another one after 50 epochs of the full dataset.
+
+```sh
+ganbench suite benchmarks/fashion_losses.toml --jobs 2 --device cpu
+python -m benchmarks.fashion_board suites/fashion-losses
+```
+
+{table}
+{notes}
+
+The final samples of the first seed:
+
+![Samples of each loss, and real images](images/{picture})
+"""
+
+
+def main(suite: Annotated[Path | None, typer.Argument(help="Folder of the finished suite.")] = None) -> None:
+    if suite is not None:
+        STORED.write_text(json.dumps(summarize(suite), indent=2) + "\n", encoding="utf-8")
+        save_samples(suite)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+
+
+def summarize(suite: Path) -> dict[str, Any]:
+    """Return the leaderboard of a suite, its file, and the environment and duration of its runs."""
+    record, (board,) = read_suite(suite), make_leaderboards(find_runs([suite]))
+    runs = [load_result(suite / "runs" / cell.id) for cell in record.cells]
+    throughputs = [run.throughput for run in runs]
+    seconds = sum(each.warmup_seconds + each.evaluation_seconds for each in throughputs)
+    return {
+        "suite": record.file,
+        "environment": runs[0].environment.model_dump(),
+        "run_seconds": seconds + sum(window.seconds for each in throughputs for window in each.windows),
+        "leaderboard": to_dict(board),
+        "table": to_markdown(board),
+        "notes": list(notes(board)),
+    }
+
+
+def render() -> str:
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    options, environment = stored["suite"]["options"], stored["environment"]["must_match"]
+    return TEXT.format(
+        benchmarks=len(stored["suite"]["axes"]["benchmark"]),
+        seeds=len(stored["suite"]["seeds"]),
+        threads=environment["threads"],
+        device=environment["device"],
+        seconds=duration(stored["run_seconds"]),
+        epochs=options["training"]["epochs"],
+        width=options["model"]["width"],
+        table=stored["table"],
+        notes="\n".join(f"- {note}" for note in stored["notes"]),
+        picture=PICTURE.name,
+    )
+
+
+def save_samples(suite: Path) -> None:
+    """Put the final samples of each benchmark's first seed on one sheet, after some real images."""
+    cells: dict[str, str] = {}
+    for cell in read_suite(suite).cells:
+        cells.setdefault(cell.axes["benchmark"], cell.id)
+    folders = {name: suite / "runs" / cell / "samples" for name, cell in cells.items()}
+    sheets = {"real images": next(iter(folders.values())) / "real.png"}
+    sheets |= {name: max(folder.glob("epoch-*.png")) for name, folder in folders.items()}
+    rows = -(-len(sheets) // COLUMNS)
+    figure = Figure(figsize=(11, 1.6 * rows), layout="constrained")
+    for axes, sheet in zip_longest(figure.subplots(rows, COLUMNS).flat, sheets):
+        axes.axis("off")
+        if sheet is not None:
+            axes.imshow(Image.open(sheets[sheet]).convert("L"), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(sheet, fontsize=9)
+    figure.savefig(PICTURE, dpi=100)
+
+
+if __name__ == "__main__":
+    typer.run(main)
