@@ -14,13 +14,17 @@ from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.version import __version__
 
+TESTS_ONLY = "ci_tests.yml.j2"  # for plugins whose speed is not compared
+
 
 @dataclass(frozen=True)
 class Template:
     """What differs between kinds of plugins, apart from the plugin itself; `{name}` is the plugin's name."""
 
-    usage: str  # arguments of `ganbench run` that select the plugin
+    usage: str  # arguments of `command` that select the plugin
     options: dict[str, str | float] = field(default_factory=dict)  # values of options that have no default
+    command: str = "run dcgan-fashion"  # uses the plugin
+    workflow: str = "ci.yml.j2"
 
 
 TEMPLATES = {
@@ -33,7 +37,9 @@ TEMPLATES = {
     Kind.PENALTY: Template("""-o 'penalties=[{{name="{name}",weight=1.0}}]'"""),
     Kind.AUGMENTATION: Template("""-o 'augmentations=["{name}"]'"""),
     Kind.SCHEDULE: Template("""-o 'optimizer.generator.lr={{name="{name}",start=2e-4}}'""", {"start": 1.0}),
-    Kind.TRACKER: Template("--track {name}"),
+    Kind.TRACKER: Template("--track {name}", workflow=TESTS_ONLY),
+    Kind.EXECUTOR: Template("--executor {name}", command="suite my-suite.toml", workflow=TESTS_ONLY),
+    Kind.BENCHMARK: Template("{name}", command="run", workflow=TESTS_ONLY),
 }
 
 
@@ -81,6 +87,8 @@ class Package:
             "contract": "".join(part.capitalize() for part in self.kind.split("-")) + "Contract",
             "options": template.options,
             "usage": template.usage.format(name=self.name),
+            "command": template.command,
+            "tests_only": template.workflow == TESTS_ONLY,
             "version": __version__,
         }
         templates = {
@@ -88,7 +96,7 @@ class Package:
             "README.md": "README.md.j2",
             f"{self.module}.py": f"plugins/{self.kind}.py.j2",
             f"tests/test_{self.module}.py": "test.py.j2",
-            ".github/workflows/ci.yml": "ci.yml.j2",
+            ".github/workflows/ci.yml": template.workflow,
         }
         return {path: environment.get_template(source).render(values) for path, source in templates.items()}
 
@@ -96,7 +104,7 @@ class Package:
 def new_package(name: str, kind: str, registry: Registry) -> Package:
     """Return the package of a plugin that does not exist yet.
 
-    Raises `UsageError` if the name is invalid or taken, or if there is no template for the kind.
+    Raises `UsageError` if the name is invalid or taken, or if there is no such kind.
     """
     package = Package(name, parse_template_kind(kind))
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
@@ -113,18 +121,14 @@ def new_package(name: str, kind: str, registry: Registry) -> Package:
 
 
 def parse_template_kind(text: str) -> Kind:
-    """Return the kind called `text`. Raises `UsageError` if there is no template for it."""
+    """Return the kind called `text`, also in the plural. Raises `UsageError` for anything else."""
     for kind in TEMPLATES:
         if text in (kind.value, kind.plural):
             return kind
     known = [kind.value for kind in TEMPLATES]
-    if text in (Kind.BENCHMARK, Kind.BENCHMARK.plural):
-        hint = "a benchmark is a TOML file: begin with `ganbench show BENCHMARK > my-benchmark.toml`"
-    elif close := difflib.get_close_matches(text, known, n=1):
-        hint = f"did you mean '{close[0]}'?"
-    else:
-        hint = f"available: {', '.join(known)}"
-    raise UsageError(f"--kind {text}: no template for this kind; {hint}")
+    close = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known)}"
+    raise UsageError(f"--kind {text}: no such kind of plugin; {hint}")
 
 
 def write_package(package: Package, folder: Path) -> list[Path]:

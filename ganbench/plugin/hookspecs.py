@@ -177,7 +177,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_optimizers():
-        return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
+        return [OptimizerPlugin(name="adadelta", summary="Zeiler 2012", options=AdadeltaOptions, build=build)]
     """
 
 
@@ -193,7 +193,7 @@ def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_penalties():
-        return [PenaltyPlugin(name="my-r1", summary="R1", build=lambda options, context: r1)]
+        return [PenaltyPlugin(name="my-r1", summary="Squared gradient", build=lambda options, context: r1)]
     """
 
 
