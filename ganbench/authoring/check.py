@@ -18,7 +18,7 @@ from ganbench.plugin.registry import Registered, Registry
 from ganbench.spec.configs import LossConfig, ModelConfig, PluginConfig
 from ganbench.spec.loading import validated
 from ganbench.system.torch_defaults import restore_torch_defaults, torch_defaults
-from ganbench.testing import CONTRACTS, Contract, Rule, rules_of
+from ganbench.testing import CONTRACTS, Contract, Rule, UpdateContract, rules_of
 
 BUILD = "test_build_returns_an_object_of_its_kind"  # if a plugin breaks this rule, the others cannot be checked
 
@@ -52,14 +52,20 @@ class Conditions:
 def check(registered: Registered, conditions: Conditions, registry: Registry) -> Iterator[Verdict]:
     """Yield a verdict for each rule of the plugin's contract, as soon as it has been checked.
 
-    If the plugin cannot be built, no other rule is checked. Raises `UsageError` for invalid options, or if the plugin
-    refuses the contract's networks or images, and any other `GanbenchError` that `build` raises for its users.
+    If the plugin cannot be built, no other rule is checked, and if it breaks any rule, no training step is taken.
+    Raises `UsageError` for invalid options, or if the plugin refuses the contract's networks or images, and any other
+    `GanbenchError` that `build` raises for its users.
     """
     contract = contract_for(registered, conditions, registry)
+    broken = False
     for rule in rules_of(contract):
+        if broken and rule.test in vars(UpdateContract):
+            yield Verdict(rule.name, skipped="not checked, because another rule is broken")
+            continue
         verdict = verdict_of(contract, rule, registered)
         yield verdict
-        if rule.test == BUILD and verdict.failure is not None:
+        broken = broken or verdict.failure is not None
+        if broken and rule.test == BUILD:
             return
 
 

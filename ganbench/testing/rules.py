@@ -20,6 +20,7 @@ from .optimizer import OptimizerContract
 from .penalty import PenaltyContract
 from .schedule import ScheduleContract
 from .tracker import TrackerContract
+from .update import UpdateContract
 
 CONTRACTS: dict[Kind, type[Contract]] = {
     Kind.MODEL: ModelContract,
@@ -48,8 +49,10 @@ class Rule:
 
 
 def rules_of(contract: type[Contract]) -> list[Rule]:
-    """Return the rules of a contract, in the order in which they are checked: those of its base classes come first."""
-    tests = dict.fromkeys(name for base in reversed(contract.__mro__) for name in vars(base) if name.startswith(PREFIX))
+    """Return the rules of a contract, in the order in which they are checked: those of all kinds first, steps last."""
+    bases: list[type] = list(reversed(contract.__mro__))
+    bases.sort(key=lambda base: base is UpdateContract)
+    tests = dict.fromkeys(name for base in bases for name in vars(base) if name.startswith(PREFIX))
     return [
         Rule(test, test.removeprefix(PREFIX).replace("_", " "), summary_of(inspect.getdoc(getattr(contract, test))))
         for test in tests

@@ -55,7 +55,7 @@ CHECKS: dict[Kind, list[str]] = {
         "step -o start=1.0 -o every_kimg=0.5",
     ],
     Kind.DATASET: [
-        *("digits", "emoji", "none", "gaussian-grid", "gaussian-ring -o train_points=800 -o test_points=80"),
+        *("emoji", "none", "gaussian-grid", "gaussian-ring -o train_points=800 -o test_points=80"),
         "fashion-mnist -o source=embedded",
     ],
     Kind.FEATURE_EXTRACTOR: ["fashion-cnn", "raw", "raw --shape 2", "raw -o size=8 --shape 3x32x30"],
@@ -72,6 +72,7 @@ CHECKS: dict[Kind, list[str]] = {
 # plugins that need files, images of their own or another machine, with the test of their contract
 ELSEWHERE = {
     **dict.fromkeys(("cifar10", "kmnist", "mnist", "stl10"), "tests/plugins/test_downloaded_datasets.py"),
+    "digits": "tests/plugins/test_digits.py",
     "image-folder": "tests/plugins/test_image_folder.py",
     "efficientnet-lite0": "tests/plugins/test_efficientnet_lite0.py",
     "inception-v3": "tests/plugins/test_inception_v3.py",
@@ -81,6 +82,8 @@ ELSEWHERE = {
     "ray": "tests/plugins/test_shipped_plugins.py",
 }
 ARGUMENTS = [arguments for lines in CHECKS.values() for arguments in lines]
+ONE_OF_EACH_KIND = [lines[0] for lines in CHECKS.values()]
+OTHERS = [arguments for arguments in ARGUMENTS if arguments not in ONE_OF_EACH_KIND]
 
 
 def check(arguments: str) -> str:
@@ -98,11 +101,14 @@ def test_every_shipped_plugin_is_checked(registry: Registry) -> None:
         assert "Contract)" in (root / file).read_text(encoding="utf-8"), file
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS)
+@pytest.mark.parametrize(
+    "arguments", [*ONE_OF_EACH_KIND, *(pytest.param(arguments, marks=pytest.mark.slow) for arguments in OTHERS)]
+)
 def test_a_shipped_plugin_keeps_every_rule(arguments: str) -> None:
     assert check(arguments).count("  pass  ") >= 5
 
 
+@pytest.mark.slow
 def test_every_shipped_benchmark_keeps_every_rule(registry: Registry) -> None:
     for registered in registry.of_kind(Kind.BENCHMARK):
         check(registered.plugin.name)
