@@ -78,8 +78,10 @@ def check(
         )
     else:
         skipped = sum(verdict.skipped is not None for verdict in all_verdicts)
-        not_applicable = f"; {skipped} not applicable" if skipped else ""
-        out.print(f"{len(broken)} of {len(all_verdicts)} rules broken{not_applicable}", highlight=False)
+        out.print(
+            f"{len(broken)} of {len(all_verdicts)} rules broken" + (f"; {skipped} skipped" if skipped else ""),
+            highlight=False,
+        )
     if broken:
         raise typer.Exit(ExitCode.FAILED)
 

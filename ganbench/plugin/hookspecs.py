@@ -67,11 +67,12 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
         def discriminator_loss(self, players, batch):
             real = players.discriminate(batch.real, batch.labels)
             fake = players.discriminate(players.generate(batch), batch.fake_labels)
-            return (real - 1).square().mean() + fake.square().mean(), {"real_output": real.mean()}
+            loss = (real.float() - 1).square().mean() + fake.float().square().mean()
+            return loss, {"real_output": real.mean()}
 
         def generator_loss(self, players, batch):
             fake = players.discriminate(players.generate(batch), batch.fake_labels)
-            return (fake - 1).square().mean(), {}
+            return (fake.float() - 1).square().mean(), {}
 
     @hookimpl
     def ganbench_losses():
