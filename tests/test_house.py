@@ -20,7 +20,7 @@ WINGS = (
 TORCH_WINGS = {"runtime", "data", "scoring", "training", "testing"}
 TORCH = {"torch", "torchvision", "torchmetrics", "torch_fidelity"}
 FILES = [file for file in sorted(ROOT.rglob("*.py")) if file.name not in ("__main__.py",) and file.parent != ROOT] + [
-    ROOT / f"{name}.py" for name in ("version", "errors", "testing", "cli")
+    ROOT / f"{name}.py" for name in ("version", "errors", "cli")
 ]
 
 

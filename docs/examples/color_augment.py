@@ -10,7 +10,7 @@ def color(images):
     import torch
 
     def uniform(low, high):
-        return low + (high - low) * torch.rand(len(images), 1, 1, 1, device=images.device)
+        return low + (high - low) * torch.rand(len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
 
     images = images + uniform(-0.5, 0.5)
     gray = images.mean(1, keepdim=True)

@@ -17,7 +17,8 @@ def build(options, context):
                 self.writer.add_scalar(name, value, progress.images)
 
         def on_score(self, label, point):
-            self.writer.add_scalar(label, point.value, point.images)
+            if point.value is not None:  # None if it is not finite
+                self.writer.add_scalar(label, point.value, point.images)
 
         def on_run_end(self, result):
             self.writer.close()

@@ -9,14 +9,14 @@ from ganbench import LossPlugin, hookimpl
 
 class Wasserstein:
     def discriminator_loss(self, players, batch):
-        real = players.discriminate(batch.real, batch.labels).mean()
-        fake = players.discriminate(players.generate(batch), batch.fake_labels).mean()
+        real = players.discriminate(batch.real, batch.labels).float().mean()
+        fake = players.discriminate(players.generate(batch), batch.fake_labels).float().mean()
         return fake - real, {"critic_distance": real - fake}
 
     def generator_loss(self, players, batch):
-        return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
+        return -players.discriminate(players.generate(batch), batch.fake_labels).float().mean(), {}
 
 
 @hookimpl
 def ganbench_losses():
-    return [LossPlugin(name="wasserstein", summary="Wasserstein loss", build=lambda options, context: Wasserstein())]
+    return [LossPlugin(name="wasserstein", summary="Critic of WGAN", build=lambda options, context: Wasserstein())]

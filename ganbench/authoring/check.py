@@ -3,89 +3,128 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 from pydantic import ValidationError
 
-from ganbench import testing
-from ganbench.errors import PluginError, ScoreWarning, UsageError, describe
-from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.errors import ImagesOnlyError, MissingError, ScoreWarning, UsageError, describe
+from ganbench.plugin.options import StrictModel
+from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registered, Registry
+from ganbench.spec.configs import LossConfig, ModelConfig, PluginConfig
+from ganbench.spec.loading import validated
+from ganbench.system.torch_defaults import restore_torch_defaults, torch_defaults
+from ganbench.testing import CONTRACTS, Contract, Rule, UpdateContract, rules_of
 
-CONTRACTS: dict[Kind, type[testing.Contract]] = {
-    Kind.MODEL: testing.ModelContract,
-    Kind.LOSS: testing.LossContract,
-    Kind.DATASET: testing.DatasetContract,
-    Kind.METRIC: testing.MetricContract,
-    Kind.FEATURE_EXTRACTOR: testing.FeatureExtractorContract,
-    Kind.OPTIMIZER: testing.OptimizerContract,
-    Kind.PENALTY: testing.PenaltyContract,
-    Kind.AUGMENTATION: testing.AugmentationContract,
-    Kind.SCHEDULE: testing.ScheduleContract,
-    Kind.TRACKER: testing.TrackerContract,
-    Kind.EXECUTOR: testing.ExecutorContract,
-}
-PREFIX = "test_"
+BUILD = "test_build_returns_an_object_of_its_kind"  # if a plugin breaks this rule, the others cannot be checked
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule of a contract that was checked."""
+class Verdict:
+    """A rule that was checked."""
 
     rule: str  # "the same seed builds the same networks"
-    failure: str | None  # what was expected and what the plugin returned; None if the plugin keeps the rule
+    failure: str | None = None  # what was expected and what the plugin returned; None if the plugin keeps the rule
+    skipped: str | None = None  # why the rule does not apply to the plugin; None if it does
 
 
-def check(
-    registered: Registered, options: Mapping[str, Any], data_shape: tuple[int, ...], data_dir: Path, registry: Registry
-) -> Iterator[Rule]:
-    """Yield the rules of the plugin's contract, each as soon as it has been checked.
+class Partners(StrictModel):
+    """The plugins with which another one is tested, instead of the contract's networks and loss."""
 
-    `data_shape` is that of the dataset for which the plugin is built: `(channels, height, width)` or `(features,)`. If
-    the plugin cannot be built, no other rule is checked. Raises `UsageError` for invalid options, or if the plugin
-    refuses the contract's networks, and what `build` raises for its users, such as for a shape not supported.
+    model: ModelConfig | None = None
+    loss: LossConfig | None = None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a plugin is tested with."""
+
+    options: Mapping[str, Any]  # of the plugin
+    data_shape: tuple[int, ...]  # of the dataset: (channels, height, width) or (features,)
+    data_dir: Path
+    partners: Mapping[str, Any]  # plugins by kind, as in a spec: {"model": "my-model"}
+
+
+def check(registered: Registered, conditions: Conditions, registry: Registry) -> Iterator[Verdict]:
+    """Yield a verdict for each rule of the plugin's contract, as soon as it has been checked.
+
+    If the plugin cannot be built, no other rule is checked, and if it breaks any rule, no training step is taken.
+    Raises `UsageError` for invalid options, or if the plugin refuses the contract's networks or images, and any other
+    `GanbenchError` that `build` raises for its users.
     """
+    contract = contract_for(registered, conditions, registry)
+    broken = False
+    for rule in rules_of(contract):
+        if broken and rule.test in vars(UpdateContract):
+            yield Verdict(rule.name, skipped="not checked, because another rule is broken")
+            continue
+        verdict = verdict_of(contract, rule, registered)
+        yield verdict
+        broken = broken or verdict.failure is not None
+        if broken and rule.test == BUILD:
+            return
+
+
+def contract_for(registered: Registered, conditions: Conditions, registry: Registry) -> type[Contract]:
+    """Return the contract of the plugin's kind for this plugin. Raises `UsageError` for invalid conditions."""
     plugin = registered.plugin
-    assert isinstance(plugin, Buildable)
-    try:
-        validated = plugin.options.model_validate(options, context={"registry": registry})
-    except ValidationError as error:
-        raise UsageError(f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE") from None
-    attributes = {"plugin": plugin, "options": options, "image_shape": data_shape, "data_dir": data_dir}
-    contract = type("Checked", (CONTRACTS[plugin.kind],), attributes)
-    types = " or ".join(build_type.__name__ for build_type in plugin.build_types)
-    first = contract()  # its folders exist as long as it does
-    try:
-        registered.build(validated, first.context())
-    except PluginError as error:
-        yield Rule(f"build returns {types}", str(error))
-        return
-    yield Rule(f"build returns {types}", None)
-    for name in vars(CONTRACTS[plugin.kind]):
-        if name.startswith(PREFIX):
-            try:
-                failure = failure_of(contract(), name)
-            except UsageError as error:
-                raise UsageError(
-                    f"{registered} does not suit the networks or images of its contract: {error}. Test it with a "
-                    f"subclass of ganbench.testing.{CONTRACTS[plugin.kind].__name__} that has others (docs/plugins.md)"
-                ) from None
-            yield Rule(name.removeprefix(PREFIX).replace("_", " "), failure)
+    base = CONTRACTS[plugin.kind]
+    attributes: dict[str, Any] = {
+        "plugin": plugin,
+        "options": conditions.options,
+        "image_shape": conditions.data_shape,
+        "data_dir": conditions.data_dir,
+        "registry": lambda _: registry,
+    }
+    if isinstance(plugin, Buildable):
+        try:
+            plugin.options.model_validate(conditions.options, context={"registry": registry})
+        except ValidationError as error:
+            raise UsageError(f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE") from None
+    elif conditions.options:
+        raise UsageError(f"{registered} has no options; save its spec with `ganbench show`, and edit it")
+    partners = validated(Partners, conditions.partners, registry, "--with")
+    for method, partner in (("networks", partners.model), ("loss", partners.loss)):
+        if partner is None or partner.kind == plugin.kind:  # two plugins of different kinds may have one name
+            continue
+        if not hasattr(base, method):
+            raise UsageError(f"--with {partner.kind}={partner.name}: no {plugin.kind} is tested with a {partner.kind}")
+        attributes[method] = building(partner)
+    return type("Checked", (base,), attributes)
 
 
-def failure_of(contract: testing.Contract, name: str) -> str | None:
-    """Run a test of a contract, and return why it failed, if it did. Raises the `UsageError` of a plugin."""
+def building(config: PluginConfig) -> Callable[..., Any]:
+    """Return a method of a contract that builds a plugin for a device."""
+    return lambda contract, device="cpu": contract.build_partner(config, device)
+
+
+def verdict_of(contract: type[Contract], rule: Rule, registered: Registered) -> Verdict:
+    """Check a rule. Raises the errors of `check`."""
+    defaults = torch_defaults()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ScoreWarning)  # contracts use few images
-            getattr(contract, name)()
-    except UsageError:
-        raise
+            getattr(contract(), rule.test)()
+    except SkipTest as reason:
+        return Verdict(rule.name, skipped=str(reason))
     except AssertionError as error:
-        return " ".join(str(error).split()) or "an assertion failed"
+        return Verdict(rule.name, failure=" ".join(str(error).split()) or "an assertion failed")
+    except ImagesOnlyError as error:
+        raise UsageError(f"{registered} {error}") from None
+    except UsageError as error:
+        raise UsageError(
+            f"{registered} does not suit the networks or images of its contract: {error}. Choose others with --with "
+            f"and --shape, or test it with a subclass of ganbench.testing.{CONTRACTS[registered.plugin.kind].__name__} "
+            "(docs/plugins.md)"
+        ) from None
+    except MissingError:
+        raise
     except Exception as error:
-        return f"raised {describe(error)}"
-    return None
+        return Verdict(rule.name, failure=f"raised {describe(error)}")
+    finally:
+        restore_torch_defaults(defaults)  # a plugin that changes them is named by one rule, and affects no other
+    return Verdict(rule.name)

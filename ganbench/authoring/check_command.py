@@ -15,7 +15,7 @@ from ganbench.system.files import default_data_dir
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registered, Registry
 
-    from .check import Rule
+    from .check import Verdict
 
 
 def check(
@@ -23,6 +23,15 @@ def check(
     overrides: Annotated[
         list[str], typer.Option("-o", "--override", metavar="KEY=VALUE", help="Set an option of the plugin.")
     ] = [],  # noqa: B006 - never modified
+    partners: Annotated[
+        list[str],
+        typer.Option(
+            "--with",
+            metavar="KIND=NAME",
+            help="Model or loss with which the plugin is tested, for a plugin that needs a particular one; "
+            "KIND.KEY=VALUE sets an option of it.",
+        ),
+    ] = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     shape: Annotated[
         str, typer.Option(metavar="CxHxW|D", help="Shape of the images, or dimension of the vectors.")
@@ -38,39 +47,52 @@ def check(
 
     from ganbench.spec.overrides import apply_overrides
 
-    from .check import CONTRACTS
+    for partner in partners:
+        if "=" not in partner:
+            raise UsageError(f"--with {partner}: expected KIND=NAME, such as --with model=my-model")
+
+    from .check import Conditions
     from .check import check as check_rules
 
-    found = [registered for registered in found if registered.plugin.kind in CONTRACTS]
-    if not found:
-        raise UsageError(f"{target}: no plugin with a contract; `ganbench show NAME` checks the spec of a benchmark")
-    options = apply_overrides({}, overrides)
+    conditions = Conditions(
+        apply_overrides({}, overrides), data_shape, data_dir or default_data_dir(), apply_overrides({}, partners)
+    )
     results = []
     for registered in found:
         if not as_json:
             out.print(str(registered), markup=False, highlight=False, soft_wrap=True)
-        rules = []
-        for rule in check_rules(registered, options, data_shape, data_dir or default_data_dir(), registry):
-            rules.append(rule)
+        verdicts = []
+        for verdict in check_rules(registered, conditions, registry):
+            verdicts.append(verdict)
             if not as_json:
-                print_rule(rule)
-        results.append((registered, rules))
-    broken = [rule for _, rules in results for rule in rules if rule.failure]
+                print_verdict(verdict)
+        results.append((registered, verdicts))
+    all_verdicts = [verdict for _, verdicts in results for verdict in verdicts]
+    broken = [verdict for verdict in all_verdicts if verdict.failure]
     if as_json:
         print_json(
-            [{**registered.record(), "rules": [asdict(rule) for rule in rules]} for registered, rules in results]
+            [
+                {**registered.record(), "rules": [asdict(verdict) for verdict in verdicts]}
+                for registered, verdicts in results
+            ]
         )
-    elif broken:
-        out.print(f"{len(broken)} of {sum(len(rules) for _, rules in results)} rules broken", highlight=False)
+    else:
+        skipped = sum(verdict.skipped is not None for verdict in all_verdicts)
+        out.print(
+            f"{len(broken)} of {len(all_verdicts)} rules broken" + (f"; {skipped} skipped" if skipped else ""),
+            highlight=False,
+        )
     if broken:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def print_rule(rule: Rule) -> None:
-    out.print("  [bold red]fail[/]" if rule.failure else "  [green]pass[/]", end="")
-    out.print(f"  {rule.rule}", markup=False, highlight=False, soft_wrap=True)
-    if rule.failure:
-        out.print(f"        {rule.failure}", markup=False, highlight=False, soft_wrap=True)
+def print_verdict(verdict: Verdict) -> None:
+    """Print a rule, and the reason if the plugin does not keep it."""
+    mark = "[bold red]fail[/]" if verdict.failure else "[dim]skip[/]" if verdict.skipped else "[green]pass[/]"
+    out.print(f"  {mark}", end="")
+    out.print(f"  {verdict.rule}", markup=False, highlight=False, soft_wrap=True)
+    if reason := verdict.failure or verdict.skipped:
+        out.print(f"        {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def plugins_in_file(path: str, registry: Registry) -> list[Registered]:

@@ -19,8 +19,10 @@ from ganbench.version import __version__
 class Template:
     """What differs between kinds of plugins, apart from the plugin itself; `{name}` is the plugin's name."""
 
-    usage: str  # arguments of `ganbench run` that select the plugin
+    usage: str  # arguments of `command` that select the plugin
     options: dict[str, str | float] = field(default_factory=dict)  # values of options that have no default
+    command: str = "run dcgan-fashion"  # uses the plugin
+    compares_speed: bool = True  # in its workflow, with `ganbench check`
 
 
 TEMPLATES = {
@@ -33,7 +35,9 @@ TEMPLATES = {
     Kind.PENALTY: Template("""-o 'penalties=[{{name="{name}",weight=1.0}}]'"""),
     Kind.AUGMENTATION: Template("""-o 'augmentations=["{name}"]'"""),
     Kind.SCHEDULE: Template("""-o 'optimizer.generator.lr={{name="{name}",start=2e-4}}'""", {"start": 1.0}),
-    Kind.TRACKER: Template("--track {name}"),
+    Kind.TRACKER: Template("--track {name}", compares_speed=False),
+    Kind.EXECUTOR: Template("--executor {name}", command="suite my-suite.toml", compares_speed=False),
+    Kind.BENCHMARK: Template("{name}", command="run", compares_speed=False),
 }
 
 
@@ -81,6 +85,8 @@ class Package:
             "contract": "".join(part.capitalize() for part in self.kind.split("-")) + "Contract",
             "options": template.options,
             "usage": template.usage.format(name=self.name),
+            "command": template.command,
+            "compares_speed": template.compares_speed,
             "version": __version__,
         }
         templates = {
@@ -96,7 +102,7 @@ class Package:
 def new_package(name: str, kind: str, registry: Registry) -> Package:
     """Return the package of a plugin that does not exist yet.
 
-    Raises `UsageError` if the name is invalid or taken, or if there is no template for the kind.
+    Raises `UsageError` if the name is invalid or taken, or if there is no such kind.
     """
     package = Package(name, parse_template_kind(kind))
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
@@ -113,18 +119,14 @@ def new_package(name: str, kind: str, registry: Registry) -> Package:
 
 
 def parse_template_kind(text: str) -> Kind:
-    """Return the kind called `text`. Raises `UsageError` if there is no template for it."""
+    """Return the kind called `text`, also in the plural. Raises `UsageError` for anything else."""
     for kind in TEMPLATES:
         if text in (kind.value, kind.plural):
             return kind
     known = [kind.value for kind in TEMPLATES]
-    if text in (Kind.BENCHMARK, Kind.BENCHMARK.plural):
-        hint = "a benchmark is a TOML file: begin with `ganbench show BENCHMARK > my-benchmark.toml`"
-    elif close := difflib.get_close_matches(text, known, n=1):
-        hint = f"did you mean '{close[0]}'?"
-    else:
-        hint = f"available: {', '.join(known)}"
-    raise UsageError(f"--kind {text}: no template for this kind; {hint}")
+    close = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known)}"
+    raise UsageError(f"--kind {text}: no such kind of plugin; {hint}")
 
 
 def write_package(package: Package, folder: Path) -> list[Path]:

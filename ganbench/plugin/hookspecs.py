@@ -67,11 +67,12 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
         def discriminator_loss(self, players, batch):
             real = players.discriminate(batch.real, batch.labels)
             fake = players.discriminate(players.generate(batch), batch.fake_labels)
-            return (real - 1).square().mean() + fake.square().mean(), {"real_output": real.mean()}
+            loss = (real.float() - 1).square().mean() + fake.float().square().mean()
+            return loss, {"real_output": real.mean()}
 
         def generator_loss(self, players, batch):
             fake = players.discriminate(players.generate(batch), batch.fake_labels)
-            return (fake - 1).square().mean(), {}
+            return (fake.float() - 1).square().mean(), {}
 
     @hookimpl
     def ganbench_losses():
@@ -177,7 +178,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_optimizers():
-        return [OptimizerPlugin(name="adadelta", summary="Adadelta", options=AdadeltaOptions, build=build)]
+        return [OptimizerPlugin(name="adadelta", summary="Zeiler 2012", options=AdadeltaOptions, build=build)]
     """
 
 
@@ -193,7 +194,7 @@ def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
 
     @hookimpl
     def ganbench_penalties():
-        return [PenaltyPlugin(name="my-r1", summary="R1", build=lambda options, context: r1)]
+        return [PenaltyPlugin(name="my-r1", summary="Squared gradient", build=lambda options, context: r1)]
     """
 
 

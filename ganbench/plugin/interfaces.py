@@ -22,12 +22,16 @@ class Networks:
     `(N, channels, height, width)` in [-1, 1], or to vectors `(N, features)` if the dataset has vectors. The output of
     `discriminator` only has to suit the loss: usually logits of shape `(N, 1)`, or a tuple whose first item is the
     logits. The networks of a conditional model take labels `(N,)`, int64, as a second argument.
+
+    With `unbounded`, images may lie outside [-1, 1], because the generator does not end with tanh or the like. Scores
+    and sample images clip them.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     latent_dim: int
     conditional: bool = False
+    unbounded: bool = False
 
     def __getitem__(self, player: Player) -> nn.Module:
         return self.generator if player == "generator" else self.discriminator

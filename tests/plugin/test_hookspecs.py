@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 
 from ganbench import Registry
+from ganbench.authoring.check import Conditions, check
 from ganbench.plugin import hookspecs
 from ganbench.plugin.registrations import Kind
 from ganbench.spec.loading import load_spec
@@ -30,6 +31,17 @@ def test_an_example_registers_one_plugin(kind: Kind, tmp_path: Path) -> None:
     before = {registered.plugin.name for registered in Registry.load().of_kind(kind)}
     after = {registered.plugin.name for registered in Registry.load([write_example(kind, tmp_path)]).of_kind(kind)}
     assert len(after - before) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_example_keeps_every_rule(kind: Kind, tmp_path: Path) -> None:
+    path = write_example(kind, tmp_path)
+    registry = Registry.load([path])
+    (example,) = (each for each in registry.of_kind(kind) if each.provider.given == path)
+    options = {Kind.METRIC: {"features": "raw"}, Kind.SCHEDULE: {"start": 1.0}}.get(kind, {})
+    for verdict in check(example, Conditions(options, (1, 28, 28), tmp_path, {}), registry):
+        assert verdict.failure is None, verdict
 
 
 def test_a_benchmark_with_only_examples_runs(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from conftest import UNSCORED
 
 import ganbench
 from ganbench import Registry, Result, UsageError
+from ganbench.authoring.check import Conditions, check
+from ganbench.plugin.registrations import Buildable
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers
 from ganbench.training.runner import run
@@ -40,6 +42,23 @@ def test_an_example_imports_only_public_names(file: Path) -> None:
     assert names
     assert set(names) <= set(ganbench.__all__)
     assert not [node for node in imported if str(node.module).startswith("ganbench.")]
+
+
+REQUIRED = {"features": "raw", "start": 1.0}  # values of options without a default
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_plugins_of_an_example_keep_every_rule(file: Path, tmp_path: Path) -> None:
+    registry = Registry.load([str(file)])
+    found = [each for each in registry.all_plugins() if each.provider.given == str(file)]
+    assert found
+    for registered in found:
+        assert isinstance(registered.plugin, Buildable)
+        fields = registered.plugin.options.model_fields
+        options = {key: value for key, value in REQUIRED.items() if key in fields}
+        for verdict in check(registered, Conditions(options, (1, 28, 28), tmp_path, {}), registry):
+            assert verdict.failure is None, (registered, verdict)
 
 
 def test_the_docs_list_every_example_with_its_lines() -> None:

@@ -11,12 +11,24 @@ from features_in_memory import InMemory
 from torch import Tensor, nn
 
 from ganbench import UsageError
+from ganbench.data.batches import normalize_images
+from ganbench.testing import MetricContract
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features.fashion_cnn import load_extractor
 from ganbench_features.raw import RawPixels
+from ganbench_metrics import ganbench_metrics
 from ganbench_metrics.inception_score import InceptionScore
 
 TEST, LABELS = embedded_subset().test.tensors
+
+
+class TestInceptionScore(MetricContract):
+    plugin = next(plugin for plugin in ganbench_metrics() if plugin.name == "inception-score")
+    options = {"features": "fashion-cnn", "splits": 1}
+
+    def images(self, seed: int = 0) -> Tensor:
+        """Return images of clothing: the score rewards clear classes, which random images do not have."""
+        return normalize_images(TEST[16 * seed :][:16])
 
 
 class Logits(nn.Module):

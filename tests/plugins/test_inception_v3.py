@@ -23,8 +23,9 @@ from ganbench.errors import ExitCode
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.features import FeatureWriter, StoredFeatures
+from ganbench.testing import FeatureExtractorContract
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
-from ganbench_features import inception_v3
+from ganbench_features import ganbench_feature_extractors, inception_v3
 from ganbench_features.inception_v3 import InceptionV3, find_weights, load_extractor
 from ganbench_metrics.fid import FID
 
@@ -52,6 +53,18 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def extractor(weights: Path) -> InceptionV3:
     return load_extractor(weights, "cpu")
+
+
+@pytest.mark.slow
+class TestInceptionV3(FeatureExtractorContract):
+    plugin = next(plugin for plugin in ganbench_feature_extractors() if plugin.name == "inception-v3")
+
+    @pytest.fixture(autouse=True)
+    def under_test(self, weights: Path) -> None:
+        type(self).options = {"weights": weights}
+
+    def images(self, seed: int = 0) -> Tensor:
+        return super().images(seed)[:2]
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def build(options: R3GANOptions, context: BuildContext) -> Networks:
         Discriminator(channels, first, doublings, options.width, options.blocks, num_classes),
         options.latent_dim,
         conditional=options.conditional,
+        unbounded=True,
     )
 
 

@@ -1,0 +1,145 @@
+"""The contract of metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ganbench.plugin.interfaces import FeatureMetric, Features, Loss, Networks, NetworksMetric, ReferenceImages
+from ganbench.plugin.registrations import MetricPlugin
+from ganbench.runtime.networks import NetworkState
+from ganbench.scoring.features import FeatureWriter, StoredFeatures
+from ganbench.scoring.requirements import uses_labels
+
+from .assertions import assert_json, assert_unchanged, quantized
+from .contract import BATCH, SEED, PluginContract
+from .networks import LogisticLoss, two_layer_networks
+
+
+class MetricContract(PluginContract):
+    """For a metric of networks, override `networks` and `loss` if it needs particular ones."""
+
+    plugin: ClassVar[MetricPlugin]
+
+    def networks(self, device: str = "cpu") -> Networks:
+        """Return the networks for a metric of networks."""
+        return two_layer_networks(self.image_shape, SEED)
+
+    def loss(self, device: str = "cpu") -> Loss:
+        return LogisticLoss()
+
+    def metric_of_images(self) -> Any:
+        """Return the metric, for rules that do not apply to metrics of networks."""
+        metric = self.build()
+        if isinstance(metric, NetworksMetric):
+            self.skip("it is a metric of networks")
+        return metric
+
+    def scores(self, metric: Any, images: Tensor, batch_size: int) -> dict[str, float]:
+        """Return the metric's values of images against `self.images()`, by name; a single value under ""."""
+        return self.scores_of(metric, quantized(self.images()), quantized(images), batch_size)
+
+    def scores_of(self, metric: Any, real: Tensor, generated: Tensor, batch_size: int) -> dict[str, float]:
+        """Return the metric's values of quantized images, by name; a single value under ""."""
+        if isinstance(metric, FeatureMetric):
+            return by_name(
+                metric.score(self.features(metric, real.split(5)), self.features(metric, generated.split(batch_size)))
+            )
+        labels = self.labels()
+        reference = ReferenceImages(lambda: iter(real.split(5)), count=BATCH, fingerprint="contract", labels=labels)
+        metric.fit(reference)
+        for batch, batch_labels in zip(generated.split(batch_size), labels.split(batch_size), strict=True):
+            metric.update(batch, *([batch_labels] if uses_labels(metric) else []))
+        return by_name(metric.compute())
+
+    def features(self, metric: FeatureMetric, batches: Iterable[Tensor]) -> Features:
+        with FeatureWriter(self.new_folder() / "features", torch.device("cpu")) as writer, torch.no_grad():
+            for batch in batches:
+                writer.append(metric.features(batch))
+        return StoredFeatures(writer.result(), self.labels() if uses_labels(metric) else None)
+
+    def measured(self, metric: NetworksMetric, networks: Networks) -> dict[str, float]:
+        with torch.no_grad():
+            return by_name(metric.measure(networks, self.loss()))
+
+    def signs(self, metric: Any) -> dict[str, int]:
+        """Return, by name, 1 for values of which lower is better, else -1."""
+        directions = metric.higher_is_better
+        named = directions if isinstance(directions, Mapping) else {"": directions}
+        return {name: -1 if higher else 1 for name, higher in named.items()}
+
+    def test_the_values_have_the_names_in_higher_is_better(self) -> None:
+        """A single value has one direction, and several values have the names of a mapping of directions."""
+        metric = self.build()
+        if isinstance(metric, NetworksMetric):
+            values = self.measured(metric, self.networks())
+        else:
+            values = self.scores(metric, self.images(), 8)
+        expected = self.signs(metric)
+        assert set(values) == set(expected), f"expected values called {sorted(expected)}, got {sorted(values)}"
+        numbers = all(isinstance(value, int | float) for value in values.values())
+        assert numbers, f"expected Python numbers, got {values}"
+
+    def test_real_images_score_better_than_other_images(self) -> None:
+        """Better than at least one of negatives, blank images and noise, and never worse.
+
+        A metric need not distinguish all three from real images: negatives may have a precision of 1.
+        """
+        metric, images = self.metric_of_images(), self.images()
+        noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
+        others = {"negatives": -images, "blank images": -torch.ones_like(images), "noise": noise}
+        real = self.scores(metric, images, 8)
+        scores = {name: self.scores(metric, other, 8) for name, other in others.items()}
+        gaps = [
+            sign * (score[name] - real[name]) if math.isfinite(score[name]) else math.inf
+            for score in scores.values()
+            for name, sign in self.signs(metric).items()
+        ]
+        details = f"real images score {real}, other images {scores}; higher is better: {metric.higher_is_better}"
+        assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {details}"
+        assert any(gap > 0 for gap in gaps), f"real images score no better than others: {details}"
+
+    def test_a_score_does_not_depend_on_batches_or_previous_scores(self) -> None:
+        """The same images have the same score in batches of another size, by the same metric again."""
+        metric, images = self.metric_of_images(), self.images(seed=1)
+        first = self.scores(metric, images, 16)
+        again = self.scores(metric, images, 3)
+        assert all(abs(first[name] - again[name]) <= 1e-4 * max(1.0, abs(first[name])) for name in first), (
+            f"expected the same score of the same images, got {first}, then in other batches {again}"
+        )
+
+    def test_it_does_not_change_the_images(self) -> None:
+        """Real and generated images are not changed in place: other metrics score them, too."""
+        metric = self.metric_of_images()
+        real, generated = quantized(self.images()), quantized(self.images(seed=1))
+        before = real.clone(), generated.clone()
+        self.scores_of(metric, real, generated, 8)
+        assert_unchanged(real, before[0], "real images")
+        assert_unchanged(generated, before[1], "generated images")
+
+    def test_it_does_not_change_the_networks(self) -> None:
+        """A metric of networks leaves weights, buffers and modes as they were."""
+        metric = self.build()
+        if not isinstance(metric, NetworksMetric):
+            self.skip("it is a metric of images")
+        networks = self.networks()
+        states = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
+        self.measured(metric, networks)
+        changed = [name for state in states for name in state.differing()]
+        modes = {module: mode for state in states for module, mode in state.modes.items()}
+        changed += [f"{type(module).__name__}.training" for module, mode in modes.items() if module.training != mode]
+        assert not changed, f"expected unchanged networks, got changes of {', '.join(changed)}"
+
+    def test_it_has_a_label_and_the_protocol_is_json(self) -> None:
+        """There is a label for tables, and what determines the values can be stored as JSON."""
+        metric = self.build()
+        assert metric.label, f"expected a name for tables, got {metric.label!r}"
+        assert_json(metric.protocol)
+
+
+def by_name(values: Any) -> dict[str, float]:
+    return dict(values) if isinstance(values, Mapping) else {"": values}

@@ -1,0 +1,123 @@
+"""The contract of models."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.errors import PluginError
+from ganbench.plugin.interfaces import Networks
+from ganbench.plugin.registrations import ModelPlugin
+from ganbench.runtime.precision import autocast
+from ganbench.training.players import UpdatePlayers
+from ganbench.training.state.measuring import untouched
+from ganbench.training.step import UPDATE_ORDER
+
+from .assertions import assert_finite, assert_gradients
+from .contract import BATCH, SEED
+from .networks import logits
+from .update import BATCHES, CPU, STEP_IMAGES, UpdateContract
+
+
+class ModelContract(UpdateContract):
+    """Override `loss` if the networks need a particular one."""
+
+    plugin: ClassVar[ModelPlugin]
+
+    def networks(self, device: str = "cpu") -> Networks:
+        networks: Networks = self.build(device)
+        return networks
+
+    def generate(self, networks: Networks, generator: nn.Module, count: int = BATCH) -> Any:
+        """Return what a generator makes of latent vectors, and of labels if the networks are conditional."""
+        torch.manual_seed(SEED)
+        return generator(torch.randn(count, networks.latent_dim), *self.labels_for(networks, count))
+
+    def labels_for(self, networks: Networks, count: int) -> tuple[Tensor, ...]:
+        return (self.labels()[:count],) if networks.conditional else ()
+
+    def test_generated_images_have_the_right_shape(self) -> None:
+        """The generator maps latent vectors, and labels if conditional, to finite floats of the data's shape."""
+        networks = self.networks()
+        images = self.generate(networks, networks.generator)
+        expected = (BATCH, *self.image_shape)
+        assert images.shape == expected, f"expected shape {expected}, got {tuple(images.shape)}"
+        assert images.is_floating_point(), f"expected floats, got {images.dtype}"
+        assert_finite(images)
+
+    def test_generated_images_are_in_range(self) -> None:
+        """Images are in [-1, 1], as by tanh, unless `Networks.unbounded` declares that they may lie outside."""
+        networks = self.networks()
+        if networks.unbounded or len(self.image_shape) != 3:
+            self.skip("the output of the generator is declared as unbounded, or consists of vectors")
+        images = self.generate(networks, networks.generator)
+        least, largest = images.min().item(), images.max().item()
+        assert -1 <= least <= largest <= 1, (
+            f"expected values in [-1, 1], got {least:.4g} to {largest:.4g}: end the generator with tanh, or return "
+            "Networks(..., unbounded=True)"
+        )
+
+    def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
+        """The output has one row for each image, without NaN or infinity."""
+        networks = self.networks()
+        output = logits(networks.discriminator(self.images(), *self.labels_for(networks, BATCH)))
+        assert len(output) == BATCH, f"expected {BATCH} rows, one for each image, got {len(output)}"
+        assert_finite(output)
+
+    def test_gradients_reach_both_networks(self) -> None:
+        """The loss of each network depends on its parameters: the generator's through the discriminator."""
+        networks, loss = self.networks(), self.loss()
+        for player in UPDATE_ORDER:
+            players = UpdatePlayers(networks, networks.generator, networks.discriminator)
+            objective = loss.discriminator_loss if player == "discriminator" else loss.generator_loss
+            if any(parameter.requires_grad for parameter in networks[player].parameters()):
+                value, _ = objective(players, self.batch(networks))
+                assert_gradients(value, networks[player], f"the loss of the {player}")
+
+    def test_the_same_seed_builds_the_same_networks(self) -> None:
+        """Two builds from the same seed have equal weights and buffers."""
+        first, second = self.networks(), self.networks()
+        for player in reversed(UPDATE_ORDER):
+            states = first[player].state_dict(), second[player].state_dict()
+            different = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
+            assert not different, f"expected equal weights, got different ones in the {player}: {', '.join(different)}"
+
+    def test_loading_a_state_dict_reproduces_the_generator(self) -> None:
+        """All that determines the images is in `state_dict`, so that a stored generator makes the same images."""
+        first, second = self.networks(), self.build(seed=SEED + 1)
+        second.generator.load_state_dict(first.generator.state_dict())
+        images = [self.generate(networks, networks.generator.eval()) for networks in (first, second)]
+        difference = (images[0] - images[1]).abs().max().item()
+        assert difference == 0, f"expected equal images, got a difference of up to {difference:.3g}"
+
+    def test_a_copy_of_the_generator_makes_the_same_images(self) -> None:
+        """`copy.deepcopy` copies the generator, for a moving average of its weights."""
+        networks = self.networks()
+        copied = deepcopy(networks.generator)
+        images = [self.generate(networks, generator.eval()) for generator in (networks.generator, copied)]
+        difference = (images[0] - images[1]).abs().max().item()
+        assert difference == 0, f"expected equal images of a copy, got a difference of up to {difference:.3g}"
+
+    def test_both_networks_run_in_bf16(self) -> None:
+        """With `training.precision = "bf16"`, images and outputs are finite floats."""
+        networks = self.networks()
+        with autocast("bf16", CPU), torch.no_grad():
+            images = self.generate(networks, networks.generator, STEP_IMAGES)
+            output = logits(networks.discriminator(images, *self.labels_for(networks, STEP_IMAGES)))
+        for values in (images, output):
+            assert values.is_floating_point(), f"expected floats, got {values.dtype}"
+            assert_finite(values)
+
+    def test_scoring_leaves_no_trace(self) -> None:
+        """Weights, buffers, modes and Python state are the same after images have been generated in eval mode."""
+        step, warnings = self.step(), list[str]()
+        networks = step.networks
+        try:
+            with untouched(step, BATCHES, warnings.append), torch.no_grad():
+                self.generate(networks, networks.generator.eval(), STEP_IMAGES)
+        except PluginError as error:
+            raise AssertionError(f"expected networks that return to training, got: {error}") from None
+        assert not warnings, f"expected no change, got: {'; '.join(warnings)}"

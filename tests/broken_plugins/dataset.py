@@ -1,0 +1,74 @@
+"""Datasets that break a rule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from ganbench import DatasetPlugin, ImageData
+
+from .broken import Broken
+
+LABELS = torch.arange(20) % 10
+IMAGES = (torch.arange(20 * 16) % 256).to(torch.uint8).view(20, 1, 4, 4)
+
+
+class Streamed(Dataset):
+    """Reads images one by one, and changes each."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = Tensor.clone) -> None:
+        self.change = change
+
+    def __len__(self) -> int:
+        return len(IMAGES)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index >= len(self):
+            raise IndexError(index)
+        return self.change(IMAGES[index]), int(LABELS[index])
+
+
+def dataset(
+    split: Callable[[], Any], fingerprint: Any = "0" * 64, summary: str = "Ramps", **fields: Any
+) -> DatasetPlugin:
+    def build(options: Any, context: Any) -> ImageData:
+        content = fingerprint() if callable(fingerprint) else fingerprint
+        return ImageData(split(), None, num_classes=10, source="computed", fingerprint=content, **fields)
+
+    return DatasetPlugin(name="mine", summary=summary, build=build)
+
+
+def in_memory() -> TensorDataset:
+    return TensorDataset(IMAGES, LABELS)
+
+
+def brightening() -> Streamed:
+    reads = count()
+    return Streamed(lambda image: image + next(reads))
+
+
+SOUND = dataset(Streamed, label_counts=(2,) * 10, summary="20 + 0 grayscale 4x4 images of ramps, 10 classes")
+BROKEN = {
+    "splits are images or vectors of one shape with labels in range": Broken(
+        dataset(lambda: Streamed(Tensor.float)), "got torch.float32 of shape (1, 4, 4) at index 0"
+    ),
+    "an item is the same when it is read again": Broken(dataset(brightening), "expected the same image and label"),
+    "the fingerprint is a reproducible sha256": Broken(
+        dataset(in_memory, fingerprint=lambda: f"{random.getrandbits(256):064x}"), "expected equal fingerprints"
+    ),
+    "label counts are those of the train split": Broken(
+        dataset(Streamed, label_counts=(1,) * 10), "expected counts with the sum 20, got 10"
+    ),
+    "worker processes can read it": Broken(
+        dataset(lambda: Streamed(lambda image: image)), "expected splits that can be pickled, got"
+    ),
+    "the summary has the right numbers": Broken(
+        dataset(in_memory, summary="28x28 ramps"), "expected a summary with '4x4', got '28x28'"
+    ),
+}

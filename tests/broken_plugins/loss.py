@@ -1,0 +1,85 @@
+"""Losses that break a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from ganbench import Batch, LossPlugin, Players
+
+from .broken import Broken, disturbed
+
+Outputs = tuple[Tensor, Tensor]  # of the discriminator, for real and generated images
+
+
+class Wasserstein:
+    def discriminator_loss(self, players: Players, batch: Batch) -> Any:
+        return self.value(*self.outputs(players, batch)), self.monitors(batch)
+
+    def generator_loss(self, players: Players, batch: Batch) -> Any:
+        return -players.discriminate(players.generate(batch), batch.fake_labels).float().mean(), {}
+
+    def outputs(self, players: Players, batch: Batch) -> Outputs:
+        real = players.discriminate(batch.real, batch.labels)
+        return real, players.discriminate(players.generate(batch), batch.fake_labels)
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (fake.float() - real.float()).mean()
+
+    def monitors(self, batch: Batch) -> dict[str, Tensor]:
+        return {"brightness": batch.real.mean()}
+
+
+class Vector(Wasserstein):
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        return fake - real
+
+
+class Reserved(Wasserstein):
+    def monitors(self, batch: Batch) -> dict[str, Tensor]:
+        return {"seconds": batch.real.mean()}
+
+
+class Unlabeled(Wasserstein):
+    def outputs(self, players: Players, batch: Batch) -> Outputs:
+        return players.discriminate(batch.real), players.discriminate(players.generate(batch))
+
+
+class Darkening(Wasserstein):
+    def outputs(self, players: Players, batch: Batch) -> Outputs:
+        batch.real.mul_(0.5)
+        return super().outputs(players, batch)
+
+
+class Coarse(Wasserstein):
+    """Averages in the precision of the networks."""
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (fake - real).mean()
+
+
+class Disturbed(Wasserstein):
+    def __init__(self, disturbance: Callable[[Tensor], Tensor]) -> None:
+        self.disturbance = disturbance
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.disturbance(super().value(real, fake) * 2)
+
+
+def loss(make: Callable[[], Wasserstein]) -> LossPlugin:
+    return LossPlugin(name="mine", summary="A Wasserstein loss", build=lambda *_: make())
+
+
+SOUND = loss(Wasserstein)
+BROKEN = {
+    "each loss is a finite scalar with gradients for its network": Broken(
+        loss(Vector), "expected a scalar, got shape (16, 1) for discriminator_loss"
+    ),
+    "monitors are scalars with unreserved names": Broken(loss(Reserved), "the history's columns, got seconds"),
+    "it passes the labels of the images": Broken(loss(Unlabeled), "got None: pass batch.labels for real images"),
+    "it does not change the batch": Broken(loss(Darkening), "expected unchanged batch.real, got"),
+    "losses are float32 in bf16": Broken(loss(Coarse), "expected a float32 discriminator_loss, got torch.bfloat16"),
+    **disturbed(lambda disturbance: loss(lambda: Disturbed(disturbance())), "loss.disturbance"),
+}
