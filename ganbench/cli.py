@@ -23,6 +23,7 @@ from .reporting.console import (
     Overrides,
     PluginArguments,
     Query,
+    Track,
     err,
     load_registry,
     out,
@@ -141,9 +142,7 @@ def run(
     ] = False,
     directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run directory.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
-    track: Annotated[
-        list[str], typer.Option("--track", metavar="NAME", help="Also send the run's events to this tracker.")
-    ] = [],  # noqa: B006
+    track: Track = [],  # noqa: B006
     with_report: Annotated[
         bool, typer.Option("--report", help="Also write report.html, a page to send, to the run directory.")
     ] = False,

@@ -21,14 +21,16 @@ import tempfile
 import time
 import weakref
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from .data.batches import to_uint8
-from .plugin.callbacks import Callback, Progress
+from .plugin.callbacks import Callback, Progress, RunInfo, SampleImages
 from .plugin.interfaces import (
     Batch,
     FeatureExtractor,
@@ -59,7 +61,7 @@ from .plugin.registrations import (
     TrackerPlugin,
 )
 from .plugin.registry import Registry
-from .results.schema import EpochRow, MetricPoint
+from .results.schema import DataRecord, Environment, EpochRow, Memory, MetricPoint, Result, Throughput
 from .scoring.features import FeatureWriter, StoredFeatures
 from .scoring.requirements import uses_labels
 from .training.players import UpdatePlayers
@@ -435,6 +437,7 @@ class TrackerContract(Contract):
 
     def test_it_accepts_every_event(self) -> None:
         tracker: Callback = self.build()
+        tracker.on_run_start(self.info())
         tracker.on_status("warming up")
         tracker.on_warning("a warning")
         tracker.on_window_end(Progress(1, 10, 100, {"d_loss": 1.0, "g_loss": 1.0}, 1000.0, 5.0, images=640))
@@ -443,6 +446,61 @@ class TrackerContract(Contract):
         )
         for value in (4.5, None):
             tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
+        file = self.new_folder() / "epoch-0001.png"
+        Image.new("L", (28, 28)).save(file)
+        tracker.on_sample_images(SampleImages(file, "generated", 640))
+        tracker.on_run_end(self.result())
+
+    def info(self) -> RunInfo:
+        return RunInfo(
+            spec={"name": "test", "loss": {"name": "test"}, "training": {"seed": SEED, "epochs": 1}},
+            device="cpu",
+            device_name="cpu",
+            data=DataRecord(
+                source="test",
+                fingerprint="test",
+                content_sha256="0" * 64,
+                content_basis="all images",
+                train_images=640,
+                test_images=0,
+                notice=None,
+            ),
+            parameters={"generator": 1, "discriminator": 1},
+            steps_per_epoch=10,
+            total_steps=10,
+        )
+
+    def result(self) -> Result:
+        """Return the result of a run that was interrupted after an epoch."""
+        return Result(
+            run_id="test",
+            created_at=datetime.now(UTC),
+            status="interrupted",
+            message="interrupted after step 10",
+            benchmark="test",
+            spec=self.info().spec,
+            spec_sha256="0" * 64,
+            plugins=[],
+            environment=Environment(must_match={}, may_differ={}),
+            data=self.info().data,
+            history=[EpochRow(epoch=1, d_loss=None, g_loss=1.0, images=640, seconds=1.0, images_per_second=640.0)],
+            throughput=Throughput(
+                images_per_second=None,
+                seconds_per_kimg=None,
+                windows=[],
+                warmup_seconds=0.0,
+                evaluation_seconds=0.0,
+                phases={},
+                component_throughput=None,
+                roofline=None,
+                joules_per_image=None,
+                engine=None,
+                conditions={},
+            ),
+            memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=None),
+            metrics=[],
+            artifacts={},
+        )
 
 
 class ExecutorContract(Contract):

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +18,8 @@ from ganbench.errors import (
     describe,
 )
 from ganbench.plugin.callbacks import Callback, Progress
-from ganbench.plugin.registrations import PublishedCurve, TrackerContext
+from ganbench.plugin.registrations import PublishedCurve
+from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Roofline, Status
@@ -74,7 +76,8 @@ def run(
     - `out`: a new run directory.
     - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
       one.
-    - `display`, `callback`, `trackers`: receive the events of the run.
+    - `display`, `callback`: receive the events of the run in this process.
+    - `trackers`: receive them in processes of their own.
     - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
     - `profile`: whether to profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
@@ -93,7 +96,7 @@ def run(
         display, callback, trackers = None, None, ()
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
     directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
-    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
+    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device, trackers)
     if resume is not None:
         launch = launch.resume(read_launch(resume), data_dir)
     check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)
@@ -118,11 +121,12 @@ def run(
             stack.enter_context(directory.locked())
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
-        callbacks.add_trackers(trackers, TrackerContext(directory.path), prepared.info)
         training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             training.resume_from(checkpoint)
-        return training.execute(), directory
+        info = replace(prepared.info, images=training.state.images)
+        with callbacks.tracked(trackers, Trackers(directory), info):
+            return training.execute(), directory
 
 
 class Run:
@@ -339,7 +343,9 @@ class Run:
                     for label, point in evaluate(self.prepared.networks, self.state.images, scores):
                         self.callback.on_score(label, point)
                 if sample_images and self.ranks.is_first:
-                    save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
+                    save_generated_images(
+                        self.prepared, self.state.moment, self.state.images, self.directory, self.callback
+                    )
         self.state.evaluation_seconds += perf_counter() - start
 
     def _store(self, status: Status, message: str | None) -> Result:

@@ -258,7 +258,7 @@ class TestRobbinsMonro(ScheduleContract):
 
 
 class TestTensorBoard(TrackerContract):
-    (plugin,) = ganbench_trackers()
+    plugin = named(ganbench_trackers(), "tensorboard")
 
 
 class TestTrajectory(TrackerContract):

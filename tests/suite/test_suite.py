@@ -83,12 +83,15 @@ class Inline:
 
 
 def train(job: Job) -> int:
-    plugins = [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == "-p"]
+    plugins, track = (
+        [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == wanted]
+        for wanted in ("-p", "--track")
+    )
     try:
         if job.command == job.resume:
-            run(resume=job.directory, plugins=plugins, quiet=True)
+            run(resume=job.directory, plugins=plugins, track=track, quiet=True)
         else:
-            run(job.begin[4], plugins=plugins, device="cpu", out=job.directory, quiet=True)
+            run(job.begin[4], plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
     except GanbenchError as error:
         with job.log.open("a") as log:
             print(f"error: {error}", file=log)
@@ -207,14 +210,22 @@ def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
         (["--executor", "locl"], "unknown executor 'locl'; did you mean 'local'"),
         (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
         (["--executor", "local", "-x", "jobs=0"], "jobs: Input should be greater than or equal to 1"),
+        (["--track", "tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'"),
     ],
 )
-def test_a_wrong_executor_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
+def test_a_wrong_executor_or_tracker_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
     write(["bce"], [0])
     code, text = suite(*arguments)
     assert code == ExitCode.USAGE
     assert message in text
     assert not Path("suites").exists()
+
+
+def test_every_cell_is_tracked() -> None:
+    write(["bce"], [0, 1])
+    assert suite("--track", "tensorboard")[0] == ExitCode.DONE
+    for folder in Path("suites/mine/runs").iterdir():
+        assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
