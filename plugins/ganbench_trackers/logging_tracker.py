@@ -47,7 +47,7 @@ def flatten(spec: object, path: str = "") -> dict[str, str | int | float | bool]
         items = list(enumerate(spec))
     else:
         return {path: spec if isinstance(spec, str | int | float | bool) else str(spec)}
-    flat = {}
+    flat: dict[str, str | int | float | bool] = {}
     for key, value in items:
         flat |= flatten(value, f"{path}.{key}" if path else str(key))
     return flat
