@@ -14,6 +14,7 @@ from ganbench import EpochRow, Result, RunInfo, TrackedRun, TrackerContext
 from .logging_tracker import LoggingTracker, final_values, flatten, images_seen
 
 FOLDER = "tensorboard"
+FINAL = "final"  # folder in it for what belongs to the whole run
 
 
 class TensorBoard(LoggingTracker):
@@ -44,5 +45,5 @@ class TensorBoard(LoggingTracker):
 
     def on_run_end(self, result: Result) -> None:
         self.writer.add_text("status", result.message or result.status, images_seen(result))
-        self.writer.add_hparams(flatten(self.spec), final_values(result), FOLDER, images_seen(result))
+        self.writer.add_hparams(flatten(self.spec), final_values(result), FINAL, images_seen(result))
         self.writer.close()
