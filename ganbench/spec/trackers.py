@@ -41,15 +41,15 @@ def choose_trackers(
         if registered.plugin.name == benchmark and isinstance(registered.plugin, Benchmark)
         for name in registered.plugin.trackers
     ]
-    requested = {text: parse_tracker(text) for text in given}
-    names = [table["name"] for table in requested.values()]
+    requested = [(f"--track {text}", parse_tracker(text)) for text in given]
+    names = [table["name"] for _, table in requested]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"--track {repeated[0]}: given twice")
     sources = [
         *((f"benchmark {benchmark}", {"name": name}) for name in own),
         *((str(config_file()), table) for table in read_config(config_file(), registry)),
         *(("--resume", table) for table in recorded),
-        *((f"--track {text}", table) for text, table in requested.items()),
+        *requested,
     ]
     tables: dict[str, dict[str, Any]] = {}
     places: dict[str, str] = {}
