@@ -241,13 +241,13 @@ def show(
         return
     if overrides:
         raise UsageError(f"-o applies to benchmarks only; '{name}' is not a benchmark")
-    options = {
-        registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
-    }
+    options = [
+        (registered, registered.plugin.options) for registered in found if isinstance(registered.plugin, Buildable)
+    ]
     if as_json:
-        print_json({registered.plugin.kind: schema.model_json_schema() for registered, schema in options.items()})
+        print_json({registered.plugin.kind: schema.model_json_schema() for registered, schema in options})
         return
-    for registered, schema in options.items():
+    for registered, schema in options:
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(options_table(schema))
         config = CONFIGS[registered.plugin.kind]

@@ -97,6 +97,13 @@ def test_it_keeps_the_contract(name: str, tmp_path: Path) -> None:
     Contract().test_it_accepts_every_event()
 
 
+@pytest.mark.parametrize("name", PLUGINS)
+def test_its_options_are_shown_without_its_library(name: str) -> None:
+    outcome = CliRunner().invoke(app, ["show", name])
+    assert outcome.exit_code == ExitCode.DONE, outcome.output
+    assert all(option in outcome.output for option in PLUGINS[name].options.model_fields)
+
+
 def test_a_resumed_run_is_one_run_in_each_tracker(tracked: Path) -> None:
     assert set(read_tracked_runs(tracked)) == set(INSTALLED)
 
