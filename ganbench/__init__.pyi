@@ -15,7 +15,7 @@ from .errors import (
     ScoreWarning,
     UsageError,
 )
-from .plugin.callbacks import Callback, Progress, RunInfo
+from .plugin.callbacks import Callback, Progress, RunInfo, SampleImages, TrackedRun
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
     Augmentation,
@@ -117,12 +117,14 @@ __all__ = [
     "Run",
     "RunComparison",
     "RunInfo",
+    "SampleImages",
     "Samples",
     "Schedulable",
     "Schedule",
     "ScheduleConfig",
     "SchedulePlugin",
     "ScoreWarning",
+    "TrackedRun",
     "TrackerContext",
     "TrackerPlugin",
     "UsageError",

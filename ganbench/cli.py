@@ -23,6 +23,7 @@ from .reporting.console import (
     Overrides,
     PluginArguments,
     Query,
+    Track,
     err,
     load_registry,
     out,
@@ -142,9 +143,7 @@ def run(
     ] = False,
     directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run directory.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
-    track: Annotated[
-        list[str], typer.Option("--track", metavar="NAME", help="Also send the run's events to this tracker.")
-    ] = [],  # noqa: B006
+    track: Track = [],  # noqa: B006
     with_report: Annotated[
         bool, typer.Option("--report", help="Also write report.html, a page to send, to the run directory.")
     ] = False,
@@ -244,13 +243,13 @@ def show(
         return
     if overrides:
         raise UsageError(f"-o applies to benchmarks only; '{name}' is not a benchmark")
-    options = {
-        registered: registered.plugin.options for registered in found if isinstance(registered.plugin, Buildable)
-    }
+    options = [
+        (registered, registered.plugin.options) for registered in found if isinstance(registered.plugin, Buildable)
+    ]
     if as_json:
-        print_json({registered.plugin.kind: model.model_json_schema() for registered, model in options.items()})
+        print_json({registered.plugin.kind: model.model_json_schema() for registered, model in options})
         return
-    for registered, model in options.items():
+    for registered, model in options:
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(options_table(model))
         config = CONFIGS[registered.plugin.kind]

@@ -11,6 +11,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.reporting.console import warn_on_error
 from ganbench.reporting.display import Display, choose_display
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.launch import read_launch
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
 
@@ -50,8 +51,8 @@ def run(
     - `resume`: the directory of an earlier run, to continue it at its checkpoint.
     - `plugins`: files or modules of plugins that are not installed.
     - `data_dir`: folder that holds the datasets.
-    - `track`: names of trackers, in addition to those of the benchmark and of the user's configuration; None: no
-      trackers at all.
+    - `track`: names of trackers, or TOML tables with their options such as '{name = "wandb", mode = "offline"}', in
+      addition to those of the benchmark, of the user's configuration, and of the resumed run; None: no trackers at all.
     - `quiet`: whether to show no progress. Warnings are then Python warnings.
     - `display`: shows the progress, instead of the terminal or the notebook.
     - `callback`: also receives the events of the run.
@@ -80,7 +81,8 @@ def run(
     found = (
         resolve_spec(benchmark, changes, plugins) if resume is None else resolve_stopped_spec(resume, changes, plugins)
     )
-    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry)
+    recorded = [] if resume is None else read_launch(Path(resume)).trackers
+    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry, recorded)
 
     from ganbench.training.runner import run as run_spec
     from ganbench.training.timing import WINDOW_SECONDS

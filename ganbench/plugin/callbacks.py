@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from ganbench.results.schema import DataRecord, EpochRow, MetricPoint, Result
 
@@ -19,6 +20,7 @@ class RunInfo:
     parameters: dict[str, int]  # trainable, per network
     steps_per_epoch: int
     total_steps: int
+    images: int = 0  # real images shown to the discriminator before; more than 0 if the run is resumed
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,31 @@ class Progress:
     images: int = 0  # real images shown to the discriminator so far
 
 
+@dataclass(frozen=True)
+class SampleImages:
+    """A file of sample images that has been written."""
+
+    path: Path  # absolute; a PNG with a grid of images, or a scatter plot of points
+    kind: Literal["real", "generated"]
+    images: int  # real images shown to the discriminator so far
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as its tracker knows it; stored in trackers.json, and given to the tracker when the run is resumed."""
+
+    id: str  # by which the tracker continues it
+    url: str | None = None  # its page; None if it has none
+
+
 class Callback:
     """Receives the events of a run. By default, each method does nothing.
 
     All methods are called outside the timed windows, and random numbers drawn in them do not affect training. If a
     method raises, the error is reported and the run continues without the callback.
     """
+
+    tracked_run: TrackedRun | None = None  # set by a tracker in `on_run_start`, if it can continue a run
 
     def on_run_start(self, info: RunInfo) -> None:
         """Called when the data is loaded and the networks are built."""
@@ -58,6 +79,9 @@ class Callback:
 
     def on_score(self, label: str, point: MetricPoint) -> None:
         """Called when a metric has been computed."""
+
+    def on_sample_images(self, samples: SampleImages) -> None:
+        """Called when sample images have been written."""
 
     def on_run_end(self, result: Result) -> None:
         """Called when the run has ended for any reason and its result is stored."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ganbench.errors import ImagesOnlyError
 from ganbench.system.files import StrPath
 
-from .callbacks import Callback
+from .callbacks import Callback, TrackedRun
 from .interfaces import (
     Augmentation,
     FeatureExtractor,
@@ -68,6 +68,8 @@ class TrackerContext:
     """The context passed to a tracker's `build`, before the run starts."""
 
     directory: Path  # the run directory
+    run_id: str = "run"  # as in result.json: letters, digits and "-"; the same when the run is resumed
+    tracked_run: TrackedRun | None = None  # the run to continue: what the tracker set before; None for a new one
 
 
 @dataclass(frozen=True)
@@ -229,11 +231,15 @@ class SchedulePlugin(Buildable):
 class TrackerPlugin(Buildable):
     """`build(options, context)` returns a `Callback`; `context` is a `TrackerContext`.
 
-    Trackers are selected with `--track` or in the user's configuration and are never part of a spec.
+    Trackers are selected with `--track` or in the user's configuration and are never part of a spec. Each runs in a
+    process of its own, in which it is built too, so it can neither slow down nor change training.
     """
 
     kind: ClassVar[Kind] = Kind.TRACKER
     build_types: ClassVar[tuple[type, ...]] = (Callback,)
+
+    # modules that `build` imports, each with the requirement that installs it; checked before the run starts
+    requires: dict[str, str] = {}
 
 
 class ExecutorPlugin(Buildable):

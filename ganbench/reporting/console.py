@@ -111,6 +111,10 @@ PluginArguments = Annotated[
 Overrides = Annotated[
     list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec.")
 ]
+Track = Annotated[
+    list[str],
+    typer.Option("--track", metavar="NAME|TABLE", help="Also send the events to this tracker; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to train on.")]
 DataDir = Annotated[

@@ -29,6 +29,7 @@ from ganbench.results.schema import (
 from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
 from .narrow import fold_words
 from .target_tables import targets_table
+from .trackers.fan_out import read_tracked_runs
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
 MAX_MONITORS = 4
@@ -99,6 +100,9 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     console.print(f"\n{format_outcome(result.status, result.message)}", highlight=False)
     console.print("files in ", f"[bold]{escape(str(directory))}[/]: ", sep="", end="")
     console.print("result.json, " + ", ".join(result.artifacts.values()), markup=False, highlight=False)
+    for name, run in read_tracked_runs(directory).items():
+        where = f"{run.id}, {run.url}" if run.url else run.id
+        console.print(f"tracker {name}: {where}", markup=False, highlight=False, soft_wrap=True)
     if result.status == "interrupted":
         command = f"ganbench run --resume {shlex.quote(str(directory))}"
         console.print(f"resume with: {command}", markup=False, highlight=False, soft_wrap=True)

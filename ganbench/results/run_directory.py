@@ -22,6 +22,7 @@ from .schema import EpochRow, Result, monitor_names
 CHECKPOINT = "checkpoint.pt"
 LAUNCH = "launch.json"  # how the run was started
 LOCK = ".lock"  # held by the run that writes to the directory
+TRACKERS = "trackers.json"  # the runs that trackers made of the run
 PROGRESS = "progress.json"  # the state of training, while the run lasts
 
 

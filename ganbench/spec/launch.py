@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +21,7 @@ from ganbench.results.schema import Record
 from ganbench.system.files import file_version
 
 from .benchmark import BenchmarkSpec
+from .configs import TrackerConfig
 
 
 class GivenPlugin(Record):
@@ -35,6 +38,7 @@ class Launch(Record):
     plugins: list[GivenPlugin] = []
     data_dir: str | None = None  # None if none was given
     device: str = "auto"
+    trackers: list[dict[str, Any]] = []  # names with options
 
     def resume(self, before: Launch, data_dir: Path | None) -> Launch:
         """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence."""
@@ -51,15 +55,22 @@ class Launch(Record):
         return self.model_copy(update={"device": device, "data_dir": folder or self.data_dir})
 
 
-def make_launch(spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str) -> Launch:
+def make_launch(
+    spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str, trackers: Sequence[TrackerConfig] = ()
+) -> Launch:
     """Record how a run of `spec` in `folder` is started."""
-    providers = dict.fromkeys(config.plugin.provider for config in spec.plugin_configs())
+    providers = dict.fromkeys(config.plugin.provider for config in (*spec.plugin_configs(), *trackers))
     plugins = []
     for provider in providers:
         if provider.given is not None:
             from_run = os.path.relpath(provider.given, folder.absolute()) if provider.version else None
             plugins.append(GivenPlugin(given=provider.given, from_run=from_run, version=provider.version))
-    return Launch(plugins=plugins, data_dir=str(data_dir.absolute()) if data_dir else None, device=device)
+    return Launch(
+        plugins=plugins,
+        data_dir=str(data_dir.absolute()) if data_dir else None,
+        device=device,
+        trackers=[config.model_dump() for config in trackers],
+    )
 
 
 def read_launch(folder: Path) -> Launch:

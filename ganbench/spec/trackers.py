@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import Benchmark, Kind
+from ganbench.plugin.registrations import Benchmark, Kind, TrackerPlugin
 from ganbench.plugin.registry import Registry
 
 from .configs import TrackerConfig
@@ -22,28 +23,60 @@ def config_file() -> Path:
     return Path(platformdirs.user_config_dir("ganbench")) / "config.toml"
 
 
-def choose_trackers(names: Iterable[str], benchmark: str, registry: Registry) -> list[TrackerConfig]:
-    """Return the trackers for a run: those of the benchmark, those in the user's configuration, and `names`.
+def choose_trackers(
+    given: Iterable[str], benchmark: str, registry: Registry, recorded: Iterable[Mapping[str, Any]] = ()
+) -> list[TrackerConfig]:
+    """Return the trackers for a run: those of the benchmark, in the user's configuration, `recorded` and `given`.
 
-    Options come from the user's configuration. Raises `UsageError` for an unknown tracker, a repeated name, and a
-    configuration that cannot be read.
+    - `given`: names, or TOML tables with name and options.
+    - `recorded`: tables with name and options, of the trackers with which a resumed run was started.
+
+    An option that is set in several of these places has the value of the last one. Raises `UsageError` for an unknown
+    tracker, a repeated name, an invalid option, a configuration that cannot be read, and a tracker that is not
+    installed.
     """
-    configured = {tracker.name: tracker for tracker in read_config(config_file(), registry)}
     own = [
         name
         for registered in registry.of_kind(Kind.BENCHMARK)
         if registered.plugin.name == benchmark and isinstance(registered.plugin, Benchmark)
         for name in registered.plugin.trackers
     ]
-    requested = list(names)
-    if repeated := sorted({name for name in requested if requested.count(name) > 1}):
+    requested = [(f"--track {text}", parse_tracker(text)) for text in given]
+    names = [table["name"] for _, table in requested]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"--track {repeated[0]}: given twice")
-    chosen = dict.fromkeys([*own, *configured, *requested])
-    return [configured.get(name) or validate(name, registry, f"--track {name}") for name in chosen]
+    sources = [
+        *((f"benchmark {benchmark}", {"name": name}) for name in own),
+        *((str(config_file()), table) for table in read_config(config_file(), registry)),
+        *(("--resume", table) for table in recorded),
+        *requested,
+    ]
+    tables: dict[str, dict[str, Any]] = {}
+    places: dict[str, str] = {}
+    for where, table in sources:
+        tables[table["name"]] = {**tables.get(table["name"], {}), **table}
+        places[table["name"]] = where
+    configs = [validate(table, registry, places[name]) for name, table in tables.items()]
+    for config in configs:
+        require_installed(config, places[config.name])
+    return configs
 
 
-def read_config(file: Path, registry: Registry) -> list[TrackerConfig]:
-    """Return the trackers in a configuration file; none if the file does not exist."""
+def parse_tracker(text: str) -> dict[str, Any]:
+    """Parse a name, or a TOML table with name and options."""
+    if not text.lstrip().startswith("{"):
+        return {"name": text}
+    try:
+        table = tomllib.loads(f"tracker = {text}")["tracker"]
+    except ValueError as error:
+        raise UsageError(f"--track {text}: not a TOML table: {error}") from None
+    if not isinstance(table.get("name"), str):
+        raise UsageError(f"--track {text}: the table has no name")
+    return table
+
+
+def read_config(file: Path, registry: Registry) -> list[dict[str, Any]]:
+    """Return the trackers in a configuration file, as tables with name and options; none if it does not exist."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -55,11 +88,13 @@ def read_config(file: Path, registry: Registry) -> list[TrackerConfig]:
     trackers = content.get("trackers", [])
     if not isinstance(trackers, list):
         raise UsageError(f"{file}: trackers must be a list of names or tables")
-    configs = [validate(tracker, registry, f"{file}: trackers.{number}") for number, tracker in enumerate(trackers)]
-    names = [config.name for config in configs]
+    for number, tracker in enumerate(trackers):
+        validate(tracker, registry, f"{file}: trackers.{number}")
+    tables = [{"name": tracker} if isinstance(tracker, str) else tracker for tracker in trackers]
+    names = [table["name"] for table in tables]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"{file}: tracker '{repeated[0]}' is configured twice")
-    return configs
+    return tables
 
 
 def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
@@ -69,3 +104,16 @@ def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
         problem = error.errors(include_url=False)[0]
         path = ".".join(str(part) for part in problem["loc"])
         raise UsageError(f"{where}: {f'{path}: ' if path else ''}{problem['msg']}") from None
+
+
+def require_installed(config: TrackerConfig, where: str) -> None:
+    """Raise `UsageError` if a module is missing that the tracker requires, with the command that installs it."""
+    plugin = config.plugin.plugin
+    assert isinstance(plugin, TrackerPlugin)
+    for module, requirement in plugin.requires.items():
+        found = find_spec(module)
+        if found is None or found.origin is None:  # a folder of that name, such as the one that wandb makes
+            raise UsageError(
+                f"{where}: the tracker '{config.name}' requires {module}, which is not installed; run pip install "
+                f"'{requirement}'"
+            )

@@ -16,6 +16,7 @@ from ganbench.reporting.console import (
     Device,
     PluginArguments,
     Query,
+    Track,
     err,
     load_registry,
     out,
@@ -56,6 +57,7 @@ def run(
         typer.Option("--restart", help="Start unfinished cells anew; their earlier files are moved to discarded/."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and an estimate; run nothing.")] = False,
+    track: Track = [],  # noqa: B006
     device: Device = "auto",
     data_dir: DataDir = None,
     plugins: PluginArguments = [],  # noqa: B006
@@ -63,6 +65,7 @@ def run(
 ) -> None:
     """Run all cells of a matrix of benchmarks, options and seeds that are not finished yet, and rank the results."""
     from ganbench.spec.matrix import make_cells, read_suite_file
+    from ganbench.spec.trackers import choose_trackers
 
     from .cell_state import read_status
     from .executors import build_executor, choose_executor
@@ -73,6 +76,7 @@ def run(
     given = [*plugins, *(locate(plugin, file.parent) for plugin in suite.plugins)]
     registry = load_registry(given)
     cells = make_cells(suite, registry, file.parent)
+    choose_trackers(track, "", registry)  # an error is better now than in each cell
     folder = SuiteFolder(directory or default_folder(suite), suite, cells)
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
@@ -88,6 +92,7 @@ def run(
     arguments = ["--device", device]
     arguments += ["--data-dir", str(data_dir.absolute())] if data_dir else []
     arguments += [word for plugin in given for word in ("-p", absolute(plugin))]
+    arguments += [word for tracker in track for word in ("--track", tracker)]
     console = err if as_json else out
     with folder.locked():
         folder.write()

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ganbench.plugin.callbacks import Callback, Progress, RunInfo
+from PIL import Image
+
+from ganbench.plugin.callbacks import Callback, Progress, RunInfo, SampleImages
 from ganbench.plugin.registrations import TrackerContext, TrackerPlugin
 from ganbench.results.schema import (
     SCHEMA_VERSION,
@@ -115,6 +117,9 @@ class TrackerContract(PluginContract):
         tracker.on_epoch_end(ROW)
         for point in (POINT, POINT.model_copy(update={"value": None})):
             tracker.on_score(LABEL, point)
+        file = self.new_folder() / "epoch-0001.png"
+        Image.new("L", (28, 28)).save(file)
+        tracker.on_sample_images(SampleImages(file, "generated", 640))
         tracker.on_run_end(result("completed", [ROW], [POINT]))
 
     def test_it_accepts_every_event(self) -> None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.plugin.callbacks import Callback, Progress, RunInfo
-from ganbench.plugin.registrations import TrackerContext
+from ganbench.plugin.callbacks import Callback, Progress, RunInfo, SampleImages
+from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.schema import EpochRow, MetricPoint, Result
 from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.spec.configs import TrackerConfig
 
 
 class Callbacks(Callback):
-    """Passes every event to several callbacks; reports and drops one that raises."""
+    """Passes every event to several callbacks and trackers; reports and drops a callback that raises."""
 
     def __init__(self, callbacks: Iterable[Callback], device: torch.device) -> None:
         self.callbacks = list(callbacks)
         self.device = device
+        self.trackers: Trackers | None = None
 
     def on_run_start(self, info: RunInfo) -> None:
         self._call("on_run_start", info)
@@ -41,10 +43,15 @@ class Callbacks(Callback):
     def on_score(self, label: str, point: MetricPoint) -> None:
         self._call("on_score", label, point)
 
+    def on_sample_images(self, samples: SampleImages) -> None:
+        self._call("on_sample_images", samples)
+
     def on_run_end(self, result: Result) -> None:
         self._call("on_run_end", result)
 
     def _call(self, method: str, *arguments: Any) -> None:
+        if self.trackers is not None:
+            self.trackers.send(method, *arguments)
         for callback in list(self.callbacks):
             try:
                 with preserve_default_rngs(self.device):
@@ -58,14 +65,15 @@ class Callbacks(Callback):
                     stacklevel=3,
                 )
 
-    def add_trackers(self, trackers: Iterable[TrackerConfig], context: TrackerContext, info: RunInfo) -> None:
-        """Build trackers and start them; report and omit one that cannot be built."""
-        added = Callbacks([], self.device)
-        for tracker in trackers:
-            try:
-                with preserve_default_rngs(self.device):
-                    added.callbacks.append(tracker.build(context))
-            except Exception as error:
-                warnings.warn(f"the run continues without a tracker: {error}", GanbenchWarning, stacklevel=2)
-        added.on_run_start(info)
-        self.callbacks += added.callbacks
+    @contextmanager
+    def tracked(self, configs: Sequence[TrackerConfig], trackers: Trackers, info: RunInfo) -> Iterator[None]:
+        """Within the block, pass events to these trackers too; at its end, give them limited time to finish."""
+        trackers.start(configs, info)
+        self.trackers = trackers
+        try:
+            yield
+        finally:
+            self.trackers = None
+            if configs:
+                self.on_status("waiting for the trackers")
+            trackers.close()

@@ -242,7 +242,9 @@ class Run:
                     for label, point in evaluate(self.prepared.networks, self.state.images, scores):
                         self.callback.on_score(label, point)
                 if sample_images and self.ranks.is_first:
-                    save_generated_images(self.prepared, self.state.moment, self.directory, self.callback)
+                    save_generated_images(
+                        self.prepared, self.state.moment, self.state.images, self.directory, self.callback
+                    )
         self.state.evaluation_seconds += perf_counter() - start
 
     def _store(self, status: Status, message: str | None) -> Result:

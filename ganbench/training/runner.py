@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Callback
-from ganbench.plugin.registrations import PublishedCurve, TrackerContext
+from ganbench.plugin.registrations import PublishedCurve
+from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
@@ -54,7 +56,8 @@ def run(
     - `out`: a new run directory.
     - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
       one.
-    - `display`, `callback`, `trackers`: receive the events of the run.
+    - `display`, `callback`: receive the events of the run in this process.
+    - `trackers`: receive them in processes of their own.
     - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
     - `profile`: whether to profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
@@ -73,7 +76,7 @@ def run(
         display, callback, trackers = None, None, ()
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
     directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
-    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device)
+    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device, trackers)
     if resume is not None:
         launch = launch.resume(read_launch(resume), data_dir)
     check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)
@@ -98,8 +101,9 @@ def run(
             stack.enter_context(directory.locked())
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
-        callbacks.add_trackers(trackers, TrackerContext(directory.path), prepared.info)
         training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             training.resume_from(checkpoint)
-        return training.execute(), directory
+        info = replace(prepared.info, images=training.state.images)
+        with callbacks.tracked(trackers, Trackers(directory), info):
+            return training.execute(), directory

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from ganbench import Callback, MissingError, Options, TrackerContext, TrackerPlugin, hookimpl
+from typing import Literal
+
+from pydantic import Field
+
+from ganbench import Callback, Options, TrackerContext, TrackerPlugin, hookimpl
 
 
 def build_tensorboard(options: Options, context: TrackerContext) -> Callback:
-    try:
-        from .tensorboard import TensorBoard
-    except ImportError as error:
-        raise MissingError(
-            "tracker 'tensorboard' requires tensorboardX; run pip install 'ganbench[tensorboard]'"
-        ) from error
+    from .tensorboard import TensorBoard
 
-    return TensorBoard(context.directory / "tensorboard")
+    return TensorBoard(context)
+
+
+class WandbOptions(Options):
+    project: str | None = Field(None, description="project; default: $WANDB_PROJECT, else ganbench")
+    entity: str | None = Field(None, description="user or team; default: $WANDB_ENTITY, else that of the account")
+    mode: Literal["online", "offline"] | None = Field(
+        None, description="offline: files in the run directory, for `wandb sync`; default: $WANDB_MODE, else online"
+    )
+
+
+def build_wandb(options: WandbOptions, context: TrackerContext) -> Callback:
+    from .wandb import WeightsAndBiases
+
+    return WeightsAndBiases(options, context)
+
+
+class MlflowOptions(Options):
+    tracking_uri: str | None = Field(
+        None, description="server, or database such as sqlite:///mlflow.db; default: that of $MLFLOW_TRACKING_URI"
+    )
+    experiment: str | None = Field(None, description="name of the experiment; default: that of the benchmark")
+
+
+def build_mlflow(options: MlflowOptions, context: TrackerContext) -> Callback:
+    from .mlflow import MLflow
+
+    return MLflow(options, context)
+
+
+class TrackioOptions(Options):
+    project: str = Field("ganbench", min_length=1, description="project")
+    space: str | None = Field(
+        None, description="Hugging Face Space to log to; default: $TRACKIO_SPACE_ID, else the local database"
+    )
+
+
+def build_trackio(options: TrackioOptions, context: TrackerContext) -> Callback:
+    from .trackio import Trackio
+
+    return Trackio(options, context)
 
 
 @hookimpl
@@ -23,5 +62,27 @@ def ganbench_trackers() -> list[TrackerPlugin]:
             name="tensorboard",
             summary="TensorBoard event files in the run directory",
             build=build_tensorboard,
-        )
+            requires={"tensorboardX": "ganbench[tensorboard]"},
+        ),
+        TrackerPlugin(
+            name="wandb",
+            summary="Weights & Biases, online or offline",
+            options=WandbOptions,
+            build=build_wandb,
+            requires={"wandb": "ganbench[wandb]"},
+        ),
+        TrackerPlugin(
+            name="mlflow",
+            summary="MLflow, on a server or in a local database",
+            options=MlflowOptions,
+            build=build_mlflow,
+            requires={"mlflow": "ganbench[mlflow]"},
+        ),
+        TrackerPlugin(
+            name="trackio",
+            summary="Trackio, in a local database or a Hugging Face Space",
+            options=TrackioOptions,
+            build=build_trackio,
+            requires={"trackio": "ganbench[trackio]"},
+        ),
     ]

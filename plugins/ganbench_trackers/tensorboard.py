@@ -1,34 +1,49 @@
-"""Log losses, monitors, throughput and scores as TensorBoard event files."""
+"""TensorBoard event files in the run directory: `tensorboard --logdir runs`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from tensorboardX import SummaryWriter
 
-from ganbench import Callback, EpochRow, MetricPoint, Progress, Result, RunInfo
+from ganbench import EpochRow, Result, RunInfo, TrackedRun, TrackerContext
+
+from .logging_tracker import LoggingTracker, final_values, flatten, images_seen
+
+FOLDER = "tensorboard"
+FINAL = "final"  # folder in it for what belongs to the whole run
 
 
-class TensorBoard(Callback):
-    """Writes scalars; the global step is the number of real images seen."""
+class TensorBoard(LoggingTracker):
+    """Writes events; the global step is the number of real images seen. Settings and final scores are under HParams."""
 
-    def __init__(self, directory: Path) -> None:
-        self.writer = SummaryWriter(str(directory))
+    def __init__(self, context: TrackerContext) -> None:
+        self.context = context
 
     def on_run_start(self, info: RunInfo) -> None:
-        self.writer.add_text("benchmark", info.spec["name"])
+        self.spec = info.spec
+        # hides what an earlier process logged after the checkpoint from which the run is resumed
+        purge = info.images + 1 if info.images else None
+        self.writer = SummaryWriter(str(self.context.directory / FOLDER), purge_step=purge)
+        self.writer.add_text("spec", f"```json\n{json.dumps(info.spec, indent=2)}\n```", info.images)
+        self.writer.add_text("run directory", str(self.context.directory), info.images)
+        self.tracked_run = TrackedRun(FOLDER)
 
-    def on_window_end(self, progress: Progress) -> None:
-        for name, value in progress.losses.items():
-            self.writer.add_scalar(name, value, progress.images)
-        self.writer.add_scalar("images_per_second", progress.images_per_second, progress.images)
+    def log(self, values: dict[str, float], images: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, images)
+
+    def log_image(self, name: str, file: Path, images: int) -> None:
+        with Image.open(file) as image:
+            self.writer.add_image(name, np.asarray(image.convert("RGB")), images, dataformats="HWC")
 
     def on_epoch_end(self, row: EpochRow) -> None:
         self.writer.flush()
 
-    def on_score(self, label: str, point: MetricPoint) -> None:
-        if point.value is not None:
-            self.writer.add_scalar(label, point.value, point.images)
-
     def on_run_end(self, result: Result) -> None:
+        self.writer.add_text("status", result.message or result.status, images_seen(result))
+        self.writer.add_hparams(flatten(self.spec), final_values(result), FINAL, images_seen(result))
         self.writer.close()

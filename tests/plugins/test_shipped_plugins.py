@@ -78,6 +78,7 @@ ELSEWHERE = {
     "inception-v3": "tests/plugins/test_inception_v3.py",
     "inception-score": "tests/plugins/test_inception_score.py",
     "modes": "tests/plugins/test_modes.py",
+    **dict.fromkeys(("mlflow", "trackio", "wandb"), "tests/plugins/test_trackers.py"),
     "slurm": "tests/plugins/test_shipped_plugins.py",
     "ray": "tests/plugins/test_shipped_plugins.py",
 }

@@ -83,12 +83,15 @@ class Inline:
 
 
 def train(job: Job) -> int:
-    plugins = [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == "-p"]
+    plugins, track = (
+        [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == wanted]
+        for wanted in ("-p", "--track")
+    )
     try:
         if job.command == job.resume:
-            run(resume=job.directory, plugins=plugins, quiet=True)
+            run(resume=job.directory, plugins=plugins, track=track, quiet=True)
         else:
-            run(job.begin[4], plugins=plugins, device="cpu", out=job.directory, quiet=True)
+            run(job.begin[4], plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
     except GanbenchError as error:
         with job.log.open("a") as log:
             print(f"error: {error}", file=log)
@@ -208,9 +211,10 @@ def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
         (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
         (["--executor", "local", "-x", "jobs=0"], "jobs: Input should be greater than or equal to 1"),
         (["--executor", "local", "-x", "jobs"], "-x jobs: expected KEY=VALUE"),
+        (["--track", "tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'"),
     ],
 )
-def test_a_wrong_executor_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
+def test_a_wrong_executor_or_tracker_is_refused_before_anything_runs(arguments: list[str], message: str) -> None:
     write(["bce"], [0])
     code, text = suite(*arguments)
     assert code == ExitCode.USAGE
@@ -224,6 +228,13 @@ def test_the_options_of_an_unknown_executor_are_refused() -> None:
     code, text = suite()
     assert (code, Path("suites").exists()) == (ExitCode.USAGE, False)
     assert "executors.slrum: unknown executor 'slrum'; did you mean 'slurm'" in text
+
+
+def test_every_cell_is_tracked() -> None:
+    write(["bce"], [0, 1])
+    assert suite("--track", "tensorboard")[0] == ExitCode.DONE
+    for folder in Path("suites/mine/runs").iterdir():
+        assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import io
 import os
 import random
 import signal
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,6 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
-from ganbench.spec.trackers import choose_trackers
 from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
 from ganbench.training.runner import run
@@ -229,7 +227,7 @@ def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Pa
     assert result.status == "completed"
 
 
-EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score", "on_run_end"]
+EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
@@ -266,17 +264,6 @@ def test_what_a_callback_draws_at_random_does_not_affect_training(registry: Regi
     assert numbers(watched) == numbers(plain)
 
 
-def test_a_tracker_that_cannot_be_built_is_reported_and_the_run_continues(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "ganbench_trackers.tensorboard", raising=False)
-    trackers = choose_trackers(["tensorboard"], "dcgan-fashion", registry)
-    with pytest.warns(GanbenchWarning, match="continues without a tracker: .* requires tensorboardX"):
-        result, _ = small_run(registry, tmp_path / "run", ["training.steps=2"], trackers=trackers)
-    assert result.status == "completed"
-
-
 def test_every_event_is_passed_on(registry: Registry) -> None:
     called = []
     callback = Callback()
@@ -285,7 +272,7 @@ def test_every_event_is_passed_on(registry: Registry) -> None:
     passing = Callbacks([callback], torch.device("cpu"))
     for event in EVENTS:
         getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
-    assert called == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]
+    assert called == EVENTS
 
 
 @pytest.mark.parametrize("drawing", ["save_losses", "save_grid"])

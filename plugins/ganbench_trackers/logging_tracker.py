@@ -1,0 +1,65 @@
+"""What all trackers log: every number by the real images seen, sample images, and the final scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganbench import Callback, MetricPoint, Progress, Result, SampleImages
+
+
+class LoggingTracker(Callback):
+    """Logs losses, monitors, throughput, scores and sample images; subclasses say where to."""
+
+    def log(self, values: dict[str, float], images: int) -> None:
+        """Log values at a number of real images seen."""
+        raise NotImplementedError
+
+    def log_image(self, name: str, file: Path, images: int) -> None:
+        """Log a PNG file."""
+        raise NotImplementedError
+
+    def on_window_end(self, progress: Progress) -> None:
+        self.log({**progress.losses, "images_per_second": progress.images_per_second}, progress.images)
+
+    def on_score(self, label: str, point: MetricPoint) -> None:
+        if point.value is not None:
+            self.log({label: point.value}, point.images)
+
+    def on_sample_images(self, samples: SampleImages) -> None:
+        self.log_image(f"samples/{samples.kind}", samples.path, samples.images)
+
+
+def final_values(result: Result) -> dict[str, float]:
+    """Return the final and best scores and the mean throughput of a run; those that it has."""
+    values = {}
+    for metric in result.metrics:
+        values[f"final/{metric.label}"] = metric.value
+        values[f"best/{metric.label}"] = metric.best.value if metric.best else None
+    values["final/images_per_second"] = result.throughput.mean_images_per_second
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def flatten(spec: object, path: str = "") -> dict[str, str | int | float | bool]:
+    """Return the values in nested tables and lists by dotted path, such as `optimizer.generator.lr`."""
+    if isinstance(spec, dict):
+        items = list(spec.items())
+    elif isinstance(spec, list):
+        items = list(enumerate(spec))
+    else:
+        return {path: spec if isinstance(spec, str | int | float | bool) else str(spec)}
+    flat: dict[str, str | int | float | bool] = {}
+    for key, value in items:
+        flat |= flatten(value, f"{path}.{key}" if path else str(key))
+    return flat
+
+
+def images_seen(result: Result) -> int:
+    """Return the number of real images that the discriminator has seen in the whole run."""
+    return sum(row.images for row in result.history)
+
+
+def small_files(directory: Path, result: Result) -> list[Path]:
+    """Return the files of a run that are worth keeping next to its numbers: result, spec, history, plot of losses."""
+    names = [result.artifacts.get(artifact) for artifact in ("spec", "history", "losses")]
+    files = [directory / name for name in ("result.json", *names) if name]
+    return [file for file in files if file.is_file()]

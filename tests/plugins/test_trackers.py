@@ -1,0 +1,203 @@
+"""Each shipped tracker, read back with its own library. None of them reaches the network here.
+
+Skipped, tracker by tracker, where the library is not installed: no extra of theirs is in `dev`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, shorten_measurements
+from typer.testing import CliRunner
+
+from ganbench import load_result
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.reporting.trackers import fan_out
+from ganbench.reporting.trackers.fan_out import read_tracked_runs
+from ganbench.testing import TrackerContract
+from ganbench_trackers import ganbench_trackers
+
+PLUGINS = {plugin.name: plugin for plugin in ganbench_trackers()}
+INSTALLED = [name for name, plugin in PLUGINS.items() if all(map(find_spec, plugin.requires))]
+QUICK = [*SMALL, "model.width=2", "training.batch_size=250", "training.epochs=1", "metrics.0.at_epochs=[0]"]
+FID = "FID (fashion-cnn)"
+ENVIRONMENT = {
+    "WANDB_MODE": "offline",
+    "WANDB_ERROR_REPORTING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for all that trackers write outside the run directory."""
+    folder = tmp_path_factory.mktemp("trackers")
+    folders = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "TRACKIO_DIR": str(folder / "trackio"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, **folders}.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        patch.setattr(fan_out, "CLOSE_SECONDS", 600.0)  # the test machine may be busy
+        shorten_measurements(patch)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def tracked(offline: Path) -> Path:
+    """A run that was tracked by all trackers that are installed, then extended by one epoch."""
+    begin = ["run", "dcgan-fashion", "--device", "cpu", "--out", "run"]
+    for arguments in (
+        [*begin, *words("-o", QUICK), *words("--track", INSTALLED)],
+        ["run", "--resume", "run", "--epochs", "2"],
+    ):
+        outcome = CliRunner().invoke(app, arguments)
+        assert outcome.exit_code == ExitCode.DONE, outcome.output
+        assert "warning" not in outcome.output
+        shutil.copy(offline / "run" / "result.json", offline / f"{arguments[1]}.json")
+    return offline / "run"
+
+
+def words(option: str, values: list[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def require(name: str) -> None:
+    for module in PLUGINS[name].requires:
+        pytest.importorskip(module)
+
+
+def scores(directory: Path) -> list[tuple[int, float]]:
+    """Return the images seen and the value of each score, also of the one with which the first process ended."""
+    first, second = (load_result(directory.parent / name) for name in ("dcgan-fashion.json", "--resume.json"))
+    points = [*first.metrics[0].curve, second.metrics[0].curve[-1]]
+    assert [point.images for point in points] == [0, 5000, 10_000]
+    return [(point.images, pytest.approx(point.value, rel=1e-6)) for point in points]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_it_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    class Contract(TrackerContract):
+        plugin = PLUGINS[name]
+
+    Contract().test_it_accepts_every_event()
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_its_options_are_shown_without_its_library(name: str) -> None:
+    outcome = CliRunner().invoke(app, ["show", name])
+    assert outcome.exit_code == ExitCode.DONE, outcome.output
+    assert all(option in outcome.output for option in PLUGINS[name].options.model_fields)
+
+
+def test_a_resumed_run_is_one_run_in_each_tracker(tracked: Path) -> None:
+    assert set(read_tracked_runs(tracked)) == set(INSTALLED)
+
+
+def test_tensorboard(tracked: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = load_result(tracked)
+    events = EventAccumulator(str(tracked / "tensorboard"), {"images": 0, "scalars": 0, "tensors": 0}).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("FID__fashion-cnn_")] == scores(tracked)
+    losses = [event.step for event in events.Scalars("d_loss")]
+    assert len(losses) == len(set(losses)) == len(result.throughput.windows)
+    assert [event.step for event in events.Images("samples/generated")] == [5000, 10_000]
+    assert [event.step for event in events.Images("samples/real")]
+    (final,) = EventAccumulator(str(tracked / "tensorboard" / "final")).Reload().Scalars("final/FID__fashion-cnn_")[-1:]
+    assert (final.step, final.value) == (10_000, pytest.approx(result.metrics[0].value))
+
+
+def test_mlflow(tracked: Path, offline: Path) -> None:
+    require("mlflow")
+    from mlflow import MlflowClient
+
+    result = load_result(tracked)
+    client = MlflowClient()
+    (experiment,) = (each for each in client.search_experiments() if each.name == "dcgan-fashion")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id == read_tracked_runs(tracked)["mlflow"].id
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["ganbench.run_directory"] == str(tracked)
+    assert run.data.params["training.batch_size"] == "250"
+    points = client.get_metric_history(run.info.run_id, "FID fashion-cnn")
+    assert sorted((point.step, point.value) for point in points) == scores(tracked)
+    assert len(client.get_metric_history(run.info.run_id, "d_loss")) == len(result.throughput.windows)
+    assert run.data.metrics["final/FID fashion-cnn"] == pytest.approx(result.metrics[0].value)
+    files = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert {"result.json", "spec.toml", "losses.png", "images"} <= files
+    images = {each.path for each in client.list_artifacts(run.info.run_id, "images")}
+    assert {5000, 10_000} <= {int(path.split("+")[2]) for path in images if "generated" in path}
+
+
+def test_trackio(tracked: Path) -> None:
+    require("trackio")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    result = load_result(tracked)
+    assert SQLiteStorage.get_runs("ganbench") == [result.run_id]
+    logs = SQLiteStorage.get_logs("ganbench", result.run_id)
+    assert [(entry["step"], entry[FID]) for entry in logs if FID in entry] == scores(tracked)
+    assert len([entry for entry in logs if "d_loss" in entry]) == len(result.throughput.windows)
+    assert [entry["step"] for entry in logs if "samples/generated" in entry] == [5000, 10_000]
+    assert logs[-1][f"final/{FID}"] == pytest.approx(result.metrics[0].value)
+    assert logs[-1]["status"] == "completed"
+
+
+def leveldb_records(content: bytes) -> Iterator[bytes]:
+    """Yield the records of a log in LevelDB's format, in which wandb stores a run: wandb has no Python reader for it.
+
+    Blocks of 32 KiB hold chunks with a header of checksum (4 bytes), length (2) and type (1: whole, 2: first,
+    3: middle, 4: last); the first 7 bytes of the file identify wandb.
+    """
+    record, at = b"", 7
+    while at < len(content):
+        if (left := 2**15 - at % 2**15) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, at)
+        record += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield record
+            record = b""
+
+
+def test_wandb_offline(tracked: Path) -> None:
+    require("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    result = load_result(tracked)
+    files = sorted((tracked / "wandb").glob("offline-run-*/*.wandb"))
+    records = [Record.FromString(data) for file in files for data in leveldb_records(file.read_bytes())]
+    assert {record.run.run_id for record in records if record.HasField("run")} == {result.run_id}
+    rows = [
+        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
+        for record in records
+        if record.HasField("history")
+    ]
+    assert [(row["images"], row[FID]) for row in rows if FID in row] == scores(tracked)
+    assert len([row for row in rows if "d_loss" in row]) == len(result.throughput.windows)
+    assert [row["images"] for row in rows if "samples/generated" in row] == [5000, 10_000]
+    summary = {
+        item.key or item.nested_key[0]: json.loads(item.value_json)
+        for record in records
+        for item in record.summary.update
+    }
+    assert summary[f"final/{FID}"] == pytest.approx(result.metrics[0].value)
+    assert summary["status"] == "completed"
