@@ -15,7 +15,7 @@ from .errors import (
     ScoreWarning,
     UsageError,
 )
-from .plugin.callbacks import Callback, Progress, RunInfo
+from .plugin.callbacks import Callback, Progress, RunInfo, SampleImages, UpcomingEvent
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
     Augmentation,
@@ -117,6 +117,7 @@ __all__ = [
     "Run",
     "RunComparison",
     "RunInfo",
+    "SampleImages",
     "Samples",
     "Schedulable",
     "Schedule",
@@ -125,6 +126,7 @@ __all__ = [
     "ScoreWarning",
     "TrackerContext",
     "TrackerPlugin",
+    "UpcomingEvent",
     "UsageError",
     "__version__",
     "atomic_write",

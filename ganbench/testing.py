@@ -443,6 +443,7 @@ class TrackerContract(Contract):
         )
         for value in (4.5, None):
             tracker.on_score("FID (test)", MetricPoint(epoch=1.0, images=640, value=value))
+        tracker.on_best("FID (test)", MetricPoint(epoch=1.0, images=640, value=4.5))
 
 
 class ExecutorContract(Contract):

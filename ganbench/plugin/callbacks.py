@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from ganbench.results.schema import DataRecord, EpochRow, MetricPoint, Result
 
@@ -22,6 +23,15 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
+class UpcomingEvent:
+    """Something that a run does besides training, the next time that it is due."""
+
+    name: str  # "score fid, kid", "sample images" or "checkpoint"
+    seconds: float  # estimated training time until then
+    epoch: float | None = None  # None if it is due by time, or at the end of training
+
+
+@dataclass(frozen=True)
 class Progress:
     """The state of training at the end of a window."""
 
@@ -32,6 +42,16 @@ class Progress:
     images_per_second: float
     seconds_left: float  # estimated training time to the end of the schedule or the budget
     images: int = 0  # real images shown to the discriminator so far
+    upcoming: tuple[UpcomingEvent, ...] = ()  # what comes next, soonest first
+
+
+@dataclass(frozen=True)
+class SampleImages:
+    """A file of sample images that has been written."""
+
+    path: Path  # absolute; a PNG with a grid of images, or a scatter plot of points
+    kind: Literal["real", "generated"]
+    images: int  # real images shown to the discriminator so far
 
 
 class Callback:
@@ -58,6 +78,12 @@ class Callback:
 
     def on_score(self, label: str, point: MetricPoint) -> None:
         """Called when a metric has been computed."""
+
+    def on_best(self, label: str, point: MetricPoint) -> None:
+        """Called after `on_score` if the score is the best one of the run so far."""
+
+    def on_sample_images(self, samples: SampleImages) -> None:
+        """Called when sample images have been written."""
 
     def on_run_end(self, result: Result) -> None:
         """Called when the run has ended for any reason and its result is stored."""

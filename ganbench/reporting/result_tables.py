@@ -27,7 +27,6 @@ from ganbench.results.schema import (
 )
 
 from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
-from .narrow import fold_words
 from .target_tables import targets_table
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
@@ -40,7 +39,7 @@ def run_info_table(info: RunInfo) -> Table:
     spec = info.spec
     table = Table(title=escape(f"{spec['name']}: {spec['summary']}"), show_header=False, title_justify="left")
     table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    table.add_column()
     parameters = ", ".join(f"{player} {count:,}" for player, count in info.parameters.items())
     training, optimizer = spec["training"], spec["optimizer"]
     length = (
@@ -307,7 +306,7 @@ def references_table(references: list[ReferenceResult]) -> Table:
     lines = [f"{each.label}: {each.source}{f'. {each.note}' if each.note else ''}" for each in references]
     table.caption = escape("\n".join(dict.fromkeys(lines)))
     table.caption_justify = "left"
-    return fold_words(table)
+    return table
 
 
 def _align_right(table: Table) -> Table:

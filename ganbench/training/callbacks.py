@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganbench.errors import GanbenchWarning, describe
-from ganbench.plugin.callbacks import Callback, Progress, RunInfo
+from ganbench.plugin.callbacks import Callback, Progress, RunInfo, SampleImages
 from ganbench.plugin.registrations import TrackerContext
 from ganbench.results.schema import EpochRow, MetricPoint, Result
 from ganbench.runtime.rng import preserve_default_rngs
@@ -40,6 +40,12 @@ class Callbacks(Callback):
 
     def on_score(self, label: str, point: MetricPoint) -> None:
         self._call("on_score", label, point)
+
+    def on_best(self, label: str, point: MetricPoint) -> None:
+        self._call("on_best", label, point)
+
+    def on_sample_images(self, samples: SampleImages) -> None:
+        self._call("on_sample_images", samples)
 
     def on_run_end(self, result: Result) -> None:
         self._call("on_run_end", result)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganbench.data.batches import select_images
-from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.callbacks import Callback, SampleImages
 from ganbench.reporting import plots
 from ganbench.results.run_directory import RunDirectory
 from ganbench.runtime.rng import make_rng
@@ -31,9 +31,12 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
             plots.save_grid(images, path, columns=4)
         else:
             plots.save_scatter(images, None, path)
+        callback.on_sample_images(SampleImages(path.absolute(), "real", 0))
 
 
-def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDirectory, callback: Callback) -> None:
+def save_generated_images(
+    prepared: PreparedRun, moment: str, images_seen: int, directory: RunDirectory, callback: Callback
+) -> None:
     """Write samples/MOMENT.png with images from fixed latent vectors; conditional models cycle through the classes.
 
     Generated points are plotted over as many real ones.
@@ -58,6 +61,7 @@ def save_generated_images(prepared: PreparedRun, moment: str, directory: RunDire
             plots.save_grid(shown, path)
         else:
             plots.save_scatter(choose_real_images(prepared, options.generated).numpy(), shown, path)
+        callback.on_sample_images(SampleImages(path.absolute(), "generated", images_seen))
 
 
 def choose_real_images(prepared: PreparedRun, count: int) -> Tensor:

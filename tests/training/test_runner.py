@@ -229,7 +229,10 @@ def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Pa
     assert result.status == "completed"
 
 
-EVENTS = ["on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score", "on_run_end"]
+EVENTS = [
+    "on_run_start", "on_status", "on_warning", "on_window_end", "on_epoch_end", "on_score", "on_best",
+    "on_sample_images", "on_run_end",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the server is down"), SystemExit(1)], ids=["raises", "exits"])
@@ -284,7 +287,7 @@ def test_every_event_is_passed_on(registry: Registry) -> None:
         setattr(callback, event, lambda *_, event=event: called.append(event))
     passing = Callbacks([callback], torch.device("cpu"))
     for event in EVENTS:
-        getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
+        getattr(passing, event)(*([None] * (2 if event in ("on_score", "on_best") else 1)))
     assert called == EVENTS == [name for name in vars(Callback) if not name.startswith("_")]
 
 
