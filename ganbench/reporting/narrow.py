@@ -90,7 +90,7 @@ def shrink(room: int, widths: list[int]) -> list[int]:
 
 def fit_column(column: Column, texts: list[Text], width: int, table: Table) -> Column:
     """Return a column of this width, in which longer words are split."""
-    split = [split_words(text, width) for text in texts]
+    split: list[RenderableType] = [split_words(text, width) for text in texts]
     header = split.pop(0) if table.show_header else column.header
     return replace(column, header=header, width=width, min_width=None, _cells=split)
 

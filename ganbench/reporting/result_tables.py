@@ -96,8 +96,8 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         console.print()
         console.print(table)
     console.print(f"\n{format_outcome(result.status, result.message)}", highlight=False)
-    console.print("files in ", f"[bold]{escape(str(directory))}[/]: ", sep="", end="")
-    console.print("result.json, " + ", ".join(result.artifacts.values()), markup=False, highlight=False)
+    files = ", ".join(["result.json", *result.artifacts.values()])
+    console.print(f"files in [bold]{escape(str(directory))}[/]: {escape(files)}", highlight=False)
     if result.status == "interrupted":
         command = f"ganbench run --resume {shlex.quote(str(directory))}"
         console.print(f"resume with: {command}", markup=False, highlight=False, soft_wrap=True)
