@@ -80,7 +80,7 @@ class RunView:
         )
         line = Table.grid(padding=(0, GAP, 0, 0), expand=True)
         for justify in ("left", "left", "right", "left"):
-            line.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+            line.add_column(justify=justify, no_wrap=True)
         line.columns[1].ratio = 1
         done = ProgressBar(total=progress.total_steps, completed=progress.step)
         left = self.status or f"{duration(progress.seconds_left)} left"
