@@ -124,6 +124,14 @@ def test_events_at_the_end_of_training_say_so(info: RunInfo) -> None:
     assert "next: score fid, sample images at the end, in about 60 s" in text
 
 
+def test_a_long_name_is_wrapped_so_that_curves_remain(info: RunInfo) -> None:
+    view = filled_view(info)
+    view.add_score("distance to the solution", MetricPoint(epoch=0, images=0, value=0.6667))
+    text = drawn(view, width=60)
+    assert re.search(r"D Loss +0\.5000  █[▁-█]{10,}▁  0\.5000 to 1\.4900", text)
+    assert re.search(r"distance to the +0\.6667.*\nsolution", text)
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("height", [10, 24])
 def test_the_view_fits_the_terminal(width: int, height: int, info: RunInfo) -> None:

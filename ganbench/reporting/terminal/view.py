@@ -23,7 +23,7 @@ PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
 STYLES = {"d_loss": "bright_blue", "g_loss": "dark_orange"}  # as in losses.png
 MAX_MONITORS = 4
 MIN_CURVE, WIDE_CURVE, MAX_CURVE = 8, 20, 60  # characters
-MIN_NAME = 12  # characters, if names must be wrapped
+KEPT_CURVE = 12  # characters: names are wrapped rather than making the curves of losses narrower
 GAP = 2  # characters between columns
 
 
@@ -117,8 +117,10 @@ def curve_row(name: str, curve: Curve, form: Callable[[float], str], style: str 
 def draw_rows(groups: list[list[Row]], width: int, with_curves: bool) -> Table:
     """Draw groups of rows below each other: name, value, curve and note. Curves of one group have one width."""
     rows = [row for group in groups for row in group]
-    values, notes = (max(cell_len(getattr(row, part)) for row in rows) for part in ("value", "note"))
-    names = min(max(cell_len(row.name) for row in rows), max(MIN_NAME, width - values - notes - 2 * GAP))
+    values, names = (max(cell_len(getattr(row, part)) for row in rows) for part in ("value", "name"))
+    notes = max(cell_len(row.note) for row in groups[0])
+    longest_word = max(cell_len(word) for row in rows for word in row.name.split())
+    names = min(names, max(longest_word, width - values - notes - KEPT_CURVE - 3 * GAP))
     rest = max(1, width - names - values - 2 * GAP)
     table = Table.grid(padding=(0, GAP, 0, 0))
     table.add_column(width=names, overflow="fold")
