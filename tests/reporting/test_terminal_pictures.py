@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from PIL import Image
 from stored_result import result
 from torch import Tensor
 
@@ -141,6 +142,12 @@ def test_iterm2_gets_the_file_at_the_width_of_the_terminal(grid: Path) -> None:
     assert base64.b64decode(data) == grid.read_bytes()
 
 
+def test_a_square_picture_is_no_higher_than_a_row_of_images(tmp_path: Path) -> None:
+    Image.new("RGB", (500, 500)).save(tmp_path / "scatter.png")
+    text = printed(tmp_path / "scatter.png", run_info((2,)), console_of(), {"TERM": "xterm-kitty"})
+    assert "c=32," in text
+
+
 def test_generated_images_are_shown_above_the_view_and_of_many_the_last(
     grays: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +164,7 @@ def test_generated_images_are_shown_above_the_view_and_of_many_the_last(
         display.on_sample_images(SampleImages(tmp_path / f"{name}.png", kind, 64))
     display.stop()
     shown = re.findall(r"sample images in (\S+)", console.file.getvalue())
-    assert shown == ["epoch-0001.png", "last.png"]
+    assert [Path(file).name for file in shown] == ["epoch-0001.png", "last.png"]
     assert len(re.findall(CELL, console.file.getvalue())) == 2 * 14 * 4 * 28
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
@@ -101,5 +102,7 @@ class LiveDisplay(LineDisplay):
         self._next_picture = monotonic() + PICTURE_SECONDS
         drawn = draw_picture(samples.path, self.info, self.console, os.environ)
         if drawn is not None:
-            self.print_line(f"sample images in {os.path.relpath(samples.path)}")
+            folder = Path.cwd()
+            path = samples.path.relative_to(folder) if samples.path.is_relative_to(folder) else samples.path
+            self.print_line(f"sample images in {path}")
             self.console.print(drawn)

@@ -21,7 +21,7 @@ from rich.style import Style
 from ganbench.plugin.callbacks import RunInfo
 from ganbench.reporting.plots import cut_grid
 
-COLUMNS = 76  # width of a picture that the terminal draws, in characters, if there is room
+MAX_ROWS = 16  # height of a picture that the terminal draws, if a character is twice as high as wide
 KITTY_CHUNK = 4096  # bytes of base64 in an escape sequence
 MIN_IMAGES = 4  # in a row of half blocks; they are reduced if they do not fit
 MIN_SIDE, MAX_SIDE = 12, 32  # pixels of an image in half blocks; two pixels are as high as a character
@@ -33,7 +33,8 @@ def draw_picture(file: Path, info: RunInfo, console: Console, environment: Mappi
         return None
     protocol = graphics_protocol(environment)
     if protocol is not None:
-        columns = min(COLUMNS, console.width)
+        with Image.open(file) as picture:
+            columns = min(console.width, 2 * MAX_ROWS * picture.width // picture.height)
         return EscapeSequence(ENCODERS[protocol](file.read_bytes(), columns))
     shape = info.data.data_shape
     if console.color_system != "truecolor" or shape is None or len(shape) != 3:
