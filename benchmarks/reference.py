@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from ganbench import Registry, Result, run
-from ganbench.reporting.live import LiveDisplay
+from ganbench.reporting.display import terminal_display
 from ganbench.reporting.plots import read_curve
 from ganbench.spec.loading import find_published_curve
 
@@ -44,7 +44,7 @@ def main(
         overrides = [f"training.seed={seed}", f"training.epochs={epochs}", f"dataset.source={source}"]
         start = perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            live, out = LiveDisplay(Console(stderr=True)), Path(folder) / "run"
+            live, out = terminal_display(Console(stderr=True)), Path(folder) / "run"
             trained = run("dcgan-fashion", *overrides, device=device, out=out, data_dir=data_dir, display=live)
             if trained.result.status != "completed":
                 break

@@ -15,7 +15,7 @@ from .errors import (
     ScoreWarning,
     UsageError,
 )
-from .plugin.callbacks import Callback, Progress, RunInfo, SampleImages, TrackedRun
+from .plugin.callbacks import Callback, Progress, RunInfo, SampleImages, TrackedRun, UpcomingEvent
 from .plugin.hookspecs import hookimpl
 from .plugin.interfaces import (
     Augmentation,
@@ -127,6 +127,7 @@ __all__ = [
     "TrackedRun",
     "TrackerContext",
     "TrackerPlugin",
+    "UpcomingEvent",
     "UsageError",
     "__version__",
     "atomic_write",

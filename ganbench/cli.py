@@ -152,7 +152,7 @@ def run(
 ) -> None:
     """Train, time and score a benchmark."""
     from .api.run import run as start
-    from .reporting.live import LiveDisplay
+    from .reporting.display import terminal_display
     from .reporting.result_tables import show_result
 
     console = err if as_json else out
@@ -170,7 +170,7 @@ def run(
         plugins=plugins,
         data_dir=data_dir,
         track=track,
-        display=LiveDisplay(console),
+        display=terminal_display(console),
         verify_engine=verify_engine,
         profile=profile,
     )
@@ -237,7 +237,8 @@ def show(
         elif out.is_terminal:
             from rich.syntax import Syntax
 
-            out.print(Syntax(spec.to_toml(), "toml", background_color="default"))
+            toml = spec.to_toml()  # long lines are not cut
+            out.print(Syntax(toml, "toml", background_color="default").highlight(toml), soft_wrap=True, end="")
         else:
             out.file.write(schema_line(SPEC) + spec.to_toml())
         return

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
+from ganbench.reporting.console import out
 from ganbench.spec.loading import load_spec
 from ganbench_models.dcgan import DCGANOptions
 
@@ -189,7 +190,7 @@ def test_the_version_is_printed_and_exported() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", package.__version__)
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("command", ["list", "show training", "show fid", "plugins"])
 def test_no_word_in_a_table_is_truncated_on_a_narrow_terminal(command: str, width: int) -> None:
     outcome = CliRunner(env={"COLUMNS": str(width)}).invoke(app, shlex.split(command))
@@ -198,6 +199,14 @@ def test_no_word_in_a_table_is_truncated_on_a_narrow_terminal(command: str, widt
     assert max(map(len, outcome.stdout.splitlines())) <= width
     names = {"list": "quadratic-saddle", "show training": "budget_seconds", "show fid": "generator_mode"}
     assert names.get(command, "fashion-mnist") in outcome.stdout
+
+
+def test_a_spec_on_a_narrow_terminal_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = printed("show dcgan-fashion")
+    monkeypatch.setattr(out, "_force_terminal", True)
+    outcome = CliRunner(env={"COLUMNS": "30", "NO_COLOR": "1"}).invoke(app, ["show", "dcgan-fashion"])
+    assert outcome.exit_code == DONE
+    assert re.sub(r"\x1b\[[\d;]*m", "", outcome.stdout) == plain
 
 
 # plugins

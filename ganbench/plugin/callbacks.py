@@ -24,6 +24,15 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
+class UpcomingEvent:
+    """Something that a run does besides training, the next time that it is due."""
+
+    name: str  # "score fid, kid", "sample images" or "checkpoint"
+    seconds: float  # estimated training time until then
+    epoch: float | None = None  # None if it is due by time, or at the end of training
+
+
+@dataclass(frozen=True)
 class Progress:
     """The state of training at the end of a window."""
 
@@ -34,6 +43,7 @@ class Progress:
     images_per_second: float
     seconds_left: float  # estimated training time to the end of the schedule or the budget
     images: int = 0  # real images shown to the discriminator so far
+    upcoming: tuple[UpcomingEvent, ...] = ()  # what comes next, soonest first
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,9 @@ class Callback:
 
     def on_score(self, label: str, point: MetricPoint) -> None:
         """Called when a metric has been computed."""
+
+    def on_best(self, label: str, point: MetricPoint) -> None:
+        """Called after `on_score` if the score is the best one of the run so far."""
 
     def on_sample_images(self, samples: SampleImages) -> None:
         """Called when sample images have been written."""

@@ -13,7 +13,6 @@ from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.schema import Result
 
 from .formatting import format_verdict, mebibytes, number
-from .narrow import fold_words
 from .target_tables import target_comparison_table
 
 
@@ -118,7 +117,7 @@ def references_table(results: Iterable[Result], names: list[str]) -> Table:
     table = make_table("References", names)
     for row in dict.fromkeys(row for column in verdicts for row in column):
         table.add_row(escape(row), *(escape(column.get(row, "")) for column in verdicts))
-    return fold_words(table)
+    return table
 
 
 def differences_table(title: str, fields: dict[str, tuple[Any, ...]], names: list[str]) -> Table:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.callbacks import Callback
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Display(Callback):
@@ -32,9 +36,16 @@ def warn_caller(message: str) -> None:
 def choose_display(quiet: bool) -> Display:
     """Return the display for a run that a script or a notebook starts."""
     from .console import out
-    from .live import LiveDisplay
     from .notebook import NotebookDisplay
 
     if quiet:
         return Display()
-    return NotebookDisplay() if out.is_jupyter else LiveDisplay(out)
+    return NotebookDisplay() if out.is_jupyter else terminal_display(out)
+
+
+def terminal_display(console: Console) -> Display:
+    """Return a live view if the console can move the cursor of a terminal, else a display that prints lines."""
+    from .terminal.lines import LineDisplay
+    from .terminal.live import LiveDisplay
+
+    return LiveDisplay(console) if console.is_terminal and console.is_interactive else LineDisplay(console)

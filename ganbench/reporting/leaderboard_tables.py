@@ -20,16 +20,20 @@ SHOWN_PAIRS = 10
 
 def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
     for board in boards:
-        table = Table(*HEADER, title=escape(title(board)), title_justify="left")
-        for cells in rows(board):
-            table.add_row(*map(escape, cells))
-        console.print(table)
+        console.print(leaderboard_table(board))
         for note in notes(board):
             console.print(note, markup=False, highlight=False, soft_wrap=True)
     if len(boards) > 1:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def leaderboard_table(board: Leaderboard) -> Table:
+    table = Table(*HEADER, title=escape(title(board)), title_justify="left")
+    for cells in rows(board):
+        table.add_row(*map(escape, cells))
+    return table
 
 
 def title(board: Leaderboard) -> str:

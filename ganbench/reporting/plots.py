@@ -30,8 +30,24 @@ def draw_grid(images: np.ndarray, columns: int = 5) -> Image.Image:
         left = GAP + index % columns * (width + GAP)
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     drawn = Image.fromarray(grid[..., 0] if channels == 1 else grid)
-    scale = max(1, round(UPSCALED_HEIGHT / height))
+    scale = grid_scale(height)
     return drawn.resize((drawn.width * scale, drawn.height * scale), Image.Resampling.NEAREST)
+
+
+def grid_scale(height: int) -> int:
+    """Return by how much a grid of images of this height is enlarged."""
+    return max(1, round(UPSCALED_HEIGHT / height))
+
+
+def cut_grid(grid: Image.Image, height: int, width: int) -> list[Image.Image]:
+    """Return the images of a grid drawn by `draw_grid`, row by row; places without an image are white."""
+    scale = grid_scale(height)
+    small = grid.resize((grid.width // scale, grid.height // scale), Image.Resampling.NEAREST)
+    return [
+        small.crop((left, top, left + width, top + height))
+        for top in range(GAP, small.height - height, height + GAP)
+        for left in range(GAP, small.width - width, width + GAP)
+    ]
 
 
 def save_grid(images: np.ndarray, path: Path, columns: int = 5) -> None:

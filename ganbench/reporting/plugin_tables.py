@@ -13,8 +13,6 @@ from rich.table import Table
 from ganbench.plugin.registry import Registered, Registry
 from ganbench.spec.configs import PLUGIN_KIND
 
-from .narrow import fold_words
-
 
 def plugins_table(registry: Registry) -> Table:
     """List every provider and its plugins."""
@@ -24,7 +22,7 @@ def plugins_table(registry: Registry) -> Table:
         provided[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")
     for provider, names in provided.items():
         table.add_row(escape(str(provider)), escape(provider.entry_point), escape(", ".join(names)))
-    return fold_words(table)
+    return table
 
 
 def list_table(plugins: list[Registered]) -> Table:
@@ -33,7 +31,7 @@ def list_table(plugins: list[Registered]) -> Table:
     for registered in plugins:
         plugin = registered.plugin
         table.add_row(plugin.kind, plugin.name, escape(plugin.summary), escape(str(registered.provider)))
-    return fold_words(table)
+    return table
 
 
 def options_table(options: type[BaseModel], title: str | None = None) -> Table:
@@ -44,7 +42,7 @@ def options_table(options: type[BaseModel], title: str | None = None) -> Table:
         resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
         default = json.dumps(field["default"]) if "default" in field else "required"
         table.add_row(name, escape(_describe_type(resolved)), escape(default), escape(resolved.get("description", "")))
-    return fold_words(table)
+    return table
 
 
 def _describe_type(field: Mapping[str, Any]) -> str:

@@ -27,7 +27,6 @@ from ganbench.results.schema import (
 )
 
 from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
-from .narrow import fold_words
 from .target_tables import targets_table
 from .trackers.fan_out import read_tracked_runs
 
@@ -41,7 +40,7 @@ def run_info_table(info: RunInfo) -> Table:
     spec = info.spec
     table = Table(title=escape(f"{spec['name']}: {spec['summary']}"), show_header=False, title_justify="left")
     table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    table.add_column()
     parameters = ", ".join(f"{player} {count:,}" for player, count in info.parameters.items())
     training, optimizer = spec["training"], spec["optimizer"]
     length = (
@@ -98,8 +97,8 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         console.print()
         console.print(table)
     console.print(f"\n{format_outcome(result.status, result.message)}", highlight=False)
-    console.print("files in ", f"[bold]{escape(str(directory))}[/]: ", sep="", end="")
-    console.print("result.json, " + ", ".join(result.artifacts.values()), markup=False, highlight=False)
+    files = ", ".join(["result.json", *result.artifacts.values()])
+    console.print(f"files in [bold]{escape(str(directory))}[/]: {escape(files)}", highlight=False)
     for name, run in read_tracked_runs(directory).items():
         where = f"{run.id}, {run.url}" if run.url else run.id
         console.print(f"tracker {name}: {where}", markup=False, highlight=False, soft_wrap=True)
@@ -311,7 +310,7 @@ def references_table(references: list[ReferenceResult]) -> Table:
     lines = [f"{each.label}: {each.source}{f'. {each.note}' if each.note else ''}" for each in references]
     table.caption = escape("\n".join(dict.fromkeys(lines)))
     table.caption_justify = "left"
-    return fold_words(table)
+    return table
 
 
 def _align_right(table: Table) -> Table:

@@ -36,6 +36,13 @@ class MetricValue:
     higher_is_better: bool
     curve: list[MetricPoint] = field(default_factory=list)
 
+    @property
+    def best(self) -> MetricPoint | None:
+        """The first of the best scores; None if none is finite."""
+        finite = [(point.value, point) for point in self.curve if point.value is not None]
+        pick = max if self.higher_is_better else min
+        return pick(finite, key=lambda pair: pair[0])[1] if finite else None
+
 
 class ScoredMetric:
     """A metric of the benchmark with its values so far."""
@@ -61,15 +68,13 @@ class ScoredMetric:
         for value in self.values:
             if not value.curve:
                 continue
-            finite = [(point.value, point) for point in value.curve if point.value is not None]
-            pick = max if value.higher_is_better else min
             yield MetricResult(
                 id=value.id,
                 name=self.config.name,
                 label=value.label,
                 value=value.curve[-1].value if value.curve[-1].images == images_done else None,
                 higher_is_better=value.higher_is_better,
-                best=pick(finite, key=lambda pair: pair[0])[1] if finite else None,
+                best=value.best,
                 curve=value.curve,
                 real_data_score=self.prepared.real_data_scores.get(value.name),
                 real_data_samples=self.prepared.real_data_samples,
@@ -160,6 +165,10 @@ class Evaluator:
                     each.curve.append(point)
                     new.append((self.titles[each.id], point))
         return new
+
+    def best(self) -> dict[str, MetricPoint | None]:
+        """Return the best score of each value so far, by title."""
+        return {self.titles[value.id]: value.best for scored in self.metrics for value in scored.values}
 
     def _score_images(self, due: list[ScoredMetric]) -> dict[str, dict[str, float | None]]:
         """Generate images once for all metrics that use the same images.

@@ -117,6 +117,7 @@ class TrackerContract(PluginContract):
         tracker.on_epoch_end(ROW)
         for point in (POINT, POINT.model_copy(update={"value": None})):
             tracker.on_score(LABEL, point)
+        tracker.on_best(LABEL, POINT)
         file = self.new_folder() / "epoch-0001.png"
         Image.new("L", (28, 28)).save(file)
         tracker.on_sample_images(SampleImages(file, "generated", 640))

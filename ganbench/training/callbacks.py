@@ -43,6 +43,9 @@ class Callbacks(Callback):
     def on_score(self, label: str, point: MetricPoint) -> None:
         self._call("on_score", label, point)
 
+    def on_best(self, label: str, point: MetricPoint) -> None:
+        self._call("on_best", label, point)
+
     def on_sample_images(self, samples: SampleImages) -> None:
         self._call("on_sample_images", samples)
 

@@ -80,7 +80,10 @@ class Events:
         every = checkpoint.every_epochs
         epochs = range(every, length.steps // length.steps_per_epoch + 1, every) if every else ()
         self._checkpoints = length.event_steps(epochs, every_kimg=checkpoint.every_kimg)
-        self._all = sorted(self._checkpoints.union(self._sample_images, *self._scores.values()))
+        self._sorted_scores = sorted(frozenset().union(*self._scores.values()))
+        self._sorted_sample_images = sorted(self._sample_images)
+        self._sorted_checkpoints = sorted(self._checkpoints)
+        self._all = sorted({*self._sorted_scores, *self._sorted_sample_images, *self._sorted_checkpoints})
 
     def scores(self, step: int) -> list[str]:
         """Return the ids of the metrics that are due after a step."""
@@ -99,6 +102,24 @@ class Events:
     def steps_to_next(self, step: int) -> int:
         """Return the number of steps to the next event, the end of the epoch, or the end of the run."""
         epoch_end = (step // self._length.steps_per_epoch + 1) * self._length.steps_per_epoch
-        position = bisect_right(self._all, step)
-        event = self._all[position] if position < len(self._all) else self._length.steps
-        return min(epoch_end, event, self._length.steps) - step
+        return min(epoch_end, self._next(self._all, step)) - step
+
+    def next_scores(self, step: int) -> tuple[int, list[str]]:
+        """Return the next step after `step` that is followed by scores, and the ids of the metrics.
+
+        The last step is followed by all scores.
+        """
+        due = self._next(self._sorted_scores, step)
+        return due, list(self._scores) if due == self._length.steps else self.scores(due)
+
+    def next_sample_images(self, step: int) -> int:
+        return self._next(self._sorted_sample_images, step)
+
+    def next_checkpoint(self, step: int) -> int:
+        """Return the next step that is followed by a checkpoint, without those at intervals in minutes."""
+        return self._next(self._sorted_checkpoints, step)
+
+    def _next(self, steps: list[int], step: int) -> int:
+        """Return the first of the sorted `steps` that is after `step`, or the last step of the run."""
+        position = bisect_right(steps, step)
+        return min(steps[position], self._length.steps) if position < len(steps) else self._length.steps

@@ -25,6 +25,7 @@ from .run_files import RunFiles
 from .run_state import RunState
 from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
+from .upcoming import upcoming_events
 from .warmup import WarmupResult, warm_up
 
 
@@ -208,6 +209,7 @@ class Run:
             images_per_second=window.images / window.seconds,
             images=state.images,
             seconds_left=seconds_left,
+            upcoming=upcoming_events(state, seconds_left, self.files.seconds_to_checkpoint),
         )
         self.callback.on_window_end(progress)
         self.files.write_progress(progress)
@@ -238,9 +240,11 @@ class Run:
             with untouched(self.prepared.step, self.prepared.batches, self.callback.on_warning):
                 if scores is None or scores:
                     self.callback.on_status("evaluating")
-                    evaluate = self.prepared.evaluator.evaluate
-                    for label, point in evaluate(self.prepared.networks, self.state.images, scores):
+                    evaluator = self.prepared.evaluator
+                    for label, point in evaluator.evaluate(self.prepared.networks, self.state.images, scores):
                         self.callback.on_score(label, point)
+                        if evaluator.best()[label] is point:
+                            self.callback.on_best(label, point)
                 if sample_images and self.ranks.is_first:
                     save_generated_images(
                         self.prepared, self.state.moment, self.state.images, self.directory, self.callback

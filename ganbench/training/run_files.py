@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from time import perf_counter
 
@@ -51,8 +51,13 @@ class RunFiles:
     @property
     def checkpoint_due(self) -> bool:
         """Whether the last checkpoint is older than `checkpoint.every_minutes`."""
+        return self.seconds_to_checkpoint == 0
+
+    @property
+    def seconds_to_checkpoint(self) -> float:
+        """The time until the last checkpoint is older than `checkpoint.every_minutes`; 0 if it is."""
         minutes = self.state.prepared.spec.checkpoint.every_minutes
-        return perf_counter() - self._checkpoint_at >= 60 * minutes
+        return max(0.0, self._checkpoint_at + 60 * minutes - perf_counter())
 
     def save_checkpoint(self) -> None:
         """Save a checkpoint. Raises `PluginError` if it cannot be read back because of a plugin's state."""
@@ -76,7 +81,7 @@ class RunFiles:
     def write_progress(self, progress: Progress) -> None:
         """Write the state of training for `ganbench suite status`, unless it was written a moment ago."""
         if perf_counter() - self._progress_at >= PROGRESS_SECONDS:
-            self.directory.write_progress(json.dumps(asdict(progress)))
+            self.directory.write_progress(json.dumps(asdict(replace(progress, upcoming=()))))
             self._progress_at = perf_counter()
 
     def write_result(

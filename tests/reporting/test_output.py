@@ -214,7 +214,7 @@ def test_other_warnings_are_unchanged(tmp_path: Path) -> None:
     assert outcome.exit_code == ExitCode.DONE
 
 
-@pytest.mark.parametrize("part", ["result_tables.show_result", "live.LiveDisplay.stop"])
+@pytest.mark.parametrize("part", ["result_tables.show_result", "terminal.lines.LineDisplay.stop"])
 def test_a_failing_display_does_not_affect_the_run(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise ZeroDivisionError("no columns")

@@ -4,84 +4,32 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import Field
 from rich.console import Console
+from stored_result import NOTICE, result, row
 
 from ganbench import Options
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
+from ganbench.reporting.display import terminal_display
 from ganbench.reporting.formatting import duration
-from ganbench.reporting.live import LiveDisplay
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
 from ganbench.results.schema import (
     ComponentThroughput,
     DataRecord,
     EngineRecord,
-    Environment,
-    EpochRow,
-    GPUReading,
-    Memory,
     MetricPoint,
-    MetricResult,
     Percentiles,
     Profile,
     ProfiledKernel,
     Result,
-    Roofline,
-    Throughput,
-    Window,
 )
 from ganbench.spec.loading import load_spec
 from ganbench.system import cpu_features
-
-NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
-
-
-def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:
-    return EpochRow(
-        epoch=epoch, d_loss=d_loss, g_loss=2.5, real_score=0.7, fake_score=0.2, images=5000, seconds=10.0,
-        images_per_second=500.0,
-    )  # fmt: skip
-
-
-def result(**changes: object) -> Result:
-    curve = [MetricPoint(epoch=0, images=0, value=12.5), MetricPoint(epoch=1, images=5000, value=4.0)]
-    fid = MetricResult(
-        id="fid", name="fid", label="FID (fashion-cnn)", value=4.0, higher_is_better=False, best=curve[1], curve=curve,
-        real_data_score=0.05, real_data_samples=5000,
-        protocol={"extractor": "fashion-cnn", "split": "test"}, software={"torch": "2.14.1"},
-    )  # fmt: skip
-    reading = GPUReading(joules=62.5, sm_clock_mhz=1500, throttled_by=["sw_power_cap"])
-    roofline = Roofline(
-        flops_per_image=1e9, state_bytes_per_step=2**20, matmul_flops_per_second=2e12, copy_bytes_per_second=1e11
-    )
-    base = Result(
-        run_id="x", created_at=datetime.now(UTC), status="completed", benchmark="dcgan-fashion",
-        spec={"training": {"batch_size": 50}},
-        spec_sha256="0", plugins=[], environment=Environment(must_match={}, may_differ={}),
-        data=DataRecord(
-            source="embedded", fingerprint="0", content_sha256="0", content_basis="all images", train_images=5000,
-            test_images=1000, notice=NOTICE,
-        ),
-        history=[row(1)],
-        throughput=Throughput(
-            images_per_second=Percentiles(median=500, p10=480, p90=510), seconds_per_kimg=2.0,
-            windows=[Window(epoch=1, images=5000, seconds=10.0, dispatch_seconds=2.5, device_seconds=9.5, gpu=reading)],
-            warmup_seconds=1.5, evaluation_seconds=3.25, phases={"data": 0.1, "discriminator": 0.4, "generator": 0.5},
-            component_throughput=ComponentThroughput(data_only=9000, compute_only=510),
-            roofline=roofline, joules_per_image=0.0125,
-            engine=EngineRecord(name="cuda_graph", requested="auto", verified_steps=3, eager_nondeterminism=0.0),
-            conditions={"engine": "cuda_graph"},
-        ),
-        memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=2**30), metrics=[fid],
-        artifacts={"losses": "losses.png"},
-    )  # fmt: skip
-    return base.model_copy(update=changes)
 
 
 def shown(result: Result, directory: Path = Path("runs/x")) -> str:
@@ -238,7 +186,7 @@ def info(registry: Registry) -> RunInfo:
 
 def displayed(info: RunInfo, seconds_left: float, terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
-    live = LiveDisplay(console)
+    live = terminal_display(console)
     live.on_run_start(info)
     for step in (10, 20):
         live.on_window_end(Progress(1, step, 3950, {"d_loss": 0.5, "g_loss": 2.5}, 150.0, seconds_left))

@@ -271,7 +271,7 @@ def test_every_event_is_passed_on(registry: Registry) -> None:
         setattr(callback, event, lambda *_, event=event: called.append(event))
     passing = Callbacks([callback], torch.device("cpu"))
     for event in EVENTS:
-        getattr(passing, event)(*([None] * (2 if event == "on_score" else 1)))
+        getattr(passing, event)(*([None] * (2 if event in ("on_score", "on_best") else 1)))
     assert called == EVENTS
 
 
