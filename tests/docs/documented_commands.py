@@ -7,9 +7,12 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FENCE = re.compile(r"^(?P<before>[^\n]*)\n```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"(?:^(?P<before>[^\n]*)\n)?^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE
+)
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>.+) -->")
 INLINE = re.compile(r"(?<![`\w])`([^`]+)`(?!`)")
+ELLIPSES = {"...", "…"}
 OPERATORS = {"&&", "||", ";", "|"}
 
 
@@ -19,7 +22,7 @@ class DocumentedCommand:
 
     page: str
     words: tuple[str, ...]
-    complete: bool  # in a code block, so that a user would paste it; in running text, values may be missing
+    complete: bool  # to be pasted; in running text, or with an ellipsis, arguments or values may be missing
 
     def __str__(self) -> str:
         return f"{self.page}: {shlex.join(self.words)}"
@@ -28,10 +31,10 @@ class DocumentedCommand:
 def commands_in(page: str, markdown: str) -> Iterator[DocumentedCommand]:
     """Yield the commands of a page, except those of blocks under the line `<!-- not run: REASON -->`."""
     for block in FENCE.finditer(markdown):
-        if block["language"] == "sh" and not NOT_RUN.fullmatch(block["before"].strip()):
+        if block["language"] == "sh" and not NOT_RUN.fullmatch((block["before"] or "").strip()):
             for line in block["code"].replace("\\\n", " ").splitlines():
                 for words in split(line):
-                    yield DocumentedCommand(page, words, complete=True)
+                    yield DocumentedCommand(page, words, complete=not ELLIPSES & set(words))
     for found in INLINE.finditer(FENCE.sub("", markdown)):
         text = " ".join(found[1].split())
         if re.match(r"(ganbench [a-z-]|(\S+/)?python3? -m \w|pip install |torchrun )", text):
@@ -39,10 +42,7 @@ def commands_in(page: str, markdown: str) -> Iterator[DocumentedCommand]:
 
 
 def split(line: str) -> Iterator[tuple[str, ...]]:
-    """Split a line of a shell into its simple commands, without comments, redirections and assignments.
-
-    An ellipsis stands for something that the page leaves out.
-    """
+    """Split a line of a shell into its simple commands, without comments, redirections and assignments."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     words: list[str] = []
@@ -56,5 +56,5 @@ def split(line: str) -> Iterator[tuple[str, ...]]:
             redirected = True
         elif redirected:
             redirected = False
-        elif word not in ("...", "…") and not (not words and re.match(r"[A-Z_]+=", word)):
+        elif words or not re.match(r"[A-Z_]+=", word):
             words.append(word)
