@@ -36,7 +36,9 @@ def title_of(kind: Kind) -> str:
 
 
 def purpose_of(kind: Kind) -> str:
-    return sentence(inspect.getdoc(getattr(hookspecs, kind.hook)) or "")
+    """Return what a hook says of its plugins, without their name."""
+    said = sentence(inspect.getdoc(getattr(hookspecs, kind.hook)) or "").removeprefix(f"{title_of(kind)}: ")
+    return said[0].upper() + said[1:]
 
 
 def kind_links(folder: str = "") -> dict[str, str]:
