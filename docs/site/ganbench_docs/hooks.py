@@ -9,7 +9,7 @@ from typing import Any
 
 from ganbench import PLUGIN_API
 from ganbench.plugin import callbacks, hookspecs, interfaces, jobs, registrations
-from ganbench.plugin.registrations import REGISTRATIONS, Benchmark, Buildable, Kind
+from ganbench.plugin.registrations import REGISTRATIONS, Buildable, Kind
 from ganbench.plugin.registrations import Registration as BaseRegistration
 
 from .markdown import code, page, table, text
@@ -59,7 +59,7 @@ def fields_of(registration: type[BaseRegistration]) -> Iterator[str]:
 
 def reserved_of(registration: type[BaseRegistration]) -> Iterator[str]:
     """Yield what a plugin's options must not be named."""
-    if issubclass(registration, Buildable) and registration is not Benchmark:
+    if issubclass(registration, Buildable):
         names = ", ".join(f"`{name}`" for name in sorted(registration.reserved))
         yield f"- Names that options must not have, because they are ganbench's own: {names}."
 

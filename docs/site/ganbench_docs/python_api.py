@@ -49,7 +49,7 @@ def places() -> dict[str, str]:
         found[record.__name__] = f"result.md#{record.__name__.lower()}"
     found["BenchmarkSpec"] = "spec.md"
     for name in ganbench.__all__:
-        each: Any = getattr(ganbench, name)
-        if isinstance(each, type) and issubclass(each, GanbenchError):
+        error: Any = getattr(ganbench, name)
+        if isinstance(error, type) and issubclass(error, GanbenchError):
             found[name] = "exit-codes.md#errors"
     return found

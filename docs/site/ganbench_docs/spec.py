@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from ganbench.plugin.options import StrictModel
 from ganbench.spec.benchmark import BenchmarkSpec, Optimizers, sections
 
 from .fields import options_table
@@ -13,7 +14,7 @@ from .plugins import kind_links
 
 def spec_page() -> str:
     """Return the reference of a benchmark's TOML file: its tables and their fields."""
-    parts = {"optimizer": Optimizers, **sections()}
+    parts: dict[str, type[StrictModel]] = {"optimizer": Optimizers, **sections()}
     links = {**kind_links("plugins/"), **{section.__name__: f"[table](#{name})" for name, section in parts.items()}}
     lists = {name for name, field in BenchmarkSpec.model_json_schema()["properties"].items() if "items" in field}
     blocks = [
