@@ -16,8 +16,14 @@ from ganbench_docs.pages import generated_pages
 
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
-# links to files outside of docs/ or without a page, and the pages that they become
-MOVED = {"../README.md": "index.md", "examples": "examples.md"}
+# where links to files that are no pages lead on the site
+PAGE_OF = {
+    "../README.md": "index.md",
+    "../ganbench/plugin/hookspecs.py": "reference/hooks.md",
+    "../plugins/ganbench_executors": "reference/plugins/executors.md",
+    "examples": "examples.md",
+    "quickstart.ipynb": "notebook.md",
+}
 FROM_ROOT = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 PICTURE = re.compile(r"^!\[([^\]]*)\]\(images/(\w+)\.svg\)$", re.MULTILINE)
 
@@ -42,8 +48,9 @@ def on_nav(nav: Any, config: Any, files: Any) -> None:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Adapt links; put pictures into the page, where their colors follow the page's."""
-    for target, moved in MOVED.items():
-        markdown = markdown.replace(f"]({target})", f"]({moved})")
+    if page.file.generated_by is None:
+        for target, path in PAGE_OF.items():
+            markdown = markdown.replace(f"]({target})", f"]({path})")
     markdown_of[page.file.src_uri] = markdown
     return PICTURE.sub(inline_picture, markdown)
 
