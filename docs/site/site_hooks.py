@@ -34,7 +34,8 @@ sections: dict[str, list[Any]] = {}  # pages by the title of their tab
 def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages, and those in the root of the repository."""
     texts = {path: (ROOT / name).read_text(encoding="utf-8") for path, name in FROM_ROOT.items()}
-    for path, text in {**generated_pages(DOCS), **texts}.items():
+    adapted = {path: text.replace("](docs/", "](").replace("](README.md", "](index.md") for path, text in texts.items()}
+    for path, text in {**generated_pages(DOCS), **adapted}.items():
         files.append(File.generated(config, path, content=text))
     return files
 
