@@ -13,13 +13,13 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """Exit codes of `ganbench`."""
 
-    DONE = 0
-    REGRESSION = 1
-    USAGE = 2
-    NOT_COMPARABLE = 3
-    INCONCLUSIVE = 4
-    FAILED = 5
-    INTERRUPTED = 130
+    DONE = 0  # success
+    REGRESSION = 1  # speed, memory or scores got worse; nothing else has this code
+    USAGE = 2  # usage error, unknown name or invalid spec
+    NOT_COMPARABLE = 3  # not comparable, or a baseline or the weights of a metric are missing
+    INCONCLUSIVE = 4  # the check proved nothing, and strictness was asked for
+    FAILED = 5  # the run failed: it diverged, a plugin raised, or data is corrupt
+    INTERRUPTED = 130  # interrupted; if training had started, the result so far is stored
 
 
 class GanbenchError(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.plugin.registry import Registered, Registry
-from ganbench.spec.configs import PLUGIN_KIND
+
+from .schema_types import describe_type
 
 
 def plugins_table(registry: Registry) -> Table:
@@ -38,28 +38,13 @@ def options_table(options: type[BaseModel], title: str | None = None) -> Table:
     """List a plugin's options, or the fields of a spec section, from the schema."""
     table = Table("Option", "Type", "Default", "Description", title=title, title_justify="left")
     schema = options.model_json_schema()
+    definitions = schema.get("$defs", {})
+
+    def refer(name: str) -> str:
+        return describe_type(definitions[name], refer)
+
     for name, field in schema.get("properties", {}).items():
-        resolved = {**schema.get("$defs", {}).get(field.get("$ref", "").rpartition("/")[2], {}), **field}
         default = json.dumps(field["default"]) if "default" in field else "required"
-        table.add_row(name, escape(_describe_type(resolved)), escape(default), escape(resolved.get("description", "")))
+        described = {**definitions.get(field.get("$ref", "").rpartition("/")[2], {}), **field}.get("description", "")
+        table.add_row(name, escape(describe_type(field, refer)), escape(default), escape(described))
     return table
-
-
-def _describe_type(field: Mapping[str, Any]) -> str:
-    """Describe a JSON schema's type and bounds: "integer, at least 4", "number | schedule"."""
-    if PLUGIN_KIND in field:
-        return str(field[PLUGIN_KIND])
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "anyOf" in field:
-        return " | ".join(_describe_type(option) for option in field["anyOf"])
-    if "prefixItems" in field:
-        return f"[{', '.join(_describe_type(item) for item in field['prefixItems'])}]"
-    bound_names = {
-        "minimum": "at least",
-        "exclusiveMinimum": "above",
-        "maximum": "at most",
-        "exclusiveMaximum": "below",
-    }
-    limits = [f"{word} {field[key]:g}" for key, word in bound_names.items() if key in field]
-    return ", ".join([field.get("type", "value"), *limits])

@@ -35,11 +35,15 @@ UpdateScheme = Literal["alternating", "simultaneous"]
 
 
 class Optimizers(StrictModel):
+    """The optimizers of both networks."""
+
     generator: OptimizerConfig
     discriminator: OptimizerConfig
 
 
 class TrainingOptions(StrictModel):
+    """The length of training, its batches and its precision."""
+
     batch_size: int = Field(64, ge=1, description="real images per discriminator update")
     discriminator_steps: int = Field(
         1, ge=1, description="discriminator updates per generator update, each on new real images"
@@ -52,7 +56,7 @@ class TrainingOptions(StrictModel):
     epochs: int | None = Field(None, ge=1, description="length of training in epochs")
     steps: int | None = Field(None, ge=1, description="length of training in steps, instead of epochs")
     budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, in seconds")
-    seed: int = Field(42, ge=0, lt=2**63)
+    seed: int = Field(42, ge=0, lt=2**63, description="seed of all random number generators")
     precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="on a CPU, tf32 is fp32")
     update_scheme: UpdateScheme = Field(
         "alternating",
@@ -131,6 +135,8 @@ class EMAOptions(StrictModel):
 
 
 class ScoringOptions(StrictModel):
+    """How images are generated and scored."""
+
     batch_size: int = Field(250, ge=1, description="images per batch for generation and features, in eval mode")
 
 
@@ -159,6 +165,8 @@ class GateOptions(StrictModel):
 
 
 class SampleImages(StrictModel):
+    """Real and generated images to save in the run directory."""
+
     real: int = Field(8, ge=0, description="real images to save before training")
     generated: int = Field(10, ge=0, description="images to generate from fixed latent vectors")
     at_epochs: Epochs = Field(
@@ -177,8 +185,8 @@ class SampleImages(StrictModel):
 class BenchmarkSpec(StrictModel):
     """A resolved benchmark: all plugins are found, and all options are validated and set."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")  # also the name of a folder of runs
-    summary: str = ""
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name, also of the folder of its runs")
+    summary: str = Field("", description="one line for lists")
     model: ModelConfig
     loss: LossConfig
     dataset: DatasetConfig
