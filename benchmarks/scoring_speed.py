@@ -5,14 +5,14 @@ python -m benchmarks.scoring_speed --out benchmarks/results/cpu-2-cores/scoring_
 Scores images of FashionMNIST's train split against those of its test split with the same network, `fashion-cnn`, which
 torch-fidelity gets as a feature extractor of its own. It has no density and coverage, so ganbench is measured with and
 without them. Each measurement is a fresh process without caches, and the order changes with each round. Prints a table
-in Markdown; the ratios of a round are more reliable than its seconds.
+in Markdown; the ratios of a round are more reliable than its seconds. The memory is that of the main process, without
+torch-fidelity's workers. Linux only.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -103,11 +103,14 @@ def in_fresh_process(tool: str, metrics: str, folder: Path) -> dict[str, Any]:
 def work(tool: str, metrics: str, folder: Path) -> None:
     """Score in this process, and print scores and memory as JSON."""
     scores = {"ganbench": with_ganbench, "torch-fidelity": with_torch_fidelity}[tool](metrics.split(","), folder)
-    peaks = {
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "largest_worker_rss_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-    }
-    print(json.dumps({"scores": scores, **peaks}))
+    print(json.dumps({"scores": scores, "peak_rss_mib": peak_rss_mib()}))
+
+
+def peak_rss_mib() -> float:
+    """Return the peak memory of this process, without its workers; `ru_maxrss` would contain that of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak) / 1024
 
 
 def with_ganbench(metrics: list[str], folder: Path) -> dict[str, float | None]:
