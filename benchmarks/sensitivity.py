@@ -52,6 +52,7 @@ SIZE = tuple(f"metrics.{number}.features.size=8" for number in range(4))
 SETTINGS = (
     Setting("fashion-mnist", "fashion-cnn", 1000, METRICS, ("dataset.source=files", *KID, *NEIGHBORS)),
     Setting("emoji", "raw", 1000, METRICS[:4], (*KID, *SIZE)),
+    Setting("emoji", "efficientnet-lite0", 100, METRICS, KID),
 )
 
 
