@@ -16,7 +16,8 @@ from ganbench import Registry
 from ganbench.reporting.plots import read_curve
 from ganbench.spec.loading import find_published_curve
 
-ROOT = Path(__file__).parent.parent
+from .pages import ROOT, put_between
+
 RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"
 PAGE = ROOT / "docs" / "homework.md"
 IMAGES = ROOT / "docs" / "images"
@@ -26,9 +27,7 @@ COLUMNS = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "real score", "
 
 def main() -> None:
     published, measured = published_curve(), read_curve(RUN / "history.csv")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+    put_between(PAGE, BEGIN, END, render())
     save_curves(published, measured, IMAGES / "dcgan-fashion-losses.png")
     save_samples(IMAGES / "dcgan-fashion-samples.png")
 

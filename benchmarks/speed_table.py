@@ -6,11 +6,11 @@ python -m benchmarks.speed_table
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from .pages import ROOT, put_between
+
 BEGIN, END = "<!-- speed: made by python -m benchmarks.speed_table -->\n", "<!-- end of speed -->"
 LOOPS = {
     "notebook": "homework notebook",
@@ -43,10 +43,7 @@ def rows(stored: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+    put_between(ROOT / "README.md", BEGIN, END, render())
 
 
 if __name__ == "__main__":

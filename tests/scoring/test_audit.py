@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.plugin.registry import Registry
-from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metric
+from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metrics
 from ganbench.scoring.audit.flaws import RealImages, flaws
 from ganbench.scoring.eval.request import Request
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -24,8 +26,21 @@ OPTIONS = ["dataset.source=embedded", "metrics.0.features.size=4"]
 @pytest.fixture(scope="module")
 def fid(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     """An audit of FID, over the pixels of thumbnails, of 160 images."""
-    spec = Request("fashion-mnist", ["fid"], "raw", OPTIONS, 160, None, None).spec(Registry.load(), None, 160)
-    return audit_metric(spec, torch.device("cpu"), None, 160, 2, lambda _: None, lambda _: None)
+    (audit,) = audited(["fid"], OPTIONS, 160)
+    return audit
+
+
+def audited(
+    metrics: list[str],
+    options: list[str],
+    count: int,
+    features: str = "raw",
+    draws: int = 2,
+    plugins: Sequence[str] = (),
+) -> list[Audit]:
+    registry = Registry.load(plugins)
+    spec = Request("fashion-mnist", metrics, features, options, count, None, None).spec(registry, None, count)
+    return audit_metrics(spec, torch.device("cpu"), None, count, draws, lambda _: None, lambda _: None)
 
 
 def rated(audit: Audit) -> dict[str, str]:
@@ -86,12 +101,91 @@ def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:
     assert Audit("x", {"": False}, 100, {100: one(-0.1, 0.0, 0.1)}, []).needed("") is None
 
 
+def test_a_metric_is_rated_alike_alone_and_next_to_others() -> None:
+    options = [f"metrics.{number}.features.size=4" for number in (0, 1)]
+    kid = ["metrics.1.subset_size=20", "metrics.1.subsets=2"]
+    together = audited(["fid", "kid"], ["dataset.source=embedded", *options, *kid], 40)
+    assert together[0] == audited(["fid"], OPTIONS, 40)[0]
+    assert list(together[0].curve) == [2, 5, 10, 20, 40]
+    assert list(together[1].curve) == [20, 40]  # KID needs its subset size
+    assert together[1].directions == {"mean": False, "std": False}
+
+
+def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
+    def conclusion(**means: float) -> str:
+        flawed = [FlawScores(name, "", Scores({"": [mean, mean]})) for name, mean in means.items()]
+        return Audit("x", {"": False}, 100, {100: Scores({"": [0.9, 1.1]})}, flawed).conclusion("")
+
+    assert conclusion(blur=9, noise=9) == "rated as worse: blur, noise"
+    assert conclusion(blur=9, noise=1, JPEG=0.1) == "rated as worse: blur; at no strength: noise, JPEG"
+    assert conclusion(blur=1, collapse=9) == "worthless here: only repeated images are rated as worse (collapse)"
+    assert conclusion(blur=1, collapse=0.1) == "worthless here: no flaw is rated as worse than real images"
+
+
+BAD_EXTRACTORS = """
+from ganbench import FeatureExtractorPlugin, Options, hookimpl
+
+class Bad:
+    num_features = 4
+
+    def __init__(self, name, features):
+        self.protocol, self.features = {"extractor": name}, features
+
+    def __call__(self, images):
+        return self.features(images)
+
+def build_constant(options, context):
+    return Bad("constant", lambda images: images.new_ones(len(images), 4).float())
+
+def build_random(options, context):
+    import torch
+
+    return Bad("random", lambda images: torch.randn(len(images), 4))
+
+def build_hash(options, context):
+    import torch
+
+    def numbers(image):
+        seed = int((image.long().flatten() * torch.arange(1, image.numel() + 1)).sum())
+        return torch.randn(4, generator=torch.Generator().manual_seed(seed))
+
+    return Bad("hash", lambda images: torch.stack([numbers(image) for image in images]))
+
+@hookimpl
+def ganbench_feature_extractors():
+    builds = {"constant": build_constant, "random": build_random, "hash": build_hash}
+    return [FeatureExtractorPlugin(name=name, summary="Bad", build=build) for name, build in builds.items()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "conclusion"),
+    [
+        ("constant", "worthless here: {} returns the same features for all images"),
+        ("random", "worthless here: {} returns other features for the same images at each call"),
+        ("hash", "worthless here: only repeated images are rated as worse (duplicates, collapse)"),
+    ],
+)
+def test_a_bad_extractor_is_found_out_by_name(name: str, conclusion: str) -> None:
+    plugin = Path("bad.py")
+    plugin.write_text(BAD_EXTRACTORS, encoding="utf-8")
+    (audit,) = audited(["fid"], ["dataset.source=embedded"], 64, name, draws=8, plugins=[str(plugin)])
+    sha256 = hashlib.sha256(plugin.read_bytes()).hexdigest()[:12]
+    assert audit.conclusion("") == conclusion.format(f"feature-extractor '{name}' (from bad.py sha256:{sha256})")
+
+
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     options = " ".join(f"-o {option}" for option in OPTIONS)
     arguments = f"audit precision-recall --on fashion-mnist --features raw {options} -n 20 --draws 2"
     outcome = CliRunner(env={"COLUMNS": "200"}).invoke(app, shlex.split(f"{arguments} --out audit.png"))
     assert outcome.exit_code == 0, outcome.output
-    for text in ("precision (higher is better)", "recall (higher is better)", "20 images", "collapse", "about"):
+    for text in (
+        "precision (higher is better)",
+        "recall (higher is better)",
+        "20 images",
+        "collapse",
+        "recall: rated as worse:",
+    ):
         assert text in outcome.stdout
     with Image.open("audit.png") as picture:
         assert picture.size == (1320, 1200)

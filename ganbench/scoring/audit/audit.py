@@ -1,11 +1,11 @@
-"""Audits a metric: its score of real images by their number, and of images with known flaws."""
+"""Audits metrics: their scores of real images by their number, and of images with known flaws."""
 
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from ganbench.data.batches import select_images
 from ganbench.errors import UsageError
-from ganbench.plugin.interfaces import FeatureMetric, Metric, Split
+from ganbench.plugin.interfaces import Split
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.rng import make_rng
-from ganbench.scoring.calls import finite_values, score_warnings, update_metric
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.eval.evaluate import Reference, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
-from ganbench.scoring.features import FeatureWriter, StoredFeatures
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.system.files import default_data_dir
 
-from .flaws import Flaw, RealImages, flaws
+from .extractor import extractor_fault
+from .flaws import REPEATS, RealImages, flaws
+from .scoring import Values, score_images
 
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
@@ -67,6 +67,7 @@ class Audit:
     count: int  # images scored with each flaw
     curve: dict[int, Scores]  # of real images, by their number
     flaws: list[FlawScores]
+    extractor_fault: str | None = None  # why the features cannot be compared, if so
 
     @property
     def real(self) -> Scores:
@@ -81,6 +82,19 @@ class Audit:
             return "not noticed"
         return "better" if (difference > 0) == self.directions[name] else "worse"
 
+    def conclusion(self, name: str) -> str:
+        """Return what the scores say about this value of the metric on the data, as a sentence."""
+        kinds = dict.fromkeys(flaw.name for flaw in self.flaws)
+        seen = {flaw.name for flaw in self.flaws if self.verdict(flaw, name) == "worse"}
+        if self.extractor_fault is not None:
+            return f"worthless here: {self.extractor_fault}"
+        if not seen:
+            return "worthless here: no flaw is rated as worse than real images"
+        if seen <= REPEATS:
+            return f"worthless here: only repeated images are rated as worse ({listed(kinds, seen)})"
+        missed = listed(kinds, kinds.keys() - seen)
+        return f"rated as worse: {listed(kinds, seen)}" + (f"; at no strength: {missed}" if missed else "")
+
     def needed(self, name: str) -> int | None:
         """Estimate the number of images for a standard deviation of 1%, which is taken to fall with the root of it.
 
@@ -92,7 +106,11 @@ class Audit:
         return round(self.count * (spread / average / TARGET) ** 2)
 
 
-def audit_metric(
+def listed(kinds: Mapping[str, None], chosen: Set[str]) -> str:
+    return ", ".join(kind for kind in kinds if kind in chosen)
+
+
+def audit_metrics(
     spec: EvaluationSpec,
     device: torch.device,
     data_dir: Path | None,
@@ -100,11 +118,12 @@ def audit_metric(
     draws: int,
     status: Callable[[str], None],
     warn: Callable[[str], None],
-) -> Audit:
+) -> list[Audit]:
     """Score real images of the other split and images with flaws, in several draws with different seeds.
 
-    `status` is called before each kind of images. Raises `UsageError` if the dataset has no other split or too few
-    images, and for a metric that cannot score them.
+    All metrics, which must have the same reference split, score the same images. `status` is called before each kind of
+    images. Raises `UsageError` if the dataset has no other split or too few images, and for a metric that cannot score
+    them.
     """
     assert spec.dataset is not None
     with fresh_process_state(device), deterministic_convolutions():
@@ -112,16 +131,51 @@ def audit_metric(
         require_images(data, str(spec.dataset.plugin))
         reference = Reference(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
-        (prepared,) = prepare(spec, reference, real_data, conditional=False, warn=warn)
+        prepared = prepare(spec, reference, real_data, conditional=False, warn=warn)
         return audit_prepared(prepared, real_data, count, draws, status)
 
 
 def audit_prepared(
-    prepared: PreparedMetric, real_data: RealData, count: int, draws: int, status: Callable[[str], None]
-) -> Audit:
-    config = prepared.config
-    other = "train" if config.split == "test" else "test"
-    split, own = real_data.split(other), real_data.split(config.split)
+    metrics: Sequence[PreparedMetric], real_data: RealData, count: int, draws: int, status: Callable[[str], None]
+) -> list[Audit]:
+    (split,) = {prepared.config.split for prepared in metrics}
+    real = load_real_images(real_data, split, count)
+
+    def scores(name: str, make: Callable[[torch.Generator], Tensor], scored: Sequence[PreparedMetric]) -> list[Scores]:
+        """Return the scores of each of these metrics."""
+        status(name)
+        drawn = [score_images(scored, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
+        return [by_name(values) for values in zip(*drawn, strict=True)]
+
+    curves: list[dict[int, Scores]] = [{} for _ in metrics]
+    for number in (count // part for part in CURVE if count // part >= 2):
+        chosen = [index for index, prepared in enumerate(metrics) if min_images(prepared.metric) <= number]
+        draw = partial(real.draw, number)
+        found = scores(f"{number:,} real images", draw, [metrics[index] for index in chosen])
+        for index, each in zip(chosen, found, strict=True):
+            curves[index][number] = each
+    flawed: list[list[FlawScores]] = [[] for _ in metrics]
+    for flaw in flaws(real_data.data.num_classes, real.images.shape[1]):
+        found = scores(f"{flaw.name}, {flaw.strength}", partial(flaw.make, real, count), metrics)
+        for own, each in zip(flawed, found, strict=True):
+            own.append(FlawScores(flaw.name, flaw.strength, each))
+    return [
+        Audit(
+            prepared.metric.label,
+            value_directions(prepared),
+            count,
+            curve,
+            rated,
+            extractor_fault(prepared, real_data, real.images[:count]),
+        )
+        for prepared, curve, rated in zip(metrics, curves, flawed, strict=True)
+    ]
+
+
+def load_real_images(real_data: RealData, name: str, count: int) -> RealImages:
+    """Return images of the split of this name, and of the other one, to make images with flaws of."""
+    other = "train" if name == "test" else "test"
+    split, own = real_data.split(other), real_data.split(name)
     if split is None or own is None:
         raise UsageError("audit: the dataset needs two splits, one as the reference and one to take other images from")
     if len(split) < 2 * count:
@@ -130,25 +184,7 @@ def audit_prepared(
             f"at most {len(split) // 2:,}"
         )
     pool, copied = some(len(split), POOL * count), some(len(own), POOL * count)
-    real = RealImages(load(split, pool, real_data), real_data.labels(split, pool), load(own, copied, real_data))
-    directions = value_directions(prepared)
-
-    def scores(name: str, make: Callable[[torch.Generator], Tensor]) -> Scores:
-        status(name)
-        rated = [score(prepared, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
-        return Scores({key: [math.nan if (one := each[key]) is None else one for each in rated] for key in directions})
-
-    def real_scores(number: int) -> Scores:
-        return scores(f"{number:,} real images", lambda rng: real.draw(number, rng))
-
-    def flaw_scores(flaw: Flaw) -> FlawScores:
-        name = f"{flaw.name}, {flaw.strength}"
-        return FlawScores(flaw.name, flaw.strength, scores(name, lambda rng: flaw.make(real, count, rng)))
-
-    counts = [count // part for part in CURVE if count // part >= max(2, min_images(prepared.metric))]
-    curve = {number: real_scores(number) for number in counts}
-    found = [flaw_scores(flaw) for flaw in flaws(real_data.data.num_classes, real.images.shape[1])]
-    return Audit(prepared.metric.label, directions, count, curve, found)
+    return RealImages(load(split, pool, real_data), real_data.labels(split, pool), load(own, copied, real_data))
 
 
 def some(size: int, limit: int) -> Tensor:
@@ -167,22 +203,6 @@ def value_directions(prepared: PreparedMetric) -> dict[str, bool]:
     return dict(declared) if isinstance(declared, Mapping) else {"": bool(declared)}
 
 
-def score(prepared: PreparedMetric, real_data: RealData, images: Tensor) -> dict[str, float | None]:
-    """Return the metric's values for images in memory, without caching anything."""
-    metric, config = prepared.metric, prepared.config
-    batches = [batch.to(real_data.device) for batch in images.split(real_data.batch_size)]
-    with evaluation_context(0, real_data.device), score_warnings(prepared.warnings):
-        if isinstance(metric, FeatureMetric):
-            assert prepared.real_features is not None
-            with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
-                with FeatureWriter(Path(folder) / "features", real_data.device) as writer:
-                    for batch in batches:
-                        writer.append(metric.features(batch))
-                generated = StoredFeatures(writer.result(), None)
-                with config.plugin.wrap_errors("raised in score"):
-                    return finite_values(config, metric, metric.score(prepared.real_features, generated))
-        assert isinstance(metric, Metric)
-        for batch in batches:
-            update_metric(config, metric, batch, None)
-        with config.plugin.wrap_errors("raised in compute"):
-            return finite_values(config, metric, metric.compute())
+def by_name(draws: Sequence[Values]) -> Scores:
+    """Collect the values of several draws by their name."""
+    return Scores({name: [math.nan if (one := each[name]) is None else one for each in draws] for name in draws[0]})

@@ -34,7 +34,7 @@ def audit(
     from ganbench.runtime.device import resolve_device
     from ganbench.scoring.eval.request import Request
 
-    from .audit import audit_metric
+    from .audit import audit_metrics
     from .plot import save_plot
     from .tables import audit_table
 
@@ -42,7 +42,7 @@ def audit(
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
     with err.status("opening the dataset") as status:
-        result = audit_metric(spec, resolve_device(device), data_dir, count, draws, status.update, show_warning)
+        (result,) = audit_metrics(spec, resolve_device(device), data_dir, count, draws, status.update, show_warning)
     out.print(audit_table(result))
     if target is not None:
         save_plot(result, target)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+REPEATS = frozenset(("duplicates", "collapse", "memorized"))  # flaws that only repeat images
 Change = Callable[[Tensor, torch.Generator], Tensor]  # of images, uint8 (N, C, H, W), on the CPU
 
 

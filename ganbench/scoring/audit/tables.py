@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,7 +15,7 @@ from .audit import TARGET, Audit, Scores
 def audit_table(audit: Audit) -> Table:
     """Show the scores of real images by their number, and of images with flaws, with how the metric rates them."""
     names = list(audit.directions)
-    table = Table(title=escape(f"{audit.label}: audit"), title_justify="left")
+    table = Table(title=escape(f"{audit.label}: audit"), title_justify="left", caption_justify="left")
     table.add_column("Images")
     table.add_column("")
     for name in names:
@@ -27,7 +29,7 @@ def audit_table(audit: Audit) -> Table:
     for flaw in audit.flaws:
         cells = [cell for name in names for cell in (value(flaw.scores, name), audit.verdict(flaw, name))]
         table.add_row(flaw.name, flaw.strength, *cells)
-    table.caption = escape("\n".join(needed_line(audit, name) for name in names))
+    table.caption = escape("\n".join(line for name in names for line in closing_lines(audit, name)))
     return table
 
 
@@ -35,9 +37,14 @@ def value(scores: Scores, name: str) -> str:
     return f"{number(scores.mean(name))} ± {number(scores.std(name))}"
 
 
-def needed_line(audit: Audit, name: str) -> str:
+def closing_lines(audit: Audit, name: str) -> Iterator[str]:
+    """Yield what the scores say about a value of the metric, and how many images it takes."""
     prefix = f"{name}: " if name else ""
+    yield f"{prefix}{audit.conclusion(name)}"
     needed = audit.needed(name)
+    if audit.extractor_fault is not None:
+        return
     if needed is None:
-        return f"{prefix}the score of real images is not clearly different from 0, so it has no relative spread"
-    return f"{prefix}a standard deviation of {TARGET:.0%} takes about {float(f'{needed:.1g}'):,.0f} images"
+        yield f"{prefix}the score of real images is not clearly different from 0, so it has no relative spread"
+    else:
+        yield f"{prefix}a standard deviation of {TARGET:.0%} takes about {float(f'{needed:.1g}'):,.0f} images"

@@ -1,0 +1,60 @@
+"""Scores images in memory with several metrics, which share one pass of each extractor over the images."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from ganbench.plugin.interfaces import FeatureMetric, Metric
+from ganbench.scoring.calls import finite_values, score_warnings, update_metric
+from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures
+from ganbench.scoring.reference import PreparedMetric, RealData
+from ganbench.scoring.sampling import evaluation_context
+
+Values = dict[str, float | None]  # by name of the metric's value; None if it is not finite
+
+
+def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images: Tensor) -> list[Values]:
+    """Return the values of each metric for images on the CPU, without caching anything."""
+    batches = [batch.to(real_data.device) for batch in images.split(real_data.batch_size)]
+    files: dict[int, FeatureFile] = {}  # by id(extractor)
+    values = []
+    with (
+        evaluation_context(0, real_data.device),
+        tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder,
+    ):
+        for prepared in metrics:
+            metric = prepared.metric
+            if isinstance(metric, FeatureMetric) and id(metric.features) not in files:
+                path = Path(folder) / str(len(files))
+                files[id(metric.features)] = extract(prepared, metric, batches, path, real_data)
+            with score_warnings(prepared.warnings):
+                values.append(score(prepared, batches, files))
+    return values
+
+
+def extract(
+    prepared: PreparedMetric, metric: FeatureMetric, batches: Sequence[Tensor], path: Path, real_data: RealData
+) -> FeatureFile:
+    with FeatureWriter(path, real_data.device) as writer:
+        for batch in batches:
+            with prepared.config.plugin.wrap_errors("raised during feature extraction"):
+                writer.append(metric.features(batch))
+    return writer.result()
+
+
+def score(prepared: PreparedMetric, batches: Sequence[Tensor], files: dict[int, FeatureFile]) -> Values:
+    metric, config = prepared.metric, prepared.config
+    if isinstance(metric, FeatureMetric):
+        assert prepared.real_features is not None
+        generated = StoredFeatures(files[id(metric.features)], None)
+        with config.plugin.wrap_errors("raised in score"):
+            return finite_values(config, metric, metric.score(prepared.real_features, generated))
+    assert isinstance(metric, Metric)
+    for batch in batches:
+        update_metric(config, metric, batch, None)
+    with config.plugin.wrap_errors("raised in compute"):
+        return finite_values(config, metric, metric.compute())
