@@ -128,11 +128,12 @@ class TrackerContract(PluginContract):
         self.complete_run(self.build())
 
     def test_it_accepts_a_run_without_results(self) -> None:
-        """No method raises if a run fails at once, or before its first epoch ends."""
-        self.build().on_run_end(result("failed", [], []))
-        tracker: Callback = self.build()
-        tracker.on_run_start(INFO)
-        tracker.on_run_end(result("interrupted", [], []))
+        """No method raises if a run fails or is interrupted before its first epoch ends."""
+        statuses: tuple[Status, ...] = ("failed", "interrupted")
+        for status in statuses:
+            tracker: Callback = self.build()
+            tracker.on_run_start(INFO)
+            tracker.on_run_end(result(status, [], []))
 
     def test_it_writes_only_into_the_run_directory(self) -> None:
         """No file appears in the current folder."""
