@@ -66,6 +66,7 @@ def restored() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_a_run_equals_one_in_a_fresh_process_whatever_happened_before(restored: None, capfd: Any) -> None:
     command = [sys.executable, "-c", PROGRAM, *QUICK]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)

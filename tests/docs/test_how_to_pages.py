@@ -44,6 +44,7 @@ def run(arguments: list[str], *overrides: str) -> Result:
     return load_result("run")
 
 
+@pytest.mark.slow
 def test_the_loss_of_the_page_keeps_the_contract_and_trains() -> None:
     text = page("own-loss")
     (name, code), *_ = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text, re.DOTALL)

@@ -289,6 +289,7 @@ SHORT = SessionConfig(
 )
 
 
+@pytest.mark.slow
 def test_real_interleaved_sessions_warm_up_and_time_their_windows() -> None:
     sessions = measure_pair(Side("base"), Side("head"), SHORT)
     assert sessions[0].warmup_windows == sessions[1].warmup_windows

@@ -44,23 +44,14 @@ ARGUMENTS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("waits", "code", "message"),
-    [
-        ((0.0, 0.02), ExitCode.REGRESSION, "most of the slowdown is in phase generator"),
-        ((0.02, 0.0), ExitCode.DONE, "PASS: throughput is better by"),
-    ],
-)
-def test_a_commit_that_slows_its_own_plugin(
-    waits: tuple[float, float], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_that_slows_its_own_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     as_somebody = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", "init", "-q"], check=True)
-    for seconds in waits:
+    for seconds in (0.0, 0.02):
         Path("own_loss.py").write_text(PLUGIN.format(seconds=seconds))
         subprocess.run(["git", "add", "own_loss.py"], check=True)
         subprocess.run([*as_somebody, "commit", "-q", "-m", f"wait {seconds} s"], check=True)
     outcome = CliRunner().invoke(app, ARGUMENTS)
-    assert message in " ".join(outcome.output.split())
-    assert outcome.exit_code == code
+    assert "most of the slowdown is in phase generator" in " ".join(outcome.output.split())
+    assert outcome.exit_code == ExitCode.REGRESSION

@@ -250,6 +250,7 @@ def test_the_envelope_extends_the_range_by_its_width_or_by_rounding() -> None:
     assert envelope([-2.0, -2.0, -2.0]) == pytest.approx((-2.02, -1.98))
 
 
+@pytest.mark.slow
 def test_a_real_training_run_reports_losses_and_scores_and_is_reproducible() -> None:
     session_config = SessionConfig("dcgan-fashion", [*SMALL, "training.batch_size=100"], device="cpu")
     first, again = (train(Side("base"), session_config, {"epochs": None, "steps": 2, "seed": 1}) for _ in range(2))

@@ -228,6 +228,7 @@ def test_sessions_do_not_inherit_the_variables_of_git_hooks(monkeypatch: pytest.
         assert session.last_answer() is False
 
 
+@pytest.mark.slow
 def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_path: Path) -> None:
     (tmp_path / "unused.py").write_text("import ganbench\n")
     (tmp_path / "helper.py").write_text("")

@@ -114,6 +114,7 @@ def test_the_protocol_names_the_weights(extractor: InceptionV3, weights: Path) -
     assert not extractor.network.training
 
 
+@pytest.mark.slow
 def test_fid_with_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: Path) -> None:
     """For few images, the trace of the root is the nuclear norm of a small matrix, without a 2048 x 2048 root."""
 

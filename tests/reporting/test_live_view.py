@@ -213,6 +213,7 @@ def test_the_display_of_a_script_on_a_terminal_is_the_live_view(monkeypatch: pyt
     assert type(display.choose_display(quiet=False)) is LiveDisplay
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_view_the_result_and_a_visible_cursor() -> None:
     game = "run softmax-bandit --steps 100000000 -o metrics=[] --device cpu --out run"
     pid, terminal = pty.fork()

@@ -135,6 +135,7 @@ def test_stdout_has_only_the_commands_output_whatever_plugins_and_their_children
     assert ended.stderr.count("noise at the end") == 2
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_terminal_if_hangups_are_ignored(tmp_path: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:

@@ -83,6 +83,7 @@ def test_invalid_ranges_are_refused(overrides: list[str], message: str) -> None:
         split_overrides(overrides)
 
 
+@pytest.mark.slow
 def test_the_boundary_of_the_saddle_is_at_a_quarter_for_both_steps(tmp_path: Path) -> None:
     code, text = invoke("saddle-quadratic", *BOTH, *THEORY, "--out", str(tmp_path / "sweep"))
     assert code == ExitCode.DONE, text

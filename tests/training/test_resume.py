@@ -282,6 +282,7 @@ def test_usage_errors(arguments: list[str], message: str) -> None:
     assert message in outcome.output
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_run_within_seconds_and_the_command_line_resumes_it(tmp_path: Path) -> None:
     long = [
         argument

@@ -55,6 +55,7 @@ def test_state_bytes_are_those_of_weights_gradients_and_optimizer_state(registry
     assert warmed_up.state_bytes_per_step == 2 * 4 * (4 * parameters + tensors)
 
 
+@pytest.mark.slow
 def test_compiled_networks_train_and_the_time_to_compile_is_reported(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

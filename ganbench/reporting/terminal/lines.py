@@ -45,8 +45,7 @@ class LineDisplay(Display):
     def on_window_end(self, progress: Progress) -> None:
         if not self._estimated:
             self._estimated = True
-            self.print_line(f"training will take about {duration(progress.seconds_left)}")
-            self.print_hints(progress)
+            self.print_estimate(progress)
         if monotonic() >= self._next_progress:
             self._next_progress = monotonic() + PROGRESS_SECONDS
             self.print_line(
@@ -66,8 +65,9 @@ class LineDisplay(Display):
         """Print the last epoch."""
         self._print_epoch()
 
-    def print_hints(self, progress: Progress) -> None:
-        """Say how a long run can be ended early or made faster."""
+    def print_estimate(self, progress: Progress) -> None:
+        """Say how long training will take, and how a long run can be ended early or made faster."""
+        self.print_line(f"training will take about {duration(progress.seconds_left)}")
         assert self.info is not None
         if progress.seconds_left <= LONG_RUN_SECONDS:
             return

@@ -48,7 +48,7 @@ class LiveDisplay(LineDisplay):
         assert self.view is not None
         self.view.add_progress(progress)
         if not self.live.is_started:
-            self.print_hints(progress)
+            self.print_estimate(progress)
             self.live.start()
         self._print_picture()
         self._refresh_sometimes()
