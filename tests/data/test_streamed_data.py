@@ -120,6 +120,7 @@ def test_a_ganbench_error_in_a_worker_is_reported_without_its_traceback(
         run(spec, device="cpu", out=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     plugins: Registry, overrides: list[str], folder: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 20])
 def test_a_failed_run_resumes_from_its_last_checkpoint(
     step: int, uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,6 +144,7 @@ def test_a_completed_run_can_be_extended(uninterrupted: Uninterrupted, registry:
     assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_after_its_last_step_is_scored_and_stored(
     uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:

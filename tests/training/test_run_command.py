@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import SMALL
 
 from ganbench.errors import ExitCode
@@ -52,6 +53,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, stdout, stderr
 
 
+@pytest.mark.slow
 def test_stdout_has_only_json_whatever_plugins_print(tmp_path: Path) -> None:
     (tmp_path / "chatty.py").write_text(CHATTY)
     code, stdout, stderr = finish(start(f"{RUN} --steps 2 -p chatty.py -o loss=chatty --json"))
@@ -62,6 +64,7 @@ def test_stdout_has_only_json_whatever_plugins_print(tmp_path: Path) -> None:
     assert "FID (fashion-cnn)" in stderr
 
 
+@pytest.mark.slow
 def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
     rates = "-o optimizer.generator.lr=1e3 -o optimizer.discriminator.lr=1e3"
     code, stdout, _ = finish(start(f"{RUN} --steps 40 {rates}"))
@@ -73,6 +76,7 @@ def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
     assert stdout.count("diverged") == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_stores_scores_and_exits_with_130(tmp_path: Path) -> None:
     process = start(f"{RUN} --epochs 10000")
     assert process.stdout
