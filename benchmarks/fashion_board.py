@@ -25,7 +25,8 @@ from ganbench.results.leaderboard import make_leaderboards
 from ganbench.results.run_collection import find_runs
 from ganbench.results.suite_record import read_suite
 
-ROOT = Path(__file__).parent.parent
+from .pages import ROOT, put_between
+
 STORED = ROOT / "benchmarks" / "results" / "cpu-2-cores" / "fashion_losses.json"
 PICTURE = ROOT / "docs" / "images" / "fashion-losses.png"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -56,9 +57,7 @@ def main(suite: Annotated[Path | None, typer.Argument(help="Folder of the finish
     if suite is not None:
         STORED.write_text(json.dumps(summarize(suite), indent=2) + "\n", encoding="utf-8")
         save_samples(suite)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{render()}{END}{after}", encoding="utf-8")
+    put_between(PAGE, BEGIN, END, render())
 
 
 def summarize(suite: Path) -> dict[str, Any]:
