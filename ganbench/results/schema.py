@@ -152,6 +152,23 @@ class Throughput(Record):
     engine: EngineRecord | None
     conditions: dict[str, Any]  # device, precision, engine, data location, batch size
 
+    @classmethod
+    def without_training(cls) -> Throughput:
+        """Return the record of a result for which nothing was trained."""
+        return cls(
+            images_per_second=None,
+            seconds_per_kimg=None,
+            windows=[],
+            warmup_seconds=0.0,
+            evaluation_seconds=0.0,
+            phases={},
+            component_throughput=None,
+            roofline=None,
+            joules_per_image=None,
+            engine=None,
+            conditions={},
+        )
+
     @property
     def mean_images_per_second(self) -> float | None:
         """Total images per total seconds."""

@@ -69,18 +69,11 @@ def result(status: Status, history: list[EpochRow], points: list[MetricPoint]) -
         environment=Environment(must_match={"device": "a CPU"}, may_differ={}),
         data=DATA,
         history=history,
-        throughput=Throughput(
-            images_per_second=Percentiles(median=speed, p10=speed, p90=speed) if speed else None,
-            seconds_per_kimg=1000 / speed if speed else None,
-            windows=[],
-            warmup_seconds=1.0,
-            evaluation_seconds=1.0,
-            phases={},
-            component_throughput=None,
-            roofline=None,
-            joules_per_image=None,
-            engine=None,
-            conditions={},
+        throughput=Throughput.without_training().model_copy(
+            update={
+                "images_per_second": Percentiles(median=speed, p10=speed, p90=speed) if speed else None,
+                "seconds_per_kimg": 1000 / speed if speed else None,
+            }
         ),
         memory=Memory(device_peak_bytes=None, host_peak_rss_bytes=None),
         metrics=[
