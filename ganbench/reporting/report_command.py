@@ -34,7 +34,7 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
 
     Raises `UsageError` if the name is not that of an HTML file or the file cannot be written.
     """
-    from ganbench.results.suite_record import is_suite
+    from ganbench.results.suite_record import is_suite, read_suite
     from ganbench.system.files import write_text
 
     from .html.page import render
@@ -47,7 +47,8 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
         from .html.leaderboards import leaderboards  # here, because it imports scipy
 
         boards = list(leaderboards(results))
-    html = render(runs, boards)
+    suite = read_suite(results[0]).name if len(results) == 1 and is_suite(results[0]) else None
+    html = render(runs, boards, suite)
     try:
         write_text(file, html)
     except OSError as error:

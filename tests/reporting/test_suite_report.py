@@ -64,6 +64,16 @@ def test_a_suite_is_shown_as_a_leaderboard_above_its_runs(tmp_path: Path, images
     ]
 
 
+def test_the_page_of_a_suite_has_its_name_and_folds_a_long_list_of_runs(tmp_path: Path, images: Tensor) -> None:
+    page = report(save_suite(tmp_path / "some", images, {"bce": BCE, "hinge": HINGE}))
+    assert page.find("h1")[0].text == "losses: 6 runs"
+    assert not page.find("header")[0].find("details")
+    page = report(save_suite(tmp_path / "many", images, {"bce": {**BCE, 4: 12.0}, "hinge": HINGE}))
+    (folded,) = page.find("header")[0].find("details")
+    assert len(folded.find("li")) == 7
+    assert "open" not in folded.attributes
+
+
 def test_rows_that_are_not_told_apart_are_named(tmp_path: Path, images: Tensor) -> None:
     page = report(save_suite(tmp_path / "losses", images, {"bce": {1: 4.1, 2: 4.4}, "hinge": {1: 4.0, 2: 4.5}}))
     assert [row[1] for row in leaderboard(page)[1:]] == ["1", "1", ""]

@@ -16,14 +16,18 @@ from .runs import Run
 from .scores import headlines
 from .tables import PageTable, fields_table, from_terminal, to_text
 
+MANY = 6  # runs; the list of more is folded, so that the leaderboard and the scores are on top
 
-def content(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the variables of the template."""
+
+def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
+    """Return the variables of the template; `suite` is the name of the suite that has all runs, if there is one."""
     results = [run.result for run in runs]
     comparison = compare(results)
     return {
-        "title": ", ".join(dict.fromkeys(result.benchmark for result in results)),
+        "title": suite or ", ".join(dict.fromkeys(result.benchmark for result in results)),
         "summaries": dict.fromkeys(str(result.spec["summary"]) for result in results if "summary" in result.spec),
+        "many": len(runs) > MANY,
+        "notices": notices(runs),
         "runs": runs,
         "outcomes": [to_text(result_tables.format_outcome(each.status, each.message)).plain for each in results],
         "headlines": list(headlines(runs, comparison.metrics)),
@@ -33,6 +37,18 @@ def content(runs: Sequence[Run]) -> dict[str, Any]:
         **(one_run(runs[0]) if len(runs) == 1 else several_runs(runs, comparison)),
         "settings_tables": settings_tables(runs),
     }
+
+
+def notices(runs: Sequence[Run]) -> list[str]:
+    """Return what the runs say about their data, each once, with the names of the runs unless it is about all."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        if run.result.data.notice:
+            names.setdefault(run.result.data.notice, []).append(run.name)
+    return [
+        notice if len(concerned) == len(runs) else f"{', '.join(concerned)}: {notice}"
+        for notice, concerned in names.items()
+    ]
 
 
 def one_run(run: Run) -> dict[str, list[PageTable]]:

@@ -18,8 +18,11 @@ from .tables import PageTable
 SCRIPTS = ("slider.js", "sort.js")
 
 
-def render(runs: Sequence[Run], leaderboards: Sequence[PageTable] = ()) -> str:
-    """Return a report as one HTML file: all text from files and plugins is escaped, and the page loads nothing."""
+def render(runs: Sequence[Run], leaderboards: Sequence[PageTable] = (), suite: str | None = None) -> str:
+    """Return a report as one HTML file: all text from files and plugins is escaped, and the page loads nothing.
+
+    `suite` is the name of the suite that has all runs, if there is one.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -36,7 +39,7 @@ def render(runs: Sequence[Run], leaderboards: Sequence[PageTable] = ()) -> str:
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = templates.get_template("page.html.j2")
     return page.render(
-        content(runs),
+        content(runs, suite),
         leaderboards=leaderboards,
         script=Markup(script),
         script_hash=script_hash,
