@@ -45,7 +45,7 @@ def main(
     costs = [cost for t in unchanged for side in ("base", "head") for cost in t[f"{side}_seconds_per_image"]]
     print(f"{len(costs)} sessions in {len(log_ratios)} pairs, standard deviation {np.std(log_ratios, ddof=1):.2%}")
     kinds: dict[str, tuple[Check, float]] = {
-        "against a revision: 2, 4 or 8 blocks": (interleaved(log_ratios), MARGINS.time_percent),
+        "against a revision: 2 to 8 blocks": (interleaved(log_ratios), MARGINS.time_percent),
         "against 12 stored sessions: 4 fresh": (stored(costs, 12, 4), MARGINS.baseline_time_percent),
         "against 8 stored sessions, the minimum: 4 fresh": (stored(costs, 8, 4), MARGINS.baseline_time_percent),
     }

@@ -13,10 +13,12 @@ from .training import (
     TrainingRuns,
     require_same_protocol,
     train,
+    train_pair,
 )
 from .verdict import Finding, Verdict
 
 STEPS = 40
+LENGTH = {"steps": STEPS, "epochs": None, "budget_seconds": None}  # replaces that of the spec
 REPEATS = 3  # of base, to see how much identical runs vary, unless they do not vary at all
 ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
 
@@ -26,9 +28,10 @@ def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str
 
     Raises `SessionError` if a run crashes or diverges.
     """
-    runs = TrainingRuns(train_repeats(base, config, 1, log), train_repeats(head, config, 1, log))
+    first, other = train_pair(base, head, config, LENGTH)
+    runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
     while len(runs.base) < REPEATS and quantities(runs.head[0]) != quantities(runs.base[0]):
-        runs.base.extend(train_repeats(base, config, 1, log))
+        runs.base.append(checked(train(base, config, LENGTH), base, log))
         if quantities(runs.base[-1]) == quantities(runs.base[0]):
             break  # base repeats itself exactly
     return runs
@@ -36,14 +39,15 @@ def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str
 
 def train_repeats(side: Side, config: SessionConfig, count: int, log: Callable[[str], None]) -> list[TrainingRun]:
     """Train the benchmark's own seed repeatedly. Raises `SessionError` if a run crashes or diverges."""
-    runs = []
-    for repeat in range(1, count + 1):
-        run = train(side, config, {"steps": STEPS, "epochs": None, "budget_seconds": None})
-        if run.status == "diverged":
-            raise SessionError(f"a training run of {side.name} diverged within {STEPS} steps: {run.message}")
-        log(f"smoke run {repeat}/{count} of {side.name}: {format_losses(run)}")
-        runs.append(run)
-    return runs
+    return [checked(train(side, config, LENGTH), side, log) for _ in range(count)]
+
+
+def checked(run: TrainingRun, side: Side, log: Callable[[str], None]) -> TrainingRun:
+    """Log a run, and return it. Raises `SessionError` if it diverged."""
+    if run.status == "diverged":
+        raise SessionError(f"a training run of {side.name} diverged within {STEPS} steps: {run.message}")
+    log(f"smoke run of {side.name}: {format_losses(run)}")
+    return run
 
 
 def smoke_finding(runs: TrainingRuns) -> Finding:

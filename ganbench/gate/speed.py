@@ -49,7 +49,7 @@ class Sessions:
         return predicted(*([session.seconds_per_image for session in side] for side in (self.base, self.head)))
 
     def decide(self, threshold: Threshold, level: float) -> Decision:
-        """Decide whether head is slower; `level` is the significance level of a complete measurement."""
+        """Decide whether head is slower; `level` is the significance level of a single look."""
         return self.look.decide(self.estimate(), threshold, level)
 
 

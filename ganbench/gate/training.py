@@ -19,6 +19,7 @@ from .side import (
     SessionConfig,
     SessionError,
     Side,
+    Worker,
 )
 
 
@@ -65,12 +66,27 @@ def train(side: Side, config: SessionConfig, length_and_seed: Mapping[str, Any],
     are scored during training too; no target ends it.
     """
     with side.start("train", config, length_and_seed, targets) as worker:
-        reply = worker.last_answer()
+        return training_run_of(worker)
+
+
+def train_pair(
+    base: Side, head: Side, config: SessionConfig, length_and_seed: Mapping[str, Any]
+) -> tuple[TrainingRun, TrainingRun]:
+    """Train both sides at once, as `train` does. With `config.interleaved` off, train one after the other."""
+    if not config.interleaved:
+        return train(base, config, length_and_seed), train(head, config, length_and_seed)
+    with base.start("train", config, length_and_seed) as one, head.start("train", config, length_and_seed) as other:
+        return training_run_of(one), training_run_of(other)
+
+
+def training_run_of(worker: Worker) -> TrainingRun:
+    """Wait for a worker's reply, and check it. Raises as `train` does."""
+    reply = worker.last_answer()
     try:
         training_run = TrainingRun.model_validate(reply)
     except ValidationError as error:
-        raise SessionError(f"a training run of {side.name} sent an invalid reply: {error}") from None
-    side.require_own(training_run.code)
+        raise SessionError(f"a training run of {worker.side.name} sent an invalid reply: {error}") from None
+    worker.side.require_own(training_run.code)
     return training_run
 
 

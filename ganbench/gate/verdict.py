@@ -12,7 +12,7 @@ from ganbench.results.statistics import holm
 from .rank_statistics import RankEstimate
 from .statistics import Estimate
 
-ALPHA = 0.005  # one-sided, at the last look: for all lower bounds together, and for each upper bound
+ALPHA = 0.005  # one-sided, for a single look: for all lower bounds together, and for each upper bound
 NOISE_FLOOR = 0.01
 
 
