@@ -4,7 +4,8 @@ python -m benchmarks.every_feature --device cuda --steps 50 --out every_feature.
 
 Each run has networks of full size, is scored, and generates images from its checkpoint. On a GPU, each should be
 captured as a CUDA graph whose steps are bitwise identical to eager ones; the table has the reason if it is not. Runs
-whose data or packages are missing are skipped. The exit code is 1 if a run fails.
+whose data or packages are missing are skipped. A second table has, for each plugin, the fastest run that used it. The
+exit code is 1 if a run fails.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
+import numpy
 import torch
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +33,9 @@ MAX_SAMPLES = 1000  # of each metric
 # CIFAR-10 and the weights of its metric must be downloaded; these images have the same shape
 LIKE_CIFAR10 = ("dataset=emoji", "references=[]", 'metrics=[{name="fid",features={name="raw",size=8}}]')
 IMAGE_METRICS = ("fid", "kid", "precision-recall", "density-coverage", "inception-score")
+SCHEDULES = {"constant": "value=1e-4", "robbins-monro": "start=1e-3", "step": "start=1e-4,every_kimg=1"}
+TRAINING_KINDS = ("model", "loss", "dataset", "optimizer", "schedule", "penalty", "augmentation")
+SCORING_KINDS = ("metric", "feature-extractor")
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class Setting:
         return run(*arguments, device=self.device, data_dir=self.data_dir, track=None, quiet=True, **options)
 
 
-def cases() -> list[Case]:
-    """Return all registered benchmarks, then the features that none of them uses."""
+def cases(images: Path) -> list[Case]:
+    """Return all registered benchmarks, then the features that none of them uses; `images` is a folder of images."""
     registry = Registry.load()
     benchmarks = [registered.plugin.name for registered in registry.of_kind(Kind.BENCHMARK)]
     optimizers = [registered.plugin.name for registered in registry.of_kind(Kind.OPTIMIZER)]
@@ -95,9 +101,25 @@ def cases() -> list[Case]:
             for name in optimizers
         },
     }
+    others = [
+        *(Case(f"dataset {name}", "dcgan-fashion", (f"dataset={name}",)) for name in ("mnist", "kmnist")),
+        *(Case(f"dataset {name}", "dcgan-cifar10", (f"dataset={name}",)) for name in ("cifar10", "stl10")),
+        Case("dataset image-folder", "dcgan-fashion", (f'dataset={{name="image-folder",path="{images}",size=28}}',)),
+        Case("dataset gaussian-grid", "mlp-ring", ("dataset=gaussian-grid", "targets=[]")),
+        *(Case(f"model {name}", "sngan-emoji", (f"model={name}",)) for name in ("dcgan-radford", "wgan-gp-convnet")),
+        *(
+            Case(f"features {name}", "dcgan-fashion", (f'metrics=[{{name="fid",features="{name}"}}]',))
+            for name in ("raw", "efficientnet-lite0", "inception-v3")
+        ),
+        *(
+            Case(f"schedule {name}", "dcgan-fashion", (f'optimizer.generator.lr={{name="{name}",{options}}}',))
+            for name, options in SCHEDULES.items()
+        ),
+    ]
     return [
         *(Case(name, name, LIKE_CIFAR10 if name.endswith("-cifar10") else ()) for name in benchmarks),
         *(Case(name, "dcgan-fashion", tuple(overrides)) for name, overrides in features.items()),
+        *others,
         Case("resumed run", "dcgan-fashion", resumed=True),
     ]
 
@@ -112,15 +134,24 @@ def main(
 ) -> None:
     setting = Setting(device, steps, source, data_dir)
     rows: dict[str, dict[str, Any]] = {}
-    for case in cases():
-        if only in case.name:
-            rows[case.name] = try_out(case, setting)
-            print(f"{case.name}: {summary(rows[case.name])}", flush=True)
-            if out is not None:
-                write_results(out, {"steps": steps, "source": source}, device, {"cases": rows})
+    with tempfile.TemporaryDirectory() as images:
+        write_noise(Path(images))
+        for case in cases(Path(images)):
+            if only in case.name:
+                rows[case.name] = try_out(case, setting)
+                print(f"{case.name}: {summary(rows[case.name])}", flush=True)
+                if out is not None:
+                    write_results(out, {"steps": steps, "source": source}, device, {"cases": rows})
     show(rows)
+    show_plugins(rows)
     if failed := [name for name, row in rows.items() if "error" in row]:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def write_noise(folder: Path) -> None:
+    """Write as many images of noise as the metrics score, as PNG files."""
+    for number, pixels in enumerate(numpy.random.default_rng(0).integers(256, size=(2 * MAX_SAMPLES, 28, 28))):
+        Image.fromarray(pixels.astype(numpy.uint8)).save(folder / f"{number}.png")
 
 
 def try_out(case: Case, setting: Setting) -> dict[str, Any]:
@@ -150,6 +181,7 @@ def description(result: Result) -> dict[str, Any]:
         "images_per_second": result.throughput.mean_images_per_second,
         "device_peak_bytes": result.memory.device_peak_bytes,
         "scores": result.scores,
+        "plugins": sorted({f"{plugin.kind} {plugin.name}" for plugin in result.plugins}),
     }
 
 
@@ -179,6 +211,19 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
         rate, peak = row.get("images_per_second"), row.get("device_peak_bytes")
         table.add_row(name, summary(row), f"{rate:,.0f}" if rate else "", f"{peak / 1e6:,.0f}" if peak else "")
     Console(width=160).print(table)
+
+
+def show_plugins(rows: dict[str, dict[str, Any]]) -> None:
+    """Show the fastest run that used each plugin, or none if all that would have were skipped or failed."""
+    table = Table("plugin", "run", "seconds")
+    registry = Registry.load()
+    for kind in (*TRAINING_KINDS, *SCORING_KINDS):
+        for registered in registry.of_kind(Kind(kind)):
+            plugin = f"{kind} {registered.plugin.name}"
+            seconds = {run: row["seconds"] for run, row in rows.items() if plugin in row.get("plugins", ())}
+            run = min(seconds, key=lambda run: seconds[run], default=None)
+            table.add_row(plugin, *((run, f"{seconds[run]:.1f}") if run else ("not run", "")))
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
