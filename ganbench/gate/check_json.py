@@ -36,7 +36,7 @@ class FindingRecord(SparseRecord):
 
     @classmethod
     def of(cls, finding: Finding) -> FindingRecord:
-        numbers = {}
+        numbers: dict[str, float | None] = {}
         if decision := finding.decision:
             numbers = {
                 "worse_by": finite(decision.effect),
@@ -75,6 +75,7 @@ class CheckRecord(SparseRecord):
         base, head = check.names
         measured = check.measurements
         parts = {"sessions": measured.sessions, "smoke": measured.smoke, "quality": measured.quality}
+        sides: dict[str, Any] = {name: {"base": part.base, "head": part.head} for name, part in parts.items() if part}
         phases = phase_seconds(measured.sessions) if measured.sessions else {}
         return cls(
             verdict=check.verdict,
@@ -86,7 +87,7 @@ class CheckRecord(SparseRecord):
             quantities={name: FindingRecord.of(finding) for name, finding in check.findings.items()},
             phases={phase: {"base": before, "head": after} for phase, (before, after) in phases.items()},
             differences=check.differences,
-            **{name: {"base": part.base, "head": part.head} for name, part in parts.items() if part},
+            **sides,
         )
 
 

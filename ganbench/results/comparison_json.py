@@ -97,7 +97,10 @@ class ComparedTarget(Record):
     def of(cls, compared: TargetComparison) -> ComparedTarget:
         return cls(
             target=compared.title,
-            results=[time and TimeToTarget(missed=time.missed, reached=time.reached) for time in compared.times],
+            results=[
+                None if time is None else TimeToTarget(missed=time.missed, reached=time.reached)
+                for time in compared.times
+            ],
             best={unit: compared.best(unit) for unit in UNITS},
             differing_fields=list(compared.scores.protocol),
             software=list(compared.scores.software),

@@ -28,7 +28,7 @@ def options_table(model: type[BaseModel], links: Mapping[str, str]) -> str:
             f"`{name}`",
             describe_type(field, refer),
             _default(field),
-            text(_description(field, definitions)),
+            text(field["description"]),
         ]
         for name, field in schema["properties"].items()
     ]
@@ -48,13 +48,6 @@ def record_table(model: type[BaseModel], link: Callable[[str], str]) -> str:
         for name, field in schema["properties"].items()
     ]
     return table(["Field", "Type", "Description"], rows)
-
-
-def _description(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """Return the description of a field, or of the model in it."""
-    inner = [field, field.get("items", {}), *field.get("anyOf", [])]
-    models = [definitions.get(each.get("$ref", "").rpartition("/")[2], {}) for each in inner]
-    return next((each["description"] for each in [field, *models] if "description" in each), "").split("\n\n")[0]
 
 
 def _default(field: Mapping[str, Any]) -> str:
