@@ -19,7 +19,8 @@ from PIL import Image
 
 from ganbench import load_result
 from ganbench.reporting.formatting import duration
-from ganbench.reporting.leaderboard_formats import to_dict, to_markdown
+from ganbench.reporting.leaderboard_formats import to_markdown
+from ganbench.reporting.leaderboard_json import LeaderboardRecord
 from ganbench.reporting.leaderboard_tables import notes
 from ganbench.results.leaderboard import make_leaderboards
 from ganbench.results.run_collection import find_runs
@@ -70,7 +71,7 @@ def summarize(suite: Path) -> dict[str, Any]:
         "suite": record.file,
         "environment": runs[0].environment.model_dump(),
         "run_seconds": seconds + sum(window.seconds for each in throughputs for window in each.windows),
-        "leaderboard": to_dict(board),
+        "leaderboard": LeaderboardRecord.of(board).model_dump(mode="json"),
         "table": to_markdown(board),
         "notes": list(notes(board)),
     }

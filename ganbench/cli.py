@@ -123,16 +123,17 @@ def run(
     ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
-    epochs: Annotated[int | None, typer.Option(help="Training length in epochs.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training length in steps, instead of epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length in epochs, at least 1; default: the spec's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length in steps, at least 1, instead of epochs.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="90s|5m|2h", help="Stop training after this time, excluding warm-up and scoring."),
+        typer.Option(metavar="90s|5m|2h", help="Stop after this training time, without warm-up and scoring."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random number generators.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed, at least 0; default: the spec's.")] = None,
     device: Device = "auto",
     precision: Annotated[
-        str | None, typer.Option(metavar="fp32|tf32|bf16", help="Floating-point precision for training.")
+        str | None,
+        typer.Option(metavar="fp32|tf32|bf16", help="Floating-point precision for training; default: the spec's."),
     ] = None,
     verify_engine: Annotated[
         int | None,
@@ -141,7 +142,9 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps before training and show the time per kernel.")
     ] = False,
-    directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run directory.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="New run directory; default: runs/BENCHMARK/ID.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Track = [],  # noqa: B006
     with_report: Annotated[
@@ -261,7 +264,7 @@ def show(
 @app.command("plugins", cls=Query)
 def show_plugins(
     plugins: PluginArguments = [],  # noqa: B006
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 5 if a plugin failed to load.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 if a plugin failed to load.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List plugins by distribution, with load failures and causes."""

@@ -20,6 +20,12 @@ ROOT = DOCS.parent
 PAGE_OF = {
     "../README.md": "index.md",
     "../ganbench/plugin/hookspecs.py": "reference/hooks.md",
+    "../ganbench/results/schema.py": "reference/result.md",
+    "../ganbench/results/comparison_json.py": "reference/json.md#ganbench-compare",
+    "../ganbench/reporting/leaderboard_json.py": "reference/json.md#ganbench-leaderboard",
+    "../ganbench/suite/status_json.py": "reference/json.md#ganbench-suite",
+    "../ganbench/suite/sweep/sweep_json.py": "reference/json.md#ganbench-sweep",
+    "../ganbench/gate/check_json.py": "reference/json.md#ganbench-check",
     "../plugins/ganbench_executors": "reference/plugins/executors.md",
     "examples": "examples.md",
     "quickstart.ipynb": "notebook.md",

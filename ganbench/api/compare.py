@@ -39,7 +39,9 @@ class RunComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `ganbench compare --json` prints: results, speed, losses, metrics and differences."""
-        return self.comparison.to_dict(list(self.names))
+        from ganbench.results.comparison_json import ComparisonRecord
+
+        return ComparisonRecord.of(self.comparison, self.names).model_dump()
 
     def __str__(self) -> str:
         return self._print().export_text()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def check(
     target: Annotated[str, typer.Argument(metavar="NAME|FILE.py", help="Name of a plugin, or a file with plugins.")],
     overrides: Annotated[
-        list[str], typer.Option("-o", "--override", metavar="KEY=VALUE", help="Set an option of the plugin.")
+        list[str],
+        typer.Option("-o", "--override", metavar="KEY=VALUE", help="Set an option of the plugin; repeatable."),
     ] = [],  # noqa: B006 - never modified
     partners: Annotated[
         list[str],
@@ -29,7 +30,7 @@ def check(
             "--with",
             metavar="KIND=NAME",
             help="Model or loss with which the plugin is tested, for a plugin that needs a particular one; "
-            "KIND.KEY=VALUE sets an option of it.",
+            "KIND.KEY=VALUE sets an option of it; repeatable.",
         ),
     ] = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006

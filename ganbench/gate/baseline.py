@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.results.differences import differing_fields, flatten
@@ -24,12 +24,14 @@ MIN_GATING_SESSIONS = 8  # fewer estimate the standard deviation too poorly to f
 class Baseline(Record):
     """Measurements of one benchmark under the same conditions."""
 
-    kind: Literal["ganbench baseline"] = "ganbench baseline"
-    schema_version: Literal[3] = SCHEMA_VERSION
-    benchmark: str
-    sessions: list[Session]
-    smoke: list[TrainingRun] = []  # repeats of one seed
-    quality: list[TrainingRun] = []  # one run per seed
+    kind: Literal["ganbench baseline"] = Field("ganbench baseline", description="tells the file from others")
+    schema_version: Literal[3] = Field(SCHEMA_VERSION, description="version of this format")
+    benchmark: str = Field(description="name or TOML file of the benchmark")
+    sessions: list[Session] = Field(description="measurements of speed and memory")
+    smoke: list[TrainingRun] = Field([], description="short runs with one seed; empty if they were not recorded")
+    quality: list[TrainingRun] = Field(
+        [], description="complete runs, one per seed, for scores; empty if they were not recorded"
+    )
 
     def save(self, path: Path) -> None:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.errors import GanbenchError
 from ganbench.results.schema import Record
@@ -31,9 +31,12 @@ LEVEL = 0.05  # one-sided, for each limit of the bias
 class Calibration(Record):
     """Log time ratios of pairs of sessions that ran identical code."""
 
-    fingerprint: dict[str, Any]  # the machine and configuration that this is valid for
-    measured_at: datetime
-    log_ratios: list[float]
+    fingerprint: dict[str, Any] = Field(description="the machine and the configuration for which it is valid")
+    measured_at: datetime = Field(description="when it was measured, ISO 8601, in UTC")
+    log_ratios: list[float] = Field(
+        description="for each pair of sessions, the median over its windows of the natural logarithm of the ratio of "
+        "their times per image"
+    )
 
     @property
     def bias_bound(self) -> float:

@@ -146,6 +146,7 @@ def report(checks: list[Check], junit: Path | None, summary: Path | None, as_jso
     from ganbench.system.files import write_text
 
     from . import outputs
+    from .check_json import CheckRecord
     from .check_tables import check_tables
 
     console = err if as_json else out
@@ -167,7 +168,7 @@ def report(checks: list[Check], junit: Path | None, summary: Path | None, as_jso
     for line in outputs.github_annotations(checks):
         console.file.write(line + "\n")
     if as_json:
-        print_json({"checks": [outputs.to_dict(check) for check in checks]})
+        print_json({"checks": [CheckRecord.of(check).model_dump(mode="json") for check in checks]})
 
 
 def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
@@ -208,7 +209,9 @@ def calibrate(
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
     sequential: Sequential = False,
-    order_seed: Annotated[int | None, typer.Option("--seed", help="Random seed for the session order.")] = None,
+    order_seed: Annotated[
+        int | None, typer.Option("--seed", help="Random seed of the session order; default: a random one.")
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     as_json: AsJson = False,

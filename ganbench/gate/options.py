@@ -32,7 +32,10 @@ Sequential = Annotated[
 Blocks = Annotated[
     int, typer.Option(min=1, help="Maximum number of blocks of four sessions; a check ends when it can decide.")
 ]
-OrderSeed = Annotated[int | None, typer.Option("--seed", help="Random seed for the session order; part of --json.")]
+OrderSeed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Random seed of the session order, reported by --json; default: a random one."),
+]
 Speed = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
 Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]
 Quality = Annotated[

@@ -1,13 +1,10 @@
-"""Outputs of a check for CI services: JSON, JUnit XML, Markdown and GitHub annotations."""
+"""Outputs of a check for CI services: JUnit XML, Markdown and GitHub annotations."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from ganbench.reporting.console import printable
@@ -24,41 +21,6 @@ LABELS = {
     Verdict.REGRESSED: "❌ regressed",
 }
 ANNOTATIONS = {Verdict.WARNING: "warning", Verdict.INCONCLUSIVE: "warning", Verdict.REGRESSED: "error"}
-
-
-def to_dict(check: Check) -> dict[str, Any]:
-    """Convert a check to plain JSON types: verdicts, numbers and all measurements."""
-    base, head = check.names
-    measurements = check.measurements
-    parts = {"sessions": measurements.sessions, "smoke": measurements.smoke, "quality": measurements.quality}
-    sides = {name: {"base": part.base, "head": part.head} for name, part in parts.items() if part}
-    phases = phase_seconds(measurements.sessions) if measurements.sessions else {}
-    return {
-        "verdict": check.verdict,
-        "benchmark": check.benchmark,
-        "base": base,
-        "head": head,
-        "order_seed": check.order_seed,
-        "advisory": list(check.advisory),
-        "quantities": {name: finding_to_dict(finding) for name, finding in check.findings.items()},
-        "phases": {phase: {"base": before, "head": after} for phase, (before, after) in phases.items()},
-        "differences": check.differences,
-        **{
-            name: {side: [record.model_dump(mode="json") for record in records] for side, records in by_side.items()}
-            for name, by_side in sides.items()
-        },
-    }
-
-
-def finding_to_dict(finding: Finding) -> dict[str, Any]:
-    values: dict[str, Any] = {"verdict": finding.verdict, "base": finding.sides[0], "head": finding.sides[1]}
-    if finding.decision:
-        numbers = {  # JSON has no infinity
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(finding.decision).items()
-        }
-        values |= {"worse_by": numbers.pop("effect"), **{key: numbers[key] for key in numbers if key != "verdict"}}
-    return {**values, "message": finding.message}
 
 
 def write_junit(checks: list[Check], path: Path) -> None:

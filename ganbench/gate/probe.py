@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.results.schema import NON_TRAINING_FIELDS, Record
 
@@ -22,11 +22,13 @@ from .verdict import Finding, Verdict
 class Probe(Record):
     """Everything that determines what a side measures."""
 
-    code: dict[str, Code]  # ganbench and the plugins the benchmark uses
-    files: dict[str, str]  # hashes of all files of these packages, and of other files read from the repository
-    spec: dict[str, Any]  # resolved
-    data: str  # SHA-256 of the content
-    environment: dict[str, Any]  # Python and the installed distributions
+    code: dict[str, Code] = Field(description="ganbench and the plugins that the benchmark uses, by package")
+    files: dict[str, str] = Field(
+        description="hashes of all files of these packages, and of other files read from the repository, by path"
+    )
+    spec: dict[str, Any] = Field(description="the resolved spec")
+    data: str = Field(description="SHA-256 of the content of the data")
+    environment: dict[str, Any] = Field(description="versions of Python and of all installed distributions")
 
 
 def probe_sides(base: Side, head: Side, config: SessionConfig) -> tuple[Probe, Probe]:

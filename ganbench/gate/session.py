@@ -5,9 +5,10 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from ganbench.results.schema import Environment, GPUReading, Memory, PluginRecord, Record
+from ganbench.results.schema import Environment, PluginRecord, Record
+from ganbench.results.throughput import GPUReading, Memory
 
 from .side import (
     Code,
@@ -24,19 +25,23 @@ MAX_WARMUP_WINDOWS = 12  # then timing starts even if the rates still vary
 class Session(Record):
     """The measurements of one session."""
 
-    images_per_second: list[float]  # of each timed window
-    warmup_windows: int  # before the timed windows
-    phases: dict[str, float]  # shares of training time
-    memory: Memory
-    conditions: dict[str, Any]
-    environment: Environment
-    data: str  # the SHA-256 of its content
-    spec: dict[str, Any]
-    plugins: list[PluginRecord]
-    code: dict[str, Code]  # that ran: ganbench and the plugins it used
-    windows: int  # requested
-    window_seconds: float  # requested; windows are about this long
-    gpu: list[GPUReading | None]  # at the end of each timed window
+    images_per_second: list[float] = Field(description="throughput of each timed window, in images/s")
+    warmup_windows: int = Field(description="windows before the timed ones, until the throughput had settled")
+    phases: dict[str, float] = Field(
+        description="fraction of training time for data, discriminator and generator, 0 to 1"
+    )
+    memory: Memory = Field(description="the most memory that training used")
+    conditions: dict[str, Any] = Field(description="what must be equal to compare speed, as in result.json")
+    environment: Environment = Field(description="where the session took place")
+    data: str = Field(description="SHA-256 of the content of the data")
+    spec: dict[str, Any] = Field(description="the resolved spec")
+    plugins: list[PluginRecord] = Field(description="all plugins that were used")
+    code: dict[str, Code] = Field(description="the code that ran, by package: ganbench and the plugins it used")
+    windows: int = Field(description="number of timed windows that was requested")
+    window_seconds: float = Field(description="approximate length of a window that was requested, in seconds")
+    gpu: list[GPUReading | None] = Field(
+        description="state of the GPU at the end of each timed window; null on a CPU, or if not reported"
+    )
 
     @property
     def seconds_per_image(self) -> float:

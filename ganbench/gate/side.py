@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from ganbench.errors import ExitCode, GanbenchError, MissingError
 from ganbench.results.schema import Record
 from ganbench.system import source
@@ -34,8 +36,8 @@ class SessionError(GanbenchError):
 class Code(Record):
     """A package or module that a session imported."""
 
-    path: str  # folder or file
-    source: str  # SHA-256 of the source files
+    path: str = Field(description="its folder or file")
+    source: str = Field(description="SHA-256 of its source files")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
@@ -26,29 +26,31 @@ from .side import (
 class Score(Record):
     """A metric at the end of a training run."""
 
-    id: str
-    name: str
-    label: str
-    value: float | None  # None if not finite, or if training stopped before
-    higher_is_better: bool
-    protocol: dict[str, Any]
-    software: dict[str, str]
+    id: str = Field(description="unique in the spec, such as fid")
+    name: str = Field(description="name of the metric's plugin")
+    label: str = Field(description="title in tables, with the feature extractor")
+    value: float | None = Field(description="the score; null if not finite, or if training stopped before")
+    higher_is_better: bool = Field(description="whether higher scores are better")
+    protocol: dict[str, Any] = Field(description="how and on what it is measured")
+    software: dict[str, str] = Field(description="versions of libraries and plugins, with hashes of their source")
 
 
 class TrainingRun(Record):
     """The outcome of one training run."""
 
-    status: Literal["completed", "diverged"]
-    message: str | None
-    losses: dict[str, float | None]  # of the last epoch
-    metrics: list[Score]
-    targets: list[TargetResult] = []
-    disturbed: bool = False  # other processes slowed it down
-    environment: Environment
-    data: str  # the SHA-256 of its content
-    spec: dict[str, Any]
-    plugins: list[PluginRecord]
-    code: dict[str, Code]  # that ran: ganbench and the plugins it used
+    status: Literal["completed", "diverged"] = Field(description="how it ended")
+    message: str | None = Field(description="why it ended before the end of its schedule; null if it did not")
+    losses: dict[str, float | None] = Field(
+        description="losses and monitors of the last epoch, by name; null if not finite"
+    )
+    metrics: list[Score] = Field(description="the scores at its end")
+    targets: list[TargetResult] = Field([], description="how much training each target of the spec took")
+    disturbed: bool = Field(False, description="whether other processes slowed it down")
+    environment: Environment = Field(description="where it took place")
+    data: str = Field(description="SHA-256 of the content of the data")
+    spec: dict[str, Any] = Field(description="the resolved spec")
+    plugins: list[PluginRecord] = Field(description="all plugins that were used")
+    code: dict[str, Code] = Field(description="the code that ran, by package: ganbench and the plugins it used")
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,15 @@ def compare(
     if len(results) < 2:
         raise UsageError("compare needs at least two results: run directories or result.json files")
     from ganbench.results.comparison import compare as compare_results
+    from ganbench.results.comparison_json import ComparisonRecord
     from ganbench.results.schema import load_result
 
     from .comparison_tables import comparison_tables
 
-    comparison = compare_results([load_result(path) for path in results])
+    comparison, names = compare_results([load_result(path) for path in results]), list(map(str, results))
     if as_json:
-        print_json(comparison.to_dict([str(path) for path in results]))
+        print_json(ComparisonRecord.of(comparison, names).model_dump(mode="json"))
         return
-    for table in comparison_tables(comparison, [str(path) for path in results]):
+    for table in comparison_tables(comparison, names):
         out.print(table)
         out.print()

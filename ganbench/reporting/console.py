@@ -106,22 +106,26 @@ def plain_warnings() -> Iterator[None]:
 
 PluginArguments = Annotated[
     list[str],
-    typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Also load a plugin from this file or module."),
+    typer.Option(
+        "-p", "--plugin", metavar="FILE.py|MODULE", help="Also load a plugin from this file or module; repeatable."
+    ),
 ]
 Overrides = Annotated[
-    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec.")
+    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec; repeatable.")
 ]
 Track = Annotated[
     list[str],
     typer.Option("--track", metavar="NAME|TABLE", help="Also send the events to this tracker; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to train on.")]
+Device = Annotated[
+    str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to use; auto is a GPU if there is one, else the CPU.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder that holds the datasets.",
+        help="Folder that holds the datasets; default: $GANBENCH_DATA, else a folder in the cache.",
         callback=lambda given: None if given is None else named_data_dir(given),
     ),
 ]

@@ -33,12 +33,13 @@ def leaderboard(
     from ganbench.results.leaderboard import make_leaderboards
     from ganbench.results.run_collection import find_runs
 
-    from .leaderboard_formats import to_csv, to_dict, to_latex, to_markdown
+    from .leaderboard_formats import to_csv, to_latex, to_markdown
+    from .leaderboard_json import LeaderboardRecord
     from .leaderboard_tables import notes, print_leaderboards
 
     boards = make_leaderboards(find_runs(directories), by)
     if as_json:
-        print_json([to_dict(board) for board in boards])
+        print_json([LeaderboardRecord.of(board).model_dump(mode="json") for board in boards])
     elif style == Format.TABLE:
         print_leaderboards(out, boards)
     else:

@@ -1,11 +1,9 @@
-"""Leaderboards as JSON, CSV, Markdown and LaTeX."""
+"""Leaderboards as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict
-from typing import Any
 
 from ganbench.results.leaderboard import Leaderboard
 
@@ -15,41 +13,6 @@ LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"$\sim$", "^": r"\^{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
 })  # fmt: skip
-
-
-def to_dict(board: Leaderboard) -> dict[str, Any]:
-    """Return plain JSON types, with the score of every seed."""
-    return {
-        "metric": board.metric,
-        "higher_is_better": board.higher_is_better,
-        "protocol": board.protocol,
-        "software_differences": list(board.software_differences),
-        "speed_differences": list(board.speed_differences),
-        "rows": [
-            {
-                "rank": rank,
-                "label": row.label,
-                "statuses": row.statuses,
-                "scores": {str(seed): score.value for seed, score in sorted(row.scores.items())},
-                "last": None if row.summary is None else asdict(row.summary),
-                "best": None if row.best is None else asdict(row.best),
-                "images_per_second": row.images_per_second,
-                "disturbed": row.disturbed,
-            }
-            for rank, row in zip(board.ranks, board.rows, strict=True)
-        ],
-        "comparisons": [
-            {
-                "rows": [board.rows[position].label for position in pair.rows],
-                "difference": None if pair.difference is None else asdict(pair.difference),
-                "p_value": pair.p_value,
-                "level": pair.level,
-                "told_apart": pair.told_apart,
-                "seeds_needed": None if pair.told_apart else pair.seeds_needed,
-            }
-            for pair in board.comparisons
-        ],
-    }
 
 
 def to_csv(board: Leaderboard) -> str:

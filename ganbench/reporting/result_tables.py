@@ -12,19 +12,15 @@ from rich.table import Table
 
 from ganbench.plugin.callbacks import RunInfo
 from ganbench.results.schema import (
-    ComponentThroughput,
-    EngineRecord,
     EpochRow,
     MetricResult,
-    Percentiles,
     Profile,
     ReferenceResult,
     Result,
-    Roofline,
-    Window,
     metric_titles,
     monitor_names,
 )
+from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles, Roofline, Window
 
 from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
 from .target_tables import targets_table

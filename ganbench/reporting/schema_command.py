@@ -21,7 +21,9 @@ class Content(StrEnum):
 
 def schema(
     content: Annotated[Content, typer.Argument(metavar="spec|suite|result", help="File that the schema describes.")],
-    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the schema to this file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the schema to this file; default: print it.")
+    ] = None,
     plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:
     """Print the JSON schema of specs or suites, with the options of all installed plugins, or of result.json."""

@@ -34,5 +34,10 @@ def describe_type(field: Mapping[str, Any], refer: Callable[[str], str] = str) -
     name = NAMES.get(field.get("type", "value"), field.get("type", "value"))
     items = field.get("items", field.get("additionalProperties"))
     if isinstance(items, Mapping) and describe_type(items, refer) != "value":
-        return f"{name} of {describe_type(items, refer)}"
-    return ", ".join([name, *(f"{word} {field[key]:g}" for key, word in BOUNDS.items() if key in field)])
+        described = describe_type(items, refer)
+        return f"{name} of ({described})" if " | " in described else f"{name} of {described}"
+    return ", ".join([name, *(f"{word} {_exactly(field[key])}" for key, word in BOUNDS.items() if key in field)])
+
+
+def _exactly(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"

@@ -60,17 +60,6 @@ class Quantity:
         first, own = self.spreads[0], self.spreads[position]
         return (own[0] / first[1], own[1] / first[0]) if first and own else None
 
-    def to_dict(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {
-            "values": self.values,
-            "best": self.best,
-            "differing_fields": list(self.differing_fields),
-            "software": list(self.software),
-        }
-        if self.spreads:
-            plain |= {"spreads": self.spreads, "ratio_spreads": [*map(self.ratio_spread, range(len(self.values)))]}
-        return plain
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -82,29 +71,6 @@ class Comparison:
     metrics: tuple[Quantity, ...]
     targets: tuple[TargetComparison, ...]
     differences: dict[str, dict[str, tuple[Any, ...]]]  # by section: spec, plugins, environment, data
-
-    def to_dict(self, names: list[str]) -> dict[str, Any]:
-        """Return plain JSON types; `names` are the names of the results, in order."""
-        sections = {"speed": self.speed, "losses": self.losses, "metrics": self.metrics}
-        return {
-            "results": [
-                {
-                    "name": name,
-                    "run_id": result.run_id,
-                    "benchmark": result.benchmark,
-                    "status": result.status,
-                    "disturbed_by": result.throughput.disturbed_by,
-                    "references": [reference.model_dump() for reference in result.references],
-                }
-                for name, result in zip(names, self.results, strict=True)
-            ],
-            **{
-                section: {quantity.name: quantity.to_dict() for quantity in quantities}
-                for section, quantities in sections.items()
-            },
-            "targets": [target.to_dict() for target in self.targets],
-            "differences": self.differences,
-        }
 
 
 def compare(results: Sequence[Result]) -> Comparison:

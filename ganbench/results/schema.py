@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganbench.errors import MissingError, UsageError
 from ganbench.system.files import StrPath
 
 from .record import Record as Record
 from .target import TargetResult
+from .throughput import Memory, Throughput
 from .views import ResultViews
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -23,17 +24,22 @@ Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 
 class EpochRow(BaseModel):
-    """One epoch of training, possibly cut short at the end. The loss's monitors are additional keys of the row."""
+    """One epoch of training, possibly cut short at the end.
+
+    The loss's monitors are additional keys: their values for the epoch's last batch, null if not finite.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, float | None]
 
-    epoch: int
-    d_loss: float | None  # mean over the epoch's steps; None if not finite
-    g_loss: float | None
-    images: int  # real images shown to the discriminator
-    seconds: float  # within training windows
-    images_per_second: float
+    epoch: int = Field(description="number of the epoch; the first is 1")
+    d_loss: float | None = Field(
+        description="the discriminator's loss, mean over the epoch's steps; null if not finite"
+    )
+    g_loss: float | None = Field(description="the generator's loss, mean over the epoch's steps; null if not finite")
+    images: int = Field(description="real images shown to the discriminator in the epoch")
+    seconds: float = Field(description="seconds of the epoch's windows")
+    images_per_second: float = Field(description="images per second of the epoch's windows")
 
     @property
     def monitors(self) -> dict[str, float | None]:
@@ -46,164 +52,38 @@ def monitor_names(history: list[EpochRow]) -> list[str]:
     return list(dict.fromkeys(name for row in history for name in row.monitors))
 
 
-class GPUReading(Record):
-    """NVML readings of a GPU at the end of a window."""
-
-    joules: float | None  # energy used by the whole board in the window
-    sm_clock_mhz: int
-    throttled_by: list[str]  # reasons for a reduced clock, such as sw_power_cap
-
-
-class CPUReading(Record):
-    """Linux counters over a window, for the CPUs available to the process."""
-
-    seconds: float  # time covered: one window, or several short ones
-    own_cpu_seconds: float  # used by the process and its children
-    others_cpu_seconds: float  # used by other processes
-    stolen_cpu_seconds: float  # given to other virtual machines by the hypervisor
-    throttled_cpu_seconds: float  # during which a container's CPU limit stopped threads
-    involuntary_switches: int  # involuntary context switches of the process's threads
-
-
-class Window(Record):
-    """A stretch of training timed as a whole, synchronized with the device only at its ends."""
-
-    epoch: int
-    images: int
-    seconds: float  # wall-clock time, until the device was idle
-    dispatch_seconds: float  # wall-clock time until the host had launched all work
-    device_seconds: float | None  # between CUDA events at both ends; None on a CPU
-    gpu: GPUReading | None = None
-    cpu: CPUReading | None = None  # None if the system has no counters, or too soon after another reading
-    complete: bool = True  # False if training ended within the window
-
-
-class Percentiles(Record):
-    """Percentiles of a rate over windows, weighted by window duration."""
-
-    median: float
-    p10: float
-    p90: float
-
-
-class CPUUse(Record):
-    """CPU capacity unavailable to training, in cores, averaged over the time of all windows."""
-
-    cores: int  # physical cores available to the process
-    threads: int  # number of torch's compute threads
-    others_cores: float  # used by other processes
-    stolen_cores: float  # given to other virtual machines by the hypervisor
-    throttled_cores: float  # withheld by a container's CPU limit
-    involuntary_switches_per_second: float
-    lost_share: float  # fraction of the cores that the training threads could have used
-
-
-class EngineRecord(Record):
-    """How the training steps were executed."""
-
-    name: Literal["eager", "cuda_graph"]
-    requested: Literal["auto", "eager", "cuda_graph"]
-    fallback_reason: str | None = None  # why auto did not use the CUDA graph
-    verified_steps: int | None = None  # steps that both engines ran before training, from the same state
-    # 0 if both engines were bitwise identical, else the relative difference between two eager executions
-    eager_nondeterminism: float | None = None
-    compile_seconds: float | None = None  # spent by torch.compile in the warm-up; None if it was not enabled
-
-
-class ComponentThroughput(Record):
-    """Throughput in images/s of each half of the work alone, measured in the warm-up."""
-
-    data_only: float  # loads batches onto the device without training
-    compute_only: float  # trains repeatedly on one batch
-
-
-class Roofline(Record):
-    """Work per step and peak rates of the device (Williams, Waterman, Patterson 2009, doi:10.1145/1498765)."""
-
-    flops_per_image: float  # floating-point operations of an eager step, from torch's FLOP counter
-    state_bytes_per_step: int  # weights, gradients and optimizer state, each read and written once
-    matmul_flops_per_second: float  # rate of a large matrix product in the run's precision, measured in the run
-    copy_bytes_per_second: float  # bytes read plus written by a large device copy, measured in the run
-    unreliable: str | None = None  # why it bounds nothing: training was faster, or the CPUs were busy
-
-    def min_step_seconds(self, batch_size: int) -> float:
-        """Return the lower bound on step time: the longer of arithmetic and state traffic at the peak rates."""
-        arithmetic = self.flops_per_image * batch_size / self.matmul_flops_per_second
-        return max(arithmetic, self.state_bytes_per_step / self.copy_bytes_per_second)
-
-    def utilization(self, images_per_second: float) -> float:
-        """Return model FLOP utilization: the fraction of the matrix product's rate that training reaches."""
-        return images_per_second * self.flops_per_image / self.matmul_flops_per_second
-
-
-class Throughput(Record):
-    images_per_second: Percentiles | None  # over all windows; None if there are none
-    seconds_per_kimg: float | None  # total seconds per total thousands of images
-    windows: list[Window]
-    cpu: CPUUse | None = None  # None if the system has no counters, or training was too short
-    disturbed: bool = False  # other processes used so much CPU time that the speed is unreliable
-    disturbed_by: str | None = None  # which processes used how much
-    warmup_seconds: float
-    evaluation_seconds: float  # for all scores and sample images
-    phases: dict[str, float]  # fraction of training time per phase
-    component_throughput: ComponentThroughput | None  # None, like roofline, if the run failed before measuring it
-    roofline: Roofline | None
-    joules_per_image: float | None  # over all windows; None without a GPU that reports energy
-    engine: EngineRecord | None
-    conditions: dict[str, Any]  # device, precision, engine, data location, batch size
-
-    @classmethod
-    def without_training(cls) -> Throughput:
-        """Return the record of a result for which nothing was trained."""
-        return cls(
-            images_per_second=None,
-            seconds_per_kimg=None,
-            windows=[],
-            warmup_seconds=0.0,
-            evaluation_seconds=0.0,
-            phases={},
-            component_throughput=None,
-            roofline=None,
-            joules_per_image=None,
-            engine=None,
-            conditions={},
-        )
-
-    @property
-    def mean_images_per_second(self) -> float | None:
-        """Total images per total seconds."""
-        return 1000 / self.seconds_per_kimg if self.seconds_per_kimg else None
-
-
-class Memory(Record):
-    device_peak_bytes: int | None  # allocated by torch on the accelerator inside training windows; None on a CPU
-    host_peak_rss_bytes: int | None  # of the process, from its start to the end of training
-
-
 class MetricPoint(Record):
     """A metric's value at one point in training."""
 
-    epoch: float  # passes over the training split so far
-    images: int
-    value: float | None  # None if not finite
+    epoch: float = Field(description="passes over the training split so far; 0 is before training")
+    images: int = Field(description="real images shown to the discriminator so far")
+    value: float | None = Field(description="the score; null if not finite")
 
 
 class MetricResult(Record):
     """A metric over a run, with the full protocol behind its values."""
 
-    id: str  # unique in the run
-    name: str
-    label: str
-    value: float | None  # at the end of training; None if the run did not reach it
-    higher_is_better: bool
-    best: MetricPoint | None
-    curve: list[MetricPoint]
-    real_data_score: float | None  # of real images from the other split: the score of a perfect generator
-    real_data_samples: int
-    # how and on what it is measured: scores with different protocols are never ranked together
-    protocol: dict[str, Any]
-    software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
-    warnings: list[str] = []  # why the values may be misleading
+    id: str = Field(description="unique in the run, such as fid or, for a metric with several values, kid.mean")
+    name: str = Field(description="name of the metric's plugin, as in the spec")
+    label: str = Field(description="title in tables, with the feature extractor, such as FID (inception-v3)")
+    value: float | None = Field(
+        description="the score at the end of training; null if the run did not reach it, or if not finite"
+    )
+    higher_is_better: bool = Field(description="whether higher scores are better")
+    best: MetricPoint | None = Field(description="the first of the best scores of the run; null if none is finite")
+    curve: list[MetricPoint] = Field(description="all scores of the run, in order")
+    real_data_score: float | None = Field(
+        description="the score of real images from the other split, about that of a perfect generator; null if there "
+        "is no other split or it is too small, and for metrics of the networks"
+    )
+    real_data_samples: int = Field(description="real images in `real_data_score`; 0 if it was not computed")
+    protocol: dict[str, Any] = Field(
+        description="how and on what the score is measured: scores with different protocols are never ranked together"
+    )
+    software: dict[str, str] = Field(
+        description="versions of libraries and plugins, with hashes of the plugins' source"
+    )
+    warnings: list[str] = Field([], description="why the values may be misleading; empty if nothing is known")
 
 
 def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
@@ -219,24 +99,34 @@ def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
 class ReferenceResult(Record):
     """A published score from the benchmark's `references`, and whether the run reproduces it."""
 
-    label: str
-    metric: str  # id of the metric
-    value: float  # as published
-    deviation: float | None  # as published
-    band: float
-    source: str
-    note: str | None
-    measured: float | None  # the run's final score
-    verdict: Literal["within", "outside", "not comparable"]
-    differences: list[str]  # why it is not comparable
+    label: str = Field(description="short name of the publication")
+    metric: str = Field(description="`id` of the score in `metrics`")
+    value: float = Field(description="the published score")
+    deviation: float | None = Field(description="its published standard deviation; null if the spec has none")
+    band: float = Field(description="largest distance from `value` that reproduces it, in the unit of the score")
+    source: str = Field(description="where it is published: a URL, a DOI or a citation")
+    note: str | None = Field(description="remaining differences from the publication; null if the spec names none")
+    measured: float | None = Field(description="the run's final score; null if it has none, or if not finite")
+    verdict: Literal["within", "outside", "not comparable"] = Field(
+        description="whether `measured` is within `band` of `value`"
+    )
+    differences: list[str] = Field(description="why it is not comparable; empty if it is")
 
 
 class PluginRecord(Record):
-    kind: str
-    name: str
-    distribution: str
-    version: str | None
-    source: str | None = None  # hash of its code; None in results written before it was recorded
+    """A plugin that the run used."""
+
+    kind: str = Field(description="kind of plugin, such as model or metric")
+    name: str = Field(description="name of the plugin")
+    distribution: str = Field(
+        description="Python distribution that provides it, or the name of the file or module given with -p"
+    )
+    version: str | None = Field(
+        description="version of the distribution, or a hash of the file; null for a module given with -p"
+    )
+    source: str | None = Field(
+        None, description="hash of the plugin's code; null in results written before it was recorded"
+    )
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version} (source {self.source})"
@@ -250,65 +140,92 @@ def providers(plugins: Iterable[PluginRecord]) -> dict[str, str]:
 class Environment(Record):
     """Where a run took place. Speeds are comparable only if all `must_match` fields are equal."""
 
-    must_match: dict[str, Any]
-    may_differ: dict[str, Any]
+    must_match: dict[str, Any] = Field(
+        description="device, number of devices, memory of the GPU in bytes, and threads on a CPU"
+    )
+    may_differ: dict[str, Any] = Field(
+        description="what may affect speed: CPU, platform, and versions of Python, CUDA and libraries"
+    )
 
 
 class DataRecord(Record):
     """The data that the run trained on, or that images were compared with."""
 
-    source: str
-    fingerprint: str  # declared by the dataset plugin
-    content_sha256: str  # hash of the decoded images and labels
-    content_basis: str  # what the hash covers: "all images", or a sample if there are too many
-    train_images: int
-    test_images: int
-    notice: str | None
-    # None in results written before they were recorded
-    data_shape: tuple[int, ...] | None = None  # (channels, height, width), or (features,) for vectors
-    num_classes: int | None = None
-    label_counts: tuple[int, ...] | None = None  # train images of each class; None also if the dataset does not say
+    source: str = Field(description="where the data came from, in the words of the dataset plugin")
+    fingerprint: str = Field(description="identity of the data as declared by the dataset plugin")
+    content_sha256: str = Field(description="SHA-256 of the decoded images and labels of both splits")
+    content_basis: str = Field(description="images that the hash covers: all images, or a sample if there are too many")
+    train_images: int = Field(description="images in the train split")
+    test_images: int = Field(description="images in the test split; 0 if there is none")
+    notice: str | None = Field(
+        description="a remark of the dataset, such as that an embedded subset replaced missing data; null if there is "
+        "none"
+    )
+    data_shape: tuple[int, ...] | None = Field(
+        None,
+        description="(channels, height, width), or (features,) for vectors; null in results written before it was "
+        "recorded",
+    )
+    num_classes: int | None = Field(
+        None, description="number of classes of the labels; null in results written before it was recorded"
+    )
+    label_counts: tuple[int, ...] | None = Field(
+        None, description="train images of each class; null if the dataset does not say"
+    )
 
 
 class ProfiledKernel(Record):
     """An operation in a profiled step: a kernel on a GPU, a torch operator on a CPU."""
 
-    name: str
-    phase: str
-    calls_per_step: float
-    seconds_per_step: float
+    name: str = Field(description="name of the kernel or operator")
+    phase: str = Field(description="phase of the step: data, discriminator or generator")
+    calls_per_step: float = Field(description="calls per step, mean over the profiled steps")
+    seconds_per_step: float = Field(
+        description="seconds per step, mean over the profiled steps; without the operators that it calls"
+    )
 
 
 class Profile(Record):
     """Time per step by operation, from some steps under torch's profiler, which slows them down."""
 
-    steps: int
-    phases: dict[str, float]  # kernel seconds per step, by phase
-    kernels: list[ProfiledKernel]  # longest first
+    steps: int = Field(description="number of profiled steps")
+    phases: dict[str, float] = Field(description="seconds of all kernels per step, by phase")
+    kernels: list[ProfiledKernel] = Field(description="all kernels, the longest first")
 
 
 class Result(ResultViews, Record):
     """The content of result.json."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
-    run_id: str
-    created_at: datetime
-    status: Status
-    message: str | None = None  # why the run ended before the end of its schedule
-    benchmark: str
-    spec: dict[str, Any]
-    spec_sha256: str
-    plugins: list[PluginRecord]
-    environment: Environment
-    data: DataRecord
-    history: list[EpochRow]
-    throughput: Throughput
-    memory: Memory
-    metrics: list[MetricResult]
-    targets: list[TargetResult] = []
-    references: list[ReferenceResult] = []
-    profile: Profile | None = None
-    artifacts: dict[str, str]  # artifact name to path within the run directory
+    schema_version: Literal[3] = Field(SCHEMA_VERSION, description="version of this format")
+    run_id: str = Field(description="unique name of the run: the UTC time of its start, and six random characters")
+    created_at: datetime = Field(description="start of the run, ISO 8601, in UTC")
+    status: Status = Field(
+        description="how the run ended: diverged if a loss or a weight is not finite, or the absolute value of a loss "
+        "exceeds 1e9"
+    )
+    message: str | None = Field(
+        None, description="why training ended before the end of its schedule, or `evaluation only`; null if it did not"
+    )
+    benchmark: str = Field(
+        description="name of the benchmark; for an evaluation, of the images or of the run's benchmark"
+    )
+    spec: dict[str, Any] = Field(description="the resolved spec, as in spec.toml; unset fields are left out")
+    spec_sha256: str = Field(description="SHA-256 of the spec; equal for specs that train and score identically")
+    plugins: list[PluginRecord] = Field(description="all plugins that were used")
+    environment: Environment = Field(description="where the run took place")
+    data: DataRecord = Field(description="the data that the run trained on, or that images were compared with")
+    history: list[EpochRow] = Field(description="one row per epoch, as in history.csv; empty without training")
+    throughput: Throughput = Field(description="the speed of training")
+    memory: Memory = Field(description="the most memory that training used")
+    metrics: list[MetricResult] = Field(description="one entry for each value of each metric that was computed")
+    targets: list[TargetResult] = Field([], description="how much training each target of the spec took")
+    references: list[ReferenceResult] = Field(
+        [], description="the published scores in the spec, and whether the run reproduces them"
+    )
+    profile: Profile | None = Field(None, description="time per step by kernel; null without --profile")
+    artifacts: dict[str, str] = Field(
+        description="the other files in the run directory: paths relative to it, by purpose"
+    )
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=2) + "\n"

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 from scipy import stats
+
+from .record import Record
 
 ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows tell any two apart
 POWER = 0.9  # with the number of seeds that a board asks for
 MAX_SEEDS = 1000  # larger numbers are not worth computing
 
 
-@dataclass(frozen=True)
-class Summary:
-    """Mean, sample standard deviation and confidence interval; the latter two are None for fewer than two values."""
+class Summary(Record):
+    """Mean, sample standard deviation and confidence interval."""
 
-    mean: float
-    deviation: float | None
-    interval: tuple[float, float] | None
+    mean: float = Field(description="mean of the values")
+    deviation: float | None = Field(description="sample standard deviation; null for fewer than two values")
+    interval: tuple[float, float] | None = Field(
+        description="95% confidence interval of the mean, by Student's t distribution; null for fewer than two values"
+    )
 
 
 def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | None:
@@ -29,19 +32,18 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | No
         return None
     mean = float(np.mean(values))
     if len(values) < 2:
-        return Summary(mean, None, None)
+        return Summary(mean=mean, deviation=None, interval=None)
     deviation = float(np.std(values, ddof=1))
     half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
-    return Summary(mean, deviation, (mean - half, mean + half))
+    return Summary(mean=mean, deviation=deviation, interval=(mean - half, mean + half))
 
 
-@dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(Record):
     """The differences between two rows, one for each common seed."""
 
-    mean: float
-    deviation: float  # sample standard deviation
-    seeds: int
+    mean: float = Field(description="mean of the first row's score minus the second's")
+    deviation: float = Field(description="sample standard deviation of the differences")
+    seeds: int = Field(description="number of common seeds")
 
     @property
     def p_value(self) -> float:
@@ -67,7 +69,9 @@ def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | Non
     if len(one) < 2:
         return None
     differences = np.subtract(one, other)
-    return PairedDifference(float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences))
+    return PairedDifference(
+        mean=float(np.mean(differences)), deviation=float(np.std(differences, ddof=1)), seeds=len(differences)
+    )
 
 
 def power(effect: float, seeds: int, alpha: float) -> float:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.errors import UsageError
 
@@ -24,36 +24,42 @@ SUITE = "suite.json"
 class CellRecord(Record):
     """One cell: a run with its place in the matrix."""
 
-    id: str  # the name of its files and folders
-    label: str  # such as "loss=hinge, seed=1"
-    axes: dict[str, Any]
-    seed: int
-    processes: int = 1
+    id: str = Field(description="name of its files and folders, which contains a hash of its spec")
+    label: str = Field(description='place in the matrix, such as "loss=hinge, seed=1"')
+    axes: dict[str, Any] = Field(description="value on each axis; for a linked axis, the name of the value")
+    seed: int = Field(description="`training.seed` of its spec")
+    processes: int = Field(1, description="processes of the run, each on a GPU of its own")
 
 
 class SuiteRecord(Record):
     """The content of suite.json."""
 
-    schema_version: Literal[1] = 1
-    name: str
-    file: dict[str, Any]  # the content of the suite's file when it was last run
-    cells: list[CellRecord]
+    schema_version: Literal[1] = Field(1, description="version of this format")
+    name: str = Field(description="name of the suite")
+    file: dict[str, Any] = Field(description="content of the suite's file when it was last run, without defaults")
+    cells: list[CellRecord] = Field(description="all cells that the file describes, in its order")
 
 
 class Attempt(Record):
     """One start of a cell's run."""
 
-    executor: str
-    submitted_at: datetime
-    ended_at: datetime | None = None  # None while it lasts, or if the suite was killed
-    exit_code: int | None = None
-    problem: str | None = None  # why the run did not finish; None if it did, or was stopped on request
+    executor: str = Field(description="name of the executor")
+    submitted_at: datetime = Field(description="when it was given to the executor, ISO 8601 with time zone")
+    ended_at: datetime | None = Field(
+        None, description="when it ended, ISO 8601 with time zone; null while it lasts, or if the suite was killed"
+    )
+    exit_code: int | None = Field(
+        None, description="exit code of the run, negative for a signal; null while it lasts, or if it is unknown"
+    )
+    problem: str | None = Field(
+        None, description="why the run did not finish; null if it did, or was stopped on request"
+    )
 
 
 class Attempts(Record):
     """The content of attempts/CELL.json."""
 
-    attempts: list[Attempt] = []
+    attempts: list[Attempt] = Field([], description="all attempts so far, the first one first")
 
 
 def is_suite(folder: Path) -> bool:

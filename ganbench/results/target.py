@@ -6,28 +6,38 @@ nothing is interpolated.
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from .record import Record
 
 
 class Evaluation(Record):
     """A score, and the training until then."""
 
-    images: int  # real images shown to the discriminator
-    seconds: float  # within training windows, over all processes of the run; scoring and pictures are excluded
-    joules: float | None  # of the whole board within these windows; None if the GPU does not report it, or on a CPU
-    value: float | None  # the score; None if not finite
+    images: int = Field(description="real images shown to the discriminator until then")
+    seconds: float = Field(
+        description="seconds of the training windows until then, over all processes of the run; without warm-up, "
+        "scores, sample images and files"
+    )
+    joules: float | None = Field(
+        description="joules used by the whole board in these windows; null if the GPU does not report them for every "
+        "window, and on a CPU"
+    )
+    value: float | None = Field(description="the score; null if not finite")
 
 
 class TargetResult(Record):
     """A target, and between which two scores it was reached."""
 
-    metric: str  # id of the score
-    label: str  # title of the score in tables
-    value: float
-    higher_is_better: bool
-    stop: bool  # whether training was to end there
-    missed: Evaluation | None  # the last score before `reached`, or of the run; None if the first one reached it
-    reached: Evaluation | None  # the first score that reached the target; None if none did
+    metric: str = Field(description="`id` of the score in `metrics`")
+    label: str = Field(description="title of the score in tables")
+    value: float = Field(description="the score to be reached: an equal or better one does")
+    higher_is_better: bool = Field(description="whether higher scores are better")
+    stop: bool = Field(description="whether training was to end there")
+    missed: Evaluation | None = Field(
+        description="the last score before `reached`, or of the run; null if the first one reached the target"
+    )
+    reached: Evaluation | None = Field(description="the first score that reached the target; null if none did")
 
     def __str__(self) -> str:
         return target_title(self.label, self.value, self.higher_is_better)

@@ -57,17 +57,6 @@ class TargetComparison:
                 return index
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "target": self.title,
-            "results": [time and time.model_dump(mode="json", include={"missed", "reached"}) for time in self.times],
-            "best": {unit: self.best(unit) for unit in UNITS},
-            "differing_fields": list(self.scores.protocol),
-            "software": list(self.scores.software),
-            "hardware": list(self.hardware),
-        }
-
 
 def amount(evaluation: Evaluation | None, unit: Unit, missing: float) -> float:
     """Return the training before a score in this unit; `missing` if there is no such score, or NaN if not measured."""

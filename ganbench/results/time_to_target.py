@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from .schema import MetricPoint, Window
+from .schema import MetricPoint
 from .target import Evaluation, TargetResult
+from .throughput import Window
 
 
 class ScoredValue(Protocol):

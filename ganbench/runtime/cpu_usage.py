@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from ganbench.results.schema import CPUReading, CPUUse, Window
+from ganbench.results.throughput import CPUReading, CPUUse, Window
 
 MIN_READING_SECONDS = 0.5  # minimum length of a reading: the kernel counts in ticks of 10 ms
 MIN_TRAINING_SECONDS = 1.0  # minimum length of all readings together

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pynvml
 import torch
 
-from ganbench.results.schema import GPUReading
+from ganbench.results.throughput import GPUReading
 
 # https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html, without "idle"
 THROTTLE_REASONS = {

@@ -37,8 +37,8 @@ UpdateScheme = Literal["alternating", "simultaneous"]
 class Optimizers(StrictModel):
     """The optimizers of both networks."""
 
-    generator: OptimizerConfig
-    discriminator: OptimizerConfig
+    generator: OptimizerConfig = Field(description="the generator's optimizer: a name, or a table with options")
+    discriminator: OptimizerConfig = Field(description="the discriminator's optimizer: a name, or a table with options")
 
 
 class TrainingOptions(StrictModel):
@@ -53,11 +53,15 @@ class TrainingOptions(StrictModel):
     horizontal_flips: bool = Field(
         False, description="flip each real image horizontally with probability 1/2, in training only"
     )
-    epochs: int | None = Field(None, ge=1, description="length of training in epochs")
-    steps: int | None = Field(None, ge=1, description="length of training in steps, instead of epochs")
-    budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, in seconds")
-    seed: int = Field(42, ge=0, lt=2**63, description="seed of all random number generators")
-    precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="on a CPU, tf32 is fp32")
+    epochs: int | None = Field(None, ge=1, description="length of training in epochs; default: given by steps")
+    steps: int | None = Field(None, ge=1, description="length of training in steps; default: given by epochs")
+    budget_seconds: float | None = Field(
+        None, gt=0, description="stop training after this time in timing windows, in seconds; default: no limit"
+    )
+    seed: int = Field(42, ge=0, lt=2**63, description="random seed of all random number generators")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "tf32", description="floating-point precision; bf16 is autocast, and tf32 on a CPU is fp32"
+    )
     update_scheme: UpdateScheme = Field(
         "alternating",
         description="simultaneous: compute both gradients at the same weights, then update both networks; "
@@ -131,7 +135,9 @@ class EMAOptions(StrictModel):
     half_life_kimg: float = Field(
         gt=0, description="half-life of the average, in thousands of real images (StyleGAN: 10, R3GAN: 500)"
     )
-    ramp: float | None = Field(0.05, gt=0, description="limit the half-life to this fraction of the images seen so far")
+    ramp: float | None = Field(
+        0.05, gt=0, description="limit the half-life to this fraction of the images seen so far; null does not limit it"
+    )
 
 
 class ScoringOptions(StrictModel):
@@ -146,22 +152,34 @@ class CheckpointOptions(StrictModel):
     every_minutes: float = Field(
         10.0, ge=0, description="minutes between checkpoints, saved at window ends; 0 saves at every window"
     )
-    every_epochs: int | None = Field(None, ge=1, description="epochs between additional checkpoints")
-    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional checkpoints")
+    every_epochs: int | None = Field(None, ge=1, description="epochs between additional checkpoints; default: none")
+    every_kimg: float | None = Field(
+        None, gt=0, description="thousands of real images between additional checkpoints; default: none"
+    )
 
 
 class GateOptions(StrictModel):
     """The tolerances of `ganbench check`: by how much each quantity may get worse, in percent."""
 
-    time_percent: float = Field(5.0, gt=0, description="time per image, when both sides run in one job")
-    baseline_time_percent: float = Field(10.0, gt=0, description="time per image, against a baseline")
-    memory_percent: float = Field(2.0, ge=0, description="peak memory")
-    memory_mib: float = Field(32.0, ge=0, description="peak memory, in MiB; a regression exceeds both")
-    score_percent: float = Field(5.0, gt=0, description="scores of metrics not listed in metric_percent")
-    metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="scores of individual metrics, by id, name or label"
+    time_percent: float = Field(
+        5.0, gt=0, description="allowed increase in time per image, in percent, when both sides run in one job"
     )
-    target_percent: float = Field(5.0, gt=0, description="images and seconds to reach a target")
+    baseline_time_percent: float = Field(
+        10.0, gt=0, description="allowed increase in time per image, in percent, against a baseline"
+    )
+    memory_percent: float = Field(2.0, ge=0, description="allowed increase in peak memory, in percent")
+    memory_mib: float = Field(
+        32.0, ge=0, description="allowed increase in peak memory, in MiB; a regression exceeds this and memory_percent"
+    )
+    score_percent: float = Field(
+        5.0, gt=0, description="by how much scores of metrics not in metric_percent may get worse, in percent"
+    )
+    metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="by how much scores of single metrics may get worse, in percent, by id, name or label"
+    )
+    target_percent: float = Field(
+        5.0, gt=0, description="allowed increase in images and in seconds to reach a target, in percent"
+    )
 
 
 class SampleImages(StrictModel):
@@ -174,7 +192,7 @@ class SampleImages(StrictModel):
     )
     at_kimg: Kimgs = Field([], description="also generate images after so many thousand real images")
     every_kimg: float | None = Field(
-        None, gt=0, description="thousands of real images between additional sample images"
+        None, gt=0, description="thousands of real images between additional sample images; default: none"
     )
     generator_mode: GeneratorMode = Field(
         "train", description="batch norm uses batch statistics (train) or running statistics (eval)"
@@ -187,23 +205,25 @@ class BenchmarkSpec(StrictModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name, also of the folder of its runs")
     summary: str = Field("", description="one line for lists")
-    model: ModelConfig
-    loss: LossConfig
-    dataset: DatasetConfig
-    optimizer: Optimizers
-    training: TrainingOptions
-    penalties: list[PenaltyConfig] = []
-    augmentations: list[AugmentationConfig] = []
-    ema: EMAOptions | None = None
-    data: DataOptions = DataOptions()
-    engine: EngineOptions = EngineOptions()
-    scoring: ScoringOptions = ScoringOptions()
-    sample_images: SampleImages = SampleImages()
-    metrics: list[MetricConfig] = []
-    targets: list[TargetOptions] = []
-    references: list[Reference] = []
-    checkpoint: CheckpointOptions = CheckpointOptions()
-    gate: GateOptions = GateOptions()
+    model: ModelConfig = Field(description="the generator and the discriminator: a name, or a table with options")
+    loss: LossConfig = Field(description="the objectives of both networks: a name, or a table with options")
+    dataset: DatasetConfig = Field(description="the real images: a name, or a table with options")
+    optimizer: Optimizers = Field(description="the optimizers of both networks")
+    training: TrainingOptions = Field(description="the length of training, its batches and its precision")
+    penalties: list[PenaltyConfig] = Field([], description="terms added to the loss of the discriminator")
+    augmentations: list[AugmentationConfig] = Field([], description="changes to the images that the discriminator sees")
+    ema: EMAOptions | None = Field(
+        None, description="a moving average of the generator's weights, for scores and sample images; default: none"
+    )
+    data: DataOptions = Field(DataOptions(), description="how batches are moved to the device")
+    engine: EngineOptions = Field(EngineOptions(), description="how steps are executed")
+    scoring: ScoringOptions = Field(ScoringOptions(), description="how images are generated and scored")
+    sample_images: SampleImages = Field(SampleImages(), description="images to save in the run directory")
+    metrics: list[MetricConfig] = Field([], description="scores to compute: names, or tables with options")
+    targets: list[TargetOptions] = Field([], description="scores to be reached")
+    references: list[Reference] = Field([], description="published scores to compare the run's scores with")
+    checkpoint: CheckpointOptions = Field(CheckpointOptions(), description="when to save checkpoints")
+    gate: GateOptions = Field(GateOptions(), description="the tolerances of `ganbench check`")
 
     @field_validator("metrics")
     @classmethod

@@ -196,9 +196,9 @@ class OptimizerConfig(PluginConfig):
 
     kind = Kind.OPTIMIZER
 
-    max_grad_norm: float | None = Field(None, gt=0, description="maximum gradient norm, per network")
+    max_grad_norm: float | None = Field(None, gt=0, description="maximum gradient norm, per network; default: none")
     clip_weights: float | None = Field(
-        None, gt=0, description="clip each weight to [-c, c] after the update, as in Wasserstein GAN"
+        None, gt=0, description="clip each weight to [-c, c] after the update, as in Wasserstein GAN; default: none"
     )
 
     def build(self, context: Any) -> Any:
@@ -261,7 +261,7 @@ class MetricConfig(PluginConfig):
         description="epochs after which to score, in addition to the end of training; 0 is before training",
     )
     at_kimg: Kimgs = Field([], description="also score after so many thousand real images")
-    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between additional scores")
+    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between scores; default: none")
     generator_mode: GeneratorMode = Field(
         "eval", description="batch norm uses running statistics (eval) or batch statistics (train)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ganbench.plugin.options import StrictModel
 
@@ -15,9 +15,11 @@ from .configs import DatasetConfig, MetricConfig, PluginConfig, unique_ids
 class EvaluationSpec(StrictModel):
     """A resolved evaluation: all plugins are found, and all options are validated and set."""
 
-    dataset: DatasetConfig | None = None  # None if the reference is given as files
-    metrics: list[MetricConfig]
-    scoring: ScoringOptions = ScoringOptions()
+    dataset: DatasetConfig | None = Field(
+        None, description="the dataset to compare with; default: none, as the reference is given as files"
+    )
+    metrics: list[MetricConfig] = Field(description="scores to compute")
+    scoring: ScoringOptions = Field(ScoringOptions(), description="how images are generated and scored")
 
     @field_validator("metrics")
     @classmethod

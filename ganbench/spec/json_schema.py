@@ -38,7 +38,10 @@ def suite_schema(plugins: Iterable[Registered], other_plugins: bool = False) -> 
     properties = schema["properties"]
     properties["benchmark"]["anyOf"].insert(0, {"enum": benchmarks})
     properties["executors"] |= {
-        "properties": {name: tables.options(found) for name, found in tables.named(Kind.EXECUTOR).items()},
+        "properties": {
+            name: {**tables.options(found), "description": found.plugin.summary}
+            for name, found in tables.named(Kind.EXECUTOR).items()
+        },
         "additionalProperties": {"type": "object"} if other_plugins else False,
     }
     required = [name for name in schema.get("required", []) if name != "name"]  # it defaults to that of the file
@@ -99,7 +102,7 @@ class _PluginTables:
         config |= {
             "description": f"the name of a {kind}, or a table with its name and options",
             "type": ["string", "object"],
-            "properties": {"name": name},
+            "properties": {"name": {"description": f"name of the {kind}", **name}},
             "required": ["name"],
             "anyOf": [{}, {"enum": list(named)}, *references.values()],
             "allOf": [
@@ -118,7 +121,11 @@ class _PluginTables:
         return {
             **options,
             "description": registered.plugin.summary,
-            "properties": {"name": {"enum": names}, **engine.get("properties", {}), **options.get("properties", {})},
+            "properties": {
+                "name": {"description": f"name of the {registered.plugin.kind}", "enum": names},
+                **engine.get("properties", {}),
+                **options.get("properties", {}),
+            },
             "required": ["name", *engine.get("required", []), *options.get("required", [])],
         }
 

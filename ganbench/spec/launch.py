@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ganbench.errors import (
     GanbenchWarning,
@@ -27,18 +27,20 @@ from .configs import TrackerConfig
 class GivenPlugin(Record):
     """A plugin given with -p and used by the spec."""
 
-    given: str  # absolute path of a file, or name of a module
-    from_run: str | None  # path of a file relative to the run directory, in case both are moved
-    version: str | None  # hash of a file
+    given: str = Field(description="absolute path of a file, or name of a module")
+    from_run: str | None = Field(
+        description="path of a file relative to the run directory, in case both are moved; null for a module"
+    )
+    version: str | None = Field(description="hash of a file; null for a module")
 
 
 class Launch(Record):
     """How a run was started."""
 
-    plugins: list[GivenPlugin] = []
-    data_dir: str | None = None  # None if none was given
-    device: str = "auto"
-    trackers: list[dict[str, Any]] = []  # names with options
+    plugins: list[GivenPlugin] = Field([], description="plugins given with -p and used by the spec")
+    data_dir: str | None = Field(None, description="absolute path given with --data-dir; null if none was given")
+    device: str = Field("auto", description="value of --device")
+    trackers: list[dict[str, Any]] = Field([], description="trackers: tables with name and options")
 
     def resume(self, before: Launch, data_dir: Path | None) -> Launch:
         """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence."""

@@ -32,9 +32,11 @@ class SuiteFile(StrictModel):
     """The content of a suite's file. All paths into the spec are dotted, with or without quotes."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the suite's folder")
-    benchmark: str | None = Field(None, description="registered name or TOML file; or an axis of several")
+    benchmark: str | None = Field(None, description="registered name or TOML file; default: given by an axis")
     processes: int | None = Field(
-        None, ge=1, description="processes of each run, started by torchrun, each on its own GPU; or an axis"
+        None,
+        ge=1,
+        description="processes of each run, started by torchrun, each on its own GPU; default: 1, or given by an axis",
     )
     plugins: list[str] = Field([], description="plugin files or modules to load, as with -p")
     seeds: list[Seed] = Field([], description="seeds with which every cell is run; default: the benchmark's own")

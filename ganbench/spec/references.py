@@ -19,16 +19,22 @@ class Reference(StrictModel):
     label: str = Field(min_length=1, description="short name of the publication")
     metric: str = Field(description="id of the score in the result, such as fid or kid.mean")
     value: float = Field(description="the published score")
-    deviation: float | None = Field(None, ge=0, description="its published standard deviation; shown, not used")
-    band: float = Field(gt=0, description="how far a run's score may be from the published one to reproduce it")
+    deviation: float | None = Field(
+        None, ge=0, description="its published standard deviation, shown and not used; default: none"
+    )
+    band: float = Field(
+        gt=0, description="how far a run's score may be from the published one to reproduce it, in the score's unit"
+    )
     source: str = Field(min_length=1, description="where the score is published: a URL, a DOI or a citation")
     protocol: dict[str, Any] = Field(
         min_length=1, description="fields that the protocol of the run's score must contain, with these values"
     )
     data_fingerprint: str | None = Field(
-        None, description="fingerprint of the published data; default: the dataset's options must be equal"
+        None, description="fingerprint of the published data; default: the options of the dataset must be equal"
     )
-    note: str | None = Field(None, description="remaining differences from the publication, shown with the verdict")
+    note: str | None = Field(
+        None, description="remaining differences from the publication, shown with the verdict; default: none"
+    )
     settings: dict[str, Any] = Field(
         {}, description="training settings that a run must share; written by ganbench, from the spec"
     )

@@ -46,7 +46,8 @@ def run(
         str, typer.Option(metavar="NAME", help="Where to run: `ganbench list executors` lists all.")
     ] = "local",
     executor_options: Annotated[
-        list[str], typer.Option("-x", "--executor-option", metavar="KEY=VALUE", help="Set an option of the executor.")
+        list[str],
+        typer.Option("-x", "--executor-option", metavar="KEY=VALUE", help="Set an option of the executor; repeatable."),
     ] = [],  # noqa: B006 - never modified
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; short for -x jobs=N.")] = None,
     retries: Annotated[
@@ -130,10 +131,11 @@ def status(
 
 
 def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
-    from .tables import cells_table, summary, to_dict
+    from .status_json import CellStatusRecord
+    from .tables import cells_table, summary
 
     if as_json:
-        print_json([to_dict(status) for status in statuses])
+        print_json([CellStatusRecord.of(status).model_dump(mode="json") for status in statuses])
         return
     out.print(cells_table(statuses, title))
     out.print(summary(statuses), markup=False, highlight=False)

@@ -127,23 +127,5 @@ def counts(statuses: Iterable[CellStatus]) -> dict[str, int]:
     return dict(Counter(status.state.value for status in statuses))
 
 
-def to_dict(status: CellStatus) -> dict[str, object]:
-    """Return plain JSON types."""
-    return {
-        "cell": status.cell.id,
-        "label": status.cell.label,
-        "axes": status.cell.axes,
-        "seed": status.cell.seed,
-        "state": status.state.value,
-        "attempts": status.attempts,
-        "problem": status.problem,
-        "progress": status.progress.step / status.progress.total_steps if status.progress else None,
-        "score": None if status.score is None else {"label": status.score[0], "value": status.score[1]},
-        "seconds": status.seconds,
-        "images_per_second": status.images_per_second,
-        "disturbed": status.disturbed,
-    }
-
-
 def count_cells(number: int) -> str:
     return f"{number} cell{'s' * (number != 1)}"

@@ -15,14 +15,12 @@ from ganbench.results.schema import (
     DataRecord,
     Environment,
     EpochRow,
-    Memory,
     MetricPoint,
     MetricResult,
-    Percentiles,
     Result,
     Status,
-    Throughput,
 )
+from ganbench.results.throughput import Memory, Percentiles, Throughput
 
 from .contract import PluginContract
 

@@ -11,7 +11,8 @@ from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import Result, Roofline, Status
+from ganbench.results.schema import Result, Status
+from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.runtime.precision import deterministic_convolutions, float32_precision

@@ -6,7 +6,8 @@ import torch
 
 from ganbench.results.references import judge_references
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import Result, Roofline, Status, Throughput
+from ganbench.results.schema import Result, Status
+from ganbench.results.throughput import Roofline, Throughput
 from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
 from ganbench.system.openmp import wait_policy
 from ganbench.system.shared_machine import shared_with

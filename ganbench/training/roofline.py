@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from ganbench.data.batches import Inputs
-from ganbench.results.schema import Roofline
+from ganbench.results.throughput import Roofline
 from ganbench.runtime.precision import Precision
 
 from .engines import EagerEngine

@@ -12,7 +12,8 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
 from ganbench.results.run_directory import CHECKPOINT, LAUNCH, RunDirectory
-from ganbench.results.schema import Result, Roofline, Status
+from ganbench.results.schema import Result, Status
+from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.spec.launch import Launch
 

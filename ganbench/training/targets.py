@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganbench.errors import UsageError
-from ganbench.results.schema import Window
 from ganbench.results.target import TargetResult, target_title
+from ganbench.results.throughput import Window
 from ganbench.results.time_to_target import first_reached, time_to_target
 from ganbench.scoring.evaluation import Evaluator, MetricValue
 from ganbench.spec.benchmark import BenchmarkSpec

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ganbench.results.schema import Memory, Percentiles, Window
+from ganbench.results.throughput import Memory, Percentiles, Window
 from ganbench.runtime.cpu_usage import CPUMonitor
 from ganbench.runtime.memory import peak_rss
 from ganbench.runtime.nvml import GPUMonitor

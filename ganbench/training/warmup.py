@@ -18,7 +18,8 @@ import torch
 
 from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, PluginError, causes
-from ganbench.results.schema import ComponentThroughput, EngineRecord, EpochRow, Profile
+from ganbench.results.schema import EpochRow, Profile
+from ganbench.results.throughput import ComponentThroughput, EngineRecord
 from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .checkpoint import restore_state, snapshot_state

@@ -21,20 +21,20 @@ def build_local(options: LocalOptions, context: ExecutorContext) -> Executor:
 
 
 class SlurmOptions(Options):
-    partition: str | None = Field(None, description="partition; default: that of the cluster")
-    account: str | None = Field(None, description="account to charge")
-    qos: str | None = Field(None, description="quality of service")
-    constraint: str | None = Field(None, description="features that the node must have")
-    minutes: int = Field(24 * 60, ge=1, description="time limit of each cell; it is resumed after a timeout")
+    partition: str | None = Field(None, description="name of the partition; default: the cluster's")
+    account: str | None = Field(None, description="account to charge; default: the user's")
+    qos: str | None = Field(None, description="quality of service; default: that of the account")
+    constraint: str | None = Field(None, description="features that the node must have; default: none")
+    minutes: int = Field(24 * 60, ge=1, description="time limit of each cell, in minutes; it is resumed after that")
     timeouts: int = Field(3, ge=0, description="how often a cell that reaches its time limit is requeued")
-    warning_seconds: int = Field(90, ge=10, description="time before the limit at which a cell writes its checkpoint")
+    warning_seconds: int = Field(90, ge=10, description="seconds before the limit at which a cell writes a checkpoint")
     cpus: int = Field(2, ge=1, description="CPUs of each cell; its processes divide them into threads")
     gpus: int = Field(0, ge=0, description="GPUs of each cell")
     memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB; default: the cluster's")
-    exclusive: bool = Field(False, description="whole nodes; without this, speeds are marked as unreliable")
+    exclusive: bool = Field(False, description="reserve whole nodes; otherwise, speeds are marked as unreliable")
     array: bool = Field(True, description="submit one job array instead of one job per cell")
     jobs: int = Field(256, ge=1, description="cells of an array that run at once")
-    setup: list[str] = Field([], description="shell commands to run first, such as loading a module")
+    setup: list[str] = Field([], description="shell commands to run before each cell, such as loading a module")
     poll_seconds: float = Field(10.0, gt=0, description="seconds between two questions to Slurm's queue")
 
 
@@ -51,7 +51,9 @@ class RayOptions(Options):
     address: str = Field("auto", description="HOST:PORT of the cluster; auto: the one that this machine belongs to")
     cpus: float = Field(1, gt=0, description="CPUs of each cell; its processes divide them into threads")
     gpus: float = Field(0, ge=0, description="GPUs of each cell; a fraction shares one")
-    memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB, for scheduling only")
+    memory_gb: float | None = Field(
+        None, gt=0, description="memory of each cell, in GiB, for scheduling only; default: none"
+    )
     retries: int = Field(3, ge=-1, description="how often Ray itself resumes a cell whose node dies; -1: always")
 
 

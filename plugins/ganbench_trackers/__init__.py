@@ -16,7 +16,7 @@ def build_tensorboard(options: Options, context: TrackerContext) -> Callback:
 
 
 class WandbOptions(Options):
-    project: str | None = Field(None, description="project; default: $WANDB_PROJECT, else ganbench")
+    project: str | None = Field(None, description="name of the project; default: $WANDB_PROJECT, else ganbench")
     entity: str | None = Field(None, description="user or team; default: $WANDB_ENTITY, else that of the account")
     mode: Literal["online", "offline"] | None = Field(
         None, description="offline: files in the run directory, for `wandb sync`; default: $WANDB_MODE, else online"
@@ -43,7 +43,7 @@ def build_mlflow(options: MlflowOptions, context: TrackerContext) -> Callback:
 
 
 class TrackioOptions(Options):
-    project: str = Field("ganbench", min_length=1, description="project")
+    project: str = Field("ganbench", min_length=1, description="name of the project")
     space: str | None = Field(
         None, description="Hugging Face Space to log to; default: $TRACKIO_SPACE_ID, else the local database"
     )

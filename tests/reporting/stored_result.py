@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ganbench.results.schema import (
+from ganbench.results.schema import DataRecord, Environment, EpochRow, MetricPoint, MetricResult, Result
+from ganbench.results.throughput import (
     ComponentThroughput,
-    DataRecord,
     EngineRecord,
-    Environment,
-    EpochRow,
     GPUReading,
     Memory,
-    MetricPoint,
-    MetricResult,
     Percentiles,
-    Result,
     Roofline,
     Throughput,
     Window,

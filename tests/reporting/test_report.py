@@ -18,16 +18,8 @@ from ganbench.reporting.display import terminal_display
 from ganbench.reporting.formatting import duration
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
-from ganbench.results.schema import (
-    ComponentThroughput,
-    DataRecord,
-    EngineRecord,
-    MetricPoint,
-    Percentiles,
-    Profile,
-    ProfiledKernel,
-    Result,
-)
+from ganbench.results.schema import DataRecord, MetricPoint, Profile, ProfiledKernel, Result
+from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles
 from ganbench.spec.loading import load_spec
 from ganbench.system import cpu_features
 

@@ -44,7 +44,6 @@ from ganbench.results.leaderboard import Leaderboard, Row
 from ganbench.results.schema import (
     Environment,
     EpochRow,
-    GPUReading,
     MetricResult,
     Profile,
     ProfiledKernel,
@@ -53,6 +52,7 @@ from ganbench.results.schema import (
 )
 from ganbench.results.suite_record import CellRecord
 from ganbench.results.target import Evaluation, TargetResult
+from ganbench.results.throughput import GPUReading
 from ganbench.scoring.audit.audit import Audit, FlawScores, Scores
 from ganbench.scoring.audit.tables import audit_table
 from ganbench.spec.loading import load_spec

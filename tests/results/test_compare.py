@@ -18,7 +18,9 @@ from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.results.comparison import Quantity, compare, flatten
-from ganbench.results.schema import Percentiles, Result
+from ganbench.results.comparison_json import ComparisonRecord
+from ganbench.results.schema import Result
+from ganbench.results.throughput import Percentiles
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
 from ganbench.training.runner import run
@@ -89,7 +91,7 @@ def test_speeds_with_overlapping_spreads_have_no_best(results: dict[str, Path]) 
     text = table_of(slow, fast)
     assert "326 (x 1.417)" in text
     assert "290 to 350 (x 0.879 to 2.333, overlapping)" in text
-    speed = compare([slow, fast]).to_dict(["slow", "fast"])["speed"]["images/s"]
+    speed = ComparisonRecord.of(compare([slow, fast]), ["slow", "fast"]).model_dump()["speed"]["images/s"]
     assert speed["spreads"] == ((150, 330), (290, 350))
     assert speed["ratio_spreads"][1] == pytest.approx((290 / 330, 350 / 150))
 
@@ -100,7 +102,8 @@ def test_a_disturbed_result_is_marked_and_its_speed_is_not_ranked(results: dict[
     busy = at_speed(load(results["other-seed"]), 100, 95, 105, reason)
     comparison = compare([quiet, busy])
     assert next(iter(comparison.speed)).best is None
-    assert [result["disturbed_by"] for result in comparison.to_dict(["0", "1"])["results"]] == [None, reason]
+    written = ComparisonRecord.of(comparison, ["0", "1"])
+    assert [result.disturbed_by for result in written.results] == [None, reason]
     text = table_of(quiet, busy)
     assert "not ranked: a result was disturbed" in text
     assert reason in text

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.results.schema import DataRecord, Environment, Memory, MetricPoint, MetricResult, Result, Throughput
+from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, Result
 from ganbench.results.statistics import holm, pair, power, seeds_needed, summarize
+from ganbench.results.throughput import Memory, Throughput
 
 PROTOCOL = {"extractor": "fashion-cnn", "num_samples": 500}
 

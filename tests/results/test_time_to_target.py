@@ -15,18 +15,9 @@ from ganbench.cli import app
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.reporting.target_tables import targets_table
 from ganbench.results.comparison import compare
-from ganbench.results.schema import (
-    DataRecord,
-    Environment,
-    GPUReading,
-    Memory,
-    MetricPoint,
-    MetricResult,
-    Result,
-    Throughput,
-    Window,
-)
+from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, Result
 from ganbench.results.target import TargetResult
+from ganbench.results.throughput import GPUReading, Memory, Throughput, Window
 from ganbench.results.time_to_target import time_to_target
 
 

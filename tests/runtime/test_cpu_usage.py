@@ -11,7 +11,7 @@ from time import process_time
 
 import pytest
 
-from ganbench.results.schema import CPUReading, Window
+from ganbench.results.throughput import CPUReading, Window
 from ganbench.runtime import cpu_usage
 from ganbench.runtime.cpu_usage import (
     Counters,

@@ -33,7 +33,8 @@ from ganbench.gate.session import Session
 from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
-from ganbench.results.schema import Environment, Memory, load_result
+from ganbench.results.schema import Environment, load_result
+from ganbench.results.throughput import Memory
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text

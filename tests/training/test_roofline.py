@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganbench.results.schema import Roofline
+from ganbench.results.throughput import Roofline
 from ganbench.training.roofline import best_seconds, measure_roofline, why_unreliable
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from conftest import PLUGIN_NAMES, SMALL
 
 from ganbench.data.batches import make_batches
 from ganbench.plugin.registry import Registry
-from ganbench.results.schema import GPUReading, Window
+from ganbench.results.throughput import GPUReading, Window
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 from ganbench import errors
 from ganbench.errors import ExitCode, GanbenchError
 
-from .fields import comments
 from .markdown import page, sentence, table, text
 
 
 def exit_codes_page() -> str:
-    meanings = comments(ExitCode)
+    meanings = dict(re.findall(r"(\w+) = \d+  # (.+)", inspect.getsource(ExitCode)))
     codes = table(["Code", "Meaning"], [[f"`{code.value}`", text(meanings[code.name])] for code in ExitCode])
     raised = [
         [f"`{name}`", f"`{error.exit_code.value}`", text(sentence(inspect.getdoc(error) or ""))]

@@ -11,6 +11,7 @@ from .commands import commands_page
 from .examples import examples_page, notebook_page
 from .exit_codes import exit_codes_page
 from .hooks import hooks_page, interfaces_page
+from .json_output import json_page
 from .plugins import plugins_index, plugins_page
 from .python_api import python_page
 from .result import result_page
@@ -26,6 +27,7 @@ def generated_pages(docs: Path) -> dict[str, str]:
         "reference/commands.md": commands_page(),
         "reference/spec.md": spec_page(),
         "reference/result.md": result_page(),
+        "reference/json.md": json_page(),
         "reference/exit-codes.md": exit_codes_page(),
         "reference/hooks.md": hooks_page(),
         "reference/interfaces.md": interfaces_page(),

@@ -18,7 +18,7 @@ def result_page() -> str:
     """Return the reference of result.json: the result and every record in it."""
     blocks = [
         f"Every field of `result.json`, schema {SCHEMA_VERSION}. [Results](../results.md) explains how the values are "
-        "measured. A type `null` means that the value may be missing.",
+        "measured. Every field is always there; a type `null` means that it may have no value.",
     ]
     for record in records(Result):
         heading = "## Result" if record is Result else f"## {record.__name__}"

@@ -7,7 +7,8 @@ from itertools import accumulate
 
 from ganbench.reporting.formatting import column_title, loss_columns
 from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
-from ganbench.results.schema import Roofline, monitor_names
+from ganbench.results.schema import monitor_names
+from ganbench.results.throughput import Roofline
 
 from .line_chart import Line, LineChart, Points
 from .range_chart import Range, RangeChart

@@ -40,12 +40,20 @@ def evaluate(
         str | None, typer.Option(metavar="fid,kid,...", help="Metrics; default: those of the benchmark or the run.")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Feature extractor of all metrics; see `ganbench list`.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Feature extractor of all metrics; default: that of the benchmark or the run."
+        ),
     ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
     count: Annotated[
-        int | None, typer.Option("-n", min=2, help="Score only the first images; of a run, generate so many.")
+        int | None,
+        typer.Option(
+            "-n",
+            min=2,
+            help="Score only the first images; of a run, generate so many; default: all, or as its metrics say.",
+        ),
     ] = None,
     weights: Annotated[
         WeightsName | None,
@@ -53,10 +61,18 @@ def evaluate(
     ] = None,
     mode: Annotated[
         ModeName | None,
-        typer.Option("--mode", help="Batch norm of the run uses running (eval) or batch statistics (train)."),
+        typer.Option(
+            "--mode",
+            help="Batch norm of the run uses running (eval) or batch statistics (train); default: as its metrics say.",
+        ),
     ] = None,
     seed: SeedOption = None,
-    array: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of a file .npz.")] = None,
+    array: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Array to read from a file .npz; default: the only one with 3 or 4 dimensions."
+        ),
+    ] = None,
     layout: Annotated[
         str | None, typer.Option(metavar="NHWC|NCHW", help="Order of an array's axes, if its shape fits both.")
     ] = None,

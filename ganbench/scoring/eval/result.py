@@ -8,7 +8,8 @@ import uuid
 from datetime import UTC, datetime
 
 from ganbench.results.environment import describe_environment
-from ganbench.results.schema import DataRecord, Memory, MetricResult, PluginRecord, Result, Throughput
+from ganbench.results.schema import DataRecord, MetricResult, PluginRecord, Result
+from ganbench.results.throughput import Memory, Throughput
 from ganbench.spec.configs import PluginConfig
 from ganbench.spec.evaluation import EvaluationSpec
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -58,7 +58,10 @@ def sweep(
     ] = None,
     device: Device = "auto",
     directory: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for sweep.csv and sweep.png.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="New folder for sweep.csv and sweep.png; default: sweeps/BENCHMARK/ID."
+        ),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -106,7 +109,9 @@ def sweep(
 
         save_plot(completed, folder / "sweep.png")
     if as_json:
-        print_json(to_dict(completed, folder))
+        from .sweep_json import SweepRecord
+
+        print_json(SweepRecord.of(completed, folder).model_dump(mode="json"))
     else:
         show(completed, folder)
 
@@ -128,22 +133,6 @@ def show(completed: Sweep, folder: Path) -> None:
         points = f"{agreement.count(True)} of {len(agreement)} points that converged or diverged"
         out.print(f"agrees with theory: {points}")
     out.print(f"files in {folder}: sweep.csv, sweep.png", markup=False, highlight=False, soft_wrap=True)
-
-
-def to_dict(completed: Sweep, folder: Path) -> dict[str, Any]:
-    """Return plain JSON types."""
-    best = completed.best()
-    agreement = completed.agrees_with_theory()
-    return {
-        "benchmark": completed.benchmark,
-        "metric": completed.metric,
-        "outcomes": dict(Counter(completed.outcomes())),
-        "best": None
-        if best is None
-        else {axis.path: value for axis, value in zip(completed.axes, best.values, strict=True)},
-        "agrees_with_theory": {"points": agreement.count(True), "of": len(agreement)} if agreement else None,
-        "files": [str(folder / file) for file in ("sweep.csv", "sweep.png")],
-    }
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:

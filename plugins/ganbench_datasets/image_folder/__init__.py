@@ -16,7 +16,7 @@ from ganbench import DatasetContext, DatasetPlugin, ImageData, Options, UsageErr
 
 
 class ImageFolderOptions(Options):
-    path: Path | None = Field(None, description="the folder of images (required)")
+    path: Path | None = Field(None, description="the folder of images; no default, so it must be given")
     size: int = Field(
         64, ge=2, le=2048, description="height and width in pixels; images are resized and cropped at the center"
     )
