@@ -136,16 +136,23 @@ def run(
     ] = None,
     verify_engine: Annotated[
         int | None,
-        typer.Option(min=1, metavar="STEPS", help="First check that CUDA graph and eager steps are bitwise identical."),
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="First check over this many steps that the CUDA graph is bitwise identical to eager execution.",
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps before training and show the time per kernel.")
     ] = False,
-    directory: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run directory.")] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="New run directory; default: a new one in runs/BENCHMARK."),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Track = [],  # noqa: B006
     with_report: Annotated[
-        bool, typer.Option("--report", help="Also write report.html, a page to send, to the run directory.")
+        bool, typer.Option("--report", help="Also write the result as one HTML page, report.html in the run directory.")
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -113,10 +113,10 @@ Overrides = Annotated[
 ]
 Track = Annotated[
     list[str],
-    typer.Option("--track", metavar="NAME|TABLE", help="Also send the events to this tracker; repeatable."),
+    typer.Option("--track", metavar="NAME|TABLE", help="Also log the run to this tracker; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to train on.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device; auto is a GPU if there is one.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -66,9 +66,9 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
     Path("full/notes.txt").write_text("mine")
     Path("mine.npz").write_text("mine")
     for target, message in (
-        ("full", "--out full: already exists, and is not overwritten; choose another name, or remove it"),
+        ("full", "--out full: already exists; choose another name, or remove it"),
         ("mine.npz", "--out mine.npz: already exists"),
-        ("no/where.npz", f"--out no/where.npz: there is no folder {tmp_path / 'no'}; create it first"),
+        ("no/where.npz", f"--out no/where.npz: folder {tmp_path / 'no'} does not exist; create it first"),
         ("x.jpg", "--out x.jpg: give a folder, or a file that ends in .npz or .png"),
     ):
         outcome = sample(trained, f"--out {target}")

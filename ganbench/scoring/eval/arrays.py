@@ -53,11 +53,11 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: cannot be read as a NumPy file of numbers, perhaps cut short: {reason}") from None
+        raise UsageError(f"{path}: not a NumPy file of numbers, or truncated: {reason}") from None
     found = ", ".join(f"'{key}' {array.dtype} {array.shape}" for key, array in arrays.items()) or "none"
     if name is not None:
         if name not in arrays:
-            raise UsageError(f"{path}: there is no array '{name}'; found: {found}")
+            raise UsageError(f"{path}: no array '{name}'; found: {found}")
         return arrays[name]
     candidates = [array for array in arrays.values() if array.ndim in (3, 4)]
     if len(candidates) != 1:
