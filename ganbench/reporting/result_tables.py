@@ -297,7 +297,9 @@ def protocols_table(metrics: list[MetricResult]) -> Table:
 
 def references_table(references: list[ReferenceResult]) -> Table:
     """Show whether the run reproduces published scores, and what else is known about them."""
-    table = Table("Reference", "Published", "Band", "This run", "Verdict", title="References", title_justify="left")
+    table = Table(
+        "Publication", "Published", "Band", "This run", "Verdict", title="Published scores", title_justify="left"
+    )
     for reference in references:
         spread = "" if reference.deviation is None else f" ± {reference.deviation:g}"
         table.add_row(

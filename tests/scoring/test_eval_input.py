@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         r"x.npy: the values range from -2.33333 to 6.16667; expected floats in .*, or uint8; scale it",
     ),
     "NaN": (lambda: saved(nan()), "x.npy: 3 of 15,680 values are NaN or infinite; a model that generates them has"),
-    "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array is of int64; .* save array.astype\('uint8'\)"),
+    "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array has dtype int64; .* save array.astype\('uint8'\)"),
     "transposed": (
         lambda: saved(IMAGES.transpose(2, 3, 1, 0)),
         r"the array has the shape \(28, 28, 1, 20\), but expected \(N, 28, 28, 1\) or \(N, 1, 28, 28\): its axes are "

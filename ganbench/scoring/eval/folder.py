@@ -28,7 +28,7 @@ class Header(NamedTuple):
 
 
 def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, Any], list[str]]:
-    """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, how they became so, and warnings.
+    """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, the protocol, and warnings.
 
     They are gray if all files are. Raises `UsageError` for a folder without images, files that are no images, and
     images of several sizes.
@@ -60,12 +60,12 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
             "scores; compare only with images in the same format, or save PNG files"
         )
     if mode == "RGB" and (gray := sum(header.gray for header in headers)):
-        warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, the others are in color")
+        warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, and the others are in color")
     return images, protocol, warnings
 
 
 def read_header(path: Path) -> Header | str:
-    """Return the header of an image file, or the reason why it is none."""
+    """Return the header of an image file, or the reason why it is not an image."""
     try:
         with Image.open(path) as image:
             return Header(image.format or "unknown", image.mode in GRAY_MODES)
