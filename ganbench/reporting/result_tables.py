@@ -71,7 +71,7 @@ def step_rows(spec: dict[str, Any]) -> dict[str, str]:
     """Format the parts of a training step that not every benchmark has."""
     training, rows = spec["training"], {}
     if training["discriminator_steps"] > 1:
-        rows["updates"] = f"{training['discriminator_steps']} of the discriminator per update of the generator"
+        rows["updates"] = f"{training['discriminator_steps']} discriminator updates per generator update"
     for kind in ("penalties", "augmentations"):
         if spec[kind]:
             rows[kind] = "; ".join(format_plugin(plugin) for plugin in spec[kind])

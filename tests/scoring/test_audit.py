@@ -162,7 +162,7 @@ def ganbench_feature_extractors():
     ("name", "conclusion"),
     [
         ("constant", "worthless here: {} returns the same features for all images"),
-        ("random", "worthless here: {} returns other features for the same images at each call"),
+        ("random", "worthless here: {} returns different features for the same images at each call"),
         ("hash", "worthless here: only repeated images are rated as worse (duplicates, collapse)"),
     ],
 )
