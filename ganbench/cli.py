@@ -147,7 +147,7 @@ def run(
     ] = False,
     directory: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="New run directory; default: a new one in runs/BENCHMARK."),
+        typer.Option("--out", metavar="DIR", help="Run directory; default: a new one in runs/BENCHMARK."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Track = [],  # noqa: B006
@@ -201,7 +201,7 @@ def list_plugins(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """List plugins, including benchmarks; all or those of one kind."""
+    """List all plugins, including benchmarks, or those of one kind."""
     from .reporting.plugin_tables import list_table
 
     registry = load_registry(plugins)
@@ -219,8 +219,10 @@ def show(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Show a benchmark's resolved spec as TOML to save, edit and run; a plugin's options; or the fields of a spec
-    section: training, data, engine, ema, scoring, sample_images, targets, references, checkpoint or gate.
+    """Show the spec of a benchmark as TOML, the options of a plugin, or the fields of a section of a spec.
+
+    A spec can be saved, edited and run. The sections are training, data, engine, ema, scoring, sample_images, targets,
+    references, checkpoint and gate.
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting.plugin_tables import options_table

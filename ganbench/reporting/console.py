@@ -106,10 +106,12 @@ def plain_warnings() -> Iterator[None]:
 
 PluginArguments = Annotated[
     list[str],
-    typer.Option("-p", "--plugin", metavar="FILE.py|MODULE", help="Also load a plugin from this file or module."),
+    typer.Option(
+        "-p", "--plugin", metavar="FILE.py|MODULE", help="Also load a plugin from this file or module; repeatable."
+    ),
 ]
 Overrides = Annotated[
-    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec.")
+    list[str], typer.Option("-o", "--override", metavar="PATH=VALUE", help="Override a field of the spec; repeatable.")
 ]
 Track = Annotated[
     list[str],

@@ -15,7 +15,12 @@ from ganbench.scoring.eval.command import show_warning
 def audit(
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="Metric of images, such as fid.")],
     dataset: Annotated[str, typer.Option("--on", metavar="DATASET", help="Dataset or benchmark to take images from.")],
-    features: Annotated[str | None, typer.Option(metavar="NAME", help="Feature extractor of the metric.")] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Feature extractor of the metric; `ganbench list feature-extractors` lists all."
+        ),
+    ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
     count: Annotated[int, typer.Option("-n", min=4, help="Number of images to score.")] = 1000,

@@ -40,7 +40,10 @@ def evaluate(
         str | None, typer.Option(metavar="fid,kid,...", help="Metrics; default: those of the benchmark or the run.")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Feature extractor of all metrics; see `ganbench list`.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Feature extractor of all metrics; `ganbench list feature-extractors` lists all."
+        ),
     ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
