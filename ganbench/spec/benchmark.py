@@ -57,7 +57,9 @@ class TrainingOptions(StrictModel):
     steps: int | None = Field(None, ge=1, description="length of training in steps, instead of epochs")
     budget_seconds: float | None = Field(None, gt=0, description="stop training after this time, in seconds")
     seed: int = Field(42, ge=0, lt=2**63, description="seed of all random number generators")
-    precision: Literal["fp32", "tf32", "bf16"] = Field("tf32", description="on a CPU, tf32 is fp32")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "tf32", description="floating-point precision; on a CPU, tf32 is fp32"
+    )
     update_scheme: UpdateScheme = Field(
         "alternating",
         description="simultaneous: compute both gradients at the same weights, then update both networks; "
