@@ -85,6 +85,9 @@ def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[...
     with np.load("x.npz") as archive:
         assert archive["labels"].tolist() == [3, 7, 7, 3, 7, 7, 3, 7, 7, 3]
     assert [file.name for file in sorted(Path("x").iterdir())] == ["000000-class3.png", "000001-class7.png"]
-    for labels, message in (("10", "there is no class 10; choose from 0 to 9"), ("a,b", "--labels a,b: give numbers")):
+    for labels, message in (
+        ("10", "there is no class 10; choose from 0 to 9"),
+        ("a,b", "--labels a,b: give class numbers"),
+    ):
         outcome = sample(tmp_path / "run", f"--out y.npz --labels {labels}")
         assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output
