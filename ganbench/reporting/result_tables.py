@@ -268,6 +268,7 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
         table.add_row(*row, *([curve] if trained else []))
     if notes := warnings_by_metric(metrics, titles):
         table.caption = escape("\n".join(notes))
+        table.caption_justify = "left"
     return table
 
 
