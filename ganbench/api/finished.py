@@ -46,14 +46,14 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """The content of result.json. Raises `MissingError` if the run was killed or is still running."""
+        """The content of result.json. Raises `MissingError` if the run was killed or is not over."""
         if self._result is None:
             try:
                 self._result = load_result(self.directory)
             except MissingError:
                 raise MissingError(
-                    f"run directory {self.directory}: no result.json, because the run was killed or is still running; "
-                    f"resume it with --resume {self.directory}"
+                    f"run directory {self.directory}: no result.json, because the run was killed or is not over; "
+                    f"continue it with --resume {self.directory}"
                 ) from None
         return self._result
 
