@@ -1,4 +1,4 @@
-"""Other checkouts of ganbench, such as git worktrees of older commits, to measure in turn with this one."""
+"""Other checkouts of ganbench, such as git worktrees of older commits, to alternate with this one."""
 
 from __future__ import annotations
 

@@ -184,15 +184,20 @@ def render_fid(settings: Sequence[dict[str, Any]]) -> str:
         curve = {int(count): draws[""] for count, draws in setting["audits"][0]["real"].items()}
         products = {count: count * mean(draws) for count, draws in sorted(curve.items())}
         for count, product in products.items():
-            lines.append(f"| {data(setting)} | {count:,} | {spread(curve[count])} | {product:.3g} |")
+            lines.append(f"| {data(setting)} | {count:,} | {spread(curve[count])} | {three_digits(product)} |")
         limit, bias = linear_regression(list(products), list(products.values()))
-        lines.append(f"| {data(setting)} | fit | {limit:.2g} + {bias:.3g} / N | |")
+        lines.append(f"| {data(setting)} | fit | {limit:.2g} + {three_digits(bias)} / N | |")
     columns = " | ".join(f"{data(setting)} | rated" for setting in settings)
     lines += ["", f"| Flaw | | {columns} |", "|---" * (2 + 2 * len(settings)) + "|"]
     for flaws in zip(*(setting["audits"][0]["flaws"] for setting in settings), strict=True):
         cells = [f"{spread(flaw['scores'][''])} | {flaw['rated']['']}" for flaw in flaws]
         lines.append(f"| {flaws[0]['kind']} | {flaws[0]['strength']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def three_digits(number: float) -> str:
+    """Format with three significant digits: "38.9", "1,090"."""
+    return f"{float(f'{number:.3g}'):,g}"
 
 
 def data(setting: dict[str, Any]) -> str:

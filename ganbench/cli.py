@@ -137,18 +137,23 @@ def run(
     ] = None,
     verify_engine: Annotated[
         int | None,
-        typer.Option(min=1, metavar="STEPS", help="First check that CUDA graph and eager steps are bitwise identical."),
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="First check over this many steps that the CUDA graph is bitwise identical to eager execution.",
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps before training and show the time per kernel.")
     ] = False,
     directory: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="New run directory; default: runs/BENCHMARK/ID.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Run directory; default: a new one, runs/BENCHMARK/ID."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Track = [],  # noqa: B006
     with_report: Annotated[
-        bool, typer.Option("--report", help="Also write report.html, a page to send, to the run directory.")
+        bool, typer.Option("--report", help="Also write the result as one HTML page, report.html in the run directory.")
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -197,7 +202,7 @@ def list_plugins(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """List plugins, including benchmarks; all or those of one kind."""
+    """List all plugins, including benchmarks, or those of one kind."""
     from .reporting.plugin_tables import list_table
 
     registry = load_registry(plugins)
@@ -215,8 +220,10 @@ def show(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Show a benchmark's resolved spec as TOML to save, edit and run; a plugin's options; or the fields of a spec
-    section: training, data, engine, ema, scoring, sample_images, targets, references, checkpoint or gate.
+    """Show the spec of a benchmark as TOML, the options of a plugin, or the fields of a section of a spec.
+
+    A spec can be saved, edited and run. The sections are training, data, engine, ema, scoring, sample_images, targets,
+    references, checkpoint and gate.
     """
     from .plugin.registrations import Buildable, Kind
     from .reporting.plugin_tables import options_table

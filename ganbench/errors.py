@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     REGRESSION = 1  # speed, memory or scores got worse; nothing else has this code
     USAGE = 2  # usage error, unknown name or invalid spec
     NOT_COMPARABLE = 3  # not comparable, or a baseline or the weights of a metric are missing
-    INCONCLUSIVE = 4  # the check proved nothing, and strictness was asked for
+    INCONCLUSIVE = 4  # inconclusive: neither a regression nor a pass; only with `ganbench check --strict`
     FAILED = 5  # the run failed: it diverged, a plugin raised, or data is corrupt
     INTERRUPTED = 130  # interrupted; if training had started, the result so far is stored
 
@@ -50,7 +50,7 @@ class MissingError(GanbenchError):
 
 
 class NotComparableError(GanbenchError):
-    """Two things cannot be compared, because conditions that must match differ."""
+    """Results or measurements cannot be compared, because conditions that must match differ."""
 
     exit_code = ExitCode.NOT_COMPARABLE
 

@@ -48,9 +48,9 @@ def evaluate(
       dataset.
     - `metrics`, `features`: names of metrics, and of the feature extractor of all; the default is that of the benchmark
       or the run.
-    - `count`: score only the first images; of a run, generate so many.
+    - `count`: number of images to score: the first ones, or those to generate for a run.
     - `weights`, `mode`, `seed`: how a run generates images.
-    - `array`, `layout`: which array of a file .npz, and the order of an array's axes if its shape fits both.
+    - `array`, `layout`: which array of an .npz file, and the order of an array's axes if its shape fits both.
     - `device`, `plugins`, `data_dir`: as for `ganbench.run`.
 
     Warnings about scores are Python warnings. Raises a subclass of `GanbenchError`, with the message of the command

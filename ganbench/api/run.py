@@ -48,16 +48,17 @@ def run(
       seconds or a text such as "5m", and excludes warm-up and scoring.
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `out`: a new run directory; by default one in runs/BENCHMARK.
-    - `resume`: the directory of an earlier run, to continue it at its checkpoint.
+    - `resume`: the directory of an earlier run, to continue it from its checkpoint.
     - `plugins`: files or modules of plugins that are not installed.
     - `data_dir`: folder that holds the datasets.
     - `track`: names of trackers, or TOML tables with their options such as '{name = "wandb", mode = "offline"}', in
       addition to those of the benchmark, of the user's configuration, and of the resumed run; None: no trackers at all.
-    - `quiet`: whether to show no progress. Warnings are then Python warnings.
+    - `quiet`: show no progress; warnings are then Python warnings.
     - `display`: shows the progress, instead of the terminal or the notebook.
     - `callback`: also receives the events of the run.
-    - `verify_engine`: number of steps for which a CUDA graph must agree bitwise with the eager engine before training.
-    - `profile`: whether to profile some steps before training.
+    - `verify_engine`: number of steps over which a CUDA graph must be bitwise identical to eager execution, before
+      training.
+    - `profile`: profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
 
     Ctrl-C, or interrupting the notebook's kernel, ends training after the current step; the generator is scored, and

@@ -15,7 +15,7 @@ SHOWN_IMAGES = 64
 
 @dataclass(frozen=True, repr=False)
 class Samples:
-    """Images of a generator: equal for equal weights and seed, and the first ones of a larger number are the same."""
+    """Images of a generator. Equal weights and seeds give equal images; a larger number begins with the same ones."""
 
     images: Tensor  # uint8 (N, C, H, W)
     labels: Tensor | None  # int64 (N,); None for an unconditional model

@@ -25,7 +25,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class UpcomingEvent:
-    """Something that a run does besides training, the next time that it is due."""
+    """Something other than training that a run does next, such as computing a score."""
 
     name: str  # "score fid, kid", "sample images" or "checkpoint"
     seconds: float  # estimated training time until then

@@ -99,7 +99,7 @@ class JobProcess:
         return self._process.wait()
 
     def stop(self) -> None:
-        """Ask the run to write a checkpoint and end; kill it if it does not. Returns at once."""
+        """Ask the run to write a checkpoint and end; kill it if it does not. Returns immediately."""
         self._stopping.set()
         if self._process is not None:
             self._process.terminate()
@@ -131,10 +131,10 @@ class JobEnd:
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs jobs somewhere, any number at once. `build` of an executor plugin returns one."""
+    """Runs jobs somewhere, any number at a time. `build` of an executor plugin returns one."""
 
     def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
-        """Queue jobs and return at once, with a future for each, in the same order.
+        """Queue jobs and return immediately, with a future for each, in the same order.
 
         A job that an earlier process submitted, and that has not ended, is not submitted twice. A job that is lost ends
         with a `JobEnd`, and affects no other. Raises `GanbenchError` if the jobs are refused.

@@ -114,7 +114,7 @@ def references_table(results: Iterable[Result], names: list[str]) -> Table:
         }
         for result in results
     ]
-    table = make_table("References", names)
+    table = make_table("Published scores", names)
     for row in dict.fromkeys(row for column in verdicts for row in column):
         table.add_row(escape(row), *(escape(column.get(row, "")) for column in verdicts))
     return table

@@ -115,7 +115,7 @@ Overrides = Annotated[
 ]
 Track = Annotated[
     list[str],
-    typer.Option("--track", metavar="NAME|TABLE", help="Also send the events to this tracker; repeatable."),
+    typer.Option("--track", metavar="NAME|TABLE", help="Also log the run to this tracker; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
 Device = Annotated[

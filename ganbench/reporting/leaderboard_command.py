@@ -21,7 +21,9 @@ class Format(StrEnum):
 def leaderboard(
     directories: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Run directories, suites' folders, folders of these, or files."),
+        typer.Argument(
+            metavar="DIR...", help="Run directories, suite folders, result.json files, or folders of these."
+        ),
     ],
     by: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Metric to rank by: its id, name or label; default: the first.")

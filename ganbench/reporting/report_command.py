@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Run directories, suites' folders, result.json files.")
+        list[Path], typer.Argument(metavar="RESULT...", help="Run directories, suite folders or result.json files.")
     ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
     plugins: PluginArguments = [],  # noqa: B006 - never modified

@@ -67,7 +67,7 @@ def step_rows(spec: dict[str, Any]) -> dict[str, str]:
     """Format the parts of a training step that not every benchmark has."""
     training, rows = spec["training"], {}
     if training["discriminator_steps"] > 1:
-        rows["updates"] = f"{training['discriminator_steps']} of the discriminator per update of the generator"
+        rows["updates"] = f"{training['discriminator_steps']} discriminator updates per generator update"
     for kind in ("penalties", "augmentations"):
         if spec[kind]:
             rows[kind] = "; ".join(format_plugin(plugin) for plugin in spec[kind])
@@ -264,6 +264,7 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
         table.add_row(*row, *([curve] if trained else []))
     if notes := warnings_by_metric(metrics, titles):
         table.caption = escape("\n".join(notes))
+        table.caption_justify = "left"
     return table
 
 
@@ -293,7 +294,9 @@ def protocols_table(metrics: list[MetricResult]) -> Table:
 
 def references_table(references: list[ReferenceResult]) -> Table:
     """Show whether the run reproduces published scores, and what else is known about them."""
-    table = Table("Reference", "Published", "Band", "This run", "Verdict", title="References", title_justify="left")
+    table = Table(
+        "Publication", "Published", "Band", "This run", "Verdict", title="Published scores", title_justify="left"
+    )
     for reference in references:
         spread = "" if reference.deviation is None else f" ± {reference.deviation:g}"
         table.add_row(

@@ -47,5 +47,5 @@ def schema(
         raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
     text = f"{file}: JSON schema of a {content}"
     if content != Content.RESULT:
-        text += f"; for editors, let the first line of a TOML file beside it be\n#:schema {file.name}"
+        text += f"; for editors, begin a TOML file in the same folder with the line\n#:schema {file.name}"
     out.print(text, markup=False, highlight=False, soft_wrap=True)

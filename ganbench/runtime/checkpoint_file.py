@@ -76,7 +76,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content["schema_version"] != SCHEMA_VERSION:
             raise UsageError(
-                f"checkpoint {path}: schema version {content['schema_version']}; expected {SCHEMA_VERSION}"
+                f"checkpoint {path}: schema version {content['schema_version']}, expected {SCHEMA_VERSION}; "
+                "use the version of ganbench that wrote it, or run the benchmark again"
             )
         progress = RunProgress.model_validate_json(content["progress"])
         return Checkpoint(progress, content["state"], content["order"], content["other_ranks"])

@@ -34,13 +34,20 @@ def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     target: Annotated[
         Path,
-        typer.Option("--out", metavar="FOLDER|FILE.npz|GRID.png", help="New folder of PNGs, archive, or image grid."),
+        typer.Option(
+            "--out",
+            metavar="FOLDER|FILE.npz|GRID.png",
+            help="New folder of PNG files, NumPy archive, or grid of all images.",
+        ),
     ],
     count: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = 64,
     seed: SeedOption = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="0,3,...", help="Cycle through these classes; default: by their frequencies in the data."),
+        typer.Option(
+            metavar="0,3,...",
+            help="Cycle through these classes; default: random ones, by their frequencies in the data.",
+        ),
     ] = None,
     weights: Annotated[
         WeightsName | None, typer.Option(help="Generator weights; default: ema, if the run has a moving average.")
@@ -51,7 +58,7 @@ def sample(
     plugins: PluginArguments = [],  # noqa: B006 - never modified
     device: Device = "auto",
 ) -> None:
-    """Generate images with the trained model of a run: by default, the first ones of those that it scored."""
+    """Generate images with the trained model of a run: by default, the first ones that the run scored."""
     classes = None if labels is None else parse_labels(labels)
     registry = load_registry(plugins, resume=run)
     from ganbench.runtime.device import resolve_device
@@ -75,4 +82,4 @@ def parse_labels(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise UsageError(f"--labels {text}: give numbers of classes, separated by commas, such as 0,3") from None
+        raise UsageError(f"--labels {text}: give class numbers separated by commas, such as 0,3") from None

@@ -25,13 +25,13 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]  # images, uint8 (N, C, H, W), 
 def check_target(target: Path, channels: int) -> None:
     """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold the images."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UsageError(f"--out {target}: already exists, and is not overwritten; choose another name, or remove it")
+        raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     if not target.absolute().parent.is_dir():
-        raise UsageError(f"--out {target}: there is no folder {target.absolute().parent}; create it first")
+        raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
     if target.suffix not in ("", ".npz", ".png"):
         raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
     if channels not in (1, 3) and target.suffix != ".npz":
-        raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use a file .npz")
+        raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use an .npz file")
 
 
 def save_images(target: Path, count: int, batches: Batches) -> None:

@@ -1,4 +1,4 @@
-"""The trained model of a run, rebuilt from its run directory alone: the data set is neither needed nor loaded."""
+"""The trained model of a run, rebuilt from its run directory alone: the dataset is neither needed nor loaded."""
 
 from __future__ import annotations
 

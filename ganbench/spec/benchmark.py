@@ -46,7 +46,7 @@ class TrainingOptions(StrictModel):
 
     batch_size: int = Field(64, ge=1, description="real images per discriminator update")
     discriminator_steps: int = Field(
-        1, ge=1, description="discriminator updates per generator update, each on new real images"
+        1, ge=1, description="discriminator updates per generator update (n_critic), each on new real images"
     )
     generator_batch_size: int | None = Field(None, ge=1, description="images per generator update; default: batch_size")
     drop_last: bool = Field(False, description="drop the last, incomplete step of each epoch")
@@ -190,7 +190,7 @@ class SampleImages(StrictModel):
     at_epochs: Epochs = Field(
         [10, 30, 50], description="epochs after which to generate images, in addition to the end of training"
     )
-    at_kimg: Kimgs = Field([], description="also generate images after so many thousand real images")
+    at_kimg: Kimgs = Field([], description="thousands of real images after which to generate images, too")
     every_kimg: float | None = Field(
         None, gt=0, description="thousands of real images between additional sample images; default: none"
     )

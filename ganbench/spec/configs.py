@@ -260,8 +260,10 @@ class MetricConfig(PluginConfig):
         [0, 10, 30, 50],
         description="epochs after which to score, in addition to the end of training; 0 is before training",
     )
-    at_kimg: Kimgs = Field([], description="also score after so many thousand real images")
-    every_kimg: float | None = Field(None, gt=0, description="thousands of real images between scores; default: none")
+    at_kimg: Kimgs = Field([], description="thousands of real images after which to score, too")
+    every_kimg: float | None = Field(
+        None, gt=0, description="thousands of real images between additional scores; default: none"
+    )
     generator_mode: GeneratorMode = Field(
         "eval", description="batch norm uses running statistics (eval) or batch statistics (train)"
     )

@@ -113,8 +113,8 @@ def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]
         same = first.setdefault(cell.id, cell)
         if same is not cell:
             raise UsageError(
-                f"suite {suite.name}: two cells are the same: '{same.label}' and '{cell.label}' train alike; "
-                "remove one value, or leave one cell out with [[exclude]]"
+                f"suite {suite.name}: two cells are the same: '{same.label}' and '{cell.label}' would train "
+                "identically; remove one value, or leave one cell out with [[exclude]]"
             )
     return cells
 

@@ -39,7 +39,7 @@ def check_targets(targets: Sequence[TargetOptions], metrics: Sequence[MetricConf
             raise PydanticCustomError(
                 "no_metric",
                 "targets.{number}.metric is '{metric}', but the benchmark has no metric of this id (available: "
-                "{known}); losses and monitors have no direction, so that they cannot be targets",
+                "{known}); losses and monitors have no direction, so they cannot be targets",
                 {"number": number, "metric": target.metric, "known": known},
             )
     counts = Counter((target.metric, target.value) for target in targets)

@@ -40,14 +40,14 @@ class BenchmarkContract(Contract):
         self.spec()
 
     def test_the_spec_has_the_name_and_the_summary_of_the_benchmark(self) -> None:
-        """Results, which store the spec, are called like the benchmark."""
+        """The spec has the same name and summary as the benchmark, because results take both from the spec."""
         spec = self.spec()
         got = {"name": spec.name, "summary": spec.summary or self.plugin.summary}
         expected = {"name": self.plugin.name, "summary": self.plugin.summary}
         assert got == expected, f"expected a spec with {expected}, got {got}"
 
     def test_the_spec_can_be_stored_and_loaded(self) -> None:
-        """A spec that is written to a run's spec.toml and read again, to resume it, is the same."""
+        """The spec is unchanged after it is written to spec.toml and read again, as when a run is resumed."""
         before = self.spec()
         after = resolve(tomllib.loads(before.to_toml()), self.registry(), origin=self.plugin.name)
         different = [key for key, value in before.to_dict().items() if after.to_dict().get(key) != value]
@@ -81,7 +81,7 @@ class BenchmarkContract(Contract):
         assert finite, f"expected finite numbers in {curve.history.name}, got NaN or infinity"
 
     def test_its_plugins_fit_together(self) -> None:
-        """Model, loss, penalties, augmentations and optimizers take a step together, for images of the dataset's shape.
+        """Model, loss, penalties, augmentations and optimizers can take a step on images of the dataset's shape.
         Checked with torch's device `meta`, without computation.
         """
         spec = self.spec()

@@ -61,13 +61,13 @@ class PluginContract(Contract):
     options: ClassVar[Mapping[str, Any]] = {}
 
     def test_every_option_has_a_description(self) -> None:
-        """Each option has a description, from which `ganbench show` and error messages are made."""
+        """Each option has a description, which `ganbench show` and the documentation display."""
         fields = self.plugin.options.model_fields
         missing = [name for name, field in fields.items() if not (field.description or "").strip()]
         assert not missing, f"expected Field(..., description=...) for each option, got none for {', '.join(missing)}"
 
     def test_an_unknown_option_is_an_error(self) -> None:
-        """A misspelled option in a spec or after -o is rejected."""
+        """A misspelled option in a spec or in -o is rejected."""
         try:
             self.validated({**self.options, "no_such_option": 1})
         except ValidationError as error:
@@ -79,7 +79,7 @@ class PluginContract(Contract):
         )
 
     def test_options_can_be_stored_and_loaded(self) -> None:
-        """Options that are written to a run's spec.toml and read again, to resume it, have the same values."""
+        """Options have the same values after they are written to spec.toml and read again, as when a run is resumed."""
         before = self.validated(self.options).model_dump(mode="json")
         try:
             stored = tomllib.loads(tomli_w.dumps(without_none(before)))
@@ -96,7 +96,7 @@ class PluginContract(Contract):
         assert isinstance(built, self.plugin.build_types), f"build must return {expected}, got {type(built).__name__}"
 
     def test_build_leaves_no_trace(self) -> None:
-        """`build` changes no default of torch (dtype, device, gradient mode), and no file of the current folder."""
+        """`build` does not change torch's defaults (dtype, device, gradient mode) or write into the current folder."""
         folder, files = Path.cwd(), set(Path.cwd().iterdir())
         defaults = torch_defaults()
         self.plugin.build(self.validated(self.options), self.context())

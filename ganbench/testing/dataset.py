@@ -56,18 +56,18 @@ class DatasetContract(PluginContract):
                 )
 
     def test_an_item_is_the_same_when_it_is_read_again(self) -> None:
-        """Random changes of the images, such as flips, are the engine's: they would be in the reference data, too."""
+        """Random changes of the images, such as flips, are the engine's task: the reference data must not have them."""
         changing = changes_between_reads(self.build())
         assert not changing, "expected the same image and label in two reads of item 0, got different ones"
 
     def test_the_fingerprint_is_a_reproducible_sha256(self) -> None:
-        """Two builds have the same fingerprint, 64 hexadecimal digits: caches and protocols are identified by it."""
+        """Two builds have the same fingerprint, of 64 hexadecimal digits, which identifies the data."""
         first, second = self.build().fingerprint, self.build().fingerprint
         assert first == second, f"expected equal fingerprints of two builds, got {first} and {second}"
         assert re.fullmatch("[0-9a-f]{64}", first), f"expected 64 hexadecimal digits, got {first!r}"
 
     def test_label_counts_are_those_of_the_train_split(self) -> None:
-        """`label_counts`, if given, has a number for each class, with the number of train images as their sum."""
+        """`label_counts`, if given, has a number for each class; their sum is the number of train images."""
         data: ImageData = self.build()
         counts = data.label_counts
         if counts is None:

@@ -62,7 +62,7 @@ class ExecutorContract(PluginContract):
             assert end.exit_code in (code, None), f"expected the exit code {code}, got {end.exit_code}"
 
     def test_a_lost_job_affects_no_other(self) -> None:
-        """If a job is killed, its future ends, and the other jobs run to their end."""
+        """If a job is killed, its future is done, and the other jobs finish."""
         lost = self.job("import os; os.kill(os.getpid(), 9)")
         good = [self.job("open('done', 'w').close()") for _ in range(2)]
         with self.executor() as executor:
@@ -72,7 +72,7 @@ class ExecutorContract(PluginContract):
         assert finished == len(good), f"expected {len(good)} finished jobs next to a killed one, got {finished}"
 
     def test_shutting_down_ends_all_jobs(self) -> None:
-        """When `shut_down` returns, no job runs any more."""
+        """When `shut_down` returns, no job is running."""
         job = self.job(
             f"import time; end = time.time() + {self.seconds}; file = open('ticks', 'ab', 0)\n"
             f"while time.time() < end: file.write(b'.'); time.sleep({TICK_SECONDS})"

@@ -36,7 +36,7 @@ class FeatureExtractorContract(PluginContract):
         assert_finite(features)
 
     def test_features_do_not_depend_on_the_batch(self) -> None:
-        """An image alone has the same features as among others."""
+        """An image has the same features alone as in a batch with others."""
         extractor: FeatureExtractor = self.build()
         images = quantized(self.images())
         together, alone = self.features(extractor, images), self.features(extractor, images[:1])
@@ -46,7 +46,7 @@ class FeatureExtractorContract(PluginContract):
         )
 
     def test_features_are_the_same_in_every_run(self) -> None:
-        """Two builds have the same features, whatever the seeds: weights are stored, not random."""
+        """Two builds return the same features, regardless of the seeds: weights are stored, not random."""
         images = quantized(self.images())
         features = [self.features(self.build(seed=seed), images) for seed in (SEED, SEED + 1)]
         difference = (features[0] - features[1]).abs().max().item()

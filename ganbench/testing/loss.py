@@ -52,7 +52,7 @@ class LossContract(UpdateContract):
                 assert_gradients(value, networks[player], f"{player}_loss")
 
     def test_monitors_are_scalars_with_unreserved_names(self) -> None:
-        """Monitors are scalar tensors, and no column of the history has their name."""
+        """Monitors are scalar tensors, and do not have the name of another column of the history."""
         networks, loss = self.networks(), self.loss()
         for _, objective in self.objectives(loss):
             _, monitors = objective(self.players(networks), self.batch(networks))

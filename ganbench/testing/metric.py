@@ -73,7 +73,7 @@ class MetricContract(PluginContract):
         return {name: -1 if higher else 1 for name, higher in named.items()}
 
     def test_the_values_have_the_names_in_higher_is_better(self) -> None:
-        """A single value has one direction, and several values have the names of a mapping of directions."""
+        """`higher_is_better` is a bool for a single value; for several values, it is a mapping with the same names."""
         metric = self.build()
         if isinstance(metric, NetworksMetric):
             values = self.measured(metric, self.networks())
@@ -85,7 +85,7 @@ class MetricContract(PluginContract):
         assert numbers, f"expected Python numbers, got {values}"
 
     def test_real_images_score_better_than_other_images(self) -> None:
-        """Better than at least one of negatives, blank images and noise, and never worse.
+        """Real images score better than at least one of negatives, blank images and noise, and no worse than any.
 
         A metric need not distinguish all three from real images: negatives may have a precision of 1.
         """
@@ -104,7 +104,7 @@ class MetricContract(PluginContract):
         assert any(gap > 0 for gap in gaps), f"real images score no better than others: {details}"
 
     def test_a_score_does_not_depend_on_batches_or_previous_scores(self) -> None:
-        """The same images have the same score in batches of another size, by the same metric again."""
+        """The same images get the same score in batches of another size, and when the metric is used again."""
         metric, images = self.metric_of_images(), self.images(seed=1)
         first = self.scores(metric, images, 16)
         again = self.scores(metric, images, 3)
@@ -135,7 +135,7 @@ class MetricContract(PluginContract):
         assert not changed, f"expected unchanged networks, got changes of {', '.join(changed)}"
 
     def test_it_has_a_label_and_the_protocol_is_json(self) -> None:
-        """There is a label for tables, and what determines the values can be stored as JSON."""
+        """`label` is a name for tables, and `protocol` can be stored as JSON."""
         metric = self.build()
         assert metric.label, f"expected a name for tables, got {metric.label!r}"
         assert_json(metric.protocol)

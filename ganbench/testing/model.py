@@ -40,7 +40,7 @@ class ModelContract(UpdateContract):
         return (self.labels()[:count],) if networks.conditional else ()
 
     def test_generated_images_have_the_right_shape(self) -> None:
-        """The generator maps latent vectors, and labels if conditional, to finite floats of the data's shape."""
+        """The generator maps latent vectors, and labels if it is conditional, to finite floats of the data's shape."""
         networks = self.networks()
         images = self.generate(networks, networks.generator)
         expected = (BATCH, *self.image_shape)
@@ -68,7 +68,7 @@ class ModelContract(UpdateContract):
         assert_finite(output)
 
     def test_gradients_reach_both_networks(self) -> None:
-        """The loss of each network depends on its parameters: the generator's through the discriminator."""
+        """Each network's loss depends on its parameters; that of the generator, through the discriminator."""
         networks, loss = self.networks(), self.loss()
         for player in UPDATE_ORDER:
             players = UpdatePlayers(networks, networks.generator, networks.discriminator)
@@ -86,7 +86,7 @@ class ModelContract(UpdateContract):
             assert not different, f"expected equal weights, got different ones in the {player}: {', '.join(different)}"
 
     def test_loading_a_state_dict_reproduces_the_generator(self) -> None:
-        """All that determines the images is in `state_dict`, so that a stored generator makes the same images."""
+        """`state_dict` has everything that determines the images, so that a stored generator makes the same images."""
         first, second = self.networks(), self.build(seed=SEED + 1)
         second.generator.load_state_dict(first.generator.state_dict())
         images = [self.generate(networks, networks.generator.eval()) for networks in (first, second)]

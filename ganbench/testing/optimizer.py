@@ -32,7 +32,7 @@ class OptimizerContract(UpdateContract):
         return point.norm().item()
 
     def test_it_is_an_optimizer_of_all_parameters(self) -> None:
-        """From pairs of a name and a parameter, a `torch.optim.Optimizer` is made that has them all."""
+        """`build` returns a function from pairs of name and parameter to a `torch.optim.Optimizer` with all of them."""
         parameters = {name: nn.Parameter(torch.ones(2)) for name in ("weight", "bias")}
         optimizer = self.optimizer()(list(parameters.items()))
         assert isinstance(optimizer, Optimizer), f"expected a torch.optim.Optimizer, got {type(optimizer).__name__}"
@@ -41,7 +41,7 @@ class OptimizerContract(UpdateContract):
         assert not missing, f"expected all parameters in the optimizer's groups, got none for {', '.join(missing)}"
 
     def test_it_accepts_parameters_without_a_gradient(self) -> None:
-        """A parameter that an update does not use has no gradient: it stays as it is, and the others are updated."""
+        """A parameter that is not used in an update has no gradient: it is unchanged, and the others are updated."""
         used, unused = (nn.Parameter(torch.ones(2)) for _ in range(2))
         optimizer = self.optimizer()([("used", used), ("unused", unused)])
         for _ in range(2):
@@ -52,7 +52,7 @@ class OptimizerContract(UpdateContract):
         assert used.tolist() != [1.0, 1.0], f"expected a change of the used parameter, got {used.tolist()}"
 
     def test_it_resumes_from_its_state(self) -> None:
-        """A new optimizer with the `state_dict` of another continues like it.
+        """A new optimizer that loads the `state_dict` of another continues exactly as the other would.
 
         Note that torch's `load_state_dict` casts state to the dtype of the parameters.
         """
@@ -70,6 +70,6 @@ class OptimizerContract(UpdateContract):
         assert resumed_at == expected, f"after 6 steps: expected the parameters {expected}, got {resumed_at}"
 
     def test_it_descends(self) -> None:
-        """50 steps come nearer to the minimum of a parabola than one."""
+        """After 50 steps on a parabola, the parameters are closer to the minimum than after one."""
         near, far = self.descend(50), self.descend(1)
         assert near < far, f"expected to be nearer to the minimum after 50 steps than {far:.4g}, got {near:.4g}"

@@ -17,14 +17,14 @@ class ScheduleContract(PluginContract):
     plugin: ClassVar[SchedulePlugin]
 
     def test_its_values_are_finite_numbers(self) -> None:
-        """From no image to the last one of a run, values are Python numbers, without NaN or infinity."""
+        """At any number of images in a run, the value is a finite Python number."""
         schedule: Schedule = self.build()
         values = [schedule(images) for images in IMAGES_SEEN]
         assert all(isinstance(value, int | float) for value in values), f"expected Python numbers, got {values}"
         assert all(math.isfinite(value) for value in values), f"expected finite values, got {values}"
 
     def test_its_values_depend_only_on_the_number_of_images(self) -> None:
-        """Values are the same in any order of calls, so that a resumed run has those of an uninterrupted one."""
+        """Values are the same in any order of calls, so that a resumed run gets those of an uninterrupted one."""
         schedule: Schedule = self.build()
         values = [schedule(images) for images in IMAGES_SEEN]
         again = [schedule(images) for images in reversed(IMAGES_SEEN)][::-1]

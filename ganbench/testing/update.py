@@ -66,7 +66,7 @@ class UpdateContract(PluginContract):
         assert different is None, f"expected equal states after two steps with equal seeds, got another {different}"
 
     def test_training_can_be_resumed(self) -> None:
-        """A step from a checkpoint equals that of the uninterrupted run: all state is in tensors, numbers and text."""
+        """A step after resuming equals that of an uninterrupted run: all state is in tensors, numbers and text."""
         step = self.step()
         self.take(step)
         saves_itself = hasattr(step.loss, "state_dict")
@@ -83,7 +83,7 @@ class UpdateContract(PluginContract):
         assert different is None, f"expected the state of an uninterrupted run, got another {different}"
 
     def test_a_step_changes_no_python_state(self) -> None:
-        """What changes from step to step is in tensors on the device, so that a CUDA graph can capture a step."""
+        """State that changes from step to step is in tensors on the device, so that a CUDA graph can capture a step."""
         step, seen = self.step(), []
         for _ in range(3):
             self.take(step)

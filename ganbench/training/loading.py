@@ -33,7 +33,7 @@ def load_data(
         factors = " * discriminator_steps" if spec.training.discriminator_steps > 1 else ""
         raise UsageError(
             f"benchmark {spec.name}: training.batch_size{factors}: {images_per_step} is more than the "
-            f"{len(data.train)} images of the train split"
+            f"{len(data.train)} images of the train split; use a smaller batch size"
         )
     if not can_be_shown(shape) and (spec.sample_images.real or spec.sample_images.generated):
         have = f"images of {plugin} have {shape[0]} channels, and only images with 1 or 3 channels can be shown"

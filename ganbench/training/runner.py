@@ -58,8 +58,8 @@ def run(
       one.
     - `display`, `callback`: receive the events of the run in this process.
     - `trackers`: receive them in processes of their own.
-    - `verify_engine`: how many steps a CUDA graph and the eager engine must agree on bitwise before training.
-    - `profile`: whether to profile some steps before training.
+    - `verify_engine`: number of steps over which a CUDA graph must be bitwise identical to eager execution.
+    - `profile`: profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
 
     Ctrl-C ends training after the current step, and the generator is scored; SIGTERM ends the run immediately. If

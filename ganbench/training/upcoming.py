@@ -1,4 +1,4 @@
-"""What a run does next besides training: scores, sample images and checkpoints."""
+"""What a run does next, other than training: scores, sample images and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped benchmarks, one TOML file each, in a folder for each data set."""
+"""The shipped benchmarks, one TOML file each, in a folder for each dataset."""
 
 from __future__ import annotations
 

@@ -25,14 +25,14 @@ class DownloadError(DataError):
 
     def __init__(self, title: str, data_dir: Path, error: Exception, hint: str) -> None:
         self.reason = " ".join(str(error).split())
-        super().__init__(f"{title}: the download into {data_dir} failed: {self.reason}. Without a network, {hint}")
+        super().__init__(f"{title}: the download into {data_dir} failed: {self.reason}. If offline, {hint}")
 
 
 @contextmanager
 def download_folder(title: str, data_dir: Path, target: Path, hint: str) -> Iterator[Path]:
     """Yield a temporary folder in `target`, from which the block moves the complete files.
 
-    `hint` says what to do without a network.
+    `hint` says what to do offline.
 
     Raises `DownloadError` if the download fails, and `DataError` if the files cannot be written.
     """

@@ -8,7 +8,7 @@ from ganbench import Executor, ExecutorContext, ExecutorPlugin, MissingError, Op
 
 
 class LocalOptions(Options):
-    jobs: int = Field(1, ge=1, description="runs at once; they share the CPU cores and GPUs evenly")
+    jobs: int = Field(1, ge=1, description="runs at a time; they share the CPU cores and GPUs evenly")
     threads: int | None = Field(
         None, ge=1, description="CPU threads of each run; default: an even share of the cores, kept for the whole suite"
     )
@@ -33,9 +33,9 @@ class SlurmOptions(Options):
     memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB; default: the cluster's")
     exclusive: bool = Field(False, description="reserve whole nodes; otherwise, speeds are marked as unreliable")
     array: bool = Field(True, description="submit one job array instead of one job per cell")
-    jobs: int = Field(256, ge=1, description="cells of an array that run at once")
+    jobs: int = Field(256, ge=1, description="cells of an array that run at a time")
     setup: list[str] = Field([], description="shell commands to run before each cell, such as loading a module")
-    poll_seconds: float = Field(10.0, gt=0, description="seconds between two questions to Slurm's queue")
+    poll_seconds: float = Field(10.0, gt=0, description="seconds between queries of Slurm's queue")
 
 
 def build_slurm(options: SlurmOptions, context: ExecutorContext) -> Executor:
@@ -70,7 +70,7 @@ def build_ray(options: RayOptions, context: ExecutorContext) -> Executor:
 def ganbench_executors() -> list[ExecutorPlugin]:
     return [
         ExecutorPlugin(
-            name="local", summary="Runs on this machine, N at once", options=LocalOptions, build=build_local
+            name="local", summary="Runs on this machine, N at a time", options=LocalOptions, build=build_local
         ),
         ExecutorPlugin(
             name="slurm", summary="Jobs of a Slurm cluster, by submitit", options=SlurmOptions, build=build_slurm

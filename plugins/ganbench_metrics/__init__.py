@@ -25,7 +25,7 @@ class DensityCoverageOptions(FeatureOptions):
 
 
 class InceptionScoreOptions(FeatureOptions):
-    splits: int = Field(10, ge=1, description="parts of the generated images, each with a score")
+    splits: int = Field(10, ge=1, description="number of splits of the generated images; each gets a score")
 
 
 def build_fid(options: FeatureOptions, context: BuildContext) -> FeatureMetric:
@@ -75,7 +75,7 @@ def ganbench_metrics() -> list[MetricPlugin]:
         ),
         MetricPlugin(
             name="kid",
-            summary="Kernel inception distance (Bińkowski et al. 2018): mean and deviation over random subsets",
+            summary="Kernel inception distance (Bińkowski et al. 2018): mean and std over random subsets",
             options=KIDOptions,
             build=build_kid,
         ),

@@ -52,8 +52,8 @@ class Modes:
         self.stds = torch.stack([each.var(0, correction=0).mean().sqrt() for each in of_class])
         if not self.stds.all():
             raise UsageError(
-                f"metric 'modes': class {int(classes[self.stds.argmin()])} has no two different real points, so its "
-                "standard deviation is unknown; use a larger dataset"
+                f"metric 'modes': class {int(classes[self.stds.argmin()])} has fewer than two distinct real points, so "
+                "its standard deviation is unknown; use a larger dataset"
             )
         self._reset()
 

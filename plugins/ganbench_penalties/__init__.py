@@ -45,7 +45,7 @@ def ganbench_penalties() -> list[PenaltyPlugin]:
         ),
         PenaltyPlugin(
             name="gradient-penalty",
-            summary="Squared deviation of the gradient norm from 1, between real and generated images (WGAN-GP)",
+            summary="Squared deviation of the gradient norm from 1, at real-generated interpolates (WGAN-GP)",
             options=GradientPenaltyOptions,
             build=build_gradient_penalty,
         ),

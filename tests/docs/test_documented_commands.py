@@ -16,6 +16,7 @@ from documented_commands import ELLIPSES, DocumentedCommand, commands_in
 from ganbench import Registry, load_spec
 from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
+from ganbench.scoring.eval.request import Request
 from ganbench.suite.sweep.axis import split_overrides
 from ganbench_docs.pages import generated_pages
 
@@ -71,6 +72,8 @@ def check(cli: Any, tmp_path: Path) -> Callable[[DocumentedCommand], None]:
         if isinstance(given, dict):
             if command.complete and given.get("overrides"):
                 check_overrides(words[0], given, write_own_plugin(command.page))
+            if command.complete and words[0] in ("audit", "eval"):
+                check_reference(given)
         else:
             assert not given, f"exit code {given}"
 
@@ -91,6 +94,16 @@ def check(cli: Any, tmp_path: Path) -> Callable[[DocumentedCommand], None]:
                 overrides, axes = split_overrides(overrides)
                 overrides += [axis.override(axis.values[0]) for axis in axes]
             load_spec(given["benchmark"], *overrides, plugins=plugins)
+
+    def check_reference(given: dict[str, Any]) -> None:
+        registry = Registry.load()
+        registered = {found.plugin.name for kind in (Kind.BENCHMARK, Kind.DATASET) for found in registry.of_kind(kind)}
+        against = given.get("dataset") or given["against"]
+        if against in registered:  # else, it is a file or folder of the reader
+            metrics = [given["metric"]] if "metric" in given else (given["metrics"] or "").split(",")
+            names = [name for name in metrics if name]
+            request = Request(against, names, given["features"], given["overrides"], given["count"], None, None)
+            request.spec(registry, None, given["count"])
 
     def check_command(command: DocumentedCommand) -> None:
         program, *arguments = command.words
@@ -168,6 +181,8 @@ sbatch job.sh
         "ganbench run dcgan-fashion -o model.widht=8",
         "ganbench run dcgan-fashion -o loss=hinges",
         "ganbench sweep dirac-gan -o loss.r2_gamma=0:2:21",
+        "ganbench audit fid --on fashion-mnist",
+        "ganbench eval FOLDER --against fashion-mnist",
         "ganbench show dcgann",
         "ganbench check",
         "python -m benchmarks.loop",

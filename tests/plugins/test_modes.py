@@ -76,7 +76,7 @@ def test_the_share_for_gaussians_is_the_known_one() -> None:
 
 
 def test_a_class_without_deviation_is_named() -> None:
-    with pytest.raises(UsageError, match="class 5 has no two different real points"):
+    with pytest.raises(UsageError, match="class 5 has fewer than two distinct real points"):
         fitted(torch.tensor([(0.0, 0.0), (1.0, 0.0), (3.0, 3.0)]), torch.tensor([2, 2, 5]))
 
 

@@ -183,7 +183,7 @@ def test_samples_that_are_missing_broken_or_of_another_run_do_not_prevent_a_repo
     assert "epoch 9" not in text
     alone = run.parent / "alone.json"
     alone.write_bytes((run / "result.json").read_bytes())
-    assert "No sample images beside this result." in report(alone).text
+    assert "No sample images next to this result." in report(alone).text
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
         return Audit("x", {"": False}, 100, {100: Scores({"": [0.9, 1.1]})}, flawed).conclusion("")
 
     assert conclusion(blur=9, noise=9) == "rated as worse: blur, noise"
-    assert conclusion(blur=9, noise=1, JPEG=0.1) == "rated as worse: blur; at no strength: noise, JPEG"
+    assert conclusion(blur=9, noise=1, JPEG=0.1) == "rated as worse: blur; not rated as worse: noise, JPEG"
     assert conclusion(blur=1, collapse=9) == "worthless here: only repeated images are rated as worse (collapse)"
     assert conclusion(blur=1, collapse=0.1) == "worthless here: no flaw is rated as worse than real images"
 
@@ -162,7 +162,7 @@ def ganbench_feature_extractors():
     ("name", "conclusion"),
     [
         ("constant", "worthless here: {} returns the same features for all images"),
-        ("random", "worthless here: {} returns other features for the same images at each call"),
+        ("random", "worthless here: {} returns different features for the same images at each call"),
         ("hash", "worthless here: only repeated images are rated as worse (duplicates, collapse)"),
     ],
 )

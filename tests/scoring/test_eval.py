@@ -168,11 +168,11 @@ def test_what_moves_scores_is_warned_of_and_in_the_protocol() -> None:
     assert lossy.protocol["compression"] == "JPEG, which may lose information"
     assert lossless.protocol["compression"] == "none or lossless"
     assert lossy.value != lossless.value
-    assert any("22 of 22 files are JPEG, whose compression moves scores" in warning for warning in lossy.warnings)
+    assert any("22 of 22 files are JPEG, whose compression changes scores" in warning for warning in lossy.warnings)
     assert lossless.warnings == [
         "lossless: 2 of 22 images are exact copies of others",
         "lossless: 22 images instead of 10,000; some scores, such as a Fréchet distance, get worse with fewer images, "
-        "so compare only scores of as many",
+        "so compare only scores of equally many images",
     ]
 
 

@@ -56,9 +56,12 @@ def nan() -> Any:
 
 
 WRONG: dict[str, tuple[Callable[[], Path], str]] = {
-    "missing": (lambda: Path("nowhere"), "nowhere: no such file or folder; give a folder of images, a NumPy file"),
-    "other file": (lambda: with_file(Path(), "x.pt", "x") / "x.pt", "x.pt: this is neither an image folder nor an"),
-    "empty folder": (lambda: pngs("x", []), "x: there are no files in it; give a folder of images, at any depth"),
+    "missing": (
+        lambda: Path("nowhere"),
+        "nowhere: no such file or folder; give a folder of images, a .npy or .npz file",
+    ),
+    "other file": (lambda: with_file(Path(), "x.pt", "x") / "x.pt", "x.pt: neither a folder nor a NumPy file; give"),
+    "empty folder": (lambda: pngs("x", []), "x: contains no files; give a folder with images, at any depth"),
     "no images": (
         lambda: with_file(pngs("x", []), "a.txt", "text"),
         r"x: none of its 1 files is an image: a.txt \(not an image of a known format\)",
@@ -73,11 +76,11 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
     ),
     "several sizes": (
         lambda: pngs("x", size=lambda number: 32 if number < 2 else 28),
-        r"x: images of 2 sizes \(height x width\): 18 of 28x28 such as 10.png; 2 of 32x32 such as 0.png. Nothing is",
+        r"x: images of 2 sizes \(height x width\): 18 of 28x28 such as 10.png; 2 of 32x32 such as 0.png. Resize them",
     ),
     "another size": (
         lambda: pngs("x", size=lambda _: 32),
-        r"x: its images have 32x32 pixels \(height x width\), but those to compare with have 28x28. Nothing is resized",
+        r"x: its images have 32x32 pixels \(height x width\), but those to compare with have 28x28. Resize one side",
     ),
     "color": (
         lambda: saved(np.concatenate([IMAGES, IMAGES, IMAGES // 2], 1)),
@@ -92,7 +95,7 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         r"x.npy: the values range from -2.33333 to 6.16667; expected floats in .*, or uint8; scale it",
     ),
     "NaN": (lambda: saved(nan()), "x.npy: 3 of 15,680 values are NaN or infinite; a model that generates them has"),
-    "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array is of int64; .* save array.astype\('uint8'\)"),
+    "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array has dtype int64; .* save array.astype\('uint8'\)"),
     "transposed": (
         lambda: saved(IMAGES.transpose(2, 3, 1, 0)),
         r"the array has the shape \(28, 28, 1, 20\), but expected \(N, 28, 28, 1\) or \(N, 1, 28, 28\): its axes are "
@@ -107,15 +110,15 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         r"\(20, 1, 20, 28\), but expected .*; resize or convert the images",
     ),
     "no image": (lambda: saved(IMAGES[:0]), r"the array of shape \(0, 1, 28, 28\) contains no images"),
-    "one image": (lambda: saved(IMAGES[:1]), "there is a single image in it; a score needs many"),
-    "objects": (lambda: saved(np.array([{}])), "x.npy: cannot be read as a NumPy file of numbers"),
+    "one image": (lambda: saved(IMAGES[:1]), "contains only one image; a score needs many"),
+    "objects": (lambda: saved(np.array([{}])), "x.npy: not a NumPy file of numbers"),
     "cut short": (
         lambda: cut_short(saved(IMAGES)),
-        "x.npy: cannot be read as a NumPy file of numbers, perhaps cut short",
+        "x.npy: not a NumPy file of numbers, or truncated",
     ),
     "archive cut short": (
         lambda: cut_short(archived(images=IMAGES)),
-        "x.npz: cannot be read as a NumPy file of numbers, perhaps cut short",
+        "x.npz: not a NumPy file of numbers, or truncated",
     ),
     "two arrays": (
         lambda: archived(real=IMAGES, fake=IMAGES),
@@ -140,7 +143,7 @@ def test_wrong_images_are_refused_with_what_was_found_and_what_to_do(case: str) 
 def test_an_array_is_chosen_by_name_and_an_ambiguous_shape_by_its_layout() -> None:
     path = archived(real=IMAGES, fake=255 - IMAGES)
     np.testing.assert_array_equal(load_samples(path, SHAPE, array="fake").images, 255 - IMAGES)
-    with pytest.raises(UsageError, match="there is no array 'x'; found: 'real' uint8"):
+    with pytest.raises(UsageError, match="no array 'x'; found: 'real' uint8"):
         load_samples(path, SHAPE, array="x")
     square = saved(IMAGES.reshape(20, 28, 28)[:, :3, :3].repeat(9, 0).reshape(-1, 3, 3, 3))
     with pytest.raises(UsageError, match="choose with --layout NCHW or --layout NHWC"):
@@ -161,10 +164,10 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             "--against fashionmnist: no such file, folder or benchmark, and unknown dataset 'fashionmnist'; did you "
             "mean 'fashion-mnist'?",
         ),
-        (f"x.npy {A}", "--metrics: none given, and none follow from the reference; available: density-coverage, "),
+        (f"x.npy {A}", "no metrics: give --metrics, or a benchmark as --against; available: density-coverage, "),
         (
             f"x.npy {A} --metrics fid",
-            "--features: metric 'fid' needs a feature extractor; available: efficientnet-lite0, ",
+            "metric 'fid' needs a feature extractor: give --features; available: efficientnet-lite0, ",
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
@@ -173,7 +176,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A} --metrics fid --features raw -o metrics=3", "eval: metrics: Input should be a valid list"),
         (f"x.npy {A} --weights ema", "--weights is for a run directory, but x.npy is not one"),
         (f"x.npy {A} --layout HWC", "--layout HWC: choose NHWC (channels last) or NCHW (channels first)"),
-        (f"x.npy {A} --out notes.txt", "--out notes.txt: exists, and is not a result of ganbench; choose another name"),
+        (f"x.npy {A} --out notes.txt", "--out notes.txt: exists and is not a ganbench result; choose another name"),
     ],
 )
 def test_wrong_arguments_exit_with_2_and_one_paragraph(arguments: str, message: str) -> None:

@@ -66,9 +66,9 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
     Path("full/notes.txt").write_text("mine")
     Path("mine.npz").write_text("mine")
     for target, message in (
-        ("full", "--out full: already exists, and is not overwritten; choose another name, or remove it"),
+        ("full", "--out full: already exists; choose another name, or remove it"),
         ("mine.npz", "--out mine.npz: already exists"),
-        ("no/where.npz", f"--out no/where.npz: there is no folder {tmp_path / 'no'}; create it first"),
+        ("no/where.npz", f"--out no/where.npz: folder {tmp_path / 'no'} does not exist; create it first"),
         ("x.jpg", "--out x.jpg: give a folder, or a file that ends in .npz or .png"),
     ):
         outcome = sample(trained, f"--out {target}")
@@ -85,6 +85,9 @@ def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[...
     with np.load("x.npz") as archive:
         assert archive["labels"].tolist() == [3, 7, 7, 3, 7, 7, 3, 7, 7, 3]
     assert [file.name for file in sorted(Path("x").iterdir())] == ["000000-class3.png", "000001-class7.png"]
-    for labels, message in (("10", "there is no class 10; choose from 0 to 9"), ("a,b", "--labels a,b: give numbers")):
+    for labels, message in (
+        ("10", "there is no class 10; choose from 0 to 9"),
+        ("a,b", "--labels a,b: give class numbers"),
+    ):
         outcome = sample(tmp_path / "run", f"--out y.npz --labels {labels}")
         assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output

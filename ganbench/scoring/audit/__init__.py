@@ -1,1 +1,1 @@
-"""`ganbench audit`: whether a metric is worth anything on a dataset."""
+"""`ganbench audit`: whether a metric is meaningful on a dataset."""

@@ -93,7 +93,7 @@ class Audit:
         if seen <= REPEATS:
             return f"worthless here: only repeated images are rated as worse ({listed(kinds, seen)})"
         missed = listed(kinds, kinds.keys() - seen)
-        return f"rated as worse: {listed(kinds, seen)}" + (f"; at no strength: {missed}" if missed else "")
+        return f"rated as worse: {listed(kinds, seen)}" + (f"; not rated as worse: {missed}" if missed else "")
 
     def needed(self, name: str) -> int | None:
         """Estimate the number of images for a standard deviation of 1%, which is taken to fall with the root of it.

@@ -15,16 +15,21 @@ from ganbench.scoring.eval.command import show_warning
 def audit(
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="Metric of images, such as fid.")],
     dataset: Annotated[str, typer.Option("--on", metavar="DATASET", help="Dataset or benchmark to take images from.")],
-    features: Annotated[str | None, typer.Option(metavar="NAME", help="Feature extractor of the metric.")] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Feature extractor of the metric; `ganbench list feature-extractors` lists all."
+        ),
+    ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
     plugins: PluginArguments = [],  # noqa: B006
     count: Annotated[int, typer.Option("-n", min=4, help="Number of images to score.")] = 1000,
-    draws: Annotated[int, typer.Option(min=2, help="How often to draw images, for standard deviations.")] = 3,
-    target: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Also draw the scores.")] = None,
+    draws: Annotated[int, typer.Option(min=2, help="Number of draws of images, for standard deviations.")] = 3,
+    target: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Also plot the scores.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
 ) -> None:
-    """Test a metric on a dataset: the scores of real images by their number, and of images with known flaws."""
+    """Test a metric on a dataset: score different numbers of real images, and images with known flaws."""
     if target is not None:
         if target.suffix != ".png":
             raise UsageError(f"--out {target}: give a file that ends in .png")

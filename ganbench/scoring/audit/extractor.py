@@ -32,7 +32,7 @@ def extractor_fault(prepared: PreparedMetric, real_data: RealData, images: Tenso
     if over_images <= ROUNDING * first.square().mean(0).sum():
         return f"{name} returns the same features for all images"
     if over_calls > UNSTABLE * over_images:
-        return f"{name} returns other features for the same images at each call"
+        return f"{name} returns different features for the same images at each call"
     return None
 
 

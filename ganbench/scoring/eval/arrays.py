@@ -20,7 +20,7 @@ CHUNK = 1000  # images converted at a time
 def read_array(
     path: Path, shape: tuple[int, int, int] | None, count: int | None, name: str | None, layout: Layout | None
 ) -> tuple[np.ndarray, dict[str, Any], list[str]]:
-    """Return the images, uint8 `(N, C, H, W)`, how they became so, and warnings. Raises `UsageError`."""
+    """Return the images, uint8 `(N, C, H, W)`, the protocol, and warnings. Raises `UsageError`."""
     return convert_array(path, load_array(path, name)[:count], shape, layout)
 
 
@@ -53,11 +53,11 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: cannot be read as a NumPy file of numbers, perhaps cut short: {reason}") from None
+        raise UsageError(f"{path}: not a NumPy file of numbers, or truncated: {reason}") from None
     found = ", ".join(f"'{key}' {array.dtype} {array.shape}" for key, array in arrays.items()) or "none"
     if name is not None:
         if name not in arrays:
-            raise UsageError(f"{path}: there is no array '{name}'; found: {found}")
+            raise UsageError(f"{path}: no array '{name}'; found: {found}")
         return arrays[name]
     candidates = [array for array in arrays.values() if array.ndim in (3, 4)]
     if len(candidates) != 1:
@@ -68,7 +68,7 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
 
 
 def find_layout(path: Path, found: tuple[int, ...], shape: tuple[int, int, int] | None) -> Layout:
-    """Tell the order of the axes by the required shape of an image, or by the channels if there is none."""
+    """Return the order of the axes, from the required shape of an image, or from the channels if there is none."""
     if shape is not None:
         sizes = {"NHWC": (*shape[1:], shape[0]), "NCHW": shape}
         fits: list[Layout] = [each for each in ("NCHW", "NHWC") if found[1:] == sizes[each]]
@@ -92,7 +92,7 @@ def has_size(found: tuple[int, ...], layout: str, size: tuple[int, ...]) -> bool
 
 
 def expected(found: tuple[int, ...], shape: tuple[int, int, int] | None) -> str:
-    """Say what the shape should be, with the transposition that makes it so if there is one."""
+    """Describe the expected shape, and the transposition that gives it, if there is one."""
     if shape is None:
         return (
             "and neither its second nor its last axis has 1 or 3 channels; choose with --layout NCHW or --layout NHWC"
@@ -106,13 +106,13 @@ def expected(found: tuple[int, ...], shape: tuple[int, int, int] | None) -> str:
 
 
 def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the images as uint8, and how they became so: floats in [0, 1] or [-1, 1] are rounded, half to even."""
+    """Return the images as uint8, and how they were quantized: floats in [0, 1] or [-1, 1] are rounded."""
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array), "uint8, as given"
     if array.dtype.kind != "f":
         raise UsageError(
-            f"{path}: the array is of {array.dtype}; expected uint8, or floats in [0, 1] or [-1, 1]. If its values are "
-            "0 to 255, save array.astype('uint8')"
+            f"{path}: the array has dtype {array.dtype}; expected uint8, or floats in [0, 1] or [-1, 1]. If its values "
+            "are 0 to 255, save array.astype('uint8')"
         )
     low, high = extremes(path, array)
     if low < -1 or high > 1:

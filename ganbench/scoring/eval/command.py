@@ -28,7 +28,7 @@ from .request import Request, check_arguments
 
 def evaluate(
     samples: Annotated[
-        Path, typer.Argument(metavar="SAMPLES|RUN", help="Folder of images, file .npy or .npz, or run directory.")
+        Path, typer.Argument(metavar="SAMPLES|RUN", help="Folder of images, .npy or .npz file, or run directory.")
     ],
     against: Annotated[
         str | None,
@@ -42,7 +42,9 @@ def evaluate(
     features: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Feature extractor of all metrics; default: that of the benchmark or the run."
+            metavar="NAME",
+            help="Feature extractor of all metrics, of `ganbench list feature-extractors`; default: that of the "
+            "benchmark or the run.",
         ),
     ] = None,
     overrides: Overrides = [],  # noqa: B006 - never modified
@@ -52,32 +54,34 @@ def evaluate(
         typer.Option(
             "-n",
             min=2,
-            help="Score only the first images; of a run, generate so many; default: all, or as its metrics say.",
+            help="Number of images to score: the first ones, or those to generate for a run; default: all, or as its "
+            "metrics say.",
         ),
     ] = None,
     weights: Annotated[
         WeightsName | None,
-        typer.Option(help="Generator weights of a run; default: as its metrics say; with --metrics, as `sample`."),
+        typer.Option(
+            help="Generator weights of a run; default: those of its metrics, or with --metrics, as for `sample`."
+        ),
     ] = None,
     mode: Annotated[
         ModeName | None,
         typer.Option(
             "--mode",
-            help="Batch norm of the run uses running (eval) or batch statistics (train); default: as its metrics say.",
+            help="Batch norm of a run's generator uses running (eval) or batch statistics (train); default: as its "
+            "metrics say.",
         ),
     ] = None,
     seed: SeedOption = None,
     array: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Array to read from a file .npz; default: the only one with 3 or 4 dimensions."
-        ),
+        typer.Option(metavar="NAME", help="Array of an .npz file; default: the only one with 3 or 4 dimensions."),
     ] = None,
     layout: Annotated[
         str | None, typer.Option(metavar="NHWC|NCHW", help="Order of an array's axes, if its shape fits both.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.json", help="Also write the result, for `compare`.")
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Also write the result, for `ganbench compare`.")
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -117,12 +121,12 @@ def check_target(target: Path) -> None:
     from ganbench.results.schema import load_result
 
     if not target.absolute().parent.is_dir():
-        raise UsageError(f"--out {target}: there is no folder {target.absolute().parent}; create it first")
+        raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
     if target.exists():
         try:
             load_result(target)
         except (UsageError, MissingError):
-            raise UsageError(f"--out {target}: exists, and is not a result of ganbench; choose another name") from None
+            raise UsageError(f"--out {target}: exists and is not a ganbench result; choose another name") from None
 
 
 def show_warning(message: str) -> None:

@@ -28,7 +28,7 @@ class Header(NamedTuple):
 
 
 def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, Any], list[str]]:
-    """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, how they became so, and warnings.
+    """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, the protocol, and warnings.
 
     They are gray if all files are. Raises `UsageError` for a folder without images, files that are no images, and
     images of several sizes.
@@ -36,7 +36,7 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
     found = find_files(folder)
     files, invalid = found.files[:count], dict(found.invalid)
     if not files and not invalid:
-        raise UsageError(f"{folder}: there are no files in it; give a folder of images, at any depth")
+        raise UsageError(f"{folder}: contains no files; give a folder with images, at any depth")
     headers: list[Header] = []
     for path, header in in_threads(read_header, files):
         if isinstance(header, str):
@@ -56,16 +56,16 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
         protocol["compression"] = f"{', '.join(sorted(formats))}, which may lose information"
         number = sum(formats[name] for name in lossy)
         warnings.append(
-            f"{folder}: {number:,} of {len(files):,} files are {' or '.join(sorted(lossy))}, whose compression moves "
-            "scores; compare only with images in the same format, or save PNG"
+            f"{folder}: {number:,} of {len(files):,} files are {' or '.join(sorted(lossy))}, whose compression changes "
+            "scores; compare only with images in the same format, or save PNG files"
         )
     if mode == "RGB" and (gray := sum(header.gray for header in headers)):
-        warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, the others are in color")
+        warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, and the others are in color")
     return images, protocol, warnings
 
 
 def read_header(path: Path) -> Header | str:
-    """Return the header of an image file, or the reason why it is none."""
+    """Return the header of an image file, or the reason why it is not an image."""
     try:
         with Image.open(path) as image:
             return Header(image.format or "unknown", image.mode in GRAY_MODES)
@@ -106,8 +106,8 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
                 for (height, width), paths in sorted(sizes.items(), key=lambda item: -len(item[1]))[:SHOWN]
             )
             raise UsageError(
-                f"{folder}: images of {len(sizes):,} sizes (height x width): {shown}. Nothing is resized here, because "
-                "the way of resizing moves scores: resize them to one size yourself"
+                f"{folder}: images of {len(sizes):,} sizes (height x width): {shown}. Resize them to one "
+                "size yourself: nothing is resized here, because the resize method changes scores"
             )
         ((height, width),) = sizes
         return np.memmap(target, np.uint8, "c", shape=(len(files), 1 if mode == "L" else 3, height, width))

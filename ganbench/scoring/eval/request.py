@@ -43,7 +43,7 @@ class Request:
             base["metrics"] = [{"name": name} for name in self.metrics]
         if not base.get("metrics"):
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
-            raise UsageError(f"--metrics: none given, and none follow from the reference; available: {known}")
+            raise UsageError(f"no metrics: give --metrics, or a benchmark as --against; available: {known}")
         for metric in base["metrics"]:
             self._complete(metric, registry, run)
         data = apply_overrides(base, self.overrides)
@@ -80,7 +80,9 @@ class Request:
             metric["features"] = self.features
         elif "features" in plugin.options.model_fields and "features" not in metric:
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
-            raise UsageError(f"--features: metric '{metric['name']}' needs a feature extractor; available: {known}")
+            raise UsageError(
+                f"metric '{metric['name']}' needs a feature extractor: give --features; available: {known}"
+            )
         if run is not None and (self.weights or self.metrics):
             metric["weights"] = self.weights or ("ema" if "ema" in run else "raw")
         if run is not None and self.mode:

@@ -80,7 +80,7 @@ def evaluate_images(
     if len(samples.images) < asked:
         samples.warnings.append(
             f"{samples.path}: {len(samples.images):,} images instead of {asked:,}; some scores, such as a Fréchet "
-            "distance, get worse with fewer images, so compare only scores of as many"
+            "distance, get worse with fewer images, so compare only scores of equally many images"
         )
     spec = request.spec(registry, None, len(samples.images))
     for message in samples.warnings:

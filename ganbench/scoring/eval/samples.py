@@ -79,12 +79,10 @@ def load_samples(
     elif path.suffix in (".npy", ".npz"):
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
-        found = "no such file or folder" if not path.exists() else "this is neither an image folder nor an array"
-        raise UsageError(
-            f"{path}: {found}; give a folder of images, a NumPy file .npy or .npz, or the directory of a run"
-        )
+        found = "no such file or folder" if not path.exists() else "neither a folder nor a NumPy file"
+        raise UsageError(f"{path}: {found}; give a folder of images, a .npy or .npz file, or a run directory")
     if len(images) < 2:
-        raise UsageError(f"{path}: there is a single image in it; a score needs many, such as 10,000")
+        raise UsageError(f"{path}: contains only one image; a score needs many, such as 10,000")
     samples = Samples(path, images, protocol, warnings)
     if shape is not None:
         match_shape(samples, shape)
@@ -102,14 +100,14 @@ def match_shape(samples: Samples, shape: Shape) -> None:
     if own[1:] != shape[1:]:
         raise UsageError(
             f"{path}: its images have {own[1]}x{own[2]} pixels (height x width), but those to compare with have "
-            f"{shape[1]}x{shape[2]}. Nothing is resized here, because the way of resizing moves scores: resize one "
-            "side yourself"
+            f"{shape[1]}x{shape[2]}. Resize one side yourself: nothing is resized here, because the resize method "
+            "changes scores"
         )
     if (own[0], shape[0]) == (1, 3):
         samples.images = np.repeat(samples.images, 3, axis=1)
         samples.protocol["channels"] = "gray, repeated to three"
         samples.warnings.append(
-            f"{path}: gray images are compared with color ones, so that the scores also measure the missing colors"
+            f"{path}: gray images are compared with color ones, so the scores also measure the missing colors"
         )
     elif (own[0], shape[0]) == (3, 1) and is_gray(samples.images):
         samples.images = samples.images[:, :1]

@@ -38,7 +38,7 @@ def build(options: RadfordOptions, context: BuildContext) -> Networks:
 
 PLUGIN = ModelPlugin(
     name="dcgan-radford",
-    summary="The DCGAN of Radford et al. 2015, for images of 32 or 64 pixels, or 28",
+    summary="The DCGAN of Radford et al. 2015, for square images of 16 to 64 pixels",
     options=RadfordOptions,
     build=build,
 )
