@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ganbench.errors import MissingError, UsageError
 from ganbench.system.files import StrPath
 
+from .record import Finite, explain_invalid
 from .record import Record as Record
 from .target import TargetResult
 from .views import ResultViews
@@ -170,6 +171,11 @@ class Throughput(Record):
         )
 
     @property
+    def processes(self) -> int:
+        """The number of processes over which the run was split."""
+        return int(self.conditions.get("processes", 1))
+
+    @property
     def mean_images_per_second(self) -> float | None:
         """Total images per total seconds."""
         return 1000 / self.seconds_per_kimg if self.seconds_per_kimg else None
@@ -185,7 +191,7 @@ class MetricPoint(Record):
 
     epoch: float  # passes over the training split so far
     images: int
-    value: float | None  # None if not finite
+    value: Finite  # None if not finite
 
 
 class MetricResult(Record):
@@ -194,16 +200,21 @@ class MetricResult(Record):
     id: str  # unique in the run
     name: str
     label: str
-    value: float | None  # at the end of training; None if the run did not reach it
+    value: Finite  # at the end of training; None if it is not finite, or if the run did not reach it
     higher_is_better: bool
     best: MetricPoint | None
     curve: list[MetricPoint]
-    real_data_score: float | None  # of real images from the other split: the score of a perfect generator
+    real_data_score: Finite  # of real images from the other split: the score of a perfect generator
     real_data_samples: int
     # how and on what it is measured: scores with different protocols are never ranked together
     protocol: dict[str, Any]
     software: dict[str, str]  # versions of libraries and plugins, with hashes of the plugins' source
     warnings: list[str] = []  # why the values may be misleading
+
+    @property
+    def why_missing(self) -> str:
+        """Why `value` is None: "not finite", or "not reached" if training continued after the last score."""
+        return "not finite" if self.curve and self.curve[-1].value is None else "not reached"
 
 
 def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
@@ -330,8 +341,4 @@ def load_result(path: StrPath) -> Result:
     except OSError as error:
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"result {file}: not a ganbench result of schema {SCHEMA_VERSION}: {where}: {first['msg']}"
-        ) from None
+        raise UsageError(f"result {file}: {explain_invalid(error, SCHEMA_VERSION)}") from None

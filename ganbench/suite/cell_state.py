@@ -13,9 +13,10 @@ from statistics import median
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Progress
-from ganbench.results.run_directory import PROGRESS, is_locked
+from ganbench.results.run_directory import PROGRESS
 from ganbench.results.schema import Result, load_result
 from ganbench.results.suite_record import Attempt, CellRecord, read_attempts
+from ganbench.system.locks import is_locked
 
 
 class State(StrEnum):

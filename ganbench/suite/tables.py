@@ -31,7 +31,7 @@ def cells_table(statuses: Iterable[CellStatus], title: str, rows: int | None = N
         chosen = {id(status) for status in sorted(statuses, key=lambda status: ORDER.index(status.state))[:rows]}
         shown = [status for status in statuses if id(status) in chosen]
     hidden = len(statuses) - len(shown)
-    table = Table("Cell", "State", "Progress", "Score", "images/s", title=title, title_justify="left")
+    table = Table("Cell", "State", "Progress", "Score", "images/s", title=escape(title), title_justify="left")
     if hidden:
         table.caption = f"and {hidden} more cells"
     for status in shown:
