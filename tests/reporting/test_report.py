@@ -30,6 +30,7 @@ from ganbench.results.schema import (
 )
 from ganbench.spec.loading import load_spec
 from ganbench.system import cpu_features
+from ganbench_trackers.logging_tracker import final_values, without_password
 
 
 def shown(result: Result, directory: Path = Path("runs/x")) -> str:
@@ -104,6 +105,26 @@ def test_a_step_that_is_mostly_overhead_has_no_roofline_minimum(flops: float, st
     assert "MFLOP" not in text
 
 
+def test_trackers_get_the_final_scores_of_metrics_with_one_label() -> None:
+    (fid,) = result().metrics
+    values = final_values(result(metrics=[fid, fid.model_copy(update={"id": "fid-train", "value": 3.0})]))
+    assert values["final/FID (fashion-cnn) [fid]"] == 4.0
+    assert values["final/FID (fashion-cnn) [fid-train]"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:s@cret@host:5000/x", "https://host:5000/x"),
+        ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://host/db"),
+        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
+        ("https://host/@me", "https://host/@me"),
+    ],
+)
+def test_passwords_are_not_stored_with_the_address_of_a_tracker(address: str, shown: str) -> None:
+    assert without_password(address) == shown
+
+
 def test_an_engine_that_fell_back_says_why() -> None:
     engine = EngineRecord(name="eager", requested="auto", fallback_reason="hinge.py:9 in loss: x.item(): it waits")
     throughput = result().throughput.model_copy(update={"engine": engine})
@@ -133,6 +154,13 @@ def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
     assert text.count("interrupted") == 1
     assert "resume with: ganbench run --resume 'my runs/x'\n" in text
     assert "resume with" not in shown(result())
+
+
+def test_a_run_over_several_processes_is_resumed_with_as_many() -> None:
+    conditions = {**result().throughput.conditions, "processes": 2}
+    throughput = result().throughput.model_copy(update={"conditions": conditions})
+    text = shown(result(status="interrupted", throughput=throughput), Path("my runs/x"))
+    assert "resume with: torchrun --nproc-per-node 2 -m ganbench run --resume 'my runs/x'\n" in text
 
 
 def test_a_result_without_training_is_shown() -> None:

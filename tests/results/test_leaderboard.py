@@ -60,13 +60,20 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return outcome.exit_code, outcome.output
 
 
+def csv_rows(*arguments: str) -> list[dict[str, str]]:
+    """Return the rows on standard output; notes are on standard error."""
+    return list(
+        csv.DictReader(io.StringIO(CliRunner().invoke(app, ["leaderboard", *arguments, "--format", "csv"]).stdout))
+    )
+
+
 def boards(*arguments: str) -> Any:
     code, text = invoke(*arguments, "--json")
     assert code == ExitCode.DONE, text
     return json.loads(text)
 
 
-def test_rows_that_are_told_apart_get_ranks_and_others_share_one(tmp_path: Path) -> None:
+def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path: Path) -> None:
     for seed, noise in enumerate([3.0, -2.0, 0.5, 1.0, -1.5]):  # common to all rows: pairing removes it
         write(tmp_path, "good", seed, score(10 + noise + 0.01 * seed))
         write(tmp_path, "equal", seed, score(10 + noise - 0.01 * seed + 0.03))
@@ -75,10 +82,11 @@ def test_rows_that_are_told_apart_get_ranks_and_others_share_one(tmp_path: Path)
     ranks = {row["label"]: row["rank"] for row in board["rows"]}
     assert ranks["dcgan-fashion, loss=good"] == ranks["dcgan-fashion, loss=equal"] == 1
     assert ranks["dcgan-fashion, loss=bad"] == 3
-    (tied,) = (pair for pair in board["comparisons"] if not pair["told_apart"])
+    (tied,) = (pair for pair in board["comparisons"] if not pair["significant"])
     assert tied["seeds_needed"] > 5
     text = invoke("runs")[1]
-    assert f"about {tied['seeds_needed']} seeds would do" in text
+    assert "not significantly different: dcgan-fashion, loss=" in text
+    assert f"about {tied['seeds_needed']} seeds would detect the observed difference" in text
 
 
 def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
@@ -100,6 +108,67 @@ def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
     assert "looks better than it is" in invoke("runs")[1]
 
 
+def test_a_completed_run_without_a_finite_score_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, "good", 0, score(10.0))
+    write(tmp_path, "good", 1, score(None))
+    text = invoke("runs")[1]
+    assert "1 (1 not finite)" in text
+    assert "looks better than it is" in text
+    (row,) = csv_rows("runs")
+    assert (row["seeds"], row["not_finite"]) == ("1", "1")
+
+
+def test_nan_in_a_file_of_another_program_is_no_score(tmp_path: Path) -> None:
+    write(tmp_path, "good", 0, score(10.0))
+    write(tmp_path, "good", 1, score(11.0))
+    file = tmp_path / "runs" / "good-1" / "result.json"
+    file.write_text(file.read_text().replace('"value": 11.0', '"value": NaN'))
+    (board,) = boards("runs")
+    assert board["rows"][0]["scores"] == {"0": 10.0, "1": None}
+    assert board["rows"][0]["last"]["mean"] == 10.0
+
+
+def test_a_repeated_run_is_not_counted_twice_and_a_note_says_so(tmp_path: Path) -> None:
+    for folder, value in (("first", 10.0), ("second", 30.0)):
+        write(tmp_path / folder, "good", 0, score(value))
+    write(tmp_path / "third", "good", 0, None, status="failed")  # superseded, as nothing came of it
+    (board,) = boards("first", "second", "third")
+    assert board["rows"][0]["scores"] == {"0": 10.0}
+    assert board["rows"][0]["statuses"] == {"completed": 1}
+    assert "not counted: 1 run with the settings and the seed of another" in invoke("first", "second", "third")[1]
+
+
+def test_a_divergence_is_not_hidden_by_a_run_that_was_killed(tmp_path: Path) -> None:
+    write(tmp_path, "good", 0, score(10.0))
+    write(tmp_path / "a", "good", 1, None, status="diverged")
+    write(tmp_path / "b", "good", 1, None, status="interrupted")
+    (board,) = boards("b", "a", "runs")
+    assert board["rows"][0]["statuses"] == {"completed": 1, "diverged": 1}
+
+
+def test_rows_with_different_seeds_say_that_their_tests_are_over_fewer(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, "a", seed, score(10.0 + seed))
+    for seed in range(1, 3):
+        write(tmp_path, "b", seed, score(12.0 - seed))
+    (board,) = boards("runs")
+    assert board["comparisons"][0]["difference"]["seeds"] == 2
+    assert "rows have different seeds" in invoke("runs")[1]
+    write(tmp_path, "b", 0, score(12.0))
+    assert "rows have different seeds" not in invoke("runs")[1]
+
+
+def test_rows_whose_settings_look_alike_are_all_shown(tmp_path: Path) -> None:
+    for seed in range(2):
+        write(tmp_path, "a", seed, score(10.0 + seed))
+    file = tmp_path / "runs" / "a-1" / "result.json"
+    file.write_text(file.read_text().replace('"margin": 0.1', '"margin": "0.1"'))
+    (board,) = boards("runs")
+    assert [row["label"] for row in board["rows"]] == [
+        "dcgan-fashion", "dcgan-fashion (2)",
+    ]  # fmt: skip
+
+
 def test_runs_over_more_processes_are_another_row(tmp_path: Path) -> None:
     write(tmp_path / "alone", "a", 0, score(10.0))
     write(tmp_path / "split", "a", 0, score(11.0), conditions={"threads": 1, "processes": 2})
@@ -115,7 +184,24 @@ def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None
     assert [[row["label"] for row in board["rows"]] for board in found] == [
         ["dcgan-fashion, loss=a"], ["dcgan-fashion, loss=b"],
     ]  # fmt: skip
-    assert "num_samples differ" in invoke("runs")[1]
+    text = invoke("runs")[1]
+    assert "num_samples differ" in text
+    for samples in (100, 500):
+        assert f"FID (fashion-cnn), lower is better, num_samples={samples}" in text
+
+
+def test_runs_with_one_seed_but_different_protocols_are_in_both_tables(tmp_path: Path) -> None:
+    write(tmp_path / "one", "a", 0, score(10.0))
+    write(tmp_path / "other", "a", 0, score(1.0, {**PROTOCOL, "num_samples": 100}))
+    found = boards("one", "other")
+    assert [[row["scores"] for row in board["rows"]] for board in found] == [[{"0": 10.0}], [{"0": 1.0}]]
+
+
+def test_a_field_that_an_older_protocol_lacks_is_the_same_as_null(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    write(tmp_path, "b", 0, score(11.0, {**PROTOCOL, "resize": None}))
+    (board,) = boards("runs")
+    assert len(board["rows"]) == 2
 
 
 def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> None:
@@ -141,11 +227,44 @@ def test_evaluations_of_images_made_elsewhere_are_rows_of_their_own(tmp_path: Pa
 def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
     for seed in range(2):
         write(tmp_path, "a_b", seed, score(10.0 + seed))
-    rows = list(csv.DictReader(io.StringIO(invoke("runs", "--format", "csv")[1])))
+    rows = csv_rows("runs")
     assert (float(rows[0]["mean"]), float(rows[0]["best"]), rows[0]["seeds"]) == (10.5, 9.5, "2")
     assert "| 1 | dcgan-fashion | 2 | 10.5000 ± 0.7071 |" in invoke("runs", "--format", "markdown")[1]
     write(tmp_path, "c_d", 0, score(11.0))
     assert r"loss=a\_b & 2 & 10.5000 $\pm$ 0.7071" in invoke("runs", "--format", "latex")[1]
+
+
+def test_csv_has_one_header_for_all_protocols(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    write(tmp_path, "b", 0, score(1.0, {**PROTOCOL, "num_samples": 100}))
+    rows = csv_rows("runs")
+    assert [(row["protocol"], row["rank"], row["mean"]) for row in rows] == [
+        ("num_samples=500", "1", "10.0"), ("num_samples=100", "1", "1.0"),
+    ]  # fmt: skip
+
+
+def test_names_cannot_break_tables_for_other_programs(tmp_path: Path) -> None:
+    label = '=HYPERLINK("http://x")|<b>\n\\input{secret}'
+    write(tmp_path, "a", 0, score(10.0).model_copy(update={"label": label}))
+    (row,) = csv_rows("runs")
+    assert row["metric"] == f"'{label}"  # text, for a spreadsheet
+    markdown = invoke("runs", "--format", "markdown")[1]
+    head = r'**=HYPERLINK("http://x")\|\<b\> \\input{secret}, lower is better**'
+    assert markdown.startswith(f"{head}\n\n| Rank | Row |")
+    latex = invoke("runs", "--format", "latex")[1]
+    assert latex.splitlines()[:2] == [
+        '% =HYPERLINK("http://x")|<b> \\input{secret}, lower is better', r"\begin{tabular}{rlrrrrr}",
+    ]  # fmt: skip
+
+
+def test_a_run_is_found_once_whatever_leads_to_it(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    (tmp_path / "runs" / "latest").symlink_to("a-0")
+    for number in range(2):
+        (tmp_path / "runs" / f"loop{number}").symlink_to(tmp_path)
+    (board,) = boards("runs", "runs/a-0/result.json", ".")
+    assert board["rows"][0]["statuses"] == {"completed": 1}
+    assert "not counted" not in invoke("runs", "runs/a-0/result.json")[1]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +272,25 @@ def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
     [
         (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no runs found"),
         (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has this metric; available: fid"),
+        (["diverged"], ExitCode.NOT_COMPARABLE, "no completed run has a score (runs found: 1 diverged, 1 failed)"),
+        (["diverged", "--by", "fid"], ExitCode.NOT_COMPARABLE, "no completed run has a score"),
+        (["cut"], ExitCode.USAGE, "result cut/result.json: corrupt, or not a result: Invalid JSON: EOF"),
+        (["old"], ExitCode.USAGE, "result old/result.json: written with schema 2, but this version of ganbench reads"),
+        (["foreign"], ExitCode.USAGE, "foreign/spec.toml: not the resolved spec of a run"),
     ],
 )
 def test_a_wrong_argument_is_explained(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     write(tmp_path, "a", 0, score(10.0))
+    for status in ("diverged", "failed"):
+        write(tmp_path / "diverged", status, 0, score(None), status=status)
+    content = (tmp_path / "runs" / "a-0" / "result.json").read_text()
+    for file, text in (
+        ("cut/result.json", content[:1000]),
+        ("old/result.json", content.replace('"schema_version": 3', '"schema_version": 2')),
+        ("foreign/spec.toml", "[package]\n"),
+    ):
+        Path(file).parent.mkdir()
+        Path(file).write_text(text)
     found, text = invoke(*arguments)
     assert found == code
     assert message in text
@@ -195,6 +329,16 @@ def test_power_agrees_with_published_sample_sizes() -> None:
     assert power(2.0, 5, 0.05) > 0.9 > power(2.0, 4, 0.05)
     assert seeds_needed(2.0, 0.05) == 5
     assert seeds_needed(0.01, 0.05) is None
+
+
+def test_power_is_known_where_the_noncentral_t_distribution_of_scipy_does_not_converge() -> None:
+    assert np.isnan(stats.nct.cdf(-stats.t.isf(0.025, 1), 1, 50 * np.sqrt(2)))
+    assert power(50, 2, 0.05) == pytest.approx(1.0)
+    assert seeds_needed(50, 0.05) == 2
+    for seeds, alpha, effect in ((3, 0.01, 2.0), (5, 0.001, 3.0), (20, 0.05, 0.5)):
+        limit, shift = stats.t.isf(alpha / 2, seeds - 1), effect * np.sqrt(seeds)
+        exact = stats.nct.sf(limit, seeds - 1, shift) + stats.nct.cdf(-limit, seeds - 1, shift)
+        assert power(effect, seeds, alpha) == pytest.approx(exact, abs=1e-4)
 
 
 def test_holms_levels() -> None:
