@@ -339,6 +339,11 @@ def load_result(path: StrPath) -> Result:
     try:
         return Result.model_validate_json(file.read_bytes())
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and (file.parent / "spec.toml").is_file():
+            raise MissingError(
+                f"run directory {file.parent}: no {file.name}, because the run was killed or is not over; continue it "
+                f"with --resume {file.parent}"
+            ) from None
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
         raise UsageError(f"result {file}: {explain_invalid(error, SCHEMA_VERSION)}") from None

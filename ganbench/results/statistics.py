@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows have any significant difference
 POWER = 0.9  # with the number of seeds that a board asks for
@@ -33,7 +33,7 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | No
     if len(values) < 2:
         return Summary(mean, None, None)
     deviation = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))
     return Summary(mean, deviation, (mean - half, mean + half))
 
 
@@ -85,7 +85,7 @@ def power(effect: float, seeds: int, alpha: float) -> float:
     The statistic has a noncentral t distribution (Cohen 1988, Statistical Power Analysis, section 2.3). It is
     integrated here, because scipy's does not converge for many of these arguments.
     """
-    limits = float(stats.t.isf(alpha / 2, seeds - 1)) * estimated_deviations(seeds - 1)
+    limits = -special.stdtrit(seeds - 1, alpha / 2) * estimated_deviations(seeds - 1)
     shift = effect * math.sqrt(seeds)
     found = special.ndtr(shift - limits) + special.ndtr(-shift - limits)
     return float(WEIGHTS @ found) / 2
@@ -94,7 +94,7 @@ def power(effect: float, seeds: int, alpha: float) -> float:
 def seeds_needed(effect: float, alpha: float) -> int | None:
     """Return the smallest number of seeds with a power of at least `POWER`; None if it exceeds `MAX_SEEDS`."""
     # the normal approximation needs fewer seeds than the t-test, so the search begins there
-    normal = float(stats.norm.isf(alpha / 2) + stats.norm.ppf(POWER))
+    normal = special.ndtri(POWER) - special.ndtri(alpha / 2)
     if effect <= normal / math.sqrt(MAX_SEEDS):
         return None
     seeds = max(2, math.floor((normal / effect) ** 2))

@@ -84,7 +84,9 @@ def compare_targets(
 
     `metric_rows` are the metrics of all results, aligned.
     """
-    hardware = differing_fields(result.environment.must_match for result in results)
+    hardware = differing_fields(
+        {**result.environment.must_match, "processes": result.throughput.processes} for result in results
+    )
     disturbed = any(result.throughput.disturbed for result in results)
     for row in metric_rows:
         pairs = list(zip(results, row, strict=True))
