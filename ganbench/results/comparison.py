@@ -174,7 +174,10 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
-    """Align the metrics of all results in rows: by equal protocol if possible, else by id."""
+    """Align the metrics of all results in rows: by equal label and protocol if possible, else by id.
+
+    The values of one metric, such as precision and recall, have equal protocols.
+    """
     rows: list[list[MetricResult | None]] = []
 
     def find_row(position: int, metric: MetricResult, key: Callable[[MetricResult], Any]) -> Any:
@@ -184,7 +187,7 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
     for position, result in enumerate(results):
         unmatched = []
         for metric in result.metrics:
-            if row := find_row(position, metric, attrgetter("protocol")):
+            if row := find_row(position, metric, attrgetter("label", "protocol")):
                 row[position] = metric
             else:
                 unmatched.append(metric)

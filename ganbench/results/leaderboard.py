@@ -252,7 +252,8 @@ def same_score(result: Result | None, metric: MetricResult) -> MetricResult | No
 
 
 def is_same(one: MetricResult, other: MetricResult) -> bool:
-    return (one.name, one.label) == (other.name, other.label) and compare_scores([one, other]).comparable
+    names = {metric.name.partition("@")[0] for metric in (one, other)}  # a distribution may be given, as fid@ganbench
+    return len(names) == 1 and one.label == other.label and compare_scores([one, other]).comparable
 
 
 def names_of(metric: MetricResult) -> tuple[str, str, str]:

@@ -220,6 +220,18 @@ def test_metrics_with_the_same_label_are_matched_by_protocol_in_any_order(result
     assert first.differing_fields == second.differing_fields == {}
 
 
+def test_the_values_of_one_metric_are_matched_in_any_order(results: dict[str, Path]) -> None:
+    fid = load(results["one"]).metrics[0]
+    precision, recall = (
+        fid.model_copy(update={"id": f"pr.{name}", "label": f"precision and recall: {name}", "value": value})
+        for name, value in (("precision", 0.25), ("recall", 0.75))
+    )
+    sides = [
+        load(results["one"]).model_copy(update={"metrics": metrics}) for metrics in ([precision, recall], [recall])
+    ]
+    assert [quantity.values for quantity in compare(sides).metrics] == [(0.25, None), (0.75, 0.75)]
+
+
 def test_scores_with_different_software_are_ranked_with_a_mark(
     results: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
