@@ -70,7 +70,7 @@ def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
 def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts: int) -> CellStatus:
     """Return the status of a cell whose last attempt has not ended; fast, because a suite asks often."""
     directory = folder / "runs" / cell.id
-    if not has_begun(directory, attempt):
+    if not has_begun(directory, attempt) and not is_locked(directory):
         return CellStatus(cell, State.QUEUED, attempts)
     return CellStatus(cell, State.RUNNING, attempts, progress=read_progress(directory))
 
@@ -104,7 +104,7 @@ def read_progress(directory: Path) -> Progress | None:
 
 
 def has_begun(directory: Path, attempt: Attempt) -> bool:
-    """Return whether the run has written to its directory since the attempt was submitted."""
+    """Return whether the run has written to its directory since the attempt was submitted, by the clocks of both."""
     files = (directory / name for name in ("spec.toml", PROGRESS))
     since = attempt.submitted_at.timestamp()
     return any(file.stat().st_mtime >= since for file in files if file.exists())

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from concurrent.futures import Future
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from ganbench import GanbenchError, load_result, run
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.jobs import Job, JobEnd
+from ganbench.results.suite_record import Attempt, CellRecord
+from ganbench.suite.cell_state import unfinished_status
 from ganbench.suite.execution import last_error
+from ganbench.system.locks import locked_folder
 
 EXECUTOR = """
 from ganbench import ExecutorPlugin, hookimpl
@@ -191,6 +195,17 @@ def test_what_its_processes_cannot_share_is_found_before_anything_runs() -> None
     assert code == ExitCode.USAGE
     assert "--device cuda:1: torchrun gives each process its own GPU" in text
     assert not Path("suites").exists()
+
+
+def test_a_cell_is_running_also_if_the_clock_was_set_back(tmp_path: Path) -> None:
+    cell = CellRecord(id="cell", label="", axes={}, seed=0)
+    attempt = Attempt(executor="local", submitted_at=datetime.now().astimezone() + timedelta(hours=1))
+    directory = tmp_path / "runs" / "cell"
+    directory.mkdir(parents=True)
+    (directory / "spec.toml").touch()
+    assert unfinished_status(tmp_path, cell, attempt, 1).state == "queued"
+    with locked_folder(directory, "", "", ""):
+        assert unfinished_status(tmp_path, cell, attempt, 1).state == "running"
 
 
 def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -> None:
