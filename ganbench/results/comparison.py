@@ -132,15 +132,17 @@ def compare(results: Sequence[Result]) -> Comparison:
 def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Yield throughput, energy and memory, which are comparable only under equal conditions."""
     conditions = differing_fields(result.throughput.conditions for result in results)
+    disturbed = any(result.throughput.disturbed for result in results)
     yield Quantity(
         "images/s",
         tuple(result.throughput.mean_images_per_second for result in results),
         "higher",
         conditions,
         spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
-        disturbed=any(result.throughput.disturbed for result in results),
+        disturbed=disturbed,
     )
-    yield Quantity("joules per image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
+    energies = tuple(result.throughput.joules_per_image for result in results)
+    yield Quantity("joules per image", energies, "lower", conditions, disturbed=disturbed)  # a GPU that waits uses some
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),

@@ -24,7 +24,7 @@ class TargetComparison:
     times: tuple[TargetResult | None, ...]  # None if a result lacks the metric
     scores: ScoreDifferences  # if protocols differ, nothing is ranked
     hardware: dict[str, tuple[Any, ...]]  # fields that differ: seconds and joules are not ranked
-    disturbed: bool  # other processes slowed a run down: seconds are not ranked
+    disturbed: bool  # other processes slowed a run down: seconds and joules are not ranked
 
     @property
     def title(self) -> str:
@@ -38,7 +38,7 @@ class TargetComparison:
         reasons = [f"{name} differs" for name in self.scores.protocol]
         if unit != "images":
             reasons += [f"{name} differs" for name in self.hardware]
-        if unit == "seconds" and self.disturbed:
+        if unit != "images" and self.disturbed:  # a GPU that waits uses energy, too
             reasons.append("a result was disturbed")
         return reasons
 

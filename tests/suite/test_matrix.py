@@ -130,7 +130,7 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
         ),
         (
             "processes = 4\n[axes]\ntraining.generator_batch_size = [64, 30]",
-            "cell training.generator_batch_size=30: training.generator_batch_size: 30 images cannot be split evenly",
+            "cell generator_batch_size=30: training.generator_batch_size: 30 images cannot be split evenly over 4",
         ),
         (
             'processes = 2\n[axes]\nengine.mode = ["cuda_graph"]',
