@@ -44,6 +44,7 @@ class CellStatus:
     problem: str | None = None  # why it failed or diverged
     progress: Progress | None = None  # while it is running
     score: tuple[str, float | None] | None = None  # label and final value of the first metric
+    why_no_score: str = "not finite"  # if that value is None
     seconds: float | None = None  # training, warm-up and scoring of a finished run
     images_per_second: float | None = None
     disturbed: bool = False  # the speed is unreliable, for example because runs shared the machine
@@ -76,13 +77,14 @@ def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts
 
 
 def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStatus:
-    throughput = result.throughput
+    throughput, first = result.throughput, next(iter(result.metrics), None)
     return CellStatus(
         cell,
         State(result.status),
         attempts,
         result.message,
-        score=(result.metrics[0].label, result.metrics[0].value) if result.metrics else None,
+        score=(first.label, first.value) if first else None,
+        why_no_score=first.why_missing if first else "",
         seconds=sum(window.seconds for window in throughput.windows)
         + throughput.warmup_seconds
         + throughput.evaluation_seconds,

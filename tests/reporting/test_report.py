@@ -28,7 +28,10 @@ from ganbench.results.schema import (
     ProfiledKernel,
     Result,
 )
+from ganbench.results.suite_record import CellRecord
 from ganbench.spec.loading import load_spec
+from ganbench.suite.cell_state import finished_status
+from ganbench.suite.tables import score_text
 from ganbench.system import cpu_features
 from ganbench_trackers.logging_tracker import final_values, without_password
 
@@ -147,6 +150,13 @@ def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
     text = shown(result(history=[row(1, d_loss=None)], status="diverged", message="the discriminator's loss is nan"))
     assert "not finite" in text
     assert "diverged: the discriminator's loss is nan" in text
+
+
+def test_a_cell_of_a_suite_shows_why_it_has_no_final_score() -> None:
+    (fid,) = result().metrics
+    diverged = result(status="diverged", metrics=[fid.model_copy(update={"value": None})])
+    status = finished_status(CellRecord(id="a", label="a", axes={}, seed=0), diverged, attempts=1)
+    assert score_text(status) == "FID (fashion-cnn) not reached"
 
 
 def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
