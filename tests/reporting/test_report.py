@@ -33,7 +33,6 @@ from ganbench.spec.loading import load_spec
 from ganbench.suite.cell_state import finished_status
 from ganbench.suite.tables import score_text
 from ganbench.system import cpu_features
-from ganbench_trackers.logging_tracker import final_values, without_password
 
 
 def shown(result: Result, directory: Path = Path("runs/x")) -> str:
@@ -106,26 +105,6 @@ def test_a_step_that_is_mostly_overhead_has_no_roofline_minimum(flops: float, st
     assert "100.000 ms, mostly overhead" in text
     assert "times the roofline minimum" not in text
     assert "MFLOP" not in text
-
-
-def test_trackers_get_the_final_scores_of_metrics_with_one_label() -> None:
-    (fid,) = result().metrics
-    values = final_values(result(metrics=[fid, fid.model_copy(update={"id": "fid-train", "value": 3.0})]))
-    assert values["final/FID (fashion-cnn) [fid]"] == 4.0
-    assert values["final/FID (fashion-cnn) [fid-train]"] == 3.0
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://me:s@cret@host:5000/x", "https://host:5000/x"),
-        ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://host/db"),
-        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
-        ("https://host/@me", "https://host/@me"),
-    ],
-)
-def test_passwords_are_not_stored_with_the_address_of_a_tracker(address: str, shown: str) -> None:
-    assert without_password(address) == shown
 
 
 def test_an_engine_that_fell_back_says_why() -> None:
