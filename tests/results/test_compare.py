@@ -186,6 +186,15 @@ def test_invalid_arguments_are_refused(names: list[str], code: int, message: str
     assert message in " ".join(text.split())
 
 
+def test_a_run_that_was_killed_is_named_with_how_to_continue_it(results: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").touch()
+    code, text = invoke(results["one"], tmp_path)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "no result.json, because the run was killed or is not over; continue it with --resume" in " ".join(
+        text.split()
+    )
+
+
 def test_nested_tables_are_flattened_to_override_paths() -> None:
     spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
     assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
