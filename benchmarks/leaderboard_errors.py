@@ -1,4 +1,4 @@
-"""Simulate leaderboards: how often they tell equal rows apart, find true differences, and ask for the right seeds.
+"""Simulate leaderboards: how often equal rows differ significantly, the power, and whether they ask for enough seeds.
 
 python -m benchmarks.leaderboard_errors
 
@@ -44,9 +44,11 @@ def main(
         unequal = np.geomspace(0.3, 3.0, rows)  # standard deviations of the rows' own parts
         errors[f"{rows} rows"] = {
             family: {
-                "equal rows told apart": share(draw, boards, equal, pairs, any_apart),
-                "the same, rows of unequal deviation": share(draw, boards, equal, pairs, any_apart, unequal),
-                "first row, better by 2, told apart from the second": share(draw, boards, better, pairs, first_apart),
+                "family-wise error rate": share(draw, boards, equal, pairs, any_significant),
+                "family-wise error rate, unequal standard deviations": share(
+                    draw, boards, equal, pairs, any_significant, unequal
+                ),
+                "power, first row better by 2": share(draw, boards, better, pairs, first_two),
             }
             for family, pairs in FAMILIES.items()
         }
@@ -93,22 +95,22 @@ def share(
     found: Callable[[set[frozenset[int]]], bool],
     deviations: np.ndarray | None = None,
 ) -> float:
-    """Return the share of boards in which the pairs told apart are as `found` wants."""
+    """Return the share of boards in which the pairs that differ significantly are as `found` wants."""
     count = 0
     for _ in range(boards):
         board = simulate(draw, means, SEEDS, deviations)
         chosen = pairs(board)
         compared = compare_pairs(chosen, [pair(list(board[one]), list(board[other])) for one, other in chosen])
-        count += found({frozenset(comparison.rows) for comparison in compared if comparison.told_apart})
+        count += found({frozenset(comparison.rows) for comparison in compared if comparison.significant})
     return count / boards
 
 
-def any_apart(apart: set[frozenset[int]]) -> bool:
-    return bool(apart)
+def any_significant(pairs: set[frozenset[int]]) -> bool:
+    return bool(pairs)
 
 
-def first_apart(apart: set[frozenset[int]]) -> bool:
-    return frozenset((0, 1)) in apart
+def first_two(pairs: set[frozenset[int]]) -> bool:
+    return frozenset((0, 1)) in pairs
 
 
 def seeds_for(draw: np.random.Generator, boards: int, effect: float) -> dict[str, Any]:

@@ -27,9 +27,9 @@ import typer
 from benchmarks.results_file import write_results
 from benchmarks.robustness import SMALL, comparable_content
 from ganbench.errors import ExitCode
-from ganbench.results.run_directory import LOCK, is_locked
 from ganbench.results.suite_record import is_suite, read_suite
 from ganbench.suite.cell_state import CellStatus, read_status
+from ganbench.system.locks import LOCK, is_locked
 
 LOSSES, SEEDS = ["bce", "hinge", "lsgan"], [0, 1, 2]
 POLL_SECONDS = 0.1

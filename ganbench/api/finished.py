@@ -10,7 +10,7 @@ from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ganbench.errors import GanbenchError, MissingError
+from ganbench.errors import GanbenchError
 from ganbench.reporting.console import load_registry
 from ganbench.reporting.pictures import file_html
 from ganbench.results.run_directory import require_run_directory
@@ -48,13 +48,7 @@ class Run:
     def result(self) -> Result:
         """The content of result.json. Raises `MissingError` if the run was killed or is not over."""
         if self._result is None:
-            try:
-                self._result = load_result(self.directory)
-            except MissingError:
-                raise MissingError(
-                    f"run directory {self.directory}: no result.json, because the run was killed or is not over; "
-                    f"continue it with --resume {self.directory}"
-                ) from None
+            self._result = load_result(self.directory)
         return self._result
 
     @cached_property

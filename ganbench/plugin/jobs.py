@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ganbench.errors import ExitCode, GanbenchError
-from ganbench.results.run_directory import is_locked
 from ganbench.results.schema import load_result
 from ganbench.system import shared_machine
+from ganbench.system.locks import is_locked
 from ganbench.system.parent import end_with_parent
 
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint

@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 class SafeConsole(Console):
     """A console that prints any text safely, and tables at any width.
 
-    Control sequences in text from files and plugins (colors, cursor, titles) are shown, not executed.
+    Control sequences in text from files and plugins (colors, cursor, titles) are shown, not executed, and text between
+    colons is no emoji: "loss.py:100:" has a line number.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Table):

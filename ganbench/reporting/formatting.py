@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,3 +59,9 @@ def format_verdict(reference: ReferenceResult) -> str:
 
 def mebibytes(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB"
+
+
+def run_command(*arguments: str, processes: int) -> str:
+    """Return the shell command `ganbench run ARGUMENTS`, with torchrun for several processes."""
+    launcher = ["torchrun", "--nproc-per-node", str(processes), "-m"] if processes > 1 else []
+    return shlex.join([*launcher, "ganbench", "run", *arguments])

@@ -45,7 +45,7 @@ def leaderboard(
     elif style == Format.TABLE:
         print_leaderboards(out, boards)
     else:
-        write = {Format.CSV: to_csv, Format.MARKDOWN: to_markdown, Format.LATEX: to_latex}[style]
-        out.file.write("\n".join(write(board) for board in boards))
+        write = {Format.MARKDOWN: to_markdown, Format.LATEX: to_latex}
+        out.file.write(to_csv(boards) if style == Format.CSV else "\n".join(map(write[style], boards)))
         for note in (note for board in boards for note in notes(board)):
             err.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -19,6 +19,9 @@ class RowRecord(Record):
     )
     label: str = Field(description="name of the benchmark, and the settings that tell the row from others")
     statuses: dict[str, int] = Field(description="number of runs by how they ended; unfinished if they have not")
+    repeats: int = Field(
+        description="further runs with such a score, or that diverged, whose seed another one has; they are left out"
+    )
     scores: dict[str, float | None] = Field(
         description="score at the end of each completed run, by seed; null if not finite"
     )
@@ -35,6 +38,7 @@ class RowRecord(Record):
             rank=rank,
             label=row.label,
             statuses=row.statuses,
+            repeats=row.repeats,
             scores={str(seed): score.value for seed, score in sorted(row.scores.items())},
             last=row.summary,
             best=row.best,
@@ -54,7 +58,7 @@ class PairRecord(Record):
     level: float = Field(
         description="significance level by Holm's correction for the number of pairs; 0 without a test"
     )
-    told_apart: bool = Field(description="whether `p_value` is at most `level`")
+    significant: bool = Field(description="whether `p_value` is at most `level`")
     seeds_needed: int | None = Field(
         description="seeds with which the test finds such a difference in 9 of 10 cases; null if it was found, without "
         "a test, and for more than 1000"
@@ -68,8 +72,8 @@ class PairRecord(Record):
             difference=pair.difference,
             p_value=pair.p_value,
             level=pair.level,
-            told_apart=pair.told_apart,
-            seeds_needed=None if pair.told_apart else pair.seeds_needed,
+            significant=pair.significant,
+            seeds_needed=None if pair.significant else pair.seeds_needed,
         )
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.leaderboard import Comparison, Leaderboard, Row
+from ganbench.results.leaderboard import Comparison, Leaderboard, Row, field_text
 from ganbench.results.statistics import MAX_SEEDS, Summary
 
 from .formatting import number
@@ -37,7 +37,9 @@ def leaderboard_table(board: Leaderboard) -> Table:
 
 
 def title(board: Leaderboard) -> str:
-    return f"{board.metric}, {'higher' if board.higher_is_better else 'lower'} is better"
+    """Return the metric, its direction, and its protocol as far as it differs from those of other leaderboards."""
+    direction = f"{'higher' if board.higher_is_better else 'lower'} is better"
+    return ", ".join([board.metric, direction, *(field_text(*field) for field in board.distinctive.items())])
 
 
 def rows(board: Leaderboard) -> Iterator[tuple[str, ...]]:
@@ -56,14 +58,14 @@ def rows(board: Leaderboard) -> Iterator[tuple[str, ...]]:
 
 def seeds_cell(row: Row) -> str:
     """Format how many runs have a score, and how many have none, by how they ended."""
-    missing = len(row.scores) - len(row.last)
-    counts = {**row.statuses, "completed": 0, "not finite": missing, "of another protocol": another_protocol(row)}
+    counts = {
+        **row.statuses,
+        "completed": 0,
+        "not finite": row.not_finite,
+        "of another protocol": row.other_protocol,
+    }
     others = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     return f"{len(row.last)} ({others})" if others else str(len(row.last))
-
-
-def another_protocol(row: Row) -> int:
-    return row.statuses.get("completed", 0) - len(row.scores)
 
 
 def mean_cell(summary: Summary | None) -> str:
@@ -87,27 +89,33 @@ def speed_cell(board: Leaderboard, row: Row) -> str:
 
 
 def notes(board: Leaderboard) -> Iterator[str]:
-    """Yield what a reader must know: pairs that are not told apart, and what else differs between the rows."""
-    apart = [pair for pair in board.comparisons if not pair.told_apart]
-    for pair in apart[:SHOWN_PAIRS]:
+    """Yield what a reader must know: pairs that do not differ significantly, and what else differs between the rows."""
+    alike = [pair for pair in board.comparisons if not pair.significant]
+    for pair in alike[:SHOWN_PAIRS]:
         yield pair_note(board, pair)
-    if len(apart) > SHOWN_PAIRS:
-        yield f"{len(apart) - SHOWN_PAIRS} more pairs are not told apart"
-    if any(set(row.statuses) - {"completed"} for row in board.rows):
+    if len(alike) > SHOWN_PAIRS:
+        yield f"{len(alike) - SHOWN_PAIRS} more pairs are not significantly different"
+    if any(row.without_score for row in board.rows):
         yield "means are of the runs with a score: a row in which others diverged or failed looks better than it is"
+    if board.has_partial_tests:
+        yield "rows have different seeds: means are over all seeds of a row, tests only over those that two rows share"
+    if repeats := sum(row.repeats for row in board.rows):
+        yield f"not counted: {repeats} run{'s' * (repeats != 1)} with the settings and the seed of another"
     if software := board.software_differences:
         yield f"ranked across software: {', '.join(software)} differ"
     if any(row.disturbed for row in board.rows):
         yield "~ speeds are not comparable: other work ran on the machine"
-    elif conditions := board.speed_differences:
+    if conditions := board.speed_differences:
         yield f"~ speeds are not comparable: {', '.join(conditions)} differ"
 
 
 def pair_note(board: Leaderboard, pair: Comparison) -> str:
     first, second = (board.rows[position].label for position in pair.rows)
-    text = f"not told apart: {first} and {second}"
+    text = f"not significantly different: {first} and {second}"
     if pair.difference is None:
         return f"{text}: a paired test needs two common seeds"
     seeds = pair.seeds_needed
     needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
-    return f"{text} (p = {pair.p_value:.2g}, tested at {pair.level:.2g}); {needed} would do if they differ as observed"
+    return (
+        f"{text} (p = {pair.p_value:.2g}, Holm's level {pair.level:.2g}); {needed} would detect the observed difference"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,16 @@ from ganbench.results.schema import (
 )
 from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles, Roofline, Window
 
-from .formatting import column_title, duration, format_plugin, format_verdict, loss_columns, mebibytes, number
+from .formatting import (
+    column_title,
+    duration,
+    format_plugin,
+    format_verdict,
+    loss_columns,
+    mebibytes,
+    number,
+    run_command,
+)
 from .target_tables import targets_table
 from .trackers.fan_out import read_tracked_runs
 
@@ -99,7 +107,7 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         where = f"{run.id}, {run.url}" if run.url else run.id
         console.print(f"tracker {name}: {where}", markup=False, highlight=False, soft_wrap=True)
     if result.status == "interrupted":
-        command = f"ganbench run --resume {shlex.quote(str(directory))}"
+        command = run_command("--resume", str(directory), processes=result.throughput.processes)
         console.print(f"resume with: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -256,7 +264,7 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
     for metric in metrics:
         curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
         best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
-        final = "not reached" if trained and metric.value is None else number(metric.value)
+        final = metric.why_missing if metric.value is None else number(metric.value)
         row = [escape(titles[metric.id]), final, *([best] if trained else [])]
         if has_real_data:
             images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"

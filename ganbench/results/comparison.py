@@ -98,15 +98,17 @@ def compare(results: Sequence[Result]) -> Comparison:
 def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Yield throughput, energy and memory, which are comparable only under equal conditions."""
     conditions = differing_fields(result.throughput.conditions for result in results)
+    disturbed = any(result.throughput.disturbed for result in results)
     yield Quantity(
         "images/s",
         tuple(result.throughput.mean_images_per_second for result in results),
         "higher",
         conditions,
         spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
-        disturbed=any(result.throughput.disturbed for result in results),
+        disturbed=disturbed,
     )
-    yield Quantity("joules per image", tuple(r.throughput.joules_per_image for r in results), "lower", conditions)
+    energies = tuple(result.throughput.joules_per_image for result in results)
+    yield Quantity("joules per image", energies, "lower", conditions, disturbed=disturbed)  # a GPU that waits uses some
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),
@@ -140,7 +142,10 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
-    """Align the metrics of all results in rows: by equal protocol if possible, else by id."""
+    """Align the metrics of all results in rows: by equal label and protocol if possible, else by id.
+
+    The values of one metric, such as precision and recall, have equal protocols.
+    """
     rows: list[list[MetricResult | None]] = []
 
     def find_row(position: int, metric: MetricResult, key: Callable[[MetricResult], Any]) -> Any:
@@ -150,7 +155,7 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
     for position, result in enumerate(results):
         unmatched = []
         for metric in result.metrics:
-            if row := find_row(position, metric, attrgetter("protocol")):
+            if row := find_row(position, metric, attrgetter("label", "protocol")):
                 row[position] = metric
             else:
                 unmatched.append(metric)

@@ -33,7 +33,12 @@ def scores_html(result: Result) -> str:
         return ""
     titles = metric_titles(result.metrics)
     rows = (
-        [titles[metric.id], number(metric.value, "not reached"), best_score(metric), number(metric.real_data_score)]
+        [
+            titles[metric.id],
+            number(metric.value, metric.why_missing),
+            best_score(metric),
+            number(metric.real_data_score),
+        ]
         for metric in result.metrics
     )
     warnings = [f"{titles[metric.id]}: {warning}" for metric in result.metrics for warning in metric.warnings]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-from ganbench.errors import UsageError
+from ganbench.errors import MissingError, UsageError
 
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
@@ -24,6 +24,7 @@ from .schema import NON_TRAINING_FIELDS, MetricResult, Result
 from .statistics import ALPHA, PairedDifference, Summary, holm, pair, summarize
 
 SEED = "training.seed"
+SCORED, COMPLETED, DIVERGED, UNFINISHED = range(4)  # outcomes of runs, with regard to one metric and protocol
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Row:
     scores: dict[int, MetricResult]  # of completed runs with this protocol, by seed
     results: tuple[Result, ...]  # of the same runs
     statuses: dict[str, int]  # how many runs ended in each way, or have not ended
+    repeats: int = 0  # further runs with this score, or that diverged, whose seed another one has
 
     @cached_property
     def last(self) -> dict[int, float]:
@@ -59,10 +61,25 @@ class Row:
     def disturbed(self) -> bool:
         return any(result.throughput.disturbed for result in self.results)
 
+    @property
+    def not_finite(self) -> int:
+        """How many of the completed runs have no finite score."""
+        return len(self.scores) - len(self.last)
+
+    @property
+    def other_protocol(self) -> int:
+        """How many of the completed runs have no score of this protocol."""
+        return self.statuses.get("completed", 0) - len(self.scores)
+
+    @property
+    def without_score(self) -> int:
+        """How many runs ended in another way than with a finite score, or have not ended."""
+        return sum(self.statuses.values()) - len(self.last)
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows, by their positions, and whether the test tells them apart."""
+    """Two rows, by their positions, and whether they differ significantly."""
 
     rows: tuple[int, int]
     difference: PairedDifference | None  # None with fewer than two common seeds
@@ -70,12 +87,15 @@ class Comparison:
     level: float  # by Holm
 
     @property
-    def told_apart(self) -> bool:
+    def significant(self) -> bool:
         return self.p_value <= self.level
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would tell them apart in 9 of 10 cases, if the difference is as observed; None: too many."""
+        """How many seeds would find the difference significant with a power of 90%, if it is as observed.
+
+        None if that is unknown, or too many.
+        """
         return self.difference.seeds_needed(self.level) if self.difference else None
 
 
@@ -87,6 +107,8 @@ class Leaderboard:
     higher_is_better: bool
     protocol: dict[str, Any]
     rows: tuple[Row, ...]
+    # fields of the protocol in which other leaderboards of the metric differ
+    distinctive: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -99,6 +121,15 @@ class Leaderboard:
         first, second = self.rows[one].last, self.rows[other].last
         seeds = sorted(first.keys() & second.keys())
         return pair([first[seed] for seed in seeds], [second[seed] for seed in seeds])
+
+    @property
+    def has_partial_tests(self) -> bool:
+        """Whether a test is over fewer seeds than the means of its rows, because their seeds differ."""
+        return any(
+            pair.difference.seeds < max(len(self.rows[position].last) for position in pair.rows)
+            for pair in self.comparisons
+            if pair.difference
+        )
 
     @property
     def ranks(self) -> list[int | None]:
@@ -121,11 +152,10 @@ class Leaderboard:
 
 def compare_pairs(pairs: Sequence[tuple[int, int]], differences: Sequence[PairedDifference | None]) -> list[Comparison]:
     """Test pairs of rows with Holm's correction; pairs without a difference cannot be tested."""
-    tested = [number for number, difference in enumerate(differences) if difference]
-    p_values = [difference.p_value for difference in differences if difference]
-    levels = dict(zip(tested, holm(p_values, ALPHA), strict=True))
+    p_values = {number: difference.p_value for number, difference in enumerate(differences) if difference}
+    levels = dict(zip(p_values, holm(list(p_values.values()), ALPHA), strict=True))
     return [
-        Comparison(rows, difference, difference.p_value if difference else 1.0, levels.get(number, 0.0))
+        Comparison(rows, difference, p_values.get(number, 1.0), levels.get(number, 0.0))
         for number, (rows, difference) in enumerate(zip(pairs, differences, strict=True))
     ]
 
@@ -133,7 +163,7 @@ def compare_pairs(pairs: Sequence[tuple[int, int]], differences: Sequence[Paired
 def ranks(count: int, comparisons: Iterable[Comparison], scored: Sequence[bool], sign: int) -> list[int | None]:
     better: Counter[int] = Counter()
     for comparison in comparisons:
-        if comparison.told_apart and comparison.difference:
+        if comparison.significant and comparison.difference:
             one, other = comparison.rows
             better[other if sign * comparison.difference.mean < 0 else one] += 1
     return [1 + better[position] if scored[position] else None for position in range(count)]
@@ -143,31 +173,26 @@ def make_leaderboards(runs: Sequence[FoundRun], by: str | None = None) -> list[L
     """Return a leaderboard for each protocol with which the metric `by` was measured, the one with most rows first.
 
     `by` is the id, the name or the label of a metric; by default, the first metric of the first result. Raises
-    `UsageError` if no completed run has it.
+    `UsageError` if no completed run has it, and `MissingError` if none has any.
     """
     rows = group_by_row(runs)
     completed = [run.result for run in runs if run.result and run.result.status == "completed"]
-    by = by or next((metric.id for result in completed for metric in result.metrics), None)
+    known = list(dict.fromkeys(metric.id for result in completed for metric in result.metrics))
+    if not known:
+        found = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).items())
+        raise MissingError(f"nothing to rank: no completed run has a score (runs found: {found})")
+    by = known[0] if by is None else by
     matching = [metric for result in completed for metric in result.metrics if by in names_of(metric)]
     if not matching:
-        known = sorted({metric.id for result in completed for metric in result.metrics})
-        raise UsageError(f"--by {by}: no completed run has this metric; available: {', '.join(known) or 'none'}")
-    protocols: dict[str, MetricResult] = {}
-    for metric in matching:
-        protocols.setdefault(json.dumps([metric.name, metric.label, metric.protocol], sort_keys=True), metric)
-    boards = [make_leaderboard(metric, rows) for metric in protocols.values()]
-    return sorted(boards, key=lambda board: -sum(bool(row.scores) for row in board.rows))
+        raise UsageError(f"--by {by}: no completed run has this metric; available: {', '.join(sorted(known))}")
+    boards = [make_leaderboard(metric, rows) for metric in distinct(matching)]
+    boards = sorted(boards, key=lambda board: -sum(bool(row.scores) for row in board.rows))
+    return [replace(board, distinctive=distinctive_fields(board, boards)) for board in boards]
 
 
-def make_leaderboard(metric: MetricResult, rows: dict[str, list[FoundRun]]) -> Leaderboard:
+def make_leaderboard(metric: MetricResult, rows: Mapping[str, Sequence[FoundRun]]) -> Leaderboard:
     """Return the leaderboard of one metric with one protocol; rows that never had another protocol are in it, too."""
-    found: list[Row] = []
-    for label, runs in rows.items():
-        completed = [run for run in runs if run.result and run.result.status == "completed"]
-        scores = {run.seed: score for run in completed if (score := same_score(run.result, metric))}
-        if scores or not completed:
-            results = tuple(run.result for run in completed if run.result and same_score(run.result, metric))
-            found.append(Row(label, scores, results, dict(Counter(run.status for run in runs))))
+    found = [row for label, runs in rows.items() if (row := make_row(label, runs, metric))]
 
     def order(row: Row) -> tuple[bool, float]:
         mean = row.summary.mean if row.summary else 0.0
@@ -176,12 +201,59 @@ def make_leaderboard(metric: MetricResult, rows: dict[str, list[FoundRun]]) -> L
     return Leaderboard(metric.label, metric.higher_is_better, metric.protocol, tuple(sorted(found, key=order)))
 
 
+def make_row(label: str, runs: Iterable[FoundRun], metric: MetricResult) -> Row | None:
+    """Return the row of these runs, one for each seed; None if they completed, but all without this score.
+
+    Of several runs with one seed, the first with this score counts, or else the one that got furthest.
+    """
+    counted: dict[int, FoundRun] = {}
+    repeats = 0
+    for run in runs:
+        before = counted.get(run.seed)
+        if before is None:
+            counted[run.seed] = run
+            continue
+        further, other = (run, before) if outcome(run, metric) < outcome(before, metric) else (before, run)
+        counted[run.seed] = further
+        repeats += outcome(other, metric) in (SCORED, DIVERGED)
+    completed = [run for run in counted.values() if run.result and run.result.status == "completed"]
+    scores = {run.seed: score for run in completed if (score := same_score(run.result, metric))}
+    if completed and not scores:
+        return None
+    results = tuple(run.result for run in completed if run.result and run.seed in scores)
+    return Row(label, scores, results, dict(Counter(run.status for run in counted.values())), repeats)
+
+
+def outcome(run: FoundRun, metric: MetricResult) -> int:
+    """Return how far a run got: the less, the further."""
+    if run.status == "completed":
+        return SCORED if same_score(run.result, metric) else COMPLETED
+    return DIVERGED if run.status == "diverged" else UNFINISHED
+
+
+def distinct(metrics: Iterable[MetricResult]) -> list[MetricResult]:
+    """Return one of all scores that may be ranked together."""
+    kept: list[MetricResult] = []
+    for metric in metrics:
+        if not any(is_same(metric, other) for other in kept):
+            kept.append(metric)
+    return kept
+
+
+def distinctive_fields(board: Leaderboard, boards: Iterable[Leaderboard]) -> dict[str, Any]:
+    own = flatten(board.protocol)
+    others = (flatten(other.protocol) for other in boards if other.metric == board.metric)
+    return {path: own.get(path) for path in differing_fields([own, *others])}
+
+
 def same_score(result: Result | None, metric: MetricResult) -> MetricResult | None:
     """Return the result's score of this metric with this protocol, if there is one."""
-    for other in result.metrics if result else ():
-        if (other.name, other.label) == (metric.name, metric.label) and compare_scores([other, metric]).comparable:
-            return other
-    return None
+    return next((other for other in result.metrics if is_same(other, metric)), None) if result else None
+
+
+def is_same(one: MetricResult, other: MetricResult) -> bool:
+    names = {metric.name.partition("@")[0] for metric in (one, other)}  # a distribution may be given, as fid@ganbench
+    return len(names) == 1 and one.label == other.label and compare_scores([one, other]).comparable
 
 
 def names_of(metric: MetricResult) -> tuple[str, str, str]:
@@ -189,17 +261,11 @@ def names_of(metric: MetricResult) -> tuple[str, str, str]:
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
-    """Return the runs by row, that is, by everything that affects results except the seed.
-
-    Of several runs with one seed, the completed one counts, or else the last.
-    """
-    rows: dict[str, dict[int, FoundRun]] = {}
+    """Return the runs by row, that is, by everything that affects results except the seed; keys are distinct labels."""
+    rows: dict[str, list[FoundRun]] = {}
     for run in runs:
-        row = rows.setdefault(json.dumps(row_fields(run), sort_keys=True), {})
-        if run.seed not in row or row[run.seed].status != "completed":
-            row[run.seed] = run
-    found = [list(row.values()) for row in rows.values()]
-    return dict(zip(row_labels([row[0] for row in found]), found, strict=True))
+        rows.setdefault(json.dumps(row_fields(run), sort_keys=True), []).append(run)
+    return dict(zip(row_labels([row[0] for row in rows.values()]), rows.values(), strict=True))
 
 
 def row_fields(run: FoundRun) -> dict[str, Any]:
@@ -207,7 +273,8 @@ def row_fields(run: FoundRun) -> dict[str, Any]:
     relevant = {key: value for key, value in run.spec.items() if key not in NON_TRAINING_FIELDS}
     relevant["processes"] = run.processes
     own = {} if run.trained else {"file": str(run.path)}
-    return {path: value for path, value in flatten(relevant | own).items() if path != SEED}
+    # another version of a plugin may not have stored an unset option at all
+    return {path: value for path, value in flatten(relevant | own).items() if path != SEED and value is not None}
 
 
 def row_labels(runs: Sequence[FoundRun]) -> list[str]:
@@ -221,7 +288,8 @@ def row_labels(runs: Sequence[FoundRun]) -> list[str]:
         longer = [f"{label}, {field_text(path, fields.get(path))}" for label, fields in zip(labels, flat, strict=True)]
         if len(set(longer)) > len(set(labels)):
             labels = longer
-    return labels
+    numbers = [labels[: position + 1].count(label) for position, label in enumerate(labels)]
+    return [f"{label} ({number})" if number > 1 else label for label, number in zip(labels, numbers, strict=True)]
 
 
 def field_text(path: str, value: Any) -> str:

@@ -27,6 +27,12 @@ class FoundRun:
     processes: int = 1  # of a run over several devices
 
     @property
+    def place(self) -> Path:
+        """The directory or file of the run, the same for all paths and links that lead to it."""
+        path = self.path.resolve()
+        return path.parent if path.name == "result.json" else path
+
+    @property
     def trained(self) -> bool:
         """Whether a seed is known, so that it can be in a row with others."""
         return "training" in self.spec
@@ -51,21 +57,23 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
         runs = list(runs_in(path))
         if not runs:
             raise MissingError(f"{path}: no runs found; pass run directories, suites' folders or folders of them")
-        found |= {run.path.resolve(): run for run in runs}
+        for run in runs:
+            found.setdefault(run.place, run)
     return list(found.values())
 
 
-def runs_in(path: Path) -> Iterator[FoundRun]:
+def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundRun]:
+    """Yield the runs in a file or folder; `above` are the folders that contain it, to which a link may lead back."""
     if path.is_file() or (path / "result.json").is_file():
         yield with_result(path, load_result(path))
     elif is_suite(path):
         yield from runs_of_suite(path)
     elif (path / "spec.toml").is_file():
         yield FoundRun(path, read_spec(path / "spec.toml"), UNFINISHED, None)
-    elif path.is_dir():
-        for folder in sorted(path.iterdir()):
-            if folder.is_dir():
-                yield from runs_in(folder)
+    elif path.is_dir() and (folder := path.resolve()) not in above:
+        for inner in sorted(path.iterdir()):
+            if inner.is_dir():
+                yield from runs_in(inner, above | {folder})
 
 
 def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
@@ -81,11 +89,15 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
 
 
 def with_result(path: Path, result: Result) -> FoundRun:
-    return FoundRun(path, result.spec, result.status, result, result.throughput.conditions.get("processes", 1))
+    return FoundRun(path, result.spec, result.status, result, result.throughput.processes)
 
 
 def read_spec(file: Path) -> dict[str, Any]:
+    """Read the resolved spec of a run. Raises `UsageError` if the file is anything else."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        spec = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot read the spec: {error}") from None
+    if "name" not in spec or "seed" not in spec.get("training", {}):
+        raise UsageError(f"{file}: not the resolved spec of a run: name or training.seed is missing")
+    return spec

@@ -6,22 +6,19 @@ import csv
 import io
 import os
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ganbench.errors import GanbenchError, GanbenchWarning, UsageError, describe
-from ganbench.system.files import why_no_locks, write_text
+from ganbench.errors import GanbenchError, UsageError, describe
+from ganbench.system.files import write_text
+from ganbench.system.locks import LOCK, locked_folder
 
 from .schema import EpochRow, Result, monitor_names
 
 CHECKPOINT = "checkpoint.pt"
 LAUNCH = "launch.json"  # how the run was started
-LOCK = ".lock"  # held by the run that writes to the directory
 TRACKERS = "trackers.json"  # the runs that trackers made of the run
 PROGRESS = "progress.json"  # the state of training, while the run lasts
 
@@ -45,18 +42,6 @@ def require_run_directory(folder: Path) -> None:
     """Raise `UsageError` if a folder is not a run directory."""
     if not is_run_directory(folder):
         raise UsageError(f"{folder}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
-
-
-def is_locked(directory: Path) -> bool:
-    """Return whether a run is writing to the directory; False if it does not exist or the file system has no locks."""
-    file = directory / LOCK
-    if not file.is_file() or why_no_locks(file):
-        return False
-    try:
-        with FileLock(file).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def is_leftover(file: Path) -> bool:
@@ -104,25 +89,10 @@ class RunDirectory:
         """Create the folder if needed and lock it, so that no other run writes to it within the block.
 
         Removes partial files of killed runs. Raises `UsageError` if the folder cannot be created or another run has
-        locked it. If the file system does not support locks, only warns: a lock file without them would outlive a
-        killed run.
+        locked it.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            no_locks = why_no_locks(self.path / LOCK)
-            lock = nullcontext() if no_locks else FileLock(self.path / LOCK).acquire(timeout=0)
-        except Timeout:
-            raise UsageError(f"run directory {self.path}: another run is writing to it") from None
-        except OSError as error:
-            raise UsageError(f"run directory {self.path}: cannot write to it: {error.strerror}") from None
-        if no_locks:
-            warnings.warn(
-                f"run directory {self.path}: the file system does not support locks ({no_locks}); do not start a "
-                "second run in it",
-                GanbenchWarning,
-                stacklevel=3,
-            )
-        with lock:
+        name, in_use = f"run directory {self.path}", "another run is writing to it"
+        with locked_folder(self.path, name, in_use, "do not start a second run in it"):
             for file in self.path.rglob(".*"):
                 if is_leftover(file) and file.name != LOCK:
                     file.unlink()

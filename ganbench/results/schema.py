@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ganbench.errors import MissingError, UsageError
 from ganbench.system.files import StrPath
 
+from .record import Finite, explain_invalid
 from .record import Record as Record
 from .target import TargetResult
 from .throughput import Memory, Throughput
@@ -57,7 +58,7 @@ class MetricPoint(Record):
 
     epoch: float = Field(description="passes over the training split so far; 0 is before training")
     images: int = Field(description="real images shown to the discriminator so far")
-    value: float | None = Field(description="the score; null if not finite")
+    value: Finite = Field(description="the score; null if not finite")
 
 
 class MetricResult(Record):
@@ -66,13 +67,13 @@ class MetricResult(Record):
     id: str = Field(description="unique in the run, such as fid or, for a metric with several values, kid.mean")
     name: str = Field(description="name of the metric's plugin, as in the spec")
     label: str = Field(description="title in tables, with the feature extractor, such as FID (inception-v3)")
-    value: float | None = Field(
+    value: Finite = Field(
         description="the score at the end of training; null if the run did not reach it, or if not finite"
     )
     higher_is_better: bool = Field(description="whether higher scores are better")
     best: MetricPoint | None = Field(description="the first of the best scores of the run; null if none is finite")
     curve: list[MetricPoint] = Field(description="all scores of the run, in order")
-    real_data_score: float | None = Field(
+    real_data_score: Finite = Field(
         description="the score of real images from the other split, about that of a perfect generator; null if there "
         "is no other split or it is too small, and for metrics of the networks"
     )
@@ -84,6 +85,11 @@ class MetricResult(Record):
         description="versions of libraries and plugins, with hashes of the plugins' source"
     )
     warnings: list[str] = Field([], description="why the values may be misleading; empty if nothing is known")
+
+    @property
+    def why_missing(self) -> str:
+        """Why `value` is None: "not finite", or "not reached" if training continued after the last score."""
+        return "not finite" if self.curve and self.curve[-1].value is None else "not reached"
 
 
 def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:
@@ -245,10 +251,11 @@ def load_result(path: StrPath) -> Result:
     try:
         return Result.model_validate_json(file.read_bytes())
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and (file.parent / "spec.toml").is_file():
+            raise MissingError(
+                f"run directory {file.parent}: no {file.name}, because the run was killed or is not over; continue it "
+                f"with --resume {file.parent}"
+            ) from None
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"result {file}: not a ganbench result of schema {SCHEMA_VERSION}: {where}: {first['msg']}"
-        ) from None
+        raise UsageError(f"result {file}: {explain_invalid(error, SCHEMA_VERSION)}") from None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
+from scipy import special
 
 from .record import Record
 
-ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows tell any two apart
+ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows have any significant difference
 POWER = 0.9  # with the number of seeds that a board asks for
 MAX_SEEDS = 1000  # larger numbers are not worth computing
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)  # of numerical integrals from -1 to 1, by Gauss and Legendre
 
 
 class Summary(Record):
@@ -34,7 +36,7 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | No
     if len(values) < 2:
         return Summary(mean=mean, deviation=None, interval=None)
     deviation = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))
     return Summary(mean=mean, deviation=deviation, interval=(mean - half, mean + half))
 
 
@@ -51,10 +53,10 @@ class PairedDifference(Record):
         if self.deviation == 0:
             return 0.0 if self.mean else 1.0
         statistic = abs(self.mean) / self.deviation * math.sqrt(self.seeds)
-        return float(2 * stats.t.sf(statistic, self.seeds - 1))
+        return float(2 * special.stdtr(self.seeds - 1, -statistic))
 
     def seeds_needed(self, alpha: float) -> int | None:
-        """Return the smallest number of seeds with which the test at `alpha` finds this difference.
+        """Return the smallest number of seeds with which the test at `alpha` finds this difference significant.
 
         It finds it with a probability of at least `POWER`, if mean and standard deviation are as observed. None if more
         than `MAX_SEEDS` would be needed.
@@ -74,24 +76,33 @@ def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | Non
     )
 
 
+@cache
+def estimated_deviations(degrees: int) -> np.ndarray:
+    """Return quantiles of the estimate of a standard deviation of 1 with these degrees of freedom, one per node."""
+    quantiles: np.ndarray = np.sqrt(2 * special.gammaincinv(degrees / 2, (NODES + 1) / 2) / degrees)
+    return quantiles
+
+
 def power(effect: float, seeds: int, alpha: float) -> float:
     """Return the probability that the paired t-test finds a true effect, in standard deviations of the differences.
 
-    By the noncentral t distribution (Cohen 1988, Statistical Power Analysis, section 2.3).
+    The statistic has a noncentral t distribution (Cohen 1988, Statistical Power Analysis, section 2.3). It is
+    integrated here, because scipy's does not converge for many of these arguments.
     """
-    critical = stats.t.isf(alpha / 2, seeds - 1)
+    limits = -special.stdtrit(seeds - 1, alpha / 2) * estimated_deviations(seeds - 1)
     shift = effect * math.sqrt(seeds)
-    return float(stats.nct.sf(critical, seeds - 1, shift) + stats.nct.cdf(-critical, seeds - 1, shift))
+    found = special.ndtr(shift - limits) + special.ndtr(-shift - limits)
+    return float(WEIGHTS @ found) / 2
 
 
 def seeds_needed(effect: float, alpha: float) -> int | None:
     """Return the smallest number of seeds with a power of at least `POWER`; None if it exceeds `MAX_SEEDS`."""
     # the normal approximation needs fewer seeds than the t-test, so the search begins there
-    normal = float(stats.norm.isf(alpha / 2) + stats.norm.ppf(POWER))
+    normal = special.ndtri(POWER) - special.ndtri(alpha / 2)
     if effect <= normal / math.sqrt(MAX_SEEDS):
         return None
     seeds = max(2, math.floor((normal / effect) ** 2))
-    while not power(effect, seeds, alpha) >= POWER:
+    while power(effect, seeds, alpha) < POWER:
         seeds += 1
     return seeds if seeds <= MAX_SEEDS else None
 

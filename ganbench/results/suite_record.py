@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import UsageError
 
-from .schema import Record
+from .record import Record, first_problem
 
 SUITE = "suite.json"
 
@@ -74,16 +74,19 @@ def read_suite(folder: Path) -> SuiteRecord:
     except OSError as error:
         raise UsageError(f"{folder}: not a suite's folder: {SUITE}: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{file}: corrupt, or not written by ganbench: {where}: {first['msg']}") from None
+        raise UsageError(f"{file}: corrupt, or not written by ganbench: {first_problem(error)}") from None
 
 
 def read_attempts(folder: Path, cell: str) -> list[Attempt]:
-    """Return the attempts of a cell so far, the first one first."""
+    """Return the attempts of a cell so far, the first one first. Raises `UsageError` if the file is invalid."""
+    file = folder / "attempts" / f"{cell}.json"
     try:
-        return Attempts.model_validate_json((folder / "attempts" / f"{cell}.json").read_bytes()).attempts
+        return Attempts.model_validate_json(file.read_bytes()).attempts
     except FileNotFoundError:
         return []
-    except (OSError, ValidationError) as error:
-        raise UsageError(f"{folder / 'attempts' / cell}.json: {str(error).partition(chr(10))[0]}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
+    except ValidationError as error:
+        raise UsageError(
+            f"{file}: corrupt: {first_problem(error)}; delete it: it only has the history of the cell's attempts"
+        ) from None

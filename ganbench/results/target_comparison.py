@@ -24,7 +24,7 @@ class TargetComparison:
     times: tuple[TargetResult | None, ...]  # None if a result lacks the metric
     scores: ScoreDifferences  # if protocols differ, nothing is ranked
     hardware: dict[str, tuple[Any, ...]]  # fields that differ: seconds and joules are not ranked
-    disturbed: bool  # other processes slowed a run down: seconds are not ranked
+    disturbed: bool  # other processes slowed a run down: seconds and joules are not ranked
 
     @property
     def title(self) -> str:
@@ -38,7 +38,7 @@ class TargetComparison:
         reasons = [f"{name} differs" for name in self.scores.protocol]
         if unit != "images":
             reasons += [f"{name} differs" for name in self.hardware]
-        if unit == "seconds" and self.disturbed:
+        if unit != "images" and self.disturbed:  # a GPU that waits uses energy, too
             reasons.append("a result was disturbed")
         return reasons
 
@@ -73,7 +73,9 @@ def compare_targets(
 
     `metric_rows` are the metrics of all results, aligned.
     """
-    hardware = differing_fields(result.environment.must_match for result in results)
+    hardware = differing_fields(
+        {**result.environment.must_match, "processes": result.throughput.processes} for result in results
+    )
     disturbed = any(result.throughput.disturbed for result in results)
     for row in metric_rows:
         pairs = list(zip(results, row, strict=True))

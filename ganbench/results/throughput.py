@@ -197,6 +197,11 @@ class Throughput(Record):
         )
 
     @property
+    def processes(self) -> int:
+        """The number of processes over which the run was split."""
+        return int(self.conditions.get("processes", 1))
+
+    @property
     def mean_images_per_second(self) -> float | None:
         """Total images per total seconds."""
         return 1000 / self.seconds_per_kimg if self.seconds_per_kimg else None

@@ -24,6 +24,13 @@ class ResultViews:
         """The value of each metric at the end of training, by id; None if not finite, or if the run ended before."""
         return {metric.id: metric.value for metric in self.metrics}
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """The title of each metric in tables, by id: its label, followed by the id if the label is ambiguous."""
+        from .schema import metric_titles
+
+        return metric_titles(self.metrics)
+
     def history_lists(self) -> dict[str, list[Any]]:
         """Return the history as lists by column, with one entry per epoch; None where an epoch lacks a monitor."""
         rows = [row.model_dump() for row in self.history]

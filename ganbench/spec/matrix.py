@@ -20,6 +20,7 @@ from ganbench.plugin.registry import Registry
 from .benchmark import BenchmarkSpec
 from .loading import read_benchmark, read_toml, resolve, with_fixed_references
 from .overrides import apply_settings
+from .processes import check_processes
 
 SEED = "training.seed"
 BENCHMARK, PROCESSES = "benchmark", "processes"  # the only axes that are not paths in the spec
@@ -93,14 +94,16 @@ def read_suite_file(path: Path) -> SuiteFile:
 def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]:
     """Return all cells, with resolved specs, in the order of the file.
 
-    Files of benchmarks are relative to `folder`. Raises `UsageError` if the matrix is inconsistent, a spec is invalid,
-    or two cells are the same; the message names the cells.
+    Files of benchmarks are relative to `folder`. Raises `UsageError` if the matrix is inconsistent, a spec is invalid
+    or cannot be split over its processes, or two cells are the same; the message names the cells.
     """
     cells: list[Cell] = []
     wrong: list[str] = []
     for axes, settings in combinations(suite):
         try:
-            cells.append(Cell(axes, make_spec(settings, registry, folder), read_processes(settings)))
+            spec, processes = make_spec(settings, registry, folder), read_processes(settings)
+            check_processes(spec, processes)
+            cells.append(Cell(axes, spec, processes))
         except UsageError as error:
             wrong.append(f"cell {label(axes) or suite.name}: {error}")
     if wrong:

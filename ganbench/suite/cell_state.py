@@ -13,9 +13,10 @@ from statistics import median
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Progress
-from ganbench.results.run_directory import PROGRESS, is_locked
+from ganbench.results.run_directory import PROGRESS
 from ganbench.results.schema import Result, load_result
 from ganbench.results.suite_record import Attempt, CellRecord, read_attempts
+from ganbench.system.locks import is_locked
 
 
 class State(StrEnum):
@@ -43,6 +44,7 @@ class CellStatus:
     problem: str | None = None  # why it failed or diverged
     progress: Progress | None = None  # while it is running
     score: tuple[str, float | None] | None = None  # label and final value of the first metric
+    why_no_score: str = "not finite"  # if that value is None
     seconds: float | None = None  # training, warm-up and scoring of a finished run
     images_per_second: float | None = None
     disturbed: bool = False  # the speed is unreliable, for example because runs shared the machine
@@ -69,19 +71,20 @@ def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
 def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts: int) -> CellStatus:
     """Return the status of a cell whose last attempt has not ended; fast, because a suite asks often."""
     directory = folder / "runs" / cell.id
-    if not has_begun(directory, attempt):
+    if not has_begun(directory, attempt) and not is_locked(directory):
         return CellStatus(cell, State.QUEUED, attempts)
     return CellStatus(cell, State.RUNNING, attempts, progress=read_progress(directory))
 
 
 def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStatus:
-    throughput = result.throughput
+    throughput, first = result.throughput, next(iter(result.metrics), None)
     return CellStatus(
         cell,
         State(result.status),
         attempts,
         result.message,
-        score=(result.metrics[0].label, result.metrics[0].value) if result.metrics else None,
+        score=(first.label, first.value) if first else None,
+        why_no_score=first.why_missing if first else "",
         seconds=sum(window.seconds for window in throughput.windows)
         + throughput.warmup_seconds
         + throughput.evaluation_seconds,
@@ -103,7 +106,7 @@ def read_progress(directory: Path) -> Progress | None:
 
 
 def has_begun(directory: Path, attempt: Attempt) -> bool:
-    """Return whether the run has written to its directory since the attempt was submitted."""
+    """Return whether the run has written to its directory since the attempt was submitted, by the clocks of both."""
     files = (directory / name for name in ("spec.toml", PROGRESS))
     since = attempt.submitted_at.timestamp()
     return any(file.stat().st_mtime >= since for file in files if file.exists())

@@ -66,6 +66,7 @@ def run(
 ) -> None:
     """Run all cells of a matrix of benchmarks, options and seeds that are not finished yet, and rank the results."""
     from ganbench.spec.matrix import make_cells, read_suite_file
+    from ganbench.spec.processes import check_device
     from ganbench.spec.trackers import choose_trackers
 
     from .cell_state import read_status
@@ -77,6 +78,7 @@ def run(
     given = [*plugins, *(locate(plugin, file.parent) for plugin in suite.plugins)]
     registry = load_registry(given)
     cells = make_cells(suite, registry, file.parent)
+    check_device(device, max(cell.processes for cell in cells))
     choose_trackers(track, "", registry)  # an error is better now than in each cell
     folder = SuiteFolder(directory or default_folder(suite), suite, cells)
     records = folder.records
@@ -96,11 +98,9 @@ def run(
     arguments += [word for tracker in track for word in ("--track", tracker)]
     console = err if as_json else out
     with folder.locked():
-        folder.write()
         if restart:
-            for record in records:
-                if not read_status(folder.path, record, alive=False).finished:
-                    folder.discard_run(record.id)
+            folder.discard_runs(cell for cell in records if not read_status(folder.path, cell, alive=False).finished)
+        folder.write()
         built = build_executor(config, folder.path, device)
         with SuiteDisplay(console, suite.name) as display:
             running = SuiteRun(folder, records, built, executor, retries, arguments, display.on_change, display.on_poll)
@@ -119,8 +119,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show the state of all cells of a suite, also while it runs."""
-    from ganbench.results.run_directory import is_locked
     from ganbench.results.suite_record import read_suite
+    from ganbench.system.locks import is_locked
 
     from .cell_state import read_status
 

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from pathlib import Path
 
 from ganbench.errors import ExitCode, GanbenchError, describe
@@ -51,13 +52,14 @@ class SuiteRun:
         self._tries: Counter[str] = Counter()
         self._problems: dict[str, str | None] = {}  # of the attempt before
         self._attempts: dict[str, Attempt] = {}
+        self._logged: dict[str, int] = {}  # bytes in the log before the attempt
         self._futures: dict[Future[JobEnd], str] = {}
 
     def run(self) -> None:
         """Run all unfinished cells, each up to `retries` more times if it fails.
 
         On a termination signal, stops all jobs and raises `KeyboardInterrupt`. Raises `GanbenchError` if the executor
-        refuses the jobs.
+        refuses the jobs, or the folder cannot be written to, after stopping all jobs.
         """
         with interrupt_once():
             try:
@@ -69,8 +71,9 @@ class SuiteRun:
                     self.on_poll(self._refreshed())
             finally:
                 self.executor.shut_down()
-                for cell in self._futures.values():
-                    self._record_end(cell, None, None)
+                with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
+                    for cell in self._futures.values():
+                        self._record_end(cell, None, None)
 
     def _submit(self, cells: Sequence[str]) -> None:
         if not cells:
@@ -78,6 +81,7 @@ class SuiteRun:
         for cell in cells:
             self._tries[cell] += 1
             self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
+            self._logged[cell] = self.folder.log_size(cell)
             self.folder.add_attempt(cell, self._attempts[cell])
         futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
         self._futures |= dict(zip(futures, cells, strict=True))
@@ -88,7 +92,7 @@ class SuiteRun:
             end = future.result()
         except Exception as error:  # of the executor, for this job alone
             end = JobEnd(None, str(error) if isinstance(error, GanbenchError) else describe(error))
-        problem = find_problem(end, self.folder.path, cell, self._attempts[cell])
+        problem = find_problem(end, self.folder.path, cell, self._attempts[cell], self._logged[cell])
         self._record_end(cell, end.exit_code, problem)
         # an error that repeats itself would do so every time
         repeated = problem == self._problems.get(cell) and end.exit_code == ExitCode.FAILED
@@ -115,8 +119,11 @@ class SuiteRun:
         return [status for status in self.statuses.values() if status.state == State.FAILED]
 
 
-def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt) -> str | None:
-    """Return why an attempt did not finish the run; None if it did. The result file decides, then the exit code."""
+def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged: int) -> str | None:
+    """Return why an attempt did not finish the run; None if it did. The result file decides, then the exit code.
+
+    The first `logged` bytes of the log are of earlier attempts.
+    """
     file = folder / "runs" / cell / "result.json"
     result = read_result(file)
     if result and result.status in ("completed", "diverged"):
@@ -128,13 +135,13 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt) -> str 
     stopped_early = end.exit_code in HOPELESS  # before it wrote a result
     if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message
-    return last_error(folder / "logs" / f"{cell}.log") or f"exit code {end.exit_code}"
+    return last_error(folder / "logs" / f"{cell}.log", logged) or f"exit code {end.exit_code}"
 
 
-def last_error(log: Path) -> str | None:
-    """Return the last error message in a log, or else its last line; None if the log is empty."""
+def last_error(log: Path, start: int = 0) -> str | None:
+    """Return the last error message in a log after its first `start` bytes, or else its last line; None if empty."""
     try:
-        text = log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+        text = log.read_bytes()[start:][-LOG_BYTES:].decode(errors="replace")
     except OSError:
         return None
     lines = [line.strip() for line in text.splitlines() if line.strip()]

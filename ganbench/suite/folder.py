@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from ganbench.errors import GanbenchError, UsageError
 from ganbench.plugin.jobs import Job
 from ganbench.results.differences import differing_fields
-from ganbench.results.run_directory import LOCK
+from ganbench.results.run_directory import is_leftover
 from ganbench.results.suite_record import (
     SUITE,
     Attempt,
@@ -24,9 +23,11 @@ from ganbench.results.suite_record import (
     read_suite,
 )
 from ganbench.spec.matrix import Cell, SuiteFile, flatten
+from ganbench.system import shared_machine
 from ganbench.system.files import write_text
+from ganbench.system.locks import is_locked, locked_folder
 
-LOCK_SECONDS = 1.0  # `suite status` may hold the lock for a moment to see whether a suite is running
+FOLDERS = ("specs", "runs", "attempts", "logs", "executors")
 WHERE = ("executors",)  # parts of the file that say where cells run, not which
 
 
@@ -43,8 +44,13 @@ class SuiteFolder:
             before = read_suite(path)
             self._require_shared_cells(before)
             self.earlier = [cell for cell in before.cells if cell.id not in self.cells]
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif path.exists() and not self._is_begun():
             raise UsageError(f"{path}: not a suite's folder, and not empty; choose another with --out")
+
+    def _is_begun(self) -> bool:
+        """Return whether a folder has nothing but specs, because a command was killed before it wrote suite.json."""
+        files = (file for file in self.path.rglob("*") if file.is_file() and not is_leftover(file))
+        return self.path.is_dir() and all(file.parent == self.path / "specs" for file in files)
 
     def _require_shared_cells(self, before: SuiteRecord) -> None:
         if not before.cells or any(cell.id in self.cells for cell in before.cells):
@@ -60,17 +66,8 @@ class SuiteFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Create the folder and lock it. Raises `UsageError` if that fails or another command runs the suite."""
-        try:
-            for name in ("specs", "runs", "attempts", "logs", "executors"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / LOCK).acquire(timeout=LOCK_SECONDS)
-        except Timeout:
-            raise UsageError(
-                f"{self.path}: another command is running this suite; `ganbench suite status {self.path}` shows it"
-            ) from None
-        except OSError as error:
-            raise UsageError(f"{self.path}: cannot write to it: {error.strerror}") from None
-        with lock:
+        in_use = f"another command is running this suite; `ganbench suite status {self.path}` shows it"
+        with locked_folder(self.path, str(self.path), in_use, "do not run the suite twice at once"):
             yield
 
     @property
@@ -88,34 +85,66 @@ class SuiteFolder:
         ]
 
     def write(self) -> None:
-        """Write suite.json and the specs of all cells. Raises `GanbenchError` if that fails."""
+        """Write suite.json and the specs of all cells, after making folders. Raises `GanbenchError` if that fails."""
         file = self.suite.model_dump(mode="json", exclude_defaults=True)
         record = SuiteRecord(name=self.suite.name, file=file, cells=[*self.records, *self.earlier])
-        try:
+        with self._explained_errors():
+            for name in FOLDERS:
+                (self.path / name).mkdir(exist_ok=True)
             for cell in self.cells.values():
                 write_text(self.path / "specs" / f"{cell.id}.toml", cell.spec.to_toml())
             write_text(self.path / SUITE, record.model_dump_json(indent=2) + "\n")
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise GanbenchError(f"cannot write to {self.path}: {error.strerror or error}") from error
+            raise GanbenchError(
+                f"cannot write to {self.path}: {error.strerror or error}; mend that and repeat the command, which "
+                "continues the suite"
+            ) from error
 
     def run_directory(self, cell: str) -> Path:
         return self.path / "runs" / cell
 
+    def log(self, cell: str) -> Path:
+        return self.path / "logs" / f"{cell}.log"
+
+    def log_size(self, cell: str) -> int:
+        """Return how many bytes all attempts of a cell have printed so far."""
+        log = self.log(cell)
+        return log.stat().st_size if log.exists() else 0
+
     def add_attempt(self, cell: str, attempt: Attempt, replace: bool = False) -> None:
-        """Store another attempt of a cell, or replace the last one when it has ended."""
+        """Store another attempt of a cell, or replace the last one when it has ended.
+
+        Raises `GanbenchError` if that fails.
+        """
         attempts = read_attempts(self.path, cell)
         attempts = [*attempts[: len(attempts) - replace], attempt]
         text = Attempts(attempts=attempts).model_dump_json(indent=2) + "\n"
-        write_text(self.path / "attempts" / f"{cell}.json", text)
+        with self._explained_errors():
+            write_text(self.path / "attempts" / f"{cell}.json", text)
 
-    def discard_run(self, cell: str) -> None:
-        """Move the run directory of an unfinished cell aside, so that the cell starts anew."""
-        directory = self.run_directory(cell)
-        if directory.exists():
-            kept = self.path / "discarded"
-            kept.mkdir(exist_ok=True)
-            number = sum(1 for _ in kept.glob(f"{cell}-*")) + 1
-            directory.rename(kept / f"{cell}-{number}")
+    def discard_runs(self, cells: Iterable[CellRecord]) -> None:
+        """Move the run directories of unfinished cells aside, so that the cells start anew.
+
+        Raises `UsageError` if a process still writes to one, which would then write into the new run.
+        """
+        directories = [directory for cell in cells if (directory := self.run_directory(cell.id)).exists()]
+        if running := [directory.name for directory in directories if is_locked(directory)]:
+            raise UsageError(
+                f"--restart: {', '.join(running)} is still running; wait until it has ended, or leave out --restart, "
+                "which waits for it and resumes it"
+            )
+        with self._explained_errors():
+            for directory in directories:
+                names = (self.path / "discarded" / f"{directory.name}-{number}" for number in count(1))
+                unused = next(name for name in names if not name.exists())
+                unused.parent.mkdir(exist_ok=True)
+                directory.rename(unused)
+                shared_machine.forget(self.log(directory.name))
 
     def job(self, cell: str, arguments: Sequence[str]) -> Job:
         """Return the job of a cell; `arguments` are added to both of its commands."""
@@ -129,7 +158,7 @@ class SuiteFolder:
             directory=directory,
             begin=(*command, str(spec), "--out", str(directory), *arguments),
             resume=(*command, "--resume", str(directory), *arguments),
-            log=(self.path / "logs" / f"{cell}.log").absolute(),
+            log=self.log(cell).absolute(),
             working_directory=Path.cwd(),
             processes=processes,
         )

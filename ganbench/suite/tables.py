@@ -31,7 +31,7 @@ def cells_table(statuses: Iterable[CellStatus], title: str, rows: int | None = N
         chosen = {id(status) for status in sorted(statuses, key=lambda status: ORDER.index(status.state))[:rows]}
         shown = [status for status in statuses if id(status) in chosen]
     hidden = len(statuses) - len(shown)
-    table = Table("Cell", "State", "Progress", "Score", "images/s", title=title, title_justify="left")
+    table = Table("Cell", "State", "Progress", "Score", "images/s", title=escape(title), title_justify="left")
     if hidden:
         table.caption = f"and {hidden} more cells"
     for status in shown:
@@ -53,7 +53,14 @@ def progress_cell(status: CellStatus) -> str:
 
 
 def score_cell(status: CellStatus) -> str:
-    return "" if status.score is None else escape(f"{status.score[0]} {number(status.score[1])}")
+    return escape(score_text(status))
+
+
+def score_text(status: CellStatus) -> str:
+    if status.score is None:
+        return ""
+    label, value = status.score
+    return f"{label} {status.why_no_score if value is None else number(value)}"
 
 
 def speed_cell(status: CellStatus) -> str:
@@ -115,9 +122,8 @@ class SuiteDisplay:
             self._print(summary(statuses))
 
     def on_change(self, status: CellStatus) -> None:
-        score = f"{status.score[0]} {number(status.score[1])}" if status.score else ""
         ended = status.state if status.finished else f"attempt {status.attempts} failed"
-        self._print(": ".join(filter(None, (status.cell.label, ended, score, status.problem))))
+        self._print(": ".join(filter(None, (status.cell.label, ended, score_text(status), status.problem))))
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

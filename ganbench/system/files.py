@@ -75,26 +75,6 @@ def read_cache(target: StrPath) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def why_no_locks(file: Path) -> str | None:
-    """Return why the file system cannot lock `file`; None if it can.
-
-    Creates the file. Raises `OSError` if that fails. Some network file systems do not support flock, such as Lustre
-    mounted without it.
-    """
-    if os.name != "posix":
-        return None
-    import fcntl
-
-    with file.open("ab") as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # already locked by another process
-            return None
-        except OSError as error:
-            return error.strerror or str(error)
-    return None
-
-
 def file_version(path: Path) -> str:
     """Return the version of a single-file plugin: a hash of its content."""
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"

@@ -19,7 +19,16 @@ def remember(log: Path, others: str) -> dict[str, str]:
 
     A run that once shared its machine keeps the mark when it is resumed alone, because its windows are kept.
     """
-    mark = log.with_suffix(".shared")
+    mark = mark_of(log)
     if others:
         mark.write_text(others, encoding="utf-8")
     return {VARIABLE: mark.read_text(encoding="utf-8")} if mark.is_file() else {}
+
+
+def forget(log: Path) -> None:
+    """Drop the mark of a run that starts anew, so that none of its windows is kept."""
+    mark_of(log).unlink(missing_ok=True)
+
+
+def mark_of(log: Path) -> Path:
+    return log.with_suffix(".shared")

@@ -10,6 +10,7 @@ from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import BATCH_NORMS
 from ganbench.runtime.ranks import Ranks
 from ganbench.spec.benchmark import EngineOptions, TrainingOptions
+from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 
 from .step import UPDATE_ORDER, TrainingStep
 
@@ -18,25 +19,18 @@ def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engin
     """Raise `UsageError` for options that a run over several ranks does not support."""
     if ranks == 1:
         return
-    if engine.mode == "cuda_graph" or verify_engine is not None:
-        raise UsageError("engine.mode: a run over several processes uses no CUDA graph; use auto or eager")
+    check_engine_mode(engine, ranks)
+    check_device(device, ranks)
+    if verify_engine is not None:
+        raise UsageError("--verify-engine: a run over several processes uses no CUDA graph that it could verify")
     if profile:
         raise UsageError("--profile: profile a run in a single process, without torchrun")
-    if ":" in device:
-        raise UsageError(f"--device {device}: torchrun gives each process its own GPU; use --device cuda or cpu")
 
 
 def check_ranks(training: TrainingOptions, train_images: int, ranks: Ranks) -> None:
-    """Raise `UsageError` if a batch cannot be split evenly, so that the mean over ranks is that over images."""
+    """Raise `UsageError` if a batch cannot be split evenly over the ranks."""
     last = 0 if training.drop_last else train_images % training.images_per_step % training.batch_size
-    sizes = {
-        "training.batch_size": (training.batch_size, "choose a multiple"),
-        "training.generator_batch_size": (training.generator_images, "choose a multiple"),
-        "the last batch of an epoch": (last, "skip it with -o training.drop_last=true"),
-    }
-    for name, (size, remedy) in sizes.items():
-        if size % ranks.size:
-            raise UsageError(f"{name}: {size} images cannot be split evenly over {ranks.size} processes; {remedy}")
+    check_batches(training, ranks.size, last)
 
 
 def require_same_on_all_ranks(ranks: Ranks, what: str, *parts: Mapping[str, Any]) -> None:

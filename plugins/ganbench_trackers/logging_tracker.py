@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ganbench import Callback, MetricPoint, Progress, Result, SampleImages
@@ -33,8 +34,9 @@ def final_values(result: Result) -> dict[str, float]:
     """Return the final and best scores and the mean throughput of a run; those that it has."""
     values = {}
     for metric in result.metrics:
-        values[f"final/{metric.label}"] = metric.value
-        values[f"best/{metric.label}"] = metric.best.value if metric.best else None
+        title = result.titles[metric.id]
+        values[f"final/{title}"] = metric.value
+        values[f"best/{title}"] = metric.best.value if metric.best else None
     values["final/images_per_second"] = result.throughput.mean_images_per_second
     return {name: value for name, value in values.items() if value is not None}
 
@@ -51,6 +53,11 @@ def flatten(spec: object, path: str = "") -> dict[str, str | int | float | bool]
     for key, value in items:
         flat |= flatten(value, f"{path}.{key}" if path else str(key))
     return flat
+
+
+def without_password(address: str) -> str:
+    """Return the address of a server or database without user and password, because it is printed, stored and sent."""
+    return re.sub(r"^([^/]+//)[^/]*@", r"\1", address)
 
 
 def images_seen(result: Result) -> int:

@@ -14,7 +14,7 @@ from PIL import Image
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import MlflowOptions
-from .logging_tracker import LoggingTracker, final_values, flatten, images_seen, small_files
+from .logging_tracker import LoggingTracker, final_values, flatten, images_seen, small_files, without_password
 
 MAX_PARAMS = 100  # in one request
 MAX_PARAM_LENGTH = 500  # of older servers; newer ones allow more
@@ -32,7 +32,7 @@ class MLflow(LoggingTracker):
     def on_run_start(self, info: RunInfo) -> None:
         experiment = self.experiment(self.options.experiment or info.spec["name"])
         self.id = self.continued_run() or self.new_run(experiment, info)
-        uri = self.client.tracking_uri
+        uri = without_password(self.client.tracking_uri)
         page = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self.id}"
         self.tracked_run = TrackedRun(self.id, page if uri.startswith("http") else uri)
 

@@ -24,7 +24,7 @@ from ganbench.errors import ExitCode
 from ganbench.reporting.html.line_chart import Line, LineChart
 from ganbench.reporting.html.runs import short_names
 from ganbench.reporting.html.scale import Scale
-from ganbench.results.schema import Result
+from ganbench.results.schema import MetricPoint, Result
 
 
 @pytest.fixture
@@ -125,6 +125,35 @@ def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[...,
     )
     assert real.text == "Real images"
     assert generated.text == "Generated images, step 250"
+
+
+def test_a_run_over_several_processes_is_repeated_with_as_many(write_run: Callable[..., Path]) -> None:
+    conditions = {**result().throughput.conditions, "processes": 4}
+    changed = result(throughput=result().throughput.model_copy(update={"conditions": conditions}))
+    assert "torchrun --nproc-per-node 4 -m ganbench run spec.toml" in report(write_run(changed, "run")).text
+
+
+def test_only_web_pages_of_trackers_are_linked(write_run: Callable[..., Path]) -> None:
+    urls = {"wandb": "https://wandb.example/run?a=1&b=2", "mlflow": "sqlite:///db", "evil": "javascript:alert(1)"}
+    run = write_run(result(), "run")
+    (run / "trackers.json").write_text(json.dumps({name: {"id": "7", "url": url} for name, url in urls.items()}))
+    links = [link for link in report(run).find("a") if not (link.attributes["href"] or "").startswith("#")]
+    assert [(link.text, link.attributes["href"]) for link in links] == [("wandb", urls["wandb"])]
+
+
+def test_a_run_that_is_given_twice_is_shown_once(write_run: Callable[..., Path]) -> None:
+    run = write_run(result(), "run")
+    (run.parent / "link").symlink_to(run)
+    assert len(report(run, run / "result.json", run.parent / "link").find("ul")[0].find("li")) == 1
+
+
+def test_a_score_that_is_not_finite_is_not_called_missing(write_run: Callable[..., Path]) -> None:
+    (fid,) = result().metrics
+    lost = fid.model_copy(update={"value": None})  # training went on after the last score
+    broken = lost.model_copy(update={"curve": [*fid.curve, MetricPoint(epoch=2, images=10_000, value=None)]})
+    for metric, text in ((lost, "not reached"), (broken, "not finite")):
+        values = [each.text for each in report(write_run(result(metrics=[metric]), text)).find("span")]
+        assert text in values
 
 
 def test_the_roofline_bound_is_left_out_where_it_bounds_nothing(write_run: Callable[..., Path]) -> None:

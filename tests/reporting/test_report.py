@@ -19,8 +19,11 @@ from ganbench.reporting.formatting import duration
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
 from ganbench.results.schema import DataRecord, MetricPoint, Profile, ProfiledKernel, Result
+from ganbench.results.suite_record import CellRecord
 from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles
 from ganbench.spec.loading import load_spec
+from ganbench.suite.cell_state import finished_status
+from ganbench.suite.tables import score_text
 from ganbench.system import cpu_features
 
 
@@ -120,11 +123,25 @@ def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
     assert "diverged: the discriminator's loss is nan" in text
 
 
+def test_a_cell_of_a_suite_shows_why_it_has_no_final_score() -> None:
+    (fid,) = result().metrics
+    diverged = result(status="diverged", metrics=[fid.model_copy(update={"value": None})])
+    status = finished_status(CellRecord(id="a", label="a", axes={}, seed=0), diverged, attempts=1)
+    assert score_text(status) == "FID (fashion-cnn) not reached"
+
+
 def test_an_interrupted_run_says_so_once_and_how_to_resume() -> None:
     text = shown(result(status="interrupted", message="interrupted after step 7"), Path("my runs/x"))
     assert text.count("interrupted") == 1
     assert "resume with: ganbench run --resume 'my runs/x'\n" in text
     assert "resume with" not in shown(result())
+
+
+def test_a_run_over_several_processes_is_resumed_with_as_many() -> None:
+    conditions = {**result().throughput.conditions, "processes": 2}
+    throughput = result().throughput.model_copy(update={"conditions": conditions})
+    text = shown(result(status="interrupted", throughput=throughput), Path("my runs/x"))
+    assert "resume with: torchrun --nproc-per-node 2 -m ganbench run --resume 'my runs/x'\n" in text
 
 
 def test_a_result_without_training_is_shown() -> None:

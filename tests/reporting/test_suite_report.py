@@ -74,10 +74,10 @@ def test_the_page_of_a_suite_has_its_name_and_folds_a_long_list_of_runs(tmp_path
     assert "open" not in folded.attributes
 
 
-def test_rows_that_are_not_told_apart_are_named(tmp_path: Path, images: Tensor) -> None:
+def test_rows_that_do_not_differ_significantly_are_named(tmp_path: Path, images: Tensor) -> None:
     page = report(save_suite(tmp_path / "losses", images, {"bce": {1: 4.1, 2: 4.4}, "hinge": {1: 4.0, 2: 4.5}}))
     assert [row[1] for row in leaderboard(page)[1:]] == ["1", "1", ""]
-    assert "not told apart: dcgan-fashion, loss=" in page.text
+    assert "not significantly different: dcgan-fashion, loss=" in page.text
 
 
 def test_runs_of_two_suites_are_named_by_their_paths_if_their_labels_are_equal(tmp_path: Path, images: Tensor) -> None:

@@ -259,3 +259,13 @@ def test_a_table_keeps_its_cells_for_another_width() -> None:
         console.print(table)
         widths.append(max(map(len, console.file.getvalue().splitlines())))
     assert widths[0] == widths[2] <= 60 < widths[1]
+
+
+def test_text_between_colons_is_not_an_emoji() -> None:
+    console = SafeConsole(file=io.StringIO(), width=80)
+    text = "loss.py:100: no gradient in a:key:b"
+    table = Table(text)
+    table.add_row(text)
+    console.print(text, markup=False)
+    console.print(table)
+    assert console.file.getvalue().count(text) == 3

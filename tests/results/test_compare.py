@@ -189,6 +189,15 @@ def test_invalid_arguments_are_refused(names: list[str], code: int, message: str
     assert message in " ".join(text.split())
 
 
+def test_a_run_that_was_killed_is_named_with_how_to_continue_it(results: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").touch()
+    code, text = invoke(results["one"], tmp_path)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "no result.json, because the run was killed or is not over; continue it with --resume" in " ".join(
+        text.split()
+    )
+
+
 def test_nested_tables_are_flattened_to_override_paths() -> None:
     spec = {"model": {"name": "dcgan"}, "metrics": [{"name": "fid", "at_epochs": [0, 1]}], "x": 1}
     assert flatten(spec) == {"model.name": "dcgan", "metrics.0.name": "fid", "metrics.0.at_epochs": [0, 1], "x": 1}
@@ -221,6 +230,18 @@ def test_metrics_with_the_same_label_are_matched_by_protocol_in_any_order(result
     assert (first.name, first.values) == ("FID (fashion-cnn) [fid]", (100, 100))
     assert (second.name, second.values) == ("FID (fashion-cnn) [fid-2]", (500, 500))
     assert first.differing_fields == second.differing_fields == {}
+
+
+def test_the_values_of_one_metric_are_matched_in_any_order(results: dict[str, Path]) -> None:
+    fid = load(results["one"]).metrics[0]
+    precision, recall = (
+        fid.model_copy(update={"id": f"pr.{name}", "label": f"precision and recall: {name}", "value": value})
+        for name, value in (("precision", 0.25), ("recall", 0.75))
+    )
+    sides = [
+        load(results["one"]).model_copy(update={"metrics": metrics}) for metrics in ([precision, recall], [recall])
+    ]
+    assert [quantity.values for quantity in compare(sides).metrics] == [(0.25, None), (0.75, 0.75)]
 
 
 def test_scores_with_different_software_are_ranked_with_a_mark(

@@ -61,13 +61,20 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return outcome.exit_code, outcome.output
 
 
+def csv_rows(*arguments: str) -> list[dict[str, str]]:
+    """Return the rows on standard output; notes are on standard error."""
+    return list(
+        csv.DictReader(io.StringIO(CliRunner().invoke(app, ["leaderboard", *arguments, "--format", "csv"]).stdout))
+    )
+
+
 def boards(*arguments: str) -> Any:
     code, text = invoke(*arguments, "--json")
     assert code == ExitCode.DONE, text
     return json.loads(text)
 
 
-def test_rows_that_are_told_apart_get_ranks_and_others_share_one(tmp_path: Path) -> None:
+def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path: Path) -> None:
     for seed, noise in enumerate([3.0, -2.0, 0.5, 1.0, -1.5]):  # common to all rows: pairing removes it
         write(tmp_path, "good", seed, score(10 + noise + 0.01 * seed))
         write(tmp_path, "equal", seed, score(10 + noise - 0.01 * seed + 0.03))
@@ -76,36 +83,11 @@ def test_rows_that_are_told_apart_get_ranks_and_others_share_one(tmp_path: Path)
     ranks = {row["label"]: row["rank"] for row in board["rows"]}
     assert ranks["dcgan-fashion, loss=good"] == ranks["dcgan-fashion, loss=equal"] == 1
     assert ranks["dcgan-fashion, loss=bad"] == 3
-    (tied,) = (pair for pair in board["comparisons"] if not pair["told_apart"])
+    (tied,) = (pair for pair in board["comparisons"] if not pair["significant"])
     assert tied["seeds_needed"] > 5
     text = invoke("runs")[1]
-    assert f"about {tied['seeds_needed']} seeds would do" in text
-
-
-def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
-    for seed in range(2):
-        write(tmp_path, "good", seed, score(10.0 + seed))
-    write(tmp_path, "good", 2, score(None), status="diverged")
-    write(tmp_path, "good", 3, None, status="failed")
-    write(tmp_path, "broken", 0, None, status="diverged")
-    killed = tmp_path / "runs" / "killed"
-    killed.mkdir()
-    (killed / "spec.toml").write_text(
-        'name = "dcgan-fashion"\nloss = {name = "good", margin = 0.1}\ntraining = {seed = 4, epochs = 1}'
-    )
-    (board,) = boards("runs")
-    assert [row["statuses"] for row in board["rows"]] == [
-        {"completed": 2, "diverged": 1, "failed": 1, "unfinished": 1}, {"diverged": 1},
-    ]  # fmt: skip
-    assert [row["rank"] for row in board["rows"]] == [1, None]
-    assert "looks better than it is" in invoke("runs")[1]
-
-
-def test_runs_over_more_processes_are_another_row(tmp_path: Path) -> None:
-    write(tmp_path / "alone", "a", 0, score(10.0))
-    write(tmp_path / "split", "a", 0, score(11.0), conditions={"threads": 1, "processes": 2})
-    (board,) = boards("alone/runs", "split/runs")
-    assert [row["label"] for row in board["rows"]] == ["dcgan-fashion, processes=1", "dcgan-fashion, processes=2"]
+    assert "not significantly different: dcgan-fashion, loss=" in text
+    assert f"about {tied['seeds_needed']} seeds would detect the observed difference" in text
 
 
 def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None:
@@ -116,7 +98,17 @@ def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None
     assert [[row["label"] for row in board["rows"]] for board in found] == [
         ["dcgan-fashion, loss=a"], ["dcgan-fashion, loss=b"],
     ]  # fmt: skip
-    assert "num_samples differ" in invoke("runs")[1]
+    text = invoke("runs")[1]
+    assert "num_samples differ" in text
+    for samples in (100, 500):
+        assert f"FID (fashion-cnn), lower is better, num_samples={samples}" in text
+
+
+def test_a_field_that_an_older_protocol_lacks_is_the_same_as_null(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    write(tmp_path, "b", 0, score(11.0, {**PROTOCOL, "resize": None}))
+    (board,) = boards("runs")
+    assert len(board["rows"]) == 2
 
 
 def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> None:
@@ -128,25 +120,37 @@ def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> N
     assert "a paired test needs two common seeds" in text
 
 
-def test_evaluations_of_images_made_elsewhere_are_rows_of_their_own(tmp_path: Path) -> None:
-    for seed in range(2):
-        write(tmp_path, f"file{seed}", seed, score(10.0 + seed))
-        file = tmp_path / "runs" / f"file{seed}-{seed}" / "result.json"
-        evaluation = json.loads(file.read_text()) | {"spec": {"metrics": []}, "benchmark": "samples"}
-        (tmp_path / f"{seed}.json").write_text(json.dumps(evaluation))
-    (board,) = boards("0.json", "1.json")
-    assert [row["label"] for row in board["rows"]] == ["samples, file=0.json", "samples, file=1.json"]
-    assert [row["last"]["mean"] for row in board["rows"]] == [10.0, 11.0]
-
-
 def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
     for seed in range(2):
         write(tmp_path, "a_b", seed, score(10.0 + seed))
-    rows = list(csv.DictReader(io.StringIO(invoke("runs", "--format", "csv")[1])))
+    rows = csv_rows("runs")
     assert (float(rows[0]["mean"]), float(rows[0]["best"]), rows[0]["seeds"]) == (10.5, 9.5, "2")
     assert "| 1 | dcgan-fashion | 2 | 10.5000 ± 0.7071 |" in invoke("runs", "--format", "markdown")[1]
     write(tmp_path, "c_d", 0, score(11.0))
     assert r"loss=a\_b & 2 & 10.5000 $\pm$ 0.7071" in invoke("runs", "--format", "latex")[1]
+
+
+def test_csv_has_one_header_for_all_protocols(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    write(tmp_path, "b", 0, score(1.0, {**PROTOCOL, "num_samples": 100}))
+    rows = csv_rows("runs")
+    assert [(row["protocol"], row["rank"], row["mean"]) for row in rows] == [
+        ("num_samples=500", "1", "10.0"), ("num_samples=100", "1", "1.0"),
+    ]  # fmt: skip
+
+
+def test_names_cannot_break_tables_for_other_programs(tmp_path: Path) -> None:
+    label = '=HYPERLINK("http://x")|<b>\n\\input{secret}'
+    write(tmp_path, "a", 0, score(10.0).model_copy(update={"label": label}))
+    (row,) = csv_rows("runs")
+    assert row["metric"] == f"'{label}"  # text, for a spreadsheet
+    markdown = invoke("runs", "--format", "markdown")[1]
+    head = r'**=HYPERLINK("http://x")\|\<b\> \\input{secret}, lower is better**'
+    assert markdown.startswith(f"{head}\n\n| Rank | Row |")
+    latex = invoke("runs", "--format", "latex")[1]
+    assert latex.splitlines()[:2] == [
+        '% =HYPERLINK("http://x")|<b> \\input{secret}, lower is better', r"\begin{tabular}{rlrrrrr}",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -154,10 +158,25 @@ def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
     [
         (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no runs found"),
         (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has this metric; available: fid"),
+        (["diverged"], ExitCode.NOT_COMPARABLE, "no completed run has a score (runs found: 1 diverged, 1 failed)"),
+        (["diverged", "--by", "fid"], ExitCode.NOT_COMPARABLE, "no completed run has a score"),
+        (["cut"], ExitCode.USAGE, "result cut/result.json: corrupt, or not a result: Invalid JSON: EOF"),
+        (["old"], ExitCode.USAGE, "result old/result.json: written with schema 2, but this version of ganbench reads"),
+        (["foreign"], ExitCode.USAGE, "foreign/spec.toml: not the resolved spec of a run"),
     ],
 )
 def test_a_wrong_argument_is_explained(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     write(tmp_path, "a", 0, score(10.0))
+    for status in ("diverged", "failed"):
+        write(tmp_path / "diverged", status, 0, score(None), status=status)
+    content = (tmp_path / "runs" / "a-0" / "result.json").read_text()
+    for file, text in (
+        ("cut/result.json", content[:1000]),
+        ("old/result.json", content.replace('"schema_version": 3', '"schema_version": 2')),
+        ("foreign/spec.toml", "[package]\n"),
+    ):
+        Path(file).parent.mkdir()
+        Path(file).write_text(text)
     found, text = invoke(*arguments)
     assert found == code
     assert message in text
@@ -196,6 +215,16 @@ def test_power_agrees_with_published_sample_sizes() -> None:
     assert power(2.0, 5, 0.05) > 0.9 > power(2.0, 4, 0.05)
     assert seeds_needed(2.0, 0.05) == 5
     assert seeds_needed(0.01, 0.05) is None
+
+
+def test_power_is_known_where_the_noncentral_t_distribution_of_scipy_does_not_converge() -> None:
+    assert np.isnan(stats.nct.cdf(-stats.t.isf(0.025, 1), 1, 50 * np.sqrt(2)))
+    assert power(50, 2, 0.05) == pytest.approx(1.0)
+    assert seeds_needed(50, 0.05) == 2
+    for seeds, alpha, effect in ((3, 0.01, 2.0), (5, 0.001, 3.0), (20, 0.05, 0.5)):
+        limit, shift = stats.t.isf(alpha / 2, seeds - 1), effect * np.sqrt(seeds)
+        exact = stats.nct.sf(limit, seeds - 1, shift) + stats.nct.cdf(-limit, seeds - 1, shift)
+        assert power(effect, seeds, alpha) == pytest.approx(exact, abs=1e-4)
 
 
 def test_holms_levels() -> None:

@@ -151,6 +151,13 @@ def test_other_protocols_and_other_hardware_are_not_ranked() -> None:
     assert target.best("images") == 0
     assert target.best("seconds") is None
     assert target.obstacles("seconds") == ["device differs"]
+    busy = one.model_copy(update={"throughput": one.throughput.model_copy(update={"disturbed": True})})
+    (target,) = compare([busy, result(LATER, [50.0])]).targets
+    assert target.obstacles("seconds") == target.obstacles("joules") == ["a result was disturbed"]
+    assert target.best("images") == 0
+    split = one.model_copy(update={"throughput": one.throughput.model_copy(update={"conditions": {"processes": 4}})})
+    (target,) = compare([split, result(LATER, [50.0])]).targets
+    assert target.obstacles("seconds") == target.obstacles("joules") == ["processes differs"]
 
 
 def test_compare_shows_time_to_target(tmp_path: Path) -> None:

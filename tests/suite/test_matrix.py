@@ -125,6 +125,18 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
         ("seeds = [0]\n[axes]\ntraining.seed = [1]", "training.seed is set twice, by seeds and by axis training.seed"),
         ("[axes]\nprocesses = [0]", "cell processes=0: processes: give a whole number of at least 1, got 0"),
         (
+            "[axes]\nprocesses = [2, 3]",
+            "cell processes=3: training.batch_size: 64 images cannot be split evenly over 3 processes; choose",
+        ),
+        (
+            "processes = 4\n[axes]\ntraining.generator_batch_size = [64, 30]",
+            "cell generator_batch_size=30: training.generator_batch_size: 30 images cannot be split evenly over 4",
+        ),
+        (
+            'processes = 2\n[axes]\nengine.mode = ["cuda_graph"]',
+            "cell engine.mode=cuda_graph: engine.mode: a run over several processes uses no CUDA graph",
+        ),
+        (
             '[axes]\nbenchmark = ["wgan-fashion"]',
             "benchmark is set twice, by the top of the file and by axis benchmark",
         ),

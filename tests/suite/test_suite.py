@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from concurrent.futures import Future
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from ganbench import GanbenchError, load_result, run
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.jobs import Job, JobEnd
+from ganbench.results.suite_record import Attempt, CellRecord
+from ganbench.suite.cell_state import unfinished_status
+from ganbench.suite.execution import last_error
+from ganbench.system.locks import locked_folder
 
 EXECUTOR = """
 from ganbench import ExecutorPlugin, hookimpl
@@ -181,27 +186,33 @@ def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monk
     assert set(states().values()) == {"completed"}
 
 
-def test_restart_keeps_the_files_of_earlier_attempts() -> None:
-    write(["moody"], [1], ["moody.py"])
-    Path("broken").touch()
-    assert suite("--retries", "0")[0] == ExitCode.FAILED
-    runs = Path("suites/mine/runs")
-    (cell,) = Inline.started
-    (runs / cell).mkdir(exist_ok=True)
-    (runs / cell / "notes.txt").write_text("mine")
-    Path("broken").unlink()
-    assert suite("--restart")[0] == ExitCode.DONE
-    assert (Path("suites/mine/discarded") / f"{cell}-1" / "notes.txt").exists()
-
-
-def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
+def test_what_its_processes_cannot_share_is_found_before_anything_runs() -> None:
     write(["bce"], [0])
-    assert suite()[0] == ExitCode.DONE
-    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("training.steps = 2", "training.steps = 3"))
-    code, text = suite()
+    Path("mine.toml").write_text("processes = 3" + Path("mine.toml").read_text())
+    assert "training.batch_size: 8 images cannot be split evenly over 3 processes" in suite()[1]
+    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("processes = 3", "processes = 2"))
+    code, text = suite("--device", "cuda:1")
     assert code == ExitCode.USAGE
-    assert "another suite" in text
-    assert "options.training.steps: 2, now 3" in text
+    assert "--device cuda:1: torchrun gives each process its own GPU" in text
+    assert not Path("suites").exists()
+
+
+def test_a_cell_is_running_also_if_the_clock_was_set_back(tmp_path: Path) -> None:
+    cell = CellRecord(id="cell", label="", axes={}, seed=0)
+    attempt = Attempt(executor="local", submitted_at=datetime.now().astimezone() + timedelta(hours=1))
+    directory = tmp_path / "runs" / "cell"
+    directory.mkdir(parents=True)
+    (directory / "spec.toml").touch()
+    assert unfinished_status(tmp_path, cell, attempt, 1).state == "queued"
+    with locked_folder(directory, "", "", ""):
+        assert unfinished_status(tmp_path, cell, attempt, 1).state == "running"
+
+
+def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -> None:
+    log = tmp_path / "cell.log"
+    log.write_text("error: no gradient today\n")
+    assert last_error(log) == "error: no gradient today"
+    assert last_error(log, start=log.stat().st_size) is None
 
 
 @pytest.mark.parametrize(
@@ -235,9 +246,3 @@ def test_every_cell_is_tracked() -> None:
     assert suite("--track", "tensorboard")[0] == ExitCode.DONE
     for folder in Path("suites/mine/runs").iterdir():
         assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
-
-
-def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
-    outcome = CliRunner().invoke(app, ["suite", "status", str(tmp_path)])
-    assert outcome.exit_code == ExitCode.USAGE
-    assert "not a suite's folder" in outcome.output

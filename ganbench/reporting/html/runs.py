@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,8 @@ import tomli_w
 
 from ganbench.errors import MissingError
 from ganbench.plugin.registry import Registry
+from ganbench.reporting.formatting import run_command
+from ganbench.reporting.trackers.fan_out import read_tracked_runs
 from ganbench.results.schema import Result, load_result
 from ganbench.results.suite_record import is_suite, read_suite
 from ganbench.spec.launch import read_launch
@@ -35,6 +36,12 @@ class Run:
     published: Published | None
 
     @cached_property
+    def tracked(self) -> dict[str, str]:
+        """The web page of the run in each tracker that gave it one, by the tracker's name."""
+        runs = read_tracked_runs(self.directory)
+        return {name: str(run.url) for name, run in runs.items() if str(run.url).startswith(("https://", "http://"))}
+
+    @cached_property
     def spec(self) -> str:
         """The spec as TOML."""
         return tomli_w.dumps(without_none(self.result.spec))
@@ -46,12 +53,12 @@ class Run:
         Raises `UsageError` if the file that records how the run was started is invalid.
         """
         launch = read_launch(self.directory)
-        words = ["ganbench", "run", "spec.toml", "--device", launch.device]
+        words = ["spec.toml", "--device", launch.device]
         for plugin in launch.plugins:
             words += ["-p", plugin.given]
         if launch.data_dir is not None:
             words += ["--data-dir", launch.data_dir]
-        return shlex.join(words)
+        return run_command(*words, processes=self.result.throughput.processes)
 
 
 def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
@@ -62,6 +69,7 @@ def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
     labels: dict[Path, str] = {}
     for path in paths:
         labels |= ended_runs(path) if is_suite(path) else {path: ""}
+    labels = {path: labels[path] for path in each_once(labels)}
     short = short_names(list(labels))
     names = [label or name for label, name in zip(labels.values(), short, strict=True)]
     if len(set(names)) < len(names):  # two suites may have cells of equal labels
@@ -72,6 +80,11 @@ def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
         samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(labels))
         runs.append(Run(name, style, result, directory, samples, find_published(result, registry)))
     return runs
+
+
+def each_once(paths: Iterable[Path]) -> Iterable[Path]:
+    """Return one path for each run: a run may be given as a directory, as its result.json, and through links."""
+    return {(path.parent if path.name == "result.json" else path).resolve(): path for path in paths}.values()
 
 
 def ended_runs(suite: Path) -> dict[Path, str]:

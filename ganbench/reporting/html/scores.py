@@ -92,7 +92,7 @@ def score_chart(quantity: Quantity, scored: Sequence[tuple[Run, MetricResult]]) 
 
 
 def final(metric: MetricResult) -> str:
-    return "not reached" if metric.value is None else number(metric.value)
+    return metric.why_missing if metric.value is None else number(metric.value)
 
 
 def details(metric: MetricResult) -> str:

@@ -102,7 +102,7 @@ def read_tracked_runs(directory: Path) -> dict[str, TrackedRun]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        warn_caller(f"{directory / TRACKERS}: cannot be read, so trackers begin new runs: {describe(error)}")
+        warn_caller(f"{directory / TRACKERS}: cannot be read, so the run is unknown in all trackers: {describe(error)}")
         return {}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -119,7 +120,7 @@ def sweep(
 def show(completed: Sweep, folder: Path) -> None:
     from ganbench.reporting.formatting import number
 
-    table = Table("Outcome", "Points", title=f"{completed.benchmark}: {completed.metric}", title_justify="left")
+    table = Table("Outcome", "Points", title=escape(f"{completed.benchmark}: {completed.metric}"), title_justify="left")
     for outcome, count in sorted(Counter(completed.outcomes()).items()):
         table.add_row(outcome, str(count))
     out.print(table)

@@ -1,0 +1,114 @@
+"""The folder of a suite: what is kept, what is refused, and what happens where it cannot be written to or locked."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from test_suite import Inline, inline, states, suite, write  # noqa: F401 - one is a fixture for all tests
+from typer.testing import CliRunner
+
+from ganbench.cli import app
+from ganbench.errors import ExitCode
+from ganbench.system.files import write_text
+from ganbench.system.locks import locked_folder
+
+
+def test_restart_keeps_the_files_of_earlier_attempts() -> None:
+    write(["moody"], [1], ["moody.py"])
+    Path("broken").touch()
+    assert suite("--retries", "0")[0] == ExitCode.FAILED
+    runs = Path("suites/mine/runs")
+    (cell,) = Inline.started
+    (runs / cell).mkdir(exist_ok=True)
+    (runs / cell / "notes.txt").write_text("mine")
+    Path("broken").unlink()
+    shared = Path("suites/mine/logs") / f"{cell}.shared"  # says that it shared the machine with others, then
+    shared.touch()
+    other = Path("suites/mine/discarded") / f"{cell}-2" / "notes.txt"  # -1 has been deleted
+    other.parent.mkdir(parents=True)
+    other.write_text("others")
+    assert suite("--restart")[0] == ExitCode.DONE
+    assert (Path("suites/mine/discarded") / f"{cell}-1" / "notes.txt").read_text() == "mine"
+    assert other.read_text() == "others"
+    assert not shared.exists()
+
+
+def test_restart_leaves_a_run_alone_that_a_process_still_writes_to() -> None:
+    write(["moody"], [1], ["moody.py"])
+    Path("broken").touch()
+    assert suite("--retries", "0")[0] == ExitCode.FAILED
+    (cell,) = Inline.started
+    directory = Path("suites/mine/runs") / cell
+    with locked_folder(directory, "", "", ""):
+        code, text = suite("--restart")
+    assert code == ExitCode.USAGE
+    assert f"--restart: {cell} is still running; wait until it has ended" in text
+    assert directory.exists()
+    assert len(Inline.started) == 1
+
+
+def test_a_full_disk_is_an_error_in_words_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(["bce"], [0])
+
+    def fail(target: Path, text: str) -> None:
+        if target.parent.name == "attempts":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_text(target, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ganbench.suite.folder.write_text", fail)
+        code, text = suite()
+    assert code == ExitCode.FAILED
+    assert "error: cannot write to suites/mine: No space left on device; mend that and repeat the command" in text
+    assert suite()[0] == ExitCode.DONE
+
+
+def test_a_file_system_without_locks_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    write(["bce"], [0])
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", flock)
+        code, text = suite()
+    assert code == ExitCode.DONE
+    assert "warning: suites/mine: the file system does not support locks" in text
+    assert states() == {"loss=bce, seed=0": "completed"}
+
+
+def test_a_folder_that_was_killed_before_it_was_complete_is_used_and_any_other_is_not() -> None:
+    write(["bce"], [0])
+    specs = Path("suites/mine/specs")
+    specs.mkdir(parents=True)
+    (specs / "dcgan-fashion-seed0-0123456789ab.toml").touch()
+    (specs.parent / ".lock").touch()
+    assert suite("--dry-run")[0] == ExitCode.DONE
+    (specs.parent / "notes.txt").touch()
+    code, text = suite("--dry-run")
+    assert (code, "not a suite's folder, and not empty" in text) == (ExitCode.USAGE, True)
+
+
+def test_any_name_of_a_folder_can_be_shown() -> None:
+    write(["bce"], [0])
+    code, text = suite("--dry-run", "--out", "my [/bold] folder")
+    assert code == ExitCode.DONE, text
+    assert "my [/bold] folder" in text
+
+
+def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
+    write(["bce"], [0])
+    assert suite()[0] == ExitCode.DONE
+    Path("mine.toml").write_text(Path("mine.toml").read_text().replace("training.steps = 2", "training.steps = 3"))
+    code, text = suite()
+    assert code == ExitCode.USAGE
+    assert "another suite" in text
+    assert "options.training.steps: 2, now 3" in text
+
+
+def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["suite", "status", str(tmp_path)])
+    assert outcome.exit_code == ExitCode.USAGE
+    assert "not a suite's folder" in outcome.output
