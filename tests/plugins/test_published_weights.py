@@ -29,7 +29,7 @@ def find(published: Path) -> Path:
     return find_weights("some-extractor", published.as_uri(), SHA256, None)
 
 
-@pytest.mark.parametrize("name", ["inception-v3"])
+@pytest.mark.parametrize("name", ["inception-v3", "vgg16"])
 def test_an_option_with_a_missing_file_is_an_error(name: str, registry: Registry, tmp_path: Path) -> None:
     plugin = registry.find(Kind.FEATURE_EXTRACTOR, name)
     context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)

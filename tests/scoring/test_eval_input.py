@@ -164,7 +164,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A}", "--metrics: none given, and none follow from the reference; available: density-coverage, "),
         (
             f"x.npy {A} --metrics fid",
-            "--features: metric 'fid' needs a feature extractor; available: efficientnet-lite0, ",
+            "--features: metric 'fid' needs a feature extractor; available: dinov2, efficientnet-lite0, ",
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
