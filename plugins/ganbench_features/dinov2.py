@@ -56,8 +56,8 @@ class DINOv2(nn.Module):
         self.num_features: int = network.num_features
         self.protocol: dict[str, Any] = {
             "extractor": "dinov2",
-            "architecture": model,
             "weights_sha256": file_sha256(weights),
+            "position_embeddings": f"{PATCHES}x{PATCHES}, bicubic, as in the authors' code",
             "resize": f"{SIZE}x{SIZE}, bicubic, antialiased, rounded as by PIL",
             "normalization": self.normalize.description,
         }

@@ -65,4 +65,6 @@ def wrap_errors(extractor: str, path: Path, expected: str) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"it has no {reason}"
         raise DataError(f"{extractor}: {path} does not contain {expected}: {reason}") from error

@@ -176,7 +176,6 @@ def test_a_cached_file_is_used_and_the_protocol_names_it(
     cached.parent.mkdir(parents=True)
     cached.symlink_to(weights)
     protocol = load_extractor("vits14", None, "cpu").protocol
-    assert protocol["architecture"] == "vits14"
     assert protocol["weights_sha256"] == sha256
     assert protocol["resize"] == "224x224, bicubic, antialiased, rounded as by PIL"
     assert protocol["normalization"] == "ImageNet's mean and standard deviation"
@@ -196,6 +195,16 @@ def test_timm_has_each_network(model: str) -> None:
 def test_the_error_for_weights_of_another_network_names_the_file(weights: Path) -> None:
     with pytest.raises(DataError, match=re.escape(f"dinov2: {weights} does not contain DINOv2's weights of vitb14")):
         load_extractor("vitb14", weights, "cpu")
+
+
+@needs_timm
+def test_the_error_for_weights_of_something_else_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(
+        DataError, match=re.escape(f"{path} does not contain DINOv2's weights of vits14: it has no 'pos")
+    ):
+        load_extractor("vits14", path, "cpu")
 
 
 def test_without_timm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
