@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,6 +13,21 @@ from ganbench import BuildContext, FeatureExtractor, FeatureExtractorPlugin, Opt
 class InceptionOptions(Options):
     weights: Path | None = Field(
         None, description="torch-fidelity's weights file; default: the torch hub cache, or a download"
+    )
+
+
+class DINOv2Options(Options):
+    model: Literal["vitl14", "vitb14", "vits14"] = Field(
+        "vitl14", description="network; published scores are those of vitl14, the others take less time"
+    )
+    weights: Path | None = Field(
+        None, description="the authors' weights file; default: the torch hub cache, or a download"
+    )
+
+
+class VGG16Options(Options):
+    weights: Path | None = Field(
+        None, description="torchvision's weights file; default: the torch hub cache, or a download"
     )
 
 
@@ -35,6 +51,20 @@ def build_efficientnet(options: Options, context: BuildContext) -> FeatureExtrac
 def build_inception(options: InceptionOptions, context: BuildContext) -> FeatureExtractor:
     require_gray_or_rgb("inception-v3", context)
     from .inception_v3 import load_extractor
+
+    return load_extractor(options.weights, context.device)
+
+
+def build_dinov2(options: DINOv2Options, context: BuildContext) -> FeatureExtractor:
+    require_gray_or_rgb("dinov2", context)
+    from .dinov2 import load_extractor
+
+    return load_extractor(options.model, options.weights, context.device)
+
+
+def build_vgg16(options: VGG16Options, context: BuildContext) -> FeatureExtractor:
+    require_gray_or_rgb("vgg16", context)
+    from .vgg16 import load_extractor
 
     return load_extractor(options.weights, context.device)
 
@@ -77,6 +107,18 @@ def ganbench_feature_extractors() -> list[FeatureExtractorPlugin]:
             summary="2,048 features of the Inception network of the original FID, ported by torch-fidelity",
             options=InceptionOptions,
             build=build_inception,
+        ),
+        FeatureExtractorPlugin(
+            name="dinov2",
+            summary="The class token of DINOv2 (ViT-L/14: 1,024 values), ported by timm (extra dinov2)",
+            options=DINOv2Options,
+            build=build_dinov2,
+        ),
+        FeatureExtractorPlugin(
+            name="vgg16",
+            summary="4,096 features of torchvision's VGG-16, for precision and recall",
+            options=VGG16Options,
+            build=build_vgg16,
         ),
         FeatureExtractorPlugin(
             name="raw",

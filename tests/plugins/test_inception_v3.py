@@ -14,19 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity import feature_extractor_inceptionv3 as torch_fidelity
 
-from ganbench import (
-    BuildContext,
-    DataError,
-    MissingError,
-)
-from ganbench.errors import ExitCode
-from ganbench.plugin.registrations import Kind
-from ganbench.plugin.registry import Registry
+from ganbench import DataError
 from ganbench.scoring.features import FeatureWriter, StoredFeatures
 from ganbench.testing import FeatureExtractorContract
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
-from ganbench_features import ganbench_feature_extractors, inception_v3
-from ganbench_features.inception_v3 import InceptionV3, find_weights, load_extractor
+from ganbench_features import ganbench_feature_extractors
+from ganbench_features.inception_v3 import InceptionV3, load_extractor
 from ganbench_metrics.fid import FID
 
 GREY = embedded_subset().test.tensors[0][:8]
@@ -65,24 +58,6 @@ class TestInceptionV3(FeatureExtractorContract):
 
     def images(self, seed: int = 0) -> Tensor:
         return super().images(seed)[:2]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for torch hub's checkpoints."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return tmp_path / "torch" / "hub" / "checkpoints"
-
-
-CONTENT = b"weights"
-
-
-def publish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Publish `CONTENT` as torch-fidelity's weights at the returned local path."""
-    file = folder / "weights.pth"
-    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", file.as_uri())
-    monkeypatch.setattr(inception_v3, "WEIGHTS_SHA256", hashlib.sha256(CONTENT).hexdigest())
-    return file
 
 
 def test_features_of_grayscale_images_are_those_of_the_image_repeated_to_three_channels(extractor: InceptionV3) -> None:
@@ -136,58 +111,6 @@ def test_fid_with_it_is_the_frechet_distance(extractor: InceptionV3, tmp_path: P
     expected = (real_mean - fake_mean).square().sum() + real_root.square().sum() + fake_root.square().sum()
     expected -= 2 * torch.linalg.matrix_norm(real_root @ fake_root.T, "nuc")
     assert fid.score(stored(real, "real"), stored(fake, "fake")) == pytest.approx(expected.item(), rel=1e-4)
-
-
-def test_an_option_with_a_missing_file_is_an_error(registry: Registry, tmp_path: Path) -> None:
-    plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3")
-    context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=tmp_path, seed=0)
-    path = tmp_path / "none.pth"
-    with pytest.raises(MissingError, match=re.escape(f"weights file not found: {path}")) as raised:
-        plugin.build(plugin.plugin.options(weights=path), context)
-    assert raised.value.exit_code == ExitCode.NOT_COMPARABLE == 3
-
-
-def test_without_cache_and_network_the_error_says_where_to_put_the_weights(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published = publish(tmp_path / "no-such-folder", monkeypatch)
-    with pytest.raises(MissingError) as raised:
-        load_extractor(None, "cpu")
-    expected = (f"Download {published.as_uri()} elsewhere", f"copy it to {hub / 'weights.pth'}", "features.weights")
-    assert all(hint in str(raised.value) for hint in expected)
-    assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
-
-
-def test_a_read_only_cache_is_an_error(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(tmp_path, monkeypatch)
-    (tmp_path / "torch").write_text("a file where the folder should be")
-    with pytest.raises(MissingError, match=re.escape(str(hub))):
-        load_extractor(None, "cpu")
-
-
-def test_weights_are_downloaded_once_and_cached(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published = publish(tmp_path, monkeypatch)
-    published.write_bytes(CONTENT)
-    assert find_weights(None) == hub / published.name
-    published.unlink()
-    assert find_weights(None).read_bytes() == CONTENT
-
-
-def test_an_invalid_download_is_not_cached(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(tmp_path, monkeypatch).write_bytes(b"a login page")
-    with pytest.raises(MissingError, match="invalid hash value"):
-        load_extractor(None, "cpu")
-    assert not list(hub.iterdir())
-
-
-def test_the_error_for_a_modified_cached_file_names_it(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(tmp_path, monkeypatch)
-    hub.mkdir(parents=True)
-    (hub / "weights.pth").write_bytes(CONTENT + b"!")
-    with pytest.raises(DataError, match=rf"{re.escape(str(hub))}.*is not the published file.*Remove it"):
-        load_extractor(None, "cpu")
 
 
 def saved(content: Any) -> bytes:

@@ -167,7 +167,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A}", "no metrics: give --metrics, or a benchmark as --against; available: density-coverage, "),
         (
             f"x.npy {A} --metrics fid",
-            "metric 'fid' needs a feature extractor: give --features; available: efficientnet-lite0, ",
+            "metric 'fid' needs a feature extractor: give --features; available: dinov2, efficientnet-lite0, ",
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
