@@ -20,7 +20,7 @@ from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
-from .calls import finite_values, score_warnings, update_metric
+from .calls import extract, finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures
 from .reference import PreparedMetric, RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
@@ -214,12 +214,9 @@ class Evaluator:
         image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
         all_labels: list[Tensor] = []
 
-        def extract(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
-            batch = GeneratedBatch(labels, [], images if image_metrics else None)
-            for extractor, config in extractors.values():
-                with config.plugin.wrap_errors("raised during feature extraction"):
-                    batch.features.append(extractor(images))
-            return batch
+        def with_features(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
+            features = [extract(config, extractor, images) for extractor, config in extractors.values()]
+            return GeneratedBatch(labels, features, images if image_metrics else None)
 
         size = self._batch_size(source.mode)
         finite, batches = True, self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks)
@@ -228,7 +225,7 @@ class Evaluator:
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
                 for number, key in enumerate(extractors)
             }
-            own = (extract(images, labels) for images, labels in batches)
+            own = (with_features(images, labels) for images, labels in batches)
             for _ in range(math.ceil(count / size / self.ranks.size) + 1):  # the last one only ends the iteration
                 try:
                     batch = next(own, None)
@@ -276,7 +273,9 @@ class Evaluator:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
         assert self.loss is not None
-        with scored.config.plugin.wrap_errors("raised in measure"), preserve_state(networks, self.loss):
+        errors = scored.config.plugin.wrap_errors("raised in measure")
+        warnings = self._report_warnings(metric.label, scored.prepared.warnings)
+        with warnings, errors, preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def curves(self) -> dict[str, list[MetricPoint]]:

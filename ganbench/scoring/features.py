@@ -121,7 +121,8 @@ def cached_features(
         cached = json.loads(content)
         with suppress(OSError):
             if file_hash(path) == cached["sha256"]:
-                path.touch()
+                with suppress(OSError):  # others' caches may be read-only
+                    path.touch()
                 dtype = getattr(torch, cached["dtype"])
                 return FeatureFile(path, cached["batch_sizes"], cached["num_features"], dtype, device)
     with atomic_write(path) as part, FeatureWriter(part, device) as writer:

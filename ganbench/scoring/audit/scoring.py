@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureMetric, Metric
-from ganbench.scoring.calls import finite_values, score_warnings, update_metric
+from ganbench.scoring.calls import extract, finite_values, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
@@ -30,19 +30,18 @@ def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images:
             metric = prepared.metric
             if isinstance(metric, FeatureMetric) and id(metric.features) not in files:
                 path = Path(folder) / str(len(files))
-                files[id(metric.features)] = extract(prepared, metric, batches, path, real_data)
+                files[id(metric.features)] = features_of(prepared, metric, batches, path, real_data)
             with score_warnings(prepared.warnings):
                 values.append(score(prepared, batches, files))
     return values
 
 
-def extract(
+def features_of(
     prepared: PreparedMetric, metric: FeatureMetric, batches: Sequence[Tensor], path: Path, real_data: RealData
 ) -> FeatureFile:
     with FeatureWriter(path, real_data.device) as writer:
         for batch in batches:
-            with prepared.config.plugin.wrap_errors("raised during feature extraction"):
-                writer.append(metric.features(batch))
+            writer.append(extract(prepared.config, metric.features, batch))
     return writer.result()
 
 
