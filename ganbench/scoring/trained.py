@@ -74,8 +74,11 @@ class TrainedRun:
 
         They are those that the run scored, if the weights, the mode and the seed are (default: the run's seed). The
         first images are the same for any `count`. A conditional model cycles through `classes`; by default, it samples
-        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes.
+        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes, and for
+        a `count` below 1.
         """
+        if count < 1:
+            raise UsageError(f"{self.directory}: the number of images must be at least 1, got {count}")
         draw_labels = None if classes is None else self._cycle(classes)
         seed = self.training.seed if seed is None else seed
         batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
@@ -88,6 +91,8 @@ class TrainedRun:
         number = self.progress.data.num_classes or 0
         if not self.networks.conditional:
             raise UsageError(f"{self.directory}: {self.model.plugin} is unconditional, so no classes can be chosen")
+        if len(classes) == 0:
+            raise UsageError(f"{self.directory}: no classes given; choose from 0 to {number - 1}, or omit them")
         if unknown := [label for label in classes if not 0 <= label < number]:
             raise UsageError(f"{self.directory}: there is no class {unknown[0]}; choose from 0 to {number - 1}")
         endless = cycle(classes)
