@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import extract, finite_values, score_warnings, update_metric
-from .features import FeatureFile, FeatureWriter, StoredFeatures
+from .features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
 from .reference import PreparedMetric, RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
 
@@ -182,10 +181,10 @@ class Evaluator:
             groups.setdefault((source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
-            with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
+            with temporary_features() as folder:
                 # seeded again, so that the images do not depend on what was scored before
                 with evaluation_context(self.seed, self.real_data.device, self.ranks.stream("isolated")):
-                    finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                    finite, features, labels = self._generate(source, count, sharing, folder)
                 if not self.ranks.is_first:
                     continue
                 for scored in sharing:

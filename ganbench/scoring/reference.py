@@ -33,7 +33,7 @@ from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
 from .calls import extract, finite_values, score_warnings, update_metric
-from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
+from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features, writable_features
 from .identity import DIGITS, config_identity, software_of
 from .requirements import min_images, uses_labels, uses_real_labels
 
@@ -111,7 +111,8 @@ class RealData:
                 reason = error.strerror or error
                 warnings.warn(f"cannot cache features in {folder}: {reason}", GanbenchWarning, stacklevel=2)
                 self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="ganbench-features-")
-                self._features[key] = cached_features(Path(self._temporary.name), key, self.device, write)
+                with writable_features(self._temporary.name):
+                    self._features[key] = cached_features(Path(self._temporary.name), key, self.device, write)
         return self._features[key]
 
 

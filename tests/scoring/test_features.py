@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench import (
     BuildContext,
+    DataError,
     FeatureExtractorConfig,
     FeatureExtractorPlugin,
     Features,
@@ -881,6 +883,19 @@ def test_what_plugins_declare_replaces_no_entry_of_the_protocol(
 def results_of(scoring: Scoring) -> list[MetricResult]:
     scoring.scores()
     return scoring.evaluator.results(0)
+
+
+@pytest.mark.filterwarnings("ignore:cannot cache features")
+@pytest.mark.parametrize("of", ["real", "generated"])
+def test_a_full_disk_is_named_and_not_the_plugin(of: str, own: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(own, tmp_path, [over(4)]) if of == "generated" else None
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(DataError, match=r"^cannot write features to .*: File too large; free space there"):
+            scoring.scores() if scoring else Scoring(own, tmp_path, [over(4)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,12 @@ def draw_indices(size: int, count: int, rng: torch.Generator) -> Tensor:
     return torch.randint(size, (count,), generator=rng)
 
 
-def flaws(classes: Tensor, channels: int) -> Iterator[Flaw]:
-    """Yield the flaws that images of these classes, int64 in ascending order, and so many channels can have."""
+def flaws(classes: Tensor, image_shape: tuple[int, ...]) -> Iterator[Flaw]:
+    """Yield the flaws that images of these classes, int64 in ascending order, and this shape can have."""
+    channels, *sides = image_shape
     for sigma in (0.5, 1.0, 2.0):
-        yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
+        if blur_radius(sigma) < min(sides):
+            yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
     for level in (5, 15, 40):
         yield changed("noise", f"std {level} of 255", noise(level))
     if channels in (1, 3):
@@ -79,10 +81,15 @@ def blur(sigma: float) -> Change:
     """Blur with a Gaussian filter of this standard deviation, in pixels."""
 
     def smooth(images: Tensor, rng: torch.Generator) -> Tensor:
-        size = 2 * round(3 * sigma) + 1
+        size = 2 * blur_radius(sigma) + 1
         return gaussian_blur(images, [size, size], [sigma, sigma])
 
     return smooth
+
+
+def blur_radius(sigma: float) -> int:
+    """Return how far the filter reaches, in pixels; images are reflected at their borders, so they must be larger."""
+    return round(3 * sigma)
 
 
 def noise(level: float) -> Change:
