@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
             f"{directory}: the weights do not fit the networks that {model.plugin} builds now; restore the code with "
             f"which the run was started ({model_record(progress)}): {describe(error)}"
         ) from None
-    if python_state := sorted(path for path in state["python"] if path.startswith("generator")):
+    if python_state := sorted(path for path in state["python"] if re.match("generator(?!'s optimizer)", path)):
         warn(
             f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
             f"its images may differ from those of the run: {', '.join(python_state)}"
