@@ -550,6 +550,8 @@ def test_features_of_images_that_are_not_finite_get_no_score(
     with monkeypatch.context() as patch:
         patch.setattr(Means, "score", lambda *_: pytest.fail("scored"))
         assert scoring.scores() == [None, None, None]
+    for result in scoring.evaluator.results(0):
+        assert result.warnings == ["no score where the generated images contain NaN or infinite values"]
     nn.init.zeros_(scoring.networks.generator.linear.bias)
     assert None not in scoring.scores(300)
 

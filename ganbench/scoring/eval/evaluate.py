@@ -13,11 +13,12 @@ from ganbench.plugin.registrations import BuildContext
 from ganbench.results.schema import DataRecord, MetricPoint, MetricResult
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.scoring.calls import score_warnings
-from ganbench.scoring.evaluation import Evaluator, ScoredMetric
+from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
 from ganbench.scoring.reference import PreparedMetric, RealData, score_images
 from ganbench.scoring.requirements import require_real_labels, uses_labels
 from ganbench.scoring.sampling import evaluation_context
+from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.scoring.trained import TrainedRun
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.system.files import cache_dir
