@@ -123,11 +123,11 @@ def only_classes(classes: Tensor) -> Make:
 
 
 def unbalanced(preferred: Tensor) -> Make:
-    """Half of the images are of the preferred class, the others of all classes."""
+    """Half of the images are of the preferred class, the others of all classes, in a random order."""
 
     def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
         more = real.draw(count // 2, rng, real.of_classes(preferred))
-        return torch.cat([more, real.draw(count - count // 2, rng)])
+        return torch.cat([more, real.draw(count - count // 2, rng)])[torch.randperm(count, generator=rng)]
 
     return draw
 
