@@ -59,6 +59,11 @@ def evaluate(
     source = source_of(images)
     is_run = isinstance(source, Path) and is_run_directory(source)
     named = str(source) if isinstance(source, Path) else "images"
+    if not isinstance(against, str | os.PathLike | None):
+        raise UsageError(
+            f"against: expected a name, or the path of a folder or file of images, got {type(against).__name__}; save "
+            "an array with numpy.save, and give its path"
+        )
     reference = None if against is None else os.fspath(against)
     run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
     check_arguments(named, is_run, reference, run_only, {"--array": array, "--layout": layout})

@@ -15,6 +15,7 @@ from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.runtime.rng import IsolatedRNG
 
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
+EXAMINED_IMAGES = 1000  # images in memory whose values are examined
 EXPECTED = (
     "expected a pair of an image, uint8 of shape (channels, height, width), and a label; or, for data that is not "
     "images, of a vector, float32 of shape (features,), and a label"
@@ -102,6 +103,16 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
 
 
+def looks_black(split: Split) -> bool:
+    """Return whether the first images in memory have no other values than 0 and 1, of 255.
+
+    They are probably floats in [0, 1] that were converted to uint8 without scaling.
+    """
+    if type(split) is not TensorDataset or split.tensors[0].dtype != torch.uint8:
+        return False
+    return int(split.tensors[0][:EXAMINED_IMAGES].max()) == 1
+
+
 def changes_between_reads(data: ImageData) -> bool:
     """Return whether an item differs between two reads with equally seeded random number generators."""
     for split in (data.train, data.test):
@@ -152,7 +163,7 @@ def check_tensors(split: TensorDataset, name: str, plugin: str, num_classes: int
         raise PluginError(
             f"{plugin}: the labels of the {name} split are {described(labels)}; expected integers of shape (N,)"
         )
-    lowest, highest = int(labels.min()), int(labels.max())
+    lowest, highest = (int(each) for each in labels.long().aminmax())  # torch has no minimum of uint16
     if lowest < 0 or highest >= num_classes:
         raise PluginError(
             f"{plugin}: the labels of the {name} split range from {lowest} to {highest}; expected 0 to "

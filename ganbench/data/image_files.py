@@ -3,7 +3,8 @@
 Decoding, in this order:
 - Only the first frame of an animation is used.
 - An EXIF orientation is applied.
-- 16-bit gray values v become round(v / 257). PIL itself reduces 16-bit RGB to the high bytes.
+- 16-bit gray values v become round(v / 257). PIL itself reduces 16-bit RGB to the high bytes. Floats and 32-bit
+  integers are invalid, because their range is unknown.
 - Transparent images (LA, RGBA, or a transparent color) are composited over white.
 - Palette, CMYK, YCbCr and black-and-white images are converted to RGB or gray, without color management.
 - RGB becomes gray by PIL's luma (ITU-R 601-2); gray becomes RGB with three equal channels.
@@ -114,6 +115,10 @@ def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content)) as opened:
             opened.load()
+            if opened.mode == "F":
+                raise InvalidImageError("floating-point pixels, whose range is unknown")
+            if (opened.format, opened.mode) == ("TIFF", "I"):  # in other formats, PIL scales to 16 bits
+                raise InvalidImageError("32-bit integer pixels, whose range is unknown")
             image = ImageOps.exif_transpose(opened)
         return to_mode(image, mode)
     except (InvalidImageError, MemoryError):
@@ -127,8 +132,6 @@ def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
     if min(image.size) < MIN_SIDE:
         raise InvalidImageError(f"only {image.width}x{image.height} pixels")
-    if image.mode == "F":
-        raise InvalidImageError("floating-point pixels, whose range is unknown")
     if image.mode.startswith("I"):
         image = from_16_bits(image)
     elif image.has_transparency_data:

@@ -260,9 +260,9 @@ class FeatureExtractor(Protocol):
     """A frozen `torch.nn.Module` that maps images to features, for metrics that compare features.
 
     It takes uint8 images `(N, channels, height, width)` of the dataset's shape, or its vectors, float32
-    `(N, features)`, and returns floats `(N, num_features)`. It resizes and normalizes the images itself. A classifier
-    implements `logits(features)`, which maps its features to the logits of the classes, `(N, classes)`, for metrics
-    that use class probabilities.
+    `(N, features)`, and returns floats `(N, num_features)`; anything else is an error. It resizes and normalizes the
+    images itself. A classifier implements `logits(features)`, which maps its features to the logits of the classes,
+    `(N, classes)`, for metrics that use class probabilities.
     """
 
     @property
@@ -270,7 +270,10 @@ class FeatureExtractor(Protocol):
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """Everything that determines the features: `extractor` (its name), SHA-256 of the weights, resize, ..."""
+        """Everything that determines the features: `extractor` (its name), SHA-256 of the weights, resize, ...
+
+        Entries named like one of ganbench, such as `data`, are stored as "data of the extractor".
+        """
 
     def __call__(self, images: Tensor) -> Tensor: ...
 

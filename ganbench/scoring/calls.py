@@ -1,4 +1,4 @@
-"""Calls to metrics: pass images and labels, collect warnings, and validate values."""
+"""Calls to metrics and extractors: pass images and labels, collect warnings, and validate features and values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ganbench.data.contract import described
 from ganbench.errors import PluginError, ScoreWarning
-from ganbench.plugin.interfaces import MetricInfo, Values
+from ganbench.plugin.interfaces import FeatureExtractor, MetricInfo, Values
 from ganbench.spec.configs import MetricConfig
 
 from .requirements import uses_labels
@@ -42,10 +43,33 @@ def update_metric(config: MetricConfig, metric: Any, images: Tensor, labels: Ten
             metric.update(images)
 
 
+def extract(config: MetricConfig, extractor: FeatureExtractor, images: Tensor) -> Tensor:
+    """Return the features of images, floats `(N, num_features)`, for a metric.
+
+    Raises `PluginError` if the extractor raises, or returns anything else: features of several positions, for example,
+    would be stored as those of other images.
+    """
+    with config.plugin.wrap_errors("raised during feature extraction"):
+        features: Any = extractor(images)
+        shape = (len(images), extractor.num_features)
+    if not isinstance(features, Tensor) or tuple(features.shape) != shape or not features.is_floating_point():
+        raise PluginError(
+            f"{extractor_name(config, extractor)}: for {shape[0]} images, it must return a floating-point tensor of "
+            f"shape {shape}, got {described(features)}"
+        )
+    return features
+
+
+def extractor_name(config: MetricConfig, extractor: FeatureExtractor) -> str:
+    """Return how messages name the extractor of a metric."""
+    named = (str(used.plugin) for used in config.nested() if used.built is extractor)
+    return next(named, f"the extractor of {config.plugin}")
+
+
 def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> dict[str, float | None]:
     """Return the values of a metric by name, a single value under ""; values that are not finite become None.
 
-    Raises `PluginError` if the names differ from those in `higher_is_better`.
+    Warns with `ScoreWarning` of such values. Raises `PluginError` if the names differ from those in `higher_is_better`.
     """
     named = values if isinstance(values, Mapping) else {"": values}
     directions = metric.higher_is_better
@@ -54,4 +78,7 @@ def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> d
         got, declared = (", ".join(map(repr, names)) if any(names) else "a single one" for names in (named, expected))
         raise PluginError(f"{config.plugin}: the values are {got}, but higher_is_better declares {declared}")
     numbers = {str(name): float(value) for name, value in named.items()}
+    if lost := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        which = f": {', '.join(lost)}" if any(lost) else ""
+        warnings.warn(ScoreWarning(f"no score, because the value is NaN or infinite{which}"), stacklevel=2)
     return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

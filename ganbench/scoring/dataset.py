@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ganbench.data.contract import changes_between_reads, check_data
+from ganbench.data.contract import changes_between_reads, check_data, looks_black
 from ganbench.data.labels import known_label_counts
 from ganbench.plugin.interfaces import ImageData
 from ganbench.plugin.registrations import DatasetContext
@@ -34,6 +34,11 @@ def open_dataset(
         random_reads = changes_between_reads(data)
     with evaluation_context(seed, device):
         content_sha256, content_basis = data_content(data, config)
+    if looks_black(data.train):
+        warn(
+            f"{plugin}: no value of the first train images is above 1, of 255, so they look black; if they were floats "
+            "in [0, 1], multiply them by 255 before the conversion to uint8"
+        )
     if random_reads:
         warn(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +19,13 @@ from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
-from .calls import finite_values, score_warnings, update_metric
-from .features import FeatureFile, FeatureWriter, StoredFeatures
+from .calls import extract, finite_values, score_warnings, update_metric
+from .features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
 from .reference import PreparedMetric, RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
+from .scored_metric import ScoredMetric
 
-
-@dataclass
-class MetricValue:
-    """One value of a metric, over a run."""
-
-    id: str
-    label: str
-    name: str  # within the metric; empty if the metric has a single value
-    higher_is_better: bool
-    curve: list[MetricPoint] = field(default_factory=list)
-
-    @property
-    def best(self) -> MetricPoint | None:
-        """The first of the best scores; None if none is finite."""
-        finite = [(point.value, point) for point in self.curve if point.value is not None]
-        pick = max if self.higher_is_better else min
-        return pick(finite, key=lambda pair: pair[0])[1] if finite else None
-
-
-class ScoredMetric:
-    """A metric of the benchmark with its values so far."""
-
-    def __init__(self, prepared: PreparedMetric) -> None:
-        self.prepared = prepared
-        self.config: MetricConfig = prepared.config
-        self.metric = prepared.metric
-        declared = prepared.metric.higher_is_better
-        directions = {str(name): bool(each) for name, each in declared.items()} if isinstance(declared, Mapping) else {}
-        self.values = [
-            MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
-            for name, each in directions.items()
-        ] or [MetricValue(self.id, prepared.metric.label, "", bool(declared))]
-
-    @property
-    def id(self) -> str:
-        assert self.config.id is not None  # set during validation of the spec
-        return self.config.id
-
-    def results(self, images_done: int) -> Iterator[MetricResult]:
-        """Yield the results of the metric's values; `images_done` is the number of real images at the end."""
-        for value in self.values:
-            if not value.curve:
-                continue
-            yield MetricResult(
-                id=value.id,
-                name=self.config.name,
-                label=value.label,
-                value=value.curve[-1].value if value.curve[-1].images == images_done else None,
-                higher_is_better=value.higher_is_better,
-                best=value.best,
-                curve=value.curve,
-                real_data_score=self.prepared.real_data_scores.get(value.name),
-                real_data_samples=self.prepared.real_data_samples,
-                protocol=self.prepared.protocol,
-                software=self.prepared.software,
-                warnings=self.prepared.warnings,
-            )
+NOT_FINITE = "no score where the generated images contain NaN or infinite values"
 
 
 @dataclass
@@ -182,13 +126,15 @@ class Evaluator:
             groups.setdefault((source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
-            with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder:
+            with temporary_features() as folder:
                 # seeded again, so that the images do not depend on what was scored before
                 with evaluation_context(self.seed, self.real_data.device, self.ranks.stream("isolated")):
-                    finite, features, labels = self._generate(source, count, sharing, Path(folder))
+                    finite, features, labels = self._generate(source, count, sharing, folder)
                 if not self.ranks.is_first:
                     continue
                 for scored in sharing:
+                    if not finite and NOT_FINITE not in scored.prepared.warnings:
+                        scored.prepared.warnings.append(NOT_FINITE)
                     generated = None
                     if isinstance(scored.metric, FeatureMetric):
                         if not finite:
@@ -214,12 +160,9 @@ class Evaluator:
         image_metrics = [scored for scored in sharing if not isinstance(scored.metric, FeatureMetric)]
         all_labels: list[Tensor] = []
 
-        def extract(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
-            batch = GeneratedBatch(labels, [], images if image_metrics else None)
-            for extractor, config in extractors.values():
-                with config.plugin.wrap_errors("raised during feature extraction"):
-                    batch.features.append(extractor(images))
-            return batch
+        def with_features(images: Tensor, labels: Tensor | None) -> GeneratedBatch:
+            features = [extract(config, extractor, images) for extractor, config in extractors.values()]
+            return GeneratedBatch(labels, features, images if image_metrics else None)
 
         size = self._batch_size(source.mode)
         finite, batches = True, self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks)
@@ -228,7 +171,7 @@ class Evaluator:
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
                 for number, key in enumerate(extractors)
             }
-            own = (extract(images, labels) for images, labels in batches)
+            own = (with_features(images, labels) for images, labels in batches)
             for _ in range(math.ceil(count / size / self.ranks.size) + 1):  # the last one only ends the iteration
                 try:
                     batch = next(own, None)
@@ -276,7 +219,9 @@ class Evaluator:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
         assert self.loss is not None
-        with scored.config.plugin.wrap_errors("raised in measure"), preserve_state(networks, self.loss):
+        errors = scored.config.plugin.wrap_errors("raised in measure")
+        warnings = self._report_warnings(metric.label, scored.prepared.warnings)
+        with warnings, errors, preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def curves(self) -> dict[str, list[MetricPoint]]:

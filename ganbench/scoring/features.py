@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
@@ -16,10 +17,30 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from ganbench.errors import DataError
 from ganbench.system.files import atomic_write, read_cache, write_cache
 
 CACHE_BYTES = 8 * 2**30  # size limit for cached features; the least recently used are removed first
 UNUSED_SECONDS = 7 * 24 * 3600  # newer features are not removed: a run may use them at its start and again at its end
+
+
+@contextmanager
+def temporary_features() -> Iterator[Path]:
+    """Yield a temporary folder for features. Raises `DataError` if they cannot be written, such as on a full disk."""
+    with tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder, writable_features(folder):
+        yield Path(folder)
+
+
+@contextmanager
+def writable_features(folder: str) -> Iterator[None]:
+    """Convert an `OSError` of the block, which writes features to a temporary folder, to a `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write features to {folder}: {error.strerror or error}; free space there, or set TMPDIR to another "
+            "folder"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -121,7 +142,8 @@ def cached_features(
         cached = json.loads(content)
         with suppress(OSError):
             if file_hash(path) == cached["sha256"]:
-                path.touch()
+                with suppress(OSError):  # others' caches may be read-only
+                    path.touch()
                 dtype = getattr(torch, cached["dtype"])
                 return FeatureFile(path, cached["batch_sizes"], cached["num_features"], dtype, device)
     with atomic_write(path) as part, FeatureWriter(part, device) as writer:

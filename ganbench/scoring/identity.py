@@ -20,6 +20,12 @@ from ganbench.system.source import all_files, content_hash, hash_files
 MAX_HASHED_BYTES = 2**30  # splits in memory up to this size are hashed completely
 SAMPLED_IMAGES = 1000  # images hashed in splits that are larger, or read item by item
 DIGITS = 16  # hexadecimal digits of a SHA-256 in a protocol
+OWN_ENTRIES = frozenset(  # of a protocol, set by ganbench and not by plugins
+    (
+        *("data", "data_basis", "split", "real_samples", "real_compression"),
+        *("generated_samples", "quantization", "compression", "channels", "weights", "batch_norm", "labels"),
+    )
+)
 
 
 def data_content(data: ImageData, config: DatasetConfig) -> tuple[str, str]:
@@ -46,6 +52,7 @@ def hash_split(split: Split, digest: Any) -> bool:
             hash_tensor(tensor, digest)
         return True
     positions = torch.linspace(0, len(split) - 1, min(SAMPLED_IMAGES, len(split))).round().int()
+    positions = positions.clamp(max=len(split) - 1)  # float32 rounds integers beyond 2**24
     for index in positions.unique().tolist():
         image, label = split[index]
         hash_tensor(image, digest)
@@ -69,15 +76,31 @@ def state_hash(module: nn.Module) -> str:
 
 
 def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
-    """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network."""
+    """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network.
+
+    Files in the options count by their content, unless the network has weights, which are what the files are for: it
+    is the same with the file and with the same weights from elsewhere.
+    """
     identity = {name: f"{config.name}@{config.plugin.provider.distribution}"}
     options = options_identity(config.options)
     if isinstance(config.built, nn.Module):
         identity[f"{name}.state"] = state_hash(config.built)
+    if isinstance(config.built, nn.Module) and config.built.state_dict():
         fields = type(config.options).model_fields
         files = {field for field, info in fields.items() if Path in (info.annotation, *get_args(info.annotation))}
         options = {key: value for key, value in options.items() if key not in files}  # covered by the state hash
     return identity | {f"{name}.{key}": value for key, value in options.items()}
+
+
+def add_declared(protocol: dict[str, Any], declared: Mapping[str, Any], owner: str) -> None:
+    """Add to a protocol what the `owner`, such as the extractor, declares.
+
+    An entry whose name is taken, such as `data`, is added as "data of the extractor": replacing the other would make
+    scores comparable that are not.
+    """
+    for name, value in declared.items():
+        taken = name in protocol or name in OWN_ENTRIES
+        protocol[f"{name} of the {owner}" if taken else name] = value
 
 
 def options_identity(options: BaseModel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ganbench.spec.benchmark import BenchmarkSpec, EMAOptions, TrainingOptions
 from ganbench.spec.configs import MetricConfig
 
 from .calls import score_warnings
-from .identity import config_identity, software_of
+from .identity import add_declared, config_identity, software_of
 from .reference import (
     REAL_DATA_SEED,
     PreparedMetric,
@@ -55,7 +55,9 @@ def prepare_metric(
     metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
     if not isinstance(metric, Metric | FeatureMetric):
         protocol, software = metric_identity(config, metric, real_data)
-        protocol |= {**metric.protocol, **config_identity(spec.loss, "loss"), **getattr(loss, "protocol", {})}
+        protocol |= config_identity(spec.loss, "loss")
+        add_declared(protocol, metric.protocol, "metric")
+        add_declared(protocol, getattr(loss, "protocol", {}), "loss")
         return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
     require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
     prepared = fit_to_real_images(number, config, metric, real_data, str(spec.dataset.plugin), warn)
@@ -94,9 +96,10 @@ def fit_to_real_images(
     indices = real_indices(number, config, len(split))
     require_enough_images(number, config, metric, len(indices))
     if isinstance(metric, FeatureMetric):
-        protocol |= metric.features.protocol
+        add_declared(protocol, metric.features.protocol, "extractor")
         software |= getattr(metric.features, "software", {})
-    protocol |= {**metric.protocol, "split": config.split, "real_samples": len(indices)}
+    add_declared(protocol, metric.protocol, "metric")
+    protocol |= {"split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
     with evaluation_context(REAL_DATA_SEED, real_data.device):
         with score_warnings(prepared.warnings):

@@ -6,8 +6,9 @@ import hashlib
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from torch.utils.data import TensorDataset
 from ganbench.data.batches import select_images
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
-    FeatureExtractor,
     FeatureMetric,
     ImageData,
     Metric,
@@ -32,8 +32,8 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
-from .calls import finite_values, score_warnings, update_metric
-from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features
+from .calls import extract, finite_values, score_warnings, update_metric
+from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features, writable_features
 from .identity import DIGITS, config_identity, software_of
 from .requirements import min_images, uses_labels, uses_real_labels
 
@@ -88,30 +88,31 @@ class RealData:
         return torch.tensor([int(split[index][1]) for index in indices.tolist()])
 
     def features(
-        self, extractor: FeatureExtractor, identity: dict[str, Any], name: str, split: Split, indices: Tensor
+        self, extractor: Callable[[Tensor], Tensor], identity: dict[str, Any], name: str, split: Split, indices: Tensor
     ) -> FeatureFile:
         """Return the features of the images at `indices`, which are extracted once for all metrics.
 
-        `identity` identifies the extractor and its software; `name` is the name of the split.
+        `extractor` returns the features of a batch; `identity` identifies it and its software. `name` is the name of
+        the split.
         """
         indices_hash = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
-        key = digest(
-            {**self.identity, **identity, "split": name, "indices": indices_hash, "batch_size": self.batch_size}
-        )
+        images = {**self.identity, "split": name, "indices": indices_hash, "batch_size": self.batch_size}
+        key = digest({"images": images, "extractor": identity})
         if key not in self._features:
 
-            def extract(writer: FeatureWriter) -> None:
+            def write(writer: FeatureWriter) -> None:
                 for images in self.images(split, indices):
                     writer.append(extractor(images))
 
             try:
                 folder = self.context.cache_dir / "features"
-                self._features[key] = cached_features(folder, key, self.device, extract)
+                self._features[key] = cached_features(folder, key, self.device, write)
             except OSError as error:
                 reason = error.strerror or error
                 warnings.warn(f"cannot cache features in {folder}: {reason}", GanbenchWarning, stacklevel=2)
                 self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="ganbench-features-")
-                self._features[key] = cached_features(Path(self._temporary.name), key, self.device, extract)
+                with writable_features(self._temporary.name):
+                    self._features[key] = cached_features(Path(self._temporary.name), key, self.device, write)
         return self._features[key]
 
 
@@ -151,7 +152,9 @@ def stored_features(
         if used.built is metric.features:
             identity |= {**config_identity(used, "features"), **software_of(used)}
     with prepared.config.plugin.wrap_errors("raised during feature extraction"):
-        features = real_data.features(metric.features, identity, name, split, indices)
+        features = real_data.features(
+            partial(extract, prepared.config, metric.features), identity, name, split, indices
+        )
     labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
     return StoredFeatures(features, labels, derived_dir)
 

@@ -33,10 +33,15 @@ def require_labels(
             f"metrics.{number}: {config.plugin} requires labels, but {spec.model.plugin} is unconditional; use another "
             "metric or a conditional model"
         )
+    require_real_labels(number, config, metric, str(spec.dataset.plugin), num_classes)
+
+
+def require_real_labels(number: int, config: MetricConfig, metric: Any, dataset: str, num_classes: int) -> None:
+    """Raise `UsageError` if the dataset, or the files to compare with, lack labels that the metric uses."""
     if uses_real_labels(metric) and num_classes < 2:
         raise UsageError(
-            f"metrics.{number}: {config.plugin} requires labels, but {spec.dataset.plugin} has no classes; use another "
-            "metric or a dataset with labels"
+            f"metrics.{number}: {config.plugin} requires labels, but {dataset} has no classes; use another metric or a "
+            "dataset with labels"
         )
 
 
@@ -48,8 +53,10 @@ def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetr
     for subject, count in counts.items():
         if count < needed:
             options = config.options.model_dump(mode="json").items()
-            given = ", ".join(f"{name} = {value}" for name, value in options if isinstance(value, int | float))
+            numbers = {name: value for name, value in options if isinstance(value, int | float)}
+            given = ", ".join(f"{name} = {value}" for name, value in numbers.items())
+            choice = f", or change {' or '.join(f'metrics.{number}.{name}' for name in numbers)}" if numbers else ""
             raise UsageError(
                 f"metrics.{number}: {config.plugin}{given and f' with {given}'} requires at least {needed:,} images, "
-                f"but {subject} {count:,}"
+                f"but {subject} {count:,}; use more images{choice}"
             )

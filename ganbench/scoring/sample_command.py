@@ -68,7 +68,7 @@ def sample(
 
     opened = open_run(run, registry, resolve_device(device))
     source = opened.source(cast("Weights | None", weights and weights.value), mode.value)
-    check_target(target, opened.sampler.data_shape[0])
+    check_target(target, opened.sampler.data_shape)
     with opened.generating(count, source, seed, classes) as batches:
         save_images(target, count, batches)
     used = opened.training.seed if seed is None else seed

@@ -19,18 +19,23 @@ from ganbench.errors import GanbenchError, UsageError
 from ganbench.reporting import plots
 from ganbench.system.files import atomic_write
 
-Batches = Iterable[tuple[Tensor, Tensor | None]]  # images, uint8 (N, C, H, W), and labels (N,)
+# images, uint8 (N, C, H, W), or vectors, float32 (N, D), and labels (N,)
+Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
-def check_target(target: Path, channels: int) -> None:
-    """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold the images."""
+def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
+    """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold images of this shape."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
     if target.suffix not in ("", ".npz", ".png"):
         raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
-    if channels not in (1, 3) and target.suffix != ".npz":
+    if target.suffix == ".npz":
+        return
+    if len(data_shape) != 3:
+        raise UsageError(f"--out {target}: the run generates vectors, which are no images; use an .npz file")
+    if (channels := data_shape[0]) not in (1, 3):
         raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use an .npz file")
 
 
@@ -38,7 +43,8 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
     """Write `count` images to a checked target, which appears only if all of them are written.
 
     - FOLDER: `000000.png`, ... in the order of generation; `000000-class3.png` for a conditional model.
-    - FILE.npz: `images`, uint8 `(N, H, W, C)`, and for a conditional model `labels`, int64 `(N,)`.
+    - FILE.npz: `images`, uint8 `(N, H, W, C)`, or `vectors`, float32 `(N, D)`, and for a conditional model `labels`,
+      int64 `(N,)`.
     - GRID.png: all images in about as many rows as columns.
 
     Raises `GanbenchError` if they cannot be written.
@@ -50,8 +56,9 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
             images, _ = collect(batches)
             plots.save_grid(images, target, columns=math.ceil(math.sqrt(count)))
         else:
-            images, labels = collect(batches)
-            arrays: dict[str, Any] = {"images": images.transpose(0, 2, 3, 1)}
+            data, labels = collect(batches)
+            are_images = data.ndim == 4
+            arrays: dict[str, Any] = {"images": data.transpose(0, 2, 3, 1)} if are_images else {"vectors": data}
             if labels is not None:
                 arrays["labels"] = labels
             with atomic_write(target) as part:

@@ -202,11 +202,18 @@ class Sampler:
         return images
 
     def _check_range(self, lowest: float, highest: float) -> None:
+        found = f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}"
         if self.are_images and max(-lowest, highest) > MAX_ABS_PIXEL:
             self.warn_once(
                 "range",
-                f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}; expected "
-                "-1 (black) to 1 (white), as with tanh. Values outside are clipped for scores and sample images",
+                f"{found}; expected -1 (black) to 1 (white), as with tanh. Values outside are clipped for scores and "
+                "sample images",
+            )
+        if self.are_images and 0 <= lowest < highest <= 1:
+            self.warn_once(
+                "dark",
+                f"{found}, so no pixel is darker than gray; expected -1 (black) to 1 (white), as with tanh instead of "
+                "sigmoid",
             )
 
     def warn_once(self, kind: str, message: str) -> None:

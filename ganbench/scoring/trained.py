@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,8 +75,11 @@ class TrainedRun:
 
         They are those that the run scored, if the weights, the mode and the seed are (default: the run's seed). The
         first images are the same for any `count`. A conditional model cycles through `classes`; by default, it samples
-        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes.
+        them by their frequencies. Gradients are disabled in the block. Raises `UsageError` for invalid classes, and for
+        a `count` below 1.
         """
+        if count < 1:
+            raise UsageError(f"{self.directory}: the number of images must be at least 1, got {count}")
         draw_labels = None if classes is None else self._cycle(classes)
         seed = self.training.seed if seed is None else seed
         batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
@@ -88,6 +92,8 @@ class TrainedRun:
         number = self.progress.data.num_classes or 0
         if not self.networks.conditional:
             raise UsageError(f"{self.directory}: {self.model.plugin} is unconditional, so no classes can be chosen")
+        if len(classes) == 0:
+            raise UsageError(f"{self.directory}: no classes given; choose from 0 to {number - 1}, or omit them")
         if unknown := [label for label in classes if not 0 <= label < number]:
             raise UsageError(f"{self.directory}: there is no class {unknown[0]}; choose from 0 to {number - 1}")
         endless = cycle(classes)
@@ -157,7 +163,7 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
             f"{directory}: the weights do not fit the networks that {model.plugin} builds now; restore the code with "
             f"which the run was started ({model_record(progress)}): {describe(error)}"
         ) from None
-    if python_state := sorted(path for path in state["python"] if path.startswith("generator")):
+    if python_state := sorted(path for path in state["python"] if re.match("generator(?!'s optimizer)", path)):
         warn(
             f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
             f"its images may differ from those of the run: {', '.join(python_state)}"

@@ -146,7 +146,7 @@ def hash_files(files: Mapping[str, Path]) -> str:
     """Return a hash of the files' names and contents."""
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
-        digest.update(f"{name}\0".encode())
+        digest.update(f"{name}\0".encode(errors="surrogateescape"))  # as the names of files may not be UTF-8
         digest.update(content_hash(file))
     return digest.hexdigest()[:DIGITS]
 

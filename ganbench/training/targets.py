@@ -8,7 +8,8 @@ from ganbench.errors import UsageError
 from ganbench.results.target import TargetResult, target_title
 from ganbench.results.throughput import Window
 from ganbench.results.time_to_target import first_reached, time_to_target
-from ganbench.scoring.evaluation import Evaluator, MetricValue
+from ganbench.scoring.evaluation import Evaluator
+from ganbench.scoring.scored_metric import MetricValue
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.targets import TargetOptions
 

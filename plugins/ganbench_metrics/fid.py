@@ -23,6 +23,7 @@ class FID:
     """
 
     higher_is_better = False
+    min_images = 2  # a single one has no covariance
 
     def __init__(self, features: FeatureExtractor, device: str) -> None:
         self.features = features

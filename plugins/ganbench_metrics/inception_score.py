@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ganbench import FeatureExtractor, Features, UsageError
+from ganbench import FeatureExtractor, Features, ScoreWarning, UsageError
 
 from .blocks import all_finite
 
@@ -42,21 +44,42 @@ class InceptionScore:
         self.label = f"inception score ({name})"
 
     def score(self, real: Features, generated: Features) -> dict[str, float]:
-        """Return the mean and the standard deviation over the parts; NaN if a feature is not finite."""
+        """Return the mean and the standard deviation over the parts; NaN if a feature is not finite.
+
+        Warns with `ScoreWarning` if the images are not in a random order.
+        """
         if not all_finite(generated):
             return dict.fromkeys(self.higher_is_better, math.nan)
-        sums: Any = 0.0  # for each part: class probabilities, entropies and number of images, `(splits, classes + 2)`
+        consecutive, interleaved = self.part_scores(generated)
+        if clearly_higher(interleaved, consecutive):
+            message = (
+                "the images are not in a random order, as if sorted by class; shuffle them, since this score is the "
+                f"mean over consecutive parts. For parts with images from everywhere, it is {interleaved.mean():.3g}"
+            )
+            warnings.warn(ScoreWarning(message), stacklevel=2)
+        return {"mean": consecutive.mean().item(), "std": consecutive.std(correction=0).item()}
+
+    def part_scores(self, generated: Features) -> list[Tensor]:
+        """Return the scores of consecutive parts, and of parts that take the images in turn, each `(splits,)`."""
+        sums: list[Any] = [0.0, 0.0]  # for each part: class probabilities, entropies and number of images
         start = 0
         for batch in generated.batches():
             probabilities = self.logits(batch).double().softmax(1)
             entropies = torch.special.entr(probabilities).sum(1, keepdim=True)
-            # part i consists of the images from floor(i N / splits) to floor((i + 1) N / splits) - 1
+            summed = torch.cat([probabilities, entropies, torch.ones_like(entropies)], 1)
             positions = torch.arange(start, start + len(batch), device=batch.device)
-            parts = ((positions + 1) * self.splits - 1) // len(generated)
-            membership = (parts == torch.arange(self.splits, device=batch.device)[:, None]).double()
-            sums = sums + membership @ torch.cat([probabilities, entropies, torch.ones_like(entropies)], 1)
+            # part i consists of the images from floor(i N / splits) to floor((i + 1) N / splits) - 1
+            consecutive = ((positions + 1) * self.splits - 1) // len(generated)
+            for kind, parts in enumerate((consecutive, positions % self.splits)):
+                membership = (parts == torch.arange(self.splits, device=batch.device)[:, None]).double()
+                sums[kind] = sums[kind] + membership @ summed
             start += len(batch)
-        means = sums[:, :-1] / sums[:, -1:]
+        means = [each[:, :-1] / each[:, -1:] for each in sums]
         # the mean divergence is the entropy of the mean probabilities minus the mean entropy
-        scores = (torch.special.entr(means[:, :-1]).sum(1) - means[:, -1]).exp()
-        return {"mean": scores.mean().item(), "std": scores.std(correction=0).item()}
+        return [(torch.special.entr(each[:, :-1]).sum(1) - each[:, -1]).exp() for each in means]
+
+
+def clearly_higher(scores: Tensor, others: Tensor) -> bool:
+    """Return whether the mean of scores is more than 10% and five standard errors above that of others."""
+    difference, error = scores.mean() - others.mean(), (scores.var(correction=0) + others.var(correction=0)).sqrt()
+    return bool(difference > 0.1 * others.mean() and difference > 5 * error / math.sqrt(len(scores)))

@@ -59,6 +59,11 @@ def test_a_warning_about_a_score_is_a_python_warning(images: Tensor) -> None:
     [
         (3, {}, "images: expected an array, a tensor, samples, a run, or the path of .*, got int"),
         (np.zeros((3, 1, 28, 28)), {"against": None}, "images: nothing to compare with; give --against DATASET"),
+        (
+            np.zeros((3, 1, 28, 28)),
+            {"against": np.zeros(3)},
+            "against: expected a name, or the path of .*, got ndarray",
+        ),
         (np.zeros((3, 1, 28, 28)), {"seed": 1}, "--seed is for a run directory, but images is not one"),
         (np.full((3, 1, 28, 28), 7.5), {}, "images: the values range from 7.5 to 7.5; expected floats in"),
         ("nowhere", {}, "nowhere: no such file or folder; give a folder of images"),

@@ -43,6 +43,12 @@ def test_samples_are_deterministic_and_leave_no_trace(run: ganbench.Run) -> None
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_images_cannot_be_sampled(run: ganbench.Run, count: int) -> None:
+    with pytest.raises(ganbench.UsageError, match=f"run: the number of images must be at least 1, got {count}"):
+        run.sample(count)
+
+
 def test_another_seed_and_the_raw_weights_give_other_images(run: ganbench.Run) -> None:
     default = run.sample(4)
     torch.manual_seed(1)

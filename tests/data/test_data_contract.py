@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from linear_gan import few_images, own_run
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
-from ganbench import ImageData, PluginError
+from ganbench import ImageData, PluginError, Registry
 from ganbench.data.batches import (
     ResidentBatches,
     StreamedBatches,
@@ -22,6 +23,9 @@ from ganbench.data.batches import (
     select_images,
 )
 from ganbench.data.contract import check_data
+from ganbench.scoring.dataset import open_dataset
+from ganbench.spec.configs import DatasetConfig
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 CPU = torch.device("cpu")
 
@@ -94,6 +98,28 @@ def test_both_splits_are_checked_item_by_item(item: Any, message: str) -> None:
 def test_the_train_split_is_checked_too(item: Any) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*train split"):
         check_data(ImageData(Items(item), GOOD, 10, "own", "ef"), "dataset 'own'")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.uint16, torch.int32, torch.uint64])
+def test_labels_are_integers_of_any_type(dtype: torch.dtype) -> None:
+    data = check_data(ImageData(tensors(IMAGES, LABELS.to(dtype)), None, 10, "own", "ef"), "dataset 'own'")
+    images, labels = make_batches(data.train, 4, CPU, torch.Generator()).load(torch.arange(4))
+    assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+    with pytest.raises(PluginError, match="labels of the train split range from 9 to 9; expected 0 to 8"):
+        check_data(ImageData(tensors(IMAGES, (LABELS + 9).to(dtype)), None, 9, "own", "ef"), "dataset 'own'")
+
+
+def test_images_that_look_black_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Floats in [0, 1] that were converted to uint8 without scaling."""
+    subset = embedded_subset()
+    images, labels = subset.train.tensors
+    black = replace(subset, train=tensors((images.float() / 255).to(torch.uint8), labels))
+    config = DatasetConfig.model_validate("fashion-mnist", context={"registry": Registry.load()})
+    for data, warned in ((subset, False), (black, True)):
+        monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_, data=data: data)
+        warnings: list[str] = []
+        open_dataset(config, 0, CPU, tmp_path, warnings.append)
+        assert any("no value of the first train images is above 1" in warning for warning in warnings) == warned
 
 
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:

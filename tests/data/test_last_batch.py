@@ -96,6 +96,12 @@ def test_images_far_outside_the_range_cause_a_warning(tmp_path: Path) -> None:
     )
 
 
+def test_images_of_a_sigmoid_cause_a_warning(tmp_path: Path) -> None:
+    _, warnings = own_run(tmp_path, SHAKY.replace("IMAGES_IN_EVAL", "images.sigmoid()"), SCORED)
+    (warning,) = [each for each in warnings if "darker than gray" in each]
+    assert re.search(r"model 'own'.* the generated images range from 0\.\d+ to 0\.\d+, so no pixel", warning)
+
+
 LAST = """
 class Last(torch.optim.SGD):
     steps = 0

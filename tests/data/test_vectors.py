@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import UNSCORED
 from linear_gan import Noting
 from torch import Tensor
 from torch.utils.data import TensorDataset
+from typer.testing import CliRunner
 
-from ganbench import ImageData, PluginError, Registry, UsageError
+from ganbench import ImageData, PluginError, Registry, UsageError, load
+from ganbench.cli import app
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import check_data
 from ganbench.results.schema import Result
@@ -125,6 +128,24 @@ def test_points_are_plotted_as_sample_images(tmp_path: Path, registry: Registry)
     assert result.status == "completed"
     assert sorted(path.name for path in (tmp_path / "run" / "samples").iterdir()) == ["real.png", "step-000004.png"]
     assert not warnings
+
+
+def test_generated_vectors_are_sampled_to_an_archive_and_shown_as_text(tmp_path: Path, registry: Registry) -> None:
+    train(tmp_path, registry, 'optimizer.generator.lr={name="cosine", start=2e-3, end=0.0}')
+    arguments = ["sample", str(tmp_path / "run"), "-n", "30", "--out"]
+    for target in ("grid.png", "folder"):
+        outcome = CliRunner().invoke(app, [*arguments, target])
+        assert outcome.exit_code == 2
+        assert f"--out {target}: the run generates vectors, which are no images; use an .npz file" in " ".join(
+            outcome.stderr.split()
+        )
+    outcome = CliRunner().invoke(app, [*arguments, "points.npz"])
+    assert (outcome.exit_code, outcome.stderr) == (0, "")  # the learning rate is no state of the generator
+    samples = load(tmp_path / "run", device="cpu").sample(30)
+    with np.load("points.npz") as archive:
+        np.testing.assert_array_equal(archive["vectors"], samples.images.numpy())
+    assert samples.images.dtype == torch.float32
+    assert samples._repr_html_() == "<div>&lt;Samples: float32 (30, 2), seed 42&gt;</div>"
 
 
 def test_vectors_that_are_not_points_train_without_plots(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import shutil
@@ -154,9 +155,11 @@ def odd_files(folder: Path) -> dict[str, str]:
     png.write_bytes(png.read_bytes()[:-200])
     (folder / "empty.png").touch()
     (folder / "notes.txt").write_text("not an image")
+    (folder / "line\nbreak.txt").write_text("not an image")
     (folder / "page.png").write_text("<html>404</html>")
     save(folder / "one pixel.png", np.zeros((1, 1, 3), np.uint8))
     save(folder / "float.tif", Image.fromarray(GRAY / np.float32(255)))
+    save(folder / "integer.tif", Image.fromarray(GRAY.astype(np.int32)))
     save(folder / "unreadable.png", COLOR)
     (folder / "loop").symlink_to(folder.parent)
     (folder / "itself.png").symlink_to("itself.png")
@@ -167,9 +170,11 @@ def odd_files(folder: Path) -> dict[str, str]:
         "truncated.png": "truncated",
         "empty.png": "0 bytes",
         "notes.txt": "not an image",
+        r"line\nbreak.txt": "not an image",
         "page.png": "not an image",
         "one pixel.png": "only 1x1 pixels",
         "float.tif": "floating-point",
+        "integer.tif": "32-bit integer",
         "unreadable.png": "unreadable: Permission denied",
         "loop": "symbolic link to a folder that contains it",
         "itself.png": "loop of symbolic links",
@@ -283,6 +288,11 @@ def arrange_test_only(root: Path) -> None:
     (root / "a").rename(root / "test")
 
 
+def arrange_other_names(root: Path) -> None:
+    (root / "a").rename(root / "Training")
+    (root / "b").rename(root / "Test")
+
+
 def arrange_other_classes(root: Path) -> None:
     shutil.copytree(root, root.parent / "copy")
     shutil.move(root.parent / "copy", root / "train")
@@ -302,6 +312,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty class": (lambda root: (root / "c").mkdir(), "no images in {root}/c. Each folder in {root} is a class"),
     "nothing": (arrange_empty, "no images in {root}; set dataset.path"),
     "only test": (arrange_test_only, "{root} has a folder test, but no folder train"),
+    "other names": (arrange_other_names, "{root} has the folders Training and Test, which would be classes; rename"),
     "other classes": (arrange_other_classes, "must have the same classes, but only one of them has b"),
 }
 
@@ -382,6 +393,19 @@ def test_a_file_that_changes_but_keeps_size_and_time_is_decoded_again(root: Path
     save(file, COLORS[19])
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert torch.equal(load(root, test_fraction=0).train[0][0], torch.tensor(COLORS[19].transpose(2, 0, 1)))
+
+
+def test_images_are_decoded_again_by_other_code(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load(root)
+    (tmp_path / "inverted.py").write_text(
+        "from ganbench_datasets.image_folder import decoding\n\n"
+        "def decode(*arguments):\n    return 255 - decoding.decode(*arguments)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(decoded, "decode", importlib.import_module("inverted").decode)
+    after = load(root)
+    assert torch.equal(after.train.tensors[0], 255 - before.train.tensors[0])
+    assert after.fingerprint != before.fingerprint
 
 
 def test_a_corrupt_cache_is_replaced(root: Path, decodings: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from features_in_memory import InMemory
 from torch import Tensor, nn
 
-from ganbench import UsageError
+from ganbench import ScoreWarning, UsageError
 from ganbench.data.batches import normalize_images
 from ganbench.testing import MetricContract
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -87,6 +88,23 @@ def test_real_images_of_all_classes_score_higher_than_those_of_few() -> None:
     assert 2 < scores[1] <= 6
     assert 1 <= scores[2] < 2
     assert metric.label == "inception score (fashion-cnn)"
+
+
+def test_images_that_are_sorted_by_class_are_warned_of() -> None:
+    """As in one folder per class; each part would have images of a single class."""
+    features = load_extractor((1, 28, 28), "cpu")(TEST[:600])
+    metric = InceptionScore(load_extractor((1, 28, 28), "cpu"), splits=10)
+    ordered = features[LABELS[:600].long().argsort()]
+    with pytest.warns(
+        ScoreWarning, match=r"not in a random order, as if sorted by class; .* everywhere, it is [678]\."
+    ):
+        assert metric.score(InMemory(features), InMemory(ordered))["mean"] < 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScoreWarning)
+        assert metric.score(InMemory(features), InMemory(features))["mean"] > 6
+        for seed in range(20):  # few images, in a random order
+            few = features[torch.randperm(600, generator=torch.Generator().manual_seed(seed))[:40]]
+            metric.score(InMemory(features), InMemory(few))
 
 
 def test_features_with_nan_have_no_score() -> None:

@@ -66,7 +66,7 @@ def test_each_flaw_changes_the_images_as_it_says() -> None:
     real = RealImages(data.train.tensors[0], data.train.tensors[1].long(), data.test.tensors[0])
     made = {
         f"{flaw.name}, {flaw.strength}": flaw.make(real, 60, torch.Generator().manual_seed(0))
-        for flaw in flaws(10, channels=1)
+        for flaw in flaws(torch.arange(10), (1, 28, 28))
     }
     assert all(images.shape == (60, 1, 28, 28) and images.dtype == torch.uint8 for images in made.values())
     unique = {name: len(images.unique(dim=0)) for name, images in made.items()}
@@ -82,11 +82,38 @@ def test_each_flaw_changes_the_images_as_it_says() -> None:
         label_of[image.numpy().tobytes()] for image in made["unbalanced classes, half of the images of one class"]
     ]
     assert classes.count(0) >= 30
+    assert classes[:30].count(0) < 30  # not sorted, as the inception score depends on the order
     clean = real.draw(60, torch.Generator().manual_seed(0)).float()
     distances = [(made[f"JPEG, quality {quality}"] - clean).square().mean() for quality in (90, 50, 10)]
     assert 0 < distances[0] < distances[1] < distances[2]
     noise = made["noise, std 15 of 255"].float() - clean
     assert noise[(clean > 60) & (clean < 195)].std().item() == pytest.approx(15, rel=0.1)
+
+
+def test_flaws_of_classes_are_made_of_those_that_have_images() -> None:
+    """A small class may have images in one split only."""
+    data = embedded_subset()
+    images, labels = data.train.tensors[0], data.train.tensors[1].long()
+    kept = (labels == 3) | (labels == 7)
+    real = RealImages(images[kept], labels[kept], data.test.tensors[0])
+    found = flaws(labels[kept].unique(), (1, 28, 28))
+    made = {flaw.strength: flaw.make(real, 40, torch.Generator().manual_seed(0)) for flaw in found}
+    threes = {image.numpy().tobytes() for image in images[labels == 3]}
+    share = {name: sum(image.numpy().tobytes() in threes for image in drawn) for name, drawn in made.items()}
+    assert share["the last class"] == share["half of the classes"] == 40
+    assert 20 < share["half of the images of one class"] < 40
+    assert not {flaw.name for flaw in flaws(torch.tensor([3]), (1, 28, 28))} & {"missing classes", "unbalanced classes"}
+
+
+def test_small_images_are_blurred_as_far_as_they_can_be() -> None:
+    images = embedded_subset().train.tensors[0][:40, :, 10:14, 10:14]
+    real = RealImages(images, torch.zeros(40, dtype=torch.int64), images)
+    made = {
+        flaw.strength: flaw.make(real, 20, torch.Generator().manual_seed(0))
+        for flaw in flaws(real.labels[:1], (1, 4, 4))
+    }
+    assert [strength for strength in made if "sigma" in strength] == ["sigma 0.5 pixels", "sigma 1 pixels"]
+    assert {tuple(flawed.shape) for flawed in made.values()} == {(20, 1, 4, 4)}
 
 
 def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:

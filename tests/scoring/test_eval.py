@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import TensorDataset
 from trained_run import SMALL, make_run
 from typer.testing import CliRunner
 from typer.testing import Result as Outcome
@@ -122,6 +124,57 @@ def test_all_metrics_of_an_extractor_share_one_pass(monkeypatch: pytest.MonkeyPa
 
 
 # what is said
+
+
+def test_other_data_than_the_run_had_is_warned_of(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes of the run's labels may be others now, for example."""
+    assert "are not those of the run" not in command(str(trained)).stderr
+    changed = embedded_subset()
+    images, labels = changed.test.tensors
+    changed = replace(changed, test=TensorDataset(images, 9 - labels))
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.embedded_subset", lambda: changed)
+    outcome = command(f"{trained} --metrics fid --features raw -o metrics.0.features.size=2 -n 20")
+    assert outcome.exit_code == 0, outcome.output
+    message = f"{trained}: the images to compare with are not those of the run: dataset 'fashion-mnist' (from ganbench"
+    assert message in outcome.stderr
+
+
+def test_the_current_folder_has_its_name_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    save_pngs(embedded_subset().test.tensors[0][:20], Path("mine"))
+    monkeypatch.chdir("mine")
+    outcome = command(". --against . --metrics precision-recall --features raw -o metrics.0.features.size=2 --json")
+    assert json.loads(outcome.stdout)["benchmark"] == "mine"
+
+
+def test_a_metric_of_classes_is_refused_for_files_without_classes(tmp_path: Path) -> None:
+    (tmp_path / "plugin.py").write_text(METRIC_OF_CLASSES)
+    np.save("x.npy", embedded_subset().test.tensors[0][:20].numpy())
+    outcome = command("x.npy --against x.npy --metrics classes -p plugin.py")
+    assert outcome.exit_code == 2
+    assert "requires labels, but x.npy has no classes; use another metric or a dataset with labels" in outcome.stderr
+    known = command(f"x.npy --against fashion-mnist {EMBEDDED} --metrics classes -p plugin.py")
+    assert known.exit_code == 0, known.output
+
+
+METRIC_OF_CLASSES = """
+from ganbench import MetricPlugin, hookimpl
+
+class Classes:
+    label, higher_is_better, protocol, uses_real_labels = "classes", True, {}, True
+
+    def fit(self, reference):
+        self.classes = len(reference.labels.unique())
+
+    def update(self, images):
+        pass
+
+    def compute(self):
+        return self.classes
+
+@hookimpl
+def ganbench_metrics():
+    return [MetricPlugin(name="classes", summary="Number of classes", build=lambda options, context: Classes())]
+"""
 
 
 def test_the_result_is_one_that_compare_takes(trained: Path) -> None:

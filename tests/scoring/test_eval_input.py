@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,20 @@ def saved(array: Any, name: str = "x.npy") -> Path:
 def archived(**arrays: Any) -> Path:
     np.savez("x.npz", **arrays)
     return Path("x.npz")
+
+
+def with_changed_byte(path: Path) -> Path:
+    np.savez_compressed(path, images=IMAGES)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    return path
+
+
+def zipped(path: str, name: str, file: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(file, name)
+    return Path(path)
 
 
 def with_file(folder: Path, name: str, text: str) -> Path:
@@ -94,6 +110,19 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: saved((IMAGES - np.float32(70)) / 30),
         r"x.npy: the values range from -2.33333 to 6.16667; expected floats in .*, or uint8; scale it",
     ),
+    "overshoot": (
+        lambda: saved(IMAGES / 255 - 0.05 * (IMAGES == 0)),
+        r"the values range from -0.05 to 1, so they may be in \[-1, 1\], or in \[0, 1\] with some below it",
+    ),
+    "overshoot at both ends": (
+        lambda: saved((IMAGES / 255 - 0.5) * 1.1 + 0.5),
+        r"the values range from -0.05 to 1.05; expected floats in .*, or uint8; clip it",
+    ),
+    "truth values": (
+        lambda: saved(IMAGES > 127),
+        r"the array has dtype bool; expected .* Save 255 \* array.astype\('uint8'\)",
+    ),
+    "scalar": (lambda: saved(3.0), r"the array has the shape \(\); expected \(N, height, width, channels\)"),
     "NaN": (lambda: saved(nan()), "x.npy: 3 of 15,680 values are NaN or infinite; a model that generates them has"),
     "integers": (lambda: saved(IMAGES.astype(np.int64)), r"the array has dtype int64; .* save array.astype\('uint8'\)"),
     "transposed": (
@@ -120,10 +149,22 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: cut_short(archived(images=IMAGES)),
         "x.npz: not a NumPy file of numbers, or truncated",
     ),
+    "archive with a changed byte": (
+        lambda: with_changed_byte(archived()),
+        "x.npz: not a NumPy file of numbers, or truncated",
+    ),
+    "only objects": (
+        lambda: archived(settings=np.array([{"seed": 1}])),
+        r"no arrays with the dimensions of images; found: 'settings' \(Object arrays cannot be loaded",
+    ),
+    "other archive": (
+        lambda: zipped("x.npz", "0.png", pngs("x") / "0.png"),
+        r"x.npz: no arrays with the dimensions of images; found: '0.png' \(no array\)$",
+    ),
     "two arrays": (
         lambda: archived(real=IMAGES, fake=IMAGES),
         r"x.npz: 2 arrays with the dimensions of images; found: 'real' uint8 \(20, 1, 28, 28\), 'fake' uint8 "
-        r"\(20, 1, 28, 28\); choose one with --array NAME",
+        r"\(20, 1, 28, 28\); choose one to score with --array NAME, or save one to a file of its own",
     ),
     "no array": (
         lambda: archived(labels=np.arange(3)),
@@ -150,6 +191,60 @@ def test_an_array_is_chosen_by_name_and_an_ambiguous_shape_by_its_layout() -> No
         load_samples(square, (3, 3, 3))
     first = load_samples(square, (3, 3, 3), layout="NCHW").images
     np.testing.assert_array_equal(load_samples(square, (3, 3, 3), layout="NHWC").images, first.transpose(0, 3, 1, 2))
+
+
+def test_a_numpy_file_is_read_whatever_its_name_and_what_is_next_to_the_images() -> None:
+    for name in ("x.npz", "X.NPY"):
+        with Path(name).open("wb") as file:
+            np.save(file, IMAGES)
+    with Path("archive.npy").open("wb") as file:
+        np.savez(file, images=IMAGES, names=np.array(["a", None]))
+    for name in ("x.npz", "X.NPY", "archive.npy"):
+        np.testing.assert_array_equal(load_samples(Path(name), SHAPE).images, IMAGES)
+    with pytest.raises(
+        UsageError, match=r"array 'names' has no numbers; found: 'images' uint8 .*, 'names' \(Object arr"
+    ):
+        load_samples(Path("archive.npy"), SHAPE, array="names")
+
+
+@pytest.mark.parametrize("error", [-1e-6, 1e-6, 0.001])
+def test_values_that_exceed_a_range_by_rounding_belong_to_it(error: float) -> None:
+    for floats, quantization in (
+        (IMAGES / 255 + error, "uint8, rounded from [0, 1]"),
+        (IMAGES / 127.5 - 1 + error, "uint8, rounded"),
+    ):
+        samples = load_samples(floats, SHAPE)
+        assert samples.protocol["quantization"] == quantization
+        np.testing.assert_array_equal(samples.images, IMAGES)
+
+
+def test_images_that_look_black_are_warned_of() -> None:
+    """Floats in [0, 1] that were converted to uint8 without scaling."""
+    for images in ((IMAGES / 255).astype(np.uint8), pngs("x", (IMAGES[:, 0] / 255).astype(np.uint8))):
+        assert any("no value is above 1, of 255" in warning for warning in load_samples(images, SHAPE).warnings)
+    assert not any("of 255" in warning for warning in load_samples(IMAGES, SHAPE).warnings)
+
+
+@pytest.mark.parametrize("form", ["read-only", "big-endian", "negative strides", "Fortran order"])
+def test_arrays_are_read_by_their_values_and_not_by_their_memory(form: str) -> None:
+    array = {
+        "read-only": np.frombuffer(IMAGES.tobytes(), np.uint8).reshape(IMAGES.shape),
+        "big-endian": (IMAGES / 255).astype(">f4"),
+        "negative strides": IMAGES[::-1, :, ::-1].copy()[::-1, :, ::-1],
+        "Fortran order": np.asfortranarray(IMAGES),
+    }[form]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images, _ = load_samples(array, SHAPE).as_data()
+    np.testing.assert_array_equal(images.train.tensors[0].numpy(), IMAGES)
+
+
+def test_the_layout_decides_for_images_of_other_channels_on_both_sides() -> None:
+    saved(IMAGES.repeat(5, 1), "five.npy")
+    command = "eval five.npy --against five.npy --metrics precision-recall --features raw -o metrics.0.features.size=2"
+    assert "choose with --layout NCHW" in CliRunner().invoke(app, shlex.split(command)).stderr.replace("\n", " ")
+    outcome = CliRunner().invoke(app, [*shlex.split(command), "--layout", "NCHW"])
+    assert outcome.exit_code == 0, outcome.output
 
 
 A = "--against fashion-mnist -o dataset.source=embedded"

@@ -30,11 +30,12 @@ from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import DataRecord
 from ganbench.runtime.rng import make_rng
-from ganbench.scoring.evaluation import Evaluator, ScoredMetric
+from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
 from ganbench.scoring.reference import RealData
 from ganbench.scoring.sampling import Sampler, Source, evaluation_context, generator_mode
+from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import GeneratorMode
 from ganbench.spec.loading import load_spec, resolve

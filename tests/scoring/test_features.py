@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench import (
     BuildContext,
+    DataError,
     FeatureExtractorConfig,
     FeatureExtractorPlugin,
     Features,
@@ -32,7 +34,7 @@ from ganbench import (
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Provider, Registered, Registry
-from ganbench.results.schema import DataRecord
+from ganbench.results.schema import DataRecord, MetricResult
 from ganbench.scoring import features
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.features import FeatureWriter, cached_features
@@ -548,6 +550,8 @@ def test_features_of_images_that_are_not_finite_get_no_score(
     with monkeypatch.context() as patch:
         patch.setattr(Means, "score", lambda *_: pytest.fail("scored"))
         assert scoring.scores() == [None, None, None]
+    for result in scoring.evaluator.results(0):
+        assert result.warnings == ["no score where the generated images contain NaN or infinite values"]
     nn.init.zeros_(scoring.networks.generator.linear.bias)
     assert None not in scoring.scores(300)
 
@@ -644,9 +648,13 @@ def kid(subset_size: int, **keys: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        (kid(SAMPLES + 1), r"'kid' .*subset_size = 131 requires at least 131 .* metrics\.0\.num_samples is 130$"),
-        (kid(TEST + 1, num_samples=300), "'kid' .*subset_size = 201 requires at least 201 .* the test split has 200$"),
-        (kid(51, real_samples=50), r"'kid' .*subset_size = 51 requires at least 51 .* metrics\.0\.real_samples is 50$"),
+        (kid(SAMPLES + 1), r"'kid' .*subset_size = 131 requires at least 131 .* metrics\.0\.num_samples is 130; use"),
+        (kid(TEST + 1, num_samples=300), "subset_size = 201 requires at least 201 .* the test split has 200; use more"),
+        (
+            kid(51, real_samples=50),
+            r"'kid' .*subset_size = 51 requires at least 51 .* metrics\.0\.real_samples is 50; use more images, or "
+            r"change metrics\.0\.subsets or metrics\.0\.subset_size$",
+        ),
         (over(4, real_samples=TEST + 1), r"real_samples is 201, but the test split has only 200 images"),
         (over(4, "precision-recall", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
         (over(4, "density-coverage", neighbors=SAMPLES), "neighbors = 130 requires at least 131 images"),
@@ -661,6 +669,11 @@ def test_too_few_images_for_a_metric_are_refused_before_training(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         Scoring(own, tmp_path, [metric])
+
+
+def test_a_test_split_of_one_image_has_no_fid(own: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'fid' .* requires at least 2 images, but the test split has 1; use more"):
+        Scoring(own, tmp_path, [over(4, "fid")], data=data_of(1))
 
 
 def test_too_few_other_real_images_for_a_metric_give_no_real_data_score(own: Registry, tmp_path: Path) -> None:
@@ -803,6 +816,98 @@ def test_an_extractor_that_fails_amid_training_is_named_with_its_metric(
         scoring.scores()
     monkeypatch.undo()
     assert None not in scoring.scores()
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda features: features.view(-1, 4, 2, 2), r"float32 of shape \(64, 4, 2, 2\)"),
+        (lambda features: features.repeat_interleave(4, 0), r"float32 of shape \(256, 16\)"),
+        (lambda features: features[:, :8], r"float32 of shape \(64, 8\)"),
+        (lambda features: features.int(), r"int32 of shape \(64, 16\)"),
+        (lambda features: [features], "a list of 1|a tuple of 1"),
+    ],
+    ids=["positions", "patches", "fewer", "integers", "list"],
+)
+@pytest.mark.parametrize("of", ["real", "generated"])
+def test_other_features_than_an_extractor_declares_are_refused(
+    of: str, change: Callable[[Tensor], Any], got: str, own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be stored and read as those of other images."""
+    scoring = Scoring(own, tmp_path, [over(4)]) if of == "generated" else None
+    forward = Thumbnail.forward
+    monkeypatch.setattr(Thumbnail, "forward", lambda self, images: change(forward(self, images)))
+    message = rf"extractor 'thumbnail' .*: for 64 images, it must return a .* of shape \(64, 16\), got .*({got})"
+    with pytest.raises(PluginError, match=message):
+        scoring.scores() if scoring else Scoring(own, tmp_path, [over(4)])
+
+
+def test_a_value_that_is_not_finite_is_no_score_and_the_result_says_so(
+    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = Scoring(own, tmp_path, [over(4), over(4, "extremes")])
+    forward = Thumbnail.forward
+    monkeypatch.setattr(Thumbnail, "forward", lambda self, images: forward(self, images) * torch.inf)
+    assert scoring.scores()[:2] == [None, None]
+    means, distance, _ = scoring.evaluator.results(0)
+    assert means.warnings == ["no score, because the value is NaN or infinite"]
+    assert distance.warnings == ["no score, because the value is NaN or infinite: distance"]
+
+
+def test_what_plugins_declare_replaces_no_entry_of_the_protocol(
+    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extractor may name what it was trained on `data`."""
+    plain = Thumbnail.__init__
+
+    def with_entries(self: Thumbnail, options: ThumbnailOptions) -> None:
+        plain(self, options)
+        self.protocol |= {"data": "photos", "weights": "v1", "estimator": "pooling"}
+
+    monkeypatch.setattr(Thumbnail, "__init__", with_entries)
+    monkeypatch.setattr(Means, "protocol", {"estimator": "means"})
+    (result,) = results_of(Scoring(own, tmp_path, [over(4)]))
+    expected = {
+        "data": RECORD.content_sha256,
+        "data of the extractor": "photos",
+        "weights": "raw",
+        "weights of the extractor": "v1",
+        "estimator": "pooling",
+        "estimator of the metric": "means",
+    }
+    assert {name: result.protocol[name] for name in expected} == expected
+    SEEN.clear()
+    other = Scoring(own, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
+    assert SEEN == {4: TEST + SAMPLES}  # its features, and its score of real data, are not those of the first data
+    assert results_of(other)[0].protocol != result.protocol
+
+
+def results_of(scoring: Scoring) -> list[MetricResult]:
+    scoring.scores()
+    return scoring.evaluator.results(0)
+
+
+@pytest.mark.filterwarnings("ignore:cannot cache features")
+@pytest.mark.parametrize("of", ["real", "generated"])
+def test_a_full_disk_is_named_and_not_the_plugin(of: str, own: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(own, tmp_path, [over(4)]) if of == "generated" else None
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(DataError, match=r"^cannot write features to .*: File too large; free space there"):
+            scoring.scores() if scoring else Scoring(own, tmp_path, [over(4)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = keep(tmp_path, "key", 0)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert cached_features(tmp_path, "key", CPU, lambda _: pytest.fail("extracted twice")).path == kept
 
 
 def test_generated_features_leave_no_files_behind(

@@ -97,9 +97,22 @@ def test_streamed_data_is_sampled_and_the_basis_says_so(choice: DatasetConfig, m
         assert data_content(changed, choice)[0] != content
 
 
+def test_the_last_image_of_a_huge_split_is_within_it(choice: DatasetConfig) -> None:
+    class Huge(Streamed):
+        def __len__(self) -> int:
+            return 2**24 + 4  # as float32, the last index becomes this length
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            assert index < len(self)
+            return self.images[index % len(self.images)], 0
+
+    assert data_content(data_of(train=Huge(IMAGES), test=None), choice)[0]
+
+
 class ThumbnailOptions(Options):
     scale: int = 1
     weights: Path | None = None
+    registered: bool = True
 
 
 class WrapperOptions(Options):
@@ -113,8 +126,10 @@ class ScoredOptions(Options):
 
 
 def build_thumbnail(options: ThumbnailOptions, context: Any) -> nn.Module:
-    network = nn.Linear(4, 4, bias=False)
-    nn.init.constant_(network.weight, float(options.weights.read_text()) if options.weights else 1.0)
+    linear = nn.Linear(4, 4, bias=False)
+    nn.init.constant_(linear.weight, float(options.weights.read_text()) if options.weights else 1.0)
+    network: nn.Module = linear if options.registered else nn.Identity()
+    network.sessions = [linear]  # no part of the state, like a session of another framework
     network.num_features, network.protocol = 4, {"extractor": "thumbnail"}
     return network
 
@@ -160,6 +175,14 @@ def test_an_extractors_options_and_weights_are_part_of_the_protocol(identify: Id
     (tmp_path / "two").write_text("2.0")
     assert identify({"weights": tmp_path / "one"}) == plain  # the very weights that it has without a file
     assert identify({"weights": tmp_path / "two"}) != plain
+
+
+def test_a_weights_file_counts_by_its_content_if_the_network_has_no_state(identify: Identify, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_text("1.0")
+    first = identify({"weights": weights, "registered": False})
+    weights.write_text("2.0")
+    assert identify({"weights": weights, "registered": False}) != first
 
 
 def test_a_file_among_the_options_counts_by_its_content(identify: Identify, tmp_path: Path) -> None:

@@ -77,10 +77,13 @@ def test_a_conditional_model_samples_labels_by_the_class_frequencies_without_its
     registry = Registry.load()
     monkeypatch.delitem(registry._registered[Kind.DATASET], "few")  # nothing but the model is needed
     monkeypatch.delitem(registry._registered[Kind.LOSS], "hinge-test")
-    images, labels = open_run(tmp_path / "run", registry, CPU).sample(40)
+    opened = open_run(tmp_path / "run", registry, CPU)
+    images, labels = opened.sample(40)
     assert number_of(images) == result.metrics[0].value
     assert labels is not None
     assert {label for label, count in enumerate(result.data.label_counts) if count} >= set(labels.tolist())
+    with pytest.raises(UsageError, match="run: no classes given; choose from 0 to 9, or omit them"):
+        opened.sample(4, classes=[])
 
 
 def test_a_model_that_is_not_installed_is_named_with_its_distribution_version_and_hash(

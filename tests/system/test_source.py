@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from ganbench.system.source import source_hash, source_roots
+from ganbench.system.source import hash_files, source_hash, source_roots
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def test_editing_any_file_of_the_plugin_changes_its_hash(package: Path, file: st
     edited = package / file
     edited.write_text(edited.read_text() + "# edited\n")
     assert fresh_hash() != before
+
+
+def test_names_that_are_not_utf_8_are_part_of_a_hash(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("1")
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"caf\xea", "caf\xe9".encode())]
+    assert len({hash_files({name: file}) for name in names}) == 3
 
 
 def test_the_hash_depends_on_nothing_else(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

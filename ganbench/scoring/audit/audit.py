@@ -155,7 +155,7 @@ def audit_prepared(
         for index, each in zip(chosen, found, strict=True):
             curves[index][number] = each
     flawed: list[list[FlawScores]] = [[] for _ in metrics]
-    for flaw in flaws(real_data.data.num_classes, real.images.shape[1]):
+    for flaw in flaws(real.labels.unique(), tuple(real.images.shape[1:])):
         found = scores(f"{flaw.name}, {flaw.strength}", partial(flaw.make, real, count), metrics)
         for own, each in zip(flawed, found, strict=True):
             own.append(FlawScores(flaw.name, flaw.strength, each))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureMetric
+from ganbench.scoring.calls import extractor_name
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
 
@@ -23,8 +24,7 @@ def extractor_fault(prepared: PreparedMetric, real_data: RealData, images: Tenso
     metric = prepared.metric
     if not isinstance(metric, FeatureMetric):
         return None
-    extractors = [used.plugin for used in prepared.config.nested() if used.built is metric.features]
-    name = str(extractors[0]) if extractors else f"the extractor of {prepared.config.plugin}"
+    name = extractor_name(prepared.config, metric.features)
     first = features(metric, real_data, images[:IMAGES], seed=0)
     again = features(metric, real_data, images[:IMAGES].flip(0), seed=1).flip(0)
     over_images = first.var(0).sum()

@@ -29,6 +29,13 @@ class RealImages:
         source = torch.arange(len(self.images)) if among is None else among
         return self.images[source[draw_indices(len(source), count, rng)]]
 
+    def of_classes(self, classes: Tensor) -> Tensor:
+        """Return the indices of the images of these classes."""
+        return torch.isin(self.labels, classes).nonzero().flatten()
+
+
+Make = Callable[[RealImages, int, torch.Generator], Tensor]  # returns so many images
+
 
 @dataclass(frozen=True)
 class Flaw:
@@ -36,7 +43,7 @@ class Flaw:
 
     name: str
     strength: str
-    make: Callable[[RealImages, int, torch.Generator], Tensor]
+    make: Make
 
 
 def draw_indices(size: int, count: int, rng: torch.Generator) -> Tensor:
@@ -45,19 +52,21 @@ def draw_indices(size: int, count: int, rng: torch.Generator) -> Tensor:
     return torch.randint(size, (count,), generator=rng)
 
 
-def flaws(num_classes: int, channels: int) -> Iterator[Flaw]:
-    """Yield the flaws that images of so many classes and channels can have."""
+def flaws(classes: Tensor, image_shape: tuple[int, ...]) -> Iterator[Flaw]:
+    """Yield the flaws that images of these classes, int64 in ascending order, and this shape can have."""
+    channels, *sides = image_shape
     for sigma in (0.5, 1.0, 2.0):
-        yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
+        if blur_radius(sigma) < min(sides):
+            yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
     for level in (5, 15, 40):
         yield changed("noise", f"std {level} of 255", noise(level))
     if channels in (1, 3):
         for quality in (90, 50, 10):
             yield changed("JPEG", f"quality {quality}", jpeg(quality))
-    if num_classes > 1:
-        yield Flaw("missing classes", "the last class", missing_classes(num_classes - 1))
-        yield Flaw("missing classes", "half of the classes", missing_classes(num_classes // 2))
-        yield Flaw("unbalanced classes", "half of the images of one class", unbalanced)
+    if len(classes) > 1:
+        yield Flaw("missing classes", "the last class", only_classes(classes[:-1]))
+        yield Flaw("missing classes", "half of the classes", only_classes(classes[: len(classes) // 2]))
+        yield Flaw("unbalanced classes", "half of the images of one class", unbalanced(classes[:1]))
     for times in (2, 10):
         yield Flaw("duplicates", f"each image {times} times", repeated(times))
     yield Flaw("collapse", "one image only", lambda real, count, rng: real.draw(1, rng).expand(count, -1, -1, -1))
@@ -72,10 +81,15 @@ def blur(sigma: float) -> Change:
     """Blur with a Gaussian filter of this standard deviation, in pixels."""
 
     def smooth(images: Tensor, rng: torch.Generator) -> Tensor:
-        size = 2 * round(3 * sigma) + 1
+        size = 2 * blur_radius(sigma) + 1
         return gaussian_blur(images, [size, size], [sigma, sigma])
 
     return smooth
+
+
+def blur_radius(sigma: float) -> int:
+    """Return how far the filter reaches, in pixels; images are reflected at their borders, so they must be larger."""
+    return round(3 * sigma)
 
 
 def noise(level: float) -> Change:
@@ -104,17 +118,21 @@ def compressed(image: np.ndarray, quality: int) -> Tensor:
         return torch.from_numpy(np.array(opened).reshape(image.shape)).permute(2, 0, 1)
 
 
-def missing_classes(kept: int) -> Callable[[RealImages, int, torch.Generator], Tensor]:
-    """Only images of the first `kept` classes."""
-    return lambda real, count, rng: real.draw(count, rng, (real.labels < kept).nonzero().flatten())
+def only_classes(classes: Tensor) -> Make:
+    return lambda real, count, rng: real.draw(count, rng, real.of_classes(classes))
 
 
-def unbalanced(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
-    first = (real.labels == 0).nonzero().flatten()
-    return torch.cat([real.draw(count // 2, rng, first), real.draw(count - count // 2, rng)])
+def unbalanced(preferred: Tensor) -> Make:
+    """Half of the images are of the preferred class, the others of all classes, in a random order."""
+
+    def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
+        more = real.draw(count // 2, rng, real.of_classes(preferred))
+        return torch.cat([more, real.draw(count - count // 2, rng)])[torch.randperm(count, generator=rng)]
+
+    return draw
 
 
-def repeated(times: int) -> Callable[[RealImages, int, torch.Generator], Tensor]:
+def repeated(times: int) -> Make:
     def repeat(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
         return real.draw(-(-count // times), rng).repeat(times, 1, 1, 1)[:count]
 

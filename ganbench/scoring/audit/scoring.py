@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureMetric, Metric
-from ganbench.scoring.calls import finite_values, score_warnings, update_metric
-from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures
+from ganbench.scoring.calls import extract, finite_values, score_warnings, update_metric
+from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
 
@@ -24,25 +23,24 @@ def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images:
     values = []
     with (
         evaluation_context(0, real_data.device),
-        tempfile.TemporaryDirectory(prefix="ganbench-features-") as folder,
+        temporary_features() as folder,
     ):
         for prepared in metrics:
             metric = prepared.metric
             if isinstance(metric, FeatureMetric) and id(metric.features) not in files:
-                path = Path(folder) / str(len(files))
-                files[id(metric.features)] = extract(prepared, metric, batches, path, real_data)
+                path = folder / str(len(files))
+                files[id(metric.features)] = features_of(prepared, metric, batches, path, real_data)
             with score_warnings(prepared.warnings):
                 values.append(score(prepared, batches, files))
     return values
 
 
-def extract(
+def features_of(
     prepared: PreparedMetric, metric: FeatureMetric, batches: Sequence[Tensor], path: Path, real_data: RealData
 ) -> FeatureFile:
     with FeatureWriter(path, real_data.device) as writer:
         for batch in batches:
-            with prepared.config.plugin.wrap_errors("raised during feature extraction"):
-                writer.append(metric.features(batch))
+            writer.append(extract(prepared.config, metric.features, batch))
     return writer.result()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
@@ -15,23 +16,26 @@ from ganbench.errors import UsageError
 
 Layout = Literal["NHWC", "NCHW"]
 CHUNK = 1000  # images converted at a time
+ROUNDING = 0.5 / 255  # half a gray level of floats in [0, 1]: values so far outside of a range are rounded back into it
+OVERSHOOT = 0.1  # negative values this small, relative to the highest value, do not tell [-1, 1] from [0, 1]
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def read_array(
     path: Path, shape: tuple[int, int, int] | None, count: int | None, name: str | None, layout: Layout | None
 ) -> tuple[np.ndarray, dict[str, Any], list[str]]:
     """Return the images, uint8 `(N, C, H, W)`, the protocol, and warnings. Raises `UsageError`."""
-    return convert_array(path, load_array(path, name)[:count], shape, layout)
+    return convert_array(path, load_array(path, name), shape, count, layout)
 
 
 def convert_array(
-    path: Path, array: np.ndarray, shape: tuple[int, int, int] | None, layout: Layout | None
+    path: Path, array: np.ndarray, shape: tuple[int, int, int] | None, count: int | None, layout: Layout | None
 ) -> tuple[np.ndarray, dict[str, Any], list[str]]:
     """Like `read_array`, for an array in memory; `path` is its name in messages."""
     if array.ndim == 3:  # gray
         array = array[:, None]
     elif array.ndim == 4:
-        if (layout or find_layout(path, array.shape, shape)) == "NHWC":
+        if find_layout(path, array.shape, shape, layout) == "NHWC":
             array = array.transpose(0, 3, 1, 2)
     else:
         raise UsageError(
@@ -40,35 +44,60 @@ def convert_array(
         )
     if 0 in array.shape:
         raise UsageError(f"{path}: the array of shape {array.shape} contains no images")
-    images, quantization = quantize(path, array)
+    images, quantization = quantize(path, array[:count])
     return images, {"quantization": quantization, "compression": "none or lossless"}, []
 
 
 def load_array(path: Path, name: str | None) -> np.ndarray:
     """Return the array called `name`, or else the only one with three or four dimensions."""
     try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="c", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+        loaded = np.load(path, mmap_mode="c", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as archive:
+            arrays = {key: numbers(archive, key) for key in archive.files}
+    except UNREADABLE as error:
+        reason = one_line(error)
         raise UsageError(f"{path}: not a NumPy file of numbers, or truncated: {reason}") from None
-    found = ", ".join(f"'{key}' {array.dtype} {array.shape}" for key, array in arrays.items()) or "none"
+    found = ", ".join(f"'{key}' {described(array)}" for key, array in arrays.items()) or "none"
     if name is not None:
-        if name not in arrays:
-            raise UsageError(f"{path}: no array '{name}'; found: {found}")
-        return arrays[name]
-    candidates = [array for array in arrays.values() if array.ndim in (3, 4)]
+        chosen = arrays.get(name)
+        if not isinstance(chosen, np.ndarray):
+            problem = "array '{}' has no numbers" if name in arrays else "no array '{}'"
+            raise UsageError(f"{path}: {problem.format(name)}; found: {found}")
+        return chosen
+    candidates = [array for array in arrays.values() if isinstance(array, np.ndarray) and array.ndim in (3, 4)]
     if len(candidates) != 1:
         number = "no" if not candidates else f"{len(candidates)}"
-        hint = "; choose one with --array NAME" if candidates else ""
+        hint = "; choose one to score with --array NAME, or save one to a file of its own" if candidates else ""
         raise UsageError(f"{path}: {number} arrays with the dimensions of images; found: {found}{hint}")
     return candidates[0]
 
 
-def find_layout(path: Path, found: tuple[int, ...], shape: tuple[int, int, int] | None) -> Layout:
-    """Return the order of the axes, from the required shape of an image, or from the channels if there is none."""
+def numbers(archive: Any, key: str) -> np.ndarray | str:
+    """Return an array of an archive, or why it is not one of numbers, such as names or settings next to the images."""
+    try:
+        array = archive[key]
+    except ValueError as error:  # Python objects, which are not unpickled
+        return one_line(error)
+    return array if isinstance(array, np.ndarray) else "no array"  # other files are returned as bytes
+
+
+def described(array: np.ndarray | str) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"({array})"
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def find_layout(
+    path: Path, found: tuple[int, ...], shape: tuple[int, int, int] | None, layout: Layout | None
+) -> Layout:
+    """Return the order of the axes, from the required shape of an image, or from the channels if there is none.
+
+    It is `layout` if the array fits both orders, or has other numbers of channels.
+    """
     if shape is not None:
         sizes = {"NHWC": (*shape[1:], shape[0]), "NCHW": shape}
         fits: list[Layout] = [each for each in ("NCHW", "NHWC") if found[1:] == sizes[each]]
@@ -78,6 +107,8 @@ def find_layout(path: Path, found: tuple[int, ...], shape: tuple[int, int, int] 
         fits = [each for each in ("NCHW", "NHWC") if found[1 if each == "NCHW" else 3] in (1, 3)]
     if len(fits) == 1:
         return fits[0]
+    if layout is not None and (fits or shape is None):
+        return layout
     if fits:
         raise UsageError(
             f"{path}: the shape {found} fits (N, channels, height, width) and (N, height, width, channels); choose "
@@ -108,23 +139,38 @@ def expected(found: tuple[int, ...], shape: tuple[int, int, int] | None) -> str:
 def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str]:
     """Return the images as uint8, and how they were quantized: floats in [0, 1] or [-1, 1] are rounded."""
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array), "uint8, as given"
+        # contiguous and writeable, as torch requires
+        return np.require(np.asarray(array), requirements=("C", "W")), "uint8, as given"
     if array.dtype.kind != "f":
+        truth = array.dtype.kind == "b"
+        hint = "Save 255 * array.astype('uint8')" if truth else "If its values are 0 to 255, save array.astype('uint8')"
         raise UsageError(
-            f"{path}: the array has dtype {array.dtype}; expected uint8, or floats in [0, 1] or [-1, 1]. If its values "
-            "are 0 to 255, save array.astype('uint8')"
+            f"{path}: the array has dtype {array.dtype}; expected uint8, or floats in [0, 1] or [-1, 1]. {hint}"
         )
     low, high = extremes(path, array)
-    if low < -1 or high > 1:
-        hint = "round and save it as uint8" if low >= 0 and high <= 255 else "scale it"
-        raise UsageError(
-            f"{path}: the values range from {low:g} to {high:g}; expected floats in [0, 1] or [-1, 1], or uint8; {hint}"
-        )
+    signed = is_signed(path, low, high)
     images = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), CHUNK):
         part = torch.from_numpy(np.array(array[start : start + CHUNK], np.float32))
-        images[start : start + CHUNK] = to_uint8(part if low < 0 else part.mul_(2).sub_(1)).numpy()
-    return images, "uint8, rounded" if low < 0 else "uint8, rounded from [0, 1]"
+        images[start : start + CHUNK] = to_uint8(part if signed else part.mul_(2).sub_(1)).numpy()
+    return images, "uint8, rounded" if signed else "uint8, rounded from [0, 1]"
+
+
+def is_signed(path: Path, low: float, high: float) -> bool:
+    """Return whether floats are in [-1, 1], and not in [0, 1]. Raises `UsageError` if that is not clear."""
+    found = f"{path}: the values range from {low:g} to {high:g}"
+    if low < -1 - ROUNDING or high > 1 + ROUNDING:
+        if low >= 0 and high <= 255:
+            hint = "round and save it as uint8"
+        else:
+            hint = "clip it" if max(-low, high) < 1 + 2 * OVERSHOOT else "scale it"
+        raise UsageError(f"{found}; expected floats in [0, 1] or [-1, 1], or uint8; {hint}")
+    if low < -ROUNDING and -low < OVERSHOOT * high:
+        raise UsageError(
+            f"{found}, so they may be in [-1, 1], or in [0, 1] with some below it. If black is 0, save "
+            "array.clip(0, 1); if it is -1, save ((array + 1) * 127.5).round().astype('uint8')"
+        )
+    return low < -ROUNDING
 
 
 def extremes(path: Path, array: np.ndarray) -> tuple[float, float]:

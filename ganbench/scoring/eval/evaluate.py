@@ -13,11 +13,12 @@ from ganbench.plugin.registrations import BuildContext
 from ganbench.results.schema import DataRecord, MetricPoint, MetricResult
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.scoring.calls import score_warnings
-from ganbench.scoring.evaluation import Evaluator, ScoredMetric
+from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
 from ganbench.scoring.reference import PreparedMetric, RealData, score_images
-from ganbench.scoring.requirements import uses_labels
+from ganbench.scoring.requirements import require_real_labels, uses_labels
 from ganbench.scoring.sampling import evaluation_context
+from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.scoring.trained import TrainedRun
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.system.files import cache_dir
@@ -131,6 +132,7 @@ def prepare(
             )
         if uses_labels(metric) and not conditional:
             raise UsageError(f"metrics.{number}: {config.plugin} requires labels, but the images have none")
+        require_real_labels(number, config, metric, reference.name, reference.data.num_classes)
         one = fit_to_real_images(number, config, metric, real_data, reference.name, warn)
         if reference.files is not None:
             one.protocol |= {"split": "all images", "real_compression": reference.files.protocol["compression"]}

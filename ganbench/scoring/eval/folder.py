@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ganbench.data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
-from ganbench.errors import UsageError
+from ganbench.errors import DataError, UsageError
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "GIF")  # PIL's names of formats that may lose information
 GRAY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -59,6 +59,12 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
             f"{folder}: {number:,} of {len(files):,} files are {' or '.join(sorted(lossy))}, whose compression changes "
             "scores; compare only with images in the same format, or save PNG files"
         )
+    folders = [len({path.parent for path in chosen}) for chosen in (files, found.files)]
+    if folders[0] < folders[1]:
+        warnings.append(
+            f"{folder}: the first {len(files):,} of {len(found.files):,} images by path are from {folders[0]:,} of "
+            f"{folders[1]:,} folders; if these are classes, give a folder with so many images of all classes instead"
+        )
     if mode == "RGB" and (gray := sum(header.gray for header in headers)):
         warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, and the others are in color")
     return images, protocol, warnings
@@ -76,7 +82,10 @@ def read_header(path: Path) -> Header | str:
 
 
 def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np.ndarray:
-    """Decode files into a memory-mapped array `(N, C, H, W)`. Raises `UsageError` unless all have the same size."""
+    """Decode files into a memory-mapped array `(N, C, H, W)`.
+
+    Raises `UsageError` unless all have the same size, and `DataError` if there is no space for the array.
+    """
     invalid: dict[Path, str] = {}
     sizes: dict[tuple[int, int], list[Path]] = {}
 
@@ -91,18 +100,24 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
     # on POSIX, an unlinked file stays readable through the memory map
     with tempfile.TemporaryDirectory(prefix="ganbench-samples-", ignore_cleanup_errors=True) as temporary:
         target = Path(temporary) / "images"
-        with target.open("wb") as file:
-            for path, image in in_threads(decode, files):
-                if isinstance(image, str):
-                    invalid[path] = image
-                    continue
-                sizes.setdefault((image.shape[0], image.shape[1]), []).append(path)
-                if len(sizes) == 1:
-                    file.write(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1).tobytes())
+        try:
+            with target.open("wb") as file:
+                for path, image in in_threads(decode, files):
+                    if isinstance(image, str):
+                        invalid[path] = image
+                        continue
+                    sizes.setdefault((image.shape[0], image.shape[1]), []).append(path)
+                    if len(sizes) == 1:
+                        file.write(image.reshape(*image.shape[:2], -1).transpose(2, 0, 1).tobytes())
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot write the decoded images to {temporary}: {error.strerror or error}; free space "
+                "there, or set TMPDIR to another folder"
+            ) from error
         refuse_invalid(folder, invalid)
         if len(sizes) > 1:
             shown = "; ".join(
-                f"{len(paths):,} of {height}x{width} such as {paths[0].relative_to(folder)}"
+                f"{len(paths):,} of {height}x{width} such as {printable(paths[0], folder)}"
                 for (height, width), paths in sorted(sizes.items(), key=lambda item: -len(item[1]))[:SHOWN]
             )
             raise UsageError(
@@ -130,7 +145,11 @@ def refuse_invalid(folder: Path, invalid: dict[Path, str]) -> None:
 
 
 def listed(invalid: dict[Path, str], folder: Path) -> str:
-    names = [f"{path.relative_to(folder)} ({why})" for path, why in sorted(invalid.items())]
+    names = [f"{printable(path, folder)} ({why})" for path, why in sorted(invalid.items())]
     more = f"; and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    shown = "; ".join(names[:SHOWN]) + more
-    return shown.encode("utf-8", "backslashreplace").decode()
+    return "; ".join(names[:SHOWN]) + more
+
+
+def printable(path: Path, folder: Path) -> str:
+    """Return the name of a file in a folder, with escapes for line breaks and for bytes that are not UTF-8."""
+    return repr(str(path.relative_to(folder)))[1:-1]

@@ -63,7 +63,7 @@ class Request:
         if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
             spec = load_spec(benchmark, registry)[0].to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
-        is_files = path.exists() or path.suffix in (".npy", ".npz")
+        is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):
             return {"dataset": None}
         try:

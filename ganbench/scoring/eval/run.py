@@ -73,7 +73,8 @@ def evaluate_images(
 ) -> Result:
     """Score images from files or from an array."""
     spec = request.spec(registry, None, request.count)  # its counts are only known when the images are read
-    reference = open_reference(request, spec, DEFAULT_SEED, device, data_dir or default_data_dir(), None, warn)
+    folder = data_dir or default_data_dir()
+    reference = open_reference(request, spec, DEFAULT_SEED, device, folder, None, warn, options.layout)
     shape = require_images(reference.data, reference.name)
     samples = load_samples(images, shape, count=request.count, array=options.array, layout=options.layout)
     asked = max(metric.num_samples for metric in spec.metrics)
@@ -86,7 +87,8 @@ def evaluate_images(
     for message in samples.warnings:
         warn(message)
     metrics = evaluate_samples(spec, samples, reference, DEFAULT_SEED, device, warn)
-    return build_result(samples.path.name, spec, spec.plugin_configs(), reference.record, metrics, str(device))
+    name = samples.path.resolve().name or str(samples.path)
+    return build_result(name, spec, spec.plugin_configs(), reference.record, metrics, str(device))
 
 
 def evaluate_directory(
@@ -112,6 +114,11 @@ def evaluate_directory(
                 f"{path}: its images have the shape {trained.sampler.data_shape} (channels, height, width), but those "
                 f"of {reference.name} {reference.data.data_shape}; compare with other images"
             )
+        if request.against is None and reference.record.content_sha256 != trained.progress.data.content_sha256:
+            warn(
+                f"{path}: the images to compare with are not those of the run: {reference.name} now has other images, "
+                "labels or classes, so the scores may differ from the run's for that reason alone"
+            )
         metrics = evaluate_run(spec, trained, reference, own, own if seed is None else seed, device, warn)
         plugins = [trained.model, *spec.plugin_configs()]
         return build_result(trained.progress.spec["name"], spec, plugins, reference.record, metrics, str(device))
@@ -131,8 +138,12 @@ def open_reference(
     data_dir: Path,
     shape: tuple[int, ...] | None,
     warn: Warn,
+    layout: Layout | None = None,
 ) -> Reference:
-    """Open the images to compare with; those from files must have the shape of an image, if one is given."""
+    """Open the images to compare with; those from files must have the shape of an image, if one is given.
+
+    `layout` is the order of the axes of an array.
+    """
     if spec.dataset is not None:
         data, record = open_dataset(spec.dataset, seed, device, data_dir, warn)
         if data.notice:
@@ -141,7 +152,7 @@ def open_reference(
     assert request.against is not None
     if shape is not None and len(shape) != 3:
         raise UsageError(f"--against {request.against}: the run generates vectors; compare with a dataset of vectors")
-    files = load_samples(Path(request.against), shape)
+    files = load_samples(Path(request.against), shape, layout=layout)
     for message in files.warnings:
         warn(message)
     return Reference(request.against, *files.as_data(), files)

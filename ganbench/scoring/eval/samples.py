@@ -73,10 +73,10 @@ def load_samples(
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages
     if isinstance(source, np.ndarray):
-        images, protocol, warnings = convert_array(path, source[:count], shape, layout)
+        images, protocol, warnings = convert_array(path, source, shape, count, layout)
     elif path.is_dir():
         images, protocol, warnings = read_folder(path, count)
-    elif path.suffix in (".npy", ".npz"):
+    elif path.suffix.lower() in (".npy", ".npz") and path.is_file():
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
         found = "no such file or folder" if not path.exists() else "neither a folder nor a NumPy file"
@@ -88,6 +88,11 @@ def load_samples(
         match_shape(samples, shape)
     if copies := len(images) - distinct(images):
         samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
+    if images.max() == 1:
+        samples.warnings.append(
+            f"{path}: no value is above 1, of 255, so all images look black; if they were floats in [0, 1], convert "
+            "them by (255 * images).round().astype('uint8')"
+        )
     return samples
 
 

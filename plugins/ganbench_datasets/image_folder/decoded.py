@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import PIL
 from rich.console import Console
 from rich.progress import Progress
 
-from ganbench import DataError, InvalidImageError, atomic_write, read_cache, why_unreadable, write_cache
+from ganbench import DataError, InvalidImageError, atomic_write, decode_image, read_cache, why_unreadable, write_cache
 
 from .decoding import decode
 from .scanning import Invalid
@@ -49,7 +50,7 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
     readable = [path for path in paths if path in hashes]
     # the size of each file is part of the content that is hashed
     files = [(path.relative_to(root).as_posix(), hashes[path]) for path in readable]
-    key = json.dumps([files, size, channels, PIL.__version__])  # versions of PIL may decode differently
+    key = json.dumps([files, size, channels, rules()])
     target = cache_dir / "image-folder" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     record = read_record(target)
     if record is None:
@@ -59,6 +60,12 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
     valid = [path for path in readable if path not in invalid]
     images = np.load(target, mmap_mode="c") if valid else np.empty((0, channels, size, size), np.uint8)
     return Decoded(images, valid, invalid, record["sha256"])
+
+
+def rules() -> list[str]:
+    """Return what identifies the rules of decoding: the version of PIL, and the code here and in ganbench."""
+    files = (inspect.getfile(function) for function in (decode, decode_image))
+    return [PIL.__version__, *(file_sha256(Path(file)) for file in files)]
 
 
 def read_record(target: Path) -> dict[str, Any] | None:

@@ -91,5 +91,5 @@ def counted(number: int, what: str) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a file name that can be encoded, for names that are not valid UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Return a file name with escapes for line breaks and for bytes that are not UTF-8."""
+    return repr(name)[1:-1]

@@ -10,6 +10,7 @@ import numpy as np
 from ganbench import DataError, UsageError, find_files
 
 Invalid = dict[Path, str]  # the reason for each path that cannot be an image
+SPLIT_NAMES = ({"train", "training"}, {"test", "testing"})  # in lower case; only `train` and `test` are splits
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Scan:
 def scan(root: Path, test_fraction: float, split_seed: int) -> Scan:
     """Find all files below `root`.
 
-    Raises `UsageError` if it is not a folder, and `DataError` if there are no files, for a class without files, and for
-    splits with different classes.
+    Raises `UsageError` if it is not a folder, and `DataError` if there are no files, for a class without files, for
+    splits with different classes, and for splits with other names than train and test.
     """
     if not root.is_dir():
         raise UsageError(f"image-folder: {root}: no such folder; set dataset.path to a folder of images")
@@ -45,6 +46,8 @@ def scan(root: Path, test_fraction: float, split_seed: int) -> Scan:
             f"image-folder: {root} has a folder test, but no folder train; move the other images into a folder train, "
             "or rename the folder test if it is a class"
         )
+    if not has_train:
+        refuse_other_split_names(root)
     classes, train = scan_split(root / "train" if has_train else root, invalid)
     if has_test:
         test_classes, test = scan_split(root / "test", invalid)
@@ -58,6 +61,18 @@ def scan(root: Path, test_fraction: float, split_seed: int) -> Scan:
     names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     unused = [name for name in names if name not in ("train", "test")] if has_train else []
     return Scan(train, test, classes, has_test, invalid, unused)
+
+
+def refuse_other_split_names(root: Path) -> None:
+    """Raise `DataError` for folders such as Train and Test, which would be two classes that mix the splits."""
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    splits = [[name for name in folders if name.lower() in names] for names in SPLIT_NAMES]
+    if all(splits):
+        train, test = (names[0] for names in splits)
+        raise DataError(
+            f"image-folder: {root} has the folders {train} and {test}, which would be classes; rename them to train "
+            "and test if they are splits, or else to other names"
+        )
 
 
 def scan_split(root: Path, invalid: Invalid) -> tuple[list[str], list[FoundFile]]:

@@ -1,0 +1,69 @@
+"""A metric with its values over a run, and its part of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ganbench.results.schema import MetricPoint, MetricResult
+from ganbench.spec.configs import MetricConfig
+
+from .reference import PreparedMetric
+
+
+@dataclass
+class MetricValue:
+    """One value of a metric, over a run."""
+
+    id: str
+    label: str
+    name: str  # within the metric; empty if the metric has a single value
+    higher_is_better: bool
+    curve: list[MetricPoint] = field(default_factory=list)
+
+    @property
+    def best(self) -> MetricPoint | None:
+        """The first of the best scores; None if none is finite."""
+        finite = [(point.value, point) for point in self.curve if point.value is not None]
+        pick = max if self.higher_is_better else min
+        return pick(finite, key=lambda pair: pair[0])[1] if finite else None
+
+
+class ScoredMetric:
+    """A metric of the benchmark with its values so far."""
+
+    def __init__(self, prepared: PreparedMetric) -> None:
+        self.prepared = prepared
+        self.config: MetricConfig = prepared.config
+        self.metric = prepared.metric
+        declared = prepared.metric.higher_is_better
+        directions = {str(name): bool(each) for name, each in declared.items()} if isinstance(declared, Mapping) else {}
+        self.values = [
+            MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
+            for name, each in directions.items()
+        ] or [MetricValue(self.id, prepared.metric.label, "", bool(declared))]
+
+    @property
+    def id(self) -> str:
+        assert self.config.id is not None  # set during validation of the spec
+        return self.config.id
+
+    def results(self, images_done: int) -> Iterator[MetricResult]:
+        """Yield the results of the metric's values; `images_done` is the number of real images at the end."""
+        for value in self.values:
+            if not value.curve:
+                continue
+            yield MetricResult(
+                id=value.id,
+                name=self.config.name,
+                label=value.label,
+                value=value.curve[-1].value if value.curve[-1].images == images_done else None,
+                higher_is_better=value.higher_is_better,
+                best=value.best,
+                curve=value.curve,
+                real_data_score=self.prepared.real_data_scores.get(value.name),
+                real_data_samples=self.prepared.real_data_samples,
+                protocol=self.prepared.protocol,
+                software=self.prepared.software,
+                warnings=self.prepared.warnings,
+            )

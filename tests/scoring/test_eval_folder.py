@@ -1,0 +1,57 @@
+"""Folders of images for `ganbench eval`: which are chosen, and errors that name files and disks."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ganbench import DataError, UsageError
+from ganbench.scoring.eval.samples import load_samples
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+IMAGES = embedded_subset().test.tensors[0][:20].numpy()
+SHAPE = (1, 28, 28)
+
+
+def pngs(folder: str, images: Any = IMAGES[:, 0]) -> Path:
+    Path(folder).mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(Path(folder) / f"{number}.png")
+    return Path(folder)
+
+
+def test_the_first_images_of_some_folders_only_are_warned_of() -> None:
+    for name in ("a", "b", "c"):
+        pngs(f"x/{name}", IMAGES[:4, 0])
+    (warning, _) = load_samples(Path("x"), SHAPE, count=8).warnings
+    assert "the first 8 of 12 images by path are from 2 of 3 folders; if these are classes" in warning
+    assert not any("folders" in warning for warning in load_samples(Path("x"), SHAPE, count=9).warnings)
+    assert not any("folders" in warning for warning in load_samples(Path("x/a"), SHAPE, count=2).warnings)
+
+
+def test_names_are_shown_in_one_line() -> None:
+    folder = pngs("x")
+    (folder / "line\nbreak.txt").write_text("no image")
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("no image")
+    with pytest.raises(UsageError, match=r"caf\\udce9.txt \(not an image.*line\\nbreak.txt \(not an image") as raised:
+        load_samples(folder, SHAPE)
+    assert "\n" not in str(raised.value)
+    str(raised.value).encode()
+
+
+def test_a_full_disk_is_named_with_the_remedy() -> None:
+    folder = pngs("x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(
+            DataError, match=r"x: cannot write the decoded images to .*: File too large; free space there"
+        ):
+            load_samples(folder, SHAPE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
