@@ -53,7 +53,7 @@ class DINOv2(nn.Module):
             tensors["pos_embed"] = resample_positions(tensors["pos_embed"])
             network.load_state_dict(tensors, assign=True)
         self.network = network
-        self.num_features: int = network.num_features
+        self.num_features = int(network.num_features)  # type: ignore[arg-type] # timm does not declare it
         self.protocol: dict[str, Any] = {
             "extractor": "dinov2",
             "weights_sha256": file_sha256(weights),
