@@ -123,7 +123,7 @@ def changed_schedules(spec: BenchmarkSpec, now: BuildContext, before: BuildConte
     changes = []
     for path, config, _ in scheduled_options(spec):
         schedules = config.build(before), config.build(now)
-        for number in range(CHECKED_POSITIONS if images else 0):
+        for number in reversed(range(CHECKED_POSITIONS if images else 0)):
             position = (images - 1) * number // (CHECKED_POSITIONS - 1)
             with schedule_errors(str(config.plugin)):
                 then, new = (float(schedule(position)) for schedule in schedules)

@@ -37,9 +37,9 @@ class MissingGradients:
 
     def warnings(self) -> list[str]:
         return [
-            f"{self.step.plugin_names.model}: the {player}'s {listed('parameter', names)} had no gradient in the first "
-            "steps, so training does not change it: the forward pass does not use it, or detaches what depends on it. "
-            "If that is intended, freeze it with requires_grad_(False)"
+            f"{self.step.plugin_names.model}: training will not change the {player}'s {listed('parameter', names)}, "
+            "as the first steps gave no gradient: the forward pass does not use, or detaches, such a parameter. If that is "
+            "intended, freeze it with requires_grad_(False)"
             for player, parameters in self.left.items()
             # an optimizer may remove all gradients in its step
             if (names := list(parameters)) and len(names) < len(self.step.trainable[player])
@@ -57,8 +57,8 @@ def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> 
             names.setdefault(step.plugin_names.owner(path), []).append(path)
     return [
         f"{plugin}: no optimizer updates the {listed('parameter', paths)}, which had a gradient in the first steps, "
-        "but is not a parameter of the generator or the discriminator: register it there (a list of modules is an "
-        "nn.ModuleList), or freeze it with requires_grad_(False)"
+        "but outside of the generator and the discriminator: register such parameters there (a list of modules is an "
+        "nn.ModuleList), or freeze them with requires_grad_(False)"
         for plugin, paths in names.items()
     ]
 

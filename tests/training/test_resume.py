@@ -149,7 +149,7 @@ def test_a_completed_run_can_be_extended(uninterrupted: Uninterrupted, registry:
     [
         (
             "{name='linear',start=1e-3}",
-            r"from 5 to 10 steps, .* optimizer\.generator\.lr: 0\.00\d+, now 0\.000\d+ after",
+            r"from 5 to 10 steps, .* optimizer\.generator\.lr: 8e-07, now 0\.0005004 after 1,249",
         ),
         ("{name='linear',start=1e-3,kimg=10}", None),
         ("{name='step',start=1e-3,every_kimg=1}", None),

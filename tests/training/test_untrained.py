@@ -44,14 +44,14 @@ NOTHING = {"optimizer": "pass", "update": "pass"}
     [
         (
             MODEL.format(layers="nn.Linear(PIXELS, PIXELS)", returned="self.output(flat)"),
-            "the discriminator's 2 parameters (layers.weight, layers.bias) had no gradient in the first steps",
+            "training will not change the discriminator's 2 parameters (layers.weight, layers.bias), as the first",
         ),
         (
             MODEL.format(
                 layers="nn.Linear(PIXELS, PIXELS, bias=False)",
                 returned="self.output(flat + self.layers(flat).detach())",
             ),
-            "the discriminator's parameter layers.weight had no gradient",
+            "training will not change the discriminator's parameter layers.weight, as the first steps",
         ),
         (
             MODEL.format(
