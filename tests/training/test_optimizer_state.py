@@ -101,10 +101,23 @@ class Encoding(LeastSquares):
         return super().generator_loss(players, batch)[0] + self.error(players, batch), {}
 
 build_loss = lambda options, context: Encoding()
+
+class Clipping(torch.optim.Optimizer):
+    \"\"\"Clips gradients before the step of another optimizer, which has the state.\"\"\"
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+        self.inner = torch.optim.Adam([each for _, each in parameters], lr=0.01)
+    def step(self, closure=None):
+        torch.nn.utils.clip_grad_value_(self.param_groups[0]["params"], 0.1)
+        self.inner.step()
+
+build_optimizer = lambda options, context: Clipping
 """
 
 
-def test_an_optimizer_in_a_loss_is_restored_after_the_warm_up_and_in_a_resumed_run(tmp_path: Path) -> None:
+def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(
+    tmp_path: Path,
+) -> None:
     """The first step of Adam changes each weight by the learning rate, only if it starts without averages."""
     registry = plugin(tmp_path, ENCODER)
     steps = {"whole": 6, "begun": 3}
@@ -118,5 +131,6 @@ def test_an_optimizer_in_a_loss_is_restored_after_the_warm_up_and_in_a_resumed_r
     whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in steps)
     for part in ("networks", "plugin_optimizers", "python"):
         assert first_difference(flatten(whole[part]), flatten(resumed[part])) is None
-    ((_, state),) = whole["plugin_optimizers"].items()
-    assert [each["step"].item() for each in state["state"].values()] == [6, 6]
+    assert len(whole["plugin_optimizers"]) == 3
+    for state in whole["plugin_optimizers"].values():
+        assert [each["step"].item() for each in state["state"].values()] == [6, 6]
