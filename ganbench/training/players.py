@@ -42,13 +42,13 @@ class UpdatePlayers:
         self._augmentations = augmentations
         self._differentiable_images = differentiable_images
         self._detached_images = detached_images
-        self._generated: list[tuple[Batch, Tensor]] = []
+        self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether gradients were enabled
         # images before augmentation, their labels, and the output
         self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
 
     def generate(self, batch: Batch) -> Tensor:
-        for known, images in self._generated:
-            if known is batch:
+        for known, with_gradients, images in self._generated:
+            if known is batch and (with_gradients or not torch.is_grad_enabled()):
                 return images
         arguments = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
         images = self._generator(*arguments)
@@ -56,7 +56,7 @@ class UpdatePlayers:
             images = images.detach()
         if self._differentiable_images and not images.requires_grad:
             images.requires_grad_()
-        self._generated.append((batch, images))
+        self._generated.append((batch, torch.is_grad_enabled(), images))
         return images
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:

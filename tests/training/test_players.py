@@ -77,6 +77,18 @@ def test_a_penalty_does_not_reuse_an_output_without_gradients() -> None:
     assert r1(players, batch).item() == pytest.approx(discriminator[1].weight.square().sum().item() / 2)
 
 
+def test_images_that_were_generated_without_gradients_are_not_reused_for_training() -> None:
+    players, batch = players_of(nn.Flatten()), batch_of()
+    with torch.no_grad():
+        shown = players.generate(batch)
+        assert players.generate(batch) is shown
+    images = players.generate(batch)
+    assert images.requires_grad
+    with torch.no_grad():
+        assert torch.equal(images, shown)
+    assert players.generate(batch) is images
+
+
 def test_r2_is_as_exact_in_bf16_as_r1() -> None:
     """A generator returns bfloat16 images then, whose squared gradients must not be summed in bfloat16."""
     torch.manual_seed(0)
