@@ -43,6 +43,7 @@ def context(tmp_path: Path) -> BuildContext:
         ({"name": "linear", "start": 2.0, "end": 4.0, "kimg": 5}, {0: 2, 2500: 3, 5000: 4, TOTAL: 4}),
         ({"name": "cosine", "start": 2.0, "end": 1.0}, {0: 2, 2500: 1 + (1 + math.sqrt(0.5)) / 2, 5000: 1.5, TOTAL: 1}),
         ({"name": "step", "start": 8.0, "factor": 0.5, "every_kimg": 2}, {0: 8, 1999: 8, 2000: 4, 9999: 0.5}),
+        ({"name": "step", "start": 8.0, "factor": 0.5, "every_kimg": 1e-4}, {0: 8, 1: 4, 3: 1}),
         ({"name": "robbins-monro", "start": 1.0, "power": 0.5, "scale_kimg": 1}, {0: 1, 3000: 0.5}),
     ],
 )
