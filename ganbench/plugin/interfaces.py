@@ -70,8 +70,9 @@ class Players(Protocol):
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.
 
-        The gradient is differentiable, for penalties, and is taken with respect to the images before augmentation. If
-        `images` is a tensor that the loss has passed to `discriminate`, that forward pass is reused.
+        The gradient is differentiable, for penalties, and is taken with respect to the images before augmentation. It
+        is float32, also with bf16. If the loss has passed the tensors `images` and `labels` to `discriminate`, that
+        forward pass is reused.
         """
 
 
@@ -86,7 +87,8 @@ class Loss(Protocol):
     A loss with state implements `state_dict` and `load_state_dict`, like an `nn.Module`: the engine takes a few
     warm-up steps before training and restores the state afterwards. If the meaning of a `NetworksMetric`'s score
     depends on options of the loss, the loss lists these in `protocol`, a mapping. A loss for conditional models only
-    has the attribute `needs_labels = True`.
+    has the attribute `needs_labels = True`. A loss for which the discriminator's output is not a logit, positive for
+    real images and negative for generated ones, has `gives_logits = False`: augmentations cannot adapt to it.
     """
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -54,6 +54,27 @@ class PluginNames:
                 f"{self.loss} calls the {module} of {self.model} with invalid arguments: {describe(error)}"
             )
         return PluginError(f"{self.model} raised in its {module}: {describe(error)}")
+
+    def gradient_error(
+        self, error: BaseException, player: Player, networks: Networks, penalties: Sequence[str]
+    ) -> PluginError:
+        """Return the error for an exception while gradients of a loss were computed, after the loss itself.
+
+        `penalties` are those of the update. Torch does not tell which operation of the forward pass is to blame.
+        """
+        module, _ = innermost_module(error, networks)  # of a recomputed forward pass, or of a plugin's own operation
+        if module is not None:
+            return PluginError(f"{self.model} raised in its {module}: {describe(error)}")
+        hint = (
+            f"; {', '.join(penalties)} differentiates the discriminator and the augmentations twice, which not all "
+            "operations of torch support"
+            if penalties
+            else ""
+        )
+        return PluginError(
+            f"the gradients of {player}_loss could not be computed, with {self.loss} and {self.model}: "
+            f"{describe(error)}{hint}"
+        )
 
     def generator_error(self, error: BaseException, networks: Networks) -> PluginError:
         """Return the error for an exception while generating images outside of training."""

@@ -71,6 +71,22 @@ class Ranks:
             for tensor, part in zip(same, flat.split([tensor.numel() for tensor in same]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
+    def average_gradients(self, parameters: Sequence[Tensor], also: Sequence[Tensor] = ()) -> None:
+        """Average the gradients of parameters, and the tensors in `also`, over all ranks.
+
+        A rank may lack the gradient of a parameter, because its images did not use it, as with a part of the network
+        for each class: it counts as 0, unless all ranks lack it.
+        """
+        if self.alone:
+            return
+        has_gradient = [parameter.grad is not None for parameter in parameters]
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+        share = torch.tensor(has_gradient, dtype=torch.float32, device=parameters[0].device)
+        self.average([*gradients, share, *also])
+        if not all(has_gradient):
+            for parameter, gradient, part in zip(parameters, gradients, share.tolist(), strict=True):
+                parameter.grad = gradient if part > 0 else None
+
     def all_rows(self, rows: Tensor) -> Tensor:
         """Return the rows of all ranks, in order; each has as many."""
         if self.alone:

@@ -16,14 +16,25 @@ def set_exact_singular_vectors(average: nn.Module) -> None:
     average would be off by 1% or more.
     """
     for module in average.modules():
-        if isinstance(module, ParametrizationList) and isinstance(module[0], _SpectralNorm):
-            norm, weight = module[0], module.original
-            if weight.ndim > 1:
-                set_singular_vectors(norm._reshape_weight_to_matrix(weight), norm._u, norm._v)
+        if isinstance(module, ParametrizationList):
+            set_in_parametrizations(module)
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm):  # the older torch.nn.utils.spectral_norm
                 weight = hook.reshape_weight_to_matrix(getattr(module, f"{hook.name}_orig"))
                 set_singular_vectors(weight, getattr(module, f"{hook.name}_u"), getattr(module, f"{hook.name}_v"))
+
+
+@torch.no_grad()
+def set_in_parametrizations(parametrizations: ParametrizationList) -> None:
+    """Set the singular vectors of each spectral norm of a weight, which may follow other parametrizations."""
+    if not any(isinstance(each, _SpectralNorm) for each in parametrizations):
+        return
+    names = ["original"] if parametrizations.is_tensor else [f"original{n}" for n in range(parametrizations.ntensors)]
+    values = [getattr(parametrizations, name) for name in names]
+    for each in parametrizations:
+        if isinstance(each, _SpectralNorm) and values[0].ndim > 1:
+            set_singular_vectors(each._reshape_weight_to_matrix(values[0]), each._u, each._v)
+        values = [each(*values)]
 
 
 @torch.no_grad()

@@ -236,7 +236,8 @@ def serialize(value: Any) -> Any:
     if type(value) in NUMBERS_AND_TEXT:
         return value
     if isinstance(value, Tensor) and is_plain(value):
-        return value.detach().clone()
+        copy = value.detach().clone()
+        return copy if copy.device.type == "cpu" else ("tensor", copy, copy.device.type)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
     if isinstance(value, GENERATORS):
@@ -256,6 +257,8 @@ def deserialize(saved: Any, current: Any) -> Any:
     if not isinstance(saved, tuple):
         return saved
     kind, content, *more = saved
+    if kind == "tensor":  # of a GPU, although a checkpoint is read to the CPU
+        return _load_tensor(current, content) if isinstance(current, Tensor) else content.to(more[0], copy=True)
     if kind == "generator":
         if isinstance(current, GENERATORS):
             set_generator_state(current, deserialize(content, None))

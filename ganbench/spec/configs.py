@@ -14,6 +14,7 @@ from pydantic import (
     PrivateAttr,
     SerializeAsAny,
     TypeAdapter,
+    ValidationError,
     ValidationInfo,
     create_model,
     model_serializer,
@@ -22,7 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from ganbench.errors import UsageError
+from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.options import Options, StrictModel
 from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered, Registry
@@ -83,14 +84,14 @@ class PluginConfig(StrictModel):
         assert isinstance(registered.plugin, Buildable)
         own = {key: data[key] for key in cls.own_keys() if key in data}
         options = {key: value for key, value in data.items() if key != "name" and key not in own}
-        return {
-            "plugin": registered,
-            "options": registered.plugin.options.model_validate(
-                options, context={**info.context, "engine_keys": sorted(cls.own_keys())}
-            ),
-            "name": data["name"],
-            **own,
-        }
+        context = {**info.context, "engine_keys": sorted(cls.own_keys())}
+        try:
+            validated = registered.plugin.options.model_validate(options, context=context)
+        except (ValidationError, GanbenchError):
+            raise
+        except Exception as error:  # of the plugin's own validators; pydantic handles only ValueError
+            raise PluginError(f"{registered} raised while it checked its options: {describe(error)}") from error
+        return {"plugin": registered, "options": validated, "name": data["name"], **own}
 
     @classmethod
     def own_keys(cls) -> set[str]:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from ganbench.plugin.interfaces import OptimizerFactory
 from ganbench.plugin.registrations import OptimizerPlugin
+from ganbench.training.optimizers import load_optimizer_state
 
 from .update import UpdateContract
 
@@ -52,17 +53,14 @@ class OptimizerContract(UpdateContract):
         assert used.tolist() != [1.0, 1.0], f"expected a change of the used parameter, got {used.tolist()}"
 
     def test_it_resumes_from_its_state(self) -> None:
-        """A new optimizer that loads the `state_dict` of another continues exactly as the other would.
-
-        Note that torch's `load_state_dict` casts state to the dtype of the parameters.
-        """
+        """A new optimizer that loads the `state_dict` of another continues exactly as the other would."""
         uninterrupted, resumed = (nn.Parameter(torch.ones(2)) for _ in range(2))
         for point, stop in ((uninterrupted, None), (resumed, 3)):
             optimizer = self.optimizer()([("point", point)])
             for step in range(6):
                 if step == stop:
                     state, optimizer = optimizer.state_dict(), self.optimizer()([("point", point)])
-                    optimizer.load_state_dict(state)
+                    load_optimizer_state(optimizer, state)
                 optimizer.zero_grad()
                 point.square().sum().backward()
                 optimizer.step()

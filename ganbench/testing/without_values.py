@@ -19,6 +19,7 @@ import torch
 import ganbench
 from ganbench.errors import UsageError, causes, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Player
+from ganbench.runtime.ranks import SINGLE
 from ganbench.training.building import to_device
 from ganbench.training.players import UpdatePlayers
 from ganbench.training.step import UPDATE_ORDER
@@ -62,11 +63,8 @@ def take_without_values(parts: StepParts, batch: Batch) -> None:
                 optimizer = parts.optimizers[player](trainable)
                 value.backward()
                 optimizer.step()
-            for augmentation in parts.augmentations if player == "discriminator" else ():
-                if hasattr(augmentation, "adapt"):
-                    logits = players.logits_of(real)
-                    assert logits is not None
-                    augmentation.adapt(logits.detach())
+            if player == "discriminator":
+                players.adapt_augmentations(batch, "the loss", SINGLE)
 
 
 @contextmanager

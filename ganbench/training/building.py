@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from ganbench.data.labels import LabelSampler, count_labels
-from ganbench.errors import UsageError
+from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import Augmentation, ImageData, Player
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
@@ -16,7 +18,7 @@ from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.networks import MEMORY_FORMATS, build_networks
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import OptimizerConfig
+from ganbench.spec.configs import OptimizerConfig, PluginConfig
 
 from .ema import EMA
 from .optimizers import Clipping
@@ -41,7 +43,7 @@ def build_step(
     memory_format = MEMORY_FORMATS[spec.engine.memory_format]
     networks = build_networks(spec.model, context, memory_format)
     plugin_names = PluginNames.of(spec)
-    loss = spec.loss.build(context)
+    loss = with_whole_state(spec.loss, context)
     if getattr(loss, "needs_labels", False) and not networks.conditional:
         raise UsageError(f"{plugin_names.loss} needs a conditional model, but {plugin_names.model} is not conditional")
     optimizers: dict[Player, OptimizerConfig] = {
@@ -60,7 +62,9 @@ def build_step(
         sizes=UpdateSizes(spec.training.batch_size // ranks.size, spec.training.generator_images // ranks.size),
         clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
         penalties=build_penalties(spec, context),
-        augmentations=[(str(each.plugin), to_device(each.build(context), device)) for each in spec.augmentations],
+        augmentations=[
+            (str(each.plugin), to_device(with_whole_state(each, context), device)) for each in spec.augmentations
+        ],
         labels=build_label_sampler(data, spec, context, device) if networks.conditional else None,
         ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
         schedules=schedules,
@@ -73,11 +77,28 @@ def build_penalties(spec: BenchmarkSpec, context: BuildContext) -> Penalties:
     return Penalties(
         [
             WeightedPenalty(
-                str(each.id), str(each.plugin), each.build(context), context.scheduled(each.weight), each.every
+                str(each.id),
+                str(each.plugin),
+                with_whole_state(each, context),
+                context.scheduled(each.weight),
+                each.every,
             )
             for each in spec.penalties
         ]
     )
+
+
+def with_whole_state(config: PluginConfig, context: BuildContext) -> Any:
+    """Build a plugin that may have state. Raises `PluginError` if it can be saved, but not restored, or vice versa."""
+    built = config.build(context)
+    own = [name for name in ("state_dict", "load_state_dict") if hasattr(built, name)]
+    if len(own) == 1:
+        (missing,) = {"state_dict", "load_state_dict"} - set(own)
+        raise PluginError(
+            f"{config.plugin} has {own[0]}, but no {missing}, so its state cannot be restored after the warm-up or "
+            "when a run is resumed; define both, or neither"
+        )
+    return built
 
 
 def to_device(augmentation: Augmentation, device: torch.device) -> Augmentation:
@@ -94,12 +115,21 @@ def build_label_sampler(
 
 def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str]:
     """Return warnings about combinations that work but are rarely intended."""
+    warnings = []
+    adaptive = [plugin for plugin, augmentation in step.augmentations if hasattr(augmentation, "adapt")]
+    if adaptive and not getattr(step.loss, "gives_logits", True):
+        warnings.append(
+            f"{', '.join(adaptive)} adapts to the sign of the discriminator's output, but with {spec.loss.plugin} the "
+            "sign does not tell real images from generated ones, so the augmentation's strength will be arbitrary; use "
+            "another loss or augmentation"
+        )
     batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
     if not spec.penalties or not batch_norms:
-        return []
+        return warnings
     penalties = ", ".join(str(penalty.plugin) for penalty in spec.penalties)
     return [
+        *warnings,
         f"{penalties}: the discriminator of {step.plugin_names.model} has batch norm, so its output for an image "
         "depends on the other images of the batch, and the gradient for a single image is not well defined (Gulrajani "
-        "et al. 2017, arXiv:1704.00028, section 4); use another normalization"
+        "et al. 2017, arXiv:1704.00028, section 4); use another normalization",
     ]

@@ -6,11 +6,14 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ganbench.data.batches import Batches
 from ganbench.runtime.networks import all_buffers, restore_buffers
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 
+from .optimizers import load_optimizer_state
+from .state.python_state import plugin_optimizers
 from .step import UPDATE_ORDER, TrainingStep
 
 
@@ -24,6 +27,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     return {
         "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
+        "plugin_optimizers": {path: each.state_dict() for path, each in plugin_optimizers(step).items()},
         "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
@@ -44,8 +48,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
         restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():
-        optimizer.load_state_dict(deepcopy(state["optimizers"][player]))
-    step.link_schedules()
+        load_optimizer_state(optimizer, state["optimizers"][player])
     load_saved_state(step.loss, state["loss"])
     if step.ema is not None:
         average = step.ema.generator
@@ -57,6 +60,10 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for (_, augmentation), saved in zip(step.augmentations, state["augmentations"], strict=True):
         load_saved_state(augmentation, saved)
     step.python_state.load_state_dict(state["python"])
+    held = plugin_optimizers(step)
+    for path, saved in state.get("plugin_optimizers", {}).items():  # missing in checkpoints of earlier versions
+        if path in held:
+            load_optimizer_state(held[path], saved)
     set_default_rng_states(state["random"], step.latents.device)
     for name, rng in all_rngs(step, batches).items():
         rng.set_state(state["rngs"][name])
@@ -74,7 +81,19 @@ def saved_state(plugin: Any) -> Any:
 
 def load_saved_state(plugin: Any, state: Any) -> None:
     if hasattr(plugin, "load_state_dict"):
-        plugin.load_state_dict(deepcopy(state))
+        saved = deepcopy(state)
+        plugin.load_state_dict(saved if isinstance(plugin, nn.Module) else on_devices_of(plugin.state_dict(), saved))
+
+
+def on_devices_of(current: Any, saved: Any) -> Any:
+    """Return a saved state with tensors on the devices that they have in the current one: a file is read to the CPU."""
+    if isinstance(saved, Tensor) and isinstance(current, Tensor):
+        return saved.to(current.device)
+    if isinstance(saved, dict) and isinstance(current, dict):
+        return type(saved)((key, on_devices_of(current.get(key), value)) for key, value in saved.items())
+    if type(saved) in (list, tuple) and isinstance(current, list | tuple) and len(saved) == len(current):
+        return type(saved)(on_devices_of(now, value) for now, value in zip(current, saved, strict=True))
+    return saved
 
 
 def all_rngs(step: TrainingStep, batches: Batches) -> dict[str, torch.Generator]:

@@ -53,9 +53,9 @@ class EMA:
     def update(self) -> None:
         """Update the average with the trained weights; can be captured as part of a step."""
         averaged, trained = list(self.generator.parameters()), list(self._source.parameters())
-        floats = [pair for pair in zip(averaged, trained, strict=True) if pair[0].is_floating_point()]
-        for old, new in floats:
-            old.lerp_(new, self._new_share.to(old.dtype))
+        for old, new in zip(averaged, trained, strict=True):
+            if old.is_floating_point() or old.is_complex():
+                old.lerp_(new, self._new_share.to(old.dtype))
         for copy, module in zip(self.generator.modules(), self._source.modules(), strict=True):
             for name, buffer in module._buffers.items():
                 if buffer is None:

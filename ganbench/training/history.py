@@ -12,7 +12,8 @@ from ganbench.results.progress import OpenEpoch
 from ganbench.results.schema import EpochRow
 from ganbench.runtime.ranks import SINGLE, Ranks
 
-from .step import UPDATE_ORDER, StepOutput, TrainingStep
+from .step import UPDATE_ORDER, TrainingStep
+from .step_output import StepOutput
 
 MAX_ABS_LOSS = 1e9  # beyond it, neighboring float32 numbers are at least 64 apart: such a loss is meaningless
 

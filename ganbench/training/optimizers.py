@@ -1,9 +1,11 @@
-"""The networks' optimizers: how they are built and configured, and clipping of gradients and weights."""
+"""The networks' optimizers: how they are built, configured and restored, and clipping of gradients and weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -63,3 +65,26 @@ def configure(optimizer: Optimizer, device: torch.device) -> None:
             group["fused"] = True
         if "capturable" in group and device.type == "cuda":
             group["capturable"] = True
+
+
+def load_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Restore an optimizer's state with its dtypes, and keep tensors such as scheduled learning rates.
+
+    Torch's `load_state_dict` converts all tensors to the dtypes of their parameters, integers and masks to floats, and
+    float32 averages of bfloat16 parameters to bfloat16. In parameter groups, it replaces tensors by copies.
+    """
+    options = [dict(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(deepcopy(saved))
+    for before, group in zip(options, optimizer.param_groups, strict=True):
+        for key, held in before.items():
+            if isinstance(held, Tensor) and isinstance(loaded := group.get(key), Tensor):
+                group[key] = held.copy_(loaded)
+    if type(optimizer).load_state_dict is not Optimizer.load_state_dict:
+        return
+    numbers = chain.from_iterable(group["params"] for group in saved["param_groups"])
+    parameters = chain.from_iterable(group["params"] for group in optimizer.param_groups)
+    for number, parameter in zip(numbers, parameters, strict=True):
+        restored = optimizer.state.get(parameter, {})
+        for key, value in saved["state"].get(number, {}).items():
+            if isinstance(value, Tensor) and value.dtype != restored[key].dtype:
+                restored[key] = value.to(restored[key].device, copy=True)

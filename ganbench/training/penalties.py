@@ -19,6 +19,7 @@ from ganbench.runtime.precision import Precision, autocast
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
 MAX_PERIOD = 10_000  # steps used to count how often each variant occurs
+ONCE_DIFFERENTIABLE = "torch::autograd::Error"  # the name of a node that stands for missing derivatives
 MAX_VARIANTS = 8  # each is measured in the warm-up and captured as its own CUDA graph
 
 
@@ -44,12 +45,22 @@ class Penalties:
     def __init__(self, penalties: Sequence[WeightedPenalty] = ()) -> None:
         """Raises `UsageError` if the intervals result in too many different steps."""
         self.all = tuple(penalties)
+        self._differentiated: set[int] = set()  # numbers of the penalties whose gradient was checked
         if len(self.shares) > MAX_VARIANTS:
             intervals = ", ".join(f"{penalty.id}: {penalty.every}" for penalty in self.all)
             raise UsageError(
                 f"penalties: the intervals ({intervals}) result in {len(self.shares)} different steps, and at most "
                 f"{MAX_VARIANTS} are supported; choose values of 'every' that divide one another"
             )
+
+    @property
+    def ids(self) -> list[str]:
+        """The names of the penalties' columns in the history."""
+        return [penalty.id for penalty in self.all]
+
+    def plugins(self, due: Variant) -> list[str]:
+        """Return the plugins of the penalties that are due, for errors."""
+        return [penalty.plugin for penalty, is_due in zip(self.all, due, strict=True) if is_due]
 
     def due(self, step: int) -> Variant:
         """Return which penalties are computed in the step with this index, counted from 0."""
@@ -85,6 +96,29 @@ class Penalties:
                 raise PluginError(
                     f"{penalty.plugin} returned {described(value)}; expected a differentiable scalar tensor"
                 )
+            if number not in self._differentiated:
+                require_second_derivatives(value, penalty.plugin)
+                self._differentiated.add(number)
             values[number].copy_(value.detach())
             total = total + penalty.factor * value
         return total
+
+
+def require_second_derivatives(value: Tensor, plugin: str) -> None:
+    """Raise `PluginError` if the gradient of a penalty ends at an operation whose backward is `once_differentiable`.
+
+    Torch raises an error only if it differentiates such an operation, but it skips what leads to no parameter, so the
+    penalty would have no effect.
+    """
+    nodes, seen = [value.grad_fn], set[Any]()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == ONCE_DIFFERENTIABLE:
+            raise PluginError(
+                f"{plugin} differentiates the discriminator and the augmentations twice, but the backward of an "
+                "operation is marked with once_differentiable, so the penalty would have no effect; use another one"
+            )
+        nodes += [following for following, _ in node.next_functions]

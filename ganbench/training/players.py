@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganbench.data.contract import described
-from ganbench.errors import PluginError, describe
+from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import Augmentation, Batch, Networks
 from ganbench.runtime.ranks import Ranks
 
@@ -24,29 +25,38 @@ class UpdatePlayers:
         discriminator: nn.Module,
         augmentations: Sequence[tuple[str, Augmentation]] = (),
         differentiable_images: bool = False,
+        detached_images: bool = False,
+        model: str = "the model",
     ) -> None:
         """`generator` and `discriminator` are the modules to call, possibly compiled versions of those in `networks`.
 
-        Each augmentation is paired with its plugin's name. With `differentiable_images`, generated images require
-        gradients, so that penalties can differentiate with respect to them; real images must require gradients too.
+        Each augmentation is paired with its plugin's name, and `model` is that of the networks' plugin. With
+        `differentiable_images`, generated images require gradients, so that penalties can differentiate with respect to
+        them; real images must require gradients too. With `detached_images`, as in updates of the discriminator, no
+        gradients reach the generator, not even its parameters that belong to the discriminator, too.
         """
         self.networks = networks
+        self.model = model
         self._generator = generator
         self._discriminator = discriminator
         self._augmentations = augmentations
         self._differentiable_images = differentiable_images
-        self._generated: list[tuple[Batch, Tensor]] = []
-        self._outputs: list[tuple[Tensor, Any]] = []  # images before augmentation, and the output
+        self._detached_images = detached_images
+        self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether gradients were enabled
+        # images before augmentation, their labels, and the output
+        self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
 
     def generate(self, batch: Batch) -> Tensor:
-        for known, images in self._generated:
-            if known is batch:
+        for known, with_gradients, images in self._generated:
+            if known is batch and (with_gradients or not torch.is_grad_enabled()):
                 return images
         arguments = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
         images = self._generator(*arguments)
+        if self._detached_images:
+            images = images.detach()
         if self._differentiable_images and not images.requires_grad:
             images.requires_grad_()
-        self._generated.append((batch, images))
+        self._generated.append((batch, torch.is_grad_enabled(), images))
         return images
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
@@ -54,12 +64,14 @@ class UpdatePlayers:
         for plugin, augment in self._augmentations:
             augmented = self._augment(plugin, augment, augmented)
         arguments = (augmented, labels) if self.networks.conditional else (augmented,)
-        output = self._discriminator(*arguments)
-        self._outputs.append((images, output))
+        with unchanged(images, f"{self.model}: its discriminator"):
+            output = self._discriminator(*arguments)
+        self._outputs.append((images, labels, output))
         return output
 
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits = self.logits_of(images)
+        # not an output that was computed without gradients, as for a monitor
+        logits = next((known for known in self.logits_of(images, labels) if known.requires_grad), None)
         if logits is None or not images.requires_grad:
             images = images.detach().requires_grad_()
             logits = first(self.discriminate(images, labels))
@@ -70,13 +82,19 @@ class UpdatePlayers:
             raise PluginError(
                 "the discriminator's output does not depend on the images, so there is no gradient to penalize"
             )
-        return gradient
+        # with bf16, the gradient for generated images is bfloat16, in which a penalty would sum squares too coarsely
+        return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
 
-    def logits_of(self, images: Tensor) -> Tensor | None:
-        """Return the discriminator's logits for the tensor `images` itself; None if it was not called with it."""
-        return next((first(output) for known, output in self._outputs if known is images), None)
+    def logits_of(self, images: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
+        """Yield the discriminator's logits of each call with the tensors `images` and `labels` themselves.
 
-    def adapt_augmentations(self, real: Tensor, loss: str, ranks: Ranks) -> None:
+        For unconditional models, the labels do not matter.
+        """
+        for known, known_labels, output in self._outputs:
+            if known is images and (known_labels is labels or not self.networks.conditional):
+                yield first(output)
+
+    def adapt_augmentations(self, batch: Batch, loss: str, ranks: Ranks) -> None:
         """Call `adapt` of adaptive augmentations with the discriminator's logits on the real images of all ranks.
 
         `loss` is the name of the loss's plugin, for errors.
@@ -84,11 +102,11 @@ class UpdatePlayers:
         for plugin, augmentation in self._augmentations:
             if not hasattr(augmentation, "adapt"):
                 continue
-            logits = self.logits_of(real)
+            logits = next(self.logits_of(batch.real, batch.labels), None)
             if logits is None:
                 raise PluginError(
                     f"{plugin} adapts to the discriminator's output on the real images, but {loss} never calls "
-                    "players.discriminate(batch.real, ...) with this tensor itself"
+                    "players.discriminate(batch.real, batch.labels) with these tensors themselves"
                 )
             try:
                 augmentation.adapt(ranks.all_rows(logits.detach().float()))
@@ -97,7 +115,10 @@ class UpdatePlayers:
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:
         try:
-            augmented: Any = augment(images)
+            with unchanged(images, plugin):
+                augmented: Any = augment(images)
+        except GanbenchError:
+            raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"{plugin} raised {describe(error)}") from error
         if not isinstance(augmented, Tensor) or augmented.shape != images.shape or augmented.dtype != images.dtype:
@@ -105,7 +126,27 @@ class UpdatePlayers:
                 f"{plugin}: for {described(images)}, it returned {described(augmented)}; an augmentation must keep "
                 "the shape and dtype of the images"
             )
+        if torch.is_grad_enabled() and images.requires_grad and not augmented.requires_grad:
+            raise PluginError(
+                f"{plugin}: what it returned has no gradient with respect to the images, through which the generator "
+                "learns; use differentiable operations of torch, without .detach(), .data or torch.no_grad()"
+            )
         return augmented
+
+
+@contextmanager
+def unchanged(images: Tensor, who: str) -> Iterator[None]:
+    """Raise `PluginError` if the block changes images in place: the rest of the step would get the changed ones.
+
+    The number of changes is compared, not the values, which are on the device.
+    """
+    before = images._version
+    yield
+    if images._version != before:
+        raise PluginError(
+            f"{who} changes the images that it is given in place, by an operation such as mul_() or a layer with "
+            "inplace=True, so penalties and later updates would get the changed ones; change a copy"
+        )
 
 
 def first(output: Any) -> Tensor:

@@ -27,7 +27,7 @@ from ganbench.system.files import cache_dir
 from .building import build_step, suspicious_combinations
 from .length import Events, Length
 from .loading import load_data
-from .rank_checks import batch_norm_warnings, check_ranks, require_same_on_all_ranks
+from .rank_checks import batch_norm_warnings, check_ranks, own_training_warnings, require_same_on_all_ranks
 from .schedules import ScheduledValues, check_schedules
 from .step import UPDATE_ORDER, TrainingStep
 from .targets import Targets, require_scores_before_the_end
@@ -54,6 +54,7 @@ class PreparedRun:
     events: Events
     info: RunInfo
     ranks: Ranks
+    context: BuildContext  # with which the plugins were built
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,7 +97,7 @@ def prepare(
         callback.on_warning(warning)
     context = replace(context, scheduled=partial(schedules.value_of, context=context))
     step = build_step(spec, data, context, device, precision, schedules, ranks)
-    for warning in [*suspicious_combinations(spec, step), *batch_norm_warnings(step)]:
+    for warning in [*suspicious_combinations(spec, step), *batch_norm_warnings(step), *own_training_warnings(step)]:
         callback.on_warning(warning)
     info = describe_run(spec, device, environment, data_record, step, length)
     callback.on_run_start(info)
@@ -128,6 +129,7 @@ def prepare(
         events=events,
         info=info,
         ranks=ranks,
+        context=context,
     )
 
 

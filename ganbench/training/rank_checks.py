@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ganbench.errors import UsageError
+from torch import nn
+
+from ganbench.errors import PluginError, UsageError
 from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import BATCH_NORMS
 from ganbench.runtime.ranks import Ranks
 from ganbench.spec.benchmark import EngineOptions, TrainingOptions
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 
+from .state.python_state import plugin_optimizers
 from .step import UPDATE_ORDER, TrainingStep
 
 
@@ -41,12 +44,34 @@ def require_same_on_all_ranks(ranks: Ranks, what: str, *parts: Mapping[str, Any]
         raise UsageError(f"the processes of this run have different {what}: {listed}. Start all with the same command")
 
 
-def batch_norm_warnings(step: TrainingStep) -> list[str]:
-    """State what batch norm does in a run over several ranks, if there is any."""
-    norms = [module for each in UPDATE_ORDER for module in step.networks[each].modules()]
-    size = step.sizes.discriminator
-    if step.ranks.alone or not any(isinstance(module, BATCH_NORMS) for module in norms):
+def own_training_warnings(step: TrainingStep) -> list[str]:
+    """Return a warning about parameters that plugins train themselves, and which differ between the ranks."""
+    networks = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)  # what wraps another, holds that too
+    own = [path for path in plugin_optimizers(step) if not path.startswith(networks)]
+    if step.ranks.alone or not own:
         return []
+    return [
+        f"{step.plugin_names.owner(own[0])}: it has an optimizer of its own ({', '.join(own)}), for which gradients "
+        "are not averaged, so the parameters that it trains differ between the processes"
+    ]
+
+
+def batch_norm_warnings(step: TrainingStep) -> list[str]:
+    """State what batch norm does in a run over several ranks, if there is any.
+
+    Raises `PluginError` for `nn.SyncBatchNorm`: ranks take different numbers of steps in the warm-up, and would wait
+    for one another.
+    """
+    modules = [module for each in UPDATE_ORDER for module in step.networks[each].modules()]
+    size = step.sizes.discriminator
+    if step.ranks.alone or not any(isinstance(module, BATCH_NORMS) for module in modules):
+        return []
+    if any(isinstance(module, nn.SyncBatchNorm) for module in modules):
+        raise PluginError(
+            f"{step.plugin_names.model}: nn.SyncBatchNorm is not supported in a run over several processes, because "
+            "they take different numbers of steps in the warm-up; use nn.BatchNorm2d, whose running statistics are "
+            "averaged"
+        )
     return [
         f"{step.plugin_names.model}: batch norm uses the {size} images of its own process, not the whole batch, so "
         "results differ from those of a single process; running statistics are averaged after each update"

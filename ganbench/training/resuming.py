@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import CHECKPOINT, RunDirectory
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
-from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
 
+from .length import Length
 from .preparation import PreparedRun
+from .schedules import changed_schedules
 
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
 IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_differ` of an environment
@@ -85,6 +88,22 @@ def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder
         changes = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
         raise NotComparableError(
             f"{folder}: cannot resume, because conditions changed: {changes}. Restore them, or start a new run"
+        )
+
+
+def require_same_schedules(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
+    """Raise `UsageError` if schedules would have had other values so far, because the run has another length now.
+
+    The longer run could not be repeated.
+    """
+    began = Length.of(TrainingOptions.model_validate(progress.spec["training"]), len(prepared.data.train))
+    before = replace(prepared.context, total_steps=began.steps, total_images=began.images)
+    if changes := changed_schedules(prepared.spec, prepared.context, before, progress.images):
+        raise UsageError(
+            f"{folder}: --resume cannot change the length of this run from {began.steps:,} to "
+            f"{prepared.total_steps:,} steps, because values that it was trained with depend on it: "
+            f"{'; '.join(changes)}. Resume it with its own length, or start a new run; one whose schedules have a "
+            "length of their own, such as kimg, can be extended"
         )
 
 

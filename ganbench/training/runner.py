@@ -31,7 +31,7 @@ from .engines import check_engine
 from .loop import Run
 from .preparation import prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
-from .resuming import find_checkpoint, require_same_conditions
+from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
 from .timing import WINDOW_SECONDS
 
 
@@ -101,6 +101,7 @@ def run(
             stack.enter_context(directory.locked())
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
+            require_same_schedules(checkpoint.progress, prepared, directory.path)
         training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
         if checkpoint is not None:
             training.resume_from(checkpoint)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from torch import Tensor
-from torch.optim import Optimizer
 
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
@@ -29,6 +28,7 @@ class Scheduled:
 
     schedule: Schedule
     plugin: str
+    config: ScheduleConfig  # in the spec
     value: Tensor  # float32, shape ()
 
 
@@ -40,11 +40,14 @@ class ScheduledValues:
         self.all: list[Scheduled] = []
 
     def value_of(self, option: Any, context: BuildContext) -> float | Tensor:
-        """Return a constant as it is; for a schedule, a tensor with its current value."""
+        """Return a constant as it is; for a schedule, a tensor with its current value, always the same one."""
         if not isinstance(option, ScheduleConfig):
             return option
+        for scheduled in self.all:
+            if scheduled.config is option:
+                return scheduled.value
         schedule: Schedule = option.build(context)
-        scheduled = Scheduled(schedule, str(option.plugin), torch.zeros((), device=self.device))
+        scheduled = Scheduled(schedule, str(option.plugin), option, torch.zeros((), device=self.device))
         self.all.append(scheduled)
         self.set(Position(0, 0))
         return scheduled.value
@@ -54,16 +57,6 @@ class ScheduledValues:
         for scheduled in self.all:
             with schedule_errors(scheduled.plugin):
                 scheduled.value.fill_(float(scheduled.schedule(at.images)))
-
-    def link(self, optimizer: Optimizer) -> list[tuple[int, str, Tensor]]:
-        """Return the scheduled options of an optimizer: parameter group, key and tensor."""
-        values = {id(scheduled.value) for scheduled in self.all}
-        return [
-            (number, key, value)
-            for number, group in enumerate(optimizer.param_groups)
-            for key, value in group.items()
-            if id(value) in values
-        ]
 
 
 @contextmanager
@@ -120,6 +113,24 @@ def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
                 f"{context.total_images / 1000:g} kimg, before the end of the schedule"
             )
     return warnings
+
+
+def changed_schedules(spec: BenchmarkSpec, now: BuildContext, before: BuildContext, images: int) -> list[str]:
+    """Describe the schedules of a run whose values for its first `images` images depend on its length.
+
+    The contexts differ in the length of the run.
+    """
+    changes = []
+    for path, config, _ in scheduled_options(spec):
+        schedules = config.build(before), config.build(now)
+        for number in reversed(range(CHECKED_POSITIONS if images else 0)):
+            position = (images - 1) * number // (CHECKED_POSITIONS - 1)
+            with schedule_errors(str(config.plugin)):
+                then, new = (float(schedule(position)) for schedule in schedules)
+            if then != new:
+                changes.append(f"{path}: {then:g}, now {new:g} after {position:,} images")
+                break
+    return changes
 
 
 def length_kimg(options: BaseModel) -> float | None:

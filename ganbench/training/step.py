@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.labels import LabelSampler
-from ganbench.errors import GanbenchError, PluginError, UsageError, describe
+from ganbench.errors import GanbenchError, PluginError, UsageError
 from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.dropout import fast_dropout
@@ -20,24 +20,17 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.benchmark import UpdateScheme
 
 from .ema import EMA
-from .loss_contract import invalid_return, invalid_scalar
+from .loss_contract import invalid_return
 from .optimizers import Clipping, build_optimizer
 from .penalties import Penalties, Variant
-from .players import UpdatePlayers
+from .players import UpdatePlayers, unchanged
 from .position import Position
 from .schedules import ScheduledValues
 from .state.python_state import PythonState
+from .step_output import StepOutput, join_values
 
 UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
 NOT_RETURNED = object()
-
-
-@dataclass(frozen=True)
-class StepOutput:
-    """The values a step reports, on the device; they are not read within a timing window."""
-
-    names: tuple[str, ...]  # d_loss, g_loss, the loss's monitors, then the penalties
-    values: Tensor  # float32, one per name; overwritten by the next step of some engines
 
 
 @dataclass(frozen=True)
@@ -129,9 +122,6 @@ class TrainingStep:
             for player in UPDATE_ORDER
             if self.trainable[player]
         }
-        self.scheduled_options = {
-            player: self.schedules.link(optimizer) for player, optimizer in self.optimizers.items()
-        }
         self.python_state = PythonState(self)
 
     @property
@@ -169,7 +159,7 @@ class TrainingStep:
         """
         real = real.contiguous(memory_format=self.memory_format)
         losses: dict[Player, list[Tensor]] = {player: [] for player in UPDATE_ORDER}
-        monitors: dict[str, Tensor] = {}
+        monitors: dict[Player, Mapping[str, Tensor]] = {}  # of each network's last update
         for player in UPDATE_ORDER:
             for batch in self._batches(player, real, labels):
                 with fast_dropout() if self.fast_dropout else nullcontext():
@@ -177,14 +167,14 @@ class TrainingStep:
                 if self.update_scheme == "alternating":
                     self._update(player)
                 losses[player].append(loss)
-                monitors.update(reported)
+                monitors[player] = reported
             if self.update_scheme == "simultaneous" and player == UPDATE_ORDER[-1]:
                 for each in UPDATE_ORDER:
                     self._update(each)
             if self.ema is not None and player == "generator":
                 self.ema.update()
             on_phase_end(player)
-        return self._report(losses, monitors)
+        return join_values(losses, monitors, self.penalties.ids, self.penalty_values, self.plugin_names.loss)
 
     def _batches(self, player: Player, real: Tensor, labels: Tensor) -> Iterator[Batch]:
         """Yield the batches of a network's updates, with new latent vectors and labels for each.
@@ -206,18 +196,6 @@ class TrainingStep:
         latent = self.ranks.share(latent)
         return Batch(real, labels, latent, fake_labels)
 
-    def _report(self, losses: Mapping[Player, Sequence[Tensor]], monitors: Mapping[str, Tensor]) -> StepOutput:
-        means = [each[0] if len(each) == 1 else torch.stack(list(each)).mean() for each in losses.values()]
-        try:
-            values = torch.stack([value.float() for value in (*means, *monitors.values())])
-        except Exception as error:
-            named = {"d_loss": means[0], "g_loss": means[1], **monitors}
-            cause = invalid_scalar(named) or describe(error)
-            raise PluginError(f"{self.plugin_names.loss}: {cause}") from error
-        if self.penalties.all:
-            values = torch.cat([values, self.penalty_values])
-        return StepOutput(("d_loss", "g_loss", *monitors, *(penalty.id for penalty in self.penalties.all)), values)
-
     def _backpropagate(self, player: Player, batch: Batch, due: Variant) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Compute the network's gradients, and return its loss without penalties and the monitors."""
         for parameter in self.frozen[player]:
@@ -229,12 +207,18 @@ class TrainingStep:
             batch = Batch(batch.real.detach().requires_grad_(), batch.labels, batch.latent, batch.fake_labels)
         called = self.networks if penalized else self.called  # torch.compile does not support double backward
         players = UpdatePlayers(
-            self.networks, called.generator, called.discriminator, self.augmentations, differentiable_images=penalized
+            self.networks,
+            called.generator,
+            called.discriminator,
+            self.augmentations,
+            differentiable_images=penalized,
+            detached_images=player == "discriminator",
+            model=self.plugin_names.model,
         )
         objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
         returned: Any = NOT_RETURNED
         try:
-            with autocast(self.precision, batch.latent.device):
+            with autocast(self.precision, batch.latent.device), unchanged(batch.real, self.plugin_names.loss):
                 returned = objective(players, batch)
             loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
@@ -253,11 +237,14 @@ class TrainingStep:
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            if returned is not NOT_RETURNED and (breach := invalid_return(returned)):
+            if returned is NOT_RETURNED:
+                raise self.plugin_names.update_error(error, player, self.networks) from error
+            if breach := invalid_return(returned):
                 raise PluginError(f"{self.plugin_names.loss}: {player}_loss returned {breach}") from error
-            raise self.plugin_names.update_error(error, player, self.networks) from error
+            penalties = self.penalties.plugins(due) if penalized else []
+            raise self.plugin_names.gradient_error(error, player, self.networks, penalties) from error
         if player == "discriminator":
-            players.adapt_augmentations(batch.real, self.plugin_names.loss, self.ranks)
+            players.adapt_augmentations(batch, self.plugin_names.loss, self.ranks)
         return loss.detach(), monitors
 
     def _update(self, player: Player) -> None:
@@ -278,9 +265,10 @@ class TrainingStep:
         """Average the network's gradients over the ranks, and both networks' buffers, such as running statistics."""
         if self.ranks.alone:
             return
-        gradients = [parameter.grad for parameter in self.trainable[player] if parameter.grad is not None]
         buffers = [buffer for each in UPDATE_ORDER for buffer in self.networks[each].buffers()]
-        self.ranks.average([*gradients, *(buffer for buffer in buffers if buffer.is_floating_point())])
+        self.ranks.average_gradients(
+            self.trainable[player], also=[buffer for buffer in buffers if buffer.is_floating_point()]
+        )
 
     @contextmanager
     def without_ranks(self) -> Iterator[None]:
@@ -290,9 +278,3 @@ class TrainingStep:
             yield
         finally:
             self.ranks = ranks
-
-    def link_schedules(self) -> None:
-        """Give optimizers their scheduled tensors again: torch's `load_state_dict` replaces them with copies."""
-        for player, options in self.scheduled_options.items():
-            for number, key, value in options:
-                self.optimizers[player].param_groups[number][key] = value

@@ -28,9 +28,11 @@ from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
+from .state.inspection import Inspection
 from .state.python_state import Snapshot, inspect_step
 from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
+from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
 
 MEASURED_SECONDS = 0.3
 
@@ -68,7 +70,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
     def restore() -> None:
         restore_state(state, step, batches)
 
-    examples = examples_of_each_size(prepared)
+    examples, missing = examples_of_each_size(prepared), MissingGradients(step)
     try:
         with (
             explain_last_batch_errors(prepared, len(examples[0][0])),
@@ -82,8 +84,16 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         for inputs, at in product([*reversed(examples), examples[0]], starts):
             with explain_last_batch_errors(prepared, len(inputs[0])):
                 output = eager(inputs, at, on_phase_end=lambda _: None)
+            missing.look()
         require_known_parameters(prepared)
-        warnings = [*unsaved_state_warnings(step), *stale_average_warnings(step)]
+        inspection = inspect_step(step)
+        warnings = [
+            *unsaved_state_warnings(step, inspection),
+            *stale_average_warnings(step),
+            *missing.warnings(),
+            *untrained_parameter_warnings(step, inspection),
+            *unused_schedule_warnings(spec, step, inspection),
+        ]
         reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
         if reserved:
             raise PluginError(
@@ -155,7 +165,7 @@ def require_known_parameters(prepared: PreparedRun) -> None:
                 )
 
 
-def unsaved_state_warnings(step: TrainingStep) -> list[str]:
+def unsaved_state_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
     """Return warnings about state that changes in training and that a checkpoint cannot contain."""
     saves_itself = hasattr(step.loss, "state_dict")
     lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
@@ -164,7 +174,7 @@ def unsaved_state_warnings(step: TrainingStep) -> list[str]:
         "resumed run will differ; store it as numbers, strings or tensors"
         for paths, problem in (
             (lost, "changes in training, and a checkpoint cannot contain it"),
-            (inspect_step(step).iterators, "is an iterator, whose position cannot be read or restored"),
+            (inspection.iterators, "is an iterator, whose position cannot be read or restored"),
         )
         for path in paths
     ]

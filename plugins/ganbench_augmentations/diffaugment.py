@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -35,7 +36,7 @@ def color(images: Tensor) -> Tensor:
 def translation(images: Tensor) -> Tensor:
     """Translate by up to an eighth of the side in each direction, padding with 0."""
     rows, columns = (
-        torch.arange(side, device=images.device) + shift(len(images), round(side * MAX_TRANSLATION), images.device)
+        torch.arange(side, device=images.device) + shift(len(images), rounded(side * MAX_TRANSLATION), images.device)
         for side in images.shape[2:]
     )
     height, width = images.shape[2:]
@@ -51,13 +52,18 @@ def cutout(images: Tensor) -> Tensor:
     """Set a square with half the side to 0, centered anywhere in the image."""
     covered = []
     for side in images.shape[2:]:
-        size = round(side * CUTOUT_SIZE)
+        size = rounded(side * CUTOUT_SIZE)
         center = torch.randint(side + (1 - size % 2), (len(images), 1), device=images.device)
         start = center - size // 2
         position = torch.arange(side, device=images.device)
         covered.append((position >= start) & (position < start + size))
     rows, columns = covered
     return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def rounded(pixels: float) -> int:
+    """Round to the nearest integer, half up, as the authors' code does."""
+    return math.floor(pixels + 0.5)
 
 
 def uniform(images: Tensor) -> Tensor:

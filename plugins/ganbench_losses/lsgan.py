@@ -15,6 +15,8 @@ class LeastSquares:
     the generator's loss is 1/8.
     """
 
+    gives_logits = False  # its threshold is 1/2
+
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         real = players.discriminate(batch.real, batch.labels).float()
         fake = players.discriminate(players.generate(batch), batch.fake_labels).float()

@@ -18,6 +18,8 @@ class RelativisticPairing:
     monitor is the mean difference in a pair.
     """
 
+    gives_logits = False  # only differences of it matter
+
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         difference = self.difference(players, batch)
         return softplus(-difference).mean(), {"logit_difference": difference.mean()}

@@ -53,7 +53,8 @@ def build_cosine(options: RampOptions, context: BuildContext) -> Schedule:
 
 
 def build_step(options: StepOptions, context: BuildContext) -> Schedule:
-    return lambda images: options.start * options.factor ** (images // round(1000 * options.every_kimg))
+    interval = max(1, round(1000 * options.every_kimg))  # images
+    return lambda images: options.start * options.factor ** (images // interval)
 
 
 def build_robbins_monro(options: RobbinsMonroOptions, context: BuildContext) -> Schedule:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from conftest import DEVICES
+from linear_gan import LATENT, generator, make_eager
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from ganbench import Networks
 from ganbench.data.batches import Batches, RankShare, ResidentBatches, StreamedBatches
-from ganbench.errors import GanbenchError, UsageError
+from ganbench.errors import GanbenchError, PluginError, UsageError
 from ganbench.runtime.ranks import SINGLE, Ranks, explain_lost_contact
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import DataOptions, EngineOptions, TrainingOptions
-from ganbench.training.rank_checks import check_launch, check_ranks
+from ganbench.training.rank_checks import batch_norm_warnings, check_launch, check_ranks
 
 UPDATE_IMAGES = 4
 STEP_IMAGES = 8  # of two discriminator updates
@@ -71,6 +74,42 @@ def test_ranks_communicate_over_the_library_of_their_device(device: str, tmp_pat
         assert ranks.any(True)
     finally:
         dist.destroy_process_group()
+
+
+class WithAnother(TalkingToItself):
+    """The first of two ranks; the other one has these tensors."""
+
+    def __init__(self, others: list[Tensor]) -> None:
+        super().__init__(0, 2)
+        object.__setattr__(self, "others", others)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        for tensor, other in zip(tensors, self.others, strict=True):
+            tensor.copy_((tensor + other) / 2)
+
+
+def test_a_gradient_that_only_one_rank_has_is_averaged_with_zero() -> None:
+    """As in a network with a part for each class. Each rank has another part without a gradient, of equal size."""
+    parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(3)]
+    parameters[0].grad = torch.full((2,), 4.0)
+    ranks = WithAnother([torch.zeros(2), torch.full((2,), 6.0), torch.zeros(2), torch.tensor([0.0, 1.0, 0.0])])
+    ranks.average_gradients(parameters)
+    first, second, third = (parameter.grad for parameter in parameters)
+    assert first is not None
+    assert second is not None
+    assert (first.tolist(), second.tolist()) == ([2.0, 2.0], [3.0, 3.0])
+    assert third is None  # the optimizers of all ranks skip it
+
+
+def test_batch_norm_that_communicates_is_refused() -> None:
+    discriminator = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.SyncBatchNorm(28 * 28), torch.nn.Linear(28 * 28, 1)
+    )
+    networks = Networks(generator(), discriminator, LATENT)
+    alone = make_eager(networks=networks).step
+    assert batch_norm_warnings(alone) == []
+    with pytest.raises(PluginError, match=r"^the model: nn.SyncBatchNorm is not supported"):
+        batch_norm_warnings(make_eager(networks=networks, ranks=Ranks(0, 2)).step)
 
 
 def test_only_the_first_rank_keeps_the_random_numbers_of_a_single_process() -> None:

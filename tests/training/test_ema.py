@@ -8,7 +8,7 @@ import pytest
 import torch
 from linear_gan import SCORED, own_run
 from torch import nn
-from torch.nn.utils import parametrizations, spectral_norm
+from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
 from ganbench import PluginError, UsageError
 from ganbench.spec.benchmark import EMAOptions
@@ -77,6 +77,41 @@ def test_the_largest_singular_value_of_an_averaged_spectral_norm_is_1(norm: Any,
     for layer in (average[0], average[3]):
         sigma = torch.linalg.matrix_norm(layer.weight.detach().double(), 2).item()
         assert sigma == pytest.approx(1, abs=1e-3)
+
+
+def test_spectral_norm_of_an_average_may_follow_another_parametrization() -> None:
+    class Doubled(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return 2 * weight
+
+    torch.manual_seed(0)
+    layer = nn.Linear(8, 32)
+    parametrize.register_parametrization(layer, "weight", Doubled())
+    generator = nn.Sequential(parametrizations.spectral_norm(layer))
+    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    walk(generator, ema, 50, 64, lr=0.2)
+    weight = ema.for_sampling().eval()[0].weight.detach().double()
+    assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_complex_parameters_are_averaged() -> None:
+    """As in networks that filter in the frequency domain."""
+
+    class Filter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gains = nn.Parameter(torch.ones(5, dtype=torch.complex64))
+
+        def forward(self, latent: torch.Tensor) -> torch.Tensor:
+            return torch.fft.irfft(torch.fft.rfft(latent) * self.gains)
+
+    generator = Filter()
+    ema = EMA(generator, EMAOptions(half_life_kimg=0.064, ramp=None), "the model")
+    with torch.no_grad():
+        generator.gains.copy_(torch.full((5,), 3 - 2j))
+    ema.set(Position(0, 0), 64)
+    ema.update()
+    torch.testing.assert_close(ema.generator.gains.detach(), torch.full((5,), 2 - 1j))  # halfway
 
 
 def test_a_buffer_created_in_the_first_forward_pass_is_in_the_average() -> None:

@@ -56,6 +56,61 @@ def build_loss(options, context):
         own_run(tmp_path, source, OWN)
 
 
+@pytest.mark.parametrize(("loss", "doubted"), [("bce", False), ("wgan", True), ("lsgan", True), ("rpgan", True)])
+def test_adapting_to_an_output_whose_sign_means_nothing_is_a_warning(loss: str, doubted: bool, tmp_path: Path) -> None:
+    _, warnings = own_run(tmp_path, "", [f"loss={loss}", 'augmentations=["ada"]'])
+    expected = ["augmentation 'ada' (from", f"but with loss '{loss}' (from"]
+    assert [all(part in each for part in expected) for each in warnings] == [True] * doubted
+
+
+@pytest.mark.parametrize(("has", "lacks"), [("state_dict", "load_state_dict"), ("load_state_dict", "state_dict")])
+@pytest.mark.parametrize("kind", ["loss", "penalty", "augmentation"])
+def test_state_that_cannot_be_both_saved_and_restored_is_refused(
+    kind: str, has: str, lacks: str, tmp_path: Path
+) -> None:
+    source = f"""
+class Half:
+    def {has}(self, *state): return {{}}
+    def __call__(self, *arguments): pass
+    discriminator_loss = generator_loss = __call__
+{"build_loss = lambda o, c: Half()" if kind == "loss" else ""}
+augment = Half()
+from ganbench import PenaltyPlugin
+@hookimpl
+def ganbench_penalties():
+    return [PenaltyPlugin(name="own", summary="-", build=lambda o, c: Half())]
+{AUGMENT}
+"""
+    used = {"loss": [], "penalty": ['penalties=[{name="own",weight=1.0}]'], "augmentation": OWN}[kind]
+    with pytest.raises(
+        PluginError, match=rf"^{kind} 'own' \(from own\.py .*\) has {has}, but no {lacks}, so its state"
+    ):
+        own_run(tmp_path, source, used)
+
+
+def test_an_error_of_a_plugin_that_checks_its_options_names_it(tmp_path: Path) -> None:
+    source = """
+    from pydantic import model_validator
+    from ganbench import Options
+    class Ratio(Options):
+        first: float = 1.0
+        second: float = 1.0
+        @model_validator(mode="after")
+        def check(self):
+            assert self.first / self.second > 0, "the ratio must be positive"
+            return self
+    @hookimpl(specname="ganbench_losses")
+    def ratio():
+        return [LossPlugin(name="ratio", summary="-", options=Ratio, build=lambda o, c: LeastSquares())]
+    """
+    with pytest.raises(UsageError, match=r"loss: .*the ratio must be positive"):
+        own_run(tmp_path, source, ["loss={name='ratio',first=-1.0}"])
+    with pytest.raises(
+        PluginError, match=r"^loss 'ratio' \(from own.py .*\) raised while it checked its options: Zero"
+    ):
+        own_run(tmp_path, source, ["loss={name='ratio',second=0.0}"])
+
+
 def test_a_penalty_needs_a_trainable_discriminator(tmp_path: Path) -> None:
     source = """
     def build_model(options, context):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from conftest import SMALL
+from conftest import SMALL, UNSCORED
 from typer.testing import CliRunner
 
 from ganbench import Callback, UsageError
@@ -142,6 +142,31 @@ def test_a_completed_run_can_be_extended(uninterrupted: Uninterrupted, registry:
     with pytest.raises(UsageError, match="has already taken 20 steps, which is more than 10: --resume can only extend"):
         resumed(registry, out, "training.steps=10")
     assert numbers(resumed(registry, out, "training.epochs=3")) == numbers(uninterrupted.result)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (
+            "{name='linear',start=1e-3}",
+            r"from 5 to 10 steps, .* optimizer\.generator\.lr: 8e-07, now 0\.0005004 after 1,249",
+        ),
+        ("{name='linear',start=1e-3,kimg=10}", None),
+        ("{name='step',start=1e-3,every_kimg=1}", None),
+    ],
+)
+def test_a_run_is_not_extended_if_its_schedules_depend_on_its_length(
+    schedule: str, message: str | None, registry: Registry, tmp_path: Path
+) -> None:
+    own = [*UNSCORED, "model.width=2", "training.batch_size=250", f"optimizer.generator.lr={schedule}"]
+    small_run(registry, tmp_path / "run", [*own, "training.steps=5"])
+    if message is not None:
+        with pytest.raises(UsageError, match=message):
+            resumed(registry, tmp_path / "run", "training.steps=10")
+        assert load_result(tmp_path / "run").history[-1].images == 5 * 250
+        return
+    extended = resumed(registry, tmp_path / "run", "training.steps=10")
+    assert numbers(extended) == numbers(small_run(registry, tmp_path / "whole", [*own, "training.steps=10"]))
 
 
 @pytest.mark.slow

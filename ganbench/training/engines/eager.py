@@ -8,7 +8,8 @@ from typing import Protocol
 from ganbench.data.batches import Batches, Inputs
 from ganbench.training.penalties import Variant
 from ganbench.training.position import Position
-from ganbench.training.step import StepOutput, TrainingStep
+from ganbench.training.step import TrainingStep
+from ganbench.training.step_output import StepOutput
 from ganbench.training.timing import Phase
 
 

@@ -26,7 +26,7 @@ from ganbench.plugin.interfaces import Player
 from ganbench.runtime.memory import is_out_of_memory
 from ganbench.training.penalties import Variant
 from ganbench.training.position import Position
-from ganbench.training.step import StepOutput
+from ganbench.training.step_output import StepOutput
 from ganbench.training.timing import PHASES, Phase
 
 from .capture import GraphCapturer, Mark

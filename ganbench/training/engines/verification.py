@@ -127,13 +127,13 @@ def python_values(step: TrainingStep) -> Leaves:
     for path, module in inspection.modules.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             leaves[f"{path}.{name}"] = freeze(tensor)
-    for player, optimizer in step.optimizers.items():
+    for path, optimizer in inspection.optimizers.items():
         for number, group in enumerate(optimizer.param_groups):
             for key, value in group.items():
-                leaves[f"{player}'s optimizer.{number}.{key}"] = freeze(value)
+                leaves[f"{path}.{number}.{key}"] = freeze(value)
         for number, state in enumerate(optimizer.state.values()):
             for key, value in state.items():
-                leaves[f"{player}'s optimizer.state.{number}.{key}"] = freeze(value)
+                leaves[f"{path}.state.{number}.{key}"] = freeze(value)
     leaves["the random state of Python"] = freeze(random.getstate())
     leaves["the random state of numpy"] = freeze(np.random.mtrand._rand)
     if step.latents.device.type != "cpu":

@@ -104,6 +104,7 @@ class Inspection:
         self.places: dict[str, Place] = {}
         self.owners: dict[str, Access] = {}
         self.modules: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, Optimizer] = {}
         self.opaque: dict[str, str] = {}  # type names of objects that cannot be inspected, by path
         self.iterators: list[str] = []  # paths of opaque iterators, which have a position
         self._seen: dict[int, Any] = {}  # keeps objects alive, so that no id is reused
@@ -111,6 +112,10 @@ class Inspection:
             self._seen[id(root)] = root
         for path, root in roots.items():
             self._walk(path, root)
+
+    def reaches(self, value: Any) -> bool:
+        """Return whether the search found this object itself."""
+        return id(value) in self._seen
 
     def _walk(self, path: str, root: Any) -> None:
         stack = [(path, root)]
@@ -168,6 +173,7 @@ class Inspection:
                 held.pop(name, None)
             yield from value._modules.items()
         if isinstance(value, Optimizer):  # checkpoints contain its state and parameter groups
+            self.optimizers[path] = value
             held = {name: item for name, item in held.items() if name not in ("state", "param_groups")}
         if attributes is not None:
             yield from self._record(path, held, in_dictionary(attributes), library)

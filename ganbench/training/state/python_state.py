@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
+from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from ganbench.runtime.values import (
@@ -51,6 +52,12 @@ def inspect_step(step: TrainingStep) -> Inspection:
         "pre-hooks of all optimizers": _global_optimizer_pre_hooks,
     }
     return Inspection(roots)
+
+
+def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
+    """Return the optimizers that plugins hold besides those of the networks, by path: of a loss's own network, say."""
+    own = {id(optimizer) for optimizer in step.optimizers.values()}
+    return {path: each for path, each in inspect_step(step).optimizers.items() if id(each) not in own}
 
 
 def saved_elsewhere(step: TrainingStep) -> set[int]:

@@ -1,0 +1,136 @@
+"""Optimizers continue from their state: whatever its dtypes, and those that plugins use for networks of their own."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from linear_gan import OVERRIDES, Noting, plugin
+from torch import nn
+from torch.optim import Optimizer
+
+from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.training.checkpoint import load_saved_state
+from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.optimizers import load_optimizer_state
+from ganbench.training.runner import run
+
+
+class Counting(Optimizer):
+    """Descends in float32, every second step, and only where the first gradient was positive."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"lr": torch.tensor(0.01)})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                if not state:
+                    state["count"] = torch.zeros((), dtype=torch.int64)
+                    state["mask"] = parameter.grad > 0
+                    state["precise"] = parameter.float().clone()
+                state["count"] += 1
+                change = torch.where(state["mask"], group["lr"] * parameter.grad.float(), 0.0)
+                state["precise"] -= change * (state["count"] & 1)
+                parameter.copy_(state["precise"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_state_keeps_its_dtypes_and_continues_as_uninterrupted(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    uninterrupted = nn.Parameter(torch.randn(64).to(dtype))
+    resumed = nn.Parameter(uninterrupted.detach().clone())
+    for parameter, stop in ((uninterrupted, None), (resumed, 5)):
+        optimizer = Counting([parameter])
+        for step in range(10):
+            if step == stop:
+                saved, optimizer = deepcopy(optimizer.state_dict()), Counting([parameter])
+                rate = optimizer.param_groups[0]["lr"]
+                load_optimizer_state(optimizer, saved)
+                assert optimizer.param_groups[0]["lr"] is rate
+            parameter.grad = (parameter.detach() - 1) * (1 if step else -1)
+            optimizer.step()
+    assert torch.equal(uninterrupted, resumed)
+
+
+def test_the_state_of_a_plugin_is_loaded_to_the_device_where_it_was() -> None:
+    """A checkpoint is read to the CPU. `meta` stands for a GPU."""
+
+    class Mean:
+        def __init__(self, device: str) -> None:
+            self.state = {"mean": torch.zeros(3, device=device), "nested": [torch.zeros(1, device=device)], "count": 2}
+
+        def state_dict(self) -> dict[str, Any]:
+            return self.state
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.state = state
+
+    on_device = Mean("meta")
+    load_saved_state(on_device, Mean("cpu").state_dict())
+    assert on_device.state["mean"].is_meta
+    assert on_device.state["nested"][0].is_meta
+    assert on_device.state["count"] == 2
+
+
+ENCODER = """
+class Encoding(LeastSquares):
+    \"\"\"Trains an encoder from images to latent vectors, and adds its error to the generator's loss.\"\"\"
+    def __init__(self):
+        torch.manual_seed(1)
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, LATENT))
+        self.optimizer = torch.optim.Adam(self.encoder.parameters(), lr=0.01)
+
+    def error(self, players, batch):
+        return (self.encoder(players.generate(batch)) - batch.latent).square().mean()
+
+    def discriminator_loss(self, players, batch):
+        error = self.error(players, batch)
+        self.optimizer.zero_grad()
+        error.backward()
+        self.optimizer.step()
+        return super().discriminator_loss(players, batch)[0], {"error": error}
+
+    def generator_loss(self, players, batch):
+        return super().generator_loss(players, batch)[0] + self.error(players, batch), {}
+
+build_loss = lambda options, context: Encoding()
+
+class Clipping(torch.optim.Optimizer):
+    \"\"\"Clips gradients before the step of another optimizer, which has the state.\"\"\"
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+        self.inner = torch.optim.Adam([each for _, each in parameters], lr=0.01)
+    def step(self, closure=None):
+        torch.nn.utils.clip_grad_value_(self.param_groups[0]["params"], 0.1)
+        self.inner.step()
+
+build_optimizer = lambda options, context: Clipping
+"""
+
+
+def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(
+    tmp_path: Path,
+) -> None:
+    """The first step of Adam changes each weight by the learning rate, only if it starts without averages."""
+    registry = plugin(tmp_path, ENCODER)
+    steps = {"whole": 6, "begun": 3}
+    for name, length in steps.items():
+        spec, _ = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
+        callback = Noting()
+        run(spec, device="cpu", out=tmp_path / name, callback=callback)
+        assert callback.warnings == []
+    spec, _ = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
+    run(spec, device="cpu", resume=tmp_path / "begun")
+    whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in steps)
+    for part in ("networks", "plugin_optimizers", "python"):
+        assert first_difference(flatten(whole[part]), flatten(resumed[part])) is None
+    assert len(whole["plugin_optimizers"]) == 3
+    for state in whole["plugin_optimizers"].values():
+        assert [each["step"].item() for each in state["state"].values()] == [6, 6]

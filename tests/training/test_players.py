@@ -1,0 +1,205 @@
+"""The players that losses and penalties call: whose output is reused, and calls that change or detach images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from conftest import PLUGIN_NAMES
+from linear_gan import LATENT, LeastSquares, few_images, generator, make_eager, own_run, take
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from ganbench import Batch, Networks, Players, PluginError
+from ganbench.data.batches import normalize_images
+from ganbench.runtime.precision import autocast
+from ganbench.runtime.ranks import SINGLE
+from ganbench.runtime.rng import make_rng
+from ganbench.training.players import UpdatePlayers
+from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench_penalties.gradients import r1, r2
+
+PIXELS = 28 * 28
+
+
+class Projection(nn.Module):
+    """A discriminator whose gradient depends on the label."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(10, PIXELS)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return (self.rows(labels) * images.flatten(1)).sum(1, keepdim=True)
+
+
+def batch_of(count: int = 8) -> Batch:
+    images, labels = few_images().tensors
+    real = normalize_images(images[:count]).requires_grad_()
+    return Batch(real, labels[:count].long(), torch.randn(count, LATENT), (labels[:count].long() + 1) % 10)
+
+
+def players_of(discriminator: nn.Module, **more: Any) -> UpdatePlayers:
+    networks = Networks(generator(), discriminator, LATENT, conditional=isinstance(discriminator, Projection))
+    return UpdatePlayers(networks, networks.generator, networks.discriminator, **more)
+
+
+def test_a_penalty_and_an_adaptive_augmentation_get_the_output_for_the_right_labels() -> None:
+    """A matching-aware loss (Reed et al. 2016, arXiv:1605.05396) pairs real images with wrong labels, too."""
+    seen: list[Tensor] = []
+
+    class Adaptive:
+        def __call__(self, images: Tensor) -> Tensor:
+            return images
+
+        def adapt(self, logits: Tensor) -> None:
+            seen.append(logits)
+
+    discriminator, batch = Projection(), batch_of()
+    players = players_of(discriminator, augmentations=[("the augmentation", Adaptive())])
+    players.discriminate(batch.real, (batch.labels + 3) % 10)
+    right = players.discriminate(batch.real, batch.labels)
+    expected = discriminator.rows(batch.labels).square().sum(1).mean() / 2
+    assert r1(players, batch).item() == pytest.approx(expected.item())
+    players.adapt_augmentations(batch, "the loss", SINGLE)
+    assert torch.equal(seen[0], right)
+
+
+def test_a_penalty_does_not_reuse_an_output_without_gradients() -> None:
+    """Losses compute monitors within torch.no_grad()."""
+    discriminator, batch = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 1)), batch_of()
+    players = players_of(discriminator)
+    with torch.no_grad():
+        players.discriminate(batch.real)
+    players.discriminate(batch.real)
+    assert r1(players, batch).item() == pytest.approx(discriminator[1].weight.square().sum().item() / 2)
+
+
+def test_images_that_were_generated_without_gradients_are_not_reused_for_training() -> None:
+    players, batch = players_of(nn.Flatten()), batch_of()
+    with torch.no_grad():
+        shown = players.generate(batch)
+        assert players.generate(batch) is shown
+    images = players.generate(batch)
+    assert images.requires_grad
+    with torch.no_grad():
+        assert torch.equal(images, shown)
+    assert players.generate(batch) is images
+
+
+def test_r2_is_as_exact_in_bf16_as_r1() -> None:
+    """A generator returns bfloat16 images then, whose squared gradients must not be summed in bfloat16."""
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 1))
+    players, batch = players_of(discriminator, differentiable_images=True), batch_of()
+    rounded = discriminator[1].weight.bfloat16().double()  # the gradient for each image
+    with autocast("bf16", torch.device("cpu")):
+        assert players.generate(batch).dtype == torch.bfloat16
+        values = [penalty(players, batch).item() for penalty in (r1, r2)]
+    assert values == pytest.approx([rounded.square().sum().item() / 2] * 2, rel=1e-5)
+
+
+IN_PLACE = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(PIXELS, 1))
+
+
+class Dimming(LeastSquares):
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        batch.real.mul_(0.5)
+        return super().discriminator_loss(players, batch)
+
+
+@pytest.mark.parametrize(
+    ("loss", "discriminator", "augment", "message"),
+    [
+        (LeastSquares(), IN_PLACE, None, "^the model: its discriminator changes the images .* in place"),
+        (LeastSquares(), None, lambda images: images.mul_(0.5), "^the augmentation changes the images .* in place"),
+        (Dimming(), None, None, "^the loss changes the images .* in place"),
+    ],
+)
+def test_a_change_of_the_images_in_place_is_refused(
+    loss: Any, discriminator: Any, augment: Callable[[Tensor], Tensor] | None, message: str
+) -> None:
+    """Otherwise, the generator's update of a relativistic loss would get other real images, for example."""
+    networks = Networks(generator(), discriminator or nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 1)), LATENT)
+    augmentations = [("the augmentation", augment)] if augment else []
+    with pytest.raises(PluginError, match=message):
+        take(make_eager(loss, networks, augmentations=augmentations), 1)
+
+
+def test_an_augmentation_through_which_the_generator_cannot_learn_is_named() -> None:
+    for augment in (lambda images: images.detach() * 0.5, torch.no_grad()(lambda images: images * 0.5)):
+        with pytest.raises(PluginError, match=r"^the augmentation: what it returned has no gradient"):
+            take(make_eager(augmentations=[("the augmentation", augment)]), 1)
+
+
+ONCE = """
+from torch.autograd.function import once_differentiable
+from ganbench import AugmentationPlugin
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(context, images):
+        return images.clone()
+    @staticmethod
+    @once_differentiable
+    def backward(context, gradient):
+        return gradient
+@hookimpl
+def ganbench_augmentations():
+    return [AugmentationPlugin(name="once", summary="-", build=lambda o, c: Once.apply)]
+"""
+ATTENTION = """
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = discriminator()
+    def forward(self, images):
+        rows = nn.functional.scaled_dot_product_attention(images, images, images)
+        return self.layers(rows)
+build_model = lambda options, context: Networks(generator(), Attending(), LATENT)
+"""
+
+
+@pytest.mark.parametrize(("source", "used"), [(ONCE, ['augmentations=["once"]']), (ATTENTION, [])])
+def test_a_penalty_through_an_operation_without_second_derivatives_is_refused(
+    source: str, used: list[str], tmp_path: Any
+) -> None:
+    """Torch skips the gradient of the first one silently; for the second, it raises an error that names no plugin."""
+    own_run(tmp_path, source, used, name="without")
+    with pytest.raises(PluginError, match=r"penalty 'r1' \(from .*\) differentiates .* twice") as raised:
+        own_run(tmp_path, source, [*used, 'penalties=[{name="r1",weight=1.0}]'])
+    assert "raised in discriminator_loss" not in str(raised.value)
+
+
+def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
+    """The discriminator's loss trains it through the discriminator alone: a textbook loop detaches generated images."""
+
+    def networks() -> Networks:
+        torch.manual_seed(0)
+        shared = nn.Linear(16, 16)
+        make = nn.Sequential(nn.Linear(LATENT, 16), shared, nn.Linear(16, PIXELS), nn.Unflatten(1, (1, 28, 28)))
+        return Networks(make, nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 16), shared, nn.Linear(16, 1)), LATENT)
+
+    real = normalize_images(few_images().tensors[0][:8])
+    ours, textbook = networks(), networks()
+    factories = dict.fromkeys(UPDATE_ORDER, lambda parameters: SGD([each for _, each in parameters], lr=0.01))
+    step = TrainingStep(ours, LeastSquares(), factories, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
+    step(real, torch.zeros(8, dtype=torch.int64), (), lambda _: None)
+
+    latents = make_rng(0, "latents")
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.01) for player in UPDATE_ORDER}
+    for player in UPDATE_ORDER:
+        fake = textbook.generator(torch.randn(8, LATENT, generator=latents))
+        if player == "discriminator":
+            fake = fake.detach()
+            loss = (textbook.discriminator(real) - 1).square().mean() + textbook.discriminator(fake).square().mean()
+        else:
+            loss = (textbook.discriminator(fake) - 1).square().mean()
+        textbook.discriminator.zero_grad()
+        textbook.generator.zero_grad()
+        loss.backward()
+        optimizers[player].step()
+    for player in UPDATE_ORDER:
+        for mine, theirs in zip(ours[player].parameters(), textbook[player].parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs)
