@@ -17,7 +17,6 @@ from typing import Any
 
 from ganbench.errors import ExitCode, GanbenchError, MissingError
 from ganbench.results.schema import Record
-from ganbench.system import source
 from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 
@@ -96,7 +95,6 @@ class Side:
             "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
             "window_seconds": config.window_seconds,
             "delay": self.delay,
-            "source_module": source.__file__,
             "files": list(map(str, config.files)),
             "repository_packages": list(self.repository_packages),
             "checkouts": list(map(str, self.checkouts)),

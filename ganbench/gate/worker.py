@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from importlib.metadata import distributions, entry_points
+from importlib.metadata import distributions
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -29,6 +29,20 @@ METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "
 NEXT_WINDOW = b"g"
 Json = dict[str, Any]
 Requests = SimpleQueue[bytes]  # of single letters: train another window, or stop
+
+
+def load_file(path: Path) -> Any:
+    """Load a file of the gate's own ganbench: the one under test may have none."""
+    specification = importlib.util.spec_from_file_location(f"ganbench_gate_{path.stem}", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+code_in_use = load_file(Path(__file__).with_name("code_in_use.py"))
+source = load_file(Path(__file__).parents[1] / "system" / "source.py")
 
 
 def main() -> None:
@@ -76,9 +90,10 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
 
         def on_run_start(self, info: Any) -> None:
             files = {name: code[name].pop("files") for name in code}
+            paths = {*filter(os.path.isfile, opened), *request["files"]}
             reply = {
                 "code": code,
-                "files": {**files, **files_in_checkouts({*filter(os.path.isfile, opened), *request["files"]}, request)},
+                "files": {**files, **code_in_use.files_in_checkouts(source, paths, request)},
                 "spec": spec.model_dump(mode="json"),
                 "data": info.data.content_sha256,
                 "environment": {
@@ -92,7 +107,7 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
 
     sys.addaudithook(record_open)
     spec, registry = load(request)
-    code = describe_code(spec, registry, request)
+    code = code_in_use.describe_code(source, spec, registry, request)
     run(spec, request, callback=ReportAndExit())
     sys.exit("the run ended before on_run_start was called")
 
@@ -231,7 +246,7 @@ def run(spec: Any, request: Json, **more: Any) -> Json:
 
 def run_context(result: Json, spec: Any, registry: Any, request: Json) -> Json:
     """Return the environment, data, spec, plugins and code of a result."""
-    code = describe_code(spec, registry, request)
+    code = code_in_use.describe_code(source, spec, registry, request)
     return {
         "environment": result["environment"],
         "data": result["data"]["content_sha256"],
@@ -239,75 +254,6 @@ def run_context(result: Json, spec: Any, registry: Any, request: Json) -> Json:
         "plugins": result["plugins"],
         "code": {name: {"path": package["path"], "source": package["source"]} for name, package in code.items()},
     }
-
-
-def describe_code(spec: Any, registry: Any, request: Json) -> dict[str, Json]:
-    """Return the location of ganbench and of the plugins in use, with hashes of their source and of all their files."""
-    source = source_module(request)
-    roots = packages_in_use(source, spec, registry, request)
-    return {
-        name: {
-            "path": str(root),
-            "source": source.hash_files(source.code_files(root)),
-            "files": source.hash_files(source.all_files(root)),
-        }
-        for name, root in sorted(roots.items())
-    }
-
-
-def source_module(request: Json) -> Any:
-    """Load the gate's own `ganbench/system/source.py`: the ganbench under test may have none."""
-    specification = importlib.util.spec_from_file_location("ganbench_gate_source", request["source_module"])
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
-    """Return the roots of ganbench, of plugins in the spec or from -p, and of their imports that are not installed."""
-    providers = [choice.plugin.provider for choice in spec.plugin_configs()]
-    if not request["benchmark"].endswith(".toml"):
-        named = registry.named(request["benchmark"])
-        providers += [found.provider for found in named if found.plugin.kind == "benchmark"]
-    files = [Path(plugin).resolve() for plugin in request["plugins"] if plugin.endswith(".py")]
-    modules = [module_of(provider) for provider in providers if provider.distribution not in {f.name for f in files}]
-    modules += [plugin for plugin in request["plugins"] if not plugin.endswith(".py")]
-    tops = {module.partition(".")[0] for module in modules}
-    found = {name: source.find_root(name) for name in sorted(tops)}
-    roots = {name: root for name, root in found.items() if root is not None} | {file.name: file for file in files}
-    unread = list(roots.values())
-    while unread:
-        for name in sorted(source.imported_names(unread.pop()) - roots.keys() - {"ganbench"}):
-            root = source.find_root(name)
-            if root is not None and (name in request["repository_packages"] or not source.is_installed(root)):
-                roots[name] = root
-                unread.append(root)
-    return {"ganbench": source.find_root("ganbench"), **roots}
-
-
-def module_of(provider: Any) -> str:
-    """Return the module of a plugin; an earlier ganbench reported only the entry point."""
-    for point in entry_points(group="ganbench", name=provider.entry_point):
-        if point.dist is None or point.dist.name == provider.distribution:
-            return point.module
-    return getattr(provider, "module", provider.entry_point)
-
-
-def files_in_checkouts(paths: set[str], request: Json) -> dict[str, str]:
-    """Return the hashes of files and folders in the repository, except code, which is hashed by package."""
-    source = source_module(request)
-    hashes = {}
-    for path in map(Path, paths):
-        for checkout in request["checkouts"]:
-            if path.resolve().is_relative_to(checkout) and path.suffix not in (".py", ".pyc"):
-                name = path.resolve().relative_to(checkout)
-                installed = path.resolve().is_relative_to(sys.prefix) or source.INSTALLED & set(name.parts)
-                if not installed and ".git" not in name.parts:
-                    hashes[name.as_posix()] = source.hash_files(source.all_files(path))
-                break
-    return hashes
 
 
 def total(windows: list[Json], key: str) -> float:
