@@ -19,17 +19,10 @@ from ganbench.errors import NotComparableError
 from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registry import ENTRY_POINT_GROUP
 from ganbench.system import source
+from ganbench.system.source import is_source
 
 from .revision import Revision
 from .side import Code, SessionConfig
-
-
-def is_source(path: Path, folder: Path) -> bool:
-    """Return whether `path` is in `folder`, but not in a virtual environment there."""
-    if not path.is_relative_to(folder) or source.INSTALLED & set(path.relative_to(folder).parts):
-        return False
-    environment = Path(sys.prefix).resolve()
-    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
 
 
 class UnderTest:

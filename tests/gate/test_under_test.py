@@ -20,12 +20,8 @@ from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
 from ganbench.gate.speed import Sessions
-from ganbench.gate.under_test import (
-    UnderTest,
-    is_source,
-    only,
-    roots_of,
-)
+from ganbench.gate.under_test import UnderTest, only, roots_of
+from ganbench.system.source import is_source
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
