@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
 from importlib.metadata import entry_points
+from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+PATHS = {"open": 1, "ctypes.dlopen": 1, "import": 2}  # position of the path in audit events; of "import", extensions'
 
 
 def describe_code(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Json]:
@@ -51,21 +55,52 @@ def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dic
 
 def module_of(provider: Any) -> str:
     """Return the module of a plugin; an earlier ganbench reported only the entry point."""
+    if hasattr(provider, "module"):
+        return str(provider.module)
     for point in entry_points(group="ganbench", name=provider.entry_point):
         if point.dist is None or point.dist.name == provider.distribution:
             return point.module
-    return getattr(provider, "module", provider.entry_point)
+    return str(provider.entry_point)
 
 
-def files_in_checkouts(source: Any, paths: set[str], request: Json) -> dict[str, str]:
-    """Return the hashes of files and folders in the repository, except code, which is hashed by package."""
+def record_opened_files() -> set[str]:
+    """Return a set to which the path of every file that this process opens or links from now on is added."""
+    opened: set[str] = set()
+
+    def record(event: str, arguments: Any) -> None:
+        if position := PATHS.get(event):
+            path = arguments[position - 1]
+            if isinstance(path, str | bytes):
+                opened.add(os.fsdecode(path))
+
+    sys.addaudithook(record)
+    return opened
+
+
+def files_in_use(source: Any, opened: Iterable[str], code: Json, registry: Any, request: Json) -> dict[str, str]:
+    """Return the hashes of the files of the repository that were opened, or that the command line names.
+
+    Opened files include all modules, also those that a plugin imports by a computed name, which `describe_code` cannot
+    see. Plugins that the benchmark does not use are imported too, but do not count.
+    """
+    named = {Path(plugin).resolve() for plugin in request["plugins"]}
+    tops = {module_of(provider).partition(".")[0] for provider in registry.providers} - code.keys()
+    ignored = {Path(request["folder"]).resolve(), *filter(None, map(source.find_root, tops))} - named
+    files = [*filter(Path.is_file, map(source_of, tuple(opened))), *map(Path, request["files"])]
     hashes = {}
-    for path in map(Path, paths):
-        for checkout in request["checkouts"]:
-            if path.resolve().is_relative_to(checkout) and path.suffix not in (".py", ".pyc"):
-                name = path.resolve().relative_to(checkout)
-                installed = path.resolve().is_relative_to(sys.prefix) or source.INSTALLED & set(name.parts)
-                if not installed and ".git" not in name.parts:
-                    hashes[name.as_posix()] = source.hash_files(source.all_files(path))
-                break
+    for path in {file.resolve() for file in files}:
+        checkout = next((folder for folder in map(Path, request["checkouts"]) if path.is_relative_to(folder)), None)
+        if checkout is None or not source.is_source(path, checkout) or any(map(path.is_relative_to, ignored)):
+            continue
+        name = path.relative_to(checkout)
+        if ".git" not in name.parts:
+            hashes[f"./{name.as_posix()}"] = source.hash_files(source.all_files(path))
     return hashes
+
+
+def source_of(opened: str) -> Path:
+    """Return the path of an opened file, or that of the source if it is Python's cached bytecode."""
+    try:
+        return Path(source_from_cache(opened)) if opened.endswith(".pyc") else Path(opened)
+    except ValueError:  # bytecode that is not in a cache
+        return Path(opened)

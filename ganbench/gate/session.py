@@ -37,6 +37,7 @@ class Session(Record):
     windows: int  # requested
     window_seconds: float  # requested; windows are about this long
     gpu: list[GPUReading | None]  # at the end of each timed window
+    disturbed_by: str | None = None  # what took CPU time from it, if so much that its speed is unreliable
 
     @property
     def seconds_per_image(self) -> float:
