@@ -104,9 +104,10 @@ def check(
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
-    if not (speed or smoke or quality):
-        raise UsageError("nothing to check: --no-speed and --no-smoke without --quality")
-    require_parent_folders(junit, summary, *baselines)
+    from .report import clear_outputs, exit_code, report, report_self_test
+
+    require_parent_folders(*baselines)
+    clear_outputs(junit, summary)
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
         speed=speed,
@@ -117,8 +118,6 @@ def check(
         sessions=sessions,
         log=line_printer(err if as_json else out),
     )
-    from .report import exit_code, report, report_self_test
-
     if self_test:
         from .self_test import self_test as run_self_test
 
