@@ -77,7 +77,9 @@ def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
         err.print(f"[bold green]self-test passed:[/] unchanged code passed, and {slowdown} was detected")
         return ExitCode.DONE
     if tested.passed is None:
-        err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to detect {slowdown}")
+        err.print(
+            f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to judge unchanged code and {slowdown}"
+        )
         return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
     err.print(f"[bold red]self-test failed:[/] unchanged code was flagged, or {slowdown} was not")
     return ExitCode.FAILED
