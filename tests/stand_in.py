@@ -1,8 +1,8 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
-`SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH, CRASH
-and CLOCK for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED (seeds), NUM_SAMPLES and REACHED (by seed, the
-images between which a target is reached) for training runs.
+`SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
+CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED (seeds), NUM_SAMPLES,
+SCORER and REACHED (by seed, the images between which a target is reached) for training runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ seed = request["training"].get("seed", 0)
 environment = {"must_match": {}, "may_differ": {"torch": namespace.get("TORCH", "2.14")}}
 run_context = {
     "environment": environment, "data": "0", "plugins": [],
-    "spec": {"training": {"seed": seed}}, "code": {path.name: {"path": str(path), "source": source}},
+    "spec": {"training": {"seed": seed, "discriminator_steps": namespace.get("DISCRIMINATOR_STEPS", 1)}},
+    "code": {path.name: {"path": str(path), "source": source}},
 }
 
 def take_number():
@@ -49,7 +50,7 @@ def time_windows():
         draw = random.Random(f"session {take_number()}")
     rate = namespace["RATE"] * draw.lognormvariate(0, namespace.get("NOISE", 0.0001))
     if request["delay"]:
-        rate = 1 / (1 / rate + request["delay"] / 64)
+        rate = 1 / (1 / rate + request["delay"] / 64 / namespace.get("DISCRIMINATOR_STEPS", 1))
     rates.append(rate)
     answer(rate)
     while sys.stdin.read(1) == "g":
@@ -61,7 +62,8 @@ def time_windows():
         "images_per_second": rates, "gpu": [reading for _ in rates],
         "phases": namespace.get("PHASES", {"generator": 1.0}),
         "memory": {"device_peak_bytes": None, "host_peak_rss_bytes": namespace.get("PEAK", 2**30)},
-        "conditions": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)}, **run_context,
+        "conditions": {"device": "cpu", "batch_size": namespace.get("BATCH", 64)},
+        "disturbed_by": "a neighbor" if namespace.get("DISTURBED") else None, **run_context,
     })
 
 def evaluation(images):
@@ -84,7 +86,7 @@ def train():
             "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid,
             "higher_is_better": False,
             "protocol": {"num_samples": namespace.get("NUM_SAMPLES", 100)},
-            "software": {"torch": namespace.get("TORCH", "2.14")},
+            "software": {"torch": namespace.get("TORCH", "2.14"), "scorer": namespace.get("SCORER", "1")},
         }],
         "targets": targets(), "disturbed": namespace.get("DISTURBED", False),
         **run_context,

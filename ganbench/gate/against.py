@@ -25,12 +25,13 @@ from .under_test import UnderTest, installed_from
 def check_revision(reference: str, config: CheckConfig) -> Check:
     """Check the working tree against a revision of the current repository, checked out into a temporary folder.
 
-    Raises `UsageError` if the revision does not exist, `NotComparableError` if nothing that is measured comes from the
-    repository, and otherwise as `check_interleaved` does.
+    Raises `UsageError` if the revision does not exist, `MissingError` if it lacks a given file, `NotComparableError` if
+    nothing that is measured comes from the repository, and otherwise as `check_interleaved` does.
     """
     with checked_out(reference) as revision:
         under_test = UnderTest(revision, config.session_config)
         path_mapping = PathMapping(revision, config.non_paths)
+        path_mapping.require_in_base(config.session_config)
 
         def require_head_code(code: Mapping[str, Code]) -> None:
             under_test.require_head_code(code)
@@ -39,7 +40,7 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
         checkouts = (revision.folder, revision.repository)
         repository_packages = tuple(installed_from(revision.repository))
         base = Side(
-            f"{reference} ({revision.commit[:9]})",
+            revision.title(reference),
             folder=path_mapping.base_folder,
             import_paths=under_test.base,
             checkouts=checkouts,

@@ -67,12 +67,14 @@ class Baseline(Record):
         changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
         return [f"the software of the scores differs from the baseline: {changes}"] if software else []
 
-    def advisory(self, fresh: Session) -> list[str]:
+    def advisory(self, fresh: list[Session]) -> list[str]:
         """Return the reasons why a verdict on speed must not fail a build, if any."""
         reasons = []
         if len(self.sessions) < MIN_GATING_SESSIONS:
             reasons.append(f"the baseline has {len(self.sessions)} sessions, but gating needs {MIN_GATING_SESSIONS}")
-        before, after = self.sessions[0].environment.may_differ, fresh.environment.may_differ
+        if disturbed := [session.disturbed_by for session in fresh if session.disturbed_by]:
+            reasons.append(f"{len(disturbed)} of {len(fresh)} sessions were disturbed: {disturbed[0]}")
+        before, after = self.sessions[0].environment.may_differ, fresh[0].environment.may_differ
         changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
         if changed:
             changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in changed.items())

@@ -20,7 +20,7 @@ from .session import Session
 from .side import SessionConfig, Side
 from .speed import Sessions, require_unchanged
 from .targets import TargetTimes
-from .training import TrainingRuns
+from .training import TrainingRuns, require_same_protocol
 from .verdict import (
     Finding,
     Threshold,
@@ -31,6 +31,7 @@ from .verdict import (
 )
 
 FRESH_SESSIONS = 4
+SPEED = ("throughput", "memory")  # findings on sessions; others are on training runs
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class CheckConfig:
         return significance_level(speed=self.speed, scores=self.quality)
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` if scores are requested but the benchmark has no metrics."""
+        """Raises `UsageError` if nothing is requested, or scores although the benchmark has no metrics."""
+        if not (self.speed or self.smoke or self.quality):
+            raise UsageError("nothing to check: neither speed nor a smoke run (--no-speed, --no-smoke) nor --quality")
         if self.quality and not self.metrics:
             raise UsageError(f"--quality needs a metric, and benchmark {self.session_config.benchmark} has none")
 
@@ -147,6 +150,9 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             require_same_conditions(baseline, session)
 
     smoke_runs = smoke.train_repeats(head, session_config, 1, log) if config.smoke else []
+    for baseline in baselines.values() if config.smoke else ():
+        require_same_training(baseline.smoke[0], smoke_runs[0])
+        require_same_protocol(baseline.smoke[0], smoke_runs[0])
     sessions = (
         speed.measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     )
@@ -154,8 +160,6 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     require_unchanged([record.code for records in (sessions, smoke_runs, quality_runs) for record in records])
     checks = []
     for name, baseline in baselines.items():
-        if config.smoke:
-            require_same_training(baseline.smoke[0], smoke_runs[0])
         if config.quality:
             require_same_training(baseline.quality[0], quality_runs[0])
         measurements = Measurements(
@@ -163,15 +167,18 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             TrainingRuns(baseline.smoke, smoke_runs) if config.smoke else None,
             TrainingRuns(baseline.quality, quality_runs) if config.quality else None,
         )
-        reasons = baseline.advisory(sessions[0]) if config.speed else []
-        reasons += baseline.advisory_scores(quality_runs[0]) if config.quality else []
+        of_speed = baseline.advisory(sessions) if config.speed else []
+        of_scores = baseline.advisory_scores(quality_runs[0]) if config.quality else []
         findings = make_findings(measurements, config, config.margins.baseline_time_percent)
         check = Check(
             benchmark=session_config.benchmark,
             names=(name, head.name),
             measurements=measurements,
-            findings={name: as_advisory(finding, reasons) for name, finding in findings.items()},
-            advisory=tuple(reasons),
+            findings={
+                name: as_advisory(finding, of_speed if name in SPEED else of_scores)
+                for name, finding in findings.items()
+            },
+            advisory=(*of_speed, *of_scores),
         )
         checks.append(check)
     return checks

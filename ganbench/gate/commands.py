@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganbench.errors import ExitCode, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -43,8 +43,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from .baseline import Baseline
-    from .check import Check, CheckConfig
-    from .self_test import SelfTest
+    from .check import CheckConfig
 
 
 class MissingBaseline(StrEnum):
@@ -105,9 +104,10 @@ def check(
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
-    if not (speed or smoke or quality):
-        raise UsageError("nothing to check: --no-speed and --no-smoke without --quality")
-    require_parent_folders(junit, summary, *baselines)
+    from .report import clear_outputs, exit_code, report, report_self_test
+
+    require_parent_folders(*baselines)
+    clear_outputs(junit, summary)
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
         speed=speed,
@@ -132,57 +132,6 @@ def check(
         checks = check_baselines(load_baselines(baselines, missing_baseline, config), config)
     report(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
-
-
-def exit_code(checks: list[Check], strict: bool) -> ExitCode:
-    verdicts = {check.verdict for check in checks}
-    if "regressed" in verdicts:
-        return ExitCode.REGRESSION
-    return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
-
-
-def report(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
-    """Write the outcome of the checks to all requested outputs."""
-    from ganbench.system.files import write_text
-
-    from . import outputs
-    from .check_json import CheckRecord
-    from .check_tables import check_tables
-
-    console = err if as_json else out
-    print_line = line_printer(console)
-    for check in checks:
-        for table in check_tables(check):
-            console.print(table)
-        for finding in check.findings.values():
-            print_line(f"{finding.verdict.upper()}: {finding.message}")
-        if check.verdict == "inconclusive":
-            err.print(
-                "[bold yellow]INCONCLUSIVE: the data neither show nor exclude a regression; measure more, or use a "
-                "quieter machine[/]"
-            )
-    if junit:
-        outputs.write_junit(checks, junit)
-    if summary:
-        write_text(summary, "\n".join(map(outputs.markdown, checks)))
-    for line in outputs.github_annotations(checks):
-        console.file.write(line + "\n")
-    if as_json:
-        print_json({"checks": [CheckRecord.of(check).model_dump(mode="json") for check in checks]})
-
-
-def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
-    """Report whether the gate works on this machine, and return the exit code."""
-    report([tested.unchanged, tested.slowed], junit=None, summary=None, as_json=as_json)
-    slowdown = f"an injected slowdown of {tested.injected:.0%}"
-    if tested.passed:
-        err.print(f"[bold green]self-test passed:[/] unchanged code passed, and {slowdown} was detected")
-        return ExitCode.DONE
-    if tested.passed is None:
-        err.print(f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to detect {slowdown}")
-        return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
-    err.print(f"[bold red]self-test failed:[/] unchanged code was flagged, or {slowdown} was not")
-    return ExitCode.FAILED
 
 
 def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:

@@ -91,17 +91,21 @@ def bounds(finding: Finding) -> tuple[str, str]:
     return percent(decision.effect), f"{percent(decision.lower)} to {percent(decision.upper)}"
 
 
-def github_annotations(checks: list[Check]) -> list[str]:
-    """Under GitHub Actions, append to the job summary and return the annotation lines."""
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
+def write_github_summary(checks: list[Check]) -> None:
+    """Under GitHub Actions, append to the job summary."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write("\n".join(map(markdown, checks)))
+
+
+def github_annotations(checks: list[Check]) -> list[str]:
+    """Return the annotation lines under GitHub Actions; none elsewhere."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     return [
-        f"::{ANNOTATIONS[finding.verdict]} title=ganbench check {check.benchmark}::{escape_annotation(finding.message)}"
+        f"::{ANNOTATIONS[finding.verdict]} title={escape_property(title)}::{escape_annotation(finding.message)}"
         for check in checks
+        for title in [f"ganbench check {check.benchmark}"]
         for finding in check.findings.values()
         if finding.verdict in ANNOTATIONS
     ]
@@ -110,3 +114,8 @@ def github_annotations(checks: list[Check]) -> list[str]:
 def escape_annotation(message: str) -> str:
     """Escape a message for a GitHub workflow command."""
     return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escape_property(value: str) -> str:
+    """Escape a property of a GitHub workflow command, in which a colon or a comma would end it."""
+    return escape_annotation(value).replace(":", "%3A").replace(",", "%2C")

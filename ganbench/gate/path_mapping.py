@@ -14,10 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ganbench.errors import MissingError
 from ganbench.results.differences import flatten
 
 from .revision import Revision
 from .side import SessionConfig
+
+CODE_SUFFIXES = (".py", ".toml")  # of plugins and benchmarks that are given by file
 
 
 class PathMapping:
@@ -37,12 +40,17 @@ class PathMapping:
     def base(self, config: SessionConfig) -> SessionConfig:
         return self._map(config, in_base=True)
 
-    def _map(self, config: SessionConfig, in_base: bool) -> SessionConfig:
-        def map_code(name: str) -> str:
-            path = Path(name).resolve()
-            return str(self.revision.locate(path) if in_base else path) if name.endswith((".py", ".toml")) else name
+    def require_in_base(self, config: SessionConfig) -> None:
+        """Raise `MissingError` if the revision lacks a plugin or benchmark that is given by file."""
+        for name in (config.benchmark, *config.plugins):
+            if name.endswith(CODE_SUFFIXES) and not Path(self._map_code(name, in_base=True)).exists():
+                raise MissingError(
+                    f"revision {self.revision.commit[:9]} has no {name}, so there is nothing to compare it with; give "
+                    "a revision that has it, or a file outside of the repository, which both sides share"
+                )
 
-        benchmark, files = map_code(config.benchmark), dict[Path, None]()
+    def _map(self, config: SessionConfig, in_base: bool) -> SessionConfig:
+        benchmark, files = self._map_code(config.benchmark, in_base), dict[Path, None]()
         given = [text.partition("=")[0].strip().removesuffix(".name") for text in config.overrides]
         overrides = [
             f"{path}={to_inline_toml(value)}"
@@ -58,11 +66,17 @@ class PathMapping:
         return replace(
             config,
             benchmark=benchmark,
-            plugins=[map_code(plugin) for plugin in config.plugins],
+            plugins=[self._map_code(plugin, in_base) for plugin in config.plugins],
             overrides=overrides,
             data_dir=(self.revision.locate_data(data_dir) if in_base else data_dir) if data_dir else None,
             files=tuple(files),
         )
+
+    def _map_code(self, name: str, in_base: bool) -> str:
+        if not name.endswith(CODE_SUFFIXES):
+            return name
+        path = Path(name).resolve()
+        return str(self.revision.locate(path) if in_base else path)
 
     def _map_value(self, value: Any, in_base: bool, files: dict[Path, None]) -> Any:
         """Map the paths in a value to one side, and add the tracked files that it names to `files`.
@@ -88,7 +102,7 @@ class PathMapping:
         config = self.head(config)
         return [
             *config.files,
-            *(Path(name) for name in (config.benchmark, *config.plugins) if name.endswith((".py", ".toml"))),
+            *(Path(name) for name in (config.benchmark, *config.plugins) if name.endswith(CODE_SUFFIXES)),
         ]
 
 

@@ -32,12 +32,22 @@ class Probe(Record):
 
 
 def probe_sides(base: Side, head: Side, config: SessionConfig) -> tuple[Probe, Probe]:
-    """Run both sides at once, up to the start of training.
+    """Run both sides up to the start of training: at once or, with `config.interleaved` off, one after the other.
 
-    Raises `SessionError` if one crashes, and `NotComparableError` if one would run code that is not its own.
+    Raises `SessionError` if one crashes, and `NotComparableError` if one would run code that is not its own. Errors of
+    head come first, because base then often has the same.
     """
+    if not config.interleaved:
+        head_probe = probe_alone(head, config)
+        return probe_alone(base, config), head_probe
     with base.start("probe", config) as one, head.start("probe", config) as other:
-        return probe_of(one), probe_of(other)
+        head_probe = probe_of(other)
+        return probe_of(one), head_probe
+
+
+def probe_alone(side: Side, config: SessionConfig) -> Probe:
+    with side.start("probe", config) as worker:
+        return probe_of(worker)
 
 
 def probe_of(worker: Worker) -> Probe:

@@ -29,6 +29,11 @@ class Revision:
     tracked: frozenset[str]  # files of the working tree, relative to the repository
     files: frozenset[str]  # files of the commit, likewise
 
+    def title(self, reference: str) -> str:
+        """Return the reference and the commit, for display."""
+        short = self.commit[:9]
+        return short if self.commit.startswith(reference) else f"{reference} ({short})"
+
     def locate(self, path: Path) -> Path:
         """Return where a path of the repository is in the checkout; return other paths unchanged."""
         path = path.resolve()
@@ -54,21 +59,50 @@ def checked_out(reference: str) -> Iterator[Revision]:
         git("rev-parse", "--show-toplevel", error="--against needs a git repository; run it inside one")
     ).resolve()
     commit = commit_of(reference)
-    listed = "git cannot list the files of the repository"
-    tracked = git("-C", str(repository), "ls-files", "-z", error=listed)
-    files = git("-C", str(repository), "ls-tree", "-r", "-z", "--name-only", commit, error=listed)
+    tracked = list_files(repository, "ls-files", "--recurse-submodules")
     parent = Path(tempfile.mkdtemp(prefix="ganbench-revision-")).resolve()
     try:
         folder = parent / repository.name
         folder.mkdir()
-        index = {"GIT_INDEX_FILE": str(parent / "index")}
-        failed = f"--against {reference}: git cannot check it out"
-        git("-C", str(repository), "read-tree", commit, error=failed, env=index)
-        git("-C", str(repository), "checkout-index", "--all", f"--prefix={folder}/", error=failed, env=index)
-        yield Revision(repository, folder, commit, *(frozenset(names.split("\0")) for names in (tracked, files)))
+        files = check_out(reference, repository, commit, folder, parent / "index")
+        yield Revision(repository, folder, commit, frozenset(tracked), frozenset(files))
     finally:
         with defer_signals():
             shutil.rmtree(parent, ignore_errors=True)
+
+
+def check_out(reference: str, repository: Path, commit: str, folder: Path, index: Path) -> set[str]:
+    """Write the files of a commit and of its submodules to a folder, and return their names, relative to it.
+
+    Generated modules that git ignores, such as the `_version.py` of a build, have no revision: they are copied.
+    """
+    environment = {"GIT_INDEX_FILE": str(index)}
+    at = ("-C", str(repository))
+    failed = f"--against {reference}: git cannot check out {commit[:9]} of {repository}"
+    git(*at, "read-tree", commit, error=failed, env=environment)
+    git(*at, "checkout-index", "--all", f"--prefix={folder}/", error=failed, env=environment)
+    files = set()
+    for entry in list_files(repository, "ls-tree", "-r", commit):
+        description, _, name = entry.partition("\t")
+        _, kind, found = description.split()
+        if kind == "blob":
+            files.add(name)
+        elif (repository / name / ".git").exists():  # a submodule that head has
+            missing = f"--against {reference}: submodule {name} lacks commit {found[:9]}; fetch it there"
+            git("-C", str(repository / name), "cat-file", "-e", f"{found}^{{commit}}", error=missing)
+            inner = check_out(reference, repository / name, found, folder / name, index)
+            files |= {f"{name}/{file}" for file in inner}
+    for name in list_files(repository, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory"):
+        generated, target = repository / name, folder / name
+        if name.endswith(".py") and generated.is_file() and target.parent.is_dir() and not target.exists():
+            shutil.copyfile(generated, target)
+    return files
+
+
+def list_files(repository: Path, command: str, *options: str) -> list[str]:
+    """Return the lines of a git command that lists files."""
+    listed = git("-C", str(repository), command, "-z", *options, error="git cannot list the files of the repository")
+    return list(filter(None, listed.split("\0")))
 
 
 def commit_of(reference: str) -> str:
@@ -78,10 +112,12 @@ def commit_of(reference: str) -> str:
             f"--against {reference!r}: the branch name is missing; variables such as $GITHUB_BASE_REF are empty in "
             "builds that are not for a pull request"
         )
+    is_shallow = git("rev-parse", "--is-shallow-repository", error="git cannot read the repository") == "true"
+    hint = " in this shallow clone; fetch the whole history, or at least that revision" if is_shallow else ""
     return git(
         "rev-parse",
         "--verify",
         "--quiet",
         f"{reference}^{{commit}}",
-        error=f"--against {reference}: no such revision",
+        error=f"--against {reference}: no such revision{hint}",
     )

@@ -21,9 +21,10 @@ class SelfTest:
     @property
     def passed(self) -> bool | None:
         """Whether only the injected slowdown was flagged; None if the machine is too noisy to decide."""
-        if self.unchanged.verdict == Verdict.REGRESSED or self.slowed.verdict == Verdict.PASS:
+        verdicts = (self.unchanged.verdict, self.slowed.verdict)
+        if verdicts[0] == Verdict.REGRESSED or verdicts[1] == Verdict.PASS:
             return False
-        return True if self.slowed.verdict == Verdict.REGRESSED else None
+        return True if verdicts == (Verdict.PASS, Verdict.REGRESSED) else None
 
 
 def self_test(config: CheckConfig) -> SelfTest:
@@ -33,7 +34,9 @@ def self_test(config: CheckConfig) -> SelfTest:
     unchanged = check_interleaved(first, second, config)
     assert unchanged.measurements.sessions is not None
     sessions = unchanged.measurements.sessions.base
-    step_seconds = median(session.seconds_per_image for session in sessions) * sessions[0].conditions["batch_size"]
+    discriminator_steps = sessions[0].spec["training"].get("discriminator_steps", 1)
+    images_per_step = sessions[0].conditions["batch_size"] * discriminator_steps
+    step_seconds = median(session.seconds_per_image for session in sessions) * images_per_step
     injected = 2 * config.margins.time_percent / 100
     slowed = Side(f"slowed by {injected:.0%}", delay=injected * step_seconds)
     return SelfTest(unchanged, check_interleaved(first, slowed, config), injected)

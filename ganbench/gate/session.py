@@ -42,6 +42,9 @@ class Session(Record):
     gpu: list[GPUReading | None] = Field(
         description="state of the GPU at the end of each timed window; null on a CPU, or if not reported"
     )
+    disturbed_by: str | None = Field(
+        None, description="what took CPU time from it, if so much that its speed is unreliable; null otherwise"
+    )
 
     @property
     def seconds_per_image(self) -> float:

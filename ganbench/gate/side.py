@@ -17,9 +17,8 @@ from typing import Any
 
 from pydantic import Field
 
-from ganbench.errors import ExitCode, GanbenchError, MissingError
+from ganbench.errors import ExitCode, GanbenchError, MissingError, UsageError
 from ganbench.results.schema import Record
-from ganbench.system import source
 from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 
@@ -27,6 +26,7 @@ from .git import without_git_locals
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # shown from the log of a crashed session
+ERRORS = {ExitCode.USAGE: UsageError, ExitCode.NOT_COMPARABLE: MissingError}  # that a session reports
 
 
 class SessionError(GanbenchError):
@@ -98,7 +98,6 @@ class Side:
             "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
             "window_seconds": config.window_seconds,
             "delay": self.delay,
-            "source_module": source.__file__,
             "files": list(map(str, config.files)),
             "repository_packages": list(self.repository_packages),
             "checkouts": list(map(str, self.checkouts)),
@@ -160,24 +159,27 @@ class Worker:
     def _ask(self, letter: str) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(letter)
-            self._process.stdin.flush()
+            os.write(self._process.stdin.fileno(), letter.encode())  # no buffer, which would be flushed again at exit
         except BrokenPipeError:
             raise self._crashed() from None
 
     def answer(self) -> Any:
         """Wait for the next reply. Raises `SessionError` with the end of the log if the process exits instead.
 
-        Raises `MissingError` if this side lacks the benchmark, a plugin or an option.
+        Raises `MissingError` if this side lacks the benchmark, a plugin, an option or a metric's weights, and
+        `UsageError` for a usage error that only a session can find, such as a device that does not exist.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise self._crashed()
         try:
-            return json.loads(line)
+            reply = json.loads(line)
         except ValueError as error:
             raise SessionError(f"a session of {self.side.name} sent an invalid reply: {error}: {line}") from None
+        if isinstance(reply, dict) and "error" in reply:
+            raise ERRORS.get(reply["exit_code"], SessionError)(f"{self.side.name}: {reply['error']}")
+        return reply
 
     def last_answer(self) -> Any:
         """Wait for the final reply and the exit. Raises as `answer` does, and for a nonzero exit code."""
@@ -186,10 +188,11 @@ class Worker:
             raise self._crashed()
         return reply
 
-    def _crashed(self) -> GanbenchError:
+    def _crashed(self) -> SessionError:
         code = self._process.wait()
         self._log.seek(0)
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
-        if code == ExitCode.NOT_COMPARABLE:
-            return MissingError(f"{self.side.name}: benchmark, plugin or option not found: {log}")
-        return SessionError(f"a session of {self.side.name} failed with exit code {code}:\n{log}")
+        how = f"failed with exit code {code}" if code >= 0 else f"ended by signal {-code} ({signal.strsignal(-code)})"
+        if code == -signal.SIGKILL:
+            how += ", as if memory had run out: try --sequential, which runs one session at a time"
+        return SessionError(f"a session of {self.side.name} {how}:\n{log}")

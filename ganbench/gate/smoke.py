@@ -26,9 +26,10 @@ ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, rel
 def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str], None]) -> TrainingRuns:
     """Train both sides once, and repeat base only if they differ and base's own repeats differ too.
 
-    Raises `SessionError` if a run crashes or diverges.
+    Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the scores' protocols differ.
     """
     first, other = train_pair(base, head, config, LENGTH)
+    require_same_protocol(first, other)
     runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
     while len(runs.base) < REPEATS and quantities(runs.head[0]) != quantities(runs.base[0]):
         runs.base.append(checked(train(base, config, LENGTH), base, log))
@@ -51,14 +52,10 @@ def checked(run: TrainingRun, side: Side, log: Callable[[str], None]) -> Trainin
 
 
 def smoke_finding(runs: TrainingRuns) -> Finding:
-    """Warn if a loss, monitor or score of head lies outside the envelope of base's repeats.
-
-    Raises `NotComparableError` if the scores' protocols differ.
-    """
+    """Warn if a loss, monitor or score of head lies outside the envelope of base's repeats."""
     base, head = runs.base, runs.head[0]
-    require_same_protocol(base[0], head)
     seen, now = [quantities(run) for run in base], quantities(head)
-    outliers = [f"{name} is on one side only" for name in seen[0].keys() ^ now.keys()]
+    outliers = [f"{name} is missing or not finite on one side" for name in seen[0].keys() ^ now.keys()]
     for name in seen[0].keys() & now.keys():
         lowest, highest = envelope([repeated[name] for repeated in seen])
         if not lowest <= now[name] <= highest:

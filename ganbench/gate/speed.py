@@ -133,7 +133,8 @@ def measure_fresh(
         session = measure_alone(side, config)
         check(session)
         sessions.append(session)
-        log(f"session {number}/{count}: {1 / session.seconds_per_image:,.1f} images/s")
+        disturbance = f", disturbed: {session.disturbed_by}" if session.disturbed_by else ""
+        log(f"session {number}/{count}: {1 / session.seconds_per_image:,.1f} images/s{disturbance}")
     return sessions
 
 

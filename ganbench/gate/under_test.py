@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import distributions
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,17 +20,13 @@ from ganbench.errors import NotComparableError
 from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registry import ENTRY_POINT_GROUP
 from ganbench.system import source
+from ganbench.system.source import is_source
 
 from .revision import Revision
 from .side import Code, SessionConfig
 
-
-def is_source(path: Path, folder: Path) -> bool:
-    """Return whether `path` is in `folder`, but not in a virtual environment there."""
-    if not path.is_relative_to(folder) or source.INSTALLED & set(path.relative_to(folder).parts):
-        return False
-    environment = Path(sys.prefix).resolve()
-    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
+# of extension modules that belong to a build; a module that torch compiles when a plugin is imported has only ".so"
+BUILT_SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix.count(".") > 1)
 
 
 class UnderTest:
@@ -73,8 +70,10 @@ class UnderTest:
         self._require_own("the revision", self.revision.folder, self.revision.repository, code)
 
     def require_head_code(self, code: Mapping[str, Code]) -> None:
-        """Raise `NotComparableError` if head ran code that is not from the working tree."""
+        """Raise `NotComparableError` if head ran code that is not from the working tree, or that base cannot have."""
         self._require_own("the working tree", self.revision.repository, self.revision.folder, code)
+        for imported in code.values():
+            self._require_no_build(Path(imported.path))
 
     def _require_own(self, side: str, folder: Path, other_folder: Path, code: Mapping[str, Code]) -> None:
         for name, imported in code.items():
@@ -85,6 +84,18 @@ class UnderTest:
                     f"{folder}. Install the repository in editable mode (pip install -e {self.revision.repository}). "
                     f"If the revision has no {name} there, install it into a separate environment and use "
                     "--against-python"
+                )
+
+    def _require_no_build(self, root: Path) -> None:
+        """Raise `NotComparableError` if a package of the repository has extension modules that git does not track."""
+        if not is_source(root, self.revision.repository):
+            return
+        for file in source.code_files(root).values():
+            name = file.relative_to(self.revision.repository).as_posix()
+            if name.endswith(BUILT_SUFFIXES) and name not in self.revision.files:
+                raise NotComparableError(
+                    f"{name} is built from source, and the revision would run without it: install the revision into a "
+                    "separate environment, and use --against-python"
                 )
 
     def require_repository_code(self, code: Mapping[str, Code], files: Iterable[Path]) -> None:

@@ -14,42 +14,86 @@ import shutil
 import signal
 import sys
 import threading
-import time
 import traceback
-from importlib.metadata import distributions, entry_points
+from contextlib import suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
-MISSING = 3  # exit code if this side lacks something, as in ganbench
+USAGE, MISSING = 2, 3  # exit codes of errors whose message says everything; of others, the gate shows the traceback
 MIN_WINDOW_FRACTION = 0.75  # of the requested length: windows vary a little, and the end of an epoch cuts one short
 NON_LOSS_COLUMNS = ("epoch", "images", "seconds", "images_per_second")  # of the history
-GPU_HERTZ = 1.5e9  # approximate; an injected slowdown need not be exact
 METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
 NEXT_WINDOW = b"g"
 Json = dict[str, Any]
 Requests = SimpleQueue[bytes]  # of single letters: train another window, or stop
 
 
+def load_file(path: Path) -> Any:
+    """Load a file of the gate's own ganbench: the one under test may have none."""
+    specification = importlib.util.spec_from_file_location(f"ganbench_gate_{path.stem}", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+code_in_use, slowdown = (load_file(Path(__file__).with_name(name)) for name in ("code_in_use.py", "slowdown.py"))
+source = load_file(Path(__file__).parents[1] / "system" / "source.py")
+
+
+class MissingError(Exception):
+    """This side lacks something, as the message says."""
+
+    exit_code = MISSING
+
+
 def main() -> None:
     request = json.loads(sys.argv[1])
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    channel = take_over(sys.stdout.fileno(), sys.stderr.fileno())
+    os.register_at_fork(after_in_child=lambda: os.close(channel))  # or the gate would wait for children of a crash
 
     def answer(reply: Any) -> None:
-        print(json.dumps(reply), file=channel, flush=True)
+        with open(channel, "w", closefd=False) as stream:
+            print(json.dumps(reply), file=stream)
 
-    jobs = {"probe": probe, "time": time_windows, "train": train}
-    answer(jobs[request["job"]](request, answer, listen(request["temporary"])))
-    os._exit(0)  # nothing is left to save, and the regular exit takes a second to free torch
+    requests = listen(request["temporary"])
+    job = {"probe": probe, "time": time_windows, "train": train}[request["job"]]
+    answer_and_exit(answer, lambda: job(request, answer, requests))
+
+
+def answer_and_exit(answer: Any, make_reply: Any) -> NoReturn:
+    """Send the final reply, or why there is none, and exit at once: the regular exit takes a second to free torch."""
+    try:
+        answer(make_reply())
+    except Exception as error:
+        exit_code = getattr(error, "exit_code", None)
+        if exit_code in (USAGE, MISSING):
+            answer({"error": str(error), "exit_code": exit_code})
+        else:
+            traceback.print_exc()
+        with suppress(Exception):
+            sys.stdout.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def take_over(descriptor: int, replacement: int) -> int:
+    """Return a private copy of a standard descriptor, and let it refer to `replacement` for everyone else."""
+    private = os.dup(descriptor)
+    os.dup2(replacement, descriptor)
+    return private
 
 
 def listen(temporary: list[str]) -> Requests:
     """Queue the letters that the gate writes. When the gate is gone, remove temporary folders and exit."""
     requests: Requests = SimpleQueue()
+    letters = take_over(sys.stdin.fileno(), os.open(os.devnull, os.O_RDONLY))
 
     def read() -> None:
-        while letter := os.read(sys.stdin.fileno(), 1):
+        while letter := os.read(letters, 1):
             requests.put(letter)
         for folder in temporary:
             shutil.rmtree(folder, ignore_errors=True)
@@ -61,39 +105,35 @@ def listen(temporary: list[str]) -> Requests:
     return requests
 
 
-def probe(request: Json, answer: Any, requests: Requests) -> Json:
+def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
     """Prepare a training run and report what would run, without starting it."""
+    opened = code_in_use.record_opened_files()
     import ganbench
 
-    opened = set()  # paths of files
+    spec, registry = load(request)
+    code = code_in_use.describe_code(source, spec, registry, request)
 
-    def record_open(event: str, arguments: Any) -> None:
-        if event == "open" and isinstance(arguments[0], str):
-            opened.add(arguments[0])
+    def describe(info: Any) -> Json:
+        packages = {name: code[name].pop("files") for name in code}
+        return {
+            "code": code,
+            "files": {**packages, **code_in_use.files_in_use(source, opened, code, registry, request)},
+            "spec": spec.model_dump(mode="json"),
+            "data": info.data.content_sha256,
+            "environment": {
+                "python": sys.version,
+                "prefix": sys.prefix,
+                "installed": sorted(str(getattr(found, "_path", found)) for found in distributions()),
+            },
+        }
 
-    class ReportAndExit(ganbench.Callback):
+    class AnswerAndExit(ganbench.Callback):
         """Ends the process once the data, networks and loss exist."""
 
         def on_run_start(self, info: Any) -> None:
-            files = {name: code[name].pop("files") for name in code}
-            reply = {
-                "code": code,
-                "files": {**files, **files_in_checkouts({*filter(os.path.isfile, opened), *request["files"]}, request)},
-                "spec": spec.model_dump(mode="json"),
-                "data": info.data.content_sha256,
-                "environment": {
-                    "python": sys.version,
-                    "prefix": sys.prefix,
-                    "installed": sorted(str(getattr(found, "_path", found)) for found in distributions()),
-                },
-            }
-            answer(reply)
-            os._exit(0)
+            answer_and_exit(answer, lambda: describe(info))
 
-    sys.addaudithook(record_open)
-    spec, registry = load(request)
-    code = describe_code(spec, registry, request)
-    run(spec, request, callback=ReportAndExit())
+    run(spec, request, callback=AnswerAndExit())
     sys.exit("the run ended before on_run_start was called")
 
 
@@ -107,7 +147,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
         def __init__(self) -> None:
             self.counts: list[int] = []  # of the run's windows, in each window of the gate
             self.images = self.seconds = 0.0
-            self.open_windows = self.last_step = 0
+            self.open_windows = self.images_before = 0
             self.stopped = False
 
         def on_window_end(self, progress: Any) -> None:
@@ -120,8 +160,9 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
         def add(self, progress: Any) -> None:
             if self.stopped:
                 return
-            images = (progress.step - self.last_step) * spec.training.batch_size
-            self.last_step = progress.step
+            images_so_far = getattr(progress, "images", progress.step * spec.training.batch_size)  # an earlier ganbench
+            images = images_so_far - self.images_before
+            self.images_before = images_so_far
             self.open_windows += 1
             self.images += images
             self.seconds += images / progress.images_per_second
@@ -140,7 +181,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
     spec = without_targets(without_sample_images(spec)).model_copy(update={"metrics": [], "training": endless})
     windows = Windows()
     if request["delay"]:
-        slow_down(request["delay"])
+        slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))
     result = run(spec, request, callback=windows, window_seconds=request["window_seconds"])
     if not windows.stopped:
         sys.exit(f"training ended before it was asked to: {result['status']}: {result['message']}")
@@ -153,6 +194,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
         "phases": throughput["phases"],
         "memory": result["memory"],
         "conditions": throughput["conditions"],
+        "disturbed_by": throughput.get("disturbed_by"),
         **run_context(result, requested, registry, request),
     }
 
@@ -161,12 +203,12 @@ def train(request: Json, answer: Any, requests: Requests) -> Json:
     """Train to the end, and score only there; metrics with a target are scored on schedule, if requested."""
     spec, registry = load(request)
     spec = with_endless_targets(spec) if request["targets"] else without_targets(spec)
-    metrics = [
-        metric if has_target(metric, spec) else metric.model_copy(update={"at_epochs": []}) for metric in spec.metrics
-    ]
+    metrics = [metric if has_target(metric, spec) else scored_at_end(metric) for metric in spec.metrics]
     length_and_seed = spec.training.model_copy(update=request["training"])
     spec = without_sample_images(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
     result = run(spec, request)
+    if result["status"] not in ("completed", "diverged"):
+        sys.exit(f"training ended too early: {result['status']}: {result['message']}")
     last_row = result["history"][-1] if result["history"] else {}
     return {
         "status": result["status"],
@@ -180,7 +222,7 @@ def train(request: Json, answer: Any, requests: Requests) -> Json:
 
 
 def load(request: Json) -> tuple[Any, Any]:
-    """Load the plugins and the spec. Exits with `MISSING` if this side lacks one."""
+    """Load the plugins and the spec. Raises `MissingError` if this side lacks one."""
     import ganbench
 
     try:
@@ -190,8 +232,7 @@ def load(request: Json) -> tuple[Any, Any]:
         # an earlier ganbench
         return ganbench.load_spec(request["benchmark"], registry, request["overrides"])[0], registry  # type: ignore
     except ganbench.UsageError as error:  # this side has no such benchmark, plugin or option
-        print(error, file=sys.stderr)
-        sys.exit(MISSING)
+        raise MissingError(f"benchmark, plugin or option not found: {error}") from None
 
 
 def without_sample_images(spec: Any) -> Any:
@@ -209,6 +250,12 @@ def with_endless_targets(spec: Any) -> Any:
     if not hasattr(spec, "targets"):
         return spec
     return spec.model_copy(update={"targets": [target.model_copy(update={"stop": False}) for target in spec.targets]})
+
+
+def scored_at_end(metric: Any) -> Any:
+    """Return the metric without its schedule. An earlier ganbench has only `at_epochs`."""
+    schedule: Json = {"at_epochs": [], "at_kimg": [], "every_kimg": None}
+    return metric.model_copy(update={name: schedule[name] for name in schedule.keys() & type(metric).model_fields})
 
 
 def has_target(metric: Any, spec: Any) -> bool:
@@ -231,7 +278,7 @@ def run(spec: Any, request: Json, **more: Any) -> Json:
 
 def run_context(result: Json, spec: Any, registry: Any, request: Json) -> Json:
     """Return the environment, data, spec, plugins and code of a result."""
-    code = describe_code(spec, registry, request)
+    code = code_in_use.describe_code(source, spec, registry, request)
     return {
         "environment": result["environment"],
         "data": result["data"]["content_sha256"],
@@ -241,95 +288,8 @@ def run_context(result: Json, spec: Any, registry: Any, request: Json) -> Json:
     }
 
 
-def describe_code(spec: Any, registry: Any, request: Json) -> dict[str, Json]:
-    """Return the location of ganbench and of the plugins in use, with hashes of their source and of all their files."""
-    source = source_module(request)
-    roots = packages_in_use(source, spec, registry, request)
-    return {
-        name: {
-            "path": str(root),
-            "source": source.hash_files(source.code_files(root)),
-            "files": source.hash_files(source.all_files(root)),
-        }
-        for name, root in sorted(roots.items())
-    }
-
-
-def source_module(request: Json) -> Any:
-    """Load the gate's own `ganbench/system/source.py`: the ganbench under test may have none."""
-    specification = importlib.util.spec_from_file_location("ganbench_gate_source", request["source_module"])
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
-    """Return the roots of ganbench, of plugins in the spec or from -p, and of their imports that are not installed."""
-    providers = [choice.plugin.provider for choice in spec.plugin_configs()]
-    if not request["benchmark"].endswith(".toml"):
-        named = registry.named(request["benchmark"])
-        providers += [found.provider for found in named if found.plugin.kind == "benchmark"]
-    files = [Path(plugin).resolve() for plugin in request["plugins"] if plugin.endswith(".py")]
-    modules = [module_of(provider) for provider in providers if provider.distribution not in {f.name for f in files}]
-    modules += [plugin for plugin in request["plugins"] if not plugin.endswith(".py")]
-    tops = {module.partition(".")[0] for module in modules}
-    found = {name: source.find_root(name) for name in sorted(tops)}
-    roots = {name: root for name, root in found.items() if root is not None} | {file.name: file for file in files}
-    unread = list(roots.values())
-    while unread:
-        for name in sorted(source.imported_names(unread.pop()) - roots.keys() - {"ganbench"}):
-            root = source.find_root(name)
-            if root is not None and (name in request["repository_packages"] or not source.is_installed(root)):
-                roots[name] = root
-                unread.append(root)
-    return {"ganbench": source.find_root("ganbench"), **roots}
-
-
-def module_of(provider: Any) -> str:
-    """Return the module of a plugin; an earlier ganbench reported only the entry point."""
-    for point in entry_points(group="ganbench", name=provider.entry_point):
-        if point.dist is None or point.dist.name == provider.distribution:
-            return point.module
-    return getattr(provider, "module", provider.entry_point)
-
-
-def files_in_checkouts(paths: set[str], request: Json) -> dict[str, str]:
-    """Return the hashes of files and folders in the repository, except code, which is hashed by package."""
-    source = source_module(request)
-    hashes = {}
-    for path in map(Path, paths):
-        for checkout in request["checkouts"]:
-            if path.resolve().is_relative_to(checkout) and path.suffix not in (".py", ".pyc"):
-                name = path.resolve().relative_to(checkout)
-                installed = path.resolve().is_relative_to(sys.prefix) or source.INSTALLED & set(name.parts)
-                if not installed and ".git" not in name.parts:
-                    hashes[name.as_posix()] = source.hash_files(source.all_files(path))
-                break
-    return hashes
-
-
 def total(windows: list[Json], key: str) -> float:
     return sum(window[key] for window in windows)
-
-
-def slow_down(seconds_per_step: float) -> None:
-    """Inject a slowdown, to test the gate: each of the two updates of a step takes half of it longer."""
-    import torch
-    from torch.optim.optimizer import register_optimizer_step_pre_hook
-
-    cuda = torch.cuda.is_available()
-
-    def wait(*_: Any) -> None:
-        if cuda and torch.cuda.is_initialized():
-            torch.cuda._sleep(int(seconds_per_step / 2 * GPU_HERTZ))  # on the device, so that a CUDA graph captures it
-        else:
-            end = time.perf_counter() + seconds_per_step / 2
-            while time.perf_counter() < end:  # busy-wait, because a sleep overshoots
-                pass
-
-    register_optimizer_step_pre_hook(wait)
 
 
 if __name__ == "__main__":

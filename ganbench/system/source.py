@@ -94,6 +94,14 @@ def is_installed(root: Path) -> bool:
     return bool(INSTALLED & set(root.parts))
 
 
+def is_source(path: Path, folder: Path) -> bool:
+    """Return whether `path` is in `folder`, but not in a virtual environment there."""
+    if not path.is_relative_to(folder) or INSTALLED & set(path.relative_to(folder).parts):
+        return False
+    environment = Path(sys.prefix).resolve()
+    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
+
+
 def possible_imports(file: Path) -> set[str]:
     """Return all top-level names that a Python file can import, and others that look as if it did."""
     if file.suffix != ".py":

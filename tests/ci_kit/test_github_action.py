@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from github_runner import ACTION, Runner, Step
-from plugin_repository import INSTALL, job_environment, make_repository, pasted
+from plugin_repository import INSTALL, git, job_environment, make_repository, pasted
 
 from ganbench import Registry
 from ganbench.authoring.new import TEMPLATES, Package, write_package
@@ -46,7 +46,7 @@ def runner(tmp_path: Path) -> Runner:
 @pytest.mark.slow
 def test_the_steps_run_in_a_repository_that_has_only_a_plugin(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
-    make_repository(checkout)
+    base = make_repository(checkout)
     inputs = {
         **action_step(pasted(WORKFLOW))["with"],
         "install": INSTALL,
@@ -63,7 +63,7 @@ def test_the_steps_run_in_a_repository_that_has_only_a_plugin(tmp_path: Path) ->
         *("Cache datasets", "Install ganbench", "Train for the report", "Check"),
         *("Comment on the pull request", "Keep the report"),
     ]
-    assert "✅ pass: dcgan-fashion, the working tree against origin/main" in runner.summary
+    assert f"✅ pass: dcgan-fashion, the working tree against {base[:9]}\n" in runner.summary
     for file in steps[-1].arguments["path"].split():
         assert (checkout / file).stat().st_size > 100, file
     assert "huber" in (checkout / "ganbench-ci/ganbench/run/report.html").read_text(encoding="utf-8")
@@ -103,6 +103,16 @@ def test_the_base_is_the_target_branch_or_the_commit_before(
     steps = runner.run({"benchmark": "x", "install": "true", "run-options": "", "against": given})
     ((_, _, _, against, *_),) = commands(steps)
     assert against == expected
+
+
+def test_newer_commits_of_the_target_branch_are_not_held_against_a_pull_request(runner: Runner) -> None:
+    base = make_repository(runner.checkout)
+    tree = git(runner.checkout, "rev-parse", f"{base}^{{tree}}")
+    newer = git(runner.checkout, "commit-tree", tree, "-p", base, "-m", "Make it faster")
+    git(runner.checkout, "update-ref", "refs/remotes/origin/main", newer)
+    steps = runner.run({"benchmark": "x", "install": "true", "run-options": ""})
+    ((_, _, _, against, *_),) = commands(steps)
+    assert against == base
 
 
 @pytest.mark.parametrize("code", [1, 3])

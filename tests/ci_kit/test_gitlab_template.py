@@ -106,6 +106,15 @@ def test_ganbench_gets_the_inputs_as_words_of_a_shell_that_runs_nothing(gitlab: 
     assert not (tmp_path / "checkout" / "pwned").exists()
 
 
+@pytest.mark.parametrize(("target", "expected"), [("", "abc123"), ("def456", "def456")])
+def test_the_base_of_a_merged_result_is_the_target_branch(
+    target: str, expected: str, gitlab: dict[str, str], tmp_path: Path
+) -> None:
+    job = start({**gitlab, "CI_MERGE_REQUEST_TARGET_BRANCH_SHA": target}, tmp_path, run_options="")
+    (checked,) = (json.loads(line) for line in job.output.splitlines() if line.startswith("["))
+    assert checked[2:4] == ["--against", expected]
+
+
 def test_a_failed_check_fails_the_job_with_its_exit_code_and_is_commented(
     gitlab: dict[str, str], api: Notes, tmp_path: Path
 ) -> None:

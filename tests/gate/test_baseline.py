@@ -80,6 +80,7 @@ def assert_outcome(outcome: tuple[int, str], code: int, message: str) -> None:
     [
         ("7", "", "the baseline has 7 sessions, but gating needs 8"),
         ("8", 'TORCH = "2.15"\n', "torch 2.14 -> 2.15"),
+        ("8", "DISTURBED = True\n", "4 of 4 sessions were disturbed: a neighbor"),
     ],
 )
 def test_an_unreliable_comparison_is_advisory(sessions: str, more: str, reason: str, plugin: Any) -> None:
@@ -91,6 +92,15 @@ def test_an_unreliable_comparison_is_advisory(sessions: str, more: str, reason: 
     assert "INCONCLUSIVE: throughput is worse by 25." in text
     assert 'failures="0" skipped="1"' in Path("junit.xml").read_text()
     assert check("--strict")[0] == ExitCode.INCONCLUSIVE
+
+
+def test_other_software_of_the_scores_does_not_excuse_a_slowdown(plugin: Any) -> None:
+    record("--quality")
+    plugin(SLOW + 'SCORER = "2"\nFID = 23.0\n')
+    code, text = check("--quality")
+    assert code == ExitCode.REGRESSION
+    assert "REGRESSED: throughput is worse by 25." in text
+    assert "advisory only: the software of the scores differs from the baseline: scorer 1 -> 2" in text
 
 
 def test_a_rolling_and_a_pinned_baseline_catch_gradual_slowdowns(plugin: Any) -> None:

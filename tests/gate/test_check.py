@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from conftest import SMALL
@@ -25,8 +26,11 @@ from typer.testing import CliRunner
 import ganbench.gate.side
 from ganbench.cli import app
 from ganbench.errors import ExitCode, MissingError
+from ganbench.gate.check import Check, Measurements
+from ganbench.gate.outputs import github_annotations
 from ganbench.gate.session import Session, measure_alone, measure_pair
 from ganbench.gate.side import SessionConfig, Side
+from ganbench.gate.verdict import Finding, Verdict
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -101,10 +105,18 @@ def test_a_smoke_run_is_repeated_only_if_the_sides_differ(commit: Any) -> None:
     assert "d_loss is 1.5, outside 0.99 to 1.01" in text
 
 
-def test_sessions_can_run_one_at_a_time(commit: Any) -> None:
-    commit(FAST)
-    commit(SLOW)
+def test_sessions_can_run_one_at_a_time(commit: Any, tmp_path: Path) -> None:
+    alone = f"""
+import atexit, os, sys
+lock = {str(tmp_path / "lock")!r}
+if sys.argv[0].endswith("stand_in.py"):  # a session
+    os.close(os.open(lock, os.O_CREAT | os.O_EXCL))  # fails if another one runs
+    atexit.register(os.unlink, lock)
+"""
+    commit(FAST + alone)
+    commit(SLOW + alone)
     assert invoke(*AGAINST, "--sequential")[0] == ExitCode.REGRESSION
+    assert invoke(*AGAINST)[0] == ExitCode.FAILED
 
 
 def test_the_spec_sets_the_margin(commit: Any) -> None:
@@ -204,6 +216,59 @@ def test_all_outputs_agree(commit: Any, tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "step.md").read_text().splitlines()[0] == summary.splitlines()[0]
 
 
+def test_an_output_that_cannot_be_written_changes_no_verdict(
+    commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(FAST)
+    commit(SLOW)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "gone" / "step.md"))
+    monkeypatch.setattr("ganbench.gate.outputs.write_text", Mock(side_effect=OSError(28, "No space left on device")))
+    code, text = invoke(*AGAINST, "--junit", "junit.xml", "--summary", "summary.md")
+    assert code == ExitCode.REGRESSION
+    assert "warning: writing junit.xml failed: OSError: [Errno 28] No space left on device" in text
+    assert "warning: writing the summary of the GitHub job failed: FileNotFoundError" in text
+    assert "❌ regressed" in Path("summary.md").read_text()
+
+
+def test_a_check_without_a_verdict_leaves_no_earlier_one(commit: Any) -> None:
+    commit(FAST)
+    for name in ("junit.xml", "summary.md"):
+        Path(name).write_text("pass")
+    Path("link").symlink_to("README")
+    Path("README").write_text("kept")
+    outputs = ("--junit", "junit.xml", "--summary", "summary.md")
+    assert invoke("-p", "own_loss.py", "--against", "nowhere", *outputs)[0] == ExitCode.USAGE
+    assert not Path("junit.xml").exists()
+    assert not Path("summary.md").exists()
+    assert invoke("-p", "own_loss.py", "--against", "nowhere", "--summary", "link")[0] == ExitCode.USAGE
+    assert Path("link").read_text() == "kept"
+
+
+def test_the_self_test_annotates_no_build(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
+    assert code == ExitCode.DONE
+    assert "REGRESSED: throughput" in text
+    assert "::error" not in text
+    assert not (tmp_path / "step.md").exists()
+
+
+def test_the_self_test_slows_every_update_of_a_step_with_several(commit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST + "DISCRIMINATOR_STEPS = 5\n")
+    code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
+    assert code == ExitCode.DONE
+    assert "throughput is worse by 10." in text
+
+
+def test_annotations_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    finding = Finding(Verdict.WARNING, ("", ""), "50%: a, b\nc")
+    check = Check("my:own,50%.toml", ("base", "head"), Measurements(), {"smoke": finding})
+    assert github_annotations([check]) == ["::warning title=ganbench check my%3Aown%2C50%25.toml::50%25: a, b%0Ac"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -220,6 +285,8 @@ def test_all_outputs_agree(commit: Any, tmp_path: Path, monkeypatch: pytest.Monk
             ExitCode.USAGE,
             "no/x.xml: folder no does not exist",
         ),
+        (["--against", "HEAD", "--summary", ".git"], ExitCode.USAGE, ".git: this is a folder; give the name of a file"),
+        (["--against", "HEAD", "--no-speed", "--no-smoke"], ExitCode.USAGE, "nothing to check"),
         (["--self-test", "--summary", "x.md"], ExitCode.USAGE, "--self-test checks the gate, not a build"),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that this benchmark uses comes from"),
     ],

@@ -29,6 +29,7 @@ AGAINST = 'against="HEAD~1"'
         (FAST, FAST + "CRASH = True\n", AGAINST, "failed", "*a session of the working tree failed*"),
         (FAST, SLOW, 'against="nowhere"', "failed", "*--against nowhere: no such revision*"),
         (FAST, SLOW, 'baselines=["none.json"]', "failed", "*baseline none.json: cannot read*"),
+        (FAST, SLOW, 'against="HEAD~1", speed=False, smoke=False', "failed", "*nothing to check*"),
         (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*either against=REF or baselines=*"),
     ],
 )

@@ -16,7 +16,7 @@ from stand_in import FAST
 from typer.testing import CliRunner
 
 from ganbench.cli import app
-from ganbench.errors import ExitCode, NotComparableError
+from ganbench.errors import ExitCode
 from ganbench.gate.check import CheckConfig, Measurements, make_findings
 from ganbench.gate.looks import Look, looks
 from ganbench.gate.quality import Quality
@@ -235,14 +235,34 @@ def test_a_score_that_is_not_positive_is_inconclusive() -> None:
     assert "cannot be tested" in finding.message
 
 
-def test_a_score_or_a_loss_on_one_side_only() -> None:
-    without = training(1.0, metrics=[])
-    with pytest.raises(NotComparableError, match="metric score: score and None"):
-        smoke_finding(TrainingRuns([training(1.0)] * 3, [without]))
-    other = training(1.0, losses={"d_loss": 1.0, "penalty": 0.1})
-    finding = smoke_finding(TrainingRuns([training(1.0)] * 3, [other]))
+@pytest.mark.parametrize("penalty", [0.1, None])
+def test_a_loss_that_only_one_side_has_or_that_is_finite_on_one_side_only(penalty: float | None) -> None:
+    sides = training(1.0, losses={"d_loss": 1.0, "penalty": penalty}), training(1.0, losses={"d_loss": 1.0})
+    if penalty is None:
+        sides = sides[0], training(1.0, losses={"d_loss": 1.0, "penalty": 0.1})
+    finding = smoke_finding(TrainingRuns([sides[0]] * 3, [sides[1]]))
     assert finding.verdict == Verdict.WARNING
-    assert "penalty is on one side only" in finding.message
+    assert "penalty is missing or not finite on one side" in finding.message
+
+
+def test_other_scores_are_refused_before_anything_is_timed(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + "NUM_SAMPLES = 50\n")
+    arguments = ("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1")
+    outcome = CliRunner().invoke(app, arguments)
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
+    assert "num_samples: 100 and 50" in " ".join(outcome.output.split())
+    assert "block" not in outcome.output
+
+
+def test_scores_of_another_protocol_than_the_baseline_are_refused_before_anything_is_timed(commit: Any) -> None:
+    repository = commit(FAST)
+    ours = ("dcgan-fashion", "-p", "own_loss.py")
+    CliRunner().invoke(app, ["baseline", "record", *ours, "--out", "baseline.json", "--sessions", "2"])
+    (repository / "own_loss.py").write_text(FAST + "NUM_SAMPLES = 50\n")
+    outcome = CliRunner().invoke(app, ["check", *ours, "--baseline", "baseline.json"])
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
+    assert "session 1" not in outcome.output
 
 
 def test_the_envelope_extends_the_range_by_its_width_or_by_rounding() -> None:

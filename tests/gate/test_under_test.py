@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,8 @@ from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
 from ganbench.gate.speed import Sessions
-from ganbench.gate.under_test import (
-    UnderTest,
-    is_source,
-    only,
-    roots_of,
-)
+from ganbench.gate.under_test import UnderTest, only, roots_of
+from ganbench.system.source import is_source
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -232,10 +230,97 @@ def test_sessions_do_not_inherit_the_variables_of_git_hooks(monkeypatch: pytest.
 def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_path: Path) -> None:
     (tmp_path / "unused.py").write_text("import ganbench\n")
     (tmp_path / "helper.py").write_text("")
-    (tmp_path / "named.py").write_text("import helper\n")
+    (tmp_path / "named.py").write_text("import helper, importlib\nimportlib.import_module('hid' + 'den')\n")
+    (tmp_path / "hidden.py").write_text("")
     site = str(tmp_path)
     sides = [Side(name, import_paths=(*map(Path, sys.path), tmp_path), checkouts=(tmp_path,)) for name in "AB"]
     probes = probe_sides(*sides, SessionConfig("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu"))
     assert set(probes[0].code) == {"ganbench", "ganbench_games", "ganbench_optimizers", "named", "helper"}
     assert probes[0].code["helper"].path == f"{site}/helper.py"
+    assert {"./helper.py", "./hidden.py"} <= probes[0].files.keys()
+    assert "./unused.py" not in probes[0].files
     assert are_equal(*sides, probes)
+
+
+def test_a_plugin_in_a_submodule_is_that_of_the_revision(commit: Any, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    git("init", "-q", str(library))
+    hashes = []
+    for text in (FAST, SLOW):
+        (library / "sub_loss.py").write_text(text)
+        git("-C", str(library), "add", ".")
+        git("-C", str(library), "commit", "-q", "-m", "change")
+        hashes.append(git("-C", str(library), "rev-parse", "HEAD").strip())
+    commit(FAST)
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib/own")
+    for number in hashes:
+        git("-C", "lib/own", "checkout", "-q", number)
+        commit(FAST)
+    assert invoke("-p", "lib/own/sub_loss.py", "--against", "HEAD~1", "--no-smoke")[0] == ExitCode.REGRESSION
+    code, text = invoke("-p", "lib/own/sub_loss.py", "--against", "HEAD")
+    assert (code, "nothing to measure" in text) == (ExitCode.DONE, True)
+    with checked_out("HEAD~1") as found:
+        assert "lib/own/sub_loss.py" in found.files & found.tracked
+    git("update-index", "--cacheinfo", f"160000,{'1' * 40},lib/own")
+    git("commit", "-q", "-m", "a commit that was not fetched")
+    code, text = invoke("-p", "lib/own/sub_loss.py", "--against", "HEAD")
+    assert code == ExitCode.USAGE
+    assert "--against HEAD: submodule lib/own lacks commit 111111111; fetch it there" in text
+    git("submodule", "--quiet", "deinit", "--force", "lib/own")
+    with checked_out("HEAD") as found:
+        assert "lib/own/sub_loss.py" not in found.files | found.tracked
+
+
+def test_the_revision_gets_modules_that_a_build_generated_and_git_ignores(commit: Any) -> None:
+    repository: Path = commit(FAST)
+    for name in ("src/own/__init__.py", ".gitignore"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("_version.py\nbuild/\n")
+    commit(FAST)
+    for name in ("src/own/_version.py", "src/own/new.py", "build/_version.py", "src/other/_version.py"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("version = 2")
+    with checked_out("HEAD") as found:
+        added = {path.relative_to(found.folder).as_posix() for path in found.folder.rglob("*.py")} - found.files
+        assert added == {"src/own/_version.py"}
+        assert (found.folder / "src/own/_version.py").read_text() == "version = 2"
+
+
+@pytest.mark.parametrize(
+    ("built", "accepted"),
+    [(f"own/fast{EXTENSION_SUFFIXES[0]}", False), ("own/build/compiled_by_torch.so", True), ("own/kept.abi3.so", True)],
+)
+def test_a_built_extension_module_that_the_revision_would_lack(built: str, accepted: bool, tmp_path: Path) -> None:
+    found = revision(tmp_path, "own/__init__.py own/kept.abi3.so")
+    (found.repository / built).parent.mkdir(parents=True)
+    (found.repository / built).touch()
+    code = {"own": Code(path=str(found.repository / "own"), source="0")}
+    under_test = UnderTest(found, SessionConfig("any"))
+    if accepted:
+        under_test.require_head_code(code)
+    else:
+        with pytest.raises(NotComparableError, match=rf"{re.escape(built)} is built .*--against-python"):
+            under_test.require_head_code(code)
+
+
+def test_a_plugin_that_the_revision_lacks(commit: Any) -> None:
+    repository = commit(FAST)
+    (repository / "new_loss.py").write_text(FAST)
+    code, text = invoke("-p", "new_loss.py", "--against", "HEAD")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "has no new_loss.py, so there is nothing to compare it with" in text
+
+
+def test_a_shallow_clone_lacks_the_revision(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(FAST)
+    repository = commit(SLOW)
+    git("clone", "-q", "--depth", "1", f"file://{repository}", str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    code, text = invoke(*AGAINST)
+    assert code == ExitCode.USAGE
+    assert "--against HEAD~1: no such revision in this shallow clone; fetch the whole history" in text
+
+
+def test_a_commit_is_shown_by_its_short_hash(tmp_path: Path) -> None:
+    found = revision(tmp_path)
+    assert [found.title(reference) for reference in ("main", "0" * 40)] == ["main (000000000)", "000000000"]

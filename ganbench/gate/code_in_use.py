@@ -1,0 +1,106 @@
+"""What code and which other files a benchmark uses on one side of a check, with hashes.
+
+`worker.py` loads this file by its path, because the ganbench under test may have none; the parameter `source` is
+`ganbench/system/source.py`, loaded likewise.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from importlib.util import source_from_cache
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+PATHS = {"open": 1, "ctypes.dlopen": 1, "import": 2}  # position of the path in audit events; of "import", extensions'
+
+
+def describe_code(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Json]:
+    """Return the location of ganbench and of the plugins in use, with hashes of their source and of all their files."""
+    roots = packages_in_use(source, spec, registry, request)
+    return {
+        name: {
+            "path": str(root),
+            "source": source.hash_files(source.code_files(root)),
+            "files": source.hash_files(source.all_files(root)),
+        }
+        for name, root in sorted(roots.items())
+    }
+
+
+def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
+    """Return the roots of ganbench, of plugins in the spec or from -p, and of their imports that are not installed."""
+    providers = [choice.plugin.provider for choice in spec.plugin_configs()]
+    if not request["benchmark"].endswith(".toml"):
+        named = registry.named(request["benchmark"])
+        providers += [found.provider for found in named if found.plugin.kind == "benchmark"]
+    files = [Path(plugin).resolve() for plugin in request["plugins"] if plugin.endswith(".py")]
+    modules = [module_of(provider) for provider in providers if provider.distribution not in {f.name for f in files}]
+    modules += [plugin for plugin in request["plugins"] if not plugin.endswith(".py")]
+    tops = {module.partition(".")[0] for module in modules}
+    found = {name: source.find_root(name) for name in sorted(tops)}
+    roots = {name: root for name, root in found.items() if root is not None} | {file.name: file for file in files}
+    unread = list(roots.values())
+    while unread:
+        for name in sorted(source.imported_names(unread.pop()) - roots.keys() - {"ganbench"}):
+            root = source.find_root(name)
+            if root is not None and (name in request["repository_packages"] or not source.is_installed(root)):
+                roots[name] = root
+                unread.append(root)
+    return {"ganbench": source.find_root("ganbench"), **roots}
+
+
+def module_of(provider: Any) -> str:
+    """Return the module of a plugin; an earlier ganbench reported only the entry point."""
+    if hasattr(provider, "module"):
+        return str(provider.module)
+    for point in entry_points(group="ganbench", name=provider.entry_point):
+        if point.dist is None or point.dist.name == provider.distribution:
+            return point.module
+    return str(provider.entry_point)
+
+
+def record_opened_files() -> set[str]:
+    """Return a set to which the path of every file that this process opens or links from now on is added."""
+    opened: set[str] = set()
+
+    def record(event: str, arguments: Any) -> None:
+        if position := PATHS.get(event):
+            path = arguments[position - 1]
+            if isinstance(path, str | bytes):
+                opened.add(os.fsdecode(path))
+
+    sys.addaudithook(record)
+    return opened
+
+
+def files_in_use(source: Any, opened: Iterable[str], code: Json, registry: Any, request: Json) -> dict[str, str]:
+    """Return the hashes of the files of the repository that were opened, or that the command line names.
+
+    Opened files include all modules, also those that a plugin imports by a computed name, which `describe_code` cannot
+    see. Plugins that the benchmark does not use are imported too, but do not count.
+    """
+    named = {Path(plugin).resolve() for plugin in request["plugins"]}
+    tops = {module_of(provider).partition(".")[0] for provider in registry.providers} - code.keys()
+    ignored = {Path(request["folder"]).resolve(), *filter(None, map(source.find_root, tops))} - named
+    files = [*filter(Path.is_file, map(source_of, tuple(opened))), *map(Path, request["files"])]
+    hashes = {}
+    for path in {file.resolve() for file in files}:
+        checkout = next((folder for folder in map(Path, request["checkouts"]) if path.is_relative_to(folder)), None)
+        if checkout is None or not source.is_source(path, checkout) or any(map(path.is_relative_to, ignored)):
+            continue
+        name = path.relative_to(checkout)
+        if ".git" not in name.parts:
+            hashes[f"./{name.as_posix()}"] = source.hash_files(source.all_files(path))
+    return hashes
+
+
+def source_of(opened: str) -> Path:
+    """Return the path of an opened file, or that of the source if it is Python's cached bytecode."""
+    try:
+        return Path(source_from_cache(opened)) if opened.endswith(".pyc") else Path(opened)
+    except ValueError:  # bytecode that is not in a cache
+        return Path(opened)

@@ -1,0 +1,86 @@
+"""Report the outcome of a check: to the terminal, as JSON, to files, and as an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganbench.errors import ExitCode, UsageError
+from ganbench.reporting.console import SafeConsole, err, out, print_json, warn_on_error
+from ganbench.system.files import write_text
+
+from . import outputs
+from .check import Check
+from .check_json import CheckRecord
+from .check_tables import check_tables
+from .options import line_printer, require_parent_folders
+from .self_test import SelfTest
+
+
+def exit_code(checks: list[Check], strict: bool) -> ExitCode:
+    verdicts = {check.verdict for check in checks}
+    if "regressed" in verdicts:
+        return ExitCode.REGRESSION
+    return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
+
+
+def clear_outputs(*files: Path | None) -> None:
+    """Remove the outputs of an earlier check: if this one ends without a verdict, they must not pass for its own.
+
+    Raises `UsageError` before measuring if the folder of an output does not exist, or if an output is a folder.
+    """
+    require_parent_folders(*files)
+    for file in filter(None, files):
+        if file.is_dir():
+            raise UsageError(f"{file}: this is a folder; give the name of a file")
+        if file.is_file() and not file.is_symlink():  # not /dev/stdout
+            file.unlink()
+
+
+def report(checks: list[Check], junit: Path | None, summary: Path | None, as_json: bool) -> None:
+    """Write the outcome of the checks to all requested outputs. Failing to write one does not change the verdict."""
+    console = show(checks, as_json)
+    if junit:
+        with warn_on_error(f"writing {junit}"):
+            outputs.write_junit(checks, junit)
+    if summary:
+        with warn_on_error(f"writing {summary}"):
+            write_text(summary, "\n".join(map(outputs.markdown, checks)))
+    with warn_on_error("writing the summary of the GitHub job"):
+        outputs.write_github_summary(checks)
+    for line in outputs.github_annotations(checks):
+        console.file.write(line + "\n")
+
+
+def show(checks: list[Check], as_json: bool) -> SafeConsole:
+    """Show the outcome of the checks in the terminal and, if requested, as JSON; return the console for other text."""
+    console = err if as_json else out
+    print_line = line_printer(console)
+    for check in checks:
+        for table in check_tables(check):
+            console.print(table)
+        for finding in check.findings.values():
+            print_line(f"{finding.verdict.upper()}: {finding.message}")
+        if check.verdict == "inconclusive":
+            err.print(
+                "[bold yellow]INCONCLUSIVE: the data neither show nor exclude a regression; measure more, or use a "
+                "quieter machine[/]"
+            )
+    if as_json:
+        print_json({"checks": [CheckRecord.of(check).model_dump(mode="json") for check in checks]})
+    return console
+
+
+def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
+    """Report whether the gate works on this machine, and return the exit code."""
+    show([tested.unchanged, tested.slowed], as_json)
+    slowdown = f"an injected slowdown of {tested.injected:.0%}"
+    if tested.passed:
+        err.print(f"[bold green]self-test passed:[/] unchanged code passed, and {slowdown} was detected")
+        return ExitCode.DONE
+    if tested.passed is None:
+        err.print(
+            f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to judge unchanged code and {slowdown}"
+        )
+        return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
+    err.print(f"[bold red]self-test failed:[/] unchanged code was flagged, or {slowdown} was not")
+    return ExitCode.FAILED

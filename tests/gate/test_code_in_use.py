@@ -1,0 +1,102 @@
+"""Which files of the repository a session reports: all that it read, with modules however they were imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ganbench.gate import code_in_use
+from ganbench.plugin.installed import Provider
+from ganbench.system import source
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    for name in ("lib/networks.py", "lib/weights.bin", "other/__init__.py", ".git/index", "session/run.log"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+def files_in_use(repository: Path, *opened: str, **request: Any) -> dict[str, str]:
+    """Return the reported files of a session in the repository that has an unused plugin, `other`."""
+    unused = Provider("other", "1", "other", "other.plugin")
+    more = {"plugins": [], "files": [], "folder": str(repository / "session"), "checkouts": [str(repository)]}
+    paths = [str(repository / name) for name in opened]
+    registry = SimpleNamespace(providers=[unused])
+    return code_in_use.files_in_use(source, paths, {"own": {}}, registry, more | request)
+
+
+def test_modules_and_data_that_were_opened_count(repository: Path) -> None:
+    found = files_in_use(repository, "lib/networks.py", "lib/weights.bin", "lib/gone.py", ".git/index")
+    assert found.keys() == {"./lib/networks.py", "./lib/weights.bin"}
+    (repository / "lib/networks.py").write_text("edited")
+    edited = files_in_use(repository, "lib/networks.py", "lib/weights.bin")
+    assert edited["./lib/networks.py"] != found["./lib/networks.py"]
+    assert edited["./lib/weights.bin"] == found["./lib/weights.bin"]
+
+
+def test_a_module_counts_whether_its_source_or_its_bytecode_was_read(repository: Path) -> None:
+    bytecode = importlib.util.cache_from_source(str(repository / "lib/networks.py"))
+    assert files_in_use(repository, bytecode) == files_in_use(repository, "lib/networks.py")
+
+
+def test_an_unused_plugin_and_the_session_itself_do_not_count(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(repository))
+    assert files_in_use(repository, "other/__init__.py", "session/run.log") == {}
+
+
+@pytest.mark.parametrize(("environment", "counts"), [(".", True), ("repository/lib", False)])
+def test_an_environment_in_the_repository_does_not_count_but_a_repository_in_an_environment_does(
+    environment: str, counts: bool, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(repository.parent / environment))  # "." as in /usr/src/app, for /usr
+    assert bool(files_in_use(repository, "lib/networks.py")) == counts
+
+
+def test_a_base_that_lies_in_the_repository_has_the_same_names(repository: Path) -> None:
+    checkout = repository / "tmp" / "checkout"  # of a TMPDIR in the repository
+    (checkout / "lib").mkdir(parents=True)
+    (checkout / "lib/networks.py").write_text("lib/networks.py")
+    sides = [str(checkout), str(repository)]
+    base = files_in_use(repository, "tmp/checkout/lib/networks.py", checkouts=sides)
+    assert base == files_in_use(repository, "lib/networks.py", checkouts=sides)
+
+
+def test_every_way_to_read_a_file_is_recorded(repository: Path) -> None:
+    script = """
+import json, os, sys
+from pathlib import Path
+from ganbench.gate.code_in_use import record_opened_files, source_of
+
+opened = record_opened_files()
+sys.path.insert(0, "lib")
+import importlib, ctypes, contextlib
+
+importlib.import_module("net" + "works")
+exec(open("lib/executed.py").read())
+Path("lib/path.bin").read_bytes()
+os.open(b"lib/bytes.bin", os.O_RDONLY)
+with contextlib.suppress(OSError):
+    ctypes.CDLL("lib/linked.so")  # as torch.ops.load_library does
+print(json.dumps(sorted({path.name for path in map(source_of, opened) if path.parent.name == "lib"})))
+"""
+    names = ("executed.py", "path.bin", "bytes.bin", "linked.so")
+    for name in names:
+        (repository / "lib" / name).touch()
+    (repository / "lib/networks.py").write_text("")
+    for _ in range(2):  # without and with cached bytecode
+        output = subprocess.run(
+            [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True
+        )
+        assert json.loads(output.stdout) == sorted([*names, "networks.py"])

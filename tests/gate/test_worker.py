@@ -1,0 +1,146 @@
+"""The gate's worker process under plugins that print, read, fork, hang or die, and the errors that it reports.
+
+The jobs are replaced, so torch is not imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import pytest
+
+import ganbench.gate
+from ganbench import load_spec
+from ganbench.errors import MissingError, UsageError
+from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
+from ganbench.gate.slowdown import slow_down
+from ganbench.gate.worker import scored_at_end
+
+TIME_LIMIT = 60.0  # seconds, after which a worker that hangs is ended
+REAL = Path(ganbench.gate.__file__).with_name("worker.py")
+WORKER = """
+import importlib.util, os, subprocess, sys, threading, time
+
+found = importlib.util.spec_from_file_location("worker", {path!r})
+worker = importlib.util.module_from_spec(found)
+found.loader.exec_module(worker)
+
+
+def probe(request, answer, requests):
+{body}
+
+worker.probe = probe
+worker.main()
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`start(body)` starts a worker whose job is a function with that body."""
+
+    @contextmanager
+    def start(body: str) -> Iterator[Worker]:
+        file = tmp_path / "worker.py"
+        file.write_text(WORKER.format(path=str(REAL), body=indent(dedent(body), "    ")))
+        monkeypatch.setattr("ganbench.gate.side.WORKER", file)
+        with Side("base").start("probe", SessionConfig("any")) as worker:
+            end = threading.Timer(TIME_LIMIT, os.killpg, [worker._process.pid, signal.SIGKILL])
+            end.start()
+            try:
+                yield worker
+            finally:
+                hung = end.finished.is_set()
+                end.cancel()
+                assert not hung, "the gate waited for a worker that hung"
+
+    return start
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "print('text'); os.system('echo text'); os.write(1, b'text')",
+        "subprocess.run(['cat'])  # such as ffmpeg or ssh, which read what they can get",
+        "sys.stdin.read()",
+        "sys.stdout.close(); os.close(0); os.close(1)",
+        "threading.Thread(target=time.sleep, args=[600]).start()",
+        "os.fork() or time.sleep(600)",
+    ],
+)
+def test_nothing_that_a_plugin_does_disturbs_the_exchange(body: str, start: Any) -> None:
+    with start(f"{body}\nanswer(1)\nanswer(requests.get().decode())\nreturn 'end'") as worker:
+        assert worker.answer() == 1
+        worker.request_window()
+        assert worker.answer() == "g"
+        assert worker.last_answer() == "end"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("os._exit(0)", "failed with exit code 0"),
+        ("raise SystemExit(0)", "failed with exit code 0"),
+        ("os.abort()", r"ended by signal 6 \(Aborted\)"),
+        ("os.kill(os.getpid(), 9)", "memory had run out: try --sequential"),
+        ("if os.fork(): os._exit(7)\ntime.sleep(600)", "failed with exit code 7"),
+        ("raise ValueError('of a plugin')", "(?s)failed with exit code 1:.*Traceback.*ValueError: of a plugin"),
+        (
+            "threading.Thread(target=time.sleep, args=[600]).start()\nraise ValueError('of a plugin')",
+            "ValueError: of a plugin",
+        ),
+    ],
+)
+def test_a_worker_that_ends_early_is_an_error_at_once(body: str, message: str, start: Any) -> None:
+    with start(body) as worker, pytest.raises(SessionError, match=message):
+        worker.last_answer()
+
+
+def test_a_worker_that_dies_while_it_waits(start: Any) -> None:
+    def ask_after_its_death() -> None:
+        with start("answer(1); os._exit(3)") as worker:
+            worker.answer()
+            worker._process.wait()
+            worker.request_window()
+
+    with pytest.raises(SessionError, match="base failed with exit code 3"):
+        ask_after_its_death()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [("MissingError", MissingError), ("NotComparableError", MissingError), ("UsageError", UsageError)],
+)
+def test_an_error_of_the_user_is_only_its_message(error: str, kind: type[Exception], start: Any) -> None:
+    with (
+        start(f"from ganbench.errors import {error}\nprint('noise')\nraise {error}('the cause')") as worker,
+        pytest.raises(kind, match=r"^base: the cause$"),
+    ):
+        worker.last_answer()
+
+
+def test_an_injected_slowdown_is_shared_by_the_updates_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks: list[Any] = []
+    optimizer = importlib.import_module("torch.optim.optimizer")  # torch.optim has no such attribute
+    monkeypatch.setattr(optimizer, "register_optimizer_step_pre_hook", hooks.append)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    slow_down(0.12, updates=6)
+    start = time.perf_counter()
+    for _ in range(6):
+        hooks[0]()
+    assert 0.12 <= time.perf_counter() - start < 0.3
+
+
+def test_scores_by_epochs_and_by_images_are_left_to_the_end_of_training() -> None:
+    schedule = ("metrics.0.at_epochs=[0, 1]", "metrics.0.at_kimg=[1]", "metrics.0.every_kimg=2")
+    metric = scored_at_end(load_spec("dcgan-fashion", *schedule).metrics[0])
+    assert (metric.at_epochs, metric.at_kimg, metric.every_kimg) == ([], [], None)
+    assert scored_at_end(metric) == metric
