@@ -147,5 +147,5 @@ def weights_of(config: MetricConfig, ema: EMAOptions | None) -> str:
     if config.weights == "raw":
         return "raw"
     assert ema is not None
-    ramp = "" if ema.ramp is None else f", ramp {ema.ramp:g}"
+    ramp = "" if ema.ramp == 0 else f", ramp {ema.ramp:g}"
     return f"EMA, half-life {ema.half_life_kimg:g} kimg{ramp}"

@@ -135,8 +135,8 @@ class EMAOptions(StrictModel):
     half_life_kimg: float = Field(
         gt=0, description="half-life of the average, in thousands of real images (StyleGAN: 10, R3GAN: 500)"
     )
-    ramp: float | None = Field(
-        0.05, gt=0, description="limit the half-life to this fraction of the images seen so far; null does not limit it"
+    ramp: float = Field(
+        0.05, ge=0, description="limit the half-life to this fraction of the images seen so far; 0 does not limit it"
     )
 
 

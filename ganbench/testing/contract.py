@@ -10,7 +10,8 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from types import NoneType
+from typing import Any, ClassVar, NoReturn, get_args
 from unittest import SkipTest
 
 import tomli_w
@@ -88,6 +89,21 @@ class PluginContract(Contract):
             raise AssertionError(f"expected options that can be stored and loaded, got {describe(error)}") from None
         changed = [f"{name} = {before[name]!r}, then {after[name]!r}" for name in before if before[name] != after[name]]
         assert not changed, f"expected the same options after they are stored and loaded, got {'; '.join(changed)}"
+
+    def test_an_option_is_none_only_by_default(self) -> None:
+        """If an option may be None, that is its default: TOML cannot represent None, so another default would return.
+
+        Use another value for "none", such as 0.
+        """
+        lost = [
+            name
+            for name, field in self.plugin.options.model_fields.items()
+            if NoneType in get_args(field.annotation) and not field.is_required() and field.default is not None
+        ]
+        assert not lost, (
+            f"expected None as the default of {', '.join(lost)}, or another value that means none: None would be read "
+            "from spec.toml as the default"
+        )
 
     def test_build_returns_an_object_of_its_kind(self) -> None:
         """`build` returns an object with the methods of the interface of its kind."""

@@ -26,6 +26,10 @@ class Halved(Options):
     share: Annotated[float, BeforeValidator(lambda value: value / 2)] = Field(1.0, description="a share")
 
 
+class Unlimited(Options):
+    limit: float | None = Field(1.0, description="a limit; null: none")
+
+
 def changing_torch(options: Any, context: Any) -> Any:
     import torch
 
@@ -46,6 +50,9 @@ BROKEN: dict[str, Callable[[Any], Broken]] = {
     ),
     "options can be stored and loaded": lambda plugin: Broken(
         changed(plugin, options=Halved), "got share = 0.5, then 0.25"
+    ),
+    "an option is none only by default": lambda plugin: Broken(
+        changed(plugin, options=Unlimited), "expected None as the default of limit"
     ),
     "build returns an object of its kind": lambda plugin: Broken(
         changed(plugin, build=lambda *_: None), "build must return"

@@ -67,6 +67,20 @@ def test_the_schemas_that_come_with_ganbench_are_those_of_its_plugins(registry: 
         assert stored == content, f"{file.name} is out of date: run `python -m ganbench.spec.schema_files`"
 
 
+def test_only_a_default_is_null(schema: dict[str, Any]) -> None:
+    """TOML cannot represent null, so a field that was set to it would be read as its default when a run is resumed."""
+
+    def lost(node: Any, path: str) -> list[str]:
+        if isinstance(node, list):
+            return [found for number, item in enumerate(node) for found in lost(item, f"{path}[{number}]")]
+        if not isinstance(node, dict):
+            return []
+        nullable = {"type": "null"} in node.get("anyOf", ()) and node.get("default") is not None
+        return [path] * nullable + [found for key, item in node.items() for found in lost(item, f"{path}.{key}")]
+
+    assert not lost(schema, "$")
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "plugins").rglob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_benchmarks_keep_the_schema_as_files_and_resolved(
     file: Path, schema: dict[str, Any], registry: Registry

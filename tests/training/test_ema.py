@@ -28,14 +28,14 @@ def walk(generator: nn.Module, ema: EMA, steps: int, images: int, lr: float = 0.
         ema.update()
 
 
-@pytest.mark.parametrize("ramp", [None, 0.05])
-def test_the_average_follows_the_recurrence(ramp: float | None) -> None:
+@pytest.mark.parametrize("ramp", [0.0, 0.05])
+def test_the_average_follows_the_recurrence(ramp: float) -> None:
     torch.manual_seed(0)
     generator = nn.Linear(8, 4)
     ema = EMA(generator, EMAOptions(half_life_kimg=0.5, ramp=ramp), "the model")
     expected = [parameter.detach().double() for parameter in generator.parameters()]
     for step in range(100):
-        half_life = 500.0 if ramp is None else min(500.0, 0.05 * 64 * step)
+        half_life = 500.0 if ramp == 0 else min(500.0, 0.05 * 64 * step)
         decay = 0.5 ** (64 / half_life) if half_life else 0.0
         walk_one(generator, ema, step)
         expected = [
@@ -106,7 +106,7 @@ def test_complex_parameters_are_averaged() -> None:
             return torch.fft.irfft(torch.fft.rfft(latent) * self.gains)
 
     generator = Filter()
-    ema = EMA(generator, EMAOptions(half_life_kimg=0.064, ramp=None), "the model")
+    ema = EMA(generator, EMAOptions(half_life_kimg=0.064, ramp=0), "the model")
     with torch.no_grad():
         generator.gains.copy_(torch.full((5,), 3 - 2j))
     ema.set(Position(0, 0), 64)
