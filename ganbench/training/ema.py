@@ -18,8 +18,9 @@ class EMA:
     """A copy of the generator whose parameters follow those of the trained one.
 
     With a half-life of h images, a step of n images gives an old value the weight 2^(-n/h). Early on, h is at most
-    `ramp` times the images shown so far (unless `ramp` is 0), so that the initial weights are soon forgotten (Karras et al.
-    2020, arXiv:1912.04958, and its code). Buffers, such as batch norm's running statistics, are copied.
+    `ramp` times the images shown so far, so that the initial weights are soon forgotten (Karras et al. 2020,
+    arXiv:1912.04958, and its code); a `ramp` of 0 disables this. Buffers, such as batch norm's running statistics, are
+    copied.
     """
 
     def __init__(self, generator: nn.Module, options: EMAOptions, plugin: str) -> None:
