@@ -89,7 +89,7 @@ class PluginConfig(StrictModel):
             validated = registered.plugin.options.model_validate(options, context=context)
         except (ValidationError, GanbenchError):
             raise
-        except Exception as error:  # of the plugin's own validators; pydantic handles only ValueError
+        except (Exception, SystemExit) as error:  # of the plugin's own validators; pydantic handles only ValueError
             raise PluginError(f"{registered} raised while it checked its options: {describe(error)}") from error
         return {"plugin": registered, "options": validated, "name": data["name"], **own}
 
