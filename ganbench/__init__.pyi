@@ -6,7 +6,7 @@ from .api.finished import Run, load
 from .api.run import run
 from .api.samples import Samples
 from .api.spec import load_spec
-from .data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
+from .data.image_files import InvalidImageError, decode_image, find_files, map_files, why_unreadable
 from .errors import (
     DataError,
     GanbenchError,
@@ -139,6 +139,7 @@ __all__ = [
     "load",
     "load_result",
     "load_spec",
+    "map_files",
     "read_cache",
     "run",
     "why_unreadable",

@@ -14,17 +14,24 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MIN_SIDE = 2  # pixels; an image of one pixel is a placeholder, not data
 LOOP = "symbolic link to a folder that contains it"
+CHUNK = 256  # files of which the values are in memory at a time
+PART = 32  # files of a chunk that a thread takes at a time
+MIN_THREADED = 4096  # mean size of files in bytes; with smaller ones, threads mostly wait for Python's lock
+Value = TypeVar("Value")
 
 
 class InvalidImageError(Exception):
@@ -105,6 +112,30 @@ def why_unreadable(error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return "broken symbolic link"
     return f"unreadable: {error.strerror or error}"
+
+
+def map_files(function: Callable[[Path], Value], paths: Sequence[Path]) -> Iterator[tuple[Path, Value]]:
+    """Yield each path with the function's value, in order; in several threads if the files are large enough."""
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
+        for chunk in split(paths, CHUNK):
+            values: Iterable[Value] = map(function, chunk)
+            if sum(map(size_of, chunk)) >= MIN_THREADED * len(chunk):
+                values = chain.from_iterable(
+                    pool.map(lambda part: [function(path) for path in part], split(chunk, PART))
+                )
+            yield from zip(chunk, values, strict=True)
+
+
+def split(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
+    return [paths[start : start + size] for start in range(0, len(paths), size)]
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if it is unreadable."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:

@@ -10,6 +10,10 @@ from torch import Tensor
 from ganbench import Features
 
 BLOCK = 2048  # images; distances between two blocks take 32 MiB
+NEIGHBORS = 5  # whose distances are computed at once, so that metrics with fewer share them
+# float64's, times the terms of a product that may have several thousand features; features are float32, so that those
+# of different images differ by far more
+ROUNDING = 1e-12
 
 
 def all_finite(features: Features) -> bool:
@@ -32,36 +36,47 @@ def blocks(features: Features) -> Iterator[Tensor]:
         yield torch.cat(parts)
 
 
-def distances(rows: Features, columns: Features) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield the Euclidean distances in blocks: the range of rows, the range of columns, and the distances in float64.
+def squared_distances(rows: Features, columns: Features, slack: float = 0.0) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Yield the squared Euclidean distances in blocks: the range of rows, the range of columns, and float64 values.
+
+    They are computed by a matrix product, as |x|² + |y|² - 2 x·y with features relative to a common center, whose
+    rounding error is less than `ROUNDING` (|x|² + |y|²). That times `slack` is added: with a slack of -1, no value is
+    greater than the exact one; with 1, none is less.
 
     Memory: a few blocks of 2,048 images (32 MiB each for 2,048 features) and of distances (32 MiB each), for any number
-    of images; together less than 400 MiB for 2,048 features. `columns` is read once for each block of rows.
+    of images. `columns` is read once for each block of rows.
     """
+    center = next(blocks(columns)).mean(0)  # differences of features that share a large offset would be rounded
     row = 0
     for row_block in blocks(rows):
-        column = 0
+        left, column = row_block - center, 0
+        left = torch.cat([-2 * left, (1 + slack * ROUNDING) * squared_norms(left), torch.ones_like(left[:, :1])], 1)
         for column_block in blocks(columns):
-            # without matrix products, so that the distance between duplicates is exactly 0, and between equal pairs
-            # exactly equal: the comparison with a radius would otherwise depend on rounding
-            between = torch.cdist(row_block, column_block, compute_mode="donot_use_mm_for_euclid_dist")
-            yield slice(row, row + len(row_block)), slice(column, column + len(column_block)), between
-            column += len(column_block)
-        row += len(row_block)
+            right = column_block - center
+            right = torch.cat([right, torch.ones_like(right[:, :1]), (1 + slack * ROUNDING) * squared_norms(right)], 1)
+            yield slice(row, row + len(left)), slice(column, column + len(right)), left @ right.T
+            column += len(right)
+        row += len(left)
 
 
-def neighbor_distances(features: Features, neighbors: int, device: str) -> Tensor:
-    """Return the distance of each image to its k-th nearest other image, `(N,)`, float64.
+def squared_norms(block: Tensor) -> Tensor:
+    return block.square().sum(1, keepdim=True)
 
-    Duplicates of an image count as other images, so that the distance is 0 for an image with k duplicates. The values
-    of real images are cached.
+
+def squared_radii(features: Features, neighbors: int, device: str) -> Tensor:
+    """Return the squared distance of each image to its k-th nearest other image, `(N,)`, float64.
+
+    Duplicates of an image count as other images, so that the distance is 0, up to rounding, for an image with k
+    duplicates. The values of real images are cached.
     """
+    known = max(neighbors, NEIGHBORS)
 
     def compute() -> dict[str, Tensor]:
-        # the nearest k + 1 so far, including the image itself
-        nearest = torch.full((len(features), neighbors + 1), torch.inf, dtype=torch.float64, device=device)
-        for rows, _, between in distances(features, features):
-            nearest[rows] = torch.cat([nearest[rows], between], 1).topk(neighbors + 1, largest=False).values
-        return {"distances": nearest.amax(1)}
+        # the nearest so far, including the image itself
+        nearest = torch.full((len(features), known + 1), torch.inf, dtype=torch.float64, device=device)
+        for rows, _, between in squared_distances(features, features):
+            closest = between.topk(min(known + 1, between.shape[1]), largest=False).values
+            nearest[rows] = torch.cat([nearest[rows], closest], 1).sort(1).values[:, : known + 1]
+        return {"distances": nearest.clamp(min=0)}
 
-    return features.derived(f"distances to neighbor {neighbors}", compute)["distances"]
+    return features.derived(f"squared distances to {known} neighbors", compute)["distances"][:, neighbors]

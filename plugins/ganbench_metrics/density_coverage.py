@@ -9,7 +9,7 @@ import torch
 
 from ganbench import FeatureExtractor, Features
 
-from .blocks import all_finite, distances, neighbor_distances
+from .blocks import all_finite, squared_distances, squared_radii
 
 
 class DensityCoverage:
@@ -22,7 +22,7 @@ class DensityCoverage:
 
     Coverage is between 0 and 1, but density may exceed 1. If the generated images have the distribution of the real
     ones, density is 1 on average, and coverage is about `1 - 2^-k` for equal counts. Both depend on the counts. For the
-    memory, see `blocks.distances`.
+    memory, see `blocks.squared_distances`. Distances that differ by rounding errors only are equal.
     """
 
     higher_is_better = {"density": True, "coverage": True}
@@ -39,9 +39,9 @@ class DensityCoverage:
         """Return both values; NaN if a feature is not finite."""
         if not (all_finite(real) and all_finite(generated)):
             return dict.fromkeys(self.higher_is_better, math.nan)
-        radii = neighbor_distances(real, self.neighbors, self.device)
+        radii = squared_radii(real, self.neighbors, self.device)
         memberships, covered = 0, torch.zeros_like(radii, dtype=torch.bool)
-        for _, columns, between in distances(generated, real):
+        for _, columns, between in squared_distances(generated, real, slack=1):
             inside = between < radii[columns]
             memberships += int(inside.sum())
             covered[columns] |= inside.any(0)

@@ -9,7 +9,7 @@ import torch
 
 from ganbench import FeatureExtractor, Features
 
-from .blocks import all_finite, distances, neighbor_distances
+from .blocks import all_finite, squared_distances, squared_radii
 
 
 class PrecisionRecall:
@@ -20,7 +20,7 @@ class PrecisionRecall:
     image with the features of a real image is therefore on the manifold, even if the radius is 0 because of duplicates.
 
     Both values are between 0 and 1. They depend on the number of images on either side: compare only values with equal
-    counts. For the memory, see `blocks.distances`.
+    counts. For the memory, see `blocks.squared_distances`. Distances that differ by rounding errors only are equal.
     """
 
     higher_is_better = {"precision": True, "recall": True}
@@ -38,11 +38,11 @@ class PrecisionRecall:
         if not (all_finite(real) and all_finite(generated)):
             return dict.fromkeys(self.higher_is_better, math.nan)
         real_radii, generated_radii = (
-            neighbor_distances(features, self.neighbors, self.device) for features in (real, generated)
+            squared_radii(features, self.neighbors, self.device) for features in (real, generated)
         )
         precise = torch.zeros_like(generated_radii, dtype=torch.bool)
         recalled = torch.zeros_like(real_radii, dtype=torch.bool)
-        for rows, columns, between in distances(generated, real):
+        for rows, columns, between in squared_distances(generated, real, slack=-1):
             precise[rows] |= (between <= real_radii[columns]).any(1)
             recalled[columns] |= (between <= generated_radii[rows, None]).any(0)
         return {"precision": precise.double().mean().item(), "recall": recalled.double().mean().item()}

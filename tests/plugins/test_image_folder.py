@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import DataError, DatasetContext, ImageData, InvalidImageError, UsageError
+from ganbench.data import image_files
 from ganbench.testing import DatasetContract
 from ganbench_datasets import image_folder
 from ganbench_datasets.fashion_mnist.sources import SUBSET
@@ -424,8 +425,12 @@ def test_the_error_for_a_cache_that_cannot_be_written_names_it(root: Path) -> No
         load(root)
 
 
-def test_files_are_decoded_in_order_across_chunks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "CHUNK", 3)
+@pytest.mark.parametrize("min_threaded", [0, 2**30], ids=["threads", "one thread"])
+def test_files_are_decoded_in_order_across_chunks(
+    min_threaded: int, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CHUNK": 7, "PART": 2, "MIN_THREADED": min_threaded}.items():
+        monkeypatch.setattr(image_files, name, value)
     expected = torch.tensor(COLORS.transpose(0, 3, 1, 2))[ORDER]
     assert torch.equal(load(root, test_fraction=0).train.tensors[0], expected)
 

@@ -89,6 +89,12 @@ def test_memorized_real_images_have_full_scores_whatever_the_rounding() -> None:
     assert values == {"precision": 1, "recall": 1, "density": 1, "coverage": 1}
 
 
+def test_an_offset_of_all_features_changes_nothing() -> None:
+    """Squares of such features have too few digits for their differences."""
+    real, generated = (RAW(images[:200]).mul(1024).round() for images in (TEST, TRAIN))
+    assert score(real + 2**20, generated + 2**20, 3) == score(real, generated, 3)
+
+
 def test_a_collapsed_generator_has_high_precision_and_low_recall() -> None:
     """Its images are those of one class with little noise, or the same few images again and again."""
     extractor = load_extractor((1, 28, 28), "cpu")
@@ -147,7 +153,7 @@ def test_blocks_cut_batches_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None
         assert torch.equal(torch.cat(found), features.double())
 
 
-def test_distances_to_neighbors_of_real_images_are_cached_for_each_k() -> None:
+def test_distances_to_the_nearest_real_images_are_cached_for_all_metrics() -> None:
     kept: dict[str, dict[str, Tensor]] = {}
 
     class Caching(InMemory):
@@ -155,6 +161,11 @@ def test_distances_to_neighbors_of_real_images_are_cached_for_each_k() -> None:
             return kept.setdefault(name, compute()) if name not in kept else kept[name]
 
     real = Caching(RAW(TEST[:50]))
-    values = [PrecisionRecall(RAW, k, "cpu").score(real, InMemory(RAW(TRAIN[:50]))) for k in (1, 3, 1)]
+    values = [PrecisionRecall(RAW, k, "cpu").score(real, InMemory(RAW(TRAIN[:50]))) for k in (1, 5, 1)]
     assert values[0] == values[2] != values[1]
+    DensityCoverage(RAW, 3, "cpu").score(real, InMemory(RAW(TRAIN[:50])))
+    assert len(kept) == 1
+    fresh = InMemory(RAW(TEST[:50]))
+    assert values[1] == PrecisionRecall(RAW, 5, "cpu").score(fresh, InMemory(RAW(TRAIN[:50])))
+    PrecisionRecall(RAW, 7, "cpu").score(real, InMemory(RAW(TRAIN[:50])))  # more than are kept for all
     assert len(kept) == 2

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ganbench.data.image_files import InvalidImageError, decode_image, find_files, why_unreadable
+from ganbench.data.image_files import InvalidImageError, decode_image, find_files, map_files, why_unreadable
 from ganbench.errors import DataError, UsageError
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "GIF")  # PIL's names of formats that may lose information
 GRAY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
-CHUNK = 256  # files decoded at a time
 SHOWN = 5  # files named in an error
 
 
@@ -38,7 +34,7 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
     if not files and not invalid:
         raise UsageError(f"{folder}: contains no files; give a folder with images, at any depth")
     headers: list[Header] = []
-    for path, header in in_threads(read_header, files):
+    for path, header in map_files(read_header, files):
         if isinstance(header, str):
             invalid[path] = header
         else:
@@ -102,7 +98,7 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
         target = Path(temporary) / "images"
         try:
             with target.open("wb") as file:
-                for path, image in in_threads(decode, files):
+                for path, image in map_files(decode, files):
                     if isinstance(image, str):
                         invalid[path] = image
                         continue
@@ -126,14 +122,6 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
             )
         ((height, width),) = sizes
         return np.memmap(target, np.uint8, "c", shape=(len(files), 1 if mode == "L" else 3, height, width))
-
-
-def in_threads(function: Any, files: list[Path]) -> Iterator[tuple[Path, Any]]:
-    """Yield each file with the value of the function, in order; a few files are in memory at a time."""
-    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            yield from zip(chunk, pool.map(function, chunk), strict=True)
 
 
 def refuse_invalid(folder: Path, invalid: dict[Path, str]) -> None:

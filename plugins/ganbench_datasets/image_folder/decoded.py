@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -17,13 +15,20 @@ import PIL
 from rich.console import Console
 from rich.progress import Progress
 
-from ganbench import DataError, InvalidImageError, atomic_write, decode_image, read_cache, why_unreadable, write_cache
+from ganbench import (
+    DataError,
+    InvalidImageError,
+    atomic_write,
+    decode_image,
+    map_files,
+    read_cache,
+    why_unreadable,
+    write_cache,
+)
 
 from .decoding import decode
 from .scanning import Invalid
 
-CHUNK = 256  # files processed at a time, so that decoded images do not accumulate in memory
-THREADS = min(32, os.cpu_count() or 1)  # PIL decodes and resizes without holding Python's lock
 Value = TypeVar("Value")
 
 
@@ -42,7 +47,7 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
     """
     hashes: dict[Path, str] = {}
     invalid: Invalid = {}
-    for path, found in in_parallel("reading images", try_to_hash, paths):
+    for path, found in with_progress("reading images", try_to_hash, paths):
         if isinstance(found, OSError):
             invalid[path] = why_unreadable(found)
         else:
@@ -100,7 +105,7 @@ def decode_all(paths: list[Path], size: int, channels: int, target: Path) -> dic
         with atomic_write(target) as part:
             with part.open("wb") as file:
                 write_header(file, (len(paths), *shape))
-                for index, (_, image) in enumerate(in_parallel("decoding images", try_to_decode, paths)):
+                for index, (_, image) in enumerate(with_progress("decoding images", try_to_decode, paths)):
                     if isinstance(image, bytes):
                         file.write(image)
                     else:
@@ -122,18 +127,11 @@ def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def in_parallel(status: str, function: Callable[[Path], Value], paths: list[Path]) -> Iterator[tuple[Path, Value]]:
+def with_progress(status: str, function: Callable[[Path], Value], paths: list[Path]) -> Iterator[tuple[Path, Value]]:
     """Yield each path with its value, in order, with a progress bar on stderr if that is a terminal."""
     console = Console(stderr=True)
-    with (
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(THREADS) as pool,
-    ):
-        task = progress.add_task(status, total=len(paths))
-        for start in range(0, len(paths), CHUNK):
-            chunk = paths[start : start + CHUNK]
-            yield from zip(chunk, pool.map(function, chunk), strict=True)
-            progress.advance(task, len(chunk))
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(map_files(function, paths), total=len(paths), description=status)
 
 
 def try_to_hash(path: Path) -> str | OSError:
