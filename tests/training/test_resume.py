@@ -79,7 +79,7 @@ class StopAt(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("steps", [(20,), (39, 41), (1, 2, 3)])
+@pytest.mark.parametrize("steps", [pytest.param((20,), marks=pytest.mark.slow), (39, 41), (1, 2, 3)])
 def test_a_resumed_run_equals_an_uninterrupted_one(
     steps: tuple[int, ...], uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:
