@@ -24,7 +24,7 @@ MIN_GATING_SESSIONS = 8  # fewer estimate the standard deviation too poorly to f
 class Baseline(Record):
     """Measurements of one benchmark under the same conditions."""
 
-    kind: Literal["ganbench baseline"] = Field("ganbench baseline", description="tells the file from others")
+    kind: Literal["ganbench baseline"] = Field("ganbench baseline", description="type of the file")
     schema_version: Literal[3] = Field(SCHEMA_VERSION, description="version of this format")
     benchmark: str = Field(description="name or TOML file of the benchmark")
     sessions: list[Session] = Field(description="measurements of speed and memory")

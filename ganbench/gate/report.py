@@ -24,7 +24,7 @@ def exit_code(checks: list[Check], strict: bool) -> ExitCode:
 
 
 def clear_outputs(*files: Path | None) -> None:
-    """Remove the outputs of an earlier check: if this one ends without a verdict, they must not pass for its own.
+    """Remove the outputs of an earlier check: if this one ends without a verdict, they would be mistaken for its own.
 
     Raises `UsageError` before measuring if the folder of an output does not exist, or if an output is a folder.
     """

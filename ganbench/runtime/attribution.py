@@ -60,7 +60,7 @@ class PluginNames:
     ) -> PluginError:
         """Return the error for an exception while gradients of a loss were computed, after the loss itself.
 
-        `penalties` are those of the update. Torch does not tell which operation of the forward pass is to blame.
+        `penalties` are those of the update. Torch does not say which operation of the forward pass caused the error.
         """
         module, _ = innermost_module(error, networks)  # of a recomputed forward pass, or of a plugin's own operation
         if module is not None:
