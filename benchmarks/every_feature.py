@@ -26,6 +26,7 @@ from rich.table import Table
 from ganbench import MissingError, Registry, Result, Run, load_spec, run
 from ganbench.errors import describe
 from ganbench.plugin.registrations import Kind
+from ganbench_datasets.downloads import DownloadError
 
 from .results_file import write_results
 
@@ -104,7 +105,11 @@ def cases(images: Path) -> list[Case]:
     others = [
         *(Case(f"dataset {name}", "dcgan-fashion", (f"dataset={name}",)) for name in ("mnist", "kmnist")),
         *(Case(f"dataset {name}", "dcgan-cifar10", (f"dataset={name}",)) for name in ("cifar10", "stl10")),
-        Case("dataset image-folder", "dcgan-fashion", (f'dataset={{name="image-folder",path="{images}",size=28}}',)),
+        Case(
+            "dataset image-folder",
+            "dcgan-fashion",
+            (f'dataset={{name="image-folder",path="{images}",size=28,channels=1}}',),
+        ),
         Case("dataset gaussian-grid", "mlp-ring", ("dataset=gaussian-grid", "targets=[]")),
         *(Case(f"model {name}", "sngan-emoji", (f"model={name}",)) for name in ("dcgan-radford", "wgan-gp-convnet")),
         *(
@@ -119,8 +124,8 @@ def cases(images: Path) -> list[Case]:
     return [
         *(Case(name, name, LIKE_CIFAR10 if name.endswith("-cifar10") else ()) for name in benchmarks),
         *(Case(name, "dcgan-fashion", tuple(overrides)) for name, overrides in features.items()),
-        *others,
         Case("resumed run", "dcgan-fashion", resumed=True),
+        *others,
     ]
 
 
@@ -149,7 +154,7 @@ def main(
 
 
 def write_noise(folder: Path) -> None:
-    """Write as many images of noise as the metrics score, as PNG files."""
+    """Write images of noise as PNG files, enough for two splits of as many as the metrics score."""
     for number, pixels in enumerate(numpy.random.default_rng(0).integers(256, size=(2 * MAX_SAMPLES, 28, 28))):
         Image.fromarray(pixels.astype(numpy.uint8)).save(folder / f"{number}.png")
 
@@ -166,7 +171,7 @@ def try_out(case: Case, setting: Setting) -> dict[str, Any]:
             if case.resumed:
                 setting.train(case, Path(folder) / "half", setting.steps // 2)
                 compare_weights(setting.run(resume=Path(folder) / "half", steps=setting.steps), trained)
-        except MissingError as error:
+        except (MissingError, DownloadError) as error:
             row = {"skipped": str(error)}
         except Exception as error:  # whatever it is, the other cases are tried too
             row["error"] = describe(error)
@@ -214,7 +219,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
 
 
 def show_plugins(rows: dict[str, dict[str, Any]]) -> None:
-    """Show the fastest run that used each plugin, or none if all that would have were skipped or failed."""
+    """Show the fastest run that used each plugin; a plugin has none if its runs were skipped or failed."""
     table = Table("plugin", "run", "seconds")
     registry = Registry.load()
     for kind in (*TRAINING_KINDS, *SCORING_KINDS):
