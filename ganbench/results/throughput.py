@@ -90,8 +90,8 @@ class EngineRecord(Record):
     )
     eager_nondeterminism: float | None = Field(
         None,
-        description="0 if the results of both engines were bitwise identical, otherwise the relative difference "
-        "between two eager executions; null without a CUDA graph",
+        description="0 if the results of both engines were bitwise identical, otherwise the largest relative "
+        "difference between eager executions; null without a CUDA graph",
     )
     compile_seconds: float | None = Field(
         None, description="seconds of torch.compile in the warm-up; null if `engine.compile` is off"

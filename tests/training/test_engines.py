@@ -34,6 +34,7 @@ from ganbench.training.engines import (
 )
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from ganbench.training.engines.selection import make_capturer
+from ganbench.training.engines.verification import distance
 from ganbench.training.position import Position
 from ganbench.training.step import UPDATE_ORDER, TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -300,6 +301,48 @@ def test_a_slightly_nondeterministic_step_is_captured_and_its_nondeterminism_rep
     engine, record = choose(build(registry, loss=Nondeterministic(jitter(1e-6))))
     assert isinstance(engine, GraphEngine)
     assert 0 < record.eager_nondeterminism < 1e-3
+
+
+def test_a_graph_that_adds_in_another_order_than_all_eager_runs_is_captured(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU, eager runs may add in the same order, which is not fixed, and a graph in another."""
+
+    class OtherOrder(TapeCapturer):
+        def capture(self, work: Callable[[], Any]) -> Callable[[], None]:
+            with monkeypatch.context() as capturing:
+                capturing.setenv(UNSEEN, "1")
+                return super().capture(work)
+
+    monkeypatch.setattr("ganbench.training.engines.selection.make_capturer", lambda *_: OtherOrder())
+    order = lambda: 1e-6 * int(os.environ[UNSEEN]) + 2e-6 * torch.are_deterministic_algorithms_enabled()  # noqa: E731
+    engine, record = choose(build(registry, loss=Nondeterministic(order)))
+    assert isinstance(engine, GraphEngine)
+    assert 0 < record.eager_nondeterminism < 1e-3
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_gradients_that_are_only_rounding_errors_do_not_make_runs_distant() -> None:
+    """Such as that of a bias before batch norm, which Adam turns into updates of any direction."""
+    weight, noise = torch.ones(1000), 1e-9 * torch.randn(4, generator=torch.Generator().manual_seed(0))
+    expected = {
+        "networks.generator.0.weight": weight,
+        "networks.generator.0.bias": 1e-4 * torch.ones(4),
+        "optimizers.generator.state.0.exp_avg": weight,
+        "optimizers.generator.state.1.exp_avg": noise,
+    }
+    actual = {
+        **expected,
+        "networks.generator.0.bias": -1e-4 * torch.ones(4),
+        "optimizers.generator.state.1.exp_avg": -noise,
+    }
+    assert 0 < distance(expected, actual) < 1e-4
+    buffer = {"buffers.generator.1.running_mean": 1e-4 * torch.ones(4)}
+    negated = {path: -value for path, value in buffer.items()}
+    assert distance(expected | buffer, actual | negated) == pytest.approx(2)  # one by one
+    assert distance(expected, {**expected, "networks.generator.0.bias": weight}) == float("inf")
+    assert distance({"loss": torch.zeros(1)}, {"loss": torch.ones(1)}) == float("inf")
+    assert distance({"loss": torch.ones(1)}, {"loss": torch.full((1,), float("nan"))}) == float("inf")
 
 
 @pytest.mark.usefixtures("on_tape")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from ganbench.training.step import UPDATE_ORDER, TrainingStep
 
 from .eager import EagerEngine, Engine
 
+DETERMINISTIC: Any = torch.utils.deterministic  # missing in torch's annotations
 Leaves = dict[str, Any]  # values by their path, such as "networks.generator.layers.0.weight"
 
 
@@ -78,6 +82,34 @@ class Verification:
         # on the CPU, as the device may not have enough memory for several of these
         return {path: leaf.cpu() if isinstance(leaf, Tensor) else leaf for path, leaf in (outputs | state).items()}
 
+    def trace_in_fixed_order(self) -> Leaves:
+        """Like `trace` with the eager engine, but with torch's deterministic algorithms.
+
+        Operations that have such an algorithm add in another order than usual: that of the usual ones is not fixed, but
+        may be the same in all eager runs.
+        """
+        with deterministic_algorithms():
+            return self.trace(self.eager)
+
+
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Use torch's deterministic algorithms where there are any within the block."""
+    enabled, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    filled = DETERMINISTIC.fill_uninitialized_memory
+    try:
+        DETERMINISTIC.fill_uninitialized_memory = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of operations without a deterministic algorithm
+            yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        DETERMINISTIC.fill_uninitialized_memory = filled
+
 
 def first_difference(expected: Leaves, actual: Leaves) -> str | None:
     """Return the path of the first value that differs or is missing on one side."""
@@ -88,17 +120,43 @@ def first_difference(expected: Leaves, actual: Leaves) -> str | None:
 
 
 def distance(expected: Leaves, actual: Leaves) -> float:
-    """Return the largest relative difference (by norm) of any float tensor; infinity if anything else differs."""
-    largest = 0.0
+    """Return the largest relative difference (by norm) of any float tensor; infinity if anything else differs.
+
+    The parameters of a network are compared as one vector, and so are the values of one kind in an optimizer's state:
+    a gradient that would be zero in exact arithmetic, such as that of a bias before batch norm, is only rounding errors
+    and may differ entirely.
+    """
+    squared: dict[str, list[float]] = {}  # of each vector: the squared norm of the difference, and its own
     for path in expected.keys() | actual.keys():
-        if path in expected and path in actual and same_bits(expected[path], actual[path]):
-            continue
         first, second = expected.get(path), actual.get(path)
+        same = path in expected and path in actual and same_bits(first, second)
         if not (isinstance(first, Tensor) and isinstance(second, Tensor) and first.is_floating_point()):
-            return float("inf")
-        difference = (first.double() - second.double()).norm() / first.double().norm()
-        largest = max(largest, difference.item() if difference.isfinite() else float("inf"))
-    return largest
+            if same:
+                continue
+            return math.inf
+        if first.shape != second.shape:
+            return math.inf
+        sums = squared.setdefault(vector_of(path), [0.0, 0.0])
+        sums[0] += 0.0 if same else (first.double() - second.double()).square().sum().item()
+        sums[1] += first.double().square().sum().item()
+    differing = [sums for sums in squared.values() if sums[0] != 0]
+    ratios = [math.sqrt(difference / norm) if norm else math.inf for difference, norm in differing]
+    return max((ratio if math.isfinite(ratio) else math.inf for ratio in ratios), default=0.0)
+
+
+def vector_of(path: str) -> str:
+    """Return the name of the vector that a value is a part of, which is its own path for most values.
+
+    Buffers are parts of a network, but are also compared one by one.
+    """
+    if path.startswith("networks."):
+        return ".".join(path.split(".")[:2])
+    if path.startswith("ema."):
+        return "ema"
+    owner, _, value = path.partition(".state.")
+    if value and path.startswith(("optimizers.", "plugin_optimizers.")):
+        return f"{owner}.{value.rpartition('.')[2]}"
+    return path
 
 
 def flatten(value: Any, path: str = "") -> Leaves:
