@@ -36,6 +36,7 @@ from .trackers.fan_out import read_tracked_runs
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
 MAX_MONITORS = 4
+MAX_KERNEL_NAME = 60  # characters
 MIN_ROOFLINE_SHARE = 0.01  # of the step time; below it, the roofline minimum is meaningless
 
 
@@ -238,7 +239,7 @@ def roofline_rows(roofline: Roofline, images_per_second: float, images_per_step:
 
 
 def profile_table(profile: Profile, rows: int = 15) -> Table:
-    """Show the longest kernels of a step."""
+    """Show the longest kernels of a step, with the beginning of their names: C++ templates may fill the screen."""
     table = Table("Phase", "Kernel", "Calls/step", "ms/step", "Share", title="Step profile", title_justify="left")
     total = sum(profile.phases.values()) or 1.0
     for phase, seconds in profile.phases.items():
@@ -246,7 +247,11 @@ def profile_table(profile: Profile, rows: int = 15) -> Table:
     for kernel in profile.kernels[:rows]:
         share = f"{kernel.seconds_per_step / total:.1%}"
         milliseconds = f"{kernel.seconds_per_step * 1e3:.3f}"
-        table.add_row(kernel.phase, escape(kernel.name), f"{kernel.calls_per_step:g}", milliseconds, share)
+        name = kernel.name
+        if len(name) > MAX_KERNEL_NAME:
+            name = f"{name[: MAX_KERNEL_NAME - 3]}..."
+            table.caption, table.caption_justify = "full names are in result.json", "left"
+        table.add_row(kernel.phase, escape(name), f"{kernel.calls_per_step:g}", milliseconds, share)
     return table
 
 

@@ -117,6 +117,15 @@ def test_a_profile_shows_phases_and_the_longest_kernels() -> None:
     assert "gemm[16]" not in text
 
 
+def test_a_long_kernel_name_is_cut() -> None:
+    name = "_ZN17cutlass__5x_cudnn6KernelINS_4conv6kernel23ImplicitGemmConvolution" + "E" * 2000
+    kernel = ProfiledKernel(name=name, phase="generator", calls_per_step=2, seconds_per_step=0.003)
+    text = shown(result(profile=Profile(steps=5, phases={"generator": 0.003}, kernels=[kernel])))
+    assert "_ZN17cutlass" in text
+    assert "EEEE" not in text
+    assert "full names are in result.json" in text
+
+
 def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
     text = shown(result(history=[row(1, d_loss=None)], status="diverged", message="the discriminator's loss is nan"))
     assert "not finite" in text
