@@ -58,7 +58,7 @@ def evaluate(
     """
     source = source_of(images)
     is_run = isinstance(source, Path) and is_run_directory(source)
-    named = str(source) if isinstance(source, Path) else "images"
+    named = source if isinstance(source, Path) else "images"
     if not isinstance(against, str | os.PathLike | None):
         raise UsageError(
             f"against: expected a name, or the path of a folder or file of images, got {type(against).__name__}; save "

@@ -254,6 +254,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
     ("arguments", "message"),
     [
         ("x.npy", "x.npy: nothing to compare with; give --against DATASET"),
+        ("runs/typo", "runs/typo: no such file or folder; give a folder of images, a .npy or .npz file, or a run"),
         (
             "x.npy --against fashionmnist --metrics fid --features raw",
             "--against fashionmnist: no such file, folder or benchmark, and unknown dataset 'fashionmnist'; did you "

@@ -90,7 +90,7 @@ def evaluate(
     """Score images that were generated elsewhere, or the trained model of a run."""
     is_run = is_run_directory(samples)
     run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
-    check_arguments(str(samples), is_run, against, run_only, {"--array": array, "--layout": layout})
+    check_arguments(samples, is_run, against, run_only, {"--array": array, "--layout": layout})
     if target is not None:
         check_target(target)
     registry = load_registry(plugins, resume=samples if is_run else None)

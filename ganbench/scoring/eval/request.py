@@ -17,6 +17,7 @@ from ganbench.spec.loading import load_spec, validated
 from ganbench.spec.overrides import apply_overrides
 
 PARTS = ("dataset", "metrics", "scoring")  # of a benchmark that an evaluation takes over
+EXPECTED_IMAGES = "give a folder of images, a .npy or .npz file, or a run directory"
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,11 @@ def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
 
 
 def check_arguments(
-    images: str, is_run: bool, against: str | None, run_only: dict[str, Any], files_only: dict[str, Any]
+    images: Path | str, is_run: bool, against: str | None, run_only: dict[str, Any], files_only: dict[str, Any]
 ) -> None:
-    """Raise `UsageError` for arguments that do not fit what is scored, whose name is `images`."""
+    """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory."""
+    if isinstance(images, Path) and not images.exists():
+        raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
     if not is_run and against is None:
         raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
     if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:

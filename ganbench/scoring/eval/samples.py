@@ -19,6 +19,7 @@ from ganbench.scoring.identity import hash_tensor
 
 from .arrays import Layout, convert_array, read_array
 from .folder import read_folder
+from .request import EXPECTED_IMAGES
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -79,8 +80,8 @@ def load_samples(
     elif path.suffix.lower() in (".npy", ".npz") and path.is_file():
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
-        found = "no such file or folder" if not path.exists() else "neither a folder nor a NumPy file"
-        raise UsageError(f"{path}: {found}; give a folder of images, a .npy or .npz file, or a run directory")
+        found = "neither a folder nor a NumPy file" if path.exists() else "no such file or folder"
+        raise UsageError(f"{path}: {found}; {EXPECTED_IMAGES}")
     if len(images) < 2:
         raise UsageError(f"{path}: contains only one image; a score needs many, such as 10,000")
     samples = Samples(path, images, protocol, warnings)
