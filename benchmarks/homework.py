@@ -6,11 +6,14 @@ python -m benchmarks.homework
 from __future__ import annotations
 
 import json
-from itertools import zip_longest
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
 from pathlib import Path
+from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.stats import t
 
 from ganbench import Registry
 from ganbench.reporting.plots import read_curve
@@ -19,15 +22,21 @@ from ganbench.spec.loading import find_published_curve
 from .pages import ROOT, put_between
 
 RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"
+ON_GPU = ROOT / "benchmarks" / "results" / "h200" / "reference"  # by benchmarks.reference, a folder for each seed
+SEEDS_ON_GPU = (42, 1, 2)
 PAGE = ROOT / "docs" / "homework.md"
 IMAGES = ROOT / "docs" / "images"
 BEGIN, END = "<!-- tables: made by python -m benchmarks.homework -->\n", "<!-- end of tables -->"
+BEGIN_SEEDS, END_SEEDS = "<!-- seeds: made by python -m benchmarks.homework -->\n", "<!-- end of seeds -->"
+JUMP = 0.05  # fall of D loss from one epoch to the next, at least
+SETTLED = 10  # epochs after which D loss climbs steadily
 COLUMNS = {"d_loss": "D loss", "g_loss": "G loss", "real_score": "real score", "fake_score": "fake score"}
 
 
 def main() -> None:
     published, measured = published_curve(), read_curve(RUN / "history.csv")
     put_between(PAGE, BEGIN, END, render())
+    put_between(PAGE, BEGIN_SEEDS, END_SEEDS, render_seeds())
     save_curves(published, measured, IMAGES / "dcgan-fashion-losses.png")
     save_samples(IMAGES / "dcgan-fashion-samples.png")
 
@@ -56,6 +65,66 @@ def render() -> str:
 def fid_curve() -> dict[int, float]:
     stored = json.loads((RUN / "scores.json").read_text(encoding="utf-8"))
     return {int(epoch): value for epoch, value in stored["curve"].items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run of all epochs."""
+
+    name: str
+    d_loss: list[float]
+    g_loss: list[float]
+    fid: dict[int, float]  # by epoch
+
+    def jumps(self) -> list[int]:
+        """Return the epochs at which D loss fell, after it has begun to climb."""
+        falls = enumerate(pairwise(self.d_loss), start=2)
+        return [epoch for epoch, (before, after) in falls if epoch > SETTLED and before - after >= JUMP]
+
+
+def all_runs() -> list[Trained]:
+    """Return the published run, without FID, and all measured ones."""
+    published, on_cpu = published_curve(), read_curve(RUN / "history.csv")
+    runs = [
+        Trained("published", published["d_loss"], published["g_loss"], {}),
+        Trained("seed 42, CPU", on_cpu["d_loss"], on_cpu["g_loss"], fid_curve()),
+    ]
+    for seed in SEEDS_ON_GPU:
+        stored = json.loads((ON_GPU / f"seed-{seed}" / "reference.json").read_text(encoding="utf-8"))
+        d_loss, g_loss = (stored["losses"][column]["by_seed"][0] for column in ("d_loss", "g_loss"))
+        (score,) = stored["scores"].values()
+        fid = {int(epoch): value for epoch, value in zip(score["epochs"], score["by_seed"][0], strict=True)}
+        runs.append(Trained(f"seed {seed}, {stored['environment']['must_match']['device']}", d_loss, g_loss, fid))
+    return runs
+
+
+def render_seeds() -> str:
+    """Return a Markdown table of all runs, and the band of their final FID."""
+    runs = all_runs()
+    lines = [
+        "| run | D loss, epoch 1 | D loss, epoch 50 | G loss, epoch 50 | epochs at which D loss falls | "
+        "FID at 0 | 10 | 30 | 50 |",
+        "|---" * 9 + "|",
+    ]
+    for run in runs:
+        losses = [f"{value:.4f}" for value in (run.d_loss[0], run.d_loss[-1], run.g_loss[-1])]
+        fids = [f"{run.fid[epoch]:.4f}" if run.fid else "" for epoch in (0, 10, 30, 50)]
+        lines.append(f"| {' | '.join([run.name, *losses, ', '.join(map(str, run.jumps())), *fids])} |")
+    center, deviation, band = fid_band([run.fid[50] for run in runs if run.fid])
+    lines += [
+        "",
+        f"Final FID: mean {center:.3f}, standard deviation {deviation:.3f}, 95% prediction interval ± {band:.3f}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fid_band(scores: list[float]) -> tuple[float, float, float]:
+    """Return the mean, the standard deviation, and half of the 95% prediction interval for another run.
+
+    The scores are assumed to be normal and independent (Student 1908).
+    """
+    quantile = float(t.ppf(0.975, len(scores) - 1))
+    return mean(scores), stdev(scores), quantile * stdev(scores) * (1 + 1 / len(scores)) ** 0.5
 
 
 def save_curves(published: dict[str, list[float]], measured: dict[str, list[float]], path: Path) -> None:

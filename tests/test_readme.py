@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import SMALL
 from typer.testing import CliRunner
 
-from benchmarks import homework, speed_table
+from benchmarks import homework, loss_table, speed_table
 from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
+from ganbench.spec.loading import load_spec
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -62,9 +65,27 @@ def test_the_table_of_speeds_is_made_from_the_stored_results() -> None:
     assert rest.partition(speed_table.END)[0] == speed_table.render()
 
 
-def test_the_tables_of_the_homework_are_made_from_the_stored_run() -> None:
-    _, _, rest = homework.PAGE.read_text(encoding="utf-8").partition(homework.BEGIN)
-    assert rest.partition(homework.END)[0] == homework.render()
+@pytest.mark.parametrize(
+    ("page", "begin", "end", "render"),
+    [
+        (homework.PAGE, homework.BEGIN, homework.END, homework.render),
+        (homework.PAGE, homework.BEGIN_SEEDS, homework.END_SEEDS, homework.render_seeds),
+        (loss_table.PAGE, loss_table.BEGIN, loss_table.END, loss_table.render),
+    ],
+    ids=["homework", "seeds", "losses"],
+)
+def test_the_tables_of_the_docs_are_made_from_the_stored_runs(
+    page: Path, begin: str, end: str, render: Callable[[], str]
+) -> None:
+    _, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    assert rest.partition(end)[0] == render()
+
+
+def test_the_reference_of_the_homework_is_the_band_of_its_measured_runs(registry: Registry) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    (reference,) = spec.references
+    band = homework.fid_band([run.fid[50] for run in homework.all_runs() if run.fid])
+    assert (reference.value, reference.deviation, reference.band) == pytest.approx(band, abs=5e-4)
 
 
 def test_every_linked_file_is_there() -> None:

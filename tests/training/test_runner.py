@@ -185,7 +185,7 @@ def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Re
     show_result(console, result, directory.path)
     text = console.file.getvalue()
     assert "interrupted after step 0\n" in text
-    assert text.count("interrupted") == 1
+    assert text.count("interrupted after step") == 1
     assert f"resume with: ganbench run --resume '{directory.path}'" in text
 
 
