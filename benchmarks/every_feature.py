@@ -10,7 +10,9 @@ exit code is 1 if a run fails.
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -135,18 +137,21 @@ def main(
     only: Annotated[str, typer.Option(help="Run only the cases with this text in their names.")] = "",
     source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of runs at a time, each in a process.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
     setting = Setting(device, steps, source, data_dir)
     rows: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as images:
+    fresh = multiprocessing.get_context("spawn")  # a process that has used CUDA cannot be forked
+    with tempfile.TemporaryDirectory() as images, ProcessPoolExecutor(jobs, fresh) as pool:
         write_noise(Path(images))
-        for case in cases(Path(images)):
-            if only in case.name:
-                rows[case.name] = try_out(case, setting)
-                print(f"{case.name}: {summary(rows[case.name])}", flush=True)
-                if out is not None:
-                    write_results(out, {"steps": steps, "source": source}, device, {"cases": rows})
+        chosen = {pool.submit(try_out, case, setting): case for case in cases(Path(images)) if only in case.name}
+        for finished in as_completed(chosen):
+            name = chosen[finished].name
+            rows[name] = finished.result()
+            print(f"{name}: {summary(rows[name])}", flush=True)
+            if out is not None:
+                write_results(out, {"steps": steps, "source": source, "jobs": jobs}, device, {"cases": rows})
     show(rows)
     show_plugins(rows)
     if failed := [name for name, row in rows.items() if "error" in row]:

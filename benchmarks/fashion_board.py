@@ -9,13 +9,10 @@ Without a folder, the section is written anew from the stored leaderboard.
 from __future__ import annotations
 
 import json
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from matplotlib.figure import Figure
-from PIL import Image
 
 from ganbench import load_result
 from ganbench.reporting.formatting import duration
@@ -26,13 +23,12 @@ from ganbench.results.leaderboard import make_leaderboards
 from ganbench.results.run_collection import find_runs
 from ganbench.results.suite_record import read_suite
 
-from .pages import ROOT, put_between
+from .pages import ROOT, put_between, save_sheet
 
 STORED = ROOT / "benchmarks" / "results" / "cpu-2-cores" / "fashion_losses.json"
 PICTURE = ROOT / "docs" / "images" / "fashion-losses.png"
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- losses: made by python -m benchmarks.fashion_board -->\n", "<!-- end of losses -->"
-COLUMNS = 4
 TEXT = """\
 ## Losses on the homework's networks
 
@@ -102,14 +98,7 @@ def save_samples(suite: Path) -> None:
     folders = {name: suite / "runs" / cell / "samples" for name, cell in cells.items()}
     sheets = {"real images": next(iter(folders.values())) / "real.png"}
     sheets |= {name: max(folder.glob("epoch-*.png")) for name, folder in folders.items()}
-    rows = -(-len(sheets) // COLUMNS)
-    figure = Figure(figsize=(11, 1.6 * rows), layout="constrained")
-    for axes, sheet in zip_longest(figure.subplots(rows, COLUMNS).flat, sheets):
-        axes.axis("off")
-        if sheet is not None:
-            axes.imshow(Image.open(sheets[sheet]).convert("L"), cmap="gray", vmin=0, vmax=255)
-            axes.set_title(sheet, fontsize=9)
-    figure.savefig(PICTURE, dpi=100)
+    save_sheet(sheets, PICTURE)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,14 @@
 #   commands        samples, scores and a report of the run of `verify`
 #   suite           four runs, two at once on one GPU
 #   ranks           torchrun, with one process on the GPU and with two on the CPU
+#   r3gan           where the time of the slowest benchmark's step goes
+#   class_accuracy  how often a conditional generator makes the class that it is asked for
 #   loops           speed compared with other training loops
 #   engines         speed by engine, batch size and precision
+#   shared_gpu      speed of several seeds at once, as streams and as processes
 #   outside_clock   speed by a clock outside the process
 #   reference       50 epochs with scores, compared with the published curve; seeds in SEEDS (default: 42)
+#   loss_table      two epochs with each loss for images; two seeds
 #
 # `rehearse` runs the same parts briefly on a CPU, to find mistakes without a GPU.
 #
@@ -60,30 +64,31 @@ for name in FULL.sha256:
 COPY
 }
 
-failed=()
 chosen=()
 part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and continue even if it fails
   local name=$1 limit=$(($2 * patience)) start=$SECONDS left=$((deadline - SECONDS - 10))
   shift 2
   [[ ${#chosen[@]} -eq 0 || " ${chosen[*]} " == *" $name "* ]] || return 0
-  [ "$left" -gt 0 ] || { failed+=("$name (no time left)"); return 0; }
+  [ "$left" -gt 0 ] || { echo "$name (no time left)" >>"$folder/failed"; return 0; }
   [ "$left" -ge "$limit" ] || limit=$left
   echo "== $name: $*"
   timeout --signal=INT --kill-after=10 "$limit" "$@" 2>&1 | tee -a "$OUT/gpu.log" | tail -n 25
-  [ "${PIPESTATUS[0]}" -eq 0 ] || failed+=("$name")
+  [ "${PIPESTATUS[0]}" -eq 0 ] || echo "$name" >>"$folder/failed"
   echo "== $name: $((SECONDS - start)) s"
 }
 
 run() {
   deadline=$((SECONDS + 570)) patience=1
-  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 pairs=2
+  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 pairs=2 jobs=3
+  class_accuracy=(--steps 3000 --width 64) loss_table=(--seeds 0,1 --epochs 2)
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
   run_parts "$@"
 }
 
 rehearse() {
   deadline=$((SECONDS + 24 * 3600)) patience=30
-  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 pairs=1
+  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 pairs=1 jobs=1
+  class_accuracy=(--steps 2) loss_table=(--seeds 0 --epochs 1)
   run_parts "$@"
 }
 
@@ -99,19 +104,42 @@ run_parts() {
     export GANBENCH_DATA
   fi
   export PYTHONUNBUFFERED=1
-  local folder options=(--device "$device" --source "$source")
+  local options=(--device "$device" --source "$source")
   folder=$(mktemp -d)
+  trap 'rm -r "$folder"' EXIT
   local ganbench=("$python" -m ganbench) torchrun=("$python" -m torch.distributed.run --standalone)
   local short=(--steps "$steps" -o "dataset.source=$source" -o metrics.0.num_samples=1000)
 
   part verify 60 "${ganbench[@]}" run dcgan-fashion --device "$device" -o "dataset.source=$source" "${verify[@]}" \
     --out "$folder/run"
   [ ! -e "$folder/run/result.json" ] || cp "$folder/run/result.json" "$OUT/verify.json"
-  part tests 60 "$python" -m pytest -q -n 4 -k cuda tests/training tests/runtime
-  part every_feature 170 "$python" -m benchmarks.every_feature "${options[@]}" --steps "$steps" \
-    --out "$OUT/every_feature.json"
+  # these parts test that everything works, so they run side by side; those after them measure speed
+  part every_feature 170 "$python" -m benchmarks.every_feature "${options[@]}" --steps "$steps" --jobs "$jobs" \
+    --out "$OUT/every_feature.json" &
+  run_short_parts &
+  wait
 
-  part commands 20 "${ganbench[@]}" sample "$folder/run" -n 64 --device "$device" --out "$folder/samples.npz"
+  part loops 150 "$python" -m benchmarks.loops "${options[@]}" --precision tf32 --pairs "$pairs" --seconds "$seconds" \
+    --out "$OUT/loops.json"
+  part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
+  [ "$device" = cpu ] || part shared_gpu 90 "$python" -m benchmarks.shared_gpu "${options[@]}" --seconds "$seconds" \
+    --out "$OUT/shared_gpu.json"
+  part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
+    --out "$OUT/outside_clock.json"
+  part reference 300 "$python" -m benchmarks.reference "${options[@]}" --seeds "${SEEDS:-42}" --epochs "$epochs" \
+    --out-dir "$OUT/reference"
+  part loss_table 190 "$python" -m benchmarks.loss_table "${options[@]}" "${loss_table[@]}" --out-dir "$OUT/loss_table"
+
+  if [ -s "$folder/failed" ]; then
+    echo "failed: $(paste -sd ' ' "$folder/failed")"
+    exit 1
+  fi
+}
+
+run_short_parts() {
+  part tests 60 "$python" -m pytest -q -n 4 -k cuda tests/training tests/runtime
+
+  part commands 30 "${ganbench[@]}" sample "$folder/run" -n 64 --device "$device" --out "$folder/samples.npz"
   part commands 30 "${ganbench[@]}" eval "$folder/samples.npz" --against fashion-mnist -o "dataset.source=$source" \
     --metrics kid --features fashion-cnn -o metrics.0.subset_size=64 --device "$device"
   part commands 30 "${ganbench[@]}" eval "$folder/run" -n 1000 --device "$device"
@@ -129,21 +157,14 @@ loss = ["bce", "hinge"]
 SUITE
   part suite 60 "${ganbench[@]}" suite "$folder/suite.toml" --jobs 2 --device "$device" --out "$folder/suite"
 
-  part ranks 30 "${torchrun[@]}" --nproc-per-node 1 -m ganbench run dcgan-fashion --device "$device" "${short[@]}" \
+  part ranks 60 "${torchrun[@]}" --nproc-per-node 1 -m ganbench run dcgan-fashion --device "$device" "${short[@]}" \
     --out "$folder/one"
   part ranks 60 "${torchrun[@]}" --nproc-per-node 2 -m ganbench run dcgan-fashion --device cpu "${short[@]}" \
     --out "$folder/two"
-
-  part loops 130 "$python" -m benchmarks.loops "${options[@]}" --precision tf32 --pairs "$pairs" --seconds "$seconds" \
-    --out "$OUT/loops.json"
-  part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
-    --out "$OUT/outside_clock.json"
-  part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
-  part reference 190 "$python" -m benchmarks.reference "${options[@]}" --seeds "${SEEDS:-42}" --epochs "$epochs" \
-    --out-dir "$OUT/reference"
-
-  rm -r "$folder"
-  [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}"; exit 1; }
+  part r3gan 60 "${ganbench[@]}" run r3gan-fashion --device "$device" -o "dataset.source=$source" --steps 2 --profile \
+    -o 'metrics=[]' --out "$folder/r3gan"
+  part class_accuracy 60 "$python" -m benchmarks.class_accuracy --device "$device" --source "$source" \
+    "${class_accuracy[@]}" --out "$OUT/class_accuracy.json"
 }
 
 "${1:?usage: benchmarks/gpu.sh run | rehearse | pack FOLDER}" "${@:2}"

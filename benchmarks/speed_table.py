@@ -36,7 +36,8 @@ def rows(stored: dict[str, Any]) -> list[str]:
     table = []
     for name, rates in stored["images_per_second"].items():
         ratios = stored["ganbench_ratio"][name]
-        compared = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if name != "ganbench" else ""
+        ratio_range = f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ", 1 round"
+        compared = f"{median(ratios):.2f}{ratio_range}" if name != "ganbench" else ""
         condition = f"{setting['batch_size']}, {setting['precision']}"
         table.append(f"| {device} | {condition} | {LOOPS[name]} | {median(rates):,.0f} | {compared} |")
     return table
