@@ -107,7 +107,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     if config.smoke and not smoke_runs:
         smoke_runs = train_repeats(side, session_config, REPEATS, log)
     if config.quality and not quality_runs:
-        quality_runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], log)
+        quality_runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
     baseline = Baseline(
         benchmark=session_config.benchmark,
         sessions=[*(stored.sessions if stored else []), *sessions],

@@ -121,7 +121,7 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
             base, head, session_config, threshold, config.level, config.max_blocks, order, log
         )
     if config.quality:
-        quality_runs = train_both(base, head, session_config, config.training_seed, log)
+        quality_runs = train_both(base, head, session_config, config.training_seed, config.margins, log)
     measurements = Measurements(sessions, smoke_runs, quality_runs)
     measurements.require_unchanged()
     return Check(
@@ -156,7 +156,11 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     sessions = (
         speed.measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     )
-    quality_runs = train_seeds(head, session_config, seeds_of(config.training_seed)[1], log) if config.quality else []
+    quality_runs = (
+        train_seeds(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)
+        if config.quality
+        else []
+    )
     require_unchanged([record.code for records in (sessions, smoke_runs, quality_runs) for record in records])
     checks = []
     for name, baseline in baselines.items():

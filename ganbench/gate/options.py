@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,7 @@ def make_config(
 
     spec, _ = load_spec(benchmark, load_registry(plugins), overrides)
     session_config = SessionConfig(
-        benchmark=benchmark,
+        benchmark=os.path.normpath(benchmark),  # ./mine.toml and mine.toml are one benchmark
         overrides=[text for text in overrides if text.partition("=")[0].partition(".")[0].strip() != "gate"],
         plugins=list(plugins),
         device=device,

@@ -35,12 +35,17 @@ MAX_DIVERGED_SEEDS = 1  # more of base are refused, more of head are a regressio
 
 
 def train_seeds(
-    side: Side, config: SessionConfig, seeds: Sequence[int], log: Callable[[str], None]
+    side: Side, config: SessionConfig, seeds: Sequence[int], margins: GateOptions, log: Callable[[str], None]
 ) -> list[TrainingRun]:
-    """Run the whole benchmark for each seed. Raises `SessionError` if a run crashes; divergence is a valid outcome."""
+    """Run the whole benchmark for each seed.
+
+    Raises `SessionError` if a run crashes, and `UsageError` if a margin is set for an unknown metric. Divergence is a
+    valid outcome.
+    """
     runs = []
     for seed in seeds:
         run = train(side, config, {"seed": seed}, targets=True)
+        require_known_metrics(margins, run.metrics)
         titles = metric_titles(run.metrics)
         scores = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in run.metrics)
         log(f"seed {seed} of {side.name}: {run.message or scores}")
@@ -48,14 +53,24 @@ def train_seeds(
     return runs
 
 
-def train_both(base: Side, head: Side, config: SessionConfig, seed: int, log: Callable[[str], None]) -> TrainingRuns:
+def train_both(
+    base: Side, head: Side, config: SessionConfig, seed: int, margins: GateOptions, log: Callable[[str], None]
+) -> TrainingRuns:
     """Train the seeds of both sides in turn, two of base and one of head: a machine that drifts slows down both."""
     base_seeds, head_seeds = seeds_of(seed)
     runs = TrainingRuns([], [])
     for first, second, head_seed in zip(base_seeds[::2], base_seeds[1::2], head_seeds, strict=True):
-        runs.base.extend(train_seeds(base, config, [first, second], log))
-        runs.head.extend(train_seeds(head, config, [head_seed], log))
+        runs.base.extend(train_seeds(base, config, [first, second], margins, log))
+        runs.head.extend(train_seeds(head, config, [head_seed], margins, log))
     return runs
+
+
+def require_known_metrics(margins: GateOptions, scores: Sequence[Score]) -> None:
+    """Raise `UsageError` if a margin is set for a metric that is not among these, unless there are none."""
+    known = dict.fromkeys(name for score in scores for name in (score.id, score.name, score.label))
+    for name in margins.metric_percent if known else ():
+        if name not in known:
+            raise UsageError(f"gate.metric_percent.{name}: unknown metric; the benchmark has {', '.join(known)}")
 
 
 def seeds_of(seed: int) -> tuple[range, range]:
@@ -67,10 +82,7 @@ class Quality:
     """The scores of both sides, by metric, over the seeds that completed with finite scores."""
 
     def __init__(self, runs: TrainingRuns, margins: GateOptions) -> None:
-        """Raises `NotComparableError` if the scores' protocols differ or too many of base's seeds diverged.
-
-        Raises `UsageError` if a margin is set for an unknown metric.
-        """
+        """Raises `NotComparableError` if the scores' protocols differ or too many of base's seeds diverged."""
         self.sides = (runs.base, runs.head)
         self.margins = margins
         self.completed = tuple([run for run in side if is_complete(run)] for side in self.sides)
@@ -81,10 +93,6 @@ class Quality:
             require_same_protocol(self.completed[0][0], run)
         self.metrics = {score.id: score for score in self.completed[0][0].metrics}
         self.titles = metric_titles(self.metrics.values())
-        known = dict.fromkeys(name for score in self.metrics.values() for name in (score.id, score.name, score.label))
-        for name in margins.metric_percent:
-            if name not in known:
-                raise UsageError(f"gate.metric_percent.{name}: unknown metric; the benchmark has {', '.join(known)}")
 
     def estimates(self) -> dict[str, Estimate]:
         """Estimate how much worse each score of head is, by title, if positive and with two seeds on each side."""

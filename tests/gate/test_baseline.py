@@ -20,6 +20,10 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
+def invoke_raw(*arguments: str) -> str:
+    return CliRunner().invoke(app, arguments).stdout
+
+
 def record(*arguments: str) -> tuple[int, str]:
     return invoke("baseline", "record", "dcgan-fashion", "-p", "own_loss.py", "--out", "baseline.json", *arguments)
 
@@ -119,6 +123,14 @@ def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
     assert_outcome(check(), ExitCode.NOT_COMPARABLE, "or check with --missing-baseline record")
     assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json not found: recording it")
     assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
+
+
+def test_a_spec_file_is_one_benchmark_by_any_relative_path(plugin: Any) -> None:
+    Path("mine.toml").write_text(invoke_raw("show", "dcgan-fashion"), encoding="utf-8")
+    arguments = ("-p", "own_loss.py", "--no-smoke")
+    invoke("baseline", "record", "./mine.toml", *arguments, "--out", "baseline.json", "--sessions", "2")
+    outcome = invoke("check", "mine.toml", *arguments, "--baseline", "baseline.json")
+    assert_outcome(outcome, ExitCode.DONE, "PASS: throughput")
 
 
 def other_benchmark(text: str) -> str:
