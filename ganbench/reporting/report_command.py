@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Run directories, suite folders or result.json files.")
+        list[Path],
+        typer.Argument(
+            metavar="RESULT...", help="Run directories, suites' folders, folders of runs, or result.json files."
+        ),
     ],
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
     plugins: PluginArguments = [],  # noqa: B006 - never modified
@@ -28,7 +31,7 @@ def report(
 
 
 def write_report(results: list[Path], file: Path, registry: Registry, console: Console) -> None:
-    """Write the report of run directories, result.json files and suites' folders, and print where it is.
+    """Write the report of run directories, folders of them, result.json files and suites, and print where it is.
 
     Published curves are those of the benchmarks in `registry`.
 

@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
+from ganbench.plugin.registry import Registry
 from ganbench.reporting.html.line_chart import Line, LineChart
-from ganbench.reporting.html.runs import short_names
+from ganbench.reporting.html.runs import load_runs, short_names
 from ganbench.reporting.html.scale import Scale
 from ganbench.results.schema import MetricPoint, Result
 
@@ -147,6 +148,13 @@ def test_a_run_that_is_given_twice_is_shown_once(write_run: Callable[..., Path])
     assert len(report(run, run / "result.json", run.parent / "link").find("ul")[0].find("li")) == 1
 
 
+def test_a_folder_of_runs_shows_all_of_them(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("runs/first", "runs/more/second"):
+        write_run(result(), name)
+    (tmp_path / "runs" / "unfinished").mkdir()
+    assert [run.name for run in load_runs([tmp_path / "runs"], Registry.load())] == ["first", "second"]
+
+
 def test_a_score_that_is_not_finite_is_not_called_missing(write_run: Callable[..., Path]) -> None:
     (fid,) = result().metrics
     lost = fid.model_copy(update={"value": None})  # training went on after the last score
@@ -221,6 +229,7 @@ def test_samples_that_are_missing_broken_or_of_another_run_do_not_prevent_a_repo
         (["one", "--out", "one/result.json"], ExitCode.USAGE, "must end in .html"),
         (["one", "--out", "nowhere/page.html"], ExitCode.USAGE, "cannot write it: No such file or directory"),
         (["nothing"], ExitCode.NOT_COMPARABLE, "cannot read it"),
+        (["one/samples"], ExitCode.NOT_COMPARABLE, "no runs found"),
         ([], ExitCode.USAGE, "RESULT"),
     ],
 )

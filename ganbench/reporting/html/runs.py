@@ -14,6 +14,7 @@ from ganbench.errors import MissingError
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.formatting import run_command
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
+from ganbench.results.run_collection import find_runs
 from ganbench.results.schema import Result, load_result
 from ganbench.results.suite_record import is_suite, read_suite
 from ganbench.spec.launch import read_launch
@@ -62,13 +63,19 @@ class Run:
 
 
 def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
-    """Load results from run directories, result.json files and suites' folders, with registered published curves.
+    """Load results from run directories, result.json files, and suites' and other folders that contain runs.
 
-    Raises `MissingError` if one cannot be read and `UsageError` if one is invalid.
+    Each has the registered published curve. Raises `MissingError` if one cannot be read and `UsageError` if one is
+    invalid.
     """
     labels: dict[Path, str] = {}
     for path in paths:
-        labels |= ended_runs(path) if is_suite(path) else {path: ""}
+        if is_suite(path):
+            labels |= ended_runs(path)
+        elif path.is_dir() and not (path / "result.json").exists():
+            labels |= runs_inside(path)
+        else:
+            labels[path] = ""
     labels = {path: labels[path] for path in each_once(labels)}
     short = short_names(list(labels))
     names = [label or name for label, name in zip(labels.values(), short, strict=True)]
@@ -96,6 +103,14 @@ def ended_runs(suite: Path) -> dict[Path, str]:
     ended = {directory: label for directory, label in labels.items() if (directory / "result.json").is_file()}
     if not ended:
         raise MissingError(f"{suite}: no run of this suite has a result yet; `ganbench suite status {suite}` shows why")
+    return ended
+
+
+def runs_inside(folder: Path) -> dict[Path, str]:
+    """Return the runs in a folder that have a result. Raises `MissingError` if there are none."""
+    ended = {run.path: "" for run in find_runs([folder]) if run.result is not None}
+    if not ended:
+        raise MissingError(f"{folder}: no run in this folder has a result yet")
     return ended
 
 
