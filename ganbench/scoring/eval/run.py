@@ -25,7 +25,7 @@ from .arrays import Layout
 from .evaluate import Reference, evaluate_run, evaluate_samples, require_images
 from .request import Request
 from .result import build_result
-from .samples import load_samples
+from .samples import count_copies, load_samples
 
 DEFAULT_SEED = 42  # of datasets, as in runs
 Warn = Callable[[str], None]
@@ -82,6 +82,11 @@ def evaluate_images(
         samples.warnings.append(
             f"{samples.path}: {len(samples.images):,} images instead of {asked:,}; some scores, such as a Fréchet "
             "distance, get worse with fewer images, so compare only scores of equally many images"
+        )
+    if copies := count_copies(samples.images, reference.data):
+        samples.warnings.append(
+            f"{samples.path}: {copies:,} of {len(samples.images):,} images are exact copies of images of "
+            f"{reference.name}, so the scores are not those of new images"
         )
     spec = request.spec(registry, None, len(samples.images))
     for message in samples.warnings:
