@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .baseline import Baseline
     from .check import CheckConfig
 
-SESSIONS = 12  # detects a slowdown of 1.5 margins in 19 of 20 checks (benchmarks/gate_power.py)
+SESSIONS = 12  # detects a slowdown of 1.5 margins in 19 of 20 checks on a quiet machine (benchmarks/gate_power.py)
 
 
 @interrupt_once()
