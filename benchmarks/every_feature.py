@@ -2,10 +2,10 @@
 
 python -m benchmarks.every_feature --device cuda --steps 50 --out every_feature.json
 
-Each run has networks of full size, is scored, and generates images from its checkpoint. On a GPU, each should be
-captured as a CUDA graph whose steps are bitwise identical to eager ones; the table has the reason if it is not. Runs
-whose data or packages are missing are skipped. A second table has, for each plugin, the fastest run that used it. The
-exit code is 1 if a run fails.
+Each run has networks of full size (on a CPU, the largest are narrower), is scored, and generates images from its
+checkpoint. On a GPU, each should be captured as a CUDA graph whose steps are bitwise identical to eager ones; the table
+has the reason if it is not. Runs whose data or packages are missing are skipped. A second table has, for each plugin,
+the fastest run that used it. The exit code is 1 if a run fails.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ from .results_file import write_results
 MAX_SAMPLES = 1000  # of each metric
 # CIFAR-10 and the weights of its metric must be downloaded; these images have the same shape
 LIKE_CIFAR10 = ("dataset=emoji", "references=[]", 'metrics=[{name="fid",features={name="raw",size=8}}]')
+# on a CPU, a step of these would take minutes
+NARROW = {
+    "cgan-fashion": ("model.width=8",),
+    "r3gan-fashion": ("model.width=32", "training.batch_size=64"),
+    **dict.fromkeys(("dcgan-cifar10", "sngan-cifar10", "wgan-gp-cifar10"), ("model.width=16",)),
+}
 IMAGE_METRICS = ("fid", "kid", "precision-recall", "density-coverage", "inception-score")
 SCHEDULES = {"constant": "value=1e-4", "robbins-monro": "start=1e-3", "step": "start=1e-4,every_kimg=1"}
 TRAINING_KINDS = ("model", "loss", "dataset", "optimizer", "schedule", "penalty", "augmentation")
@@ -61,7 +67,8 @@ class Setting:
     data_dir: Path | None
 
     def train(self, case: Case, directory: Path, steps: int | None = None) -> Run:
-        spec, overrides = load_spec(case.benchmark, *case.overrides), list(case.overrides)
+        overrides = [*case.overrides, *(NARROW.get(case.name, ()) if self.device == "cpu" else ())]
+        spec = load_spec(case.benchmark, *overrides)
         if spec.dataset.name == "fashion-mnist":
             overrides.append(f"dataset.source={self.source}")
         for number, metric in enumerate(spec.metrics):
