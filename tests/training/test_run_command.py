@@ -67,7 +67,7 @@ def test_stdout_has_only_json_whatever_plugins_print(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_diverged_run_exits_with_5_and_says_so(tmp_path: Path) -> None:
     rates = "-o optimizer.generator.lr=1e3 -o optimizer.discriminator.lr=1e3"
-    code, stdout, _ = finish(start(f"{RUN} --steps 40 {rates}"))
+    code, stdout, _ = finish(start(f"{RUN} --steps 40 {rates} -o references=[]"))
     assert code == ExitCode.FAILED
     assert "diverged: the " in stdout
     assert load_result(tmp_path / "run").status == "diverged"
