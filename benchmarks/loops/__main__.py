@@ -46,7 +46,9 @@ def main(
     seconds: Annotated[float, typer.Option(help="Time of each measurement, in seconds.")] = 10.0,
     batch_size: int = 64,
     device: str = "cpu",
-    precision: Annotated[str, typer.Option(metavar="fp32|tf32")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|tf32|bf16", help="The notebook uses fp32 instead of bf16.")
+    ] = "fp32",
     source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     data_dir: Path | None = None,
     busy: Annotated[int, typer.Option(min=0, help="Number of busy processes to run next to each loop.")] = 0,

@@ -18,16 +18,18 @@ def steps(setting: Setting) -> Iterator[int]:
         for indices in torch.randperm(len(images), device=setting.device).split(setting.batch_size):
             real = images[indices].float().div_(127.5).sub_(1)
 
-            with torch.no_grad():
+            with torch.no_grad(), setting.autocast():
                 fake = generator(torch.randn(len(real), LATENT_DIM, device=setting.device))
-            loss_d = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
+            with setting.autocast():
+                loss_d = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
             optimizer_d.zero_grad()
             loss_d.backward()
             optimizer_d.step()
 
             discriminator.requires_grad_(False)
-            fake = generator(torch.randn(len(real), LATENT_DIM, device=setting.device))
-            loss_g = softplus(-discriminator(fake)).mean()
+            with setting.autocast():
+                fake = generator(torch.randn(len(real), LATENT_DIM, device=setting.device))
+                loss_g = softplus(-discriminator(fake)).mean()
             optimizer_g.zero_grad()
             loss_g.backward()
             optimizer_g.step()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench.runtime.cpu import use_physical_cores
-from ganbench.runtime.precision import Precision, float32_precision
+from ganbench.runtime.precision import Precision, autocast, float32_precision
 from ganbench.system.files import default_data_dir
 from ganbench_datasets.fashion_mnist.sources import Source, load
 from ganbench_models.dcgan.networks import Discriminator, Generator
@@ -58,6 +58,10 @@ class Setting:
         use_physical_cores()
         with float32_precision(self.precision):
             yield
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context for forward passes and losses. The notebook, which is always in fp32, does without."""
+        return autocast(self.precision, torch.device(self.device))
 
     def synchronize(self) -> None:
         if self.device.startswith("cuda"):

@@ -89,6 +89,7 @@ def run(setting: Setting) -> Timed:
     trainer = lightning.Trainer(
         accelerator="gpu" if setting.device.startswith("cuda") else "cpu",
         devices=1,
+        precision="bf16-mixed" if setting.precision == "bf16" else "32-true",
         max_steps=-1,
         logger=False,
         enable_checkpointing=False,
