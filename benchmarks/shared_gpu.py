@@ -4,13 +4,20 @@ python -m benchmarks.shared_gpu --seconds 3 --out shared_gpu.json
 
 Each seed has a step of its own, captured as a CUDA graph on a stream of its own and with a random number generator of
 its own. First compares, bit by bit, the weights of seeds that were trained at the same time with those of the same
-seeds trained one after another. Then measures the images per second of all seeds together.
+seeds trained one after another. Then measures the images per second of all seeds together. Processes are measured
+without and, where it is available, with NVIDIA's Multi-Process Service (MPS), by which they share the GPU at the same
+time instead of in turns.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -31,6 +38,8 @@ if TYPE_CHECKING:
     from ganbench_datasets.fashion_mnist.sources import Source
 
 COMPARED_STEPS = 100
+WITH_MPS = "processes with MPS"
+MPS = "nvidia-cuda-mps-control"  # https://docs.nvidia.com/deploy/mps/
 
 
 class Seed:
@@ -118,20 +127,47 @@ def images_per_second(setting: Setting, seeds: list[Seed]) -> float:
     return steps * len(seeds) * setting.batch_size / (perf_counter() - start)
 
 
-def by_processes(count: int) -> float:
-    """Return the throughput of `count` processes with a seed each, which begin together."""
+def by_processes(count: int, variables: Mapping[str, str]) -> float:
+    """Return the throughput of `count` processes with a seed each, which begin together.
+
+    Raises `ChildProcessError` if one fails.
+    """
     command = [sys.executable, "-m", "benchmarks.shared_gpu", *sys.argv[1:], "--inside"]
     children = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
+        )
+        for _ in range(count)
     ]
+    ready = []
     for child in children:
         assert child.stdout is not None
-        child.stdout.readline()  # it is ready
+        ready.append(child.stdout.readline() == "ready\n")
+    if not all(ready):
+        for child in children:
+            child.kill()
+            child.wait()
+        raise ChildProcessError("a process failed")
     for child in children:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
     return sum(float(child.communicate()[0]) for child in children)
+
+
+def by_processes_with_mps(count: int) -> float:
+    """Return the throughput of processes that share the GPU through MPS; NaN, with a message, if that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        environment = {**os.environ, **variables}
+        try:
+            subprocess.run([MPS, "-d"], env=environment, check=True)
+            return by_processes(count, variables)
+        except (ChildProcessError, subprocess.CalledProcessError) as error:
+            print(f"MPS: {error}", file=sys.stderr)
+            return math.nan
+        finally:
+            subprocess.run([MPS], input="quit\n", text=True, env=environment)
 
 
 def main(
@@ -153,12 +189,15 @@ def main(
             print(images_per_second(setting, [seed]))
             return
         figures: dict[str, Any] = {"equal_bits": equal_bits(setting, images, seeds=4)}
-        rates: dict[str, dict[str, float]] = {"streams": {}, "processes": {}}
+        with_mps = shutil.which(MPS) is not None
+        rates: dict[str, dict[str, float]] = {"streams": {}, "processes": {}, **({WITH_MPS: {}} if with_mps else {})}
         for count in map(int, counts.split(",")):
             seeds = [Seed(setting, images, number) for number in range(count)]
             rates["streams"][str(count)] = images_per_second(setting, seeds)
             del seeds
-            rates["processes"][str(count)] = by_processes(count)
+            rates["processes"][str(count)] = by_processes(count, {})
+            if with_mps:
+                rates[WITH_MPS][str(count)] = by_processes_with_mps(count)
             print(count, {way: f"{measured[str(count)]:,.0f}" for way, measured in rates.items()}, flush=True)
             if out is not None:
                 write_results(out, {"seconds": seconds}, device, {**figures, "images_per_second": rates})
