@@ -79,7 +79,7 @@ part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and c
 
 run() {
   deadline=$((SECONDS + 570)) patience=1
-  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 pairs=2 jobs=3
+  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 rounds=2 jobs=3
   class_accuracy=(--steps 3000 --width 64) loss_table=(--seeds 0,1 --epochs 2)
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
   run_parts "$@"
@@ -87,7 +87,7 @@ run() {
 
 rehearse() {
   deadline=$((SECONDS + 24 * 3600)) patience=30
-  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 pairs=1 jobs=1
+  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 rounds=1 jobs=1
   class_accuracy=(--steps 2) loss_table=(--seeds 0 --epochs 1)
   run_parts "$@"
 }
@@ -119,7 +119,7 @@ run_parts() {
   run_short_parts &
   wait
 
-  part loops 150 "$python" -m benchmarks.loops "${options[@]}" --precision tf32 --pairs "$pairs" --seconds "$seconds" \
+  part loops 150 "$python" -m benchmarks.loops "${options[@]}" --precision tf32 --rounds "$rounds" --seconds "$seconds" \
     --out "$OUT/loops.json"
   part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
   [ "$device" = cpu ] || part shared_gpu 90 "$python" -m benchmarks.shared_gpu "${options[@]}" --seconds "$seconds" \

@@ -1,4 +1,4 @@
-"""Create README's throughput table from the stored results.
+"""Create the tables of loops in docs/speed.md, and the shorter one in README, from the stored results.
 
 python -m benchmarks.speed_table
 """
@@ -6,11 +6,13 @@ python -m benchmarks.speed_table
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 from .pages import ROOT, put_between
 
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- speed: made by python -m benchmarks.speed_table -->\n", "<!-- end of speed -->"
 LOOPS = {
     "notebook": "homework notebook",
@@ -21,30 +23,55 @@ LOOPS = {
 }
 
 
-def render() -> str:
-    """Return a Markdown table of every `loops.json` under benchmarks/results."""
-    lines = ["| device | batch, precision | loop | images/s | ganbench ÷ loop |", "|---|---|---|---|---|"]
-    for path in sorted((ROOT / "benchmarks" / "results").glob("*/loops*.json")):
-        lines += rows(json.loads(path.read_text(encoding="utf-8")))
+def render_summary() -> str:
+    """Return README's table: ganbench and the notebook, one row for each `loops*.json` under benchmarks/results."""
+    lines = [
+        "| device | batch size, precision | homework notebook, images/s | ganbench, images/s | ganbench ÷ notebook |",
+        "|---|---|---|---|---|",
+    ]
+    for stored in results():
+        notebook, ours = (f"{median(stored['images_per_second'][loop]):,.0f}" for loop in ("notebook", "ganbench"))
+        cells = [device(stored), condition(stored), notebook, ours, ratio(stored, "notebook")]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def rows(stored: dict[str, Any]) -> list[str]:
-    environment, setting = stored["environment"]["must_match"], stored["setting"]
+def render() -> str:
+    """Return the table of docs/speed.md, with a row for each loop."""
+    lines = ["| device | batch size, precision | loop | images/s | ganbench ÷ loop |", "|---|---|---|---|---|"]
+    for stored in results():
+        for loop, rates in stored["images_per_second"].items():
+            compared = "" if loop == "ganbench" else ratio(stored, loop)
+            cells = [device(stored), condition(stored), LOOPS[loop], f"{median(rates):,.0f}", compared]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def results() -> Iterator[dict[str, Any]]:
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*/loops*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def device(stored: dict[str, Any]) -> str:
+    environment = stored["environment"]["must_match"]
     threads = f", {environment['threads']} threads" if "threads" in environment else ""
-    device = f"{environment['device']}{threads}, torch {stored['environment']['may_differ']['torch']}"
-    table = []
-    for name, rates in stored["images_per_second"].items():
-        ratios = stored["ganbench_ratio"][name]
-        ratio_range = f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ", 1 round"
-        compared = f"{median(ratios):.2f}{ratio_range}" if name != "ganbench" else ""
-        condition = f"{setting['batch_size']}, {setting['precision']}"
-        table.append(f"| {device} | {condition} | {LOOPS[name]} | {median(rates):,.0f} | {compared} |")
-    return table
+    return f"{environment['device']}{threads}, torch {stored['environment']['may_differ']['torch']}"
+
+
+def condition(stored: dict[str, Any]) -> str:
+    return f"{stored['setting']['batch_size']}, {stored['setting']['precision']}"
+
+
+def ratio(stored: dict[str, Any], loop: str) -> str:
+    """Format the median ratio of ganbench's images/s to those of a loop, with its range over the rounds."""
+    ratios = stored["ganbench_ratio"][loop]
+    ratio_range = f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ", 1 round"
+    return f"{median(ratios):.2f}{ratio_range}"
 
 
 def main() -> None:
-    put_between(ROOT / "README.md", BEGIN, END, render())
+    put_between(README, BEGIN, END, render_summary())
+    put_between(PAGE, BEGIN, END, render())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn.functional import softplus
 
-from .setting import LATENT_DIM, Setting, Timed, time_steps
+from .setting import LATENT_DIM, Setting, take_turns
 
 
 def steps(setting: Setting) -> Iterator[int]:
@@ -37,5 +37,5 @@ def steps(setting: Setting) -> Iterator[int]:
             yield len(real)
 
 
-def run(setting: Setting) -> Timed:
-    return time_steps(setting, steps(setting))
+def run(setting: Setting) -> None:
+    take_turns(setting, steps(setting))

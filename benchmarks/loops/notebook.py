@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from .setting import LATENT_DIM, Setting, Timed, time_steps
+from .setting import LATENT_DIM, Setting, take_turns
 
 
 class PILImages(Dataset[tuple[Any, int]]):
@@ -62,5 +62,5 @@ def steps(setting: Setting) -> Iterator[int]:
             yield len(real)
 
 
-def run(setting: Setting) -> Timed:
-    return time_steps(setting, steps(setting))
+def run(setting: Setting) -> None:
+    take_turns(setting, steps(setting))

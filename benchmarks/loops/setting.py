@@ -1,12 +1,16 @@
-"""Common parts of all loops: data, networks, optimizers, device, and timing."""
+"""Common parts of all loops: data, networks, optimizers, device, and turns."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +35,7 @@ class Setting:
     device: str
     precision: Precision
     batch_size: int
-    seconds: float  # approximate time to measure
+    seconds: float  # approximate length of a turn
     source: Source  # source of FashionMNIST, as in `-o dataset.source=`
     data_dir: Path | None
 
@@ -68,25 +72,37 @@ class Setting:
             torch.cuda.synchronize(self.device)
 
 
-@dataclass(frozen=True)
-class Timed:
-    """The measurement of a loop."""
+class Turns:
+    """The turns in which a loop trains; in between, it waits while other loops have theirs.
 
-    images: int
-    seconds: float
-
-
-def time_steps(setting: Setting, steps: Iterator[int]) -> Timed:
-    """Run steps, which yield their numbers of images, for about `setting.seconds` after a warm-up.
-
-    Synchronize with the device only at the beginning and at the end.
+    A turn begins with a line on standard input, and ends with its images and seconds on standard output.
     """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.images = 0
+        self.start = 0.0
+
+    def begin(self) -> None:
+        """Wait for the next turn; end the process if there is none."""
+        self.setting.synchronize()
+        print(json.dumps({"images": self.images, "seconds": perf_counter() - self.start}), flush=True)
+        if not sys.stdin.readline():
+            os._exit(0)  # without the time that the regular exit takes to free the libraries
+        self.images, self.start = 0, perf_counter()
+
+    def add(self, images: int) -> None:
+        """Count the images of a step or of several; the turn ends when its time is over."""
+        self.images += images
+        if perf_counter() - self.start >= self.setting.seconds:
+            self.begin()
+
+
+def take_turns(setting: Setting, steps: Iterator[int]) -> NoReturn:
+    """Run steps, which yield their numbers of images, in turns after a warm-up."""
     for _ in range(WARMUP_STEPS):
         next(steps)
-    setting.synchronize()
-    start = perf_counter()
-    images = 0
-    while perf_counter() - start < setting.seconds:
-        images += next(steps)
-    setting.synchronize()
-    return Timed(images, perf_counter() - start)
+    turns = Turns(setting)
+    turns.begin()
+    while True:
+        turns.add(next(steps))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from . import with_ganbench
-from .setting import Setting, Timed
+from .setting import Setting
 
 
-def run(setting: Setting) -> Timed:
-    return with_ganbench.run(setting, mode="eager")
+def run(setting: Setting) -> None:
+    with_ganbench.run(setting, mode="eager")

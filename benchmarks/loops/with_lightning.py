@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 import lightning
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, IterableDataset
 
-from .setting import LATENT_DIM, WARMUP_STEPS, Setting, Timed
+from .setting import LATENT_DIM, WARMUP_STEPS, Setting, Turns
 
 
 class ResidentImages(IterableDataset[Tensor]):
@@ -61,31 +60,24 @@ class GAN(lightning.LightningModule):
         self.untoggle_optimizer(optimizer_g)
 
 
-class Stopwatch(lightning.Callback):
-    """Measures from the end of the warm-up until `setting.seconds` have passed, then stops training."""
+class TakesTurns(lightning.Callback):
+    """Counts the images of steps after the warm-up."""
 
     def __init__(self, setting: Setting) -> None:
-        self.setting = setting
-        self.steps = self.images = 0
-        self.start = self.seconds = 0.0
+        self.turns = Turns(setting)
+        self.steps = 0
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
         self.steps += 1
         if self.steps == WARMUP_STEPS:
-            self.setting.synchronize()
-            self.start = perf_counter()
+            self.turns.begin()
         elif self.steps > WARMUP_STEPS:
-            self.images += len(batch)
-            if perf_counter() - self.start >= self.setting.seconds:
-                self.setting.synchronize()
-                self.seconds = perf_counter() - self.start
-                trainer.should_stop = True
+            self.turns.add(len(batch))
 
 
-def run(setting: Setting) -> Timed:
+def run(setting: Setting) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    stopwatch = Stopwatch(setting)
     trainer = lightning.Trainer(
         accelerator="gpu" if setting.device.startswith("cuda") else "cpu",
         devices=1,
@@ -95,7 +87,6 @@ def run(setting: Setting) -> Timed:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[stopwatch],
+        callbacks=[TakesTurns(setting)],
     )
     trainer.fit(GAN(setting), DataLoader(ResidentImages(setting), batch_size=None))
-    return Timed(stopwatch.images, stopwatch.seconds)
