@@ -114,6 +114,16 @@ def require_same_conditions(baseline: Baseline, session: Session) -> None:
     require_equal(conditions(baseline.sessions[0]), conditions(session), "speeds")
 
 
+def require_same_code(stored: Baseline, session: Session) -> None:
+    """Raise `NotComparableError` if other code was measured: it would count as noise, and hide regressions."""
+    sessions = (stored.sessions[-1], session)
+    if changed := differing_fields([{name: code.source for name, code in each.code.items()} for each in sessions]):
+        raise NotComparableError(
+            f"the baseline was recorded with other code of {', '.join(changed)}, so no sessions can be added; record "
+            "another baseline, or remove the file first"
+        )
+
+
 def require_same_training(stored: TrainingRun, fresh: TrainingRun) -> None:
     """Raise `NotComparableError` if spec or data differ, with the fields."""
     require_equal(what_ran(stored), what_ran(fresh), "losses")

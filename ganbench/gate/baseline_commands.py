@@ -82,9 +82,9 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     """Measure what the configuration requests, and add it to the baseline, or create one.
 
     Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
-    baseline was measured under other conditions.
+    baseline was measured under other conditions, or with other code.
     """
-    from .baseline import Baseline, load_baseline, require_same_conditions
+    from .baseline import Baseline, load_baseline, require_same_code, require_same_conditions
     from .quality import seeds_of, train_seeds
     from .session import Session
     from .side import Side
@@ -98,6 +98,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     def require_comparable(session: Session) -> None:
         if stored:
             require_same_conditions(stored, session)
+            require_same_code(stored, session)
 
     if stored:
         stored.require_same_windows(str(file), session_config)

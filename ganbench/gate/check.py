@@ -194,7 +194,7 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
     if sessions:
         threshold = throughput_threshold(throughput_margin, config.session_config)(sessions.base[0])
         decision = sessions.decide(threshold, config.level)
-        findings["throughput"] = speed.throughput_finding(sessions, decision)
+        findings["throughput"] = speed.throughput_finding(sessions, decision, threshold)
         if memory := speed.memory_finding(sessions, config.margins):
             findings["memory"] = memory
     if measurements.smoke:

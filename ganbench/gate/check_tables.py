@@ -44,7 +44,7 @@ def check_tables(check: Check) -> Iterable[Table]:
 def findings_table(check: Check) -> Table:
     """Make a table with one row per quantity: how much worse head is, the bounds and the verdict."""
     base, head = map(escape, check.names)
-    table = Table("Quantity", base, head, "Worse by", "Bounds", title="Check", title_justify="left")
+    table = Table("Quantity", base, head, "Change in cost", "Bounds", title="Check", title_justify="left")
     table.add_column("Verdict", min_width=len(Verdict.INCONCLUSIVE))
     for name, finding in check.findings.items():
         table.add_row(*map(escape, (name, *finding.sides, *bounds(finding))), verdict_text(finding))
@@ -58,7 +58,7 @@ def verdict_text(finding: Finding) -> Text:
 def phases_table(sessions: Sessions, names: tuple[str, str]) -> Table:
     """Make a table of the time per phase on both sides, and of the GPU clock."""
     base, head = map(escape, names)
-    table = Table("Phase, ms per 1,000 images", base, head, "Worse by", title="Phases", title_justify="left")
+    table = Table("Phase, ms per 1,000 images", base, head, "Change in cost", title="Phases", title_justify="left")
     for phase, (before, after) in phase_seconds(sessions).items():
         change = f"{after / before - 1:+.1%}" if before else ""
         table.add_row(phase, f"{before * 1e6:,.1f}", f"{after * 1e6:,.1f}", change)
@@ -98,4 +98,7 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     for look in looks(MAX_BLOCKS):
         detectable = calibration.minimum_detectable_effect(margin, look)
         table.add_row(f"minimum detectable effect, {look.blocks} blocks", f"{detectable:.1%}")
+    if calibration.noise_floor > margin:
+        table.caption = "the noise floor exceeds the margin: calibrate again when the machine is quiet"
+        table.caption_justify = "left"
     return table

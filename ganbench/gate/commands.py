@@ -98,7 +98,7 @@ def check(
 
     The base is another git revision, another Python, or a stored baseline.
 
-    The spec sets the tolerances: -o gate.time_percent=3 allows 3% more time per image. `ganbench show` lists all.
+    The spec sets the margins: -o gate.time_percent=3 allows 3% more time per image. `ganbench show gate` lists them.
     """
     if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
@@ -152,7 +152,7 @@ def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckCon
 @interrupt_once()
 def calibrate(
     benchmark: Benchmark,
-    blocks: Annotated[int, typer.Option(min=1, help="Blocks of four sessions.")] = 8,
+    blocks: Annotated[int, typer.Option(min=4, help="Blocks of four sessions.")] = 8,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     windows: Windows = WINDOWS,

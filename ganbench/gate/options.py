@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
 
 from ganbench.errors import UsageError
 from ganbench.reporting.console import load_registry
@@ -86,11 +87,22 @@ def make_config(
 
 
 def non_path_values(spec: BenchmarkSpec) -> frozenset[str]:
-    """Return plugin names, and the values of options with a fixed set of choices."""
+    """Return plugin names, and the values of fields with a fixed set of choices, such as `split = "test"`."""
     choices = spec.plugin_configs()
-    fields = [field for choice in choices for field in type(choice.options).model_fields.values()]
-    fixed = {value for field in fields for value in get_args(field.annotation) if isinstance(value, str)}
-    return frozenset(fixed | {choice.name for choice in choices})
+    models = [type(spec), *(type(choice) for choice in choices), *(type(choice.options) for choice in choices)]
+    return frozenset({value for model in models for value in fixed_values(model)} | {choice.name for choice in choices})
+
+
+def fixed_values(annotation: Any) -> Iterator[str]:
+    """Yield the text of all `Literal`s in a type, and in the fields of a model, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field in annotation.model_fields.values():
+            yield from fixed_values(field.annotation)
+    for argument in get_args(annotation):
+        if get_origin(annotation) is Literal and isinstance(argument, str):
+            yield argument
+        else:
+            yield from fixed_values(argument)
 
 
 def require_parent_folders(*files: Path | None) -> None:

@@ -60,14 +60,14 @@ def markdown(check: Check) -> str:
     lines = [
         f"### {LABELS[check.verdict]}: {escaped(f'{check.benchmark}, {head} against {base}')}",
         "",
-        "| quantity | verdict | base | head | worse by | bounds |",
+        "| quantity | verdict | base | head | change in cost | bounds |",
         "|---|---|---|---|---|---|",
     ]
     for name, finding in check.findings.items():
         cells = [name, LABELS[finding.verdict], *finding.sides, *bounds(finding)]
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if check.measurements.sessions:
-        lines += ["", "| phase | base, ms per 1,000 images | head | worse by |", "|---|---|---|---|"]
+        lines += ["", "| phase | base, ms per 1,000 images | head | change in cost |", "|---|---|---|---|"]
         for phase, (before, after) in phase_seconds(check.measurements.sessions).items():
             change = f"{after / before - 1:+.1%}" if before else ""
             lines.append(f"| {escaped(phase)} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")

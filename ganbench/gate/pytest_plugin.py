@@ -56,9 +56,8 @@ def ganbench_check() -> GanbenchCheck:
             if against is not None:
                 checks = [check_revision(against, config)]
             else:
-                checks = check_baselines(
-                    {str(file): load_baseline(Path(file), benchmark) for file in baselines}, config
-                )
+                name = config.session_config.benchmark
+                checks = check_baselines({str(file): load_baseline(Path(file), name) for file in baselines}, config)
         except GanbenchError as error:
             problem = str(error)
         if problem:

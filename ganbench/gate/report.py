@@ -14,6 +14,7 @@ from .check_json import CheckRecord
 from .check_tables import check_tables
 from .options import line_printer, require_parent_folders
 from .self_test import SelfTest
+from .verdict import Verdict
 
 
 def exit_code(checks: list[Check], strict: bool) -> ExitCode:
@@ -82,5 +83,7 @@ def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:
             f"[bold yellow]self-test inconclusive:[/] this machine is too noisy to judge unchanged code and {slowdown}"
         )
         return ExitCode.INCONCLUSIVE if strict else ExitCode.DONE
-    err.print(f"[bold red]self-test failed:[/] unchanged code was flagged, or {slowdown} was not")
+    flagged = ["unchanged code was flagged as a regression"] * (tested.unchanged.verdict == Verdict.REGRESSED)
+    missed = [f"{slowdown} was not detected"] * (tested.slowed.verdict == Verdict.PASS)
+    err.print(f"[bold red]self-test failed:[/] {', and '.join([*flagged, *missed])}")
     return ExitCode.FAILED

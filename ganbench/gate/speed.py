@@ -138,7 +138,7 @@ def measure_fresh(
     return sessions
 
 
-def throughput_finding(sessions: Sessions, decision: Decision) -> Finding:
+def throughput_finding(sessions: Sessions, decision: Decision, threshold: Threshold) -> Finding:
     """Return the finding on speed; a regression names the phase that lost most time."""
     base, head = (
         f"{median(1 / session.seconds_per_image for session in side):,.0f} images/s"
@@ -146,14 +146,16 @@ def throughput_finding(sessions: Sessions, decision: Decision) -> Finding:
     )
     message = decision_message("throughput", " in time per image", decision)
     if decision.verdict == Verdict.REGRESSED:
-        message += f"; most of the slowdown is in phase {most_slowed_phase(sessions)}"
+        message += f"; most of the slowdown is in the {most_slowed_phase(sessions)} phase"
+    if threshold.noise_floor > threshold.margin:
+        message += f"; no slowdown below the noise floor of {threshold.noise_floor:.1%} counts: calibrate again"
     return Finding(decision.verdict, (base, head), message, decision)
 
 
 def decision_message(name: str, unit: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
     change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
-    bounds = f"between {decision.lower:+.1%} and {decision.upper:+.1%}"
+    bounds = f"change in cost {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
     return f"{name} is {change} ({bounds}); {noisy}minimum detectable effect {decision.minimum_detectable_effect:.1%}"
 

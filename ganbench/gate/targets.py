@@ -62,13 +62,13 @@ class TargetTimes:
             verdict, note = decision.verdict, ""
             if verdict == Verdict.REGRESSED:
                 if self._within_resolution(title, alpha):
-                    verdict, note = Verdict.INCONCLUSIVE, "; within the distance of two scores: score more often"
+                    verdict, note = Verdict.INCONCLUSIVE, "; less than the interval between scores: score more often"
                 elif unit == "seconds" and (reason := self._unreliable_clock()):
                     verdict, note = Verdict.INCONCLUSIVE, f"; {reason}"
             failed = [sum(run.targets[number].reached is None for run in side) for side in self.sides]
             if verdict == Verdict.PASS and failed[1] * len(self.sides[0]) > failed[0] * len(self.sides[1]):
                 verdict = Verdict.WARNING
-                note = "; more seeds than of base did not reach it"
+                note = "; a larger share of head's seeds than of base's did not reach it"
             message = f"{describe(title, decision)}; margin {percent(self.threshold(title).margin)}{note}"
             base, head = (self._summary(side, title) for side in self.sides)
             yield title, Finding(verdict, (base, head), message, decision)

@@ -40,7 +40,9 @@ def load_file(path: Path) -> Any:
     return module
 
 
-code_in_use, slowdown = (load_file(Path(__file__).with_name(name)) for name in ("code_in_use.py", "slowdown.py"))
+code_in_use, endless, slowdown = (
+    load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "endless", "slowdown")
+)
 source = load_file(Path(__file__).parents[1] / "system" / "source.py")
 
 
@@ -106,7 +108,10 @@ def listen(temporary: list[str]) -> Requests:
 
 
 def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
-    """Prepare a training run and report what would run, without starting it."""
+    """Prepare a training run and report what would run, without starting it.
+
+    The metrics are prepared, too, because they may read files of the repository.
+    """
     opened = code_in_use.record_opened_files()
     import ganbench
 
@@ -128,13 +133,22 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
         }
 
     class AnswerAndExit(ganbench.Callback):
-        """Ends the process once the data, networks and loss exist."""
+        """Ends the process once everything is prepared."""
+
+        info: Any = None
 
         def on_run_start(self, info: Any) -> None:
-            answer_and_exit(answer, lambda: describe(info))
+            self.info = info
+
+        def on_status(self, status: str) -> None:
+            if self.info is not None and not status.startswith("preparing"):
+                answer_and_exit(answer, lambda: describe(self.info))
+
+        def on_window_end(self, progress: Any) -> None:  # an earlier ganbench reports no status
+            answer_and_exit(answer, lambda: describe(self.info))
 
     run(spec, request, callback=AnswerAndExit())
-    sys.exit("the run ended before on_run_start was called")
+    sys.exit("the run ended before it was prepared")
 
 
 def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
@@ -177,8 +191,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
 
     spec, registry = load(request)
     requested = spec
-    endless = spec.training.model_copy(update={"epochs": 10**9, "steps": None, "budget_seconds": None})
-    spec = without_targets(without_sample_images(spec)).model_copy(update={"metrics": [], "training": endless})
+    spec = endless.make_endless(spec)
     windows = Windows()
     if request["delay"]:
         slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))
@@ -203,7 +216,7 @@ def train(request: Json, answer: Any, requests: Requests) -> Json:
     """Train to the end, and score only there; metrics with a target are scored on schedule, if requested."""
     spec, registry = load(request)
     spec = with_endless_targets(spec) if request["targets"] else without_targets(spec)
-    metrics = [metric if has_target(metric, spec) else scored_at_end(metric) for metric in spec.metrics]
+    metrics = [metric if has_target(metric, spec) else endless.without_schedule(metric) for metric in spec.metrics]
     length_and_seed = spec.training.model_copy(update=request["training"])
     spec = without_sample_images(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
     result = run(spec, request)
@@ -237,7 +250,8 @@ def load(request: Json) -> tuple[Any, Any]:
 
 def without_sample_images(spec: Any) -> Any:
     """Return the spec with sample images disabled."""
-    return spec.model_copy(update={"sample_images": spec.sample_images.model_copy(update={"real": 0, "generated": 0})})
+    sample_images = endless.without_schedule(spec.sample_images, real=0, generated=0)
+    return spec.model_copy(update={"sample_images": sample_images})
 
 
 def without_targets(spec: Any) -> Any:
@@ -250,12 +264,6 @@ def with_endless_targets(spec: Any) -> Any:
     if not hasattr(spec, "targets"):
         return spec
     return spec.model_copy(update={"targets": [target.model_copy(update={"stop": False}) for target in spec.targets]})
-
-
-def scored_at_end(metric: Any) -> Any:
-    """Return the metric without its schedule. An earlier ganbench has only `at_epochs`."""
-    schedule: Json = {"at_epochs": [], "at_kimg": [], "every_kimg": None}
-    return metric.model_copy(update={name: schedule[name] for name in schedule.keys() & type(metric).model_fields})
 
 
 def has_target(metric: Any, spec: Any) -> bool:

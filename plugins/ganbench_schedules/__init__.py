@@ -46,7 +46,8 @@ def build_linear(options: RampOptions, context: BuildContext) -> Schedule:
 
 def build_cosine(options: RampOptions, context: BuildContext) -> Schedule:
     def value(images: int) -> float:
-        remaining = (1 + math.cos(math.pi * options.fraction(images, context))) / 2
+        # (1 + cos(pi f)) / 2, which rounding does not make 0 before the end
+        remaining = math.sin(math.pi / 2 * (1 - options.fraction(images, context))) ** 2
         return options.end + (options.start - options.end) * remaining
 
     return value

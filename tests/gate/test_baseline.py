@@ -169,6 +169,13 @@ def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], pl
     assert check(*other, "--no-speed")[0] == ExitCode.DONE
 
 
+def test_sessions_of_other_code_are_not_added(plugin: Any) -> None:
+    record("--sessions", "2")
+    plugin(SLOW)
+    assert_outcome(record(), ExitCode.NOT_COMPARABLE, "recorded with other code of own_loss.py, so no sessions")
+    assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 2
+
+
 def test_sessions_under_other_conditions_are_not_added(plugin: Any) -> None:
     record("--sessions", "2")
     plugin(FAST + "BATCH = 32\n")

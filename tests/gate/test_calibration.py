@@ -47,7 +47,7 @@ def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
     commit(FAST.replace("1000", "930"))  # 7.5% more time
     against = ("--against", "HEAD~1", "--no-smoke", "--strict")
     assert invoke("check", *against)[0] == ExitCode.REGRESSION
-    code, text = invoke("calibrate", "--blocks", "2", "--seed", "1")
+    code, text = invoke("calibrate", "--blocks", "4", "--seed", "1")
     assert code == ExitCode.DONE
     assert "noise floor 1.00%" in text.replace("│ ", "")
     (file,) = (Path(text.split("stored in ")[1])).parent.glob("*.json")
@@ -60,7 +60,7 @@ def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
 def test_an_unreadable_calibration_is_an_error(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "# changed\n")
-    text = invoke("calibrate", "--blocks", "1")[1]
+    text = invoke("calibrate", "--blocks", "4")[1]
     Path(text.split("stored in ")[1]).write_text("{")
     code, text = invoke("check", "--against", "HEAD~1", "--no-smoke")
     assert code == ExitCode.FAILED

@@ -53,5 +53,5 @@ def test_a_commit_that_slows_its_own_plugin(tmp_path: Path, monkeypatch: pytest.
         subprocess.run(["git", "add", "own_loss.py"], check=True)
         subprocess.run([*as_somebody, "commit", "-q", "-m", f"wait {seconds} s"], check=True)
     outcome = CliRunner().invoke(app, ARGUMENTS)
-    assert "most of the slowdown is in phase generator" in " ".join(outcome.output.split())
+    assert "most of the slowdown is in the generator phase" in " ".join(outcome.output.split())
     assert outcome.exit_code == ExitCode.REGRESSION

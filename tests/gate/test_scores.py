@@ -122,7 +122,7 @@ def test_the_final_verdict_on_speed_uses_the_level_of_the_looks() -> None:
         look_decision = look.decide(sessions.estimate(), Threshold(0.05), config.level)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ganbench.gate.check.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
-            patch.setattr("ganbench.gate.speed.throughput_finding", lambda _, decision: decision)
+            patch.setattr("ganbench.gate.speed.throughput_finding", lambda _, decision, *__: decision)
             patch.setattr("ganbench.gate.speed.memory_finding", lambda *_: None)
             scores = [training(value) for value in (10.0, 10.1, 9.9)]
             found = make_findings(Measurements(sessions, quality=TrainingRuns(scores, scores)), config, 5.0)  # type: ignore[arg-type]

@@ -71,8 +71,8 @@ def on_images(head: list[float], base: list[float] = BASE) -> Finding:
         ([0.8 * images for images in LIKE_BASE], Verdict.PASS, "% less"),
         ([1.3 * images for images in LIKE_BASE], Verdict.REGRESSED, "head needs 30.0% more"),
         ([NEVER] * 5, Verdict.REGRESSED, "head does not reach it, unlike base"),
-        ([*LIKE_BASE[:4], NEVER], Verdict.WARNING, "more seeds than of base did not reach it"),
-        ([1.06 * images for images in LIKE_BASE], Verdict.INCONCLUSIVE, "within the distance of two scores"),
+        ([*LIKE_BASE[:4], NEVER], Verdict.WARNING, "a larger share of head's seeds than of base's did not reach it"),
+        ([1.06 * images for images in LIKE_BASE], Verdict.INCONCLUSIVE, "less than the interval between scores"),
         ([1.03 * images for images in LIKE_BASE], Verdict.INCONCLUSIVE, "too few seeds or too much variability"),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_difference_of_one_score_is_no_regression() -> None:
     """All of base were seen at 4,000 images, and all of head at 6,000: the truth may be 3,999 and 4,001."""
     finding = on_images([4_001] * 5, [3_999] * 10)
     assert finding.verdict == Verdict.INCONCLUSIVE
-    assert "within the distance of two scores: score more often" in finding.message
+    assert "less than the interval between scores: score more often" in finding.message
     assert on_images([6_001] * 5, [3_999] * 10).verdict == Verdict.REGRESSED
 
 

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from stand_in import FAST, SLOW
 from typer.testing import CliRunner
 
+from ganbench import load_spec
 from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
+from ganbench.gate.options import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
 from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out
@@ -224,6 +227,48 @@ def test_sessions_do_not_inherit_the_variables_of_git_hooks(monkeypatch: pytest.
     monkeypatch.setattr("ganbench.gate.side.WORKER", worker)
     with Side("base").start("any", SessionConfig("any")) as session:
         assert session.last_answer() is False
+
+
+def test_values_with_fixed_choices_are_not_paths() -> None:
+    found = non_path_values(load_spec("sngan-cifar10", "augmentations=['diffaugment']"))
+    assert "photos" not in found
+    assert {"test", "train", "eval", "raw", "ema", "tf32", "color", "cutout", "diffaugment", "hinge"} <= found
+
+
+@pytest.mark.slow
+def test_a_real_probe_finds_what_a_metric_reads(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_text("1")
+    (tmp_path / "metric.py").write_text(
+        dedent(
+            """
+            from pathlib import Path
+            from ganbench import MetricPlugin, hookimpl
+
+            def build(options, context):
+                Path(__file__).with_name("weights.bin").read_text()
+                return Brightness()
+
+            class Brightness:
+                higher_is_better, protocol, label = True, {}, "brightness"
+
+                def fit(self, real): ...
+                def update(self, images): ...
+                def compute(self): return 1.0
+
+            @hookimpl
+            def ganbench_metrics():
+                return [MetricPlugin(name="brightness", summary="Mean value", build=build)]
+            """
+        )
+    )
+    side = Side("A", import_paths=tuple(map(Path, sys.path)), checkouts=(tmp_path,))
+    config = SessionConfig(
+        "dcgan-fashion",
+        ["metrics=['brightness']", "dataset.source=embedded", "references=[]"],
+        [str(tmp_path / "metric.py")],
+        device="cpu",
+    )
+    assert "./weights.bin" in probe_sides(side, side, config)[0].files
 
 
 @pytest.mark.slow

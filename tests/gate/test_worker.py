@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -19,11 +20,13 @@ from typing import Any
 import pytest
 
 import ganbench.gate
-from ganbench import load_spec
+from ganbench import BuildContext, load_spec
 from ganbench.errors import MissingError, UsageError
+from ganbench.gate.endless import make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
 from ganbench.gate.slowdown import slow_down
-from ganbench.gate.worker import scored_at_end
+from ganbench.training.length import Events, Length
+from ganbench.training.schedules import check_schedules
 
 TIME_LIMIT = 60.0  # seconds, after which a worker that hangs is ended
 REAL = Path(ganbench.gate.__file__).with_name("worker.py")
@@ -141,6 +144,42 @@ def test_an_injected_slowdown_is_shared_by_the_updates_of_a_step(monkeypatch: py
 
 def test_scores_by_epochs_and_by_images_are_left_to_the_end_of_training() -> None:
     schedule = ("metrics.0.at_epochs=[0, 1]", "metrics.0.at_kimg=[1]", "metrics.0.every_kimg=2")
-    metric = scored_at_end(load_spec("dcgan-fashion", *schedule).metrics[0])
+    metric = without_schedule(load_spec("dcgan-fashion", *schedule).metrics[0])
     assert (metric.at_epochs, metric.at_kimg, metric.every_kimg) == ([], [], None)
-    assert scored_at_end(metric) == metric
+    assert without_schedule(metric) == metric
+
+
+SCHEDULE = '{{name = "{}", start = 1e-3, {}}}'
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last"),
+    [
+        (SCHEDULE.format("cosine", "end = 0.0"), 1e-3),
+        (SCHEDULE.format("linear", "end = 1e-4, kimg = 50"), 1e-4),
+        (SCHEDULE.format("step", "factor = 10.0, every_kimg = 10"), 1e3),
+    ],
+    ids=["cosine", "linear", "step"],
+)
+def test_the_schedules_of_a_timed_run_keep_their_course_and_then_their_last_value(schedule: str, last: float) -> None:
+    overrides = ["training.epochs=1", "checkpoint.every_epochs=1", "checkpoint.every_kimg=1"]
+    given = load_spec("sngan-cifar10", *overrides, f"optimizer.generator.lr={schedule}", "metrics=[]")
+    own = Length.of(given.training, 60_000)
+    config = given.optimizer.generator.options.lr  # type: ignore[attr-defined]
+    context = BuildContext(
+        data_shape=(3, 32, 32),
+        num_classes=10,
+        device="cpu",
+        cache_dir=Path(),
+        seed=0,
+        total_steps=own.steps,
+        total_images=own.images,
+    )
+    before = [config.build(context)(images) for images in (0, 30_000, own.images - 1)]
+    spec = make_endless(given)
+    length = Length.of(spec.training, 60_000)
+    endless = config.build(replace(context, total_steps=length.steps, total_images=length.images))
+    assert [endless(images) for images in (0, 30_000, own.images - 1)] == pytest.approx(before)
+    assert endless(10**12) == before[-1] <= 1.001 * last
+    assert check_schedules(spec, replace(context, total_steps=length.steps, total_images=length.images)) == []
+    assert Events(spec, length).steps_to_next(0) == length.steps_per_epoch  # no events within, at once

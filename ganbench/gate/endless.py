@@ -1,0 +1,50 @@
+"""Training without an end, to time as many windows as the gate asks for. `worker.py` loads this file by its path.
+
+It may have to do with an earlier ganbench, so it only uses public names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+EPOCHS = 10**9
+
+
+def make_endless(spec: Any) -> Any:
+    """Return the spec without an end and without events; its schedules keep their course, and then their last value."""
+    for plugin in {id(plugin): plugin for plugin in map(plugin_of, spec.plugin_configs())}.values():
+        if plugin.kind == "schedule":
+            object.__setattr__(plugin, "build", held_at_the_end(plugin.build, spec.training))
+    length = {"epochs": EPOCHS, "steps": None, "budget_seconds": None}
+    updates = {
+        "metrics": [],
+        "targets": [],
+        "training": spec.training.model_copy(update=length),
+        "sample_images": without_schedule(spec.sample_images, real=0, generated=0),
+        "checkpoint": without_schedule(spec.checkpoint),
+    }
+    return spec.model_copy(update={name: updates[name] for name in updates.keys() & type(spec).model_fields})
+
+
+def plugin_of(choice: Any) -> Any:
+    return choice.plugin.plugin
+
+
+def without_schedule(section: Any, **more: Any) -> Any:
+    """Return a section of the spec without events at certain times, of which an earlier ganbench knows fewer."""
+    schedule: dict[str, Any] = {"at_epochs": [], "at_kimg": [], "every_epochs": None, "every_kimg": None, **more}
+    return section.model_copy(update={name: schedule[name] for name in schedule.keys() & type(section).model_fields})
+
+
+def held_at_the_end(build: Callable[..., Any], training: Any) -> Callable[..., Any]:
+    """Return a function that builds a schedule for the length of `training`, after which its value does not change."""
+
+    def build_held(options: Any, context: Any) -> Callable[[int], float]:
+        steps = training.steps or training.epochs * (context.total_steps // EPOCHS)
+        images = context.total_images * steps // context.total_steps
+        schedule = build(options, replace(context, total_steps=steps, total_images=images))
+        return lambda position: float(schedule(min(position, images - 1)))
+
+    return build_held
