@@ -82,10 +82,10 @@ class Run:
     ) -> Samples:
         """Return images of the generator, which are the same for every call with equal arguments.
 
-        By default they are the first of those that the run scored in eval mode: `seed` is the run's, and `weights` are
-        the moving average if the run has one. A conditional model cycles through the classes in `labels`; by default,
-        it samples them by their frequencies. Raises the errors of `generator`, and `UsageError` for an argument that
-        does not fit the model.
+        By default, `seed` is the run's, and `weights` are the moving average if the run has one. The images are the
+        first of those that the run scored if its metrics have the same weights and mode. A conditional model cycles
+        through the classes in `labels`; by default, it samples them by their frequencies. Raises the errors of
+        `generator`, and `UsageError` for an argument that does not fit the model.
         """
         trained = self._trained
         images, drawn = trained.sample(count, weights=weights, mode=mode, seed=seed, classes=labels)

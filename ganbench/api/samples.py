@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ class Samples:
         return len(self.images)
 
     def __repr__(self) -> str:
-        labels = "" if self.labels is None else f", labels {self.labels.tolist()}"
+        labels = "" if self.labels is None else f", labels {reprlib.repr(self.labels.tolist())}"
         kind = str(self.images.dtype).removeprefix("torch.")
         return f"<Samples: {kind} {tuple(self.images.shape)}, seed {self.seed}{labels}>"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +20,7 @@ from torch import Tensor
 from ganbench.errors import DataError
 from ganbench.system.files import atomic_write, read_cache, write_cache
 
-CACHE_BYTES = 8 * 2**30  # size limit for cached features; the least recently used are removed first
-UNUSED_SECONDS = 7 * 24 * 3600  # newer features are not removed: a run may use them at its start and again at its end
+CACHE_BYTES = 8 * 2**30  # size limit for cached features, and for derived data; the least recently used go first
 
 
 @contextmanager
@@ -43,26 +42,34 @@ def writable_features(folder: str) -> Iterator[None]:
         ) from error
 
 
-@dataclass(frozen=True)
 class FeatureFile:
-    """A file with the features of images, batch after batch, without a header."""
+    """A file with the features of images, batch after batch, without a header.
 
-    path: Path
-    batch_sizes: list[int]
-    num_features: int
-    dtype: torch.dtype
-    device: torch.device
+    It stays open, so that it can be read even after another process has removed it from the cache.
+    """
+
+    def __init__(
+        self, path: Path, batch_sizes: list[int], num_features: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.path = path
+        self.batch_sizes = batch_sizes
+        self.num_features = num_features
+        self.dtype = dtype
+        self.device = device
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
         return sum(self.batch_sizes)
 
     def batches(self) -> Iterator[Tensor]:
         """Yield features `(n, num_features)` on the device, in the batches in which they were extracted."""
-        with self.path.open("rb") as file:
-            for size in self.batch_sizes:
-                count = size * self.num_features
-                numbers = torch.frombuffer(bytearray(file.read(count * self.dtype.itemsize)), dtype=self.dtype)
-                yield numbers.view(size, self.num_features).to(self.device)
+        row_bytes, start = self.num_features * self.dtype.itemsize, 0
+        for size in self.batch_sizes:
+            self._file.seek(start)  # others may have read in between
+            numbers = torch.frombuffer(bytearray(self._file.read(size * row_bytes)), dtype=self.dtype)
+            yield numbers.view(size, self.num_features).to(self.device)
+            start += size * row_bytes
 
 
 class FeatureWriter:
@@ -96,10 +103,10 @@ class FeatureWriter:
         self.batch_sizes.append(len(features))
         self._file.write(features.detach().cpu().contiguous().view(torch.uint8).numpy().data)
 
-    def result(self) -> FeatureFile:
-        """Return the written features; call it after closing the file."""
+    def result(self, path: Path | None = None) -> FeatureFile:
+        """Return the written features; call it after closing the file. `path` is its new one if it was moved."""
         assert self._shape is not None
-        return FeatureFile(self.path, self.batch_sizes, *self._shape, self.device)
+        return FeatureFile(path or self.path, self.batch_sizes, *self._shape, self.device)
 
 
 @dataclass(frozen=True)
@@ -122,9 +129,11 @@ class StoredFeatures:
         cached = self.derived_dir / hashlib.sha256(name.encode()).hexdigest()
         content = read_cache(cached)
         if content is not None:
+            mark_as_used(cached)
             return {key: tensor.to(self.file.device) for key, tensor in load(content).items()}
         values = compute()
         write_cache(cached, save({key: tensor.detach().cpu().contiguous() for key, tensor in values.items()}))
+        evict(self.derived_dir.parent, "*/[!.]*")
         return values
 
 
@@ -142,15 +151,13 @@ def cached_features(
         cached = json.loads(content)
         with suppress(OSError):
             if file_hash(path) == cached["sha256"]:
-                with suppress(OSError):  # others' caches may be read-only
-                    path.touch()
+                mark_as_used(path)
                 dtype = getattr(torch, cached["dtype"])
                 return FeatureFile(path, cached["batch_sizes"], cached["num_features"], dtype, device)
     with atomic_write(path) as part, FeatureWriter(part, device) as writer:
         extract(writer)
         writer.flush()
-    part_file = writer.result()
-    features = FeatureFile(path, part_file.batch_sizes, part_file.num_features, part_file.dtype, device)
+    features = writer.result(path)
     description = {
         "batch_sizes": features.batch_sizes,
         "num_features": features.num_features,
@@ -158,22 +165,28 @@ def cached_features(
         "sha256": file_hash(path),
     }
     write_cache(layout, json.dumps(description).encode())
-    evict(folder)
+    evict(folder, "[!.]*.bin")
     return features
 
 
-def evict(folder: Path) -> None:
-    """Remove the least recently used features beyond `CACHE_BYTES`, except those that a run may still need."""
+def mark_as_used(path: Path) -> None:
+    with suppress(OSError):  # others' caches may be read-only
+        path.touch()
+
+
+def evict(folder: Path, pattern: str) -> None:
+    """Remove the least recently used files beyond `CACHE_BYTES`, but never the last used one."""
     files = []
-    for path in folder.glob("*.bin"):
-        with suppress(FileNotFoundError):  # another process may have renamed or removed it
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process may have renamed or removed it
             files.append((path.stat().st_mtime, path.stat().st_size, path))
     total = 0
-    for used_at, size, path in sorted(files, reverse=True):
+    for position, (_, size, path) in enumerate(sorted(files, reverse=True)):
         total += size
-        if total > CACHE_BYTES and time.time() - used_at > UNUSED_SECONDS:
-            path.with_suffix(".layout").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        if total > CACHE_BYTES and position:
+            with suppress(OSError):  # it may be another user's, or open, on Windows
+                path.unlink(missing_ok=True)
+                path.with_suffix(".layout").unlink(missing_ok=True)
 
 
 def file_hash(path: Path) -> str:

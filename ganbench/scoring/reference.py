@@ -74,6 +74,11 @@ class RealData:
             identity["data_basis"] = self.record.content_basis
         return identity
 
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What the rounding of features depends on, apart from the software."""
+        return {"batch_size": self.batch_size, "device": self.device.type}
+
     def split(self, name: str) -> Split | None:
         return self.data.test if name == "test" else self.data.train
 
@@ -96,7 +101,7 @@ class RealData:
         the split.
         """
         indices_hash = hashlib.sha256(indices.numpy().tobytes()).hexdigest()
-        images = {**self.identity, "split": name, "indices": indices_hash, "batch_size": self.batch_size}
+        images = {**self.identity, **self.execution, "split": name, "indices": indices_hash}
         key = digest({"images": images, "extractor": identity})
         if key not in self._features:
 
@@ -118,7 +123,7 @@ class RealData:
 
 def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Tensor) -> None:
     """Fit a metric to the real images."""
-    metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software})
+    metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software, **real_data.execution})
     if isinstance(metric, FeatureMetric):
         derived = real_data.context.cache_dir / "derived" / identity
         prepared.real_features = stored_features(prepared, real_data, prepared.config.split, split, indices, derived)
@@ -173,7 +178,7 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         )
         return
     prepared.real_data_samples = len(indices)
-    identity = {**prepared.protocol, **prepared.software, "real_data_samples": len(indices)}
+    identity = {**prepared.protocol, **prepared.software, **real_data.execution, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
     content = read_cache(cached)
     if content is not None:
@@ -185,7 +190,10 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
             prepared.real_data_scores = score_images(prepared, real_data, name, other, indices)
         entry = {"scores": prepared.real_data_scores, "warnings": messages}
         write_cache(cached, json.dumps(entry).encode())
-    prepared.warnings += [message for message in messages if message not in prepared.warnings]
+    # a score of equally many generated images may have the same warning
+    about = "" if len(indices) == config.num_samples else "score of real data: "
+    warned = [f"{about}{message}" for message in messages]
+    prepared.warnings += [message for message in warned if message not in prepared.warnings]
 
 
 def score_images(

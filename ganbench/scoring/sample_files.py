@@ -23,13 +23,17 @@ from ganbench.system.files import atomic_write
 Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
+OTHER_FILES = {".npy", ".pt", ".zip", ".tar", ".gz", ".mp4"}  # suffixes that no folder has
+
+
 def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
     """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold images of this shape."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
-    if target.suffix not in ("", ".npz", ".png"):
+    files = {".npz", *OTHER_FILES, *Image.registered_extensions()}
+    if target.suffix.lower() in files and target.suffix not in (".npz", ".png"):
         raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
     if target.suffix == ".npz":
         return
@@ -50,12 +54,10 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
     Raises `GanbenchError` if they cannot be written.
     """
     try:
-        if target.suffix == "":
-            save_folder(target, len(str(count - 1)), batches)
-        elif target.suffix == ".png":
+        if target.suffix == ".png":
             images, _ = collect(batches)
             plots.save_grid(images, target, columns=math.ceil(math.sqrt(count)))
-        else:
+        elif target.suffix == ".npz":
             data, labels = collect(batches)
             are_images = data.ndim == 4
             arrays: dict[str, Any] = {"images": data.transpose(0, 2, 3, 1)} if are_images else {"vectors": data}
@@ -63,6 +65,8 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
                 arrays["labels"] = labels
             with atomic_write(target) as part:
                 np.savez_compressed(part, **arrays)
+        else:
+            save_folder(target, len(str(count - 1)), batches)
     except OSError as error:
         raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import ValidationError
@@ -61,8 +61,11 @@ class TrainedRun:
     def source(self, weights: Weights | None = None, mode: GeneratorMode = "eval") -> Source:
         """Return a source of images; `weights` defaults to the moving average if the run has one.
 
-        Raises `UsageError` if the run has no moving average, but `weights` is "ema".
+        Raises `UsageError` for unknown values, and if the run has no moving average, but `weights` is "ema".
         """
+        for name, value, known in (("weights", weights or "raw", Weights), ("mode", mode, GeneratorMode)):
+            if value not in get_args(known):
+                raise UsageError(f"{name}={value!r}: choose {' or '.join(map(repr, get_args(known)))}")
         if weights == "ema" and self.average is None:
             raise UsageError(f"{self.directory}: the run has no moving average of the weights; use the raw weights")
         return Source(weights or ("raw" if self.average is None else "ema"), mode)

@@ -104,5 +104,5 @@ def state_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder for derived data: feature statistics and scores of real images."""
+    """Return the folder for data that can be made again: downloads, decoded images, features and scores of them."""
     return Path(platformdirs.user_cache_dir("ganbench"))

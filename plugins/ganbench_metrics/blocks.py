@@ -10,7 +10,6 @@ from torch import Tensor
 from ganbench import Features
 
 BLOCK = 2048  # images; distances between two blocks take 32 MiB
-NEIGHBORS = 5  # whose distances are computed at once, so that metrics with fewer share them
 # float64's, times the terms of a product that may have several thousand features; features are float32, so that those
 # of different images differ by far more
 ROUNDING = 1e-12
@@ -69,14 +68,13 @@ def squared_radii(features: Features, neighbors: int, device: str) -> Tensor:
     Duplicates of an image count as other images, so that the distance is 0, up to rounding, for an image with k
     duplicates. The values of real images are cached.
     """
-    known = max(neighbors, NEIGHBORS)
 
     def compute() -> dict[str, Tensor]:
         # the nearest so far, including the image itself
-        nearest = torch.full((len(features), known + 1), torch.inf, dtype=torch.float64, device=device)
+        nearest = torch.full((len(features), neighbors + 1), torch.inf, dtype=torch.float64, device=device)
         for rows, _, between in squared_distances(features, features):
-            closest = between.topk(min(known + 1, between.shape[1]), largest=False).values
-            nearest[rows] = torch.cat([nearest[rows], closest], 1).sort(1).values[:, : known + 1]
-        return {"distances": nearest.clamp(min=0)}
+            closest = between.topk(min(neighbors + 1, between.shape[1]), largest=False).values
+            nearest[rows] = torch.cat([nearest[rows], closest], 1).sort(1).values[:, : neighbors + 1]
+        return {"radii": nearest[:, neighbors].clamp(min=0)}
 
-    return features.derived(f"squared distances to {known} neighbors", compute)["distances"][:, neighbors]
+    return features.derived(f"squared distances to neighbor {neighbors}", compute)["radii"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,6 +48,15 @@ def test_samples_are_deterministic_and_leave_no_trace(run: ganbench.Run) -> None
 def test_no_images_cannot_be_sampled(run: ganbench.Run, count: int) -> None:
     with pytest.raises(ganbench.UsageError, match=f"run: the number of images must be at least 1, got {count}"):
         run.sample(count)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"mode": "Eval"}, "mode='Eval': choose 'train' or 'eval'"), ({"weights": "Raw"}, "weights='Raw': choose 'raw'")],
+)
+def test_unknown_values_are_errors(arguments: dict[str, Any], message: str, run: ganbench.Run) -> None:
+    with pytest.raises(ganbench.UsageError, match=message):
+        run.sample(**arguments)
 
 
 def test_another_seed_and_the_raw_weights_give_other_images(run: ganbench.Run) -> None:

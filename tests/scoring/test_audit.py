@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metrics
 from ganbench.scoring.audit.flaws import RealImages, flaws
+from ganbench.scoring.audit.tables import audit_table
 from ganbench.scoring.eval.request import Request
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
@@ -124,7 +128,11 @@ def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:
     assert audit.needed("") == 10_000  # a relative deviation of 10% at 100 images
     for values, verdict in (((1.2, 1.2), "not noticed"), ((1.4, 1.4), "worse"), ((0.6, 0.6), "better")):
         assert audit.verdict(FlawScores("", "", one(*values)), "") == verdict
-    assert audit.verdict(FlawScores("", "", one(math.nan, 1.0)), "") == "no score"
+    failed = FlawScores("collapse", "", one(math.nan, 1.0))
+    assert audit.verdict(failed, "") == "no score"
+    console = Console(file=io.StringIO(), width=100)
+    console.print(audit_table(replace(audit, flaws=[failed])))
+    assert "no score" in console.file.getvalue()  # type: ignore[attr-defined]
     assert Audit("x", {"": False}, 100, {100: one(-0.1, 0.0, 0.1)}, []).needed("") is None
 
 

@@ -187,6 +187,13 @@ def test_the_result_is_one_that_compare_takes(trained: Path) -> None:
     assert result["message"] == "evaluation only"
 
 
+def test_the_result_of_a_training_run_is_not_overwritten(trained: Path) -> None:
+    before = (trained / "result.json").read_text()
+    outcome = command(f"{trained} --out {trained / 'result.json'}")
+    assert (outcome.exit_code, "is the result of a training run" in outcome.stderr) == (2, True), outcome.output
+    assert (trained / "result.json").read_text() == before
+
+
 def test_the_scores_of_files_are_not_ranked_with_those_of_a_run(trained: Path) -> None:
     np.save("x.npy", embedded_subset().train.tensors[0][:COUNT].numpy())
     evaluated(f"x.npy --against {trained}")

@@ -164,7 +164,8 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
     "two arrays": (
         lambda: archived(real=IMAGES, fake=IMAGES),
         r"x.npz: 2 arrays with the dimensions of images; found: 'real' uint8 \(20, 1, 28, 28\), 'fake' uint8 "
-        r"\(20, 1, 28, 28\); choose one to score with --array NAME, or save one to a file of its own",
+        r"\(20, 1, 28, 28\); choose one of the images to score with --array NAME; of those to compare with, save one "
+        "to a file of its own",
     ),
     "no array": (
         lambda: archived(labels=np.arange(3)),
@@ -273,6 +274,19 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A} --weights ema", "--weights is for a run directory, but x.npy is not one"),
         (f"x.npy {A} --layout HWC", "--layout HWC: choose NHWC (channels last) or NCHW (channels first)"),
         (f"x.npy {A} --out notes.txt", "--out notes.txt: exists and is not a ganbench result; choose another name"),
+        (f"x.npy {A} --out .", "--out .: this is a folder; give the name of a file"),
+        (
+            f"x.npy {A} --metrics fid --features raw -o metrics.0.num_samples=10",
+            "-o cannot set num_samples of a metric here: use -n to choose the number of images",
+        ),
+        (
+            "x.npy --against x.npy --metrics fid --features raw -o metrics.0.split=test",
+            "-o cannot set split of a metric here: files have only one split",
+        ),
+        (
+            f"x.npy {A} --metrics fid --features raw --array images",
+            "--array images: x.npy has only one array, without a name",
+        ),
     ],
 )
 def test_wrong_arguments_exit_with_2_and_one_paragraph(arguments: str, message: str) -> None:

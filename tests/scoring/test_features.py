@@ -37,7 +37,7 @@ from ganbench import (
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
 from ganbench.scoring import features
-from ganbench.scoring.features import FeatureWriter, cached_features
+from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
 
 
 @pytest.fixture(autouse=True)
@@ -266,22 +266,64 @@ def keep(folder: Path, key: str, age: float, numbers: int = 250) -> Path:
     return path
 
 
-def test_only_old_features_beyond_the_limit_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    week = features.UNUSED_SECONDS
-    kept = {key: keep(tmp_path, key, age) for key, age in (("new", 10), ("recent", week / 2), ("old", week + 10))}
-    oldest = keep(tmp_path, "oldest", 2 * week)
-    keep(tmp_path, "another", 0)
-    assert oldest.exists()  # old, and within the limit
-    monkeypatch.setattr(features, "CACHE_BYTES", 4_500)
+def test_the_least_recently_used_features_beyond_the_limit_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, age in (("new", 10), ("oldest", 2000), ("old", 1000)):
+        keep(tmp_path, key, age)
+    assert len(list(tmp_path.glob("*.bin"))) == 3  # within the limit
+    monkeypatch.setattr(features, "CACHE_BYTES", 2_500)
     keep(tmp_path, "one more", 0)
-    assert not oldest.exists()
-    assert not oldest.with_suffix(".layout").exists()
-    assert not kept["old"].exists()
+    assert {path.stem for path in tmp_path.glob("*.bin")} == {"new", "one more"}
+    assert {path.stem for path in tmp_path.glob("*.layout")} == {"new", "one more"}
     monkeypatch.setattr(features, "CACHE_BYTES", 0)
     keep(tmp_path, "the last", 0)
-    left = {path.stem for path in tmp_path.glob("*.bin")}
-    assert left == {path.stem for path in tmp_path.glob("*.layout")}
-    assert left == {"new", "recent", "another", "one more", "the last"}  # a run may still need them
+    assert {path.stem for path in tmp_path.glob("*.bin")} == {"the last"}
+
+
+def test_features_that_another_process_removed_from_the_cache_can_still_be_read(tmp_path: Path) -> None:
+    numbers = torch.randn(10, 3)
+    file = cached_features(tmp_path, "key", CPU, lambda writer: writer.append(numbers))
+    file.path.unlink()
+    (read,) = file.batches()
+    assert torch.equal(read, numbers)
+
+
+def test_features_may_be_read_twice_at_the_same_time(tmp_path: Path) -> None:
+    numbers = torch.randn(4, 3)
+
+    def extract(writer: FeatureWriter) -> None:
+        for part in numbers.split(2):
+            writer.append(part)
+
+    file = cached_features(tmp_path, "key", CPU, extract)
+    pairs = [(one, other) for one in file.batches() for other in file.batches()]
+    assert [torch.cat(pair).tolist() for pair in pairs] == [
+        torch.cat([one, other]).tolist() for one in numbers.split(2) for other in numbers.split(2)
+    ]
+
+
+def test_the_least_recently_used_derived_data_beyond_the_limit_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cached_features(tmp_path / "features", "key", CPU, lambda writer: writer.append(torch.zeros(1, 2)))
+    monkeypatch.setattr(features, "CACHE_BYTES", 2_500)
+    computed = []
+
+    def compute() -> dict[str, torch.Tensor]:
+        computed.append(1)
+        return {"sums": torch.zeros(250)}
+
+    owners = [StoredFeatures(file, None, tmp_path / "derived" / name) for name in ("first", "second", "third")]
+    for age, owner in zip((1000, 2000, 0), owners, strict=True):
+        owner.derived("sums", compute)
+        for path in (tmp_path / "derived").glob(f"{owner.derived_dir.name}/*"):  # type: ignore[union-attr]
+            os.utime(path, (time.time() - age,) * 2)
+    assert len(computed) == 3
+    owners[0].derived("sums", compute)
+    assert len(computed) == 3
+    owners[1].derived("sums", compute)
+    assert len(computed) == 4
 
 
 def test_a_file_that_another_process_has_just_renamed_is_no_reason_to_extract_again(tmp_path: Path) -> None:
@@ -290,9 +332,9 @@ def test_a_file_that_another_process_has_just_renamed_is_no_reason_to_extract_ag
 
 
 def test_features_that_are_used_again_count_as_new(tmp_path: Path) -> None:
-    path = keep(tmp_path, "key", 2 * features.UNUSED_SECONDS)
+    path = keep(tmp_path, "key", 2000)
     cached_features(tmp_path, "key", CPU, lambda _: pytest.fail("extracted twice"))
-    assert time.time() - path.stat().st_mtime < features.UNUSED_SECONDS
+    assert time.time() - path.stat().st_mtime < 1000
 
 
 @pytest.mark.filterwarnings("ignore:cannot cache features")

@@ -69,6 +69,7 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
         ("full", "--out full: already exists; choose another name, or remove it"),
         ("mine.npz", "--out mine.npz: already exists"),
         ("no/where.npz", f"--out no/where.npz: folder {tmp_path / 'no'} does not exist; create it first"),
+        ("x.NPZ", "--out x.NPZ: give a folder, or a file that ends in .npz or .png"),
         ("x.jpg", "--out x.jpg: give a folder, or a file that ends in .npz or .png"),
     ):
         outcome = sample(trained, f"--out {target}")
@@ -81,10 +82,10 @@ def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[...
     install("ganbench-conditional", SOURCE)
     make_run(Registry.load(), tmp_path / "run", [*CONDITIONAL, "scoring.batch_size=4"])
     assert sample(tmp_path / "run", "-n 10 --out x.npz --labels 3,7,7").exit_code == 0
-    assert sample(tmp_path / "run", "-n 2 --out x --labels 3,7,7").exit_code == 0
+    assert sample(tmp_path / "run", "-n 2 --out x-0.5 --labels 3,7,7").exit_code == 0
     with np.load("x.npz") as archive:
         assert archive["labels"].tolist() == [3, 7, 7, 3, 7, 7, 3, 7, 7, 3]
-    assert [file.name for file in sorted(Path("x").iterdir())] == ["000000-class3.png", "000001-class7.png"]
+    assert [file.name for file in sorted(Path("x-0.5").iterdir())] == ["000000-class3.png", "000001-class7.png"]
     for labels, message in (
         ("10", "there is no class 10; choose from 0 to 9"),
         ("a,b", "--labels a,b: give class numbers"),

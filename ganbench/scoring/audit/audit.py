@@ -47,8 +47,9 @@ class Scores:
         return mean(self.values[name])
 
     def std(self, name: str) -> float:
-        """Return the sample standard deviation over the draws."""
-        return stdev(self.values[name])
+        """Return the sample standard deviation over the draws; NaN if a value is."""
+        values = self.values[name]
+        return math.nan if any(map(math.isnan, values)) else stdev(values)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from itertools import permutations
@@ -18,7 +19,8 @@ Layout = Literal["NHWC", "NCHW"]
 CHUNK = 1000  # images converted at a time
 ROUNDING = 0.5 / 255  # half a gray level of floats in [0, 1]: values so far outside of a range are rounded back into it
 OVERSHOOT = 0.1  # negative values this small, relative to the highest value, do not tell [-1, 1] from [0, 1]
-UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+CHOICE = "choose one of the images to score with --array NAME; of those to compare with, save one to a file of its own"
 
 
 def read_array(
@@ -53,6 +55,8 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
     try:
         loaded = np.load(path, mmap_mode="c", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
+            if name is not None:
+                raise UsageError(f"--array {name}: {path} has only one array, without a name")
             return loaded
         with loaded as archive:
             arrays = {key: numbers(archive, key) for key in archive.files}
@@ -69,7 +73,7 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
     candidates = [array for array in arrays.values() if isinstance(array, np.ndarray) and array.ndim in (3, 4)]
     if len(candidates) != 1:
         number = "no" if not candidates else f"{len(candidates)}"
-        hint = "; choose one to score with --array NAME, or save one to a file of its own" if candidates else ""
+        hint = f"; {CHOICE}" if candidates else ""
         raise UsageError(f"{path}: {number} arrays with the dimensions of images; found: {found}{hint}")
     return candidates[0]
 

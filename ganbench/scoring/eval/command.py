@@ -103,30 +103,34 @@ def evaluate(
     request = Request(against, names, features, overrides, count, weights and weights.value, mode and mode.value)
     options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
     result = run_evaluation(samples, request, registry, device, data_dir, seed, options, warn=show_warning)
-    if target is not None:
-        try:
-            write_text(target, result.to_json())
-        except OSError as error:
-            raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
     console = err if as_json else out
     console.print(metrics_table(result.metrics))
     console.print()
     console.print(protocols_table(result.metrics))
     if as_json:
         print_json(json.loads(result.to_json()))
+    if target is not None:
+        try:
+            write_text(target, result.to_json())
+        except OSError as error:
+            raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def check_target(target: Path) -> None:
-    """Raise `UsageError` if the result cannot be written there, or would overwrite anything but a result."""
+    """Raise `UsageError` if the result cannot be written there, or would overwrite anything but an evaluation."""
     from ganbench.results.schema import load_result
 
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
+    if target.is_dir():
+        raise UsageError(f"--out {target}: this is a folder; give the name of a file")
     if target.exists():
         try:
-            load_result(target)
+            replaced = load_result(target)
         except (UsageError, MissingError):
             raise UsageError(f"--out {target}: exists and is not a ganbench result; choose another name") from None
+        if "training" in replaced.spec:
+            raise UsageError(f"--out {target}: exists and is the result of a training run; choose another name")
 
 
 def show_warning(message: str) -> None:

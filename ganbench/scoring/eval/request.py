@@ -51,9 +51,20 @@ class Request:
         forced: dict[str, Any] = {"num_samples": number} if (number := count or self.count) else {}
         if data.get("dataset") is None:
             forced["split"] = "train"  # the only one of files
+        self._refuse_overrides(base, {*forced, *([] if run else ["num_samples"])})
         if isinstance(data["metrics"], list):  # else, validation says what is wrong
             data["metrics"] = [with_keys(metric, forced) for metric in data["metrics"]]
         return validated(EvaluationSpec, data, registry, "eval")
+
+    def _refuse_overrides(self, base: dict[str, Any], keys: set[str]) -> None:
+        """Raise `UsageError` if an override sets one of these keys of a metric, which are given in another way."""
+        metrics = [{key: value for key, value in metric.items() if key not in keys} for metric in base["metrics"]]
+        overridden = apply_overrides({**base, "metrics": metrics}, self.overrides)["metrics"]
+        tables = [metric for metric in overridden if isinstance(metric, dict)] if isinstance(overridden, list) else []
+        hints = {"num_samples": "use -n to choose the number of images", "split": "files have only one split"}
+        for key in sorted(keys):
+            if any(key in metric for metric in tables):
+                raise UsageError(f"-o cannot set {key} of a metric here: {hints[key]}")
 
     def _from_reference(self, registry: Registry) -> dict[str, Any]:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""

@@ -55,6 +55,8 @@ def run_evaluation(
     `seed` is that of a run's images. `warn` is called with each warning about a score. Raises a subclass of
     `GanbenchError` for errors that a user can cause.
     """
+    if request.count is not None and request.count < 2:
+        raise UsageError(f"the number of images to score must be at least 2, got {request.count}")
     device = resolve_device(device_name)
     if isinstance(images, Path) and is_run_directory(images):
         return evaluate_directory(images, request, registry, device, data_dir, seed, warn)

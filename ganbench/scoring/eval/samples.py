@@ -73,6 +73,8 @@ def load_samples(
     archive, and `layout` the order of its axes. Raises `UsageError` that says what was found and what to do.
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages
+    if array is not None and not path.is_file():
+        raise UsageError(f"--array {array}: {path} is no .npz file with several arrays")
     if isinstance(source, np.ndarray):
         images, protocol, warnings = convert_array(path, source, shape, count, layout)
     elif path.is_dir():
@@ -139,5 +141,5 @@ def digests(images: np.ndarray) -> Iterator[bytes]:
 def count_copies(images: np.ndarray, data: ImageData) -> int:
     """Return how many images are exactly like one of the data, as far as it is in memory."""
     splits = [split.tensors[0] for split in (data.train, data.test) if type(split) is TensorDataset]
-    known = {digest for images_of_split in splits for digest in digests(images_of_split.numpy())}
+    known = {digest for images_of_split in splits for digest in digests(images_of_split.cpu().numpy())}
     return sum(digest in known for digest in digests(images))
