@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.interfaces import Split
@@ -96,9 +96,8 @@ class ResidentBatches:
 
     def epoch(self) -> Iterator[Inputs]:
         order = torch.randperm(len(self.images), generator=self.order).to(self.images.device)
-        for indices in order.split(self.batch_size):
-            if len(indices) == self.batch_size or not self.drop_last:
-                yield (self.share.of(indices),)
+        for indices in split_epoch(order, self.batch_size, self.drop_last):
+            yield (self.share.of(indices),)
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         (indices,) = inputs
@@ -129,10 +128,11 @@ class StreamedBatches:
         self.flips = flips
         self.share = share
         workers = 0 if multiprocessing.current_process().daemon else options.workers
+        self.seeds = torch.Generator()  # of the workers; seeded for each epoch
         self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
             batch_sampler=ShuffledBatches(split, batch_size, drop_last, order, share),
-            generator=order,
+            generator=self.seeds,
             num_workers=workers,
             prefetch_factor=options.prefetch_batches if workers else None,
             pin_memory=device.type == "cuda",
@@ -140,19 +140,21 @@ class StreamedBatches:
         )
 
     def epoch(self) -> Iterator[Inputs]:
+        seed = int(torch.randint(2**62, (), generator=self.order.clone_state()))  # other than the order's own numbers
         if self.loader.num_workers == 0:
-            yield from self._epoch_in_this_process()
+            yield from self._epoch_in_this_process(seed)
             return
+        self.seeds.manual_seed(seed)
         try:
             yield from self.loader
         except GanbenchError as error:  # torch prepends the worker's traceback to the message
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
             raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
 
-    def _epoch_in_this_process(self) -> Iterator[Inputs]:
+    def _epoch_in_this_process(self, seed: int) -> Iterator[Inputs]:
         """Read an epoch as a worker would: with separate random number generators, seeded for each epoch."""
         batches = iter(self.loader)
-        epoch_rng = IsolatedRNG(int(torch.randint(2**62, (), generator=self.order.clone_state())))
+        epoch_rng = IsolatedRNG(seed)
         while True:
             with epoch_rng:
                 batch = next(batches, None)
@@ -162,21 +164,31 @@ class StreamedBatches:
 
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
-        return random_flip(network_input(images), self.flips, self.share), labels
+        return random_flip(network_input(images), self.flips, self.share), labels.long()
 
 
-class ShuffledBatches(BatchSampler):
-    """Yields this rank's share of the indices of each batch."""
+class ShuffledBatches(Sampler[list[int]]):
+    """Yields this rank's share of the indices of each batch, in the same order as `ResidentBatches`."""
 
     def __init__(
         self, split: Split, batch_size: int, drop_last: bool, order: torch.Generator, share: RankShare
     ) -> None:
-        super().__init__(RandomSampler(split, generator=order), batch_size, drop_last)
+        self.size = len(split)
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.order = order
         self.share = share
 
     def __iter__(self) -> Iterator[list[int]]:
-        for indices in super().__iter__():
-            yield self.share.of(torch.tensor(indices)).tolist()
+        for indices in split_epoch(torch.randperm(self.size, generator=self.order), self.batch_size, self.drop_last):
+            yield self.share.of(indices).tolist()
+
+
+def split_epoch(order: Tensor, batch_size: int, drop_last: bool) -> Iterator[Tensor]:
+    """Yield the indices of each batch of an epoch."""
+    for indices in order.split(batch_size):
+        if len(indices) == batch_size or not drop_last:
+            yield indices
 
 
 def random_flip(images: Tensor, rng: torch.Generator | None, share: RankShare = ALL) -> Tensor:

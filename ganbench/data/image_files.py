@@ -110,7 +110,8 @@ def why_unreadable(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "loop of symbolic links"
     if error.errno == errno.ENOENT:
-        return "broken symbolic link"
+        is_link = error.filename is not None and Path(error.filename).is_symlink()
+        return "broken symbolic link" if is_link else "deleted while the folder was read"
     return f"unreadable: {error.strerror or error}"
 
 

@@ -8,6 +8,10 @@ from ganbench import Options
 
 
 class MixtureOptions(Options):
-    train_points: int = Field(50_000, ge=1, description="number of points in the train split, equally many per mode")
-    test_points: int = Field(10_000, ge=1, description="number of points in the test split, equally many per mode")
+    train_points: int = Field(
+        50_000, ge=1, description="number of points in the train split, divided evenly among the modes"
+    )
+    test_points: int = Field(
+        10_000, ge=1, description="number of points in the test split, divided evenly among the modes"
+    )
     data_seed: int = Field(0, ge=0, lt=2**32, description="random seed of the points, independent of training.seed")

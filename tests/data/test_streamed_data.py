@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import UNSCORED
+from torch.utils.data import TensorDataset
 
 from ganbench import Callback, DataError, PluginError
+from ganbench.data.batches import make_batches
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.spec.benchmark import DataOptions
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -140,3 +143,23 @@ def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     (tmp_path / "elsewhere").rename(folder)
     stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
     assert run(stopped, device="cpu", resume=tmp_path / "run")[0].status == "completed"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("size", "drop_last"), [(10, False), (10, True), (8, False)])
+def test_streamed_batches_are_those_of_resident_ones(size: int, drop_last: bool, workers: int) -> None:
+    images = embedded_subset().test.tensors[0][:size]
+    split = TensorDataset(images, torch.arange(size, dtype=torch.uint8))
+    kinds = [DataOptions(workers=workers, max_resident_mib=limit) for limit in (4096, 0)]
+    resident, streamed = (
+        make_batches(split, 4, torch.device("cpu"), torch.Generator().manual_seed(1), drop_last, options=options)
+        for options in kinds
+    )
+    assert (resident.placement, streamed.placement) == ("resident", "streamed")
+    for _ in range(3):
+        pairs = list(zip(resident.epoch(), streamed.epoch(), strict=True))
+        assert len(pairs) == (2 if drop_last else 3) if size == 10 else 2
+        for one, other in pairs:
+            ours, theirs = resident.load(*one), streamed.load(*other)
+            assert all(torch.equal(*tensors) for tensors in zip(ours, theirs, strict=True))
+            assert theirs[1].dtype == torch.int64

@@ -314,6 +314,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "nothing": (arrange_empty, "no images in {root}; set dataset.path"),
     "only test": (arrange_test_only, "{root} has a folder test, but no folder train"),
     "other names": (arrange_other_names, "{root} has the folders Training and Test, which would be classes; rename"),
+    "validation": (
+        lambda root: ((root / "a").rename(root / "Train"), (root / "b").rename(root / "val")),
+        "{root} has the folders Train and val, which would be classes; rename",
+    ),
     "other classes": (arrange_other_classes, "must have the same classes, but only one of them has b"),
 }
 
@@ -393,6 +397,26 @@ def test_a_file_that_changes_but_keeps_size_and_time_is_decoded_again(root: Path
     status = file.stat()
     save(file, COLORS[19])
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert torch.equal(load(root, test_fraction=0).train[0][0], torch.tensor(COLORS[19].transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize("change", ["replaced", "unreadable"])
+def test_a_file_that_changes_while_it_is_read_is_not_cached(
+    change: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = decoded.file_sha256
+
+    def hash_then_change(path: Path) -> str:
+        digest = hashed(path)
+        if path == root / "a" / "0.png":
+            save(path, COLORS[19]) if change == "replaced" else path.unlink()
+        return digest
+
+    monkeypatch.setattr(decoded, "file_sha256", hash_then_change)
+    with pytest.raises(DataError, match=r"0\.png: (changed while it was read|.*, but it was readable before)"):
+        load(root)
+    monkeypatch.setattr(decoded, "file_sha256", hashed)
+    save(root / "a" / "0.png", COLORS[19])
     assert torch.equal(load(root, test_fraction=0).train[0][0], torch.tensor(COLORS[19].transpose(2, 0, 1)))
 
 

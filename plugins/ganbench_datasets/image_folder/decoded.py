@@ -52,14 +52,14 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
             invalid[path] = why_unreadable(found)
         else:
             hashes[path] = found
-    readable = [path for path in paths if path in hashes]
+    readable = list(hashes)
     # the size of each file is part of the content that is hashed
     files = [(path.relative_to(root).as_posix(), hashes[path]) for path in readable]
     key = json.dumps([files, size, channels, rules()])
     target = cache_dir / "image-folder" / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
     record = read_record(target)
     if record is None:
-        record = decode_all(readable, size, channels, target)
+        record = decode_all(hashes, size, channels, target)
         write_cache(target.with_suffix(".json"), json.dumps(record).encode())
     invalid |= {readable[int(index)]: why for index, why in record["invalid"].items()}
     valid = [path for path in readable if path not in invalid]
@@ -86,32 +86,39 @@ def read_record(target: Path) -> dict[str, Any] | None:
     return record if unchanged else None
 
 
-def decode_all(paths: list[Path], size: int, channels: int, target: Path) -> dict[str, Any]:
-    """Write the array, and return its hash and the index of each invalid file with the reason.
+def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) -> dict[str, Any]:
+    """Write the array of all files, and return its hash and the index of each invalid file with the reason.
 
-    The images are written as a stream: writing through a memory map would end the process when the disk is full.
+    The images are written as a stream: writing through a memory map would end the process when the disk is full. Raises
+    `DataError` for a file whose hash is another one now, because the array is cached by the hashes.
     """
     shape = (channels, size, size)
     invalid: dict[str, str] = {}
 
-    def try_to_decode(path: Path) -> bytes | InvalidImageError | OSError:
+    def try_to_decode(path: Path) -> bytes | InvalidImageError:
         try:
-            return decode(path.read_bytes(), size, channels).tobytes()
-        except (InvalidImageError, OSError) as error:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"image-folder: {path}: {why_unreadable(error)}, but it was readable before") from error
+        if hashlib.sha256(content).hexdigest() != hashes[path]:
+            raise DataError(f"image-folder: {path}: changed while it was read; try again when nothing writes to it")
+        try:
+            return decode(content, size, channels).tobytes()
+        except InvalidImageError as error:
             return error
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(target) as part:
             with part.open("wb") as file:
-                write_header(file, (len(paths), *shape))
-                for index, (_, image) in enumerate(with_progress("decoding images", try_to_decode, paths)):
+                write_header(file, (len(hashes), *shape))
+                for index, (_, image) in enumerate(with_progress("decoding images", try_to_decode, list(hashes))):
                     if isinstance(image, bytes):
                         file.write(image)
                     else:
-                        invalid[str(index)] = why_unreadable(image) if isinstance(image, OSError) else str(image)
+                        invalid[str(index)] = str(image)
                 file.seek(0)
-                write_header(file, (len(paths) - len(invalid), *shape))
+                write_header(file, (len(hashes) - len(invalid), *shape))
             sha256 = file_sha256(part)
     except OSError as error:
         raise DataError(

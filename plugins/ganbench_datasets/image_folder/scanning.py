@@ -10,7 +10,8 @@ import numpy as np
 from ganbench import DataError, UsageError, find_files
 
 Invalid = dict[Path, str]  # the reason for each path that cannot be an image
-SPLIT_NAMES = ({"train", "training"}, {"test", "testing"})  # in lower case; only `train` and `test` are splits
+# in lower case; only `train` and `test` are splits
+SPLIT_NAMES = ({"train", "training"}, {"test", "testing", "val", "valid", "validation"})
 
 
 @dataclass(frozen=True)
