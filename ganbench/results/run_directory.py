@@ -15,7 +15,7 @@ from ganbench.errors import GanbenchError, UsageError, describe
 from ganbench.system.files import write_text
 from ganbench.system.locks import LOCK, locked_folder
 
-from .schema import EpochRow, Result, monitor_names
+from .schema import EpochRow, Result, load_result, monitor_names
 
 CHECKPOINT = "checkpoint.pt"
 LAUNCH = "launch.json"  # how the run was started
@@ -62,6 +62,10 @@ class RunDirectory:
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
+        self._is_new = True
+        self._require_empty()
+
+    def _require_empty(self) -> None:
         if any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
             raise UsageError(f"run directory {self.path}: not empty; choose another with --out")
 
@@ -71,6 +75,7 @@ class RunDirectory:
         run_spec_file(path)
         directory = cls.__new__(cls)
         directory._begin()
+        directory._is_new = False
         directory.path = path
         return directory
 
@@ -93,10 +98,19 @@ class RunDirectory:
         """
         name, in_use = f"run directory {self.path}", "another run is writing to it"
         with locked_folder(self.path, name, in_use, "do not start a second run in it"):
+            if self._is_new:
+                self._require_empty()  # again: another run may have begun and ended since
             for file in self.path.rglob(".*"):
                 if is_leftover(file) and file.name != LOCK:
                     file.unlink()
             yield
+
+    def has_trained(self) -> bool:
+        """Return whether the result of an earlier process has steps."""
+        try:
+            return bool(load_result(self.path).throughput.windows)
+        except GanbenchError:  # there is none, or it cannot be read
+            return (self.path / "history.csv").is_file()
 
     def file(self, name: str, artifact: str) -> Path:
         """Return the path of a file in the directory, and list it in the result under `artifact`."""

@@ -39,10 +39,10 @@ def use_physical_cores() -> None:
     """Set torch's number of threads to the number of physical cores available to this process.
 
     Torch's default counts all cores of the machine, even in a container or cluster job that may use only some of them.
-    If the environment variable OMP_NUM_THREADS is set, it takes precedence.
+    If the environment variable OMP_NUM_THREADS is set to at least 1, it takes precedence.
     """
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list has the numbers for nested regions
-    threads = int(given) if given.isdecimal() else joblib.cpu_count(only_physical_cores=True)
+    threads = int(given) if given.isdecimal() and int(given) else joblib.cpu_count(only_physical_cores=True)
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 

@@ -16,7 +16,7 @@ from ganbench.results.throughput import CPUReading, CPUUse, Window
 
 MIN_READING_SECONDS = 0.5  # minimum length of a reading: the kernel counts in ticks of 10 ms
 MIN_TRAINING_SECONDS = 1.0  # minimum length of all readings together
-DISTURBED_FRACTION = 0.05  # of the CPU time available to training; equals the gate's default tolerance for time
+DISTURBED_FRACTION = 0.05  # of the CPU time available to training; equals the gate's default margin for time
 PROC = Path("/proc")
 CPUS = Path("/sys/devices/system/cpu")
 CGROUPS = Path("/sys/fs/cgroup")

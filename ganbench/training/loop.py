@@ -80,6 +80,8 @@ class Run:
                     if self.ranks.alone:
                         self._measure_roofline(warmed_up)
                     self._evaluate(None, sample_images=True)
+                elif status == "completed":
+                    raise KeyboardInterrupt  # without its scores, the run is not complete
             except DivergedError as error:
                 status, message = "diverged", str(error)
             except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from ganbench.errors import (
 )
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.progress import RunProgress
-from ganbench.results.run_directory import CHECKPOINT, RunDirectory
+from ganbench.results.run_collection import read_spec
+from ganbench.results.run_directory import CHECKPOINT, RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
@@ -30,13 +32,19 @@ IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_di
 def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint | None:
     """Return the checkpoint of a run of this spec; None if the run stopped before its first one.
 
-    Raises `UsageError` if the specs differ in more than length, or if the file is corrupt.
+    Raises `UsageError` if the specs differ in more than length, or if the file is corrupt, and `MissingError` if it is
+    gone, although the run has trained.
     """
     try:
         checkpoint = load_checkpoint(directory.path / CHECKPOINT)
     except MissingError:
+        if directory.has_trained():
+            raise MissingError(
+                f"{directory.path}: cannot resume, because {CHECKPOINT} is missing: restore it, or start a new run"
+            ) from None
+        require_same_spec(read_spec(run_spec_file(directory.path)), spec, directory.path)
         return None
-    require_same_spec(checkpoint.progress, spec, directory.path)
+    require_same_spec(checkpoint.progress.spec, spec, directory.path)
     return checkpoint
 
 
@@ -51,11 +59,11 @@ def require_readable(directory: RunDirectory) -> None:
         ) from None
 
 
-def require_same_spec(progress: RunProgress, spec: BenchmarkSpec, folder: Path) -> None:
+def require_same_spec(stored: Mapping[str, Any], spec: BenchmarkSpec, folder: Path) -> None:
     """Raise `UsageError` with the differences, if any, except those that extend a run or do not affect training."""
     sides = (
         {key: value for key, value in side.items() if key not in NON_TRAINING_FIELDS}
-        for side in (progress.spec, spec.to_dict())
+        for side in (stored, spec.to_dict())
     )
     fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if not extends(path)}
     if fields:

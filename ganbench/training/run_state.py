@@ -23,7 +23,7 @@ class RunState:
 
     def __init__(self, prepared: PreparedRun) -> None:
         self.prepared = prepared
-        self.clock = TrainingClock(prepared.device)
+        self.clock = TrainingClock(prepared.device, prepared.ranks)
         self.evaluation_seconds = 0.0
         self.steps = 0
         self.images = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -26,7 +27,7 @@ from .penalties import Penalties, Variant
 from .players import UpdatePlayers, unchanged
 from .position import Position
 from .schedules import ScheduledValues
-from .state.python_state import PythonState
+from .state.python_state import PythonState, plugin_optimizers
 from .step_output import StepOutput, join_values
 
 UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
@@ -123,6 +124,14 @@ class TrainingStep:
             if self.trainable[player]
         }
         self.python_state = PythonState(self)
+
+    @cached_property
+    def trained_by_plugins(self) -> list[Tensor]:
+        """The parameters that optimizers of plugins have, such as those of a loss's own network."""
+        networks = {id(parameter) for player in UPDATE_ORDER for parameter in self.parameters[player]}
+        groups = [group for optimizer in plugin_optimizers(self).values() for group in optimizer.param_groups]
+        parameters = {id(parameter): parameter for group in groups for parameter in group["params"]}
+        return [parameter for key, parameter in parameters.items() if key not in networks and parameter.requires_grad]
 
     @property
     def rngs(self) -> dict[str, torch.Generator]:
@@ -231,7 +240,8 @@ class TrainingStep:
                 self.optimizers[player].zero_grad()
                 if penalized:
                     penalty = self.penalties.total(players, batch, due, self.penalty_values, self.precision)
-                    (loss + penalty).backward(inputs=self.trainable[player])
+                    # without the images, which require a gradient only for the penalties
+                    (loss + penalty).backward(inputs=[*self.trainable[player], *self.trained_by_plugins])
                 else:
                     loss.backward()
         except GanbenchError:

@@ -15,6 +15,7 @@ from ganbench.results.throughput import Memory, Percentiles, Window
 from ganbench.runtime.cpu_usage import CPUMonitor
 from ganbench.runtime.memory import peak_rss
 from ganbench.runtime.nvml import GPUMonitor
+from ganbench.runtime.ranks import SINGLE, Ranks
 
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")
@@ -29,8 +30,9 @@ class TrainingClock:
     CUDA events on a GPU and with the wall clock on a CPU; nothing waits for the device inside a window.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, ranks: Ranks = SINGLE) -> None:
         self.device = device
+        self.ranks = ranks
         self.windows: list[Window] = []
         self.phase_seconds: dict[Phase, float] = dict.fromkeys(PHASES, 0.0)
         self.device_peak_bytes = 0
@@ -62,7 +64,7 @@ class TrainingClock:
         synchronize(self.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        joules = self._gpu.joules()
+        joules = self._gpu.joules() if self.ranks.alone else None  # it is that of one of the devices
         start = self._now()
         self._marks = [(None, start)]
         self._opened_at = perf_counter()

@@ -39,6 +39,15 @@ def test_the_users_number_of_threads_takes_precedence(threads: list[int], monkey
     assert threads == [3]
 
 
+@pytest.mark.parametrize("given", ["0", "", "many"])
+def test_an_invalid_number_of_threads_is_ignored(
+    given: str, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    use_physical_cores()
+    assert threads == [6]
+
+
 def test_freed_memory_is_kept_with_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int]] = []
     libc = SimpleNamespace(mallopt=lambda *pair: said.append(pair), malloc_trim=lambda _: None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +81,13 @@ def test_the_peak_of_the_process_is_known() -> None:
     peak = peak_rss()
     assert peak is not None
     assert peak > 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_of_a_process_is_not_that_of_the_one_that_started_it() -> None:
+    large = torch.ones(3 * 2**30, dtype=torch.uint8)  # the child imports torch, which takes about 0.4 GiB
+    code = "from ganbench.runtime.memory import peak_rss; print(peak_rss())"
+    peak = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    own = peak_rss()
+    assert own is not None
+    assert 100 * 2**20 < peak < len(large) < own

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from linear_gan import own_run
+from linear_gan import LeastSquares, make_eager, own_run, take
 from torch import Tensor, nn
 
 from ganbench import Batch, Networks, PluginError, UsageError
@@ -206,3 +206,28 @@ def test_a_penalty_that_breaks_the_contract_is_named(body: str, message: str, tm
     """
     with pytest.raises(PluginError, match=message):
         own_run(tmp_path, source, ['penalties=[{name="bad",weight=1.0}]'])
+
+
+class Scaled(LeastSquares):
+    """Scales the logits of real images by a number that it trains with an optimizer of its own."""
+
+    def __init__(self) -> None:
+        self.scale = nn.Parameter(torch.ones(()))
+        self.optimizer = torch.optim.SGD([self.scale], lr=0.1)
+
+    def discriminator_loss(self, players: Any, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        self.optimizer.step()  # with the gradient of the previous step
+        self.optimizer.zero_grad()
+        real, fake = self.scale * players.discriminate(batch.real), players.discriminate(players.generate(batch))
+        return (real - 1).square().mean() + fake.square().mean(), {}
+
+
+def test_a_penalty_does_not_take_the_gradients_of_parameters_that_the_loss_trains() -> None:
+    scales = []
+    for weight in (None, 0.0):
+        loss = Scaled()
+        penalties = Penalties() if weight is None else Penalties([WeightedPenalty("r1", "r1", r1, weight, 1)])
+        take(make_eager(loss, penalties=penalties), 3)
+        scales.append(loss.scale.item())
+    assert scales[0] == pytest.approx(scales[1])
+    assert scales[0] != 1.0

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from ganbench import Callback, UsageError
 from ganbench.cli import app
-from ganbench.errors import ExitCode, GanbenchWarning, NotComparableError
+from ganbench.errors import ExitCode, GanbenchWarning, MissingError, NotComparableError
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import RunDirectory
@@ -336,3 +336,24 @@ def test_sigterm_ends_a_run_within_seconds_and_the_command_line_resumes_it(tmp_p
     assert sum(row.images for row in resumed_result.history) == sum(
         window.images for window in resumed_result.throughput.windows
     )
+
+
+@pytest.mark.parametrize("name", ["result.json", "history.csv"])
+def test_a_trained_run_without_its_checkpoint_is_not_started_over(
+    name: str, registry: Registry, tmp_path: Path
+) -> None:
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=1"])
+    for other in {"checkpoint.pt", "result.json", "history.csv"} - {name}:
+        (tmp_path / "run" / other).unlink()
+    before = (tmp_path / "run" / name).read_text()
+    with pytest.raises(MissingError, match=r"cannot resume, because checkpoint.pt is missing: restore it"):
+        resumed(registry, tmp_path / "run")
+    assert (tmp_path / "run" / name).read_text() == before
+
+
+def test_a_run_without_a_checkpoint_is_only_started_over_with_its_own_spec(registry: Registry, tmp_path: Path) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
+    with pytest.raises(UsageError, match=r"--resume can only extend a run; changed: loss\.name: bce, now hinge"):
+        resumed(registry, tmp_path / "run", "loss=hinge")

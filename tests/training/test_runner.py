@@ -26,7 +26,7 @@ from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
-from ganbench.spec.loading import load_spec
+from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.system import files
 from ganbench.training.callbacks import Callbacks
 from ganbench.training.runner import run
@@ -162,6 +162,23 @@ def test_an_interrupted_run_is_stored_and_after_ctrl_c_scored(
     assert scored == (number == signal.SIGINT)  # a sender of SIGTERM does not wait
     assert load_result(directory.path) == result
     assert signal.getsignal(number) is handler
+
+
+class SignalInLastWindow(Callback):
+    """Sends SIGTERM while the last window of training ends."""
+
+    def on_window_end(self, progress: Progress) -> None:
+        if progress.step == progress.total_steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_is_terminated_before_its_final_scores_is_not_complete(registry: Registry, tmp_path: Path) -> None:
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=2"], callback=SignalInLastWindow())
+    assert result.status == "interrupted"
+    assert "not scored" in str(result.message)
+    resumed, _ = run(load_stopped_spec(directory.path, registry, [])[0], device="cpu", resume=directory.path)
+    assert resumed.status == "completed"
+    assert resumed.metrics[0].curve[-1].images == sum(row.images for row in resumed.history)
 
 
 class SendsWhen(Callback):
