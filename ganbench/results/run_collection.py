@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
 
 
 def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundRun]:
-    """Yield the runs in a file or folder; `above` are the folders that contain it, to which a link may lead back."""
+    """Yield the runs in a file or folder, with the result files of evaluations that it has directly.
+
+    `above` are the folders that contain it, to which a link may lead back.
+    """
     if path.is_file() or (path / "result.json").is_file():
         yield with_result(path, load_result(path))
     elif is_suite(path):
@@ -74,6 +78,17 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
         for inner in sorted(path.iterdir()):
             if inner.is_dir():
                 yield from runs_in(inner, above | {folder})
+            elif inner.suffix == ".json" and is_result_file(inner):
+                yield from runs_in(inner)
+
+
+def is_result_file(path: Path) -> bool:
+    """Return whether a JSON file claims to be a result, such as that of `ganbench eval`."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "run_id", "metrics", "throughput"} <= content.keys()
 
 
 def runs_of_suite(folder: Path) -> Iterator[FoundRun]:

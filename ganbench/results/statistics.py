@@ -15,6 +15,7 @@ from .record import Record
 ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows have any significant difference
 POWER = 0.9  # with the number of seeds that a board asks for
 MAX_SEEDS = 1000  # larger numbers are not worth computing
+ROUNDING = 1e-12  # relative deviation of differences that are equal but for rounding
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)  # of numerical integrals from -1 to 1, by Gauss and Legendre
 
 
@@ -48,10 +49,18 @@ class PairedDifference(Record):
     seeds: int = Field(description="number of common seeds")
 
     @property
+    def _is_constant(self) -> bool:
+        return self.deviation <= ROUNDING * abs(self.mean)
+
+    @property
     def p_value(self) -> float:
-        """The two-sided p-value of the paired t-test (Student 1908, doi:10.1093/biomet/6.1.1)."""
-        if self.deviation == 0:
-            return 0.0 if self.mean else 1.0
+        """The two-sided p-value of the paired t-test (Student 1908, doi:10.1093/biomet/6.1.1).
+
+        Equal differences, as of discrete scores, have no deviation to compare their mean with. Their p-value is that of
+        the sign test: all differences of n equal rows have the same sign with a probability of 2^(1 - n).
+        """
+        if self._is_constant:
+            return 2.0 ** (1 - self.seeds) if self.mean else 1.0
         statistic = abs(self.mean) / self.deviation * math.sqrt(self.seeds)
         return float(2 * special.stdtr(self.seeds - 1, -statistic))
 
@@ -61,8 +70,8 @@ class PairedDifference(Record):
         It finds it with a probability of at least `POWER`, if mean and standard deviation are as observed. None if more
         than `MAX_SEEDS` would be needed.
         """
-        if self.deviation == 0:
-            return self.seeds if self.mean else None
+        if self._is_constant:
+            return 1 + math.ceil(-math.log2(alpha)) if self.mean else None
         return seeds_needed(abs(self.mean) / self.deviation, alpha)
 
 

@@ -21,7 +21,7 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 class TargetComparison:
     """A target in all results, in their order."""
 
-    times: tuple[TargetResult | None, ...]  # None if a result lacks the metric
+    times: tuple[TargetResult | None, ...]  # None for a result without the metric or without training
     scores: ScoreDifferences  # if protocols differ, nothing is ranked
     hardware: dict[str, tuple[Any, ...]]  # fields that differ: seconds and joules are not ranked
     disturbed: bool  # other processes slowed a run down: seconds and joules are not ranked
@@ -89,7 +89,7 @@ def compare_targets(
         for value in wanted:
             times = tuple(
                 None
-                if metric is None
+                if metric is None or not result.throughput.windows  # as of an evaluation of files
                 else time_to_target(metric, metric_titles(result.metrics)[metric.id], value, result.throughput.windows)
                 for result, metric in pairs
             )

@@ -115,7 +115,7 @@ def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> N
     write(tmp_path, "a", 0, score(10.0), disturbed=True)
     write(tmp_path, "b", 0, score(11.0, software="2.0"))
     text = invoke("runs")[1]
-    assert "ranked across software: torch differ" in text
+    assert "ranked although the software differs: torch" in text
     assert "~1,000" in text
     assert "a paired test needs two common seeds" in text
 
@@ -198,6 +198,17 @@ def test_the_paired_test_is_that_of_scipy() -> None:
     assert difference is not None
     assert difference.p_value == pytest.approx(stats.ttest_rel(one, other).pvalue)
     assert pair([1.0], [2.0]) is None
+
+
+@pytest.mark.parametrize(("one", "other"), [([8.0, 8.0, 8.0], [7.0, 7.0, 7.0]), ([0.3, 0.4, 0.5], [0.2, 0.3, 0.4])])
+def test_equal_differences_are_tested_by_their_sign(one: list[float], other: list[float]) -> None:
+    difference = pair(one, other)
+    assert difference is not None
+    assert difference.p_value == 0.25  # of 8 equally likely signs of 3 differences, 2 are all the same
+    assert difference.seeds_needed(0.05) == 6  # 2^-5 < 0.05 < 2^-4
+    equal = pair(one, one)
+    assert equal is not None
+    assert (equal.p_value, equal.seeds_needed(0.05)) == (1.0, None)
 
 
 def test_intervals_are_those_of_students_t() -> None:

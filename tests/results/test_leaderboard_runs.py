@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from test_leaderboard import PROTOCOL, boards, csv_rows, invoke, score, write
@@ -108,6 +109,9 @@ def test_evaluations_of_images_made_elsewhere_are_rows_of_their_own(tmp_path: Pa
         file = tmp_path / "runs" / f"file{seed}-{seed}" / "result.json"
         evaluation = json.loads(file.read_text()) | {"spec": {"metrics": []}, "benchmark": "samples"}
         (tmp_path / f"{seed}.json").write_text(json.dumps(evaluation))
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "notes.json").write_text("[]")
+    assert boards("0.json", "1.json") == boards(".")
     (board,) = boards("0.json", "1.json")
     assert [row["label"] for row in board["rows"]] == ["samples, file=0.json", "samples, file=1.json"]
     assert [row["last"]["mean"] for row in board["rows"]] == [10.0, 11.0]
