@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import MetricPlugin
+from ganbench.plugin.registrations import MetricPlugin, OptimizerPlugin, PenaltyPlugin
 
 
 def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             key = part
             node.setdefault(key, {})
         if depth == len(path) - 1:
-            node[key] = _replace_plugin(node[key], value, is_metric=path[0] == "metrics" and len(path) == 2)
+            node[key] = _replace_plugin(node[key], value, engine_keys(path))
             return
         if isinstance(node[key], str):  # a plugin given by name only
             node[key] = {"name": node[key]}
@@ -77,11 +77,16 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
 
 
-def _replace_plugin(old: Any, value: Any, is_metric: bool) -> Any:
-    """Return the plugin's table with a new name, keeping only reserved keys; for other fields, the value."""
+def engine_keys(path: Sequence[str]) -> frozenset[str]:
+    """Return the keys in a plugin's table that are not options of the plugin, so that another plugin keeps them."""
+    kinds = {"metrics": MetricPlugin, "penalties": PenaltyPlugin, "optimizer": OptimizerPlugin}
+    return kinds[path[0]].reserved if len(path) == 2 and path[0] in kinds else frozenset()
+
+
+def _replace_plugin(old: Any, value: Any, kept: frozenset[str]) -> Any:
+    """Return the plugin's table with a new name, and only these other keys; for other fields, the value."""
     if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
         return value
     if old["name"] == value:
         return old
-    reserved = MetricPlugin.reserved if is_metric else frozenset()
-    return {**{key: item for key, item in old.items() if key in reserved}, "name": value}
+    return {**{key: item for key, item in old.items() if key in kept}, "name": value}

@@ -98,7 +98,10 @@ class SlurmExecutor:
         with self.changed:
             ended = {number: self.futures.pop(number) for number in numbers}
         for number, future in ended.items():
-            future.set_result(self._describe_end(number))
+            try:
+                future.set_result(self._describe_end(number))
+            except Exception as error:  # of this job alone, such as an unreadable file
+                future.set_exception(error)
 
     def _describe_end(self, number: str) -> JobEnd:
         """Return the exit code of a job's run, or else why there is none, as far as Slurm still knows."""

@@ -166,6 +166,13 @@ def test_a_spec_lists_all_its_plugins_including_those_in_options(load: Load) -> 
 # overrides
 
 
+def test_another_plugin_keeps_what_is_not_its_option(load: Load) -> None:
+    wgan = load("optimizer.discriminator=adam", benchmark="wgan-fashion").to_dict()["optimizer"]["discriminator"]
+    assert (wgan["name"], wgan["clip_weights"]) == ("adam", 0.01)
+    penalty = load("penalties.0=r2", benchmark="wgan-gp-fashion").to_dict()["penalties"][0]
+    assert (penalty["name"], penalty["weight"]) == ("r2", 10.0)
+
+
 @pytest.mark.parametrize(
     ("override", "path", "value"),
     [
