@@ -102,7 +102,7 @@ def render_seeds() -> str:
     """Return a Markdown table of all runs, and the band of their final FID."""
     runs = all_runs()
     lines = [
-        "| run | D loss, epoch 1 | D loss, epoch 50 | G loss, epoch 50 | epochs at which D loss falls | "
+        "| run | D loss, epoch 1 | D loss, epoch 50 | G loss, epoch 50 | epochs at which D loss drops | "
         "FID at 0 | 10 | 30 | 50 |",
         "|---" * 9 + "|",
     ]

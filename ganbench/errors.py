@@ -16,9 +16,9 @@ class ExitCode(IntEnum):
     DONE = 0  # success
     REGRESSION = 1  # speed, memory or scores got worse; nothing else has this code
     USAGE = 2  # usage error, unknown name or invalid spec
-    NOT_COMPARABLE = 3  # not comparable, or a baseline or the weights of a metric are missing
+    NOT_COMPARABLE = 3  # not comparable, or something required is missing: a baseline, weights, a package, a result
     INCONCLUSIVE = 4  # inconclusive: neither a regression nor a pass; only with `ganbench check --strict`
-    FAILED = 5  # the run failed: it diverged, a plugin raised, or data is corrupt
+    FAILED = 5  # failed: a run diverged, a plugin raised or broke a rule, data is corrupt, or output failed
     INTERRUPTED = 130  # interrupted; if training had started, the result so far is stored
 
 

@@ -72,9 +72,7 @@ def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str
             )
         elif quantity.software:
             fields = ", ".join(quantity.software)
-            table.add_row(
-                Text(f"  ranked across software: {fields} differ{'s' * (len(quantity.software) == 1)}", "dim")
-            )
+            table.add_row(Text(f"  ranked although the software differs: {fields}", "dim"))
     return table
 
 
@@ -106,7 +104,7 @@ def format_value(name: str, value: float) -> str:
 
 
 def references_table(results: Iterable[Result], names: list[str]) -> Table:
-    """Show which published scores each result reproduces."""
+    """Show which reference scores each result reproduces."""
     verdicts = [
         {
             f"{each.label}: {each.metric} {each.value:g} ± {each.band:g}": format_verdict(each)
@@ -114,7 +112,7 @@ def references_table(results: Iterable[Result], names: list[str]) -> Table:
         }
         for result in results
     ]
-    table = make_table("Published scores", names)
+    table = make_table("Reference scores", names)
     for row in dict.fromkeys(row for column in verdicts for row in column):
         table.add_row(escape(row), *(escape(column.get(row, "")) for column in verdicts))
     return table

@@ -94,7 +94,8 @@ def notes(board: Leaderboard) -> Iterator[str]:
     for pair in alike[:SHOWN_PAIRS]:
         yield pair_note(board, pair)
     if len(alike) > SHOWN_PAIRS:
-        yield f"{len(alike) - SHOWN_PAIRS} more pairs are not significantly different"
+        more = len(alike) - SHOWN_PAIRS
+        yield f"not significantly different: {more} more pair{'s' * (more != 1)}"
     if any(row.without_score for row in board.rows):
         yield "means are of the runs with a score: a row in which others diverged or failed looks better than it is"
     if board.has_partial_tests:
@@ -102,7 +103,7 @@ def notes(board: Leaderboard) -> Iterator[str]:
     if repeats := sum(row.repeats for row in board.rows):
         yield f"not counted: {repeats} run{'s' * (repeats != 1)} with the settings and the seed of another"
     if software := board.software_differences:
-        yield f"ranked across software: {', '.join(software)} differ"
+        yield f"ranked although the software differs: {', '.join(software)}"
     if any(row.disturbed for row in board.rows):
         yield "~ speeds are not comparable: other work ran on the machine"
     if conditions := board.speed_differences:

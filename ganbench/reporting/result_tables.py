@@ -306,10 +306,8 @@ def protocols_table(metrics: list[MetricResult]) -> Table:
 
 
 def references_table(references: list[ReferenceResult]) -> Table:
-    """Show whether the run reproduces published scores, and what else is known about them."""
-    table = Table(
-        "Publication", "Published", "Band", "This run", "Verdict", title="Published scores", title_justify="left"
-    )
+    """Show whether the run reproduces the reference scores, and what else is known about them."""
+    table = Table("Reference", "Score", "Band", "This run", "Verdict", title="Reference scores", title_justify="left")
     for reference in references:
         spread = "" if reference.deviation is None else f" ± {reference.deviation:g}"
         table.add_row(

@@ -40,7 +40,7 @@ def target_comparison_table(comparisons: Iterable[TargetComparison], names: list
             if reasons := comparison.obstacles(unit):
                 table.add_row(Text(f"    not ranked: {', '.join(reasons)}", "dim"))
         if software := comparison.scores.software:
-            table.add_row(Text(f"  ranked across software: {', '.join(software)}", "dim"))
+            table.add_row(Text(f"  ranked although the software differs: {', '.join(software)}", "dim"))
     return table
 
 

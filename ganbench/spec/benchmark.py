@@ -159,7 +159,7 @@ class CheckpointOptions(StrictModel):
 
 
 class GateOptions(StrictModel):
-    """The tolerances of `ganbench check`: by how much each quantity may get worse, in percent."""
+    """The margins of `ganbench check`: by how much each quantity may get worse, in percent."""
 
     time_percent: float = Field(
         5.0, gt=0, description="allowed increase in time per image, in percent, when both sides run in one job"
@@ -223,7 +223,7 @@ class BenchmarkSpec(StrictModel):
     targets: list[TargetOptions] = Field([], description="scores to be reached")
     references: list[Reference] = Field([], description="published scores to compare the run's scores with")
     checkpoint: CheckpointOptions = Field(CheckpointOptions(), description="when to save checkpoints")
-    gate: GateOptions = Field(GateOptions(), description="the tolerances of `ganbench check`")
+    gate: GateOptions = Field(GateOptions(), description="the margins of `ganbench check`")
 
     @field_validator("metrics")
     @classmethod

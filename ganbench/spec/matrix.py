@@ -40,14 +40,14 @@ class SuiteFile(StrictModel):
         description="processes of each run, started by torchrun, each on its own GPU; default: 1, or given by an axis",
     )
     plugins: list[str] = Field([], description="plugin files or modules to load, as with -p")
-    seeds: list[Seed] = Field([], description="seeds with which every cell is run; default: the benchmark's own")
+    seeds: list[Seed] = Field([], description="seeds with which every combination is run; default: the benchmark's own")
     options: Table = Field({}, description="fields of the spec, for all cells")
     axes: Table = Field({}, description="lists of values, by path: every combination is a cell")
     linked: dict[str, dict[str, Table]] = Field(
         {}, description="axes whose named values set several fields together, such as linked.method.NAME.loss"
     )
     exclude: list[Table] = Field([], description="combinations to leave out: values of some axes")
-    include: list[Table] = Field([], description="additional cells: fields that they set")
+    include: list[Table] = Field([], description="additional combinations: fields that they set")
     executors: dict[str, Table] = Field({}, description="options of executors, by name")
 
 
@@ -107,7 +107,7 @@ def make_cells(suite: SuiteFile, registry: Registry, folder: Path) -> list[Cell]
         except UsageError as error:
             wrong.append(f"cell {label(axes) or suite.name}: {error}")
     if wrong:
-        more = f"; {len(wrong) - SHOWN_CELLS} more cells are wrong" if len(wrong) > SHOWN_CELLS else ""
+        more = f"; wrong cells not shown: {len(wrong) - SHOWN_CELLS}" if len(wrong) > SHOWN_CELLS else ""
         raise UsageError(f"suite {suite.name}: {'; '.join(wrong[:SHOWN_CELLS])}{more}")
     if not cells:
         raise UsageError(f"suite {suite.name}: no cell is left: remove an entry of [[exclude]]")

@@ -64,7 +64,7 @@ def run(
     plugins: PluginArguments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Run all cells of a matrix of benchmarks, options and seeds that are not finished yet, and rank the results."""
+    """Run the unfinished cells of a matrix of benchmarks, options and seeds, and rank the results."""
     from ganbench.spec.matrix import make_cells, read_suite_file
     from ganbench.spec.processes import check_device
     from ganbench.spec.trackers import choose_trackers

@@ -59,8 +59,8 @@ class SuiteFolder:
         fields = {name: values for name, values in differing_fields(sides).items() if name.split(".")[0] not in WHERE}
         changes = "; ".join(f"{name}: {old}, now {new}" for name, (old, new) in fields.items())
         raise UsageError(
-            f"{self.path}: the folder is of another suite: none of its {len(before.cells)} cells is among those "
-            f"of this file. What differs: {changes or 'the benchmark itself'}. Choose another folder with --out"
+            f"{self.path}: the folder belongs to another suite: it shares no cells with this file. "
+            f"Differences: {changes or 'the benchmark itself'}. Choose another folder with --out"
         )
 
     @contextmanager
@@ -101,8 +101,8 @@ class SuiteFolder:
             yield
         except OSError as error:
             raise GanbenchError(
-                f"cannot write to {self.path}: {error.strerror or error}; mend that and repeat the command, which "
-                "continues the suite"
+                f"cannot write to {self.path}: {error.strerror or error}; fix this and rerun the command to "
+                "continue the suite"
             ) from error
 
     def run_directory(self, cell: str) -> Path:

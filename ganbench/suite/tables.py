@@ -33,7 +33,7 @@ def cells_table(statuses: Iterable[CellStatus], title: str, rows: int | None = N
     hidden = len(statuses) - len(shown)
     table = Table("Cell", "State", "Progress", "Score", "images/s", title=escape(title), title_justify="left")
     if hidden:
-        table.caption = f"and {hidden} more cells"
+        table.caption = f"and {hidden} more cell{'s' * (hidden != 1)}"
     for status in shown:
         state = Text(status.state, STYLES.get(status.state, ""))
         if status.attempts > 1:
@@ -127,10 +127,6 @@ class SuiteDisplay:
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def counts(statuses: Iterable[CellStatus]) -> dict[str, int]:
-    return dict(Counter(status.state.value for status in statuses))
 
 
 def count_cells(number: int) -> str:

@@ -37,7 +37,7 @@ class AugmentationContract(UpdateContract):
         (gradient,) = torch.autograd.grad(augmented.square().sum(), images, create_graph=True)
         assert gradient.abs().sum() > 0, "expected a gradient with respect to the images, got zeros"
 
-    def test_it_uses_torchs_default_rng(self) -> None:
+    def test_it_draws_from_the_default_generator(self) -> None:
         """The same images result after `torch.manual_seed` with the same seed."""
         augment, images = self.build(), self.images()
         results = []

@@ -90,7 +90,7 @@ class PluginContract(Contract):
         changed = [f"{name} = {before[name]!r}, then {after[name]!r}" for name in before if before[name] != after[name]]
         assert not changed, f"expected the same options after they are stored and loaded, got {'; '.join(changed)}"
 
-    def test_an_option_is_none_only_by_default(self) -> None:
+    def test_an_optional_option_is_unset_by_default(self) -> None:
         """If an option may be None, that is its default: TOML cannot represent None, so another default would return.
 
         Use another value for "none", such as 0.

@@ -87,7 +87,7 @@ class FeatureExtractorContract(PluginContract):
         trainable = [name for name, parameter in extractor.named_parameters() if parameter.requires_grad]
         assert not trainable, f"expected no parameter that requires a gradient, got {', '.join(trainable)}"
 
-    def test_the_protocol_names_the_extractor_and_is_json(self) -> None:
+    def test_the_protocol_names_the_extractor(self) -> None:
         """The protocol has the plugin's name under "extractor", and can be stored as JSON."""
         protocol = self.build().protocol
         name = protocol.get("extractor")

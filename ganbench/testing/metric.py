@@ -72,7 +72,7 @@ class MetricContract(PluginContract):
         named = directions if isinstance(directions, Mapping) else {"": directions}
         return {name: -1 if higher else 1 for name, higher in named.items()}
 
-    def test_the_values_have_the_names_in_higher_is_better(self) -> None:
+    def test_the_direction_of_every_value_is_known(self) -> None:
         """`higher_is_better` is a bool for a single value; for several values, it is a mapping with the same names."""
         metric = self.build()
         if isinstance(metric, NetworksMetric):
@@ -134,7 +134,7 @@ class MetricContract(PluginContract):
         changed += [f"{type(module).__name__}.training" for module, mode in modes.items() if module.training != mode]
         assert not changed, f"expected unchanged networks, got changes of {', '.join(changed)}"
 
-    def test_it_has_a_label_and_the_protocol_is_json(self) -> None:
+    def test_it_has_a_label_and_a_protocol(self) -> None:
         """`label` is a name for tables, and `protocol` can be stored as JSON."""
         metric = self.build()
         assert metric.label, f"expected a name for tables, got {metric.label!r}"

@@ -51,7 +51,7 @@ BROKEN: dict[str, Callable[[Any], Broken]] = {
     "options can be stored and loaded": lambda plugin: Broken(
         changed(plugin, options=Halved), "got share = 0.5, then 0.25"
     ),
-    "an option is none only by default": lambda plugin: Broken(
+    "an optional option is unset by default": lambda plugin: Broken(
         changed(plugin, options=Unlimited), "expected None as the default of limit"
     ),
     "build returns an object of its kind": lambda plugin: Broken(

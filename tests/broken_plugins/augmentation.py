@@ -45,7 +45,7 @@ BROKEN = {
         augmentation(lambda: lambda images: images.float()), "expected ((16, 1, 28, 28), torch.bfloat16), got"
     ),
     "it is differentiable": Broken(augmentation(lambda: lambda images: images.detach() * 2), "got a constant"),
-    "it uses torchs default rng": Broken(augmentation(Own), "expected equal images after torch.manual_seed"),
+    "it draws from the default generator": Broken(augmentation(Own), "expected equal images after torch.manual_seed"),
     "it does not change its input": Broken(
         augmentation(lambda: lambda images: images.mul_(0.5)), "expected unchanged images, got"
     ),

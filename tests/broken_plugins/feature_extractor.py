@@ -88,7 +88,7 @@ BROKEN = {
     "it does not change its input": Broken(extractor(InPlace), "expected unchanged images, got"),
     "logits are one finite row for each image": Broken(extractor(OneLogit), "expected shape (16, classes), got (16,)"),
     "it is frozen": Broken(extractor(Trainable), "expected no parameter that requires a gradient, got scale"),
-    "the protocol names the extractor and is json": Broken(extractor(Nameless), "expected 'mine' under 'extractor'"),
+    "the protocol names the extractor": Broken(extractor(Nameless), "expected 'mine' under 'extractor'"),
     "the summary has the right number of features": Broken(
         extractor(Thumbnail, "1,024 features"), "expected a summary with '16 features', got '1,024 features'"
     ),

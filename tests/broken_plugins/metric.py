@@ -105,7 +105,7 @@ def metric(make: Any) -> MetricPlugin:
 SOUND = metric(Nearest)
 SOUND_OF_NETWORKS = metric(Size)
 BROKEN = {
-    "the values have the names in higher is better": Broken(
+    "the direction of every value is known": Broken(
         metric(Misspelt), "expected values called ['miss', 'precision'], got ['misses', 'precision']"
     ),
     "real images score better than other images": Broken(
@@ -116,5 +116,5 @@ BROKEN = {
     ),
     "it does not change the images": Broken(metric(InPlace), "expected unchanged real images, got"),
     "it does not change the networks": Broken(metric(Shrinking), "got changes of 0.weight"),
-    "it has a label and the protocol is json": Broken(metric(OnDisk), "expected a protocol that JSON can represent"),
+    "it has a label and a protocol": Broken(metric(OnDisk), "expected a protocol that JSON can represent"),
 }

@@ -39,7 +39,7 @@ def test_each_value_of_a_metric_must_be_better_for_real_images() -> None:
     with pytest.raises(AssertionError, match="real images score worse than others"):
         contract_of(OneReversed).test_real_images_score_better_than_other_images()
     with pytest.raises(AssertionError, match="expected values called"):
-        contract_of(Misspelt).test_the_values_have_the_names_in_higher_is_better()
+        contract_of(Misspelt).test_the_direction_of_every_value_is_known()
 
 
 def test_contracts_leave_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
