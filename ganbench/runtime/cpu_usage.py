@@ -30,7 +30,7 @@ class Counters:
     busy: dict[int, float]  # by CPU: running any process
     stolen: dict[int, float]  # by CPU: given to another virtual machine by the hypervisor
     total: dict[int, float]  # by CPU: including idle time
-    own: float  # this process and its children
+    own: float  # this run: the process and its children, with all ranks on this machine
     throttled: float  # time in which threads of this process's cgroup were stopped at its CPU limit
     involuntary_switches: int
 
@@ -38,24 +38,26 @@ class Counters:
 class CPUMonitor:
     """Reads the counters at window ends. Windows that are too short for a reading are combined."""
 
-    def __init__(self) -> None:
+    def __init__(self, local_ranks: int = 1) -> None:
+        """`local_ranks` is the number of processes of this run on this machine, which have the same parent."""
+        self._root = "self" if local_ranks == 1 else str(os.getppid())
         self._since: Counters | None = None
 
     def begin(self) -> None:
         """Start counting at the beginning of a window, unless the last reading has only just ended."""
         if self._since is None or perf_counter() - self._since.at > MIN_READING_SECONDS:
-            self._since = read_counters()
+            self._since = read_counters(self._root)
 
     def reading(self) -> CPUReading | None:
         """Return the usage since the start; None if the time is too short or the counters are unavailable."""
         if self._since is None or perf_counter() - self._since.at < MIN_READING_SECONDS:
             return None
-        since, self._since = self._since, read_counters()
+        since, self._since = self._since, read_counters(self._root)
         return None if self._since is None else difference(since, self._since)
 
 
-def read_counters() -> Counters | None:
-    """Return the current counters; None if they are unavailable."""
+def read_counters(root: str = "self") -> Counters | None:
+    """Return the current counters; None if they are unavailable. `root` is the process at the root of the run."""
     if sys.platform != "linux":
         return None
     import resource  # not available on Windows
@@ -64,7 +66,7 @@ def read_counters() -> Counters | None:
         busy, stolen, total = cpu_seconds((PROC / "stat").read_text())
         own = resource.getrusage(resource.RUSAGE_SELF)
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        alive = sum(process_seconds(child) for child in children("self"))
+        alive = sum(process_seconds(child) for child in children(root) if child != str(os.getpid()))
         return Counters(
             at=perf_counter(),
             busy=busy,
@@ -163,7 +165,10 @@ def physical_cores(cpus: Iterable[int]) -> int:
 
 
 def cpu_use(windows: Iterable[Window], threads: int) -> CPUUse | None:
-    """Return the CPU usage over all windows of a training run with `threads` threads; None without enough readings."""
+    """Return the CPU usage over all windows of a training run; None without enough readings.
+
+    `threads` are those of all ranks on this machine.
+    """
     readings = [window.cpu for window in windows if window.cpu]
     seconds = sum(reading.seconds for reading in readings)
     if seconds < MIN_TRAINING_SECONDS:

@@ -33,6 +33,7 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
+    local_size: int = 1  # ranks on this machine
     control: Any = None  # the process group for Python objects, over gloo; tensors use the default group
 
     @property
@@ -151,7 +152,7 @@ def join_ranks(launcher: Launcher, device: torch.device) -> Iterator[Ranks]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
     try:
-        yield Ranks(launcher.rank, launcher.size, control)
+        yield Ranks(launcher.rank, launcher.size, launcher.local_size, control)
     finally:
         dist.destroy_process_group()
 

@@ -13,6 +13,7 @@ class Launcher:
     rank: int = 0
     local_rank: int = 0  # on this machine: the index of its GPU
     size: int = 1
+    local_size: int = 1  # processes on this machine
 
     @property
     def is_first(self) -> bool:
@@ -24,4 +25,4 @@ class Launcher:
         """Read the variables that torchrun sets."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
-        return cls(*(int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE")))
+        return cls(*(int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")))

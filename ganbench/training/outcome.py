@@ -54,7 +54,8 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
     prepared, clock, rate = state.prepared, state.clock, state.clock.rate()
     engine = warmed_up.engine_record if warmed_up else None
     seconds_per_image = clock.seconds_per_image()
-    use = cpu_use(clock.windows, torch.get_num_threads() if prepared.device.type == "cpu" else 1)
+    threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
+    use = cpu_use(clock.windows, threads * prepared.ranks.local_size)
     disturbance = "; ".join(filter(None, (shared_with(), describe_disturbance(use)))) or None
     if roofline and rate:
         images = prepared.spec.training.images_per_step

@@ -40,7 +40,7 @@ class TrainingClock:
         self.host_peak_bytes: int | None = None
         self.step_seconds = 0.0  # of the last window's steps; before the first window, as measured by the warm-up
         self._gpu = GPUMonitor(device)
-        self._cpu = CPUMonitor()
+        self._cpu = CPUMonitor(ranks.local_size)
         self._marks: list[tuple[Phase | None, float | torch.cuda.Event]] = []
         self._finished_seconds = 0.0
         self._opened_at: float | None = None

@@ -115,6 +115,27 @@ def test_the_counters_of_this_machine_are_read() -> None:
     assert 1 <= cpu_usage.physical_cores(cpu_usage.usable_cpus()) <= len(cpu_usage.usable_cpus())
 
 
+@linux
+def test_other_ranks_on_the_machine_are_not_other_processes() -> None:
+    sibling = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    code = """
+import os, time
+from ganbench.runtime.cpu_usage import read_counters
+
+roots = ("self", str(os.getppid()))
+before = [read_counters(root) for root in roots]
+time.sleep(1)
+print(*(read_counters(root).own - one.own for root, one in zip(roots, before)))
+"""
+    try:
+        output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    finally:
+        sibling.kill()
+        sibling.wait()
+    alone, together = map(float, output.split())
+    assert together - alone > 0.2
+
+
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_on_other_systems_nothing_is_read(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
@@ -134,7 +155,7 @@ def test_if_the_counters_are_hidden_nothing_is_read(proc: Path) -> None:
 def test_windows_too_short_for_a_reading_are_combined(monkeypatch: pytest.MonkeyPatch) -> None:
     now, reads = [0.0], []
 
-    def count() -> Counters:
+    def count(_: str) -> Counters:
         reads.append(now[0])
         return replace(NOTHING, at=now[0], total={0: now[0], 1: now[0]})
 
