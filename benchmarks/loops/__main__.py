@@ -65,6 +65,7 @@ def main(
     if only is not None:
         with setting.conditions():
             importlib.import_module(LOOPS[only]).run(setting)
+        raise SystemExit(f"{only} ended before its last turn")
     loops = [name for name in LOOPS if can_run(name, setting)]
     rates: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(rounds):
@@ -111,6 +112,7 @@ class Worker:
         # as an environment variable, because these processes import torch before ganbench
         wait_policy = passive_wait_policy(os.environ) if name.startswith("ganbench") else {}
         self.name = name
+        self.folder = tempfile.TemporaryDirectory()  # for what it does not remove itself
         self.messages = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the end of the block
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.loops", *sys.argv[1:], "--only", name],
@@ -118,7 +120,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self.messages,
             text=True,
-            env={**os.environ, **wait_policy},
+            env={**os.environ, **wait_policy, "TMPDIR": self.folder.name},
         )
 
     def __enter__(self) -> Self:
@@ -127,6 +129,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.process.communicate()  # closes its input, which ends it
         self.messages.close()
+        self.folder.cleanup()
 
     def take_turn(self) -> dict[str, float]:
         """Let it train; return its images and seconds."""

@@ -64,7 +64,7 @@ class Setting:
             yield
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context for forward passes and losses. The notebook, which is always in fp32, does without."""
+        """Return the context for forward passes and losses. The notebook does without, also with bf16."""
         return autocast(self.precision, torch.device(self.device))
 
     def synchronize(self) -> None:
