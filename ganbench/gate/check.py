@@ -108,7 +108,8 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     a session crashed.
     """
     session_config, log = config.session_config, config.log
-    if not config.always_measure and are_equal(base, head, probe_sides(base, head, session_config)):
+    scores = config.smoke or config.quality
+    if not config.always_measure and are_equal(base, head, probe_sides(base, head, session_config, scores)):
         findings = {"code": NOTHING_TO_MEASURE}
         return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
     sessions = smoke_runs = quality_runs = None

@@ -22,7 +22,7 @@ from .speed import (
     clocks_mhz,
     phase_seconds,
 )
-from .verdict import Finding, Verdict
+from .verdict import NOISE_FLOOR, Finding, Verdict
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -98,7 +98,7 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     for look in looks(MAX_BLOCKS):
         detectable = calibration.minimum_detectable_effect(margin, look)
         table.add_row(f"minimum detectable effect, {look.blocks} blocks", f"{detectable:.1%}")
-    if calibration.noise_floor > margin:
+    if calibration.noise_floor > max(margin, NOISE_FLOOR):
         table.caption = "the noise floor exceeds the margin: calibrate again when the machine is quiet"
         table.caption_justify = "left"
     return table

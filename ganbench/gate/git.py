@@ -39,7 +39,7 @@ def git(*arguments: str, error: str, env: Mapping[str, str] | None = None) -> st
             errors="surrogateescape",  # as Python decodes file names
             env={**without_git_locals(), "GIT_TERMINAL_PROMPT": "0", **(env or {})},
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # so that Ctrl-C does not reach git, and a terminal cannot be asked for passwords
+            start_new_session=True,  # so that Ctrl-C does not reach git, and git cannot prompt for passwords
         )
     except FileNotFoundError:
         raise UsageError(f"{error} (git not found)") from None

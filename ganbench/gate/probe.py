@@ -31,22 +31,24 @@ class Probe(Record):
     environment: dict[str, Any] = Field(description="versions of Python and of all installed distributions")
 
 
-def probe_sides(base: Side, head: Side, config: SessionConfig) -> tuple[Probe, Probe]:
+def probe_sides(base: Side, head: Side, config: SessionConfig, scores: bool = True) -> tuple[Probe, Probe]:
     """Run both sides up to the start of training: at once or, with `config.interleaved` off, one after the other.
+
+    Without `scores`, the metrics are not prepared.
 
     Raises `SessionError` if one crashes, and `NotComparableError` if one would run code that is not its own. Errors of
     head come first, because base then often has the same.
     """
     if not config.interleaved:
-        head_probe = probe_alone(head, config)
-        return probe_alone(base, config), head_probe
-    with base.start("probe", config) as one, head.start("probe", config) as other:
+        head_probe = probe_alone(head, config, scores)
+        return probe_alone(base, config, scores), head_probe
+    with base.start("probe", config, scores=scores) as one, head.start("probe", config, scores=scores) as other:
         head_probe = probe_of(other)
         return probe_of(one), head_probe
 
 
-def probe_alone(side: Side, config: SessionConfig) -> Probe:
-    with side.start("probe", config) as worker:
+def probe_alone(side: Side, config: SessionConfig, scores: bool) -> Probe:
+    with side.start("probe", config, scores=scores) as worker:
         return probe_of(worker)
 
 

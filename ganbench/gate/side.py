@@ -79,12 +79,18 @@ class Side:
     delay: float = 0.0  # seconds added to each step, to test the gate itself
 
     def start(
-        self, job: str, config: SessionConfig, training: Mapping[str, Any] | None = None, targets: bool = False
+        self,
+        job: str,
+        config: SessionConfig,
+        training: Mapping[str, Any] | None = None,
+        targets: bool = False,
+        scores: bool = True,
     ) -> Worker:
         """Start a process that runs a job of `worker.py`. Raises `SessionError` if it cannot be started.
 
         `training` updates the spec's `training` after everything else is resolved, so it replaces the benchmark's
-        length and seed however they were given. `targets` keeps the targets of the spec.
+        length and seed however they were given. `targets` keeps the targets of the spec. Without `scores`, a probe does
+        not prepare the metrics.
         """
         config = self.localize(config)
         request = {
@@ -94,6 +100,7 @@ class Side:
             "plugins": config.plugins,
             "training": dict(training or {}),
             "targets": targets,
+            "scores": scores,
             "device": config.device,
             "data_dir": str(config.data_dir.resolve()) if config.data_dir else None,
             "window_seconds": config.window_seconds,

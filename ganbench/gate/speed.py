@@ -20,7 +20,7 @@ from .looks import SINGLE_LOOK, Look, looks
 from .session import Session, measure_alone, measure_pair
 from .side import Code, SessionConfig, Side
 from .statistics import Estimate, paired, predicted
-from .verdict import Decision, Finding, Threshold, Verdict
+from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict
 
 ORDERS = ("ABBA", "BAAB")
 
@@ -147,15 +147,16 @@ def throughput_finding(sessions: Sessions, decision: Decision, threshold: Thresh
     message = decision_message("throughput", " in time per image", decision)
     if decision.verdict == Verdict.REGRESSED:
         message += f"; most of the slowdown is in the {most_slowed_phase(sessions)} phase"
-    if threshold.noise_floor > threshold.margin:
-        message += f"; no slowdown below the noise floor of {threshold.noise_floor:.1%} counts: calibrate again"
+    if threshold.noise_floor > max(threshold.margin, NOISE_FLOOR):
+        floor = f"{threshold.noise_floor:.1%}"
+        message += f"; slowdowns below the calibrated noise floor of {floor} are not flagged: calibrate again"
     return Finding(decision.verdict, (base, head), message, decision)
 
 
 def decision_message(name: str, unit: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
     change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
-    bounds = f"change in cost {decision.lower:+.1%} to {decision.upper:+.1%}"
+    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
     return f"{name} is {change} ({bounds}); {noisy}minimum detectable effect {decision.minimum_detectable_effect:.1%}"
 

@@ -110,7 +110,7 @@ def listen(temporary: list[str]) -> Requests:
 def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
     """Prepare a training run and report what would run, without starting it.
 
-    The metrics are prepared, too, because they may read files of the repository.
+    If there will be scores, the metrics are prepared, too, because they may read files of the repository.
     """
     opened = code_in_use.record_opened_files()
     import ganbench
@@ -147,7 +147,8 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
         def on_window_end(self, progress: Any) -> None:  # an earlier ganbench reports no status
             answer_and_exit(answer, lambda: describe(self.info))
 
-    run(spec, request, callback=AnswerAndExit())
+    prepared = spec if request["scores"] else without_targets(spec).model_copy(update={"metrics": []})
+    run(prepared, request, callback=AnswerAndExit())
     sys.exit("the run ended before it was prepared")
 
 
