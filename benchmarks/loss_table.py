@@ -34,7 +34,7 @@ PICTURE = ROOT / "docs" / "images" / "loss-table.png"
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- loss table: made by python -m benchmarks.loss_table -->\n", "<!-- end of loss table -->"
 TEXT = """\
-## Losses on the full dataset, 2 epochs
+## Losses on the full dataset, {epochs} epochs
 
 {epochs} epochs of the full FashionMNIST with networks of full width, on an {device}. Losses and FID are those of the
 seeds {seeds}, and images/s is the mean. `wgan-fashion` and `wgan-gp-fashion` update the generator once in five updates

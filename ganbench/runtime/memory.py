@@ -13,8 +13,9 @@ from ganbench.errors import causes
 def peak_rss() -> int | None:
     """Return the peak resident memory of this process, in bytes; None if the system does not report it."""
     status = Path("/proc/self/status")
-    if status.exists():  # on Linux, where getrusage includes the peak of the process that started this one
-        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+    fields = status.read_text().partition("VmHWM:")[2].split() if status.exists() else []
+    if fields:  # on Linux, where getrusage includes the peak of the process that started this one
+        return 1024 * int(fields[0])
     if sys.platform == "win32":
         return None
     import resource  # not available on Windows

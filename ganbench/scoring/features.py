@@ -20,7 +20,7 @@ from torch import Tensor
 from ganbench.errors import DataError
 from ganbench.system.files import atomic_write, read_cache, write_cache
 
-CACHE_BYTES = 8 * 2**30  # size limit for cached features, and for derived data; the least recently used go first
+CACHE_BYTES = 8 * 2**30  # size limit of cached features, and that of derived data; the least recently used go first
 
 
 @contextmanager
@@ -92,10 +92,6 @@ class FeatureWriter:
         assert self._file is not None
         self._file.close()
 
-    def flush(self) -> None:
-        assert self._file is not None
-        self._file.flush()
-
     def append(self, features: Tensor) -> None:
         """Append features `(n, num_features)`."""
         assert self._file is not None
@@ -154,15 +150,16 @@ def cached_features(
                 mark_as_used(path)
                 dtype = getattr(torch, cached["dtype"])
                 return FeatureFile(path, cached["batch_sizes"], cached["num_features"], dtype, device)
-    with atomic_write(path) as part, FeatureWriter(part, device) as writer:
-        extract(writer)
-        writer.flush()
+    with atomic_write(path) as part:
+        with FeatureWriter(part, device) as writer:
+            extract(writer)
+        sha256 = file_hash(part)
     features = writer.result(path)
     description = {
         "batch_sizes": features.batch_sizes,
         "num_features": features.num_features,
         "dtype": str(features.dtype).removeprefix("torch."),
-        "sha256": file_hash(path),
+        "sha256": sha256,
     }
     write_cache(layout, json.dumps(description).encode())
     evict(folder, "[!.]*.bin")

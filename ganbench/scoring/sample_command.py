@@ -58,7 +58,7 @@ def sample(
     plugins: PluginArguments = [],  # noqa: B006 - never modified
     device: Device = "auto",
 ) -> None:
-    """Generate images with the trained model of a run: the same as it scored, with the weights of its metrics."""
+    """Generate images with the trained model of a run: with the weights and mode of a metric, the first it scored."""
     classes = None if labels is None else parse_labels(labels)
     registry = load_registry(plugins, resume=run)
     from ganbench.runtime.device import resolve_device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -23,17 +24,13 @@ from ganbench.system.files import atomic_write
 Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
-OTHER_FILES = {".npy", ".pt", ".zip", ".tar", ".gz", ".mp4"}  # suffixes that no folder has
-
-
 def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
     """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold images of this shape."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
-    files = {".npz", *OTHER_FILES, *Image.registered_extensions()}
-    if target.suffix.lower() in files and target.suffix not in (".npz", ".png"):
+    if re.fullmatch(r"\.[A-Za-z]\w*", target.suffix) and target.suffix not in (".npz", ".png"):  # not .5
         raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
     if target.suffix == ".npz":
         return

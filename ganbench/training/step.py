@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -32,6 +33,7 @@ from .step_output import StepOutput, join_values
 
 UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
 NOT_RETURNED = object()
+requires_grad = attrgetter("requires_grad")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class TrainingStep:
         networks = {id(parameter) for player in UPDATE_ORDER for parameter in self.parameters[player]}
         groups = [group for optimizer in plugin_optimizers(self).values() for group in optimizer.param_groups]
         parameters = {id(parameter): parameter for group in groups for parameter in group["params"]}
-        return [parameter for key, parameter in parameters.items() if key not in networks and parameter.requires_grad]
+        return [parameter for key, parameter in parameters.items() if key not in networks]
 
     @property
     def rngs(self) -> dict[str, torch.Generator]:
@@ -241,7 +243,9 @@ class TrainingStep:
                 if penalized:
                     penalty = self.penalties.total(players, batch, due, self.penalty_values, self.precision)
                     # without the images, which require a gradient only for the penalties
-                    (loss + penalty).backward(inputs=[*self.trainable[player], *self.trained_by_plugins])
+                    (loss + penalty).backward(
+                        inputs=[*self.trainable[player], *filter(requires_grad, self.trained_by_plugins)]
+                    )
                 else:
                     loss.backward()
         except GanbenchError:
