@@ -67,7 +67,8 @@ def train_both(
 
 def require_known_metrics(margins: GateOptions, scores: Sequence[Score]) -> None:
     """Raise `UsageError` if a margin is set for a metric that is not among these, unless there are none."""
-    known = dict.fromkeys(name for score in scores for name in (score.id, score.name, score.label))
+    ranked = (score for score in scores if score.higher_is_better is not None)
+    known = dict.fromkeys(name for score in ranked for name in (score.id, score.name, score.label))
     for name in margins.metric_percent if known else ():
         if name not in known:
             raise UsageError(f"gate.metric_percent.{name}: unknown metric; the benchmark has {', '.join(known)}")
@@ -91,7 +92,8 @@ class Quality:
             raise NotComparableError(f"{failed} of base's {len(runs.base)} seeds diverged, so head cannot be compared")
         for run in self.completed[1]:
             require_same_protocol(self.completed[0][0], run)
-        self.metrics = {score.id: score for score in self.completed[0][0].metrics}
+        ranked = [score for score in self.completed[0][0].metrics if score.higher_is_better is not None]
+        self.metrics = {score.id: score for score in ranked}
         self.titles = metric_titles(self.metrics.values())
 
     def estimates(self) -> dict[str, Estimate]:

@@ -30,7 +30,7 @@ class Score(Record):
     name: str = Field(description="name of the metric's plugin")
     label: str = Field(description="title in tables, with the feature extractor")
     value: float | None = Field(description="the score; null if not finite, or if training stopped before")
-    higher_is_better: bool = Field(description="whether higher scores are better")
+    higher_is_better: bool | None = Field(description="whether higher scores are better; null if it is never ranked")
     protocol: dict[str, Any] = Field(description="how and on what it is measured")
     software: dict[str, str] = Field(description="versions of libraries and plugins, with hashes of their source")
 

@@ -13,6 +13,8 @@ from .differences import differing_fields, flatten
 from .schema import EpochRow, MetricResult, Result, metric_titles, providers
 from .target_comparison import TargetComparison, compare_targets
 
+BETTER: dict[bool | None, Literal["higher", "lower"] | None] = {True: "higher", False: "lower", None: None}
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -137,8 +139,7 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
         differences = compare_scores(present)
         values = tuple(metric.value if metric else None for metric in row)
-        better: Literal["higher", "lower"] = "higher" if present[0].higher_is_better else "lower"
-        yield Quantity(name, values, better, differences.protocol, differences.software)
+        yield Quantity(name, values, BETTER[present[0].higher_is_better], differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:

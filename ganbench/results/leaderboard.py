@@ -177,14 +177,15 @@ def make_leaderboards(runs: Sequence[FoundRun], by: str | None = None) -> list[L
     """
     rows = group_by_row(runs)
     completed = [run.result for run in runs if run.result and run.result.status == "completed"]
-    known = list(dict.fromkeys(metric.id for result in completed for metric in result.metrics))
+    scored = [metric for result in completed for metric in result.metrics if metric.higher_is_better is not None]
+    known = list(dict.fromkeys(metric.id for metric in scored))
     if not known:
         found = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).items())
         raise MissingError(f"nothing to rank: no completed run has a score (runs found: {found})")
     by = known[0] if by is None else by
-    matching = [metric for result in completed for metric in result.metrics if by in names_of(metric)]
+    matching = [metric for metric in scored if by in names_of(metric)]
     if not matching:
-        raise UsageError(f"--by {by}: no completed run has this metric; available: {', '.join(sorted(known))}")
+        raise UsageError(f"--by {by}: no completed run has such a score; available: {', '.join(sorted(known))}")
     boards = [make_leaderboard(metric, rows) for metric in distinct(matching)]
     boards = sorted(boards, key=lambda board: -sum(bool(row.scores) for row in board.rows))
     return [replace(board, distinctive=distinctive_fields(board, boards)) for board in boards]
@@ -198,7 +199,8 @@ def make_leaderboard(metric: MetricResult, rows: Mapping[str, Sequence[FoundRun]
         mean = row.summary.mean if row.summary else 0.0
         return row.summary is None, -mean if metric.higher_is_better else mean
 
-    return Leaderboard(metric.label, metric.higher_is_better, metric.protocol, tuple(sorted(found, key=order)))
+    higher_is_better = bool(metric.higher_is_better)
+    return Leaderboard(metric.label, higher_is_better, metric.protocol, tuple(sorted(found, key=order)))
 
 
 def make_row(label: str, runs: Iterable[FoundRun], metric: MetricResult) -> Row | None:

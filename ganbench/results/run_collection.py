@@ -57,7 +57,9 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
     for path in paths:
         runs = list(runs_in(path))
         if not runs:
-            raise MissingError(f"{path}: no runs found; pass run directories, suites' folders or folders of them")
+            raise MissingError(
+                f"{path}: no runs found; pass run directories, suites' folders, result files or folders of these"
+            )
         for run in runs:
             found.setdefault(run.place, run)
     return list(found.values())

@@ -70,8 +70,12 @@ class MetricResult(Record):
     value: Finite = Field(
         description="the score at the end of training; null if the run did not reach it, or if not finite"
     )
-    higher_is_better: bool = Field(description="whether higher scores are better")
-    best: MetricPoint | None = Field(description="the first of the best scores of the run; null if none is finite")
+    higher_is_better: bool | None = Field(
+        description="whether higher scores are better; null for a value that is never ranked, such as a deviation"
+    )
+    best: MetricPoint | None = Field(
+        description="the first of the best scores of the run; null if none is finite, or if it is never ranked"
+    )
     curve: list[MetricPoint] = Field(description="all scores of the run, in order")
     real_data_score: Finite = Field(
         description="the score of real images from the other split, about that of a perfect generator; null if there "

@@ -21,7 +21,7 @@ class Evaluation(Record):
     )
     joules: float | None = Field(
         description="joules used by the whole board in these windows; null if the GPU does not report them for every "
-        "window, and on a CPU"
+        "window, on a CPU, and for several devices"
     )
     value: float | None = Field(description="the score; null if not finite")
 

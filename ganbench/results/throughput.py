@@ -13,7 +13,8 @@ class GPUReading(Record):
     """NVML readings of a GPU for one window."""
 
     joules: float | None = Field(
-        description="joules used by the whole board in the window; null if the GPU does not report it"
+        description="joules used by the whole board in the window; null if the GPU does not report it, and for several "
+        "devices"
     )
     sm_clock_mhz: int = Field(description="clock of the streaming multiprocessors at the end of the window, in MHz")
     throttled_by: list[str] = Field(
@@ -168,7 +169,8 @@ class Throughput(Record):
         "was too little memory"
     )
     joules_per_image: float | None = Field(
-        description="joules used by the whole board per image, over all windows; null without a GPU that reports it"
+        description="joules used by the whole board per image, over all windows; null without a GPU that reports "
+        "it, and for several devices"
     )
     engine: EngineRecord | None = Field(
         description="how steps were executed; null if the run ended before the first one"

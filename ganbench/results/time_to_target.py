@@ -18,7 +18,7 @@ class ScoredValue(Protocol):
     def id(self) -> str: ...
 
     @property
-    def higher_is_better(self) -> bool: ...
+    def higher_is_better(self) -> bool | None: ...
 
     @property
     def curve(self) -> list[MetricPoint]: ...
@@ -45,7 +45,7 @@ def time_to_target(
         metric=scored.id,
         label=label,
         value=value,
-        higher_is_better=scored.higher_is_better,
+        higher_is_better=bool(scored.higher_is_better),
         stop=stop,
         missed=evaluation(scored.curve[before], windows) if before >= 0 else None,
         reached=None if first is None else evaluation(scored.curve[first], windows),

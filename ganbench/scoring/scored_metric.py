@@ -18,12 +18,14 @@ class MetricValue:
     id: str
     label: str
     name: str  # within the metric; empty if the metric has a single value
-    higher_is_better: bool
+    higher_is_better: bool | None  # None: it is never ranked
     curve: list[MetricPoint] = field(default_factory=list)
 
     @property
     def best(self) -> MetricPoint | None:
-        """The first of the best scores; None if none is finite."""
+        """The first of the best scores; None if none is finite, or if it is never ranked."""
+        if self.higher_is_better is None:
+            return None
         finite = [(point.value, point) for point in self.curve if point.value is not None]
         pick = max if self.higher_is_better else min
         return pick(finite, key=lambda pair: pair[0])[1] if finite else None
@@ -37,7 +39,8 @@ class ScoredMetric:
         self.config: MetricConfig = prepared.config
         self.metric = prepared.metric
         declared = prepared.metric.higher_is_better
-        directions = {str(name): bool(each) for name, each in declared.items()} if isinstance(declared, Mapping) else {}
+        named = declared if isinstance(declared, Mapping) else {}
+        directions = {str(name): None if each is None else bool(each) for name, each in named.items()}
         self.values = [
             MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
             for name, each in directions.items()

@@ -67,14 +67,15 @@ class MetricContract(PluginContract):
             return by_name(metric.measure(networks, self.loss()))
 
     def signs(self, metric: Any) -> dict[str, int]:
-        """Return, by name, 1 for values of which lower is better, else -1."""
+        """Return, by name, 1 for values of which lower is better, -1 if higher is, and 0 for those never ranked."""
         directions = metric.higher_is_better
         named = directions if isinstance(directions, Mapping) else {"": directions}
-        return {name: -1 if higher else 1 for name, higher in named.items()}
+        return {name: 0 if higher is None else -1 if higher else 1 for name, higher in named.items()}
 
     def test_the_direction_of_every_value_is_known(self) -> None:
-        """`higher_is_better` is a bool for a single value; for several values, it is a mapping with the same names."""
+        """`higher_is_better` is a bool for a single value; for several, it maps their names to bools, or None."""
         metric = self.build()
+        assert metric.higher_is_better is not None, "expected a bool for a single value, got None"
         if isinstance(metric, NetworksMetric):
             values = self.measured(metric, self.networks())
         else:
@@ -98,6 +99,7 @@ class MetricContract(PluginContract):
             sign * (score[name] - real[name]) if math.isfinite(score[name]) else math.inf
             for score in scores.values()
             for name, sign in self.signs(metric).items()
+            if sign
         ]
         details = f"real images score {real}, other images {scores}; higher is better: {metric.higher_is_better}"
         assert all(gap >= 0 for gap in gaps), f"real images score worse than others: {details}"

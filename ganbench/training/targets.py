@@ -49,18 +49,20 @@ class Targets:
         """Describe the first target with `stop` that has been reached; None if training goes on."""
         for number, (target, scored) in enumerate(self._targets):
             if target.stop and first_reached(scored, target.value) is not None:
-                title = target_title(self._titles[scored.id], target.value, scored.higher_is_better)
+                title = target_title(self._titles[scored.id], target.value, bool(scored.higher_is_better))
                 return f"targets.{number} is reached: {title}"
         return None
 
 
 def find_value(number: int, target: TargetOptions, evaluator: Evaluator) -> MetricValue:
     """Return the score that a target is about. Raises `UsageError` if the metric does not give it."""
-    values = {value.id: value for scored in evaluator.metrics for value in scored.values}
+    ranked = [value for scored in evaluator.metrics for value in scored.values if value.higher_is_better is not None]
+    values = {value.id: value for value in ranked}
     if target.metric not in values:
         metric = target.find([scored.config for scored in evaluator.metrics])
         assert metric is not None
         own = [value.id for scored in evaluator.metrics if scored.config is metric for value in scored.values]
+        own = [value_id for value_id in own if value_id in values]
         raise UsageError(
             f"targets.{number}.metric is '{target.metric}', which is not a score with a direction; metric "
             f"'{metric.id}' gives: {', '.join(own)}"

@@ -32,7 +32,7 @@ class Trial:
     losses: dict[str, float]  # d_loss, g_loss and monitors of the last step
     initial: dict[str, float | None]  # each metric before training, by its title; None if not finite
     final: dict[str, float | None]  # each metric after training; also None if a loss became non-finite
-    higher_is_better: dict[str, bool]  # by the same titles
+    higher_is_better: dict[str, bool]  # by the same titles, for those that are ranked
 
 
 def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
@@ -66,8 +66,12 @@ def train(prepared: PreparedRun) -> Trial:
         final = scores(prepared, images)
     except DivergedError:
         final = dict.fromkeys(initial)
-    values = [value for scored in prepared.evaluator.metrics for value in scored.values]
-    directions = {prepared.evaluator.titles[value.id]: value.higher_is_better for value in values}
+    directions = {
+        prepared.evaluator.titles[value.id]: value.higher_is_better
+        for scored in prepared.evaluator.metrics
+        for value in scored.values
+        if value.higher_is_better is not None
+    }
     return Trial(steps, losses.last(), initial, final, directions)
 
 

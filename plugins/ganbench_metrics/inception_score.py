@@ -25,7 +25,7 @@ class InceptionScore:
     The logits come from the extractor's method `logits`. The published score is that with `inception-v3`.
     """
 
-    higher_is_better = {"mean": True, "std": False}
+    higher_is_better = {"mean": True, "std": None}
 
     def __init__(self, features: FeatureExtractor, splits: int) -> None:
         """Raises `UsageError` if the extractor is no classifier."""

@@ -32,7 +32,7 @@ class KID:
     of the kernel matrix with 1,024 rows.
     """
 
-    higher_is_better = {"mean": False, "std": False}
+    higher_is_better = {"mean": False, "std": None}
 
     def __init__(self, features: FeatureExtractor, subsets: int, subset_size: int) -> None:
         self.features = features

@@ -191,7 +191,7 @@ def test_a_margin_for_an_unknown_metric(commit: Any) -> None:
     assert "of head" not in text  # found after the first training run
 
 
-def training(value: float | None, higher_is_better: bool = False, **more: Any) -> TrainingRun:
+def training(value: float | None, higher_is_better: bool | None = False, **more: Any) -> TrainingRun:
     score = Score(
         id="score",
         name="score",
@@ -218,6 +218,13 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
     (decision,) = decide_all(quality.estimates(), {"score": quality.threshold("score")}).values()
     assert decision.verdict == Verdict.REGRESSED
     assert decision.effect == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_value_without_a_direction_is_neither_better_nor_worse() -> None:
+    base, head = ([training(value, higher_is_better=None) for value in values] for values in ((1.0,) * 4, (9.0,) * 3))
+    quality = Quality(TrainingRuns(base, head), GateOptions())
+    assert quality.estimates() == {}
+    assert list(quality.findings({})) == []
 
 
 def test_the_margin_covers_the_variability_over_seeds() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
+from ganbench.reporting.html.leaderboards import leaderboards
 from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, Result
 from ganbench.results.statistics import holm, pair, power, seeds_needed, summarize
 from ganbench.results.throughput import Memory, Throughput
@@ -90,6 +91,16 @@ def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path:
     assert f"about {tied['seeds_needed']} seeds would detect the observed difference" in text
 
 
+def test_a_value_without_a_direction_is_not_ranked(tmp_path: Path) -> None:
+    deviation = score(10.0).model_copy(update={"id": "kid.std", "name": "kid", "higher_is_better": None})
+    write(tmp_path, "a", 0, deviation)
+    assert invoke("runs")[0] == ExitCode.NOT_COMPARABLE  # there is nothing else
+    write(tmp_path, "b", 0, score(10.0))
+    assert "no completed run has such a score; available: fid" in invoke("runs", "--by", "kid")[1]
+    assert [row["scores"] for row in boards("runs")[0]["rows"] if row["scores"]] == [{"0": 10.0}]
+    assert len(list(leaderboards([tmp_path / "runs"]))) == 1  # in a report
+
+
 def test_scores_of_another_protocol_are_in_another_table(tmp_path: Path) -> None:
     for seed in range(2):
         write(tmp_path, "a", seed, score(10.0 + seed))
@@ -157,7 +168,7 @@ def test_names_cannot_break_tables_for_other_programs(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no runs found"),
-        (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has this metric; available: fid"),
+        (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has such a score; available: fid"),
         (["diverged"], ExitCode.NOT_COMPARABLE, "no completed run has a score (runs found: 1 diverged, 1 failed)"),
         (["diverged", "--by", "fid"], ExitCode.NOT_COMPARABLE, "no completed run has a score"),
         (["cut"], ExitCode.USAGE, "result cut/result.json: corrupt, or not a result: Invalid JSON: EOF"),

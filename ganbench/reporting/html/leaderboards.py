@@ -14,13 +14,14 @@ from .tables import PageTable, Row
 
 
 def leaderboards(paths: Sequence[Path]) -> Iterator[PageTable]:
-    """Yield the leaderboards of all runs in these paths for each metric.
+    """Yield the leaderboards of all runs in these paths for each score.
 
     Runs of a suite that have no result are counted in their rows.
     """
     runs = find_runs(paths)
     completed = [run.result for run in runs if run.result and run.result.status == "completed"]
-    for label in dict.fromkeys(metric.label for result in completed for metric in result.metrics):
+    ranked = (metric for result in completed for metric in result.metrics if metric.higher_is_better is not None)
+    for label in dict.fromkeys(metric.label for metric in ranked):
         yield from map(to_table, make_leaderboards(runs, label))
 
 

@@ -199,9 +199,10 @@ def load(split: Split, indices: Tensor, real_data: RealData) -> Tensor:
 
 
 def value_directions(prepared: PreparedMetric) -> dict[str, bool]:
-    """Return whether higher is better by name of the metric's value, a single one under ""."""
+    """Return whether higher is better by name of the metric's ranked values, a single one under ""."""
     declared = prepared.metric.higher_is_better
-    return dict(declared) if isinstance(declared, Mapping) else {"": bool(declared)}
+    named = declared if isinstance(declared, Mapping) else {"": declared}
+    return {name: bool(each) for name, each in named.items() if each is not None}
 
 
 def by_name(draws: Sequence[Values]) -> Scores:

@@ -86,8 +86,8 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """The title of the benchmark's first metric, which determines the outcomes."""
-        return next(iter(self.points[0].trial.initial))
+        """The title of the benchmark's first score, which determines the outcomes."""
+        return next(iter(self.points[0].trial.higher_is_better))
 
     def outcomes(self) -> list[Outcome]:
         """Return the outcome of each point."""
