@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -33,7 +32,6 @@ from .step_output import StepOutput, join_values
 
 UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
 NOT_RETURNED = object()
-requires_grad = attrgetter("requires_grad")
 
 
 @dataclass(frozen=True)
@@ -242,10 +240,9 @@ class TrainingStep:
                 self.optimizers[player].zero_grad()
                 if penalized:
                     penalty = self.penalties.total(players, batch, due, self.penalty_values, self.precision)
+                    plugins = [parameter for parameter in self.trained_by_plugins if parameter.requires_grad]
                     # without the images, which require a gradient only for the penalties
-                    (loss + penalty).backward(
-                        inputs=[*self.trainable[player], *filter(requires_grad, self.trained_by_plugins)]
-                    )
+                    (loss + penalty).backward(inputs=[*self.trainable[player], *plugins])
                 else:
                     loss.backward()
         except GanbenchError:
