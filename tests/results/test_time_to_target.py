@@ -127,6 +127,14 @@ def test_a_result_with_other_targets_is_judged_by_its_scores() -> None:
     assert [[time.reached.images for time in target.times] for target in targets] == [[18000, 24000], [6000, 18000]]
 
 
+def test_an_evaluation_took_no_known_time_to_a_target() -> None:
+    evaluation = result([(24000, 44.0)], [])
+    evaluation = evaluation.model_copy(update={"throughput": evaluation.throughput.model_copy(update={"windows": []})})
+    (target,) = compare([result(CURVE, [50.0]), evaluation]).targets
+    assert target.times[1] is None
+    assert target.best("seconds") is None
+
+
 def test_overlapping_spans_are_not_ranked() -> None:
     """Both reached it between 12,000 and 18,000 images; the coarser schedule may have seen it late."""
     coarse = [(0, 300.0), (18000, 44.0)]
