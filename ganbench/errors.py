@@ -75,6 +75,17 @@ class GanbenchWarning(UserWarning):
     """Something is missing or failed, but no result depends on it; the message is one readable paragraph."""
 
 
+def restated(error: GanbenchError, message: str) -> GanbenchError:
+    """Return the error with another message and the same exit code.
+
+    It is of the first of its classes that is defined here: a plugin's own class may take other arguments.
+    """
+    known = next(each for each in type(error).__mro__ if each.__module__ == __name__ and each is not ImagesOnlyError)
+    other: GanbenchError = known(message)
+    other.exit_code = error.exit_code
+    return other
+
+
 def describe(error: BaseException) -> str:
     """Return an exception as one line: its type and message, or only the problems if it is pydantic's."""
     if hasattr(error, "errors") and type(error).__name__ == "ValidationError":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, restated
 from ganbench.plugin.interfaces import Split
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
@@ -140,7 +140,8 @@ class StreamedBatches:
         )
 
     def epoch(self) -> Iterator[Inputs]:
-        seed = int(torch.randint(2**62, (), generator=self.order.clone_state()))  # other than the order's own numbers
+        # other than the order's own numbers, and for each rank, so that their images are not transformed alike
+        seed = int(torch.randint(2**62, (), generator=self.order.clone_state())) + self.share.ranks.rank
         if self.loader.num_workers == 0:
             yield from self._epoch_in_this_process(seed)
             return
@@ -149,7 +150,7 @@ class StreamedBatches:
             yield from self.loader
         except GanbenchError as error:  # torch prepends the worker's traceback to the message
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
-            raise type(error)(str(error).rpartition(name)[2].rstrip()) from None
+            raise restated(error, str(error).rpartition(name)[2].rstrip()) from None
 
     def _epoch_in_this_process(self, seed: int) -> Iterator[Inputs]:
         """Read an epoch as a worker would: with separate random number generators, seeded for each epoch."""

@@ -44,7 +44,7 @@ def overview_table(results: Iterable[Result], names: list[str]) -> Table:
         "status": [result.status for result in results],
         "message": [result.message or "" for result in results],
         "started": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
-        "epochs": [f"{sum(row.images for row in r.history) / r.data.train_images:.3g}" for r in results],
+        "epochs": [f"{result.epochs:.3g}" for result in results],
         "device": [str(result.environment.must_match.get("device", "")) for result in results],
         "disturbed": [result.throughput.disturbed_by or "" for result in results],
     }

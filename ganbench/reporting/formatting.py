@@ -6,11 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ganbench.results.schema import EpochRow, ReferenceResult
-
-
-def loss_columns(row: EpochRow) -> dict[str, float | None]:
-    return {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors}
+from ganbench.results.schema import ReferenceResult
 
 
 def losses_line(losses: Mapping[str, float | None]) -> str:

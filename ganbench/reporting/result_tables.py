@@ -26,7 +26,6 @@ from .formatting import (
     duration,
     format_plugin,
     format_verdict,
-    loss_columns,
     mebibytes,
     number,
     run_command,
@@ -141,7 +140,7 @@ def history_table(history: list[EpochRow], shown_monitors: int) -> Table:
     if every > 1 or len(monitors) > shown_monitors:
         table.caption = "all epochs and monitors are in history.csv"
     for row in history[::-every][::-1]:  # always include the last epoch
-        values = loss_columns(row)
+        values = row.losses
         table.add_row(
             str(row.epoch), *(number(values.get(column)) for column in columns), f"{row.images_per_second:,.0f}"
         )
@@ -168,9 +167,7 @@ def speed_table(result: Result) -> Table:
     if throughput.component_throughput:
         table.add_row("component images/s", components_line(throughput.component_throughput, rates))
     if mean and throughput.roofline:
-        training = result.spec["training"]
-        images_per_step = training["batch_size"] * training.get("discriminator_steps", 1)
-        for name, text in roofline_rows(throughput.roofline, mean, images_per_step).items():
+        for name, text in roofline_rows(throughput.roofline, mean, result.images_per_step).items():
             table.add_row(name, text)
     if throughput.joules_per_image is not None:
         table.add_row("energy", f"{throughput.joules_per_image * 1e3:,.2f} mJ per image (whole board)")

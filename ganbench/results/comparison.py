@@ -120,10 +120,7 @@ def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 def loss_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Yield the losses and monitors of each run's last epoch. They are not scores: lower is not better."""
-    rows = [
-        {"d_loss": row.d_loss, "g_loss": row.g_loss, **row.monitors} if (row := last_row(result)) else {}
-        for result in results
-    ]
+    rows = [row.losses if (row := last_row(result)) else {} for result in results]
     for name in dict.fromkeys(name for row in rows for name in row):
         yield Quantity(name, tuple(row.get(name) for row in rows), None, {})
 

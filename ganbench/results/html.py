@@ -16,8 +16,7 @@ def result_html(result: Result) -> str:
 def outcome_lines(result: Result) -> Iterator[str]:
     yield f"<strong>{escape(result.benchmark)}</strong>: {escape(result.message or result.status)}"
     if result.history:
-        epochs = sum(row.images for row in result.history) / result.data.train_images
-        line = f"seed {result.spec['training']['seed']}, {epochs:.3g} epochs of {result.data.source} data"
+        line = f"seed {result.spec['training']['seed']}, {result.epochs:.3g} epochs of {result.data.source} data"
         if rate := result.throughput.mean_images_per_second:
             line += f", {rate:,.0f} images/s on {result.environment.must_match['device']}"
         yield escape(line)

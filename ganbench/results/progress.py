@@ -17,7 +17,9 @@ class OpenEpoch(Record):
     epoch: int = Field(description="number of the epoch; the first is 1")
     d_losses: list[float] = Field(description="the discriminator's loss in each step so far")
     g_losses: list[float] = Field(description="the generator's loss in each step so far")
-    monitors: dict[str, float] = Field(description="the loss's monitors in the last step, by name")
+    monitors: dict[str, float | None] = Field(
+        description="the loss's monitors in the last step, by name; null if not finite"
+    )
 
 
 class RunProgress(Record):
@@ -38,6 +40,7 @@ class RunProgress(Record):
     memory: Memory = Field(description="the most memory used so far")
     evaluation_seconds: float = Field(description="seconds of all scores and sample images so far")
     curves: dict[str, list[MetricPoint]] = Field(description="all scores so far, by id")
+    score_warnings: dict[str, list[str]] = Field(description="warnings about the scores so far, by the metric's id")
     artifacts: dict[str, str] = Field(
         description="the other files in the run directory: paths relative to it, by purpose"
     )

@@ -47,6 +47,11 @@ class EpochRow(BaseModel):
         """Values that the loss reported for the epoch's last batch, such as real_score."""
         return self.__pydantic_extra__
 
+    @property
+    def losses(self) -> dict[str, float | None]:
+        """Both losses and the monitors, by column of the history."""
+        return {"d_loss": self.d_loss, "g_loss": self.g_loss, **self.monitors}
+
 
 def monitor_names(history: list[EpochRow]) -> list[str]:
     """Return the names of all monitors in order of first appearance."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ganbench.errors import MissingError
 
 if TYPE_CHECKING:
-    from .schema import EpochRow, MetricResult, Result, Status
+    from .schema import DataRecord, EpochRow, MetricResult, Result, Status
 
 
 class ResultViews:
@@ -16,6 +16,8 @@ class ResultViews:
     if TYPE_CHECKING:
         benchmark: str
         status: Status
+        spec: dict[str, Any]
+        data: DataRecord
         history: list[EpochRow]
         metrics: list[MetricResult]
 
@@ -30,6 +32,29 @@ class ResultViews:
         from .schema import metric_titles
 
         return metric_titles(self.metrics)
+
+    @property
+    def images(self) -> int:
+        """The number of real images that the discriminator has seen."""
+        return sum(row.images for row in self.history)
+
+    @property
+    def epochs(self) -> float:
+        """The number of epochs of training."""
+        return self.images / self.images_per_epoch
+
+    @property
+    def images_per_step(self) -> int:
+        """Real images shown to the discriminator in a complete step; 1 without training."""
+        training = self.spec.get("training", {})
+        return int(training.get("batch_size", 1) * training.get("discriminator_steps", 1))
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Real images shown to the discriminator in an epoch, without those that `drop_last` skips."""
+        images = self.data.train_images
+        skipped = images % self.images_per_step if self.spec.get("training", {}).get("drop_last") else 0
+        return images - skipped
 
     def history_lists(self) -> dict[str, list[Any]]:
         """Return the history as lists by column, with one entry per epoch; None where an epoch lacks a monitor."""

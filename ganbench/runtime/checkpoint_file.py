@@ -16,7 +16,7 @@ from ganbench.errors import MissingError, UsageError
 from ganbench.results.progress import RunProgress
 from ganbench.system.files import atomic_write
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # the errors that torch and pydantic raise for a corrupt file
 UNREADABLE = (
     OSError,

@@ -228,9 +228,15 @@ class Evaluator:
         """Return the values so far, by id."""
         return {value.id: list(value.curve) for scored in self.metrics for value in scored.values}
 
-    def resume_from(self, curves: dict[str, list[MetricPoint]]) -> None:
-        """Restore the curves of an earlier process."""
+    def warnings(self) -> dict[str, list[str]]:
+        """Return the warnings about scores so far, by the metric's id."""
+        return {scored.id: list(scored.prepared.warnings) for scored in self.metrics}
+
+    def resume_from(self, curves: dict[str, list[MetricPoint]], warnings: dict[str, list[str]]) -> None:
+        """Restore the curves and the warnings of an earlier process."""
         for scored in self.metrics:
+            known = scored.prepared.warnings
+            known += [message for message in warnings.get(scored.id, []) if message not in known]
             for value in scored.values:
                 value.curve = list(curves.get(value.id, []))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -78,17 +78,15 @@ def state_hash(module: nn.Module) -> str:
 def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network.
 
-    Files in the options count by their content, unless the network has weights, which are what the files are for: it
-    is the same with the file and with the same weights from elsewhere.
+    Files in the options count by their content. The option `weights` of a network does not, because the network is the
+    same with a file and with the same weights from elsewhere.
     """
     identity = {name: f"{config.name}@{config.plugin.provider.distribution}"}
     options = options_identity(config.options)
     if isinstance(config.built, nn.Module):
         identity[f"{name}.state"] = state_hash(config.built)
     if isinstance(config.built, nn.Module) and config.built.state_dict():
-        fields = type(config.options).model_fields
-        files = {field for field, info in fields.items() if Path in (info.annotation, *get_args(info.annotation))}
-        options = {key: value for key, value in options.items() if key not in files}  # covered by the state hash
+        options.pop("weights", None)  # covered by the state hash
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
@@ -34,7 +34,7 @@ from ganbench.system.files import read_cache, write_cache
 
 from .calls import extract, finite_values, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features, writable_features
-from .identity import DIGITS, config_identity, software_of
+from .identity import DIGITS, config_identity, software_of, state_hash
 from .requirements import min_images, uses_labels, uses_real_labels
 
 REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
@@ -153,9 +153,13 @@ def stored_features(
         "torch": prepared.software["torch"],
         "ganbench": prepared.software["ganbench"],
     }
-    for used in prepared.config.nested():
-        if used.built is metric.features:
-            identity |= {**config_identity(used, "features"), **software_of(used)}
+    own = next((used for used in prepared.config.nested() if used.built is metric.features), None)
+    if own is not None:
+        identity |= {**config_identity(own, "features"), **software_of(own)}
+    else:  # the metric has built it itself, perhaps around one of its options
+        identity |= {**config_identity(prepared.config, "metric"), **software_of(prepared.config)}
+        if isinstance(metric.features, nn.Module):
+            identity["features.state"] = state_hash(metric.features)
     with prepared.config.plugin.wrap_errors("raised during feature extraction"):
         features = real_data.features(
             partial(extract, prepared.config, metric.features), identity, name, split, indices

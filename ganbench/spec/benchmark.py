@@ -100,9 +100,17 @@ class TrainingOptions(StrictModel):
         """Real images shown to the discriminator in a complete step."""
         return self.batch_size * self.discriminator_steps
 
+    def images_per_epoch(self, train_images: int) -> int:
+        """Return how many of `train_images` images an epoch shows to the discriminator."""
+        return train_images - (train_images % self.images_per_step if self.drop_last else 0)
+
 
 class DataOptions(StrictModel):
-    """How batches are moved to the device. These options do not affect their contents."""
+    """How batches are moved to the device.
+
+    These options do not affect their contents, except for transforms that draw random numbers when an image is read:
+    each worker has its own.
+    """
 
     max_resident_mib: int = Field(
         4096, ge=0, description="keep a split on the device up to this size, in MiB; stream larger ones"

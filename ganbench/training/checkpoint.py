@@ -61,7 +61,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
         load_saved_state(augmentation, saved)
     step.python_state.load_state_dict(state["python"])
     held = plugin_optimizers(step)
-    for path, saved in state.get("plugin_optimizers", {}).items():  # missing in checkpoints of earlier versions
+    for path, saved in state["plugin_optimizers"].items():
         if path in held:
             load_optimizer_state(held[path], saved)
     set_default_rng_states(state["random"], step.latents.device)
@@ -70,8 +70,21 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
 
 
 def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
-    """Return what may differ between the ranks of a run: everything except parameters, averages and optimizers."""
-    return {name: value for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
+    """Return what may differ between the ranks of a run: everything except parameters, averages and optimizers.
+
+    Its tensors are on the CPU: on another device, each would occupy that device in the process that receives it.
+    """
+    return {name: on_cpu(value) for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
+
+
+def on_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return type(value)((key, on_cpu(item)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(map(on_cpu, value))
+    return value
 
 
 def saved_state(plugin: Any) -> Any:

@@ -35,12 +35,14 @@ class EpochLosses:
         """Return an epoch as it was when its `record` was made."""
         losses = cls(record.epoch, ranks)
         losses._d_losses, losses._g_losses = list(record.d_losses), list(record.g_losses)
-        losses._monitors = dict(record.monitors)
+        losses._monitors = {name: math.nan if value is None else value for name, value in record.monitors.items()}
         return losses
 
     def record(self) -> OpenEpoch:
         """Return all values read so far."""
-        return OpenEpoch(epoch=self.epoch, d_losses=self._d_losses, g_losses=self._g_losses, monitors=self._monitors)
+        return OpenEpoch(
+            epoch=self.epoch, d_losses=self._d_losses, g_losses=self._g_losses, monitors=self._finite_monitors()
+        )
 
     def add(self, output: StepOutput) -> None:
         """Keep the values of a step without reading them, which would wait for the device."""
@@ -83,11 +85,14 @@ class EpochLosses:
             epoch=self.epoch,
             d_loss=_mean(self._d_losses),
             g_loss=_mean(self._g_losses),
-            **{name: value if math.isfinite(value) else None for name, value in self._monitors.items()},
+            **self._finite_monitors(),
             images=images,
             seconds=seconds,
             images_per_second=images / seconds,
         )
+
+    def _finite_monitors(self) -> dict[str, float | None]:
+        return {name: value if math.isfinite(value) else None for name, value in self._monitors.items()}
 
 
 def require_finite_weights(step: TrainingStep, when: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from itertools import islice
 from time import perf_counter
 
-from ganbench.errors import DivergedError, GanbenchError, PluginError, describe
+from ganbench.errors import DivergedError, GanbenchError, PluginError, describe, restated
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.results.run_directory import RunDirectory
@@ -103,7 +103,7 @@ class Run:
             message += f". The result so far is in {self.directory.path}"
         except Exception as another:
             message += f". The result so far could not be stored: {describe(another)}"
-        return type(error)(message) if isinstance(error, GanbenchError) else PluginError(message)
+        return restated(error, message) if isinstance(error, GanbenchError) else PluginError(message)
 
     def _warm_up(self) -> WarmupResult:
         self.callback.on_status("warming up")

@@ -32,7 +32,10 @@ def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engin
 
 def check_ranks(training: TrainingOptions, train_images: int, ranks: Ranks) -> None:
     """Raise `UsageError` if a batch cannot be split evenly over the ranks."""
-    last = 0 if training.drop_last else train_images % training.images_per_step % training.batch_size
+    is_reached = not training.drop_last and (
+        training.steps is None or training.steps * training.images_per_step >= train_images
+    )
+    last = train_images % training.images_per_step % training.batch_size if is_reached else 0
     check_batches(training, ranks.size, last)
 
 

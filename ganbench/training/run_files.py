@@ -104,7 +104,7 @@ class RunFiles:
                 path,
                 self.published_curve,
                 players=[player for player in UPDATE_ORDER if prepared.step.trainable[player]],
-                epoch_images=len(prepared.data.train),
+                epoch_images=prepared.length.images_per_epoch,
             )
         result = build()  # with the plot among its artifacts
         self.directory.write_result(result)

@@ -111,9 +111,11 @@ class RunState:
             memory=self.clock.memory(),
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
+            score_warnings=prepared.evaluator.warnings(),
         )
         state = live_state(prepared.step, prepared.batches)
-        return Checkpoint(progress, state, self.order, prepared.ranks.gather(state_of_rank(state))[1:])
+        others = [] if prepared.ranks.alone else prepared.ranks.gather(state_of_rank(state))[1:]
+        return Checkpoint(progress, state, self.order, others)
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Restore the state from a checkpoint."""
@@ -125,4 +127,4 @@ class RunState:
         self.open_epoch = EpochLosses.from_record(progress.open_epoch, prepared.ranks) if progress.open_epoch else None
         self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
-        prepared.evaluator.resume_from(progress.curves)
+        prepared.evaluator.resume_from(progress.curves, progress.score_warnings)

@@ -201,9 +201,15 @@ class TrainingStep:
     def _draw(self, real: Tensor, labels: Tensor) -> Batch:
         count = len(real) * self.ranks.size  # all ranks draw the same, so that their number does not change the images
         latent = torch.randn(count, self.networks.latent_dim, generator=self.latents, device=real.device)
-        fake_labels = self.ranks.share(self.labels[0].draw(count, self.labels[1])) if self.labels else None
-        latent = self.ranks.share(latent)
-        return Batch(real, labels, latent, fake_labels)
+        return Batch(real, labels, self.ranks.share(latent), self._fake_labels(labels, count))
+
+    def _fake_labels(self, labels: Tensor, count: int) -> Tensor | None:
+        """Return the labels of the generated images, for `count` images over all ranks; None if unconditional."""
+        if self.labels is None:
+            return None
+        if getattr(self.loss, "pairs_images", False):
+            return labels
+        return self.ranks.share(self.labels[0].draw(count, self.labels[1]))
 
     def _backpropagate(self, player: Player, batch: Batch, due: Variant) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Compute the network's gradients, and return its loss without penalties and the monitors."""

@@ -17,7 +17,7 @@ from time import perf_counter
 import torch
 
 from ganbench.data.batches import Batches, Inputs
-from ganbench.errors import GanbenchError, PluginError, causes
+from ganbench.errors import GanbenchError, PluginError, causes, restated
 from ganbench.results.schema import EpochRow, Profile
 from ganbench.results.throughput import ComponentThroughput, EngineRecord
 from ganbench.system.torch_defaults import preserve_torch_defaults
@@ -146,10 +146,11 @@ def explain_last_batch_errors(prepared: PreparedRun, size: int) -> Iterator[None
         batch_size, images = prepared.spec.training.images_per_step, len(prepared.data.train)
         if size == batch_size // prepared.ranks.size:
             raise
-        raise type(error)(
+        raise restated(
+            error,
             f"{error}. It occurred with the last batch of an epoch, which has {size} image{'s' * (size > 1)}, as "
             f"{images:,} images are not a multiple of {batch_size}: skip it with -o training.drop_last=true, or change "
-            "training.batch_size"
+            "training.batch_size",
         ) from error
 
 

@@ -26,6 +26,7 @@ class ADAOptions(Options):
 
 
 def build_diffaugment(options: DiffAugmentOptions, context: BuildContext) -> Augmentation:
+    _ = context.image_shape  # raises an error for vectors
     from .diffaugment import DiffAugment
 
     return DiffAugment(options.policy)

@@ -33,7 +33,8 @@ class PolicyGradient:
         self.reward_std = reward_std
         self.baseline = baseline
         self.normalize_rewards = normalize_rewards
-        self.sums = torch.zeros(3, device=device)  # count, sum and sum of squares of all rewards so far
+        # count, sum and sum of squares of all rewards so far; the variance is a small difference of large numbers
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class PolicyGradient:
 
     def _advantages(self, rewards: Tensor) -> Tensor:
         """Return R_a - b, normalized if requested, and add the rewards to the running sums."""
+        rewards = rewards.double()
         new = torch.stack([torch.ones_like(rewards), rewards, rewards.square()]).sum(1)
         count, total, _ = torch.where(self.sums[0] > 0, self.sums, new)
         advantages = rewards - total / count if self.baseline else rewards
@@ -74,7 +76,7 @@ class PolicyGradient:
             count, total, squares = self.sums
             std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
             advantages = torch.where(std > 1e-6, advantages / std.clamp(min=1e-6), advantages)
-        return advantages
+        return advantages.float()
 
     def distance(self, networks: Networks) -> Tensor:
         """Return the probability of a suboptimal arm."""

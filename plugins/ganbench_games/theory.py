@@ -15,6 +15,8 @@ import numpy as np
 
 def convergence_rate(spec: Any) -> float | None:
     """Return the rate of a game's spec, for `ganbench sweep --theory`; None for games and rules not covered here."""
+    if spec.penalties or spec.training.discriminator_steps != 1:
+        return None
     x, y = (nonzero_options(player) for player in (spec.optimizer.generator, spec.optimizer.discriminator))
     rules = {(options.pop("name"), *sorted(options)) for options in (x, y)}
     rate_of_rule = RATES.get((rules.pop(), spec.training.update_scheme)) if len(rules) == 1 else None

@@ -12,13 +12,16 @@ class RelativisticPairing:
     """RpGAN (Jolicoeur-Martineau 2018, arXiv:1807.00734), as in R3GAN (Huang et al. 2024, arXiv:2501.05441, eq. 2).
 
     The discriminator minimizes E[softplus(-(D(x) - D(G(z))))], and the generator the same with swapped roles, so its
-    update needs real images too. The n-th real image of a batch is paired with its n-th generated one. R3GAN adds the
-    penalties `r1` and `r2` to the discriminator's loss in each step; without them, it need not converge (section 2.2).
+    update needs real images too: here those of the discriminator's last update, in R3GAN's code others. The n-th real
+    image of a batch is paired with its n-th generated one, which a conditional model generates for the same class.
+    R3GAN adds the penalties `r1` and `r2` to the discriminator's loss in each step; without them, it need not converge
+    (section 2.2).
     At equilibrium, both losses are log 2. The loss does not change if a constant is added to all logits, so the
     monitor is the mean difference in a pair.
     """
 
     gives_logits = False  # only differences of it matter
+    pairs_images = True
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         difference = self.difference(players, batch)

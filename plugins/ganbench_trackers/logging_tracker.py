@@ -60,11 +60,6 @@ def without_password(address: str) -> str:
     return re.sub(r"^([^/]+//)[^/]*@", r"\1", address)
 
 
-def images_seen(result: Result) -> int:
-    """Return the number of real images that the discriminator has seen in the whole run."""
-    return sum(row.images for row in result.history)
-
-
 def small_files(directory: Path, result: Result) -> list[Path]:
     """Return the files of a run that are worth keeping next to its numbers: result, spec, history, plot of losses."""
     names = [result.artifacts.get(artifact) for artifact in ("spec", "history", "losses")]

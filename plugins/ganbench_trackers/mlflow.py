@@ -14,7 +14,7 @@ from PIL import Image
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import MlflowOptions
-from .logging_tracker import LoggingTracker, final_values, flatten, images_seen, small_files, without_password
+from .logging_tracker import LoggingTracker, final_values, flatten, small_files, without_password
 
 MAX_PARAMS = 100  # in one request
 MAX_PARAM_LENGTH = 500  # of older servers; newer ones allow more
@@ -70,7 +70,7 @@ class MLflow(LoggingTracker):
             self.client.log_image(self.id, image, key=name, step=images, synchronous=True)
 
     def on_run_end(self, result: Result) -> None:
-        self.log(final_values(result), images_seen(result))
+        self.log(final_values(result), result.images)
         for file in small_files(self.context.directory, result):
             self.client.log_artifact(self.id, str(file))
         self.client.set_terminated(self.id, STATUS[result.status])

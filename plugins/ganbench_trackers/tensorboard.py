@@ -11,7 +11,7 @@ from tensorboardX import SummaryWriter
 
 from ganbench import EpochRow, Result, RunInfo, TrackedRun, TrackerContext
 
-from .logging_tracker import LoggingTracker, final_values, flatten, images_seen
+from .logging_tracker import LoggingTracker, final_values, flatten
 
 FOLDER = "tensorboard"
 FINAL = "final"  # folder in it for what belongs to the whole run
@@ -26,7 +26,7 @@ class TensorBoard(LoggingTracker):
     def on_run_start(self, info: RunInfo) -> None:
         self.spec = info.spec
         # hides what an earlier process logged after the checkpoint from which the run is resumed
-        purge = info.images + 1 if info.images else None
+        purge = info.images + 1 if self.context.tracked_run else None
         self.writer = SummaryWriter(str(self.context.directory / FOLDER), purge_step=purge)
         self.writer.add_text("spec", f"```json\n{json.dumps(info.spec, indent=2)}\n```", info.images)
         self.writer.add_text("run directory", str(self.context.directory), info.images)
@@ -44,6 +44,6 @@ class TensorBoard(LoggingTracker):
         self.writer.flush()
 
     def on_run_end(self, result: Result) -> None:
-        self.writer.add_text("status", result.message or result.status, images_seen(result))
-        self.writer.add_hparams(flatten(self.spec), final_values(result), FINAL, images_seen(result))
+        self.writer.add_text("status", result.message or result.status, result.images)
+        self.writer.add_hparams(flatten(self.spec), final_values(result), FINAL, result.images)
         self.writer.close()

@@ -9,7 +9,7 @@ import trackio
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import TrackioOptions
-from .logging_tracker import LoggingTracker, final_values, images_seen
+from .logging_tracker import LoggingTracker, final_values
 
 
 class Trackio(LoggingTracker):
@@ -38,5 +38,5 @@ class Trackio(LoggingTracker):
         self.run.log({name: trackio.Image(str(file))}, step=images)
 
     def on_run_end(self, result: Result) -> None:
-        self.run.log({**final_values(result), "status": result.status}, step=images_seen(result))
+        self.run.log({**final_values(result), "status": result.status}, step=result.images)
         self.run.finish()

@@ -7,18 +7,22 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import UNSCORED
-from torch.utils.data import TensorDataset
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
 
 from ganbench import Callback, DataError, PluginError
-from ganbench.data.batches import make_batches
+from ganbench.data.batches import RankShare, StreamedBatches, make_batches
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.ranks import Ranks
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import DataOptions
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.runner import run
@@ -163,3 +167,23 @@ def test_streamed_batches_are_those_of_resident_ones(size: int, drop_last: bool,
             ours, theirs = resident.load(*one), streamed.load(*other)
             assert all(torch.equal(*tensors) for tensors in zip(ours, theirs, strict=True))
             assert theirs[1].dtype == torch.int64
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_rank_transforms_its_images_with_other_random_numbers(workers: int) -> None:
+    class Draws(Dataset[Any]):
+        def __len__(self) -> int:
+            return 64
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            return torch.randint(256, (1, 1, 1), dtype=torch.uint8), index
+
+    def images(rank: int) -> Tensor:
+        share, options = RankShare(Ranks(rank, 2), 64), DataOptions(workers=workers)
+        order = make_rng(0, "order")
+        batches = StreamedBatches(Draws(), 64, torch.device("cpu"), order, options=options, share=share)
+        ((read, _),) = batches.epoch()
+        return read
+
+    assert torch.equal(images(0), images(0))
+    assert (images(0) == images(1)).float().mean() < 0.5

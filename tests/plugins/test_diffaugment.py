@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from ganbench import BuildContext, UsageError
+from ganbench_augmentations import DiffAugmentOptions, build_diffaugment
 from ganbench_augmentations.diffaugment import cutout, translation
 
 COUNT = 300  # images; every shift occurs among them
@@ -18,3 +22,9 @@ def test_sizes_are_rounded_as_by_the_authors(side: int) -> None:
     assert empty.max() == int(side / 8 + 0.5)
     covered = (cutout(white).amin(3) == 0).sum(2).flatten()
     assert covered.max() == int(side / 2 + 0.5)
+
+
+def test_it_refuses_vectors() -> None:
+    context = BuildContext(data_shape=(2,), num_classes=1, device="cpu", cache_dir=Path(), seed=0)
+    with pytest.raises(UsageError, match="takes images, but the dataset has vectors"):
+        build_diffaugment(DiffAugmentOptions(), context)

@@ -166,6 +166,8 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
         ("saddle-bilinear", both(".momentum=-0.5"), None),
         ("saddle-bilinear", [*both("=sgd"), *both(".momentum=0.5")], None),
         ("saddle-bilinear", ["optimizer.generator=optimistic"], None),
+        ("dirac-gan", ['penalties=[{name="r1",weight=1.0}]'], None),
+        ("dirac-gan", ["training.discriminator_steps=2"], None),
     ],
 )
 def test_theory_gives_the_convergence_rate_of_the_rules_that_it_covers(
@@ -328,3 +330,14 @@ def test_the_error_names_players_and_losses_that_do_not_match(
     spec, _ = load_spec(benchmark, registry, overrides)
     with pytest.raises(error, match=message):
         run(spec, device="cpu", out=tmp_path / "run")
+
+
+def test_normalization_does_not_suffer_from_large_rewards() -> None:
+    """In float32, the variance of these rewards would be less than the rounding of their squares."""
+    torch.manual_seed(0)
+    near, far = ([each + shift for each in (5.0, 3.0, 1.0)] for shift in (0.0, 10_000.0))
+    moved = []
+    for rewards in (near, far):
+        torch.manual_seed(0)
+        moved.append(draw(bandit(rewards, baseline=True, normalize_rewards=True), [0.0, 0.0, 0.0], 1000))
+    torch.testing.assert_close(moved[1], moved[0], rtol=1e-3, atol=1e-4)

@@ -16,12 +16,13 @@ import pytest
 from conftest import SMALL, shorten_measurements
 from typer.testing import CliRunner
 
-from ganbench import load_result
+from ganbench import TrackedRun, TrackerContext, load_result
 from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.reporting.trackers import fan_out
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
 from ganbench.testing import TrackerContract
+from ganbench.testing.tracker import INFO
 from ganbench_trackers import ganbench_trackers
 
 PLUGINS = {plugin.name: plugin for plugin in ganbench_trackers()}
@@ -201,3 +202,19 @@ def test_wandb_offline(tracked: Path) -> None:
     }
     assert summary[f"final/{FID}"] == pytest.approx(result.metrics[0].value)
     assert summary["status"] == "completed"
+
+
+def test_tensorboard_hides_all_that_was_logged_before_a_run_was_resumed_at_its_start(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from ganbench_trackers.tensorboard import TensorBoard
+
+    for tracked_run, images in ((None, [64, 128]), (TrackedRun("tensorboard"), [64])):
+        tracker = TensorBoard(TrackerContext(tmp_path, tracked_run=tracked_run))
+        tracker.on_run_start(INFO)
+        for seen in images:
+            tracker.log({"d_loss": 1.0}, seen)
+        tracker.writer.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("d_loss")] == [64]

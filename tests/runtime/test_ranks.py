@@ -139,6 +139,12 @@ def test_batches_that_cannot_be_split_evenly_are_refused(options: dict[str, int]
     check_ranks(TrainingOptions(epochs=1, **options), 99, SINGLE)  # type: ignore[arg-type]
 
 
+def test_a_last_batch_that_the_run_does_not_reach_need_not_be_split() -> None:
+    check_ranks(TrainingOptions(steps=1, batch_size=64), 99, Ranks(0, 2))
+    with pytest.raises(UsageError, match="the last batch of an epoch: 35 images"):
+        check_ranks(TrainingOptions(steps=2, batch_size=64), 99, Ranks(0, 2))
+
+
 @pytest.mark.parametrize(
     ("mode", "device", "profile", "verify_engine", "message"),
     [

@@ -434,6 +434,10 @@ def test_a_warning_about_a_score_is_reported_once_and_stored(
         evaluator.evaluate(networks, 300 * epoch)
     assert reported == ["brightness: too dark to compare"]
     assert evaluator.results(300)[0].warnings == ["too dark to compare"]
+    monkeypatch.undo()
+    resumed = evaluator_of()
+    resumed.resume_from(evaluator.curves(), evaluator.warnings())
+    assert resumed.results(300)[0].warnings == ["too dark to compare"]
 
 
 def test_a_warning_about_real_images_is_kept_with_their_cached_score(

@@ -19,6 +19,7 @@ from thumbnail_metrics import (
     SEEN,
     SUBSET,
     TEST,
+    Means,
     Scoring,
     Thumbnail,
     ThumbnailOptions,
@@ -371,3 +372,27 @@ def test_generated_features_leave_no_files_behind(
     scoring.scores()
     assert list(scratch.iterdir()) == []
     assert set((tmp_path / "cache").rglob("*")) == before
+
+
+def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options_and_weights(
+    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrapped(nn.Module):
+        num_features, protocol = 16, {"extractor": "wrapped"}
+
+        def __init__(self, features: Thumbnail, scale: float) -> None:
+            super().__init__()
+            self.features = features
+            self.register_buffer("scale", torch.tensor(scale))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.features(images)
+
+    plain = Means.__init__
+    for scale, half, extracted in ((1.0, False, True), (1.0, False, False), (2.0, False, True), (2.0, True, True)):
+        monkeypatch.setattr(Means, "__init__", lambda self, each, scale=scale: plain(self, Wrapped(each, scale)))
+        SEEN.clear()
+        metric = over(4)
+        metric["features"]["half"] = half
+        Scoring(own, tmp_path, [metric])
+        assert bool(SEEN) is extracted, (scale, half)

@@ -112,6 +112,7 @@ def test_the_last_image_of_a_huge_split_is_within_it(choice: DatasetConfig) -> N
 class ThumbnailOptions(Options):
     scale: int = 1
     weights: Path | None = None
+    classes: Path | None = None
     registered: bool = True
 
 
@@ -220,3 +221,11 @@ def test_metrics_get_ids_of_their_own(registry: Registry) -> None:
     assert resolve(spec.to_dict(), registry, origin="itself").metrics == spec.metrics
     with pytest.raises(UsageError, match="metrics: two metrics have the id 'a'"):
         load_spec("dcgan-fashion", registry, [f"metrics=[{fid[:-1]},id='a'}},{fid[:-1]},id='a'}}]"])
+
+
+def test_a_file_beside_the_weights_counts_by_its_content(identify: Identify, tmp_path: Path) -> None:
+    classes = tmp_path / "classes.txt"
+    classes.write_text("cat")
+    before = identify({"classes": classes})
+    classes.write_text("dog")
+    assert identify({"classes": classes}) != before

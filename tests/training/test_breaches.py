@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import PLUGIN_NAMES, UNSCORED
+from linear_gan import own_run
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from ganbench import ImageData, Networks, Players, PluginError
+from ganbench import ImageData, Networks, Players, PluginError, UsageError
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, check_data
 from ganbench.plugin.callbacks import Callback
@@ -344,6 +345,7 @@ def test_drop_last_skips_the_smaller_last_batch_and_does_not_count_it(registry: 
     own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "sample_images.generated=0"]
     result = small(registry, tmp_path / "run", own)
     assert [row.images for row in result.history] == [5 * 999] * 2
+    assert result.epochs == 2
     assert {window.images % 999 for window in result.throughput.windows} == {0}
 
 
@@ -391,3 +393,18 @@ def test_nan_weights_after_the_last_update_are_a_divergence(registry: Registry, 
     result = small(registry, tmp_path / "run", own)
     assert result.status == "diverged"
     assert "the generator's parameter" in str(result.message)
+
+
+def test_an_error_class_of_a_plugin_may_take_other_arguments(tmp_path: Path) -> None:
+    source = """
+    from ganbench import UsageError
+    class Unusable(UsageError):
+        def __init__(self, what, hint):
+            super().__init__(f"{what}: {hint}")
+    class Own(LeastSquares):
+        def generator_loss(self, players, batch):
+            raise Unusable("temperature", "must be positive")
+    build_loss = lambda options, context: Own()
+    """
+    with pytest.raises(UsageError, match=r"^the run failed after 0 steps: temperature: must be positive"):
+        own_run(tmp_path, source)

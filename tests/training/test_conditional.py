@@ -100,3 +100,14 @@ def test_a_loss_that_needs_labels_refuses_an_unconditional_model(tmp_path: Path)
     """
     with pytest.raises(UsageError, match=r"loss 'own' \(.*\) needs a conditional model, but model 'own' "):
         own_run(tmp_path, source)
+
+
+def test_a_loss_that_pairs_images_gets_generated_ones_of_the_same_classes(conditional: Any) -> None:
+    for pairs in (True, False):
+        source = SOURCE.replace("class Hinge:", f"class Hinge:\n    pairs_images = {pairs}")
+        for player in ("discriminator", "generator"):
+            head = f"    def {player}_loss(self, players, batch):\n"
+            source = source.replace(
+                head, f"{head}        assert torch.equal(batch.labels, batch.fake_labels) is {pairs}\n"
+            )
+        assert conditional(source=source, name=f"pairs-{pairs}")[0].status == "completed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from linear_gan import LeastSquares, make_eager, own_run, take
 from torch import Tensor
 
 from ganbench import Players, PluginError, UsageError
+from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.ranks import SINGLE
+from ganbench.training.history import EpochLosses
 
 
 class Monitored(LeastSquares):
@@ -49,3 +54,18 @@ def test_a_monitor_with_the_name_of_a_penalty_is_refused_and_the_remedy_works(tm
     row = result.history[-1].monitors
     assert row["r1"] == 0
     assert row["r1-penalty"] > 0
+
+
+def test_a_monitor_that_is_not_finite_is_stored_as_null_and_the_checkpoint_can_be_read(tmp_path: Path) -> None:
+    source = """
+    class Own(LeastSquares):
+        def discriminator_loss(self, players, batch):
+            return super().discriminator_loss(players, batch)[0], {"ratio": torch.tensor(float("nan"))}
+    build_loss = lambda options, context: Own()
+    """
+    result, _ = own_run(tmp_path, source)
+    assert result.history[-1].monitors == {"ratio": None}
+    record = load_checkpoint(tmp_path / "run" / "checkpoint.pt").progress.open_epoch
+    assert record is not None
+    assert record.monitors == {"ratio": None}
+    assert math.isnan(EpochLosses.from_record(record, SINGLE).last()["ratio"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from ganbench.reporting.formatting import column_title, loss_columns
+from ganbench.reporting.formatting import column_title
 from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
 from ganbench.results.schema import monitor_names
 from ganbench.results.throughput import Roofline
@@ -62,7 +62,7 @@ def points(run: Run, column: str) -> Points:
     """Return a loss or monitor at the end of each epoch."""
     history = run.result.history
     return [
-        (images, loss_columns(row).get(column))
+        (images, row.losses.get(column))
         for images, row in zip(accumulate(row.images for row in history), history, strict=True)
     ]
 
@@ -92,8 +92,7 @@ def bound(run: Run, roofline: Roofline | None, mean: float) -> tuple[float | Non
     """
     if roofline is None or roofline.unreliable:
         return None, roofline.unreliable if roofline else "not measured"
-    training = run.result.spec.get("training", {})
-    images_per_step = training.get("batch_size", 1) * training.get("discriminator_steps", 1)
+    images_per_step = run.result.images_per_step
     seconds = roofline.min_step_seconds(images_per_step)
     if seconds < MIN_ROOFLINE_SHARE * images_per_step / mean:
         return None, f"arithmetic and memory traffic take less than {MIN_ROOFLINE_SHARE:.0%} of a step"

@@ -34,7 +34,7 @@ def find_published(result: Result, registry: Registry) -> Published | None:
         return None
     try:
         columns = read_curve(curve.history)
-        images = [epoch * result.data.train_images for epoch in columns.pop("epoch")]
+        images = [epoch * result.images_per_epoch for epoch in columns.pop("epoch")]
     except (OSError, ValueError, LookupError, TypeError) as error:  # a plugin's file: missing, or not such a table
         warnings.warn(
             f"the published curve of {result.benchmark}, {curve.history}, cannot be read and is left out: "

@@ -61,9 +61,7 @@ def images_until(stem: str, result: Result) -> tuple[float, str]:
     """Return after how many training images samples were generated, by the name of their file; then that name."""
     if not (match := NAME.fullmatch(stem)):
         return float("inf"), stem
-    training = result.spec.get("training", {})
-    per_step = training.get("batch_size", 1) * training.get("discriminator_steps", 1)
-    return int(match[2]) * (result.data.train_images if match[1] == "epoch" else per_step), stem
+    return int(match[2]) * (result.images_per_epoch if match[1] == "epoch" else result.images_per_step), stem
 
 
 def choose(files: list[Path], max_bytes: int) -> list[Path]:

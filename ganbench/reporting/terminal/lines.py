@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.reporting.display import Display
-from ganbench.reporting.formatting import duration, loss_columns, losses_line, number
+from ganbench.reporting.formatting import duration, losses_line, number
 from ganbench.reporting.result_tables import run_info_table
 from ganbench.results.schema import EpochRow, MetricPoint
 from ganbench.system.cpu_features import has_bf16_instructions
@@ -89,4 +89,4 @@ class LineDisplay(Display):
         if row is None:
             return
         self._next_epoch = monotonic() + EPOCH_SECONDS
-        self.print_line(f"epoch {row.epoch}: {losses_line(loss_columns(row))}  {row.images_per_second:,.0f} images/s")
+        self.print_line(f"epoch {row.epoch}: {losses_line(row.losses)}  {row.images_per_second:,.0f} images/s")

@@ -109,7 +109,7 @@ def evaluate_run(
         None,
         trained.sampler,
         seed=seed,
-        images_per_epoch=trained.progress.data.train_images,
+        images_per_epoch=trained.training.images_per_epoch(trained.progress.data.train_images),
         training_batch_size=trained.training.generator_images,
         batch_size=spec.scoring.batch_size,
         warn=warn,
