@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -216,5 +217,6 @@ def test_tensorboard_hides_all_that_was_logged_before_a_run_was_resumed_at_its_s
         for seen in images:
             tracker.log({"d_loss": 1.0}, seen)
         tracker.writer.close()
+        time.sleep(1.1)  # the name of the next file contains the second
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("d_loss")] == [64]
