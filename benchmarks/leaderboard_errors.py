@@ -100,7 +100,8 @@ def share(
     for _ in range(boards):
         board = simulate(draw, means, SEEDS, deviations)
         chosen = pairs(board)
-        compared = compare_pairs(chosen, [pair(list(board[one]), list(board[other])) for one, other in chosen])
+        differences = {rows: pair(*(list(board[row]) for row in rows)) for rows in chosen}
+        compared = compare_pairs({rows: found for rows, found in differences.items() if found is not None})
         count += found({frozenset(comparison.rows) for comparison in compared if comparison.significant})
     return count / boards
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import keyword
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +59,9 @@ class Package:
 
     @property
     def class_name(self) -> str:
-        """A class name in the plugin's module, which no name that it imports from ganbench shadows."""
+        """A class name in the plugin's module: no keyword, and no name that it imports from ganbench."""
         name = "".join(part.capitalize() for part in self.name.split("-"))
-        return f"My{name}" if name in ganbench.__all__ else name
+        return f"My{name}" if keyword.iskeyword(name) or name in ganbench.__all__ else name
 
     def files(self) -> dict[str, str]:
         """Return the text of each file, by its path in the package."""

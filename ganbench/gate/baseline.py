@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,8 +126,23 @@ def require_same_code(stored: Baseline, session: Session) -> None:
 
 
 def require_same_training(stored: TrainingRun, fresh: TrainingRun) -> None:
-    """Raise `NotComparableError` if spec or data differ, with the fields."""
+    """Raise `NotComparableError` if spec or data differ, with the fields; seeds may differ."""
     require_equal(what_ran(stored), what_ran(fresh), "losses")
+
+
+def require_same_seed(stored: TrainingRun, fresh: TrainingRun) -> None:
+    """Raise `NotComparableError` if smoke runs have different seeds."""
+    before, now = ({"training.seed": run.spec["training"]["seed"]} for run in (stored, fresh))
+    require_equal(before, now, "losses")
+
+
+def require_other_seeds(stored: Iterable[TrainingRun], fresh: Iterable[int]) -> None:
+    """Raise `NotComparableError` if runs to compare scores share a seed: they would not be independent."""
+    if shared := {run.spec["training"]["seed"] for run in stored} & set(fresh):
+        raise NotComparableError(
+            f"the baseline was trained with seeds that this check would use again, such as {min(shared)}; restore "
+            "training.seed, or record a new baseline"
+        )
 
 
 def require_equal(stored: dict[str, Any], fresh: dict[str, Any], what: str) -> None:

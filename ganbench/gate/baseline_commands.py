@@ -103,19 +103,17 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     if stored:
         stored.require_same_windows(str(file), session_config)
     sessions = measure_fresh(side, session_config, config.sessions, log, require_comparable)
-    smoke_runs = stored.smoke if stored else []
-    quality_runs = stored.quality if stored else []
-    if config.smoke and not smoke_runs:
-        smoke_runs = train_repeats(side, session_config, REPEATS, log)
-    if config.quality and not quality_runs:
-        quality_runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
-    baseline = Baseline(
-        benchmark=session_config.benchmark,
-        sessions=[*(stored.sessions if stored else []), *sessions],
-        smoke=smoke_runs,
-        quality=quality_runs,
-    )
-    baseline.save(file)
+    baseline = stored or Baseline(benchmark=session_config.benchmark, sessions=[], smoke=[], quality=[])
+    baseline = baseline.model_copy(update={"sessions": [*baseline.sessions, *sessions]})
+    baseline.save(file)  # each part when it is complete: an interruption loses only the one that it interrupts
+    if config.smoke and not baseline.smoke:
+        runs = train_repeats(side, session_config, REPEATS, log)
+        baseline = baseline.model_copy(update={"smoke": runs})
+        baseline.save(file)
+    if config.quality and not baseline.quality:
+        runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
+        baseline = baseline.model_copy(update={"quality": runs})
+        baseline.save(file)
     return baseline
 
 

@@ -6,15 +6,16 @@ import hashlib
 import json
 import math
 import random
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.results.schema import Record
 from ganbench.system.files import state_dir, write_text
 
@@ -61,7 +62,10 @@ class Calibration(Record):
 
 
 def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable[[str], None]) -> Calibration:
-    """Measure the code of the running Python against itself, and store the result. Raises as a check does."""
+    """Measure the code of the running Python against itself, and store the result; warn if it cannot be stored.
+
+    Raises as a check does.
+    """
     sessions = speed.Sessions(base=[], head=[], in_pairs=True)
     order = random.Random(order_seed)
     speed.measure_blocks(sessions, Side("first"), Side("second"), config, range(blocks), blocks, order, log)
@@ -75,7 +79,12 @@ def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, calibration.model_dump_json(indent=1) + "\n")
     except OSError as error:
-        raise GanbenchError(f"calibration {file}: cannot write it: {error.strerror}") from None
+        warnings.warn(
+            f"calibration {file}: cannot write it ({error.strerror or error}), so no check will use it; make the "
+            "folder writable, or choose another one with XDG_STATE_HOME",
+            GanbenchWarning,
+            stacklevel=2,
+        )
     return calibration
 
 
@@ -89,7 +98,7 @@ def calibrated_noise_floor(session: Session, config: SessionConfig) -> float:
         return NOISE_FLOOR
     try:
         return Calibration.model_validate_json(file.read_bytes()).noise_floor
-    except (OSError, ValidationError, ValueError):
+    except (OSError, ValueError):
         raise GanbenchError(f"calibration {file}: unreadable; remove it, or calibrate again") from None
 
 

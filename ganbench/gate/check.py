@@ -11,7 +11,13 @@ from ganbench.errors import UsageError
 from ganbench.spec.benchmark import GateOptions
 
 from . import smoke, speed
-from .baseline import Baseline, require_same_conditions, require_same_training
+from .baseline import (
+    Baseline,
+    require_other_seeds,
+    require_same_conditions,
+    require_same_seed,
+    require_same_training,
+)
 from .calibration import calibrated_noise_floor
 from .options import MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
@@ -143,6 +149,8 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     session_config, log = config.session_config, config.log
     for name, baseline in baselines.items():
         baseline.require(name, speed=config.speed, smoke=config.smoke, quality=config.quality)
+        if config.quality:
+            require_other_seeds(baseline.quality, seeds_of(config.training_seed)[1])
         if config.speed:
             baseline.require_same_windows(name, session_config)
 
@@ -153,6 +161,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     smoke_runs = smoke.train_repeats(head, session_config, 1, log) if config.smoke else []
     for baseline in baselines.values() if config.smoke else ():
         require_same_training(baseline.smoke[0], smoke_runs[0])
+        require_same_seed(baseline.smoke[0], smoke_runs[0])
         require_same_protocol(baseline.smoke[0], smoke_runs[0])
     sessions = (
         speed.measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []

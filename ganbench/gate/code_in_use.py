@@ -34,7 +34,7 @@ def describe_code(source: Any, spec: Any, registry: Any, request: Json) -> dict[
 def packages_in_use(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Path]:
     """Return the roots of ganbench, of plugins in the spec or from -p, and of their imports that are not installed."""
     providers = [choice.plugin.provider for choice in spec.plugin_configs()]
-    if not request["benchmark"].endswith(".toml"):
+    if not Path(request["benchmark"]).is_file():
         named = registry.named(request["benchmark"])
         providers += [found.provider for found in named if found.plugin.kind == "benchmark"]
     files = [Path(plugin).resolve() for plugin in request["plugins"] if plugin.endswith(".py")]

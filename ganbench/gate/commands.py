@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -51,8 +52,16 @@ class MissingBaseline(StrEnum):
     RECORD = "record"
 
 
+INEFFECTIVE = {  # parameters of `check` by mode
+    "--against": {"sessions", "missing_baseline"},
+    "--baseline": {"blocks", "order_seed", "always_measure", "sequential"},
+    "--self-test": {"sessions", "missing_baseline", "speed", "smoke", "quality", "always_measure"},
+}
+
+
 @interrupt_once()
 def check(
+    context: typer.Context,
     benchmark: Benchmark,
     against: Annotated[str | None, typer.Option(metavar="REF", help="Git revision of the current repository.")] = None,
     against_python: Annotated[
@@ -104,6 +113,11 @@ def check(
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
+    for mode, chosen in (("--baseline", baselines), ("--self-test", self_test)):
+        if chosen:
+            refuse_options(context, mode, INEFFECTIVE[mode])
+    if against is not None or against_python is not None:
+        refuse_options(context, "--against", INEFFECTIVE["--against"])
     from .report import clear_outputs, exit_code, report, report_self_test
 
     require_parent_folders(*baselines)
@@ -132,6 +146,14 @@ def check(
         checks = check_baselines(load_baselines(baselines, missing_baseline, config), config)
     report(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
+
+
+def refuse_options(context: typer.Context, mode: str, names: Collection[str]) -> None:
+    """Raise `UsageError` if one of these options was given, which have no effect with `mode`."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name) if parameter.name in names else None
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} has no effect with {mode}: leave it out")
 
 
 def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:

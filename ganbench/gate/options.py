@@ -106,10 +106,13 @@ def fixed_values(annotation: Any) -> Iterator[str]:
 
 
 def require_parent_folders(*files: Path | None) -> None:
-    """Raise `UsageError` before measuring if the folder of an output file does not exist."""
-    for file in files:
-        if file is not None and not file.resolve().parent.is_dir():
+    """Raise `UsageError` before measuring if the folder of an output file does not exist or cannot be written to."""
+    for file in filter(None, files):
+        folder = file.resolve().parent
+        if not folder.is_dir():
             raise UsageError(f"{file}: folder {file.parent} does not exist")
+        if not file.exists() and not os.access(folder, os.W_OK):
+            raise UsageError(f"{file}: folder {file.parent} cannot be written to")
 
 
 def line_printer(console: Console) -> Callable[[str], None]:

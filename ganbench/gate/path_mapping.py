@@ -20,7 +20,7 @@ from ganbench.results.differences import flatten
 from .revision import Revision
 from .side import SessionConfig
 
-CODE_SUFFIXES = (".py", ".toml")  # of plugins and benchmarks that are given by file
+CODE_SUFFIXES = (".py", ".toml")  # of plugins and benchmarks that are given by file, which may be missing
 
 
 class PathMapping:
@@ -43,7 +43,7 @@ class PathMapping:
     def require_in_base(self, config: SessionConfig) -> None:
         """Raise `MissingError` if the revision lacks a plugin or benchmark that is given by file."""
         for name in (config.benchmark, *config.plugins):
-            if name.endswith(CODE_SUFFIXES) and not Path(self._map_code(name, in_base=True)).exists():
+            if self._is_code(name) and not Path(self._map_code(name, in_base=True)).exists():
                 raise MissingError(
                     f"revision {self.revision.commit[:9]} has no {name}, so there is nothing to compare it with; give "
                     "a revision that has it, or a file outside of the repository, which both sides share"
@@ -72,8 +72,12 @@ class PathMapping:
             files=tuple(files),
         )
 
+    def _is_code(self, name: str) -> bool:
+        """Return whether a plugin or benchmark is given by file, with any suffix, rather than by name."""
+        return name.lower().endswith(CODE_SUFFIXES) or (name not in self.non_paths and Path(name).is_file())
+
     def _map_code(self, name: str, in_base: bool) -> str:
-        if not name.endswith(CODE_SUFFIXES):
+        if not self._is_code(name):
             return name
         path = Path(name).resolve()
         return str(self.revision.locate(path) if in_base else path)
@@ -102,13 +106,13 @@ class PathMapping:
         config = self.head(config)
         return [
             *config.files,
-            *(Path(name) for name in (config.benchmark, *config.plugins) if name.endswith(CODE_SUFFIXES)),
+            *(Path(name) for name in (config.benchmark, *config.plugins) if self._is_code(name)),
         ]
 
 
 def read_values(benchmark: str) -> Iterator[tuple[str, Any]]:
-    """Yield the values in a benchmark's TOML file with their dotted paths, except names."""
-    if not benchmark.endswith(".toml"):
+    """Yield the values in a benchmark's file with their dotted paths, except names; none if it is given by name."""
+    if not Path(benchmark).is_absolute():
         return
     try:
         data = tomllib.loads(Path(benchmark).read_text(encoding="utf-8-sig"))
@@ -133,5 +137,6 @@ def to_inline_toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(to_inline_toml, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(key)} = {to_inline_toml(item)}' for key, item in value.items())}}}"
-    return json.dumps(value) if isinstance(value, str | bool) else str(value)
+        return f"{{{', '.join(f'{to_inline_toml(key)} = {to_inline_toml(item)}' for key, item in value.items())}}}"
+    # TOML has no surrogate pairs, with which JSON escapes emoji
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)

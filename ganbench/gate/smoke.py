@@ -29,8 +29,8 @@ def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str
     Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the scores' protocols differ.
     """
     first, other = train_pair(base, head, config, LENGTH)
-    require_same_protocol(first, other)
     runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
+    require_same_protocol(first, other)
     while len(runs.base) < REPEATS and quantities(runs.head[0]) != quantities(runs.base[0]):
         runs.base.append(checked(train(base, config, LENGTH), base, log))
         if quantities(runs.base[-1]) == quantities(runs.base[0]):

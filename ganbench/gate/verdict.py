@@ -74,7 +74,15 @@ def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float
     else:
         verdict = Verdict.INCONCLUSIVE
     detectable = max(margin, floor + (0.0 if lower == estimate.effect else estimate.effect - lower))
-    return Decision(verdict, math.expm1(estimate.effect), math.expm1(lower), math.expm1(upper), math.expm1(detectable))
+    return Decision(verdict, *map(fraction, (estimate.effect, lower, upper, detectable)))
+
+
+def fraction(log_ratio: float) -> float:
+    """Return the increase in cost for the logarithm of a ratio; infinite if it is too large for a float."""
+    try:
+        return math.expm1(log_ratio)
+    except OverflowError:
+        return math.inf
 
 
 def significance_level(*, speed: bool, scores: bool) -> float:

@@ -110,14 +110,16 @@ class JobProcess:
     def stop_and_wait(self) -> None:
         """Stop the run, and wait until it has ended; in a signal handler, too, which may interrupt `run`."""
         self.stop()
-        while self._process is not None and _is_running(self._process.pid):
+        while self._process is not None and _is_running(self._process):
             time.sleep(POLL_SECONDS)
 
 
-def _is_running(pid: int) -> bool:
-    """Return whether a child process has not ended, leaving its exit code for `run`."""
+def _is_running(process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a child process has not ended, if possible leaving its exit code for `run`."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13, and Windows
+        return process.poll() is None
     with suppress(ChildProcessError):
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     return False
 
 

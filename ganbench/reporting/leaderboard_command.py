@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganbench.errors import UsageError
+
 from .console import AsJson, err, out, print_json
 
 
@@ -39,6 +41,8 @@ def leaderboard(
     from .leaderboard_json import LeaderboardRecord
     from .leaderboard_tables import notes, print_leaderboards
 
+    if as_json and style != Format.TABLE:
+        raise UsageError(f"--format {style} has no effect with --json: leave one of them out")
     boards = make_leaderboards(find_runs(directories), by)
     if as_json:
         print_json([LeaderboardRecord.of(board).model_dump(mode="json") for board in boards])

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ganbench.results.leaderboard import Comparison, Leaderboard, Row
+from ganbench.results.leaderboard import Leaderboard, Row, RowComparison
 from ganbench.results.record import Record
 from ganbench.results.statistics import PairedDifference, Summary
 
@@ -51,26 +51,22 @@ class PairRecord(Record):
     """Two rows, compared by a paired t-test over their common seeds."""
 
     rows: tuple[str, str] = Field(description="labels of both rows")
-    difference: PairedDifference | None = Field(
-        description="differences of their scores; null with fewer than two common seeds"
-    )
-    p_value: float = Field(description="two-sided p-value, 0 to 1; 1 without a test")
-    level: float = Field(
-        description="significance level by Holm's correction for the number of pairs; 0 without a test"
-    )
+    difference: PairedDifference = Field(description="differences of their scores")
+    p_value: float = Field(description="two-sided p-value, 0 to 1")
+    level: float = Field(description="significance level by Holm's correction for the number of pairs")
     significant: bool = Field(description="whether `p_value` is at most `level`")
     seeds_needed: int | None = Field(
-        description="seeds with which the test finds such a difference in 9 of 10 cases; null if it was found, without "
-        "a test, and for more than 1000"
+        description="seeds with which the test finds such a difference in 9 of 10 cases; null if it was found, and "
+        "for more than 1000"
     )
 
     @classmethod
-    def of(cls, pair: Comparison, board: Leaderboard) -> PairRecord:
+    def of(cls, pair: RowComparison, board: Leaderboard) -> PairRecord:
         first, second = (board.rows[position].label for position in pair.rows)
         return cls(
             rows=(first, second),
             difference=pair.difference,
-            p_value=pair.p_value,
+            p_value=pair.difference.p_value,
             level=pair.level,
             significant=pair.significant,
             seeds_needed=None if pair.significant else pair.seeds_needed,
@@ -88,7 +84,7 @@ class LeaderboardRecord(Record):
         description="conditions that differ between the runs, so that their speeds are not comparable"
     )
     rows: list[RowRecord] = Field(description="all rows, those without a score last")
-    comparisons: list[PairRecord] = Field(description="all pairs of rows with scores")
+    comparisons: list[PairRecord] = Field(description="all pairs of rows with at least two common seeds")
 
     @classmethod
     def of(cls, board: Leaderboard) -> LeaderboardRecord:

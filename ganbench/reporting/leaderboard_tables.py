@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.leaderboard import Comparison, Leaderboard, Row, field_text
+from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, field_text
 from ganbench.results.statistics import MAX_SEEDS, Summary
 
 from .formatting import number
@@ -96,6 +96,8 @@ def notes(board: Leaderboard) -> Iterator[str]:
     if len(alike) > SHOWN_PAIRS:
         more = len(alike) - SHOWN_PAIRS
         yield f"not significantly different: {more} more pair{'s' * (more != 1)}"
+    if untested := board.untested_pairs:
+        yield f"not tested: {untested} pair{'s' * (untested != 1)} of rows with fewer than two common seeds"
     if any(row.without_score for row in board.rows):
         yield "means are of the runs with a score: a row in which others diverged or failed looks better than it is"
     if board.has_partial_tests:
@@ -110,13 +112,11 @@ def notes(board: Leaderboard) -> Iterator[str]:
         yield f"~ speeds are not comparable: {', '.join(conditions)} differ"
 
 
-def pair_note(board: Leaderboard, pair: Comparison) -> str:
+def pair_note(board: Leaderboard, pair: RowComparison) -> str:
     first, second = (board.rows[position].label for position in pair.rows)
-    text = f"not significantly different: {first} and {second}"
-    if pair.difference is None:
-        return f"{text}: a paired test needs two common seeds"
     seeds = pair.seeds_needed
     needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
     return (
-        f"{text} (p = {pair.p_value:.2g}, Holm's level {pair.level:.2g}); {needed} would detect the observed difference"
+        f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm's level "
+        f"{pair.level:.2g}); {needed} would detect the observed difference"
     )

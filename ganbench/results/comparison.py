@@ -136,7 +136,9 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         name = title if titles[title] == 1 else f"{title} ({titles[title]})"
         differences = compare_scores(present)
         values = tuple(metric.value if metric else None for metric in row)
-        yield Quantity(name, values, BETTER[present[0].higher_is_better], differences.protocol, differences.software)
+        directions = {metric.higher_is_better for metric in present}
+        better = BETTER[directions.pop()] if len(directions) == 1 else None  # a plugin may have changed its mind
+        yield Quantity(name, values, better, differences.protocol, differences.software)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:

@@ -8,6 +8,7 @@ comparing only neighbors would leave most questions open. `python -m benchmarks.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -78,17 +79,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RowComparison:
     """Two rows, by their positions, and whether they differ significantly."""
 
     rows: tuple[int, int]
-    difference: PairedDifference | None  # None with fewer than two common seeds
-    p_value: float
+    difference: PairedDifference
     level: float  # by Holm
 
     @property
     def significant(self) -> bool:
-        return self.p_value <= self.level
+        return self.difference.p_value <= self.level
 
     @property
     def seeds_needed(self) -> int | None:
@@ -96,7 +96,7 @@ class Comparison:
 
         None if that is unknown, or too many.
         """
-        return self.difference.seeds_needed(self.level) if self.difference else None
+        return self.difference.seeds_needed(self.level)
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,16 @@ class Leaderboard:
     distinctive: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """All pairs of rows that have scores."""
-        scored = [position for position, row in enumerate(self.rows) if row.last]
-        pairs = list(combinations(scored, 2))
-        return compare_pairs(pairs, [self._difference(*rows) for rows in pairs])
+    def comparisons(self) -> list[RowComparison]:
+        """All pairs of rows with at least two common seeds, which a paired test needs."""
+        repeated = [position for position, row in enumerate(self.rows) if len(row.last) > 1]
+        pairs = combinations(repeated, 2)
+        return compare_pairs({rows: found for rows in pairs if (found := self._difference(*rows)) is not None})
+
+    @property
+    def untested_pairs(self) -> int:
+        """The number of pairs of rows that have scores, but fewer than two common seeds."""
+        return math.comb(sum(bool(row.last) for row in self.rows), 2) - len(self.comparisons)
 
     def _difference(self, one: int, other: int) -> PairedDifference | None:
         first, second = self.rows[one].last, self.rows[other].last
@@ -128,7 +133,6 @@ class Leaderboard:
         return any(
             pair.difference.seeds < max(len(self.rows[position].last) for position in pair.rows)
             for pair in self.comparisons
-            if pair.difference
         )
 
     @property
@@ -150,20 +154,19 @@ class Leaderboard:
         return compare_scores(score for row in self.rows for score in row.scores.values()).software
 
 
-def compare_pairs(pairs: Sequence[tuple[int, int]], differences: Sequence[PairedDifference | None]) -> list[Comparison]:
-    """Test pairs of rows with Holm's correction; pairs without a difference cannot be tested."""
-    p_values = {number: difference.p_value for number, difference in enumerate(differences) if difference}
-    levels = dict(zip(p_values, holm(list(p_values.values()), ALPHA), strict=True))
+def compare_pairs(differences: Mapping[tuple[int, int], PairedDifference]) -> list[RowComparison]:
+    """Test pairs of rows, by their positions, with Holm's correction."""
+    levels = holm([difference.p_value for difference in differences.values()], ALPHA)
     return [
-        Comparison(rows, difference, p_values.get(number, 1.0), levels.get(number, 0.0))
-        for number, (rows, difference) in enumerate(zip(pairs, differences, strict=True))
+        RowComparison(rows, difference, level)
+        for (rows, difference), level in zip(differences.items(), levels, strict=True)
     ]
 
 
-def ranks(count: int, comparisons: Iterable[Comparison], scored: Sequence[bool], sign: int) -> list[int | None]:
+def ranks(count: int, comparisons: Iterable[RowComparison], scored: Sequence[bool], sign: int) -> list[int | None]:
     better: Counter[int] = Counter()
     for comparison in comparisons:
-        if comparison.significant and comparison.difference:
+        if comparison.significant:
             one, other = comparison.rows
             better[other if sign * comparison.difference.mean < 0 else one] += 1
     return [1 + better[position] if scored[position] else None for position in range(count)]
@@ -255,7 +258,8 @@ def same_score(result: Result | None, metric: MetricResult) -> MetricResult | No
 
 def is_same(one: MetricResult, other: MetricResult) -> bool:
     names = {metric.name.partition("@")[0] for metric in (one, other)}  # a distribution may be given, as fid@ganbench
-    return len(names) == 1 and one.label == other.label and compare_scores([one, other]).comparable
+    same = len(names) == 1 and one.label == other.label and one.higher_is_better == other.higher_is_better
+    return same and compare_scores([one, other]).comparable
 
 
 def names_of(metric: MetricResult) -> tuple[str, str, str]:
@@ -290,8 +294,12 @@ def row_labels(runs: Sequence[FoundRun]) -> list[str]:
         longer = [f"{label}, {field_text(path, fields.get(path))}" for label, fields in zip(labels, flat, strict=True)]
         if len(set(longer)) > len(set(labels)):
             labels = longer
-    numbers = [labels[: position + 1].count(label) for position, label in enumerate(labels)]
-    return [f"{label} ({number})" if number > 1 else label for label, number in zip(labels, numbers, strict=True)]
+    used: Counter[str] = Counter()
+    numbered = []
+    for label in labels:
+        used[label] += 1
+        numbered.append(f"{label} ({used[label]})" if used[label] > 1 else label)
+    return numbered
 
 
 def field_text(path: str, value: Any) -> str:

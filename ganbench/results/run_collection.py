@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganbench.errors import MissingError, UsageError
+from ganbench.errors import GanbenchWarning, MissingError, UsageError
 
+from .run_directory import LAUNCH
 from .schema import Result, load_result
 from .suite_record import is_suite, read_attempts, read_suite
 
@@ -55,7 +58,10 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
     """
     found: dict[Path, FoundRun] = {}
     for path in paths:
-        runs = list(runs_in(path))
+        try:
+            runs = list(runs_in(path))
+        except OSError as error:
+            raise MissingError(f"{path}: cannot be read: {error.strerror or error}") from None
         if not runs:
             raise MissingError(
                 f"{path}: no runs found; pass run directories, suites' folders, result files or folders of these"
@@ -75,13 +81,25 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
     elif is_suite(path):
         yield from runs_of_suite(path)
     elif (path / "spec.toml").is_file():
-        yield FoundRun(path, read_spec(path / "spec.toml"), UNFINISHED, None)
+        yield FoundRun(path, read_spec(path / "spec.toml"), UNFINISHED, None, read_processes(path))
     elif path.is_dir() and (folder := path.resolve()) not in above:
         for inner in sorted(path.iterdir()):
-            if inner.is_dir():
-                yield from runs_in(inner, above | {folder})
-            elif inner.suffix == ".json" and is_result_file(inner):
-                yield from runs_in(inner)
+            try:
+                if inner.is_dir():
+                    yield from list(runs_in(inner, above | {folder}))
+                elif inner.suffix == ".json" and is_result_file(inner):
+                    yield from runs_in(inner)
+            except OSError as error:  # such as another user's folder
+                warnings.warn(
+                    f"{inner}: not searched for runs: {error.strerror or error}", GanbenchWarning, stacklevel=2
+                )
+
+
+def read_processes(directory: Path) -> int:
+    """Return the number of processes over which an unfinished run is split, as recorded when it was started."""
+    with suppress(OSError, ValueError, TypeError, LookupError):
+        return int(json.loads((directory / LAUNCH).read_bytes())["processes"])
+    return 1
 
 
 def is_result_file(path: Path) -> bool:

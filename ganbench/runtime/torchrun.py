@@ -24,6 +24,7 @@ def torchrun(processes: str, *command: str) -> int:
 
     `command` are the arguments of torchrun. It chooses a free port, so any number of runs can share the machine.
     """
+    os.environ["PYTHONSAFEPATH"] = "1"  # for the processes, as -P for this one
     try:
         run.main(["--standalone", "--nproc-per-node", processes, *command])
     except ChildFailedError as error:

@@ -81,7 +81,7 @@ def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     Files in the options count by their content. The option `weights` of a network does not, because the network is the
     same with a file and with the same weights from elsewhere.
     """
-    identity = {name: f"{config.name}@{config.plugin.provider.distribution}"}
+    identity = {name: f"{config.plugin.plugin.name}@{config.plugin.provider.distribution}"}
     options = options_identity(config.options)
     if isinstance(config.built, nn.Module):
         identity[f"{name}.state"] = state_hash(config.built)

@@ -41,6 +41,7 @@ class Launch(Record):
     data_dir: str | None = Field(None, description="absolute path given with --data-dir; null if none was given")
     device: str = Field("auto", description="value of --device")
     trackers: list[dict[str, Any]] = Field([], description="trackers: tables with name and options")
+    processes: int = Field(1, description="processes over which the run is split")
 
     def resume(self, before: Launch, data_dir: Path | None) -> Launch:
         """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence."""
@@ -58,7 +59,12 @@ class Launch(Record):
 
 
 def make_launch(
-    spec: BenchmarkSpec, folder: Path, data_dir: Path | None, device: str, trackers: Sequence[TrackerConfig] = ()
+    spec: BenchmarkSpec,
+    folder: Path,
+    data_dir: Path | None,
+    device: str,
+    trackers: Sequence[TrackerConfig] = (),
+    processes: int = 1,
 ) -> Launch:
     """Record how a run of `spec` in `folder` is started."""
     providers = dict.fromkeys(config.plugin.provider for config in (*spec.plugin_configs(), *trackers))
@@ -72,6 +78,7 @@ def make_launch(
         data_dir=str(data_dir.absolute()) if data_dir else None,
         device=device,
         trackers=[config.model_dump() for config in trackers],
+        processes=processes,
     )
 
 

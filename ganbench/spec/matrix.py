@@ -79,7 +79,7 @@ def show(value: Any) -> str:
     """Show an axis's value briefly: text without quotes, and a plugin's table as "adam(lr=0.1)"."""
     if isinstance(value, Mapping) and "name" in value:
         return f"{value['name']}({', '.join(f'{key}={show(item)}' for key, item in value.items() if key != 'name')})"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)  # a date, for example
 
 
 def read_suite_file(path: Path) -> SuiteFile:
@@ -167,7 +167,11 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
     for number, entry in enumerate(excluded):
         if number not in used:
             raise UsageError(f"suite {suite.name}: exclude.{number} matches no cell: {label(entry)}")
-    for entry in map(flatten, suite.include):
+    for number, entry in enumerate(map(flatten, suite.include)):
+        if suite.seeds and SEED in entry:
+            raise UsageError(
+                f"suite {suite.name}: include.{number} sets {SEED}, but so does seeds; leave one of them out"
+            )
         for seed in seeds:
             yield seed | entry | seed, common | seed | entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -89,4 +90,11 @@ def _replace_plugin(old: Any, value: Any, kept: frozenset[str]) -> Any:
         return value
     if old["name"] == value:
         return old
+    kept -= {"id"} if is_default_id(old) else set()
     return {**{key: item for key, item in old.items() if key in kept}, "name": value}
+
+
+def is_default_id(table: Mapping[str, Any]) -> bool:
+    """Return whether the id in a plugin's table is made of its name, as in the spec of a run."""
+    name = str(table["name"]).partition("@")[0]
+    return re.fullmatch(rf"{re.escape(name)}(-\d+)?", str(table.get("id"))) is not None

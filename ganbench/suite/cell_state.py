@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -119,16 +120,20 @@ def seconds_left(statuses: Iterable[CellStatus]) -> float | None:
     if none has finished.
     """
     statuses = list(statuses)
-    known = [(row_of(status.cell), status.seconds) for status in statuses if status.seconds is not None]
+    known: dict[str, list[float]] = {}
+    for status in statuses:
+        if status.seconds is not None:
+            known.setdefault(row_of(status.cell), []).append(status.seconds)
     if not known:
         return None
+    expected = {row: median(seconds) for row, seconds in known.items()}
+    of_all = median(chain.from_iterable(known.values()))
     total = 0.0
     for status in statuses:
         if not status.finished:
-            same = [seconds for row, seconds in known if row == row_of(status.cell)]
-            expected = median(same or [seconds for _, seconds in known])
             progress = status.progress
-            total += expected * (1 - progress.step / progress.total_steps if progress else 1)
+            share = 1 - progress.step / progress.total_steps if progress else 1.0
+            total += share * expected.get(row_of(status.cell), of_all)
     return total
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 from ganbench.errors import ExitCode, GanbenchError, describe
 from ganbench.plugin.jobs import Executor, JobEnd
+from ganbench.reporting.console import warn_on_error
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.system.signals import interrupt_once
 
@@ -19,6 +21,7 @@ from .cell_state import CellStatus, State, now, read_result, read_status, unfini
 from .folder import SuiteFolder
 
 POLL_SECONDS = 0.5
+DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the same machine would lack
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
 IN_PROGRESS = {State.QUEUED, State.RUNNING}
 LOG_BYTES = 20_000  # at the end of a log, where the error is
@@ -40,7 +43,7 @@ class SuiteRun:
     ) -> None:
         """`arguments` are passed to every run.
 
-        `on_change` is called when a cell ends, and `on_poll` about twice a second with all cells.
+        `on_change` is called when a cell ends, and `on_poll` up to twice a second with all cells.
         """
         self.folder = folder
         self.executor = executor
@@ -54,6 +57,7 @@ class SuiteRun:
         self._attempts: dict[str, Attempt] = {}
         self._logged: dict[str, int] = {}  # bytes in the log before the attempt
         self._futures: dict[Future[JobEnd], str] = {}
+        self._next_poll = 0.0
 
     def run(self) -> None:
         """Run all unfinished cells, each up to `retries` more times if it fails.
@@ -68,7 +72,7 @@ class SuiteRun:
                     done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
                     ended = [(self._futures.pop(future), future) for future in done]
                     self._submit([cell for cell, future in ended if self._try_again(cell, future)])
-                    self.on_poll(self._refreshed())
+                    self._poll()
             finally:
                 self.executor.shut_down()
                 with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
@@ -86,6 +90,14 @@ class SuiteRun:
         futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
         self._futures |= dict(zip(futures, cells, strict=True))
 
+    def _poll(self) -> None:
+        if (begun := monotonic()) < self._next_poll:
+            return
+        with warn_on_error("the display of the suite"):
+            self.on_poll(self._refreshed())
+        ended = monotonic()
+        self._next_poll = ended + (ended - begun) / DISPLAY_SHARE
+
     def _try_again(self, cell: str, future: Future[JobEnd]) -> bool:
         """Record how an attempt ended, and return whether to submit the cell again."""
         try:
@@ -99,7 +111,8 @@ class SuiteRun:
         self._problems[cell] = problem
         again = bool(problem) and self._tries[cell] <= self.retries and end.exit_code not in HOPELESS and not repeated
         if not again or problem:
-            self.on_change(self.statuses[cell])
+            with warn_on_error("the display of the suite"):
+                self.on_change(self.statuses[cell])
         return again
 
     def _record_end(self, cell: str, exit_code: int | None, problem: str | None) -> None:

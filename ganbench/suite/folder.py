@@ -152,7 +152,8 @@ class SuiteFolder:
         spec = (self.path / "specs" / f"{cell}.toml").absolute()
         processes = self.cells[cell].processes
         launcher = ("-m", "ganbench.runtime.torchrun", str(processes)) if processes > 1 else ()
-        command = (sys.executable, *launcher, "-m", "ganbench", "run")
+        # -P: no module in the current folder takes the place of another, as for `ganbench run` itself
+        command = (sys.executable, "-P", *launcher, "-m", "ganbench", "run")
         return Job(
             name=cell,
             directory=directory,

@@ -7,7 +7,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,12 +22,18 @@ SHA256_BYTES = 32  # length of the digest that precedes the content of a cache f
 
 @contextmanager
 def atomic_write(target: StrPath) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `target`; it replaces `target` only if the block succeeds."""
+    """Yield a temporary path in the folder of `target`; it replaces `target` only if the block succeeds.
+
+    A link or a device, such as /dev/stdout, is written to instead: replacing it would destroy it.
+    """
     target = Path(target)
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        yield target
+        return
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
     try:
         yield part
-        with part.open("rb") as file:
+        with part.open("rb+") as file:  # Windows flushes only files that are open for writing
             os.fsync(file.fileno())
         part.replace(target)
         _sync_folder(target.parent)
@@ -36,11 +42,15 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder to disk, so that a renamed file survives a crash; only POSIX systems can open a folder."""
+    """Flush a folder to disk, so that a renamed file survives a crash.
+
+    Only POSIX systems can open a folder, and some network file systems cannot flush one.
+    """
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with suppress(OSError):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 

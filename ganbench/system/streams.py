@@ -20,7 +20,7 @@ class SafeStream:
         self._stream = stream
         self.error: Exception | None = None
         if self.descriptor is not None:
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):  # AttributeError: Python 3.11 on Windows
                 os.set_blocking(self.descriptor, True)  # otherwise a slow reader would look like a closed pipe
 
     def write(self, text: str) -> int:

@@ -76,7 +76,7 @@ def run(
         display, callback, trackers = None, None, ()
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
     directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
-    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device, trackers)
+    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device, trackers, launcher.size)
     if resume is not None:
         launch = launch.resume(read_launch(resume), data_dir)
     check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)

@@ -74,7 +74,7 @@ def test_the_reference_has_every_shipped_plugin_with_its_options(site: Path, reg
         ("commands", ["ganbench suite status", "--executor-option KEY=VALUE", "How often to resume a cell"]),
         ("spec", ["training", "flip each real image horizontally", "integer, at least 1 | null", "list of penalty"]),
         ("result", ["MetricResult", "about that of a perfect generator", "list of MetricPoint", "completed | inter"]),
-        ("json", ["LeaderboardRecord", "null with fewer than two common seeds", "new | queued | running"]),
+        ("json", ["LeaderboardRecord", "with at least two common seeds", "new | queued | running"]),
         ("hooks", ["ganbench_feature_extractors", 'ModelPlugin(name="linear"']),
         ("interfaces", ["def input_gradient(self, images", "in torch's notation"]),
         ("python", ["verify_engine: int | None = None", "Raises InvalidImageError for content that is not"]),

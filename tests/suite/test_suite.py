@@ -96,7 +96,7 @@ def train(job: Job) -> int:
         if job.command == job.resume:
             run(resume=job.directory, plugins=plugins, track=track, quiet=True)
         else:
-            run(job.begin[4], plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
+            run(job.begin[job.begin.index("run") + 1], plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
     except GanbenchError as error:
         with job.log.open("a") as log:
             print(f"error: {error}", file=log)

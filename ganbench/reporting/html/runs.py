@@ -48,11 +48,13 @@ class Run:
         return tomli_w.dumps(without_none(self.result.spec))
 
     @cached_property
-    def command(self) -> str:
-        """The command that runs the spec again, in a folder where it is saved as spec.toml.
+    def command(self) -> str | None:
+        """The command that runs the spec again, in a folder where it is saved as spec.toml; None for an evaluation.
 
         Raises `UsageError` if the file that records how the run was started is invalid.
         """
+        if "training" not in self.result.spec:
+            return None
         launch = read_launch(self.directory)
         words = ["spec.toml", "--device", launch.device]
         for plugin in launch.plugins:

@@ -57,7 +57,7 @@ def headlines(runs: Sequence[Run], metrics: Sequence[Quantity]) -> Iterator[Head
         scored = [(run, metric) for run, metric in zip(runs, row, strict=True) if metric is not None]
         yield Headline(
             title=quantity.name,
-            direction=f"{quantity.better} is better",
+            direction=f"{quantity.better} is better" if quantity.better else "never ranked",
             scores=[
                 RunScore(run, final(metric), details(metric), quantity.best is not None and runs[quantity.best] is run)
                 for run, metric in scored
