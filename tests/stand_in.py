@@ -27,7 +27,8 @@ if namespace.get("CRASH"):
 def answer(reply):
     print(json.dumps(reply), flush=True)
 
-seed = request["training"].get("seed", 0)
+given = [int(text.removeprefix("training.seed=")) for text in request["overrides"] if text.startswith("training.seed=")]
+seed = request["training"].get("seed", *given or [0])
 environment = {"must_match": {}, "may_differ": {"torch": namespace.get("TORCH", "2.14")}}
 run_context = {
     "environment": environment, "data": "0", "plugins": [],
@@ -83,11 +84,11 @@ def train():
         "status": "diverged" if diverged else "completed", "message": "d_loss is nan" if diverged else None,
         "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
         "metrics": [{
-            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": None if diverged else fid,
+            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": fid,
             "higher_is_better": False,
             "protocol": {"num_samples": namespace.get("NUM_SAMPLES", 100)},
             "software": {"torch": namespace.get("TORCH", "2.14"), "scorer": namespace.get("SCORER", "1")},
-        }],
+        }] if not diverged else [],
         "targets": targets(), "disturbed": namespace.get("DISTURBED", False),
         **run_context,
     })

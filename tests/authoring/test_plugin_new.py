@@ -118,6 +118,8 @@ def test_the_default_folder_is_named_after_the_plugin_and_is_never_overwritten(t
 def test_a_class_does_not_shadow_a_name_of_ganbench(tmp_path: Path) -> None:
     registered, _ = installed("loss-plugin", Kind.LOSS, tmp_path / "new")
     assert registered.plugin.name == "loss-plugin"
+    registered, _ = installed("none", Kind.LOSS, tmp_path / "keyword")
+    assert registered.plugin.name == "none"
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,33 @@ def test_sessions_under_other_conditions_are_not_added(plugin: Any) -> None:
     plugin(FAST + "BATCH = 32\n")
     assert_outcome(record(), ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32")
     assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 2
+
+
+def test_what_was_measured_before_a_failure_is_recorded(plugin: Any) -> None:
+    plugin(FAST + "DIVERGED = [0]\n")  # the seed of smoke runs here
+    assert record("--sessions", "3")[0] == ExitCode.FAILED
+    assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_measuring(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    code, text = record()
+    assert code == ExitCode.USAGE
+    assert "baseline.json: folder . cannot be written to" in text
+    assert "session" not in text
+
+
+def test_smoke_runs_of_another_seed_are_not_compared(plugin: Any) -> None:
+    record("--sessions", "3")
+    code, text = check("-o", "training.seed=1", "--no-speed")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "losses are not comparable: training.seed: 0, now 1" in text
+
+
+def test_scores_are_not_compared_if_a_seed_is_on_both_sides(plugin: Any) -> None:
+    record("--sessions", "3", "--quality")
+    code, text = check("-o", "training.seed=37", "--no-speed", "--no-smoke", "--quality")  # trains seeds 47 to 51
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "trained with seeds that this check would use again, such as 47" in text

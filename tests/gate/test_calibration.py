@@ -65,3 +65,18 @@ def test_an_unreadable_calibration_is_an_error(commit: Any) -> None:
     code, text = invoke("check", "--against", "HEAD~1", "--no-smoke")
     assert code == ExitCode.FAILED
     assert "unreadable; remove it, or calibrate again" in text
+
+
+def test_a_calibration_that_cannot_be_stored_is_shown_with_a_warning(
+    commit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(FAST)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ganbench.gate.calibration.write_text", fail)
+    code, text = invoke("calibrate", "--blocks", "4")
+    assert code == ExitCode.DONE
+    assert "cannot write it (Permission denied), so no check will use it" in text
+    assert "noise floor" in text

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from ganbench import Registry
 from ganbench.gate import code_in_use
+from ganbench.gate.code_in_use import packages_in_use
 from ganbench.plugin.installed import Provider
+from ganbench.spec.loading import load_spec
 from ganbench.system import source
 
 
@@ -100,3 +103,11 @@ print(json.dumps(sorted({path.name for path in map(source_of, opened) if path.pa
             [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True
         )
         assert json.loads(output.stdout) == sorted([*names, "networks.py"])
+
+
+def test_a_benchmark_given_by_file_may_have_any_suffix(registry: Registry, tmp_path: Path) -> None:
+    spec, _ = load_spec("dcgan-fashion", registry)
+    for name in ("own.TOML", "own.cfg"):
+        (tmp_path / name).write_text(spec.to_toml())
+        request = {"benchmark": str(tmp_path / name), "plugins": [], "repository_packages": []}
+        assert "ganbench_homework" not in packages_in_use(source, spec, registry, request)

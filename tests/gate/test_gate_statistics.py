@@ -181,3 +181,9 @@ def test_quiet_machines_decide_at_the_first_look() -> None:
             for _ in range(500)
         ]
         assert verdicts.count(expected) > 475
+
+
+def test_an_effect_beyond_all_floats_is_infinite() -> None:
+    decision = decide(Estimate(3.0, 20.0, degrees_of_freedom=1), FIVE_PERCENT)
+    assert decision.verdict == Verdict.INCONCLUSIVE
+    assert decision.upper == decision.minimum_detectable_effect == math.inf

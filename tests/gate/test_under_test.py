@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from textwrap import dedent
@@ -203,6 +205,9 @@ def test_tracked_paths_are_mapped_to_each_side(commit: Any, monkeypatch: pytest.
         assert base.data_dir == head_root / "folder"
         assert base.files == (base_root / "weights.pth",)
         assert mapping.head(config).files == (head_root / "weights.pth",)
+        (repository / "own.toml").rename(repository / "own.cfg")  # a spec with another suffix
+        renamed = mapping.base(replace(config, benchmark="../own.cfg"))
+        assert renamed.benchmark == str(base_root / "own.cfg")
         monkeypatch.chdir(repository)
         assert PathMapping(found, frozenset()).base(SessionConfig("any", ["a=weights.pth"])).overrides == [
             "a=weights.pth"
@@ -218,6 +223,8 @@ def test_plugin_names_are_not_paths(commit: Any) -> None:
 
 def test_values_are_formatted_as_toml() -> None:
     assert to_inline_toml({"a b": [1, 2.5, True, 'x"y']}) == '{"a b" = [1, 2.5, true, "x\\"y"]}'
+    value = {"\N{GRINNING FACE}": "fotos \N{GRINNING FACE}/x"}
+    assert tomllib.loads(f"value = {to_inline_toml(value)}") == {"value": value}
 
 
 def test_sessions_do_not_inherit_the_variables_of_git_hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

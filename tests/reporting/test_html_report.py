@@ -336,3 +336,17 @@ def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monk
     assert done.exit_code == 0, done.output
     assert "warning: the report failed: OSError: no space left" in done.stderr
     assert not Path("two/report.html").exists()
+
+
+def test_an_evaluation_has_no_command_and_a_value_without_direction_is_never_ranked(
+    write_run: Callable[..., Path],
+) -> None:
+    folder = write_run(result(), "evaluation")
+    stored = json.loads((folder / "result.json").read_text())
+    del stored["spec"]["training"]
+    stored["metrics"][0]["higher_is_better"] = None
+    (folder / "result.json").write_text(json.dumps(stored))
+    text = report(folder).text
+    assert "ganbench run spec.toml" not in text
+    assert "never ranked" in text
+    assert "None is better" not in text

@@ -262,3 +262,11 @@ def test_scores_with_different_software_are_ranked_with_a_mark(
 def test_equal_values_have_no_best() -> None:
     assert Quantity("FID", (7.0, 7.0, 9.0), "lower", {}).best is None
     assert Quantity("FID", (7.0, 8.0, 8.0), "lower", {}).best == 0
+
+
+def test_values_of_which_higher_is_better_in_one_result_only_are_not_ranked(results: dict[str, Path]) -> None:
+    one = load(results["one"])
+    other = one.model_copy(
+        update={"metrics": [metric.model_copy(update={"higher_is_better": None}) for metric in one.metrics]}
+    )
+    assert [quantity.better for quantity in compare([one, other]).metrics] == [None]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pytest
 from test_leaderboard import PROTOCOL, boards, csv_rows, invoke, score, write
+
+from ganbench.errors import ExitCode
 
 
 def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
@@ -125,3 +129,35 @@ def test_a_run_is_found_once_whatever_leads_to_it(tmp_path: Path) -> None:
     (board,) = boards("runs", "runs/a-0/result.json", ".")
     assert board["rows"][0]["statuses"] == {"completed": 1}
     assert "not counted" not in invoke("runs", "runs/a-0/result.json")[1]
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "good", 0, score(10.0))
+    (tmp_path / "runs" / "lost+found").mkdir()
+    entries = Path.iterdir
+
+    def iterdir(folder: Path) -> Any:
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return entries(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    code, text = invoke("runs")
+    assert code == ExitCode.DONE
+    assert "lost+found: not searched for runs: Permission denied" in text
+    assert invoke("runs/lost+found")[0] == ExitCode.NOT_COMPARABLE
+
+
+def test_an_unfinished_run_over_processes_is_in_the_row_of_the_finished_ones(tmp_path: Path) -> None:
+    two = {"conditions": {"processes": 2}}
+    for seed in range(2):
+        write(tmp_path, "good", seed, score(10.0 + seed), **two)
+    killed = tmp_path / "runs" / "killed"
+    killed.mkdir()
+    spec = 'name = "dcgan-fashion"\nloss = {name = "good", margin = 0.1}\ntraining = {seed = 2, epochs = 1}'
+    (killed / "spec.toml").write_text(spec)
+    (killed / "launch.json").write_text('{"processes": 2}')
+    (board,) = boards("runs")
+    assert [row["statuses"] for row in board["rows"]] == [{"completed": 2, "unfinished": 1}]

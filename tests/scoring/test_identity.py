@@ -229,3 +229,7 @@ def test_a_file_beside_the_weights_counts_by_its_content(identify: Identify, tmp
     before = identify({"classes": classes})
     classes.write_text("dog")
     assert identify({"classes": classes}) != before
+
+
+def test_the_name_of_a_distribution_in_the_spec_is_not_part_of_the_identity(identify: Identify) -> None:
+    assert identify({"name": "thumbnail@own-plugins"}) == identify({})

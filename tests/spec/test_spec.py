@@ -377,3 +377,12 @@ def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
 def test_the_error_for_a_metric_index_out_of_range_says_how_to_add_one(load: Load) -> None:
     with pytest.raises(UsageError, match=r"which has length 1; use -o metrics\.1=VALUE to append"):
         load("metrics.2=fid")
+
+
+def test_another_metric_of_a_saved_spec_gets_its_own_id_unless_one_was_chosen(
+    load: Load, tiny: Registry, tmp_path: Path
+) -> None:
+    for given, kept in (([], "count"), (["metrics.0.id=main"], "main")):
+        benchmark = saved(load(*given, registry=tiny), tmp_path)
+        (metric,) = load("metrics.0=count", benchmark=benchmark, registry=tiny).metrics
+        assert metric.id == kept

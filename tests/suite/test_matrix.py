@@ -123,6 +123,8 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
         ("[axes]\nloss = []", "axes.loss: give a list of at least one value"),
         ('[axes]\nloss = "bce"', "axes.loss: give a list"),
         ("seeds = [0]\n[axes]\ntraining.seed = [1]", "training.seed is set twice, by seeds and by axis training.seed"),
+        ("seeds = [0]\n[[include]]\ntraining.seed = 7", "include.0 sets training.seed, but so does seeds"),
+        ("[axes]\nmodel.release = [2024-05-01]", 'cell model.release="2024-05-01": .*model.release'),
         ("[axes]\nprocesses = [0]", "cell processes=0: processes: give a whole number of at least 1, got 0"),
         (
             "[axes]\nprocesses = [2, 3]",

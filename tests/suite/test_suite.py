@@ -69,6 +69,7 @@ class Inline:
 
     started: list[str] = []
     kill: set[str] = set()  # jobs to lose instead
+    last: Job | None = None  # the one that was started last
     interrupt_at: int | None = None  # send SIGTERM to the suite before this job
 
     def submit(self, jobs: list[Job]) -> list[Future[JobEnd]]:
@@ -79,6 +80,7 @@ class Inline:
             type(self).interrupt_at = None
             os.kill(os.getpid(), signal.SIGTERM)
         self.started.append(job.name)
+        type(self).last = job
         future: Future[JobEnd] = Future()
         future.set_result(JobEnd(None, "the machine caught fire") if job.name in self.kill else JobEnd(train(job)))
         return future
@@ -96,7 +98,8 @@ def train(job: Job) -> int:
         if job.command == job.resume:
             run(resume=job.directory, plugins=plugins, track=track, quiet=True)
         else:
-            run(job.begin[job.begin.index("run") + 1], plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
+            spec = job.begin[job.begin.index("run") + 1]
+            run(spec, plugins=plugins, track=track, device="cpu", out=job.directory, quiet=True)
     except GanbenchError as error:
         with job.log.open("a") as log:
             print(f"error: {error}", file=log)

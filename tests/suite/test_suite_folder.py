@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,13 @@ def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
     outcome = CliRunner().invoke(app, ["suite", "status", str(tmp_path)])
     assert outcome.exit_code == ExitCode.USAGE
     assert "not a suite's folder" in outcome.output
+
+
+def test_modules_in_the_current_folder_do_not_take_the_place_of_others() -> None:
+    write(["bce"], [0])
+    assert suite()[0] == ExitCode.DONE
+    job = Inline.last
+    assert job is not None
+    Path("typer.py").write_text("raise SystemExit('not this one')")
+    command = [*job.begin[: job.begin.index("run") + 1], "--help"]
+    subprocess.run(command, cwd=job.working_directory, check=True, capture_output=True)
