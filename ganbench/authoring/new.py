@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ganbench
-from ganbench.errors import GanbenchError, UsageError
+from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
+from ganbench.system.files import explained_write
 from ganbench.version import __version__
 
 
@@ -137,10 +138,8 @@ def write_package(package: Package, folder: Path) -> list[Path]:
     written = []
     for name, text in package.files().items():
         path = folder / name
-        try:
+        with explained_write(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise GanbenchError(f"{path}: cannot be written: {error.strerror}") from None
         written.append(path)
     return written

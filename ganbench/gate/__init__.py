@@ -1,1 +1,4 @@
-"""Results side by side, and the gate that fails a build. Nothing here imports torch."""
+"""Compare two versions of code in speed, memory and scores, and fail a build on a regression.
+
+Nothing here imports torch.
+"""

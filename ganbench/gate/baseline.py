@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.schema import NON_TRAINING_FIELDS, Record
-from ganbench.system.files import write_text
+from ganbench.system.files import explained_write, write_text
 
 from .session import Session
 from .side import SessionConfig
@@ -35,10 +35,8 @@ class Baseline(Record):
     )
 
     def save(self, path: Path) -> None:
-        try:
+        with explained_write(path):
             write_text(path, self.model_dump_json(indent=1) + "\n")
-        except OSError as error:
-            raise UsageError(f"baseline {path}: cannot write: {error.strerror}") from None
 
     def require_same_windows(self, name: str, config: SessionConfig) -> None:
         """Raise `NotComparableError` if its sessions used other windows, because their variability then differs."""

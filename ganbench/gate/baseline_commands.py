@@ -18,6 +18,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
 )
+from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
 from .options import (
@@ -30,7 +31,6 @@ from .options import (
     WindowSeconds,
     line_printer,
     make_config,
-    require_parent_folders,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     from .smoke import REPEATS, train_repeats
     from .speed import measure_fresh
 
-    require_parent_folders(file)
+    require_output_file(file, "--out")
     session_config, log, side = config.session_config, config.log, Side("current code")
     stored = load_baseline(file, session_config.benchmark) if file.exists() else None
 

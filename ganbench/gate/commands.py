@@ -21,6 +21,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
 )
+from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
 from .baseline_commands import SESSIONS, record_into
@@ -39,7 +40,6 @@ from .options import (
     WindowSeconds,
     line_printer,
     make_config,
-    require_parent_folders,
 )
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ def check(
         refuse_options(context, "--against", INEFFECTIVE["--against"])
     from .report import clear_outputs, exit_code, report, report_self_test
 
-    require_parent_folders(*baselines)
-    clear_outputs(junit, summary)
+    for file in baselines:
+        require_output_file(file, "--baseline")
+    clear_outputs({"--junit": junit, "--summary": summary})
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
         speed=speed,
@@ -153,7 +154,8 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name) if parameter.name in names else None
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"{parameter.opts[0]} has no effect with {mode}: leave it out")
+            names_given = "/".join([*parameter.opts[:1], *parameter.secondary_opts])
+            raise UsageError(f"{names_given} has no effect with {mode}: leave it out")
 
 
 def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:

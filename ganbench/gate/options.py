@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic import BaseModel
 
-from ganbench.errors import UsageError
 from ganbench.reporting.console import load_registry
 
 if TYPE_CHECKING:
@@ -103,16 +102,6 @@ def fixed_values(annotation: Any) -> Iterator[str]:
             yield argument
         else:
             yield from fixed_values(argument)
-
-
-def require_parent_folders(*files: Path | None) -> None:
-    """Raise `UsageError` before measuring if the folder of an output file does not exist or cannot be written to."""
-    for file in filter(None, files):
-        folder = file.resolve().parent
-        if not folder.is_dir():
-            raise UsageError(f"{file}: folder {file.parent} does not exist")
-        if not file.exists() and not os.access(folder, os.W_OK):
-            raise UsageError(f"{file}: folder {file.parent} cannot be written to")
 
 
 def line_printer(console: Console) -> Callable[[str], None]:

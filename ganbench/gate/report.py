@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from ganbench.errors import ExitCode, UsageError
+from ganbench.errors import ExitCode
 from ganbench.reporting.console import SafeConsole, err, out, print_json, warn_on_error
-from ganbench.system.files import write_text
+from ganbench.system.files import require_output_file, write_text
 
 from . import outputs
 from .check import Check
 from .check_json import CheckRecord
 from .check_tables import check_tables
-from .options import line_printer, require_parent_folders
+from .options import line_printer
 from .self_test import SelfTest
 from .verdict import Verdict
 
@@ -24,15 +25,15 @@ def exit_code(checks: list[Check], strict: bool) -> ExitCode:
     return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
 
 
-def clear_outputs(*files: Path | None) -> None:
+def clear_outputs(files: Mapping[str, Path | None]) -> None:
     """Remove the outputs of an earlier check: if this one ends without a verdict, they would be mistaken for its own.
 
-    Raises `UsageError` before measuring if the folder of an output does not exist, or if an output is a folder.
+    `files` are by the option with which they were given. Raises `UsageError` if one cannot be written.
     """
-    require_parent_folders(*files)
-    for file in filter(None, files):
-        if file.is_dir():
-            raise UsageError(f"{file}: this is a folder; give the name of a file")
+    given = {option: file for option, file in files.items() if file is not None}
+    for option, file in given.items():
+        require_output_file(file, option)
+    for file in given.values():
         if file.is_file() and not file.is_symlink():  # not /dev/stdout
             file.unlink()
 

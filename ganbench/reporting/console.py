@@ -30,7 +30,7 @@ class SafeConsole(Console):
     """A console that prints any text safely, and tables at any width.
 
     Control sequences in text from files and plugins (colors, cursor, titles) are shown, not executed, and text between
-    colons is no emoji: "loss.py:100:" has a line number.
+    colons is not an emoji: "loss.py:100:" has a line number.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -35,16 +35,17 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
 
     Published curves are those of the benchmarks in `registry`.
 
-    Raises `UsageError` if the name is not that of an HTML file or the file cannot be written.
+    Raises `UsageError` if the name is not that of an HTML file, or its folder does not exist.
     """
     from ganbench.results.suite_record import is_suite, read_suite
-    from ganbench.system.files import write_text
+    from ganbench.system.files import explained_write, require_output_file, write_text
 
     from .html.page import render
     from .html.runs import load_runs
 
     if file.suffix not in (".html", ".htm"):  # a forgotten --out must not overwrite a result
         raise UsageError(f"--out {file}: the name of the report must end in .html")
+    require_output_file(file, "--out")
     runs, boards = load_runs(results, registry), []
     if any(map(is_suite, results)):
         from .html.leaderboards import leaderboards  # here, because it imports scipy
@@ -52,10 +53,8 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
         boards = list(leaderboards(results))
     suite = read_suite(results[0]).name if len(results) == 1 and is_suite(results[0]) else None
     html = render(runs, boards, suite)
-    try:
+    with explained_write(file):
         write_text(file, html)
-    except OSError as error:
-        raise UsageError(f"report {file}: cannot write it: {error.strerror or error}") from None
     size = f"{len(html.encode()) / 1e3:,.0f} kB"
     text = f"{file}: {len(runs)} run{'s' * (len(runs) != 1)}, {size}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

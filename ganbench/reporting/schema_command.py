@@ -30,9 +30,12 @@ def schema(
     from ganbench.results.schema import result_schema
     from ganbench.spec.json_schema import spec_schema, suite_schema
     from ganbench.spec.schema_files import write_schema
+    from ganbench.system.files import explained_write, require_output_file
 
     if file is not None and file.suffix != ".json":  # a forgotten name must not overwrite a spec
         raise UsageError(f"--out {file}: the name of the schema must end in .json")
+    if file is not None:
+        require_output_file(file, "--out")
     if content == Content.RESULT:
         made = result_schema()
     else:
@@ -41,10 +44,8 @@ def schema(
     if file is None:
         print_json(made)
         return
-    try:
+    with explained_write(file):
         write_schema(file, made)
-    except OSError as error:
-        raise UsageError(f"--out {file}: cannot write it: {error.strerror or error}") from None
     text = f"{file}: JSON schema of a {content}"
     if content != Content.RESULT:
         text += f"; for editors, begin a TOML file in the same folder with the line\n#:schema {file.name}"

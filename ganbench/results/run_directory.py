@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ganbench.errors import GanbenchError, UsageError, describe
-from ganbench.system.files import write_text
+from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
 from .schema import EpochRow, Result, load_result, monitor_names
@@ -161,7 +161,5 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a required file. Raises `GanbenchError` if that fails."""
-        try:
+        with explained_write(self.path / name):
             write_text(self.path / name, text)
-        except OSError as error:
-            raise GanbenchError(f"cannot write {self.path / name}: {error.strerror or error}") from error

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganbench.errors import GanbenchError, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting import plots
-from ganbench.system.files import atomic_write
+from ganbench.system.files import atomic_write, explained_write
 
 # images, uint8 (N, C, H, W), or vectors, float32 (N, D), and labels (N,)
 Batches = Iterable[tuple[Tensor, Tensor | None]]
@@ -35,7 +35,7 @@ def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
     if target.suffix == ".npz":
         return
     if len(data_shape) != 3:
-        raise UsageError(f"--out {target}: the run generates vectors, which are no images; use an .npz file")
+        raise UsageError(f"--out {target}: the run generates vectors, not images; use an .npz file")
     if (channels := data_shape[0]) not in (1, 3):
         raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use an .npz file")
 
@@ -50,7 +50,7 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
 
     Raises `GanbenchError` if they cannot be written.
     """
-    try:
+    with explained_write(target):
         if target.suffix == ".png":
             images, _ = collect(batches)
             plots.save_grid(images, target, columns=math.ceil(math.sqrt(count)))
@@ -64,8 +64,6 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
                 np.savez_compressed(part, **arrays)
         else:
             save_folder(target, len(str(count - 1)), batches)
-    except OSError as error:
-        raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def save_folder(folder: Path, digits: int, batches: Batches) -> None:

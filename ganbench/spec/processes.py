@@ -11,7 +11,7 @@ from .benchmark import BenchmarkSpec, EngineOptions, TrainingOptions
 
 
 def check_processes(spec: BenchmarkSpec, processes: int) -> None:
-    """Raise `UsageError` if a run of this spec cannot be split over so many processes."""
+    """Raise `UsageError` if a run of this spec cannot be split over that many processes."""
     check_engine_mode(spec.engine, processes)
     check_batches(spec.training, processes)
 

@@ -1,1 +1,1 @@
-"""Multiple runs of one benchmark."""
+"""Suites and sweeps: many runs from one file or one command."""

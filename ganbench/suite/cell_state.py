@@ -27,7 +27,7 @@ class State(StrEnum):
     QUEUED = "queued"  # submitted to an executor
     RUNNING = "running"
     STOPPED = "stopped"  # together with the suite; resumed by the next command
-    FAILED = "failed"  # crashed or was lost, as often as it may be tried
+    FAILED = "failed"  # crashed or was lost, and has no retries left
     COMPLETED = "completed"
     DIVERGED = "diverged"
 

@@ -51,11 +51,13 @@ def run(
     ] = [],  # noqa: B006 - never modified
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; short for -x jobs=N.")] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="How often to resume a cell that fails or is killed, in this command.")
+        int, typer.Option(min=0, help="Number of times to resume a cell that fails or is killed, in this command.")
     ] = 2,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Start unfinished cells anew; their earlier files are moved to discarded/."),
+        typer.Option(
+            "--restart", help="Restart unfinished cells from scratch; their earlier files are moved to discarded/."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and an estimate; run nothing.")] = False,
     track: Track = [],  # noqa: B006

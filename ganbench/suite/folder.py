@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from ganbench.errors import GanbenchError, UsageError
+from ganbench.errors import UsageError
 from ganbench.plugin.jobs import Job
 from ganbench.results.differences import differing_fields
 from ganbench.results.run_directory import is_leftover
@@ -24,11 +24,14 @@ from ganbench.results.suite_record import (
 )
 from ganbench.spec.matrix import Cell, SuiteFile, flatten
 from ganbench.system import shared_machine
-from ganbench.system.files import write_text
+from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
 
 FOLDERS = ("specs", "runs", "attempts", "logs", "executors")
 WHERE = ("executors",)  # parts of the file that say where cells run, not which
+
+
+REMEDY = "; fix this and rerun the command to continue the suite"
 
 
 class SuiteFolder:
@@ -88,22 +91,12 @@ class SuiteFolder:
         """Write suite.json and the specs of all cells, after making folders. Raises `GanbenchError` if that fails."""
         file = self.suite.model_dump(mode="json", exclude_defaults=True)
         record = SuiteRecord(name=self.suite.name, file=file, cells=[*self.records, *self.earlier])
-        with self._explained_errors():
+        with explained_write(self.path, REMEDY):
             for name in FOLDERS:
                 (self.path / name).mkdir(exist_ok=True)
             for cell in self.cells.values():
                 write_text(self.path / "specs" / f"{cell.id}.toml", cell.spec.to_toml())
             write_text(self.path / SUITE, record.model_dump_json(indent=2) + "\n")
-
-    @contextmanager
-    def _explained_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise GanbenchError(
-                f"cannot write to {self.path}: {error.strerror or error}; fix this and rerun the command to "
-                "continue the suite"
-            ) from error
 
     def run_directory(self, cell: str) -> Path:
         return self.path / "runs" / cell
@@ -124,7 +117,7 @@ class SuiteFolder:
         attempts = read_attempts(self.path, cell)
         attempts = [*attempts[: len(attempts) - replace], attempt]
         text = Attempts(attempts=attempts).model_dump_json(indent=2) + "\n"
-        with self._explained_errors():
+        with explained_write(self.path, REMEDY):
             write_text(self.path / "attempts" / f"{cell}.json", text)
 
     def discard_runs(self, cells: Iterable[CellRecord]) -> None:
@@ -138,7 +131,7 @@ class SuiteFolder:
                 f"--restart: {', '.join(running)} is still running; wait until it has ended, or leave out --restart, "
                 "which waits for it and resumes it"
             )
-        with self._explained_errors():
+        with explained_write(self.path, REMEDY):
             for directory in directories:
                 names = (self.path / "discarded" / f"{directory.name}-{number}" for number in count(1))
                 unused = next(name for name in names if not name.exists())

@@ -26,7 +26,7 @@ class CellStatusRecord(Record):
     axes: dict[str, Any] = Field(description="value on each axis; for a linked axis, the name of the value")
     seed: int = Field(description="`training.seed` of its spec")
     state: State = Field(description="only completed and diverged cells are never run again")
-    attempts: int = Field(description="how often the run was started")
+    attempts: int = Field(description="number of times the run was started")
     problem: str | None = Field(description="why it failed or diverged; null if it did not")
     progress: float | None = Field(description="fraction of the steps that are done, 0 to 1; null unless it is running")
     score: CellScore | None = Field(description="final score of the first metric; null if the run has none yet")

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import platformdirs
 
-from ganbench.errors import GanbenchWarning, UsageError
+from ganbench.errors import GanbenchError, GanbenchWarning, UsageError
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -53,6 +53,29 @@ def _sync_folder(folder: Path) -> None:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def explained_write(target: StrPath, remedy: str = "") -> Iterator[None]:
+    """Turn an `OSError` in the block, which writes to `target`, into a `GanbenchError` that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise GanbenchError(f"cannot write {target}: {error.strerror or error}{remedy}") from error
+
+
+def require_output_file(file: Path, option: str) -> None:
+    """Raise `UsageError` before any work if a file given with `option` cannot be written.
+
+    That is so if it is a folder, or if its own folder does not exist or cannot be written to.
+    """
+    folder = file.resolve().parent
+    if file.is_dir():
+        raise UsageError(f"{option} {file}: this is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise UsageError(f"{option} {file}: folder {file.parent} does not exist; create it first")
+    if not file.exists() and not os.access(folder, os.W_OK):
+        raise UsageError(f"{option} {file}: folder {file.parent} cannot be written to")
 
 
 def write_text(target: Path, text: str) -> None:

@@ -1,1 +1,1 @@
-"""The part of the core that imports torch: one run, from data to scores."""
+"""Train one benchmark, from data to scores."""

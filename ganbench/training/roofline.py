@@ -44,7 +44,7 @@ def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
         counter = FlopCounterMode(display=False)
         counter.mod_tracker = NoModules()
         with counter:
-            eager(inputs, Position(penalties.first_step(due), 0), on_phase_end=lambda _: None)
+            eager(inputs, Position(penalties.first_step(due), 0))
         flops += share * counter.get_total_flops() / len(inputs[0])
     return flops
 

@@ -62,6 +62,6 @@ def require_different_names(
     if taken := sorted(seen & set(penalties)):
         number = list(penalties).index(taken[0])
         raise UsageError(
-            f"{loss} has a monitor called {taken[0]}, and so is the column of a penalty in the history; call the "
-            f"penalty's column otherwise, for example -o penalties.{number}.id={taken[0]}-penalty"
+            f"{loss} has a monitor called {taken[0]}, which is also the name of a penalty's column in the history; "
+            f"rename that column, for example with -o penalties.{number}.id={taken[0]}-penalty"
         )

@@ -58,7 +58,7 @@ def train(prepared: PreparedRun) -> Trial:
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
-            losses.add(engine(inputs, Position(steps, images), on_phase_end=lambda _: None))
+            losses.add(engine(inputs, Position(steps, images)))
             steps += 1
             images += len(inputs[0])
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:

@@ -83,7 +83,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         # stable, and one with a smaller batch, which may raise an error
         for inputs, at in product([*reversed(examples), examples[0]], starts):
             with explain_last_batch_errors(prepared, len(inputs[0])):
-                output = eager(inputs, at, on_phase_end=lambda _: None)
+                output = eager(inputs, at)
             missing.look()
         require_known_parameters(prepared)
         inspection = inspect_step(step)
@@ -208,7 +208,7 @@ def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
     eager.step.compile()
     try:
         for inputs in examples:
-            eager(inputs, Position(0, 0), on_phase_end=lambda _: None)
+            eager(inputs, Position(0, 0))
     except Exception as error:
         first = list(causes(error))[-1]
         raise GanbenchError(
@@ -230,7 +230,7 @@ def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device
     mean = 0.0
     for due, share in step.penalties.shares.items():
         at = Position(step.penalties.first_step(due), 0)
-        mean += share * mean_seconds(partial(engine, inputs, at, lambda _: None), device)
+        mean += share * mean_seconds(partial(engine, inputs, at), device)
     return mean
 
 

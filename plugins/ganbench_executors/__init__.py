@@ -26,7 +26,7 @@ class SlurmOptions(Options):
     qos: str | None = Field(None, description="quality of service; default: that of the account")
     constraint: str | None = Field(None, description="features that the node must have; default: none")
     minutes: int = Field(24 * 60, ge=1, description="time limit of each cell, in minutes; it is resumed after that")
-    timeouts: int = Field(3, ge=0, description="how often a cell that reaches its time limit is requeued")
+    timeouts: int = Field(3, ge=0, description="number of times that a cell which reaches its time limit is requeued")
     warning_seconds: int = Field(90, ge=10, description="seconds before the limit at which a cell writes a checkpoint")
     cpus: int = Field(2, ge=1, description="CPUs of each cell; its processes divide them into threads")
     gpus: int = Field(0, ge=0, description="GPUs of each cell")
@@ -54,7 +54,9 @@ class RayOptions(Options):
     memory_gb: float | None = Field(
         None, gt=0, description="memory of each cell, in GiB, for scheduling only; default: none"
     )
-    retries: int = Field(3, ge=-1, description="how often Ray itself resumes a cell whose node dies; -1: always")
+    retries: int = Field(
+        3, ge=-1, description="number of times that Ray itself resumes a cell whose node dies; -1: always"
+    )
 
 
 def build_ray(options: RayOptions, context: ExecutorContext) -> Executor:

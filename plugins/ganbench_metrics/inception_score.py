@@ -28,7 +28,7 @@ class InceptionScore:
     higher_is_better = {"mean": True, "std": None}
 
     def __init__(self, features: FeatureExtractor, splits: int) -> None:
-        """Raises `UsageError` if the extractor is no classifier."""
+        """Raises `UsageError` if the extractor is not a classifier."""
         name = features.protocol["extractor"]
         logits: Any = getattr(features, "logits", None)
         if not callable(logits):

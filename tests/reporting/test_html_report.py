@@ -227,7 +227,7 @@ def test_samples_that_are_missing_broken_or_of_another_run_do_not_prevent_a_repo
     ("arguments", "code", "message"),
     [
         (["one", "--out", "one/result.json"], ExitCode.USAGE, "must end in .html"),
-        (["one", "--out", "nowhere/page.html"], ExitCode.USAGE, "cannot write it: No such file or directory"),
+        (["one", "--out", "nowhere/page.html"], ExitCode.USAGE, "folder nowhere does not exist; create it first"),
         (["nothing"], ExitCode.NOT_COMPARABLE, "cannot read it"),
         (["one/samples"], ExitCode.NOT_COMPARABLE, "no runs found"),
         ([], ExitCode.USAGE, "RESULT"),

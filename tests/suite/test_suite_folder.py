@@ -63,7 +63,7 @@ def test_a_full_disk_is_an_error_in_words_and_the_same_command_goes_on(monkeypat
         patch.setattr("ganbench.suite.folder.write_text", fail)
         code, text = suite()
     assert code == ExitCode.FAILED
-    assert "error: cannot write to suites/mine: No space left on device; fix this and rerun the command" in text
+    assert "error: cannot write suites/mine: No space left on device; fix this and rerun the command" in text
     assert suite()[0] == ExitCode.DONE
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-TICKS = 5  # at most about so many per axis
+TICKS = 5  # about the most per axis
 MAX_VALUE = 1e300  # larger values cannot be scaled, nor can infinity and NaN
 
 

@@ -10,6 +10,7 @@ import typer
 from ganbench.errors import UsageError
 from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, load_registry, out
 from ganbench.scoring.eval.command import show_warning
+from ganbench.system.files import require_output_file
 
 
 def audit(
@@ -33,8 +34,9 @@ def audit(
     if target is not None:
         if target.suffix != ".png":
             raise UsageError(f"--out {target}: give a file that ends in .png")
-        if target.exists() or not target.absolute().parent.is_dir():
-            raise UsageError(f"--out {target}: already exists, or its folder does not; choose another name")
+        require_output_file(target, "--out")
+        if target.exists():
+            raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     registry = load_registry(plugins)
     from ganbench.runtime.device import resolve_device
     from ganbench.scoring.eval.request import Request

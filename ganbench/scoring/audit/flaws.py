@@ -34,7 +34,7 @@ class RealImages:
         return torch.isin(self.labels, classes).nonzero().flatten()
 
 
-Make = Callable[[RealImages, int, torch.Generator], Tensor]  # returns so many images
+Make = Callable[[RealImages, int, torch.Generator], Tensor]  # returns that many images
 
 
 @dataclass(frozen=True)

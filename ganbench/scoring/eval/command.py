@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.errors import MissingError, UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -95,7 +95,7 @@ def evaluate(
         check_target(target)
     registry = load_registry(plugins, resume=samples if is_run else None)
     from ganbench.reporting.result_tables import metrics_table, protocols_table
-    from ganbench.system.files import write_text
+    from ganbench.system.files import explained_write, write_text
 
     from .run import ArrayOptions, run_evaluation
 
@@ -110,20 +110,16 @@ def evaluate(
     if as_json:
         print_json(json.loads(result.to_json()))
     if target is not None:
-        try:
+        with explained_write(target):
             write_text(target, result.to_json())
-        except OSError as error:
-            raise GanbenchError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def check_target(target: Path) -> None:
     """Raise `UsageError` if the result cannot be written there, or would overwrite anything but an evaluation."""
     from ganbench.results.schema import load_result
+    from ganbench.system.files import require_output_file
 
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
-    if target.is_dir():
-        raise UsageError(f"--out {target}: this is a folder; give the name of a file")
+    require_output_file(target, "--out")
     if target.exists():
         try:
             replaced = load_result(target)

@@ -26,7 +26,7 @@ class Header(NamedTuple):
 def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, Any], list[str]]:
     """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, the protocol, and warnings.
 
-    They are gray if all files are. Raises `UsageError` for a folder without images, files that are no images, and
+    They are gray if all files are. Raises `UsageError` for a folder without images, files that are not images, and
     images of several sizes.
     """
     found = find_files(folder)
@@ -59,7 +59,8 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
     if folders[0] < folders[1]:
         warnings.append(
             f"{folder}: the first {len(files):,} of {len(found.files):,} images by path are from {folders[0]:,} of "
-            f"{folders[1]:,} folders; if these are classes, give a folder with so many images of all classes instead"
+            f"{folders[1]:,} folders; if these are classes, give a folder with the same number of images, taken from "
+            "all classes"
         )
     if mode == "RGB" and (gray := sum(header.gray for header in headers)):
         warnings.append(f"{folder}: {gray:,} of {len(files):,} images are gray, and the others are in color")

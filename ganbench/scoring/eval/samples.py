@@ -74,7 +74,7 @@ def load_samples(
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages
     if array is not None and not path.is_file():
-        raise UsageError(f"--array {array}: {path} is no .npz file with several arrays")
+        raise UsageError(f"--array {array}: {path} is not an .npz file with several arrays")
     if isinstance(source, np.ndarray):
         images, protocol, warnings = convert_array(path, source, shape, count, layout)
     elif path.is_dir():

@@ -26,6 +26,7 @@ from ganbench.reporting.console import (
     print_json,
     warn_on_error,
 )
+from ganbench.system.files import explained_write
 from ganbench.system.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
@@ -137,13 +138,13 @@ def show(completed: Sweep, folder: Path) -> None:
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:
-    """Create the folder for the sweep's files. Raises `UsageError` if that fails or the folder is not empty."""
+    """Create the folder for the sweep's files. Raises `UsageError` if it is a file or not empty."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     folder = directory or Path("sweeps") / Path(benchmark).stem / name
-    try:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: this is a file; choose another with --out")
+    with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot write to it: {error.strerror}") from None
     if any(folder.iterdir()):
         raise UsageError(f"{folder}: not empty; choose another with --out")
     return folder

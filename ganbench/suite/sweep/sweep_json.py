@@ -13,7 +13,7 @@ from .sweep import Outcome, Sweep
 
 
 class Agreement(Record):
-    """How often theory predicts the outcome."""
+    """For how many points theory predicts the outcome."""
 
     points: int = Field(description="points where it does")
     of: int = Field(description="points where both are conclusive")
@@ -29,7 +29,8 @@ class SweepRecord(Record):
         description="values of the parameters with the best final score, by path; null if no score is finite"
     )
     agrees_with_theory: Agreement | None = Field(
-        description="how often theory predicts the outcome; null without --theory, or if no point is conclusive"
+        description="for how many points theory predicts the outcome; null without --theory, or if no point is "
+        "conclusive"
     )
     files: list[str] = Field(description="paths of the files that were written")
 

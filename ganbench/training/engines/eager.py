@@ -13,12 +13,16 @@ from ganbench.training.step_output import StepOutput
 from ganbench.training.timing import Phase
 
 
+def ignore(phase: Phase) -> None:
+    """Do nothing after a phase, because nobody times it."""
+
+
 class Engine(Protocol):
     """Takes steps, from a batch's inputs to the updates of both networks."""
 
     graph_memory_bytes: int  # device memory that steps use and that torch's peak does not include
 
-    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None] = ignore) -> StepOutput:
         """Take the step at a position; an engine that executes phases one by one calls `on_phase_end` after each."""
 
     def last_phases(self) -> dict[Phase, float]:
@@ -37,10 +41,10 @@ class EagerEngine:
         self.step = step
         self.batches = batches
 
-    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None] = ignore) -> StepOutput:
         return self.work(inputs, self.step.begin(at, len(inputs[0])), on_phase_end)
 
-    def work(self, inputs: Inputs, due: Variant, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+    def work(self, inputs: Inputs, due: Variant, on_phase_end: Callable[[Phase], None] = ignore) -> StepOutput:
         """Take a step without its preparation on the host: the part that a CUDA graph captures."""
         real, labels = self.batches.load(*inputs)
         on_phase_end("data")

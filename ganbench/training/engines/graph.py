@@ -30,7 +30,7 @@ from ganbench.training.step_output import StepOutput
 from ganbench.training.timing import PHASES, Phase
 
 from .capture import GraphCapturer, Mark
-from .eager import EagerEngine
+from .eager import EagerEngine, ignore
 
 
 class GraphCaptureError(Exception):
@@ -81,13 +81,13 @@ class GraphEngine:
         self._restore_count = eager.step.restore_count
         self.graph_memory_bytes = capturer.graph_memory_bytes
 
-    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None]) -> StepOutput:
+    def __call__(self, inputs: Inputs, at: Position, on_phase_end: Callable[[Phase], None] = ignore) -> StepOutput:
         step = self.eager.step
         due = step.begin(at, len(inputs[0]))
         restored = self._restore_count != step.restore_count
         captured = self._captured.get((len(inputs[0]), due))
         if restored or captured is None:
-            output = self.eager.work(self._on_device(inputs), due, on_phase_end=lambda _: None)
+            output = self.eager.work(self._on_device(inputs), due)
             if restored:
                 self._copy_to_captured_optimizer_state()
                 self._restore_count = step.restore_count
@@ -115,7 +115,7 @@ class GraphEngine:
         return tuple(tensor.to(self._device, copy=True) for tensor in inputs)
 
     def _warm_up(self, inputs: Inputs, due: Variant) -> None:
-        self.capturer.warm_up_capture(lambda: self.eager.work(inputs, due, on_phase_end=lambda _: None))
+        self.capturer.warm_up_capture(lambda: self.eager.work(inputs, due))
 
     def _capture(self, inputs: Inputs, due: Variant) -> CapturedStep:
         captured = CapturedStep(inputs)

@@ -55,7 +55,7 @@ class Verification:
         initial = python_values(self.eager.step)
         seen = []
         for inputs, at in self.sequence:
-            self.eager(inputs, at, on_phase_end=lambda _: None)
+            self.eager(inputs, at)
             if inputs is self.sequence[0][0]:
                 seen.append(python_values(self.eager.step))
         for path, type_name in inspect_step(self.eager.step).opaque.items():
@@ -75,7 +75,7 @@ class Verification:
         self.restore()
         outputs: Leaves = {}
         for number, (inputs, at) in enumerate(self.sequence, start=1):
-            output = engine(inputs, at, on_phase_end=lambda _: None)
+            output = engine(inputs, at)
             for name, value in zip(output.names, output.values.clone(), strict=True):
                 outputs[f"{name} of step {number}"] = value
         state = flatten(snapshot_state(self.eager.step, self.eager.batches))
