@@ -25,7 +25,6 @@ from .reporting.console import (
     Query,
     Track,
     err,
-    load_registry,
     out,
     print_json,
     warn_on_error,
@@ -36,6 +35,7 @@ from .reporting.schema_command import schema
 from .scoring.audit.command import audit
 from .scoring.eval.command import evaluate
 from .scoring.sample_command import sample
+from .spec.plugins import load_registry
 from .suite.command import suite
 from .suite.sweep.command import sweep
 from .system.launcher import Launcher

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import load_registry
 from ganbench.reporting.display import warn_caller
 from ganbench.results.run_directory import is_run_directory
 from ganbench.results.schema import Result
 from ganbench.scoring.eval.request import Request, check_arguments
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath, named_data_dir
 
 from .finished import Run

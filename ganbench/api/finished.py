@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganbench.errors import GanbenchError
-from ganbench.reporting.console import load_registry
 from ganbench.reporting.pictures import file_html
 from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import Result, load_result
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath
 
 from .samples import Samples

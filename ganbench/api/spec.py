@@ -11,11 +11,11 @@ from typing import Any
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
-from ganbench.reporting.console import load_registry
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import find_published_curve, load_stopped_spec, resolve
 from ganbench.spec.loading import load_spec as load_named_spec
 from ganbench.spec.overrides import apply_overrides
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath
 
 

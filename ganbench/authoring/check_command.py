@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganbench.errors import ExitCode, UsageError
-from ganbench.reporting.console import AsJson, DataDir, PluginArguments, load_registry, out, print_json
+from ganbench.reporting.console import AsJson, DataDir, PluginArguments, out, print_json
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import default_data_dir
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ganbench.reporting.console import load_registry, out
+from ganbench.reporting.console import out
+from ganbench.spec.plugins import load_registry
 
 from .new import TEMPLATES, new_package, write_package
 

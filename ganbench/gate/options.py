@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic import BaseModel
 
-from ganbench.reporting.console import load_registry
+from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
     from rich.console import Console

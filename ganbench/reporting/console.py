@@ -23,7 +23,7 @@ from ganbench.system.streams import reserve_stdout
 from .narrow import fit_table
 
 if TYPE_CHECKING:
-    from ganbench.plugin.registry import Registry
+    pass
 
 
 class SafeConsole(Console):
@@ -148,15 +148,3 @@ def warn_on_error(what: str) -> Iterator[None]:
 def print_json(value: Any) -> None:
     """Write JSON to standard output, in ASCII so that any encoding can represent it."""
     out.file.write(json.dumps(value, indent=2) + "\n")
-
-
-def load_registry(plugins: list[str], benchmark: str | None = None, resume: Path | None = None) -> Registry:
-    """Load all plugins, including those that a resumed run, or the run of a spec.toml, was started with."""
-    from ganbench.plugin.registry import Registry
-    from ganbench.spec.launch import plugins_for_spec, plugins_to_resume
-
-    if resume is not None:
-        plugins = plugins_to_resume(plugins, resume)
-    elif benchmark is not None:
-        plugins = plugins_for_spec(plugins, benchmark)
-    return Registry.load(plugins)

@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from ganbench.errors import UsageError
+from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, load_registry, out
+from .console import PluginArguments, out
 
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registry

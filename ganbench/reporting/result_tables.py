@@ -35,6 +35,7 @@ from .trackers.fan_out import read_tracked_runs
 
 MAX_EPOCH_ROWS = 60  # show a longer history at intervals
 MAX_MONITORS = 4
+SHOWN_KERNELS = 15
 MAX_KERNEL_NAME = 60  # characters
 MIN_ROOFLINE_SHARE = 0.01  # of the step time; below it, the roofline minimum is meaningless
 
@@ -235,13 +236,13 @@ def roofline_rows(roofline: Roofline, images_per_second: float, images_per_step:
     }
 
 
-def profile_table(profile: Profile, rows: int = 15) -> Table:
+def profile_table(profile: Profile) -> Table:
     """Show the longest kernels of a step, with the beginning of their names: C++ templates may fill the screen."""
     table = Table("Phase", "Kernel", "Calls/step", "ms/step", "Share", title="Step profile", title_justify="left")
     total = sum(profile.phases.values()) or 1.0
     for phase, seconds in profile.phases.items():
         table.add_row(phase, "[bold]all[/]", "", f"{seconds * 1e3:.3f}", f"{seconds / total:.1%}")
-    for kernel in profile.kernels[:rows]:
+    for kernel in profile.kernels[:SHOWN_KERNELS]:
         share = f"{kernel.seconds_per_step / total:.1%}"
         milliseconds = f"{kernel.seconds_per_step * 1e3:.3f}"
         name = kernel.name

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from ganbench.errors import UsageError
+from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, load_registry, out, print_json
+from .console import PluginArguments, out, print_json
 
 
 class Content(StrEnum):

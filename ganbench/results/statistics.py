@@ -29,7 +29,7 @@ class Summary(Record):
     )
 
 
-def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | None:
+def summarize(values: Sequence[float]) -> Summary | None:
     """Return the summary of values, with an interval of Student's t distribution; None if there are no values."""
     if not values:
         return None
@@ -37,7 +37,7 @@ def summarize(values: Sequence[float], confidence: float = 0.95) -> Summary | No
     if len(values) < 2:
         return Summary(mean=mean, deviation=None, interval=None)
     deviation = float(np.std(values, ddof=1))
-    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
     return Summary(mean=mean, deviation=deviation, interval=(mean - half, mean + half))
 
 

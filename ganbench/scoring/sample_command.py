@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import Device, PluginArguments, load_registry, out
+from ganbench.reporting.console import Device, PluginArguments, out
+from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
     from ganbench.spec.configs import Weights

@@ -18,11 +18,11 @@ from ganbench.reporting.console import (
     Query,
     Track,
     err,
-    load_registry,
     out,
     print_json,
     warn_on_error,
 )
+from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
     from .cell_state import CellStatus

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, load_registry, out
+from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out
 from ganbench.scoring.eval.command import show_warning
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import require_output_file
 
 

@@ -16,12 +16,12 @@ from ganbench.reporting.console import (
     Overrides,
     PluginArguments,
     err,
-    load_registry,
     out,
     print_json,
 )
 from ganbench.results.run_directory import is_run_directory
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
+from ganbench.spec.plugins import load_registry
 
 from .request import Request, check_arguments
 
@@ -102,7 +102,7 @@ def evaluate(
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     request = Request(against, names, features, overrides, count, weights and weights.value, mode and mode.value)
     options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
-    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, warn=show_warning)
+    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, show_warning)
     console = err if as_json else out
     console.print(metrics_table(result.metrics))
     console.print()

@@ -43,11 +43,10 @@ def run_evaluation(
     images: Path | np.ndarray,
     request: Request,
     registry: Registry,
-    device_name: str = "auto",
-    data_dir: Path | None = None,
-    seed: int | None = None,
-    options: ArrayOptions = ArrayOptions(),
-    *,
+    device_name: str,
+    data_dir: Path | None,
+    seed: int | None,
+    options: ArrayOptions,
     warn: Warn,
 ) -> Result:
     """Score images in files or in an array, or those of a run, as requested.

@@ -21,11 +21,11 @@ from ganbench.reporting.console import (
     Device,
     PluginArguments,
     err,
-    load_registry,
     out,
     print_json,
     warn_on_error,
 )
+from ganbench.spec.plugins import load_registry
 from ganbench.system.files import explained_write
 from ganbench.system.signals import interrupt_on_signals
 
