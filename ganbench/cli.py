@@ -27,6 +27,7 @@ from .reporting.console import (
     err,
     out,
     print_json,
+    print_text,
     warn_on_error,
 )
 from .reporting.leaderboard_command import leaderboard
@@ -92,7 +93,7 @@ class CommandGroup(TyperGroup):
         if traceback:
             err.print_exception()
         err.print("[bold red]error:[/] ", end="")
-        err.print(message, markup=False, highlight=False, soft_wrap=True)
+        print_text(err, message)
 
 
 def print_version(requested: bool) -> None:
@@ -289,7 +290,7 @@ def show_plugins(
         out.print(plugins_table(registry))
         for failure in registry.failures:
             out.print("[bold red]failed:[/] ", end="")
-            out.print(str(failure), markup=False, highlight=False, soft_wrap=True)
+            print_text(out, str(failure))
     if strict and registry.failures:
         raise typer.Exit(ExitCode.FAILED)
 

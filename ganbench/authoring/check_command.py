@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganbench.errors import ExitCode, UsageError
-from ganbench.reporting.console import AsJson, DataDir, PluginArguments, out, print_json
+from ganbench.reporting.console import AsJson, DataDir, PluginArguments, out, print_json, print_text
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import default_data_dir
 
@@ -62,7 +62,7 @@ def check(
     results = []
     for registered in found:
         if not as_json:
-            out.print(str(registered), markup=False, highlight=False, soft_wrap=True)
+            print_text(out, str(registered))
         verdicts = []
         for verdict in check_rules(registered, conditions, registry):
             verdicts.append(verdict)
@@ -92,9 +92,9 @@ def print_verdict(verdict: Verdict) -> None:
     """Print a rule, and the reason if the plugin does not keep it."""
     mark = "[bold red]fail[/]" if verdict.failure else "[dim]skip[/]" if verdict.skipped else "[green]pass[/]"
     out.print(f"  {mark}", end="")
-    out.print(f"  {verdict.rule}", markup=False, highlight=False, soft_wrap=True)
+    print_text(out, f"  {verdict.rule}")
     if reason := verdict.failure or verdict.skipped:
-        out.print(f"        {reason}", markup=False, highlight=False, soft_wrap=True)
+        print_text(out, f"        {reason}")
 
 
 def plugins_in_file(path: str, registry: Registry) -> list[Registered]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganbench.reporting.console import out
+from ganbench.reporting.console import out, print_text
 from ganbench.spec.plugins import load_registry
 
 from .new import TEMPLATES, new_package, write_package
@@ -24,10 +24,5 @@ def new(
     package = new_package(name, kind, load_registry([]))
     folder = folder or Path(package.distribution)
     for path in write_package(package, folder):
-        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    out.print(
-        f'Next: cd {folder}, pip install -e ".[test]", pytest. README.md has the commands.',
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+        print_text(out, str(path))
+    print_text(out, f'Next: cd {folder}, pip install -e ".[test]", pytest. README.md has the commands.')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from ganbench.reporting.console import (
     Query,
     out,
     print_json,
+    print_text,
 )
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
@@ -29,7 +31,6 @@ from .options import (
     Smoke,
     Windows,
     WindowSeconds,
-    line_printer,
     make_config,
 )
 
@@ -58,9 +59,9 @@ def record(
     from dataclasses import replace
 
     config = make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
-    config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=line_printer(out))
+    config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=partial(print_text, out))
     recorded = record_into(file, config)
-    out.print(f"{len(recorded.sessions)} sessions in {file}", markup=False, highlight=False)
+    print_text(out, f"{len(recorded.sessions)} sessions in {file}")
 
 
 def show(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from ganbench.reporting.console import (
     err,
     out,
     print_json,
+    print_text,
 )
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
@@ -38,7 +40,6 @@ from .options import (
     Speed,
     Windows,
     WindowSeconds,
-    line_printer,
     make_config,
 )
 
@@ -131,7 +132,7 @@ def check(
         always_measure=always_measure,
         max_blocks=blocks,
         sessions=sessions,
-        log=line_printer(err if as_json else out),
+        log=partial(print_text, err if as_json else out),
     )
     if self_test:
         from .self_test import self_test as run_self_test
@@ -197,11 +198,11 @@ def calibrate(
         benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed
     )
     result = calibration.calibrate(
-        config.session_config, blocks, config.order_seed, line_printer(err if as_json else out)
+        config.session_config, blocks, config.order_seed, partial(print_text, err if as_json else out)
     )
     if as_json:
         values = result.model_dump(mode="json")
         print_json({**values, "std_dev": result.std_dev, "noise_floor": result.noise_floor})
     else:
         out.print(calibration_table(result, config.margins.time_percent / 100))
-        line_printer(out)(f"stored in {calibration.calibration_file(result.fingerprint)}")
+        print_text(out, f"stored in {calibration.calibration_file(result.fingerprint)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -14,8 +14,6 @@ from pydantic import BaseModel
 from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ganbench.spec.benchmark import BenchmarkSpec
 
     from .check import CheckConfig
@@ -102,8 +100,3 @@ def fixed_values(annotation: Any) -> Iterator[str]:
             yield argument
         else:
             yield from fixed_values(argument)
-
-
-def line_printer(console: Console) -> Callable[[str], None]:
-    """Return a function that prints a line without markup or wrapping."""
-    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)

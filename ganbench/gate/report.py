@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from ganbench.errors import ExitCode
-from ganbench.reporting.console import SafeConsole, err, out, print_json, warn_on_error
+from ganbench.reporting.console import SafeConsole, err, out, print_json, print_text, warn_on_error
 from ganbench.system.files import require_output_file, write_text
 
 from . import outputs
 from .check import Check
 from .check_json import CheckRecord
 from .check_tables import check_tables
-from .options import line_printer
 from .self_test import SelfTest
 from .verdict import Verdict
 
@@ -56,7 +56,7 @@ def report(checks: list[Check], junit: Path | None, summary: Path | None, as_jso
 def show(checks: list[Check], as_json: bool) -> SafeConsole:
     """Show the outcome of the checks in the terminal and, if requested, as JSON; return the console for other text."""
     console = err if as_json else out
-    print_line = line_printer(console)
+    print_line = partial(print_text, console)
     for check in checks:
         for table in check_tables(check):
             console.print(table)

@@ -58,6 +58,17 @@ def printable(text: str) -> str:
     )
 
 
+def print_text(console: Console, text: str, end: str = "\n") -> None:
+    """Print text as it is: without markup, highlighting and line breaks."""
+    console.print(text, end=end, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_warning(message: str) -> None:
+    """Print a warning on standard error."""
+    err.print("[bold yellow]warning:[/] ", end="")
+    print_text(err, message)
+
+
 out = SafeConsole()  # within a command, the only way to reach standard output: print to it, or write to `out.file`
 err = SafeConsole(stderr=True)
 
@@ -141,8 +152,7 @@ def warn_on_error(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        err.print(f"[bold yellow]warning:[/] {what} failed: ", end="")
-        err.print(describe(error), markup=False, highlight=False, soft_wrap=True)
+        print_warning(f"{what} failed: {describe(error)}")
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from ganbench.errors import UsageError
 
-from .console import AsJson, err, out, print_json
+from .console import AsJson, err, out, print_json, print_text
 
 
 class Format(StrEnum):
@@ -52,4 +52,4 @@ def leaderboard(
         write = {Format.MARKDOWN: to_markdown, Format.LATEX: to_latex}
         out.file.write(to_csv(boards) if style == Format.CSV else "\n".join(map(write[style], boards)))
         for note in (note for board in boards for note in notes(board)):
-            err.print(note, markup=False, highlight=False, soft_wrap=True)
+            print_text(err, note)

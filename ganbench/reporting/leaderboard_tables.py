@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ganbench.reporting.console import print_text
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, field_text
 from ganbench.results.statistics import MAX_SEEDS, Summary
@@ -22,11 +23,11 @@ def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
     for board in boards:
         console.print(leaderboard_table(board))
         for note in notes(board):
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
+            print_text(console, note)
     if len(boards) > 1:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(console, text)
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

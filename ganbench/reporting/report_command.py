@@ -11,7 +11,7 @@ from rich.console import Console
 from ganbench.errors import UsageError
 from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, out
+from .console import PluginArguments, out, print_text
 
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registry
@@ -58,4 +58,4 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
         write_text(file, html)
     size = f"{len(html.encode()) / 1e3:,.0f} kB"
     text = f"{file}: {len(runs)} run{'s' * (len(runs) != 1)}, {size}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    print_text(console, text)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.plugin.callbacks import RunInfo
+from ganbench.reporting.console import print_text
 from ganbench.results.schema import (
     EpochRow,
     MetricResult,
@@ -106,10 +107,10 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     console.print(f"files in [bold]{escape(str(directory))}[/]: {escape(files)}", highlight=False)
     for name, run in read_tracked_runs(directory).items():
         where = f"{run.id}, {run.url}" if run.url else run.id
-        console.print(f"tracker {name}: {where}", markup=False, highlight=False, soft_wrap=True)
+        print_text(console, f"tracker {name}: {where}")
     if result.status == "interrupted":
         command = run_command("--resume", str(directory), processes=result.throughput.processes)
-        console.print(f"resume with: {command}", markup=False, highlight=False, soft_wrap=True)
+        print_text(console, f"resume with: {command}")
 
 
 def format_outcome(status: str, message: str | None) -> str:

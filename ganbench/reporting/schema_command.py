@@ -11,7 +11,7 @@ import typer
 from ganbench.errors import UsageError
 from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, out, print_json
+from .console import PluginArguments, out, print_json, print_text
 
 
 class Content(StrEnum):
@@ -50,4 +50,4 @@ def schema(
     text = f"{file}: JSON schema of a {content}"
     if content != Content.RESULT:
         text += f"; for editors, begin a TOML file in the same folder with the line\n#:schema {file.name}"
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    print_text(out, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import Device, PluginArguments, out
+from ganbench.reporting.console import Device, PluginArguments, out, print_text
 from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def sample(
         save_images(target, count, batches)
     used = opened.training.seed if seed is None else seed
     kind = "moving-average" if source.weights == "ema" else "raw"
-    out.print(f"{count:,} images of {run} in {target}: ", end="", markup=False, highlight=False)
+    print_text(out, f"{count:,} images of {run} in {target}: ", end="")
     out.print(f"step {opened.progress.steps:,}, {kind} weights, {mode} mode, seed {used}", highlight=False)
 
 

@@ -20,6 +20,7 @@ from ganbench.reporting.console import (
     err,
     out,
     print_json,
+    print_text,
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
@@ -89,7 +90,7 @@ def run(
     if dry_run:
         statuses = [read_status(folder.path, record, alive=False) for record in records]
         show(statuses, f"{suite.name}, in {folder.path}", as_json)
-        err.print(estimate(statuses), markup=False, highlight=False)
+        print_text(err, estimate(statuses))
         return
 
     from .execution import SuiteRun
@@ -140,7 +141,7 @@ def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
         print_json([CellStatusRecord.of(status).model_dump(mode="json") for status in statuses])
         return
     out.print(cells_table(statuses, title))
-    out.print(summary(statuses), markup=False, highlight=False)
+    print_text(out, summary(statuses))
 
 
 def show_leaderboard(folder: Path) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ganbench.reporting.console import print_text
 from ganbench.reporting.formatting import duration, number
 
 from .cell_state import CellStatus, State, seconds_left
@@ -119,14 +120,13 @@ class SuiteDisplay:
             self.live.update(cells_table(statuses, f"{self.title}: {summary(statuses)}", room), refresh=True)
         elif monotonic() >= self.next_line:
             self.next_line = monotonic() + PLAIN_SECONDS
-            self._print(summary(statuses))
+            print_text(self.console, summary(statuses))
 
     def on_change(self, status: CellStatus) -> None:
         ended = status.state if status.finished else f"attempt {status.attempts} failed"
-        self._print(": ".join(filter(None, (status.cell.label, ended, score_text(status), status.problem))))
-
-    def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(
+            self.console, ": ".join(filter(None, (status.cell.label, ended, score_text(status), status.problem)))
+        )
 
 
 def count_cells(number: int) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ganbench.plugin.callbacks import Progress, RunInfo
+from ganbench.reporting.console import print_text
 from ganbench.reporting.display import Display
 from ganbench.reporting.formatting import duration, losses_line, number
 from ganbench.reporting.result_tables import run_info_table
@@ -82,7 +83,7 @@ class LineDisplay(Display):
             )
 
     def print_line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_text(self.console, text)
 
     def _print_epoch(self) -> None:
         row, self._pending_epoch = self._pending_epoch, None

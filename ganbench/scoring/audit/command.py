@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out
-from ganbench.scoring.eval.command import show_warning
+from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out, print_text, print_warning
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import require_output_file
 
@@ -50,8 +49,8 @@ def audit(
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
     with err.status("opening the dataset") as status:
-        (result,) = audit_metrics(spec, resolve_device(device), data_dir, count, draws, status.update, show_warning)
+        (result,) = audit_metrics(spec, resolve_device(device), data_dir, count, draws, status.update, print_warning)
     out.print(audit_table(result))
     if target is not None:
         save_plot(result, target)
-        out.print(f"\nplot in {target}", markup=False, highlight=False)
+        print_text(out, f"\nplot in {target}")

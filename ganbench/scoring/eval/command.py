@@ -18,6 +18,7 @@ from ganbench.reporting.console import (
     err,
     out,
     print_json,
+    print_warning,
 )
 from ganbench.results.run_directory import is_run_directory
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
@@ -102,7 +103,7 @@ def evaluate(
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     request = Request(against, names, features, overrides, count, weights and weights.value, mode and mode.value)
     options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
-    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, show_warning)
+    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, print_warning)
     console = err if as_json else out
     console.print(metrics_table(result.metrics))
     console.print()
@@ -127,8 +128,3 @@ def check_target(target: Path) -> None:
             raise UsageError(f"--out {target}: exists and is not a ganbench result; choose another name") from None
         if "training" in replaced.spec:
             raise UsageError(f"--out {target}: exists and is the result of a training run; choose another name")
-
-
-def show_warning(message: str) -> None:
-    err.print("[bold yellow]warning:[/] ", end="")
-    err.print(message, markup=False, highlight=False, soft_wrap=True)

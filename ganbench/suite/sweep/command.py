@@ -23,6 +23,7 @@ from ganbench.reporting.console import (
     err,
     out,
     print_json,
+    print_text,
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
@@ -101,7 +102,7 @@ def sweep(
     except BaseException:  # Ctrl-C as well
         if points:
             write_points()
-            err.print(f"the {len(points)} points so far are in {folder / 'sweep.csv'}", markup=False, soft_wrap=True)
+            print_text(err, f"the {len(points)} points so far are in {folder / 'sweep.csv'}")
         else:
             folder.rmdir()
         raise
@@ -127,14 +128,14 @@ def show(completed: Sweep, folder: Path) -> None:
     out.print(table)
     if len(completed.axes) == 1:
         for outcome, first, last in completed.intervals():
-            out.print(f"{completed.axes[0].path} from {first:g} to {last:g}: {outcome}", markup=False, highlight=False)
+            print_text(out, f"{completed.axes[0].path} from {first:g} to {last:g}: {outcome}")
     if best := completed.best():
         where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(completed.axes, best.values, strict=True))
-        out.print(f"best: {where}: {number(best.trial.final[completed.metric])}", markup=False, highlight=False)
+        print_text(out, f"best: {where}: {number(best.trial.final[completed.metric])}")
     if agreement := completed.agrees_with_theory():
         points = f"{agreement.count(True)} of {len(agreement)} points that converged or diverged"
         out.print(f"agrees with theory: {points}")
-    out.print(f"files in {folder}: sweep.csv, sweep.png", markup=False, highlight=False, soft_wrap=True)
+    print_text(out, f"files in {folder}: sweep.csv, sweep.png")
 
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:
