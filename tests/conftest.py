@@ -84,6 +84,22 @@ def registry() -> Registry:
     return Registry.load()
 
 
+@pytest.fixture(scope="session")
+def thumbnails(registry: Registry) -> Registry:
+    """The default plugins and those of `thumbnail_metrics`, which keep what they get; see `nothing_seen`."""
+    from thumbnail_metrics import with_thumbnails  # which imports this module
+
+    return with_thumbnails(registry)
+
+
+@pytest.fixture
+def nothing_seen() -> None:
+    """Forget what the metrics on thumbnails got in other tests."""
+    from thumbnail_metrics import forget
+
+    forget()
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Install a plugin distribution: `install("ganbench-tiny", source, version="1.0", entry_point="tiny")`."""
