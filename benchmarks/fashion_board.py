@@ -23,7 +23,8 @@ from ganbench.results.leaderboard import make_leaderboards
 from ganbench.results.run_collection import find_runs
 from ganbench.results.suite_record import read_suite
 
-from .pages import ROOT, put_between, save_sheet
+from .checkout import ROOT
+from .pages import put_between, save_sheet
 
 STORED = ROOT / "benchmarks" / "results" / "cpu-2-cores" / "fashion_losses.json"
 PICTURE = ROOT / "docs" / "images" / "fashion-losses.png"

@@ -24,10 +24,11 @@ from ganbench.gate.statistics import paired, predicted
 from ganbench.gate.verdict import ALPHA, Threshold, Verdict, decide
 from ganbench.spec.benchmark import GateOptions
 
+from .checkout import ROOT
 from .results_file import write_results
 
-RESULTS = Path(__file__).parent / "results" / "cpu-2-cores"
-PLOT = Path(__file__).parents[1] / "docs" / "images" / "gate_power.png"
+RESULTS = ROOT / "benchmarks" / "results" / "cpu-2-cores"
+PLOT = ROOT / "docs" / "images" / "gate_power.png"
 EFFECTS = [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.125, 0.15, 0.2]
 MARGINS = GateOptions()
 Check = Callable[[np.random.Generator, float], Verdict]

@@ -19,7 +19,8 @@ from ganbench import Registry
 from ganbench.reporting.plots import read_curve
 from ganbench.spec.loading import find_published_curve
 
-from .pages import ROOT, put_between
+from .checkout import ROOT
+from .pages import put_between
 
 RUN = ROOT / "benchmarks" / "results" / "dcgan-fashion-cpu" / "seed-42"
 ON_GPU = ROOT / "benchmarks" / "results" / "h200" / "reference"  # by benchmarks.reference, a folder for each seed

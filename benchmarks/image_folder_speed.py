@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,7 +25,9 @@ import typer
 
 from ganbench import DatasetContext, DatasetPlugin, ImageData, Options, hookimpl
 
+from .fresh_process import in_fresh_process
 from .results_file import write_results
+from .rounds import alternating
 
 BATCH_SIZE = 64
 SIZE = 64
@@ -50,14 +51,13 @@ def main(
     seconds: dict[str, list[list[float]]] = {name: [] for name in EPOCHS}
     with tempfile.TemporaryDirectory(prefix="ganbench-png-") as name:
         write_images(Path(name), images)
-        for number in range(rounds):
-            for reader in EPOCHS if number % 2 == 0 else reversed(EPOCHS):
-                with tempfile.TemporaryDirectory() as cache:
-                    seconds[reader].append(in_fresh_process(reader, Path(name), epochs, cache))
-                print(f"round {number + 1}, {reader}: {seconds[reader][-1]}", file=sys.stderr)
+        for number, reader in alternating(EPOCHS, rounds):
+            with tempfile.TemporaryDirectory() as cache:
+                seconds[reader].append(work(reader, Path(name), epochs, cache))
+            print(f"round {number + 1}, {reader}: {seconds[reader][-1]}", file=sys.stderr)
         with tempfile.TemporaryDirectory() as cache:
             trained = {
-                title: in_fresh_process(dataset, Path(name), epochs, cache)
+                title: work(dataset, Path(name), epochs, cache)
                 for title, dataset in (
                     ("decoded anew", "image-folder"),
                     ("from the cache", "image-folder"),
@@ -93,14 +93,11 @@ def write_images(folder: Path, count: int) -> None:
         (ImageOps.mirror(image) if number >= len(items) else image).save(path)
 
 
-def in_fresh_process(only: str, folder: Path, epochs: int, cache: str) -> Any:
+def work(only: str, folder: Path, epochs: int, cache: str) -> Any:
+    """Do a part in a process of its own."""
     options = ["--only", only, "--folder", str(folder), "--epochs", str(epochs)]
-    command = [sys.executable, "-m", "benchmarks.image_folder_speed", *options]
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, PATH: str(folder)}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if finished.returncode:
-        raise SystemExit(f"{only} failed:\n{finished.stderr}")
-    return json.loads(finished.stdout.splitlines()[-1])
+    environment = {"XDG_CACHE_HOME": cache, PATH: str(folder)}
+    return in_fresh_process("benchmarks.image_folder_speed", options, **environment)
 
 
 def measure(reader: str, folder: Path, epochs: int) -> list[float]:

@@ -25,7 +25,8 @@ from rich.table import Table
 from ganbench import Result, run
 from ganbench.reporting.formatting import number
 
-from .pages import ROOT, put_between, save_sheet
+from .checkout import ROOT
+from .pages import put_between, save_sheet
 from .results_file import write_results
 
 SUITE = Path(__file__).with_name("fashion_losses.toml")

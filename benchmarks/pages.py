@@ -8,7 +8,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
 COLUMNS = 4  # of a sheet
 
 

@@ -29,6 +29,8 @@ from ganbench.errors import ExitCode
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 
+from .checkout import ROOT
+
 SMALL = [
     "dataset.source=embedded",
     "model.width=8",
@@ -38,7 +40,7 @@ SMALL = [
     "metrics.0.at_epochs=[0, 2]",
     "checkpoint.every_minutes=0",
 ]
-PROJECTION = Path(__file__).parents[1] / "docs" / "examples" / "projection_gan.py"
+PROJECTION = ROOT / "docs" / "examples" / "projection_gan.py"
 # all features of a step: labels, several updates, lazy penalties, an augmentation, a schedule, EMA, horizontal flips
 EVERYTHING = [
     *("model=projection-gan", "model.width=32", "loss=hinge", 'augmentations=["diffaugment"]', "ema.half_life_kimg=1"),

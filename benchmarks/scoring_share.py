@@ -21,8 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .checkout import HERE, commit_of, importable
+from .checkout import ROOT, commit_of, importable
 from .results_file import write_results
+from .rounds import alternating
 
 EVALUATIONS = 2  # of each run
 
@@ -35,7 +36,7 @@ def main(
     source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
-    sides = {"before": before, "now": HERE} if before else {"now": HERE}
+    sides = {"before": before, "now": ROOT} if before else {"now": ROOT}
     options = [
         *("--device", device, "-o", f"dataset.source={source}", "-o", f"training.budget_seconds={seconds}"),
         *("-o", "metrics.0.at_epochs=[0]"),
@@ -43,12 +44,11 @@ def main(
     figures: dict[str, dict[str, list[float]]] = {
         side: {"evaluation_seconds": [], "epoch_seconds": [], "share": []} for side in sides
     }
-    for round_number in range(rounds):
-        for side in sides if round_number % 2 == 0 else reversed(sides):
-            evaluation, epoch = measure(sides[side], ["dcgan-fashion", *options])
-            for name, value in zip(figures[side], (evaluation, epoch, evaluation / epoch), strict=True):
-                figures[side][name].append(value)
-            print(f"round {round_number + 1}, {side}: {evaluation / epoch:.2%} of an epoch", file=sys.stderr)
+    for round_number, side in alternating(sides, rounds):
+        evaluation, epoch = measure(sides[side], ["dcgan-fashion", *options])
+        for name, value in zip(figures[side], (evaluation, epoch, evaluation / epoch), strict=True):
+            figures[side][name].append(value)
+        print(f"round {round_number + 1}, {side}: {evaluation / epoch:.2%} of an epoch", file=sys.stderr)
     show(figures)
     if out is not None:
         setting = {"source": source, "rounds": rounds, "seconds": seconds, "before": commit_of(before)}

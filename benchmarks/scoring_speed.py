@@ -12,8 +12,6 @@ torch-fidelity's workers. Linux only.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
+from .fresh_process import in_fresh_process
 from .results_file import write_results
+from .rounds import in_order_of
 
 FOUR = "fid,kid,precision-recall,density-coverage"
 THREE = "fid,kid,precision-recall"
@@ -54,8 +54,8 @@ def main(
         write_images(Path(name), images, source, data_dir)
         for number in range(rounds):
             for task, tools in TASKS.items():
-                for tool in tools if number % 2 == 0 else reversed(tools):
-                    one = in_fresh_process(tool, tools[tool], Path(name))
+                for tool in in_order_of(number, tools):
+                    one = measure(tool, tools[tool], Path(name))
                     measured[task][tool].append(one)
                     print(f"round {number + 1}, {task}, {tool}: {one['seconds']:.1f} s", file=sys.stderr)
             if out is not None:
@@ -82,22 +82,13 @@ def write_images(folder: Path, count: int, source: str, data_dir: Path | None) -
             Image.fromarray(image[0].numpy()).save(folder / name / f"{index:05}.png")
 
 
-def in_fresh_process(tool: str, metrics: str, folder: Path) -> dict[str, Any]:
-    """Return scores, the seconds from the start of the process to its end, and its peak memory."""
+def measure(tool: str, metrics: str, folder: Path) -> dict[str, Any]:
+    """Return scores, the seconds from the start of a process for them to its end, and its peak memory."""
     options = ["--only", f"{tool.split()[0]}:{metrics}", "--folder", str(folder)]
     with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "XDG_CACHE_HOME": cache}
         start = perf_counter()
-        finished = subprocess.run(
-            [sys.executable, "-m", "benchmarks.scoring_speed", *options],
-            capture_output=True,
-            text=True,
-            env=environment,
-        )
-        seconds = perf_counter() - start
-    if finished.returncode:
-        raise SystemExit(f"{tool} failed:\n{finished.stderr}")
-    return {"seconds": seconds, **json.loads(finished.stdout.splitlines()[-1])}
+        measured = in_fresh_process("benchmarks.scoring_speed", options, XDG_CACHE_HOME=cache)
+        return {"seconds": perf_counter() - start, **measured}
 
 
 def work(tool: str, metrics: str, folder: Path) -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .pages import ROOT, put_between
+from .checkout import ROOT
+from .pages import put_between
 from .results_file import write_results
 
 if TYPE_CHECKING:

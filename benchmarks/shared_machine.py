@@ -41,13 +41,17 @@ def main(
     if inside:
         print(json.dumps(train(inside, seconds, source)))
         return
+    # imported here, because a child process has only the measured checkout on its path
+    from benchmarks.checkout import ROOT
+    from benchmarks.rounds import in_order_of
+
     environment = without_wait_policy(os.environ)
     rates: dict[str, dict[str, list[list[float]]]] = {name: {side: [] for side in SIDES} for name in CONDITIONS}
     policies: dict[str, str | None] = {}
     for round_number in range(rounds):
         for condition, (num_runs, busy) in CONDITIONS.items():
-            for side in SIDES if round_number % 2 == 0 else reversed(SIDES):
-                folder = before if before and side == "before" else Path(__file__).parent.parent
+            for side in in_order_of(round_number, SIDES):
+                folder = before if before and side == "before" else ROOT
                 with busy_processes(busy):
                     reports = train_concurrently(num_runs, side, seconds, source, folder.resolve(), environment)
                 policies[side] = reports[0]["wait_policy"]

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from .pages import ROOT, put_between
+from .checkout import ROOT
+from .pages import put_between
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- speed: made by python -m benchmarks.speed_table -->\n", "<!-- end of speed -->"

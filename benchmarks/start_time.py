@@ -21,8 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .checkout import HERE, commit_of, importable
+from .checkout import ROOT, commit_of, importable
 from .results_file import write_results
+from .rounds import alternating
 
 POLL_SECONDS = 0.005
 
@@ -35,15 +36,14 @@ def main(
     source: Annotated[str, typer.Option(help="Source of FashionMNIST: auto, files, download, embedded.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
-    sides = {"before": before, "now": HERE} if before else {"now": HERE}
+    sides = {"before": before, "now": ROOT} if before else {"now": ROOT}
     options = ["--epochs", "1", "--device", device, "-o", f"dataset.source={source}", "-o", "metrics.0.at_epochs=[]"]
     seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for round_number in range(rounds + 1):
-        for side in sides if round_number % 2 == 0 else reversed(sides):
-            measured = start(sides[side], [benchmark, *options])
-            if round_number:
-                seconds[side].append(measured)
-                print(f"round {round_number}, {side}: {measured:.2f} s", file=sys.stderr)
+    for round_number, side in alternating(sides, rounds + 1):
+        measured = start(sides[side], [benchmark, *options])
+        if round_number:
+            seconds[side].append(measured)
+            print(f"round {round_number}, {side}: {measured:.2f} s", file=sys.stderr)
     show(seconds)
     if out is not None:
         setting = {"benchmark": benchmark, "source": source, "rounds": rounds, "before": commit_of(before)}

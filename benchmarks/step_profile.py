@@ -20,6 +20,7 @@ from rich.table import Table
 from ganbench import Result, run
 
 from .results_file import write_results
+from .rounds import alternating
 
 DROPOUTS = ("torch", "fast")
 MIN_SHARE = 0.01  # of a step; operators below are summed up
@@ -32,9 +33,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
     results: dict[str, list[Result]] = {dropout: [] for dropout in DROPOUTS}
-    for round_number in range(rounds):
-        for dropout in DROPOUTS if round_number % 2 == 0 else reversed(DROPOUTS):
-            results[dropout].append(profile(dropout, source))
+    for _, dropout in alternating(DROPOUTS, rounds):
+        results[dropout].append(profile(dropout, source))
     operators = {dropout: operator_milliseconds(measured) for dropout, measured in results.items()}
     steps = {dropout: [step_milliseconds(each) for each in measured] for dropout, measured in results.items()}
     show(operators, steps)

@@ -24,6 +24,7 @@ from rich.table import Table
 from ganbench import Callback, Options, Progress, TrackerContext, TrackerPlugin, hookimpl
 
 from .results_file import write_results
+from .rounds import alternating
 
 VARIANTS = {"no tracker": [], "raises": ["--track", "raises"], "blocks": ["--track", "blocks"]}
 BLOCKED_SECONDS = 60
@@ -59,12 +60,11 @@ def main(
 ) -> None:
     rates: dict[str, list[float]] = {name: [] for name in VARIANTS}
     losses: list[Any] = []
-    for round_number in range(rounds):
-        for name in VARIANTS if round_number % 2 == 0 else reversed(VARIANTS):
-            result = train(VARIANTS[name], steps, device, source)
-            rates[name].append(result["throughput"]["images_per_second"]["median"])
-            losses.append([(row["d_loss"], row["g_loss"]) for row in result["history"]])
-            print(f"round {round_number + 1}, {name}: {rates[name][-1]:,.0f} images/s", file=sys.stderr)
+    for round_number, name in alternating(VARIANTS, rounds):
+        result = train(VARIANTS[name], steps, device, source)
+        rates[name].append(result["throughput"]["images_per_second"]["median"])
+        losses.append([(row["d_loss"], row["g_loss"]) for row in result["history"]])
+        print(f"round {round_number + 1}, {name}: {rates[name][-1]:,.0f} images/s", file=sys.stderr)
     ratios = {
         name: [rate / without for rate, without in zip(measured, rates["no tracker"], strict=True)]
         for name, measured in rates.items()

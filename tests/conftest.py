@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -25,8 +25,11 @@ torch.set_num_threads(1)
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, which changes the width of tables
 
 # the homework's benchmark on the embedded subset, with narrower networks: it trains in about a second
-SMALL = ["dataset.source=embedded", "model.width=8", "metrics.0.num_samples=100"]
-UNSCORED = ["dataset.source=embedded", "model.width=8", "metrics=[]"]
+SMALL = ["dataset.source=embedded", "model.width=2", "metrics.0.num_samples=100"]
+UNSCORED = ["dataset.source=embedded", "model.width=2", "metrics=[]"]
+
+# the folders of the cache with what is computed from real images alone
+REAL_DATA = ("features", "derived", "real-data-scores")
 
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
@@ -34,34 +37,41 @@ DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda
 @pytest.fixture(scope="session")
 def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache of statistics and scores of real images; shared, as they take longer than most runs."""
-    return tmp_path_factory.mktemp("real-images")
+    folder = tmp_path_factory.mktemp("cache") / "ganbench"
+    for name in REAL_DATA:
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_session(real_data_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Isolate the fixtures of a module or a session as well, and repeat no measurements outside training anywhere.
+
+    No test depends on how long the measurements take.
+    """
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(real_data_cache.parent))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        monkeypatch.delenv("GANBENCH_DATA", raising=False)
+        monkeypatch.delenv(ONLY_VARIABLE, raising=False)
+        monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
+        monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
+        monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
+        monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
+        yield
 
 
 @pytest.fixture(autouse=True)
 def isolated_environment(tmp_path: Path, real_data_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Isolate tests from the user's caches, data, environment and plugins."""
+    """Isolate tests from the user's caches, data, environment and plugins, and from one another."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "cache" / "ganbench").mkdir(parents=True)
-    for name in ("features", "derived", "real-data-scores"):
-        (real_data_cache / name).mkdir(exist_ok=True)
+    for name in REAL_DATA:
         (tmp_path / "cache" / "ganbench" / name).symlink_to(real_data_cache / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
     monkeypatch.delenv(ONLY_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_measurements(monkeypatch)
-
-
-def shorten_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeat no measurements outside training: no test depends on their duration."""
-    monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
-    monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
 
 
 # the plugin names of steps that tests build themselves
@@ -72,6 +82,22 @@ PLUGIN_NAMES = PluginNames("the model", "the loss", {"discriminator": "its optim
 def registry() -> Registry:
     """The default plugins, as installed."""
     return Registry.load()
+
+
+@pytest.fixture(scope="session")
+def thumbnails(registry: Registry) -> Registry:
+    """The default plugins and those of `thumbnail_metrics`, which keep what they get; see `nothing_seen`."""
+    from thumbnail_metrics import with_thumbnails  # which imports this module
+
+    return with_thumbnails(registry)
+
+
+@pytest.fixture
+def nothing_seen() -> None:
+    """Forget what the metrics on thumbnails got in other tests."""
+    from thumbnail_metrics import forget
+
+    forget()
 
 
 @pytest.fixture

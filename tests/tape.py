@@ -37,7 +37,7 @@ class Tape(TorchDispatchMode):
 
 
 class Moment:
-    """The n-th mark of a recording, a second after the one before."""
+    """The n-th mark of a capture, a second after the one before."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -47,7 +47,7 @@ class Moment:
 
 
 class TapeCapturer:
-    """Records on the CPU. What a real recording does not do, this does: the work itself, once, while it is recorded."""
+    """Captures on the CPU. Unlike a CUDA graph, it also does the work while capturing."""
 
     graph_memory_bytes = 1234
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import run_command
+from typer.testing import Result
 
-from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.console import out
@@ -25,7 +25,7 @@ Install = Callable[..., Path]
 
 DONE, USAGE, FAILED = 0, 2, 5
 UNSCORED = "-o dataset.source=embedded -o metrics=[]"  # reads only data shipped with ganbench
-SHORT = f"run dcgan-fashion {UNSCORED} -o model.width=8 --steps 1"  # short, in case the expected error does not occur
+SHORT = f"run dcgan-fashion {UNSCORED} -o model.width=2 --steps 1"  # short, in case the expected error does not occur
 
 BREAKING = """
 import sys
@@ -54,11 +54,7 @@ def ganbench_optimizers():
 
 
 def ganbench(command: str) -> Result:
-    """Run a command in this process. An unexpected exception fails the test."""
-    result = CliRunner(env={"COLUMNS": "300"}).invoke(app, shlex.split(command))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+    return run_command(*shlex.split(command), columns=300)
 
 
 def printed(command: str) -> str:
@@ -139,7 +135,8 @@ def test_show_prints_each_option_of_a_plugin_with_default_and_description() -> N
     }
 
 
-def test_show_works_for_every_plugin(registry: Registry) -> None:
+def test_show_works_for_every_plugin(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "load", lambda *_: registry)  # once instead of for each plugin
     one_of_each_kind = {found.plugin.kind: found.plugin.name for found in registry.all_plugins()}
     for registered in registry.all_plugins():
         assert printed(f"show {registered.plugin.name}")
@@ -194,7 +191,7 @@ def test_the_version_is_printed_and_exported() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("command", ["list", "show training", "show fid", "plugins"])
 def test_no_word_in_a_table_is_truncated_on_a_narrow_terminal(command: str, width: int) -> None:
-    outcome = CliRunner(env={"COLUMNS": str(width)}).invoke(app, shlex.split(command))
+    outcome = run_command(*shlex.split(command), columns=width)
     assert outcome.exit_code == DONE
     assert "…" not in outcome.stdout
     assert max(map(len, outcome.stdout.splitlines())) <= width
@@ -205,7 +202,7 @@ def test_no_word_in_a_table_is_truncated_on_a_narrow_terminal(command: str, widt
 def test_a_spec_on_a_narrow_terminal_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, plain = printed("show dcgan-fashion").partition("\n")  # the schema is for files only
     monkeypatch.setattr(out, "_force_terminal", True)
-    outcome = CliRunner(env={"COLUMNS": "30", "NO_COLOR": "1"}).invoke(app, ["show", "dcgan-fashion"])
+    outcome = run_command("show", "dcgan-fashion", columns=30, env={"NO_COLOR": "1"})
     assert outcome.exit_code == DONE
     assert re.sub(r"\x1b\[[\d;]*m", "", outcome.stdout) == plain
 

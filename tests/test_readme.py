@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
-from typer.testing import CliRunner
 
 from benchmarks import homework, loss_table, speed_table
-from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.spec.loading import load_spec
@@ -33,7 +32,7 @@ def test_the_plugin_of_the_readme_runs_with_its_command(tmp_path: Path) -> None:
     assert program == "ganbench"
     arguments[arguments.index("--steps") + 1] = "2"  # a shorter one will do
     small = [word for override in SMALL for word in ("-o", override)]
-    outcome = CliRunner().invoke(app, [*arguments, *small, "--out", "run"])
+    outcome = run_command(*arguments, *small, "--out", "run")
     assert outcome.exit_code == 0, outcome.output
     result = load_result(tmp_path / "run")
     assert list(result.history[0].monitors) == ["real_logit", "fake_logit"]

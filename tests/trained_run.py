@@ -6,9 +6,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import pytest
 import torch
-from conftest import shorten_measurements
 from torch import Tensor
 
 from ganbench import BuildContext, MetricPlugin, Options
@@ -66,12 +64,8 @@ def scored(count: int, weights: Weights = "raw", mode: GeneratorMode = "eval") -
 
 
 def make_run(registry: Registry, out: Path, overrides: list[str]) -> Result:
-    """Run a benchmark in any scope of fixtures, with a cache of its own."""
     spec, _ = load_spec("dcgan-fashion", registry, overrides)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        shorten_measurements(monkeypatch)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(out.parent / "cache"))
-        return run(spec, device="cpu", out=out)[0]
+    return run(spec, device="cpu", out=out)[0]
 
 
 def trained_run(folder: Path, *overrides: str) -> tuple[Path, Result]:

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results_file import write_results
+from benchmarks.rounds import alternating
 from benchmarks.shared_machine import busy_processes
 
 from .setting import Setting
@@ -90,11 +91,7 @@ def measure_round(loops: Sequence[str]) -> dict[str, float]:
         workers = {name: stack.enter_context(Worker(name)) for name in loops}
         for worker in workers.values():
             worker.read()  # it has warmed up
-        turns = {
-            (name, turn): workers[name].take_turn()
-            for turn in range(TURNS)
-            for name in (loops if turn % 2 == 0 else reversed(loops))
-        }
+        turns = {(name, turn): workers[name].take_turn() for turn, name in alternating(loops, TURNS)}
     measured = {name: [turns[name, turn] for turn in range(TURNS)] for name in loops}
     return {
         name: sum(turn["images"] for turn in own) / sum(turn["seconds"] for turn in own)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from conftest import SMALL, UNSCORED
-from typer.testing import CliRunner
 
 import ganbench
-from ganbench.cli import app
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.callbacks import Callback, Progress
 
@@ -132,7 +131,7 @@ def test_an_interrupted_run_leaves_the_result_so_far_as_on_the_command_line() ->
 def test_an_error_has_the_text_of_the_command_line(command: str, call: Any, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    outcome = CliRunner(env={"COLUMNS": "1000"}).invoke(app, shlex.split(command))
+    outcome = run_command(*shlex.split(command), columns=1000)
     with pytest.raises(ganbench.GanbenchError) as caught:
         call()
     assert outcome.exit_code == caught.value.exit_code
@@ -175,4 +174,4 @@ def test_two_runs_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert compared.names == ("a", "b")
     assert compared.to_dict()["differences"]["spec"] == {"training.seed": (1, 2)}
     assert str(compared) == str(ganbench.compare("a", second))
-    assert CliRunner(env={"COLUMNS": "120"}).invoke(app, ["compare", "a", "b"]).stdout.split() == str(compared).split()
+    assert run_command("compare", "a", "b", columns=120).stdout.split() == str(compared).split()

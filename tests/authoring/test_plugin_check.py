@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from ganbench.cli import app
+from command_line import run_command
+from typer.testing import Result
 
 LOSS = """
 from ganbench import LossPlugin, hookimpl
@@ -56,7 +55,7 @@ def ganbench_augmentations():
 
 
 def check(arguments: str) -> Result:
-    return CliRunner().invoke(app, ["plugin", "check", *arguments.split()])
+    return run_command("plugin", "check", *arguments.split())
 
 
 def check_source(source: str, folder: Path) -> tuple[int, dict[str, str | None]]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import run_command
+from typer.testing import Result
 
 from ganbench import Registry
 from ganbench.authoring.check import Conditions, check
 from ganbench.authoring.new import TEMPLATES, Package, write_package
-from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.spec.loading import load_spec
 from ganbench.testing import CONTRACTS
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def new(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["plugin", "new", *arguments])
+    return run_command("plugin", "new", *arguments)
 
 
 def installed(name: str, kind: Kind, folder: Path) -> Any:

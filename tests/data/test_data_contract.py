@@ -24,6 +24,7 @@ from ganbench.data.batches import (
 )
 from ganbench.data.contract import check_data
 from ganbench.scoring.dataset import open_dataset
+from ganbench.spec.benchmark import DataOptions
 from ganbench.spec.configs import DatasetConfig
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
@@ -175,9 +176,9 @@ def test_an_overridden_getitem_is_used_in_training_and_for_reference(make: Calla
     data = check_data(ImageData(split, split, 10, "own", "ef"), "dataset 'own'")
     (reference,) = select_images(data.train, torch.arange(4), 4, CPU)
     assert torch.equal(reference, wanted)
-    batches = make_batches(data.train, 4, CPU, torch.Generator().manual_seed(0))
+    batches = make_batches(data.train, 4, CPU, torch.Generator().manual_seed(0), options=DataOptions(workers=0))
     assert isinstance(batches, StreamedBatches)
-    trained = torch.cat([inputs[0] for inputs in batches._epoch_in_this_process(seed=0)])
+    trained = torch.cat([inputs[0] for inputs in batches.epoch()])
     mine = torch.stack([split[index][0] for index in range(len(split))])
     assert torch.equal(trained.flatten(1).sort(0).values, mine.flatten(1).sort(0).values)
 

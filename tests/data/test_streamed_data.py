@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from callbacks import AtStep, StopAt
 from conftest import UNSCORED
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from ganbench import Callback, DataError, PluginError
+from ganbench import DataError, PluginError
 from ganbench.data.batches import RankShare, StreamedBatches, make_batches
-from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
@@ -94,22 +91,11 @@ def plugins(tmp_path: Path) -> Registry:
     return Registry.load([str(tmp_path / "folder.py")])
 
 
-class At(Callback):
-    """Calls a function once, when a step is reached."""
-
-    def __init__(self, step: int, deed: Callable[[], object]) -> None:
-        self.step, self.deed = step, deed
-
-    def on_window_end(self, progress: Progress) -> None:
-        if progress.step == self.step:
-            self.deed()
-
-
 def test_it_resumes_exactly_with_random_transforms(plugins: Registry, overrides: list[str], tmp_path: Path) -> None:
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
     whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
     assert whole.throughput.conditions["data"] == "streamed"
-    stop = At(7, lambda: os.kill(os.getpid(), signal.SIGINT))  # within the second epoch of five steps
+    stop = StopAt(7)  # within the second epoch of five steps
     run(spec, device="cpu", out=tmp_path / "run", callback=stop, window_seconds=1e-9)
     stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
     run(stopped, device="cpu", resume=tmp_path / "run")
@@ -132,7 +118,7 @@ def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     plugins: Registry, overrides: list[str], folder: Path, tmp_path: Path
 ) -> None:
     spec, _ = load_spec("dcgan-fashion", plugins, overrides)
-    lost = At(7, lambda: folder.rename(tmp_path / "elsewhere"))
+    lost = AtStep(7, lambda: folder.rename(tmp_path / "elsewhere"))
     with pytest.raises(PluginError) as raised:
         run(spec, device="cpu", out=tmp_path / "run", callback=lost, window_seconds=1e-9)
     told = str(raised.value)

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import run_command
 from conftest import UNSCORED
 from linear_gan import Noting
 from torch import Tensor
 from torch.utils.data import TensorDataset
-from typer.testing import CliRunner
 
 from ganbench import ImageData, PluginError, Registry, UsageError, load
-from ganbench.cli import app
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import check_data
 from ganbench.results.schema import Result
@@ -134,12 +133,12 @@ def test_generated_vectors_are_sampled_to_an_archive_and_shown_as_text(tmp_path:
     train(tmp_path, registry, 'optimizer.generator.lr={name="cosine", start=2e-3, end=0.0}')
     arguments = ["sample", str(tmp_path / "run"), "-n", "30", "--out"]
     for target in ("grid.png", "folder"):
-        outcome = CliRunner().invoke(app, [*arguments, target])
+        outcome = run_command(*arguments, target)
         assert outcome.exit_code == 2
         assert f"--out {target}: the run generates vectors, which are no images; use an .npz file" in " ".join(
             outcome.stderr.split()
         )
-    outcome = CliRunner().invoke(app, [*arguments, "points.npz"])
+    outcome = run_command(*arguments, "points.npz")
     assert (outcome.exit_code, outcome.stderr) == (0, "")  # the learning rate is no state of the generator
     samples = load(tmp_path / "run", device="cpu").sample(30)
     with np.load("points.npz") as archive:

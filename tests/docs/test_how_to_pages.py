@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
 from documented_commands import commands_in
 from torch import Tensor
-from typer.testing import CliRunner
 
 from ganbench import Registry
-from ganbench.cli import app
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.matrix import make_cells, read_suite_file
 
@@ -30,7 +29,7 @@ def commands(name: str, command: str) -> list[list[str]]:
 
 
 def invoke(*arguments: str) -> str:
-    outcome = CliRunner().invoke(app, list(arguments))
+    outcome = run_command(*arguments)
     assert outcome.exit_code == 0, outcome.output
     return outcome.output
 

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from stand_in import FAST, SLOW
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, arguments)
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command(*arguments)
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
 def invoke_raw(*arguments: str) -> str:
-    return CliRunner().invoke(app, arguments).stdout
+    return run_command(*arguments).stdout
 
 
 def record(*arguments: str) -> tuple[int, str]:

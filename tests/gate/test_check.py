@@ -18,13 +18,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
 from junitparser import JUnitXml
 from stand_in import FAST, SLOW
-from typer.testing import CliRunner
 
 import ganbench.gate.side
-from ganbench.cli import app
 from ganbench.errors import ExitCode, MissingError
 from ganbench.gate.check import Check, Measurements
 from ganbench.gate.outputs import github_annotations
@@ -34,8 +33,7 @@ from ganbench.gate.verdict import Finding, Verdict
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *arguments])
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command("check", "dcgan-fashion", *arguments)
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
@@ -186,7 +184,7 @@ def test_the_session_order_comes_from_a_recorded_seed(commit: Any) -> None:
     commit(SLOW)
     orders = []
     for _ in range(2):
-        outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json"])
+        outcome = run_command("check", "dcgan-fashion", *AGAINST, "--seed", "7", "--json")
         (report,) = json.loads(outcome.stdout)["checks"]
         assert report["order_seed"] == 7
         orders.append([line.split(",")[1].split(":")[0] for line in outcome.stderr.splitlines() if "block" in line])

@@ -9,10 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 
 PLUGIN = """
@@ -52,6 +51,6 @@ def test_a_commit_that_slows_its_own_plugin(tmp_path: Path, monkeypatch: pytest.
         Path("own_loss.py").write_text(PLUGIN.format(seconds=seconds))
         subprocess.run(["git", "add", "own_loss.py"], check=True)
         subprocess.run([*as_somebody, "commit", "-q", "-m", f"wait {seconds} s"], check=True)
-    outcome = CliRunner().invoke(app, ARGUMENTS)
+    outcome = run_command(*ARGUMENTS)
     assert "most of the slowdown is in the generator phase" in " ".join(outcome.output.split())
     assert outcome.exit_code == ExitCode.REGRESSION

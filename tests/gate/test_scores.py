@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
 from stand_in import FAST
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.gate.check import CheckConfig, Measurements, make_findings
 from ganbench.gate.looks import Look, looks
@@ -42,8 +41,7 @@ from ganbench.spec.benchmark import GateOptions
 
 def check(*arguments: str) -> tuple[int, str]:
     ours = ("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--no-speed")
-    outcome = CliRunner().invoke(app, [*ours, *arguments])
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command(*ours, *arguments)
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
@@ -143,9 +141,8 @@ class FixedEstimate:
 def test_no_seed_is_on_both_sides(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "FID = 20.0\n")
-    outcome = CliRunner().invoke(
-        app,
-        ["check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--no-speed", *QUALITY, "--json"],
+    outcome = run_command(
+        "check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--no-speed", *QUALITY, "--json"
     )
     (report,) = json.loads(outcome.stdout)["checks"]
     base, head = ([run["spec"]["training"]["seed"] for run in report["quality"][side]] for side in ("base", "head"))
@@ -257,7 +254,7 @@ def test_other_scores_are_refused_before_anything_is_timed(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "NUM_SAMPLES = 50\n")
     arguments = ("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1")
-    outcome = CliRunner().invoke(app, arguments)
+    outcome = run_command(*arguments)
     assert outcome.exit_code == ExitCode.NOT_COMPARABLE
     assert "num_samples: 100 and 50" in " ".join(outcome.output.split())
     assert "block" not in outcome.output
@@ -266,9 +263,9 @@ def test_other_scores_are_refused_before_anything_is_timed(commit: Any) -> None:
 def test_scores_of_another_protocol_than_the_baseline_are_refused_before_anything_is_timed(commit: Any) -> None:
     repository = commit(FAST)
     ours = ("dcgan-fashion", "-p", "own_loss.py")
-    CliRunner().invoke(app, ["baseline", "record", *ours, "--out", "baseline.json", "--sessions", "2"])
+    run_command("baseline", "record", *ours, "--out", "baseline.json", "--sessions", "2")
     (repository / "own_loss.py").write_text(FAST + "NUM_SAMPLES = 50\n")
-    outcome = CliRunner().invoke(app, ["check", *ours, "--baseline", "baseline.json"])
+    outcome = run_command("check", *ours, "--baseline", "baseline.json")
     assert outcome.exit_code == ExitCode.NOT_COMPARABLE
     assert "session 1" not in outcome.output
 
@@ -295,7 +292,7 @@ def recorded(commit: Any) -> Path:
     """A baseline with smoke and quality runs; the working tree is as recorded."""
     repository = commit(FAST)
     arguments = ["baseline", "record", "dcgan-fashion", "-p", "own_loss.py", "--out", "baseline.json", "--quality"]
-    assert CliRunner().invoke(app, arguments).exit_code == ExitCode.DONE
+    assert run_command(*arguments).exit_code == ExitCode.DONE
     return repository / "own_loss.py"
 
 
@@ -313,7 +310,7 @@ def recorded(commit: Any) -> Path:
 def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, message: str, recorded: Path) -> None:
     recorded.write_text(FAST + text)
     ours = ("check", "dcgan-fashion", "-p", "own_loss.py", "--baseline", "baseline.json")
-    outcome = CliRunner().invoke(app, [*ours, *arguments])
+    outcome = run_command(*ours, *arguments)
     assert message in " ".join(outcome.output.split())
     assert outcome.exit_code == code
 
@@ -325,8 +322,8 @@ def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, 
 def test_a_baseline_that_lacks_a_requested_part(arguments: tuple[str, ...], message: str, commit: Any) -> None:
     commit(FAST)
     arguments_ = ["dcgan-fashion", "-p", "own_loss.py"]
-    recorded = CliRunner().invoke(app, ["baseline", "record", *arguments_, "--out", "baseline.json", "--no-smoke"])
+    recorded = run_command("baseline", "record", *arguments_, "--out", "baseline.json", "--no-smoke")
     assert recorded.exit_code == ExitCode.DONE
-    outcome = CliRunner().invoke(app, ["check", *arguments_, "--baseline", "baseline.json", *arguments])
+    outcome = run_command("check", *arguments_, "--baseline", "baseline.json", *arguments)
     assert outcome.exit_code == ExitCode.NOT_COMPARABLE
     assert message in " ".join(outcome.output.split())

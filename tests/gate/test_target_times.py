@@ -9,10 +9,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from command_line import run_command
 from stand_in import FAST
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate import worker
 from ganbench.gate.side import SessionConfig, Side
@@ -149,7 +148,7 @@ def test_quality_includes_targets(text: str, code: int, message: str, commit: An
     commit(FAST + REACHED)
     commit(FAST + text)
     arguments = ("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--no-speed", "--quality")
-    outcome = CliRunner().invoke(app, [*arguments, "--json"])
+    outcome = run_command(*arguments, "--json")
     assert message in " ".join(outcome.stderr.split())
     assert outcome.exit_code == code
     (report,) = json.loads(outcome.stdout, parse_constant=pytest.fail)["checks"]  # strict JSON: no Infinity

@@ -13,11 +13,10 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from command_line import run_command
 from stand_in import FAST, SLOW
-from typer.testing import CliRunner
 
 from ganbench import load_spec
-from ganbench.cli import app
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
 from ganbench.gate.options import non_path_values
@@ -32,8 +31,7 @@ from ganbench.system.source import is_source
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["check", "dcgan-fashion", *arguments])
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command("check", "dcgan-fashion", *arguments)
     return outcome.exit_code, " ".join(outcome.output.split())
 
 

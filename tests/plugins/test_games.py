@@ -257,11 +257,11 @@ def test_noise_baseline_and_normalization_change_rewards_as_documented() -> None
     assert not draw(bandit([2.0, 2.0], baseline=True), [0.0, 0.0]).any()  # the first step's baseline is its own reward
     loss = bandit([4.0, 4.0], baseline=True)
     loss.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})  # rewards 3 and -1 before
-    assert loss._advantages(torch.tensor([4.0])).item() == 3
+    assert draw(loss, [0.0, 0.0]).abs().tolist() == [0.5 * 3, 0.5 * 3]
     assert loss.state_dict()["sums"].tolist() == [3, 6, 26]
     normalized = bandit([4.0, 4.0], normalize_rewards=True)
     normalized.load_state_dict({"sums": torch.tensor([2.0, 2.0, 10.0])})
-    assert normalized._advantages(torch.tensor([4.0])).item() == pytest.approx(4 / math.sqrt(26 / 3 - 4))
+    assert draw(normalized, [0.0, 0.0]).abs().tolist() == pytest.approx([0.5 * 4 / math.sqrt(26 / 3 - 4)] * 2)
     noisy = torch.stack([draw(bandit([0.0, 0.0], reward_std=1.0), [0.0, 0.0]) for _ in range(400)])
     assert noisy.std(0).tolist() == pytest.approx([0.5, 0.5], abs=0.1)
 

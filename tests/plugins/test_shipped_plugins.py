@@ -7,10 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_command
 
 from ganbench import ExecutorContext, Registry
-from ganbench.cli import app
 from ganbench.plugin.registrations import Kind
 from ganbench.testing import ExecutorContract
 from ganbench_executors import ganbench_executors
@@ -91,7 +90,7 @@ OTHERS = [arguments for arguments in ARGUMENTS if arguments not in ONE_OF_EACH_K
 
 def check(arguments: str) -> str:
     """Check plugins, and return the output. Fails if a rule is broken."""
-    outcome = CliRunner().invoke(app, ["plugin", "check", *arguments.split()])
+    outcome = run_command("plugin", "check", *arguments.split())
     assert outcome.exit_code == 0, outcome.output
     return outcome.output
 

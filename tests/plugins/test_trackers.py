@@ -14,11 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, shorten_measurements
-from typer.testing import CliRunner
+from command_line import run_command
+from short_epochs import FILE, SMALL
 
 from ganbench import TrackedRun, TrackerContext, load_result
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.reporting.trackers import fan_out
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
@@ -28,7 +27,7 @@ from ganbench_trackers import ganbench_trackers
 
 PLUGINS = {plugin.name: plugin for plugin in ganbench_trackers()}
 INSTALLED = [name for name, plugin in PLUGINS.items() if all(map(find_spec, plugin.requires))]
-QUICK = [*SMALL, "model.width=2", "training.batch_size=250", "training.epochs=1", "metrics.0.at_epochs=[0]"]
+QUICK = [*SMALL, "training.batch_size=250", "training.epochs=1", "metrics.0.at_epochs=[0]"]
 FID = "FID (fashion-cnn)"
 ENVIRONMENT = {
     "WANDB_MODE": "offline",
@@ -48,26 +47,24 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folders = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "TRACKIO_DIR": str(folder / "trackio"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, **folders}.items():
             patch.setenv(name, value)
         patch.chdir(folder)
         patch.setattr(fan_out, "CLOSE_SECONDS", 600.0)  # the test machine may be busy
-        shorten_measurements(patch)
         yield folder
 
 
 @pytest.fixture(scope="module")
 def tracked(offline: Path) -> Path:
     """A run that was tracked by all trackers that are installed, then extended by one epoch."""
-    begin = ["run", "dcgan-fashion", "--device", "cpu", "--out", "run"]
+    begin = ["run", "dcgan-fashion", "-p", FILE, "--device", "cpu", "--out", "run"]
     for arguments in (
         [*begin, *words("-o", QUICK), *words("--track", INSTALLED)],
         ["run", "--resume", "run", "--epochs", "2"],
     ):
-        outcome = CliRunner().invoke(app, arguments)
+        outcome = run_command(*arguments)
         assert outcome.exit_code == ExitCode.DONE, outcome.output
         assert "warning" not in outcome.output
         shutil.copy(offline / "run" / "result.json", offline / f"{arguments[1]}.json")
@@ -87,7 +84,7 @@ def scores(directory: Path) -> list[tuple[int, float]]:
     """Return the images seen and the value of each score, also of the one with which the first process ended."""
     first, second = (load_result(directory.parent / name) for name in ("dcgan-fashion.json", "--resume.json"))
     points = [*first.metrics[0].curve, second.metrics[0].curve[-1]]
-    assert [point.images for point in points] == [0, 5000, 10_000]
+    assert [point.images for point in points] == [0, 500, 1_000]
     return [(point.images, pytest.approx(point.value, rel=1e-6)) for point in points]
 
 
@@ -101,7 +98,7 @@ def test_it_keeps_the_contract(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_its_options_are_shown_without_its_library(name: str) -> None:
-    outcome = CliRunner().invoke(app, ["show", name])
+    outcome = run_command("show", name)
     assert outcome.exit_code == ExitCode.DONE, outcome.output
     assert all(option in outcome.output for option in PLUGINS[name].options.model_fields)
 
@@ -119,10 +116,10 @@ def test_tensorboard(tracked: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("FID__fashion-cnn_")] == scores(tracked)
     losses = [event.step for event in events.Scalars("d_loss")]
     assert len(losses) == len(set(losses)) == len(result.throughput.windows)
-    assert [event.step for event in events.Images("samples/generated")] == [5000, 10_000]
+    assert [event.step for event in events.Images("samples/generated")] == [500, 1_000]
     assert [event.step for event in events.Images("samples/real")]
     (final,) = EventAccumulator(str(tracked / "tensorboard" / "final")).Reload().Scalars("final/FID__fashion-cnn_")[-1:]
-    assert (final.step, final.value) == (10_000, pytest.approx(result.metrics[0].value))
+    assert (final.step, final.value) == (1_000, pytest.approx(result.metrics[0].value))
 
 
 def test_mlflow(tracked: Path, offline: Path) -> None:
@@ -144,7 +141,7 @@ def test_mlflow(tracked: Path, offline: Path) -> None:
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"result.json", "spec.toml", "losses.png", "images"} <= files
     images = {each.path for each in client.list_artifacts(run.info.run_id, "images")}
-    assert {5000, 10_000} <= {int(path.split("+")[2]) for path in images if "generated" in path}
+    assert {500, 1_000} <= {int(path.split("+")[2]) for path in images if "generated" in path}
 
 
 def test_trackio(tracked: Path) -> None:
@@ -156,7 +153,7 @@ def test_trackio(tracked: Path) -> None:
     logs = SQLiteStorage.get_logs("ganbench", result.run_id)
     assert [(entry["step"], entry[FID]) for entry in logs if FID in entry] == scores(tracked)
     assert len([entry for entry in logs if "d_loss" in entry]) == len(result.throughput.windows)
-    assert [entry["step"] for entry in logs if "samples/generated" in entry] == [5000, 10_000]
+    assert [entry["step"] for entry in logs if "samples/generated" in entry] == [500, 1_000]
     assert logs[-1][f"final/{FID}"] == pytest.approx(result.metrics[0].value)
     assert logs[-1]["status"] == "completed"
 
@@ -195,7 +192,7 @@ def test_wandb_offline(tracked: Path) -> None:
     ]
     assert [(row["images"], row[FID]) for row in rows if FID in row] == scores(tracked)
     assert len([row for row in rows if "d_loss" in row]) == len(result.throughput.windows)
-    assert [row["images"] for row in rows if "samples/generated" in row] == [5000, 10_000]
+    assert [row["images"] for row in rows if "samples/generated" in row] == [500, 1_000]
     summary = {
         item.key or item.nested_key[0]: json.loads(item.value_json)
         for record in records

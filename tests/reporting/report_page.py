@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+from command_line import run_command
 from test_report import result
 from torch import Tensor
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.reporting.plots import save_grid
 from ganbench.results.schema import EpochRow, PluginRecord, ReferenceResult, Result
 from ganbench.results.target import Evaluation, TargetResult
@@ -81,7 +80,7 @@ def save_run(folder: Path, written: Result, images: Tensor, steps: Sequence[str]
 
 
 def invoke(*arguments: object) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["report", *map(str, arguments)])
+    outcome = run_command("report", *arguments)
     return outcome.exit_code, outcome.output
 
 

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_command
 from conftest import UNSCORED
 from report_page import EVIL, SHOWN, Element, Page, history, hostile, invoke, report, save_run
 from test_report import result
 from torch import Tensor
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.html.line_chart import Line, LineChart
@@ -321,7 +320,7 @@ def test_a_report_starts_without_torch_and_matplotlib(write_run: Callable[..., P
 def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = [word for override in [*UNSCORED, "sample_images.generated=0"] for word in ("-o", override)]
     arguments = ["run", "dcgan-fashion", *overrides, "--steps", "2", "--device", "cpu", "--report"]
-    done = CliRunner().invoke(app, [*arguments, "--out", "one", "--json"])
+    done = run_command(*arguments, "--out", "one", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["status"] == "completed"
     assert "one/report.html: 1 run, " in done.stderr
@@ -332,7 +331,7 @@ def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monk
         raise OSError("no space left")
 
     monkeypatch.setattr("ganbench.reporting.html.page.render", fail)
-    done = CliRunner().invoke(app, [*arguments, "--out", "two"])
+    done = run_command(*arguments, "--out", "two")
     assert done.exit_code == 0, done.output
     assert "warning: the report failed: OSError: no space left" in done.stderr
     assert not Path("two/report.html").exists()

@@ -15,8 +15,8 @@ from textwrap import dedent
 from typing import Any, TextIO, cast
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
-from typer.testing import CliRunner
 
 from ganbench.cli import app
 from ganbench.errors import ExitCode
@@ -199,7 +199,7 @@ def test_a_safe_stream_waits_for_a_slow_reader() -> None:
 def test_ganbenchs_own_warnings_are_plain_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, SCORED)
+    outcome = run_command(*SCORED, columns=300)
     assert outcome.exit_code == ExitCode.DONE, outcome.output
     lines = [line for line in outcome.stderr.splitlines() if "cannot write the cache file" in line]
     assert lines
@@ -211,7 +211,7 @@ def test_ganbenchs_own_warnings_are_plain_lines(tmp_path: Path, monkeypatch: pyt
 def test_other_warnings_are_unchanged(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text("import warnings; warnings.warn('old style')")
     with pytest.warns(UserWarning, match="old style"):
-        outcome = CliRunner().invoke(app, ["list", "models", "-p", "old.py"])
+        outcome = run_command("list", "models", "-p", "old.py")
     assert outcome.exit_code == ExitCode.DONE
 
 
@@ -221,7 +221,7 @@ def test_a_failing_display_does_not_affect_the_run(part: str, tmp_path: Path, mo
         raise ZeroDivisionError("no columns")
 
     monkeypatch.setattr(f"ganbench.reporting.{part}", fail)
-    outcome = CliRunner().invoke(app, GAME)
+    outcome = run_command(*GAME)
     assert outcome.exit_code == ExitCode.DONE
     assert "failed: ZeroDivisionError: no columns" in outcome.stderr
     assert load_result(tmp_path / "run").status == "completed"
@@ -230,7 +230,7 @@ def test_a_failing_display_does_not_affect_the_run(part: str, tmp_path: Path, mo
 @pytest.mark.parametrize("leaving", ["sys.exit(1)", "raise SystemExit(0)", "raise BrokenPipeError"])
 def test_a_plugin_cannot_choose_the_exit_code(leaving: str, tmp_path: Path) -> None:
     (tmp_path / "leaving.py").write_text(LEAVING.replace("LEAVE", leaving))
-    outcome = CliRunner().invoke(app, ["show", "dcgan-fashion", "-p", "leaving.py", "-o", "loss=leaving"])
+    outcome = run_command("show", "dcgan-fashion", "-p", "leaving.py", "-o", "loss=leaving")
     assert outcome.exit_code == ExitCode.FAILED
     assert outcome.stderr.startswith("error: loss 'leaving' (from leaving.py sha256:")
 

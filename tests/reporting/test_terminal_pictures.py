@@ -169,14 +169,16 @@ def test_generated_images_are_shown_above_the_view_and_of_many_the_last(
 
 
 def test_a_picture_that_cannot_be_read_leaves_the_terminal_usable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grays: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ganbench.reporting.terminal.lines.run_info_table", lambda _: "")
     console = console_of()
     display = LiveDisplay(console)
     display.on_run_start(run_info())
     display.on_window_end(Progress(1, 1, 79, {"g_loss": 1.0}, 500.0, 60.0))
-    display._pending_picture = SampleImages(tmp_path / "deleted.png", "generated", 64)
+    save_grid(grays, tmp_path / "shown.png")
+    for name in ("shown", "deleted"):  # the second one waits for the end, as the first was shown a moment ago
+        display.on_sample_images(SampleImages(tmp_path / f"{name}.png", "generated", 64))
     with pytest.raises(FileNotFoundError):
         display.stop()
     assert console.file.getvalue().rstrip("\n").endswith("\x1b[?25h")

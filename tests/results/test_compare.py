@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
 from rich.console import Console
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
@@ -36,13 +35,13 @@ def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
         "other-protocol": ["training.batch_size=32", "metrics.0.num_samples=50"],
     }
     for name, overrides in variants.items():
-        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=8", *overrides])
+        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", *overrides])
         run(spec, device="cpu", out=folder / name)
     return {name: folder / name for name in variants}
 
 
 def invoke(*arguments: object) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    outcome = run_command("compare", *arguments)
     return outcome.exit_code, outcome.output
 
 

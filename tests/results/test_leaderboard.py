@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run_command
 from scipy import stats
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.reporting.html.leaderboards import leaderboards
 from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, Result
@@ -57,16 +56,13 @@ def write(
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["leaderboard", *arguments], env={"COLUMNS": "220"})
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command("leaderboard", *arguments, columns=220)
     return outcome.exit_code, outcome.output
 
 
 def csv_rows(*arguments: str) -> list[dict[str, str]]:
     """Return the rows on standard output; notes are on standard error."""
-    return list(
-        csv.DictReader(io.StringIO(CliRunner().invoke(app, ["leaderboard", *arguments, "--format", "csv"]).stdout))
-    )
+    return list(csv.DictReader(io.StringIO(run_command("leaderboard", *arguments, "--format", "csv").stdout)))
 
 
 def boards(*arguments: str) -> Any:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_command
 
-from ganbench.cli import app
 from ganbench.errors import UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.results.references import judge_references
@@ -66,13 +65,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(own: Path) -> tuple[Path, str]:
     """A finished run of the spec, through the command line: its directory, and what was printed."""
     directory = own.parent / "run"
-    with pytest.MonkeyPatch.context() as patch:  # as in conftest, whose fixtures come later
-        patch.setenv("XDG_CACHE_HOME", str(own.parent))
-        patch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
-        patch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
-        patch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64})
-        patch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16})
-        code, output = invoke("run", own, "--device", "cpu", "--out", directory)
+    code, output = invoke("run", own, "--device", "cpu", "--out", directory)
     assert code == 0
     return directory, output
 
@@ -94,7 +87,7 @@ def judge(finished: tuple[Path, str], own: Path, registry: Registry) -> Judge:
 
 
 def invoke(*arguments: object) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
+    outcome = run_command(*arguments, columns=200)
     return outcome.exit_code, outcome.output
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from rich.console import Console
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.reporting.target_tables import targets_table
 from ganbench.results.comparison import compare
@@ -177,7 +176,7 @@ def test_compare_shows_time_to_target(tmp_path: Path) -> None:
     assert "between 18,000 images (61.0000) and 24,000 images (44.0000)" in text
     assert "seconds of training between 8.0 s and 12.0 s between 18.0 s and 24.0 s" in text
     assert "energy" not in text
-    outcome = CliRunner().invoke(app, ["compare", "one.json", "two.json", "--json"])
+    outcome = run_command("compare", "one.json", "two.json", "--json")
     (target,) = json.loads(outcome.stdout)["targets"]
     assert target["best"] == {"images": 0, "seconds": 0, "joules": None}
     assert target["results"][1]["reached"] == {"images": 24000, "seconds": 24.0, "joules": None, "value": 44.0}

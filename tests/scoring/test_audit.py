@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import run_command
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metrics
 from ganbench.scoring.audit.flaws import RealImages, flaws
@@ -212,7 +211,7 @@ def test_a_bad_extractor_is_found_out_by_name(name: str, conclusion: str) -> Non
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     options = " ".join(f"-o {option}" for option in OPTIONS)
     arguments = f"audit precision-recall --on fashion-mnist --features raw {options} -n 20 --draws 2"
-    outcome = CliRunner(env={"COLUMNS": "200"}).invoke(app, shlex.split(f"{arguments} --out audit.png"))
+    outcome = run_command(*shlex.split(f"{arguments} --out audit.png"), columns=200)
     assert outcome.exit_code == 0, outcome.output
     for text in (
         "precision (higher is better)",
@@ -229,5 +228,5 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
         (f"{arguments} -n 4000", "the train split has 5,000 images; several draws should differ"),
         ("audit fid --on nowhere --features raw", "unknown dataset 'nowhere'"),
     ):
-        outcome = CliRunner().invoke(app, shlex.split(wrong))
+        outcome = run_command(*shlex.split(wrong))
         assert (outcome.exit_code, message in outcome.stderr.replace("\n", " ")) == (2, True), outcome.output

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import run_command
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import TensorDataset
 from trained_run import SMALL, make_run
-from typer.testing import CliRunner
 from typer.testing import Result as Outcome
 
-from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.rng import make_rng
@@ -47,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(arguments: str, name: str = "eval") -> Outcome:
-    return CliRunner(env={"COLUMNS": "300"}).invoke(app, [name, *shlex.split(arguments)])
+    return run_command(name, *shlex.split(arguments), columns=300)
 
 
 def evaluated(arguments: str) -> Result:

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import run_command
 from PIL import Image
-from typer.testing import CliRunner
 
 from ganbench import UsageError
-from ganbench.cli import app
 from ganbench.scoring.eval.samples import load_samples
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
@@ -243,8 +242,8 @@ def test_arrays_are_read_by_their_values_and_not_by_their_memory(form: str) -> N
 def test_the_layout_decides_for_images_of_other_channels_on_both_sides() -> None:
     saved(IMAGES.repeat(5, 1), "five.npy")
     command = "eval five.npy --against five.npy --metrics precision-recall --features raw -o metrics.0.features.size=2"
-    assert "choose with --layout NCHW" in CliRunner().invoke(app, shlex.split(command)).stderr.replace("\n", " ")
-    outcome = CliRunner().invoke(app, [*shlex.split(command), "--layout", "NCHW"])
+    assert "choose with --layout NCHW" in run_command(*shlex.split(command)).stderr.replace("\n", " ")
+    outcome = run_command(*shlex.split(command), "--layout", "NCHW")
     assert outcome.exit_code == 0, outcome.output
 
 
@@ -292,7 +291,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
 def test_wrong_arguments_exit_with_2_and_one_paragraph(arguments: str, message: str) -> None:
     saved(IMAGES)
     Path("notes.txt").write_text("mine")
-    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["eval", *shlex.split(arguments)])
+    outcome = run_command("eval", *shlex.split(arguments), columns=300)
     assert outcome.exit_code == 2, outcome.output
     (error,) = re.findall("^error: (.*)$", outcome.stderr, re.MULTILINE)
     assert message in error

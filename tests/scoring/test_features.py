@@ -25,9 +25,7 @@ from thumbnail_metrics import (
     ThumbnailOptions,
     data_of,
     directly,
-    forget,
     over,
-    with_thumbnails,
 )
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -40,56 +38,48 @@ from ganbench.plugin.registry import Registry
 from ganbench.scoring import features
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
 
-
-@pytest.fixture(autouse=True)
-def nothing_seen() -> None:
-    forget()
+pytestmark = pytest.mark.usefixtures("nothing_seen")
 
 
-@pytest.fixture(scope="module")
-def own(registry: Registry) -> Registry:
-    return with_thumbnails(registry)
-
-
-def test_three_metrics_on_one_extractor_see_each_image_once(own: Registry, tmp_path: Path) -> None:
+def test_three_metrics_on_one_extractor_see_each_image_once(thumbnails: Registry, tmp_path: Path) -> None:
     metrics = [over(4), over(4, "extremes"), over(4, "spread")]
-    scoring = Scoring(own, tmp_path, metrics)
+    scoring = Scoring(thumbnails, tmp_path, metrics)
     assert SEEN == {4: TEST + SAMPLES}  # all real images to compare with, and those that get a score
     for images in (0, 300):
         SEEN.clear()
         assert None not in scoring.scores(images)
         assert SEEN == {4: SAMPLES}
     SEEN.clear()
-    again = Scoring(own, tmp_path, metrics)
+    again = Scoring(thumbnails, tmp_path, metrics)
     assert SEEN == {}
     assert again.scores() == scoring.scores(600)
     assert SEEN == {4: 2 * SAMPLES}
 
 
-def test_metrics_that_want_other_images_get_their_own(own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [over(4), over(4, num_samples=60), over(4, generator_mode="train")])
+def test_metrics_that_want_other_images_get_their_own(thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [over(4), over(4, num_samples=60), over(4, generator_mode="train")])
     SEEN.clear()
     scoring.scores()
     assert SEEN == {4: 2 * SAMPLES + 60}
 
 
-def test_metrics_over_different_extractors_get_features_of_their_own(own: Registry, tmp_path: Path) -> None:
-    together = Scoring(own, tmp_path / "together", [over(4), over(7)])
+def test_metrics_over_different_extractors_get_features_of_their_own(thumbnails: Registry, tmp_path: Path) -> None:
+    together = Scoring(thumbnails, tmp_path / "together", [over(4), over(7)])
     SEEN.clear()
     scores = together.scores()
     assert SEEN == {4: SAMPLES, 7: SAMPLES}
-    alone = [Scoring(own, tmp_path / "alone", [over(cells)]).scores() for cells in (4, 7)]
+    alone = [Scoring(thumbnails, tmp_path / "alone", [over(cells)]).scores() for cells in (4, 7)]
     assert [[score] for score in scores] == alone
     assert scores[0] != scores[1]
 
 
-def test_scores_do_not_depend_on_which_metrics_share_the_features(own: Registry, tmp_path: Path) -> None:
-    shared = Scoring(own, tmp_path / "shared", [over(4), over(4, "extremes")]).scores()
-    assert Scoring(own, tmp_path / "alone", [over(4)]).scores() == shared[:1] == shared[1:2]
+def test_scores_do_not_depend_on_which_metrics_share_the_features(thumbnails: Registry, tmp_path: Path) -> None:
+    shared = Scoring(thumbnails, tmp_path / "shared", [over(4), over(4, "extremes")]).scores()
+    assert Scoring(thumbnails, tmp_path / "alone", [over(4)]).scores() == shared[:1] == shared[1:2]
 
 
-def test_a_score_is_that_of_the_generated_images(own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [over(4)])
+def test_a_score_is_that_of_the_generated_images(thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [over(4)])
     nn.init.zeros_(scoring.networks.generator.linear.weight)
     nn.init.zeros_(scoring.networks.generator.linear.bias)
     grey = torch.full((SAMPLES, 1, 28, 28), 128, dtype=torch.uint8)
@@ -117,58 +107,60 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("suffix", [".bin", ".layout"])
 def test_cached_features_that_were_cut_or_altered_are_extracted_anew(
-    suffix: str, damage: Callable[[bytes], bytes], own: Registry, tmp_path: Path
+    suffix: str, damage: Callable[[bytes], bytes], thumbnails: Registry, tmp_path: Path
 ) -> None:
-    first = Scoring(own, tmp_path, [over(4)])
+    first = Scoring(thumbnails, tmp_path, [over(4)])
     scores, before = first.scores(), [path.read_bytes() for path in cached(tmp_path, ".bin")]
     assert len(before) == 2
     for path in cached(tmp_path, suffix):
         path.write_bytes(damage(path.read_bytes()))
     forget_scores(tmp_path)
     SEEN.clear()
-    second = Scoring(own, tmp_path, [over(4)])
+    second = Scoring(thumbnails, tmp_path, [over(4)])
     assert SEEN == {4: TEST + SAMPLES}
     assert second.scores() == scores
     assert second.prepared[0].real_data_scores == first.prepared[0].real_data_scores
     assert [path.read_bytes() for path in cached(tmp_path, ".bin")] == before
     SEEN.clear()
-    Scoring(own, tmp_path, [over(4)])
+    Scoring(thumbnails, tmp_path, [over(4)])
     assert SEEN == {}  # the new files are whole
 
 
 def test_features_without_their_layout_or_a_layout_without_features_are_extracted_anew(
-    own: Registry, tmp_path: Path
+    thumbnails: Registry, tmp_path: Path
 ) -> None:
-    scores = Scoring(own, tmp_path, [over(4)]).scores()
+    scores = Scoring(thumbnails, tmp_path, [over(4)]).scores()
     for suffix in (".bin", ".layout"):
         for path in cached(tmp_path, suffix):
             path.unlink()
         forget_scores(tmp_path)
         SEEN.clear()
-        assert Scoring(own, tmp_path, [over(4)]).scores() == scores
+        assert Scoring(thumbnails, tmp_path, [over(4)]).scores() == scores
         assert SEEN == {4: TEST + 2 * SAMPLES}
         assert len(cached(tmp_path, ".bin")) == len(cached(tmp_path, ".layout"))
 
 
-def test_altered_statistics_of_real_features_are_computed_anew(own: Registry, tmp_path: Path) -> None:
-    scores = Scoring(own, tmp_path, [over(4, "spread")]).scores()
+def test_altered_statistics_of_real_features_are_computed_anew(thumbnails: Registry, tmp_path: Path) -> None:
+    scores = Scoring(thumbnails, tmp_path, [over(4, "spread")]).scores()
     (derived,) = (path for path in (tmp_path / "derived").rglob("*") if path.is_file())
     derived.write_bytes(derived.read_bytes()[:-1] + b"!")
-    assert Scoring(own, tmp_path, [over(4, "spread")]).scores() == scores
+    assert Scoring(thumbnails, tmp_path, [over(4, "spread")]).scores() == scores
 
 
-def test_features_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> None:
-    Scoring(own, tmp_path, [over(4)])
+def test_features_of_other_data_are_not_taken(thumbnails: Registry, tmp_path: Path) -> None:
+    Scoring(thumbnails, tmp_path, [over(4)])
     SEEN.clear()
-    Scoring(own, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
+    Scoring(thumbnails, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
     assert SEEN == {4: TEST + SAMPLES}
 
 
-def test_metrics_that_compare_with_either_split_get_the_features_of_theirs(own: Registry, tmp_path: Path) -> None:
+def test_metrics_that_compare_with_either_split_get_the_features_of_theirs(
+    thumbnails: Registry, tmp_path: Path
+) -> None:
     data = data_of()
     equal_sizes = replace(data, train=TensorDataset(*(tensor[:TEST] for tensor in data.train.tensors)))
     metrics = [over(4, split="test"), over(4, split="train")]
-    scoring = Scoring(own, tmp_path, metrics, data=equal_sizes)
+    scoring = Scoring(thumbnails, tmp_path, metrics, data=equal_sizes)
     for prepared, split in zip(scoring.prepared, (equal_sizes.test, equal_sizes.train), strict=True):
         features = torch.cat(list(prepared.real_features.batches()))
         assert torch.equal(features, Thumbnail(ThumbnailOptions())(split.tensors[0]))
@@ -176,21 +168,22 @@ def test_metrics_that_compare_with_either_split_get_the_features_of_theirs(own: 
     assert first != second
 
 
-def test_statistics_of_other_data_are_not_taken(own: Registry, tmp_path: Path) -> None:
-    before = Scoring(own, tmp_path / "shared", [over(4, "spread")]).scores()
+def test_statistics_of_other_data_are_not_taken(thumbnails: Registry, tmp_path: Path) -> None:
+    before = Scoring(thumbnails, tmp_path / "shared", [over(4, "spread")]).scores()
     half = data_of(test=TEST // 2)
     record = RECORD.model_copy(update={"content_sha256": "f" * 64})
     after, fresh = (
-        Scoring(own, tmp_path / folder, [over(4, "spread")], data=half, record=record) for folder in ("shared", "new")
+        Scoring(thumbnails, tmp_path / folder, [over(4, "spread")], data=half, record=record)
+        for folder in ("shared", "new")
     )
     assert before != after.scores() == fresh.scores()
     assert after.prepared[0].real_data_scores == fresh.prepared[0].real_data_scores
 
 
 def test_features_of_an_extractor_with_other_weights_are_not_taken(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Scoring(own, tmp_path, [over(4)])
+    Scoring(thumbnails, tmp_path, [over(4)])
     SEEN.clear()
     plain = Thumbnail.__init__
 
@@ -199,16 +192,18 @@ def test_features_of_an_extractor_with_other_weights_are_not_taken(
         self.register_buffer("scale", torch.ones(3))
 
     monkeypatch.setattr(Thumbnail, "__init__", with_weights)
-    Scoring(own, tmp_path, [over(4)])
+    Scoring(thumbnails, tmp_path, [over(4)])
     assert SEEN == {4: TEST + SAMPLES}
 
 
-def test_a_cache_that_cannot_be_written_is_a_warning_and_the_score_is_right(own: Registry, tmp_path: Path) -> None:
-    written = Scoring(own, tmp_path / "cache", [over(4), over(4, "spread")])
+def test_a_cache_that_cannot_be_written_is_a_warning_and_the_score_is_right(
+    thumbnails: Registry, tmp_path: Path
+) -> None:
+    written = Scoring(thumbnails, tmp_path / "cache", [over(4), over(4, "spread")])
     scores = written.scores()
     (tmp_path / "file").write_text("a file where the cache should be")
     with pytest.warns(GanbenchWarning) as warned:
-        scoring = Scoring(own, tmp_path / "file", [over(4), over(4, "spread")])
+        scoring = Scoring(thumbnails, tmp_path / "file", [over(4), over(4, "spread")])
     messages = [str(warning.message) for warning in warned]
     assert f"cannot cache features in {tmp_path / 'file' / 'features'}: Not a directory" in messages
     with pytest.warns(GanbenchWarning, match="cannot write the cache file"):
@@ -236,9 +231,9 @@ def test_features_come_back_in_their_batches_as_they_were_extracted(dtype: torch
             assert all(torch.equal(one, other) for one, other in zip(read, batches, strict=True))
 
 
-def test_real_features_come_in_the_batches_that_score_images(own: Registry, tmp_path: Path) -> None:
+def test_real_features_come_in_the_batches_that_score_images(thumbnails: Registry, tmp_path: Path) -> None:
     half = {"name": "means", "features": {"name": "thumbnail", "half": True}}
-    (prepared,) = Scoring(own, tmp_path, [half]).prepared
+    (prepared,) = Scoring(thumbnails, tmp_path, [half]).prepared
     assert prepared.real_features is not None
     batches = list(prepared.real_features.batches())
     assert [len(batch) for batch in batches] == [64, 64, 64, 8]
@@ -340,13 +335,13 @@ def test_features_that_are_used_again_count_as_new(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:cannot cache features")
 @pytest.mark.parametrize("of", ["real", "generated"])
-def test_a_full_disk_is_named_and_not_the_plugin(of: str, own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [over(4)]) if of == "generated" else None
+def test_a_full_disk_is_named_and_not_the_plugin(of: str, thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [over(4)]) if of == "generated" else None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         with pytest.raises(DataError, match=r"^cannot write features to .*: File too large; free space there"):
-            scoring.scores() if scoring else Scoring(own, tmp_path, [over(4)])
+            scoring.scores() if scoring else Scoring(thumbnails, tmp_path, [over(4)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -362,12 +357,12 @@ def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pyte
 
 
 def test_generated_features_leave_no_files_behind(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    scoring = Scoring(own, tmp_path / "cache", [over(4)])
+    scoring = Scoring(thumbnails, tmp_path / "cache", [over(4)])
     before = set((tmp_path / "cache").rglob("*"))
     scoring.scores()
     assert list(scratch.iterdir()) == []

@@ -16,9 +16,7 @@ from thumbnail_metrics import (
     Shining,
     Thumbnail,
     directly,
-    forget,
     over,
-    with_thumbnails,
 )
 from torch import Tensor, nn
 
@@ -29,19 +27,11 @@ from ganbench.plugin.registry import Registry
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 
-
-@pytest.fixture(autouse=True)
-def nothing_seen() -> None:
-    forget()
+pytestmark = pytest.mark.usefixtures("nothing_seen")
 
 
-@pytest.fixture(scope="module")
-def own(registry: Registry) -> Registry:
-    return with_thumbnails(registry)
-
-
-def test_metrics_with_labels_get_those_of_a_conditional_models_images(own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [over(4, "byclass"), {"name": "labelled"}], conditional=True)
+def test_metrics_with_labels_get_those_of_a_conditional_models_images(thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [over(4, "byclass"), {"name": "labelled"}], conditional=True)
     train, test = scoring.data.train.tensors[1], scoring.data.test.tensors[1]
     ((real, scored),) = ByClass.came  # the score of real data
     assert torch.equal(real, test)
@@ -61,8 +51,8 @@ def test_metrics_with_labels_get_those_of_a_conditional_models_images(own: Regis
         assert result.protocol["labels"] == "drawn by the class frequencies of the train split"
 
 
-def test_the_labels_are_those_that_the_images_were_made_with(own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [over(1, "byclass")], conditional=True)
+def test_the_labels_are_those_that_the_images_were_made_with(thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [over(1, "byclass")], conditional=True)
     linear = scoring.networks.generator.linear
     nn.init.zeros_(linear.weight)
     nn.init.constant_(linear.bias, 10.0)  # so that the brightness is the label
@@ -83,23 +73,25 @@ def test_the_labels_are_those_that_the_images_were_made_with(own: Registry, tmp_
 
 @pytest.mark.parametrize("metric", [over(4, "byclass"), {"name": "labelled"}], ids=["features", "images"])
 def test_metrics_with_labels_are_refused_for_unconditional_models(
-    metric: dict[str, Any], own: Registry, tmp_path: Path
+    metric: dict[str, Any], thumbnails: Registry, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=r"metrics\.1: .* requires labels, but .*dcgan.* is unconditional"):
-        Scoring(own, tmp_path, [over(4), metric])
+        Scoring(thumbnails, tmp_path, [over(4), metric])
 
 
-def test_a_metric_of_the_average_scores_other_weights_than_one_of_the_trained(own: Registry, tmp_path: Path) -> None:
+def test_a_metric_of_the_average_scores_other_weights_than_one_of_the_trained(
+    thumbnails: Registry, tmp_path: Path
+) -> None:
     average = Shining(conditional=False)
     nn.init.zeros_(average.linear.weight)
     nn.init.zeros_(average.linear.bias)
     metrics = [over(4, id="trained"), over(4, id="average", weights="ema")]
-    scoring = Scoring(own, tmp_path, metrics, average=average)
+    scoring = Scoring(thumbnails, tmp_path, metrics, average=average)
     trained, averaged = scoring.scores()
     grey = torch.full((SAMPLES, 1, 28, 28), 128, dtype=torch.uint8)
     assert averaged == pytest.approx(directly(scoring.data, grey), rel=1e-6)
     assert trained != averaged
-    assert [trained] == Scoring(own, tmp_path, [over(4)]).scores()
+    assert [trained] == Scoring(thumbnails, tmp_path, [over(4)]).scores()
     protocols = [result.protocol for result in scoring.evaluator.results(0)]
     assert [protocol["weights"] for protocol in protocols] == ["raw", "EMA, half-life 10 kimg, ramp 0.05"]
 

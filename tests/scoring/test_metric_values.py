@@ -20,9 +20,7 @@ from thumbnail_metrics import (
     Thumbnail,
     ThumbnailOptions,
     data_of,
-    forget,
     over,
-    with_thumbnails,
 )
 from torch import Tensor, nn
 
@@ -30,21 +28,13 @@ from ganbench import PluginError, UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricResult
 
-
-@pytest.fixture(autouse=True)
-def nothing_seen() -> None:
-    forget()
-
-
-@pytest.fixture(scope="module")
-def own(registry: Registry) -> Registry:
-    return with_thumbnails(registry)
+pytestmark = pytest.mark.usefixtures("nothing_seen")
 
 
 def test_each_value_of_a_metric_has_a_result_with_its_direction_and_score_of_real_data(
-    own: Registry, tmp_path: Path
+    thumbnails: Registry, tmp_path: Path
 ) -> None:
-    scoring = Scoring(own, tmp_path, [over(4, "extremes", id="two"), over(4)])
+    scoring = Scoring(thumbnails, tmp_path, [over(4, "extremes", id="two"), over(4)])
     levels = (0.9, -0.2, 0.1)
     for number, level in enumerate(levels):
         nn.init.zeros_(scoring.networks.generator.linear.weight)
@@ -76,17 +66,17 @@ def test_each_value_of_a_metric_has_a_result_with_its_direction_and_score_of_rea
     ids=["misspelt", "one of two", "no names"],
 )
 def test_values_of_other_names_than_their_directions_have_are_refused(
-    directions: Any, message: str, own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directions: Any, message: str, thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Extremes, "higher_is_better", directions)
     with pytest.raises(PluginError, match=f"metric 'extremes' .*: the values are {message}"):
-        Scoring(own, tmp_path, [over(4, "extremes")])
+        Scoring(thumbnails, tmp_path, [over(4, "extremes")])
 
 
 def test_features_of_images_that_are_not_finite_get_no_score(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scoring = Scoring(own, tmp_path, [over(4), over(4, "extremes")])
+    scoring = Scoring(thumbnails, tmp_path, [over(4), over(4, "extremes")])
     nn.init.constant_(scoring.networks.generator.linear.bias, torch.nan)
     with monkeypatch.context() as patch:
         patch.setattr(Means, "score", lambda *_: pytest.fail("scored"))
@@ -97,8 +87,8 @@ def test_features_of_images_that_are_not_finite_get_no_score(
     assert None not in scoring.scores(300)
 
 
-def test_curves_of_a_metric_with_two_values_go_on_where_a_run_stopped(own: Registry, tmp_path: Path) -> None:
-    whole, stopped, resumed = (Scoring(own, tmp_path, [over(4, "extremes")]) for _ in range(3))
+def test_curves_of_a_metric_with_two_values_go_on_where_a_run_stopped(thumbnails: Registry, tmp_path: Path) -> None:
+    whole, stopped, resumed = (Scoring(thumbnails, tmp_path, [over(4, "extremes")]) for _ in range(3))
     for images in (0, 300):
         whole.scores(images)
     stopped.scores(0)
@@ -108,10 +98,12 @@ def test_curves_of_a_metric_with_two_values_go_on_where_a_run_stopped(own: Regis
     assert resumed.evaluator.results(300) == whole.evaluator.results(300)
 
 
-def test_without_a_test_split_the_advice_is_to_compare_with_the_train_split(own: Registry, tmp_path: Path) -> None:
+def test_without_a_test_split_the_advice_is_to_compare_with_the_train_split(
+    thumbnails: Registry, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=r"has no test split; use -o metrics\.0\.split=train"):
-        Scoring(own, tmp_path, [over(4)], data=data_of(test=None))
-    scoring = Scoring(own, tmp_path, [over(4, split="train")], data=data_of(test=None))
+        Scoring(thumbnails, tmp_path, [over(4)], data=data_of(test=None))
+    scoring = Scoring(thumbnails, tmp_path, [over(4, split="train")], data=data_of(test=None))
     assert None not in scoring.scores()
     (result,) = scoring.evaluator.results(0)
     assert result.value is not None
@@ -121,10 +113,12 @@ def test_without_a_test_split_the_advice_is_to_compare_with_the_train_split(own:
     assert result.protocol["real_samples"] == TRAIN
 
 
-def test_real_samples_limits_the_real_images_to_the_same_random_ones_in_all_runs(own: Registry, tmp_path: Path) -> None:
+def test_real_samples_limits_the_real_images_to_the_same_random_ones_in_all_runs(
+    thumbnails: Registry, tmp_path: Path
+) -> None:
     results = []
     for number, keys in enumerate(({}, {"real_samples": TEST}, {"real_samples": 150}, {"real_samples": 150})):
-        scoring = Scoring(own, tmp_path / str(number), [over(4, **keys)])
+        scoring = Scoring(thumbnails, tmp_path / str(number), [over(4, **keys)])
         scoring.scores()
         results += scoring.evaluator.results(0)
     assert [result.protocol["real_samples"] for result in results] == [TEST, TEST, 150, 150]
@@ -157,19 +151,19 @@ def kid(subset_size: int, **keys: Any) -> dict[str, Any]:
     ],
 )
 def test_too_few_images_for_a_metric_are_refused_before_training(
-    metric: dict[str, Any], message: str, own: Registry, tmp_path: Path
+    metric: dict[str, Any], message: str, thumbnails: Registry, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        Scoring(own, tmp_path, [metric])
+        Scoring(thumbnails, tmp_path, [metric])
 
 
-def test_a_test_split_of_one_image_has_no_fid(own: Registry, tmp_path: Path) -> None:
+def test_a_test_split_of_one_image_has_no_fid(thumbnails: Registry, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'fid' .* requires at least 2 images, but the test split has 1; use more"):
-        Scoring(own, tmp_path, [over(4, "fid")], data=data_of(1))
+        Scoring(thumbnails, tmp_path, [over(4, "fid")], data=data_of(1))
 
 
-def test_too_few_other_real_images_for_a_metric_give_no_real_data_score(own: Registry, tmp_path: Path) -> None:
-    scoring = Scoring(own, tmp_path, [kid(TEST + 1, num_samples=250, split="train")])
+def test_too_few_other_real_images_for_a_metric_give_no_real_data_score(thumbnails: Registry, tmp_path: Path) -> None:
+    scoring = Scoring(thumbnails, tmp_path, [kid(TEST + 1, num_samples=250, split="train")])
     assert None not in scoring.scores()
     for result in scoring.evaluator.results(0):
         assert result.real_data_score is None
@@ -177,9 +171,9 @@ def test_too_few_other_real_images_for_a_metric_give_no_real_data_score(own: Reg
 
 
 def test_an_extractor_that_fails_amid_training_is_named_with_its_metric(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scoring = Scoring(own, tmp_path, [over(4)])
+    scoring = Scoring(thumbnails, tmp_path, [over(4)])
 
     def unfinished(*_: object) -> Iterator[None]:
         raise NotImplementedError("to do")
@@ -204,21 +198,26 @@ def test_an_extractor_that_fails_amid_training_is_named_with_its_metric(
 )
 @pytest.mark.parametrize("of", ["real", "generated"])
 def test_other_features_than_an_extractor_declares_are_refused(
-    of: str, change: Callable[[Tensor], Any], got: str, own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of: str,
+    change: Callable[[Tensor], Any],
+    got: str,
+    thumbnails: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They would be stored and read as those of other images."""
-    scoring = Scoring(own, tmp_path, [over(4)]) if of == "generated" else None
+    scoring = Scoring(thumbnails, tmp_path, [over(4)]) if of == "generated" else None
     forward = Thumbnail.forward
     monkeypatch.setattr(Thumbnail, "forward", lambda self, images: change(forward(self, images)))
     message = rf"extractor 'thumbnail' .*: for 64 images, it must return a .* of shape \(64, 16\), got .*({got})"
     with pytest.raises(PluginError, match=message):
-        scoring.scores() if scoring else Scoring(own, tmp_path, [over(4)])
+        scoring.scores() if scoring else Scoring(thumbnails, tmp_path, [over(4)])
 
 
 def test_a_value_that_is_not_finite_is_no_score_and_the_result_says_so(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scoring = Scoring(own, tmp_path, [over(4), over(4, "extremes")])
+    scoring = Scoring(thumbnails, tmp_path, [over(4), over(4, "extremes")])
     forward = Thumbnail.forward
     monkeypatch.setattr(Thumbnail, "forward", lambda self, images: forward(self, images) * torch.inf)
     assert scoring.scores()[:2] == [None, None]
@@ -228,7 +227,7 @@ def test_a_value_that_is_not_finite_is_no_score_and_the_result_says_so(
 
 
 def test_what_plugins_declare_replaces_no_entry_of_the_protocol(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An extractor may name what it was trained on `data`."""
     plain = Thumbnail.__init__
@@ -239,7 +238,7 @@ def test_what_plugins_declare_replaces_no_entry_of_the_protocol(
 
     monkeypatch.setattr(Thumbnail, "__init__", with_entries)
     monkeypatch.setattr(Means, "protocol", {"estimator": "means"})
-    (result,) = results_of(Scoring(own, tmp_path, [over(4)]))
+    (result,) = results_of(Scoring(thumbnails, tmp_path, [over(4)]))
     expected = {
         "data": RECORD.content_sha256,
         "data of the extractor": "photos",
@@ -250,7 +249,7 @@ def test_what_plugins_declare_replaces_no_entry_of_the_protocol(
     }
     assert {name: result.protocol[name] for name in expected} == expected
     SEEN.clear()
-    other = Scoring(own, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
+    other = Scoring(thumbnails, tmp_path, [over(4)], record=RECORD.model_copy(update={"content_sha256": "f" * 64}))
     assert SEEN == {4: TEST + SAMPLES}  # its features, and its score of real data, are not those of the first data
     assert results_of(other)[0].protocol != result.protocol
 

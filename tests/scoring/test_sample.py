@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import run_command
 from conditional_gan import CONDITIONAL, SOURCE
 from PIL import Image
 from torch import Tensor
 from trained_run import make_run, trained_run
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from ganbench.cli import app
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.trained import open_run
 
@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sample(folder: Path, arguments: str) -> Result:
-    return CliRunner(env={"COLUMNS": "300"}).invoke(app, ["sample", str(folder), *shlex.split(arguments)])
+    return run_command("sample", str(folder), *shlex.split(arguments), columns=300)
 
 
 def channels_last(images: Tensor) -> np.ndarray:

@@ -14,7 +14,6 @@ from trained_run import SMALL, make_run, number_of, scored, trained_run, with_ha
 
 from ganbench import MissingError, UsageError
 from ganbench.errors import GanbenchWarning, NotComparableError
-from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
 from ganbench.scoring.trained import TrainedRun, open_run
@@ -26,6 +25,15 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     return trained_run(tmp_path_factory.mktemp("trained"))
+
+
+def registry_without(*names: str) -> Registry:
+    """Return the installed plugins without those of these names."""
+    registry = Registry()
+    for registered in Registry.load().all_plugins():
+        if registered.plugin.name not in names:
+            registry.add(registered)
+    return registry
 
 
 def reopened(folder: Path) -> TrainedRun:
@@ -68,16 +76,13 @@ def test_the_moving_average_is_the_default_if_there_is_one(
 
 
 def test_a_conditional_model_samples_labels_by_the_class_frequencies_without_its_dataset(
-    install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    install: Callable[..., Path], tmp_path: Path
 ) -> None:
     install("ganbench-conditional", SOURCE)
     own = [override for override in CONDITIONAL if not override.startswith("metrics")]
     result = make_run(with_hash(Registry.load()), tmp_path / "run", [*own, f"metrics=[{scored(40)}]"])
     assert result.data.label_counts is not None
-    registry = Registry.load()
-    monkeypatch.delitem(registry._registered[Kind.DATASET], "few")  # nothing but the model is needed
-    monkeypatch.delitem(registry._registered[Kind.LOSS], "hinge-test")
-    opened = open_run(tmp_path / "run", registry, CPU)
+    opened = open_run(tmp_path / "run", registry_without("few", "hinge-test"), CPU)  # only the model is needed
     images, labels = opened.sample(40)
     assert number_of(images) == result.metrics[0].value
     assert labels is not None
@@ -91,10 +96,8 @@ def test_a_model_that_is_not_installed_is_named_with_its_distribution_version_an
 ) -> None:
     folder, result = trained
     (model,) = (plugin for plugin in result.plugins if plugin.kind == "model")
-    registry = Registry.load()
-    registry._registered[Kind.MODEL].clear()
     with pytest.raises(MissingError) as raised:
-        open_run(folder, registry, CPU)
+        open_run(folder, registry_without("dcgan"), CPU)
     message = str(raised.value)
     assert f"model 'dcgan' is not installed. The run used {model}" in message
     assert all(part in message for part in (model.distribution, str(model.version), str(model.source)))

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.registrations import Benchmark, Kind
 from ganbench.plugin.registry import Registry
@@ -186,7 +185,7 @@ def test_a_suite_keeps_its_schema_and_options_of_executors_are_known(registry: R
 
 
 def test_show_begins_with_a_line_by_which_editors_find_the_schema() -> None:
-    toml = CliRunner().invoke(app, ["show", "dcgan-fashion"]).stdout
+    toml = run_command("show", "dcgan-fashion").stdout
     line, _, rest = toml.partition("\n")
     directive, _, address = line.partition(" ")
     assert directive == "#:schema"
@@ -196,7 +195,7 @@ def test_show_begins_with_a_line_by_which_editors_find_the_schema() -> None:
 
 def test_schema_writes_a_file_with_plugins_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "tiny.py").write_text(OWN_MODEL)
-    outcome = CliRunner().invoke(app, ["schema", "spec", "-p", "tiny.py", "--out", "spec.schema.json"])
+    outcome = run_command("schema", "spec", "-p", "tiny.py", "--out", "spec.schema.json")
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.splitlines()[-1] == "#:schema spec.schema.json"
     assert "model.tiny" in json.loads((tmp_path / "spec.schema.json").read_text())["$defs"]
@@ -204,7 +203,7 @@ def test_schema_writes_a_file_with_plugins_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["spec", "suite", "result"])
 def test_schema_prints_json(content: str) -> None:
-    outcome = CliRunner().invoke(app, ["schema", content])
+    outcome = run_command("schema", content)
     assert json.loads(outcome.stdout)["title"] == f"ganbench {content}"
 
 
@@ -217,7 +216,7 @@ def test_schema_prints_json(content: str) -> None:
     ],
 )
 def test_a_schema_that_cannot_be_made_is_a_usage_error(arguments: list[str], message: str, tmp_path: Path) -> None:
-    outcome = CliRunner().invoke(app, ["schema", *arguments])
+    outcome = run_command("schema", *arguments)
     assert outcome.exit_code == ExitCode.USAGE
     assert message in outcome.stderr
     assert not list(tmp_path.glob("*.json"))
@@ -240,7 +239,7 @@ def test_options_without_a_json_schema_are_an_error_that_names_the_plugin(tmp_pa
             "depth: int", "depth: Callable[[], int]"
         )
     )
-    outcome = CliRunner().invoke(app, ["schema", "spec", "-p", "odd.py"])
+    outcome = run_command("schema", "spec", "-p", "odd.py")
     assert outcome.exit_code == ExitCode.FAILED
     assert "model 'tiny' (from odd.py" in outcome.stderr
     assert "has options without a JSON schema" in outcome.stderr

@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import UNSCORED
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.results.schema import load_result
 from ganbench.spec.launch import read_launch
@@ -29,12 +28,12 @@ class LeastSquares:
 def ganbench_losses():
     return [LossPlugin(name="lsq", summary="Least squares", build=lambda options, context: LeastSquares())]
 """
-OVERRIDES = [*UNSCORED, "model.width=2", "training.batch_size=500", "sample_images.real=0", "sample_images.generated=0"]
+OVERRIDES = [*UNSCORED, "training.batch_size=25", "sample_images.real=0", "sample_images.generated=0"]
 SMALL_RUN = [argument for override in OVERRIDES for argument in ("-o", override)]
 
 
 def ganbench(*arguments: str | Path) -> tuple[int, str]:
-    outcome = CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(argument) for argument in arguments])
+    outcome = run_command(*arguments, columns=300)
     return outcome.exit_code, outcome.output
 
 
@@ -59,7 +58,7 @@ def test_a_run_is_resumed_with_its_original_plugins_and_data(
     monkeypatch.chdir(tmp_path / "elsewhere")
     code, text = ganbench("run", "--resume", started, "--steps", "2")
     assert code == ExitCode.DONE, text
-    assert load_result(started).history[-1].images == 2 * 500
+    assert load_result(started).history[-1].images == 2 * 25
     launch = read_launch(started)
     assert (launch.data_dir, launch.device) == (str(started.parent / "data"), "cpu")
 

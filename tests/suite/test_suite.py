@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run_command
 
 from ganbench import GanbenchError, load_result, run
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.plugin.jobs import Job, JobEnd
 from ganbench.results.suite_record import Attempt, CellRecord
@@ -122,13 +121,12 @@ def write(losses: list[str], seeds: list[int], plugins: list[str] = []) -> None:
 
 def suite(*arguments: str) -> tuple[int, str]:
     words = ["suite", "mine.toml", "--executor", "inline", "-p", "inline.py", "--device", "cpu", *arguments]
-    outcome = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command(*words, columns=200)
     return outcome.exit_code, outcome.output
 
 
 def states() -> dict[str, str]:
-    outcome = CliRunner().invoke(app, ["suite", "status", "suites/mine", "--json"])
+    outcome = run_command("suite", "status", "suites/mine", "--json")
     return {cell["label"]: cell["state"] for cell in json.loads(outcome.output)}
 
 

@@ -8,10 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from test_suite import Inline, inline, states, suite, write  # noqa: F401 - one is a fixture for all tests
-from typer.testing import CliRunner
 
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.system.files import write_text
 from ganbench.system.locks import locked_folder
@@ -110,7 +109,7 @@ def test_the_folder_of_another_file_is_refused_with_what_differs() -> None:
 
 
 def test_status_of_anything_else_is_refused(tmp_path: Path) -> None:
-    outcome = CliRunner().invoke(app, ["suite", "status", str(tmp_path)])
+    outcome = run_command("suite", "status", str(tmp_path))
     assert outcome.exit_code == ExitCode.USAGE
     assert "not a suite's folder" in outcome.output
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_command
 from conftest import SMALL
 from matplotlib.figure import Figure
 from PIL import Image
-from typer.testing import CliRunner
 
 from ganbench import UsageError
-from ganbench.cli import app
 from ganbench.errors import ExitCode
 from ganbench.suite.sweep.axis import Axis, split_overrides
 from ganbench.suite.sweep.plot import draw_line, draw_plane
@@ -28,8 +27,7 @@ BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminat
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, ["sweep", *arguments], env={"COLUMNS": "300"})
-    assert outcome.exception is None or isinstance(outcome.exception, SystemExit)
+    outcome = run_command("sweep", *arguments, columns=300)
     return outcome.exit_code, outcome.output
 
 

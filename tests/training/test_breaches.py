@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PLUGIN_NAMES, UNSCORED
+from conftest import PLUGIN_NAMES
 from linear_gan import own_run
+from short_epochs import SMALL, with_small_fashion
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
@@ -336,17 +337,19 @@ def test_frozen_modules_that_were_built_in_eval_mode_stay_in_it() -> None:
     assert [module.training for module in network.modules()] == [True, False, False, False, True]
 
 
-def small(registry: Registry, out: Path, overrides: Iterable[str], **more: Any) -> Any:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "model.width=2", "sample_images.real=0", *overrides])
+def small(out: Path, overrides: Iterable[str], **more: Any) -> Any:
+    spec, _ = load_spec(
+        "dcgan-fashion", with_small_fashion(), [*SMALL[:2], "metrics=[]", "sample_images.real=0", *overrides]
+    )
     return run(spec, device="cpu", out=out, **more)[0]
 
 
-def test_drop_last_skips_the_smaller_last_batch_and_does_not_count_it(registry: Registry, tmp_path: Path) -> None:
-    own = ["training.batch_size=999", "training.drop_last=true", "training.epochs=2", "sample_images.generated=0"]
-    result = small(registry, tmp_path / "run", own)
-    assert [row.images for row in result.history] == [5 * 999] * 2
+def test_drop_last_skips_the_smaller_last_batch_and_does_not_count_it(tmp_path: Path) -> None:
+    own = ["training.batch_size=99", "training.drop_last=true", "training.epochs=2", "sample_images.generated=0"]
+    result = small(tmp_path / "run", own)
+    assert [row.images for row in result.history] == [5 * 99] * 2
     assert result.epochs == 2
-    assert {window.images % 999 for window in result.throughput.windows} == {0}
+    assert {window.images % 99 for window in result.throughput.windows} == {0}
 
 
 ODD = """
@@ -375,22 +378,22 @@ def test_an_error_of_a_last_batch_with_one_image_says_so(tmp_path: Path) -> None
         run(spec, device="cpu", out=tmp_path / "run")
 
 
-def test_ctrl_c_during_scoring_ends_the_run_without_another_step(registry: Registry, tmp_path: Path) -> None:
+def test_ctrl_c_during_scoring_ends_the_run_without_another_step(tmp_path: Path) -> None:
     class Impatient(Callback):
         def on_score(self, label: str, point: MetricPoint) -> None:
             if point.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 
     metric = 'metrics=[{name = "fid", features = "fashion-cnn", num_samples = 20, at_epochs = [1]}]'
-    own = ["training.batch_size=1000", "training.epochs=3", "sample_images.generated=0", metric]
-    result = small(registry, tmp_path / "run", own, callback=Impatient())
+    own = ["training.batch_size=100", "training.epochs=3", "sample_images.generated=0", metric]
+    result = small(tmp_path / "run", own, callback=Impatient())
     assert result.status == "interrupted"
-    assert sum(row.images for row in result.history) == 5000
+    assert sum(row.images for row in result.history) == 500
 
 
-def test_nan_weights_after_the_last_update_are_a_divergence(registry: Registry, tmp_path: Path) -> None:
+def test_nan_weights_after_the_last_update_are_a_divergence(tmp_path: Path) -> None:
     own = ["training.steps=1", "optimizer.generator=sgd", "optimizer.generator.lr=1e39", "sample_images.generated=0"]
-    result = small(registry, tmp_path / "run", own)
+    result = small(tmp_path / "run", own)
     assert result.status == "diverged"
     assert "the generator's parameter" in str(result.message)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from callbacks import StopAt
 from linear_gan import OVERRIDES, plugin
 
-from ganbench import Callback, Networks, PluginError
-from ganbench.plugin.callbacks import Progress
+from ganbench import Networks, PluginError
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
 from ganbench.scoring.evaluation import Evaluator
@@ -251,18 +249,6 @@ def assert_equals_uninterrupted(linear: Registry, folder: Path, uninterrupted: U
         each.model_dump() for each in uninterrupted.result.metrics
     ]
     assert saved_images(folder).items() >= saved_images(uninterrupted.folder).items()
-
-
-class StopAt(Callback):
-    """Presses Ctrl-C at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step: int | None = step
-
-    def on_window_end(self, progress: Progress) -> None:
-        if self.step is not None and progress.step >= self.step:
-            self.step = None
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("step", [2, 3, 5, 6], ids=lambda step: f"step {step}")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 from conftest import SMALL
 
 from ganbench.errors import ExitCode
@@ -92,9 +93,9 @@ def test_ctrl_c_stores_scores_and_exits_with_130(tmp_path: Path) -> None:
 
 
 def test_missing_weights_of_a_metric_exit_with_3_and_say_where_to_put_them() -> None:
-    code, _, stderr = finish(
-        start(f"{RUN} --steps 2 -o metrics.0.features=inception-v3 -o metrics.0.features.weights=w")
-    )
-    assert code == ExitCode.NOT_COMPARABLE
-    assert "weights file not found: w" in stderr
+    command = f"{RUN} --steps 2 -o metrics.0.features=inception-v3 -o metrics.0.features.weights=w"
+    outcome = run_command(*shlex.split(command), columns=300)
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
+    assert "weights file not found: w" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
     assert not Path("run").exists()

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SMALL
 from PIL import Image
+from reproducible import reproducible
 from rich.console import Console
+from short_epochs import SMALL, with_small_fashion
 
 from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.run_directory import RunDirectory
@@ -40,15 +42,21 @@ def small_run(
     return run(spec, device="cpu", out=out, published_curve=reference, **arguments)
 
 
-def numbers(result: Result) -> tuple[list[Any], list[Any]]:
-    """Return everything that must depend only on spec, seed and machine."""
-    rows = [{**row.model_dump(), "seconds": None, "images_per_second": None} for row in result.history]
-    return rows, [metric.model_dump() for metric in result.metrics]
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return with_small_fashion()
 
 
-def test_a_run_writes_all_files_and_they_can_be_opened(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "sample_images.at_epochs=[1]"])
-    folder = tmp_path / "run"
+@pytest.fixture(scope="module")
+def two_epochs(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """A run of two epochs, each of 7 steps with 64 images and one with 52, with scores and sample images in between."""
+    folder = tmp_path_factory.mktemp("two-epochs") / "run"
+    overrides = ["training.epochs=2", "metrics.0.at_epochs=[0, 1]", "sample_images.at_epochs=[1]"]
+    return small_run(registry, folder, overrides)[0], folder
+
+
+def test_a_run_writes_all_files_and_they_can_be_opened(two_epochs: tuple[Result, Path], registry: Registry) -> None:
+    result, folder = two_epochs
     assert result.status == "completed"
     assert load_result(folder) == load_result(folder / "result.json") == result
     assert sorted(result.artifacts.values()) == [
@@ -68,7 +76,7 @@ def test_a_run_writes_all_files_and_they_can_be_opened(registry: Registry, tmp_p
             image.verify()
     assert load_spec(str(folder / "spec.toml"), registry)[0].sha256() == result.spec_sha256
     progress = load_checkpoint(folder / "checkpoint.pt").progress
-    assert (progress.steps, progress.images) == (158, 10_000)
+    assert (progress.steps, progress.images) == (16, 1_000)
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -77,11 +85,11 @@ def test_a_run_writes_all_files_and_they_can_be_opened(registry: Registry, tmp_p
     ]  # fmt: skip
 
 
-def test_the_result_counts_images_and_time_once(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2"])
+def test_the_result_counts_images_and_time_once(two_epochs: tuple[Result, Path]) -> None:
+    result, _ = two_epochs
     throughput = result.throughput
-    assert [row.images for row in result.history] == [5000, 5000]
-    assert sum(window.images for window in throughput.windows) == 10_000
+    assert [row.images for row in result.history] == [500, 500]
+    assert sum(window.images for window in throughput.windows) == 1_000
     assert sum(row.seconds for row in result.history) == pytest.approx(sum(w.seconds for w in throughput.windows))
     assert throughput.images_per_second is not None
     assert throughput.images_per_second.p10 <= throughput.images_per_second.median <= throughput.images_per_second.p90
@@ -95,42 +103,41 @@ def test_the_result_counts_images_and_time_once(registry: Registry, tmp_path: Pa
 
 def test_numbers_depend_on_the_seed(registry: Registry, tmp_path: Path) -> None:
     first, again, other = (
-        numbers(small_run(registry, tmp_path / name, ["training.steps=20", f"training.seed={seed}"])[0])
+        reproducible(small_run(registry, tmp_path / name, ["training.steps=4", f"training.seed={seed}"])[0])
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
     )
     assert first == again
-    assert first[0] != other[0]
-    assert first[1][0]["curve"] != other[1][0]["curve"]
+    assert first["history"] != other["history"]
+    assert first["metrics"][0]["curve"] != other["metrics"][0]["curve"]
 
 
 def test_scores_and_sample_images_do_not_affect_training(registry: Registry, tmp_path: Path) -> None:
     watched = ["metrics.0.at_epochs=[0, 1]", "metrics.0.generator_mode=train", "sample_images.at_epochs=[0, 1]"]
-    length = ["training.steps=100"]
+    length = ["training.steps=12"]  # of 8 in an epoch
     plain, _ = small_run(
         registry, tmp_path / "plain", [*length, "metrics.0.at_epochs=[]", "sample_images.at_epochs=[]"]
     )
     scored, _ = small_run(registry, tmp_path / "scored", [*length, *watched])
-    assert numbers(plain)[0] == numbers(scored)[0]
+    assert reproducible(plain)["history"] == reproducible(scored)["history"]
 
 
-def test_a_metric_has_a_curve_a_best_value_and_the_real_data_score(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.epochs=2", "metrics.0.at_epochs=[0, 1]"])
-    (fid,) = result.metrics
+def test_a_metric_has_a_curve_a_best_value_and_the_real_data_score(two_epochs: tuple[Result, Path]) -> None:
+    (fid,) = two_epochs[0].metrics
     assert fid.label == "FID (fashion-cnn)"
     assert [point.epoch for point in fid.curve] == [0, 1, 2]
-    assert [point.images for point in fid.curve] == [0, 5000, 10_000]
+    assert [point.images for point in fid.curve] == [0, 500, 1_000]
     assert fid.value == fid.curve[-1].value
     assert fid.best.value == min(point.value for point in fid.curve)
     assert 0 < fid.real_data_score < fid.best.value
 
 
 def test_a_partial_last_epoch_is_a_row_too(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.steps=100", "metrics.0.at_epochs=[]"])
-    assert [(row.epoch, row.images) for row in result.history] == [(1, 5000), (2, 21 * 64)]
+    result, _ = small_run(registry, tmp_path / "run", ["training.steps=10", "metrics.0.at_epochs=[]"])
+    assert [(row.epoch, row.images) for row in result.history] == [(1, 500), (2, 2 * 64)]
 
 
 def test_a_budget_ends_training_early_and_the_run_is_complete(registry: Registry, tmp_path: Path) -> None:
-    result, _ = small_run(registry, tmp_path / "run", ["training.budget_seconds=0.5", "training.epochs=10000"])
+    result, _ = small_run(registry, tmp_path / "run", ["training.budget_seconds=0.1", "training.epochs=10000"])
     assert result.status == "completed"
     assert "budget" in str(result.message)
     assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history) > 0
@@ -154,7 +161,11 @@ def test_an_interrupted_run_is_stored_and_after_ctrl_c_scored(
 ) -> None:
     handler = signal.getsignal(number)
     result, directory = small_run(
-        registry, tmp_path / "run", ["training.epochs=10000"], callback=SignalAfterFirstWindow(number)
+        registry,
+        tmp_path / "run",
+        ["training.epochs=10000"],
+        callback=SignalAfterFirstWindow(number),
+        window_seconds=0.01,
     )
     assert result.status == "interrupted"
     assert result.history[-1].images > 0
@@ -278,7 +289,7 @@ def test_what_a_callback_draws_at_random_does_not_affect_training(registry: Regi
     short: Any = {"overrides": ["training.steps=6"], "window_seconds": 1e-9}
     plain, _ = small_run(registry, tmp_path / "plain", **short)
     watched, _ = small_run(registry, tmp_path / "watched", callback=Drawing(), **short)
-    assert numbers(watched) == numbers(plain)
+    assert reproducible(watched) == reproducible(plain)
 
 
 def test_every_event_is_passed_on(registry: Registry) -> None:
@@ -384,7 +395,7 @@ def ganbench_losses():
 def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
     plugin.write_text(FAILS_AT_STEP_50)
-    registry = Registry.load([str(plugin)])
+    registry = with_small_fashion(plugin)
     with pytest.raises(
         PluginError,
         match=r"after 49 steps: loss 'failing' \(from .*failing.py.*\) raised in discriminator_loss: .* out of luck",
@@ -398,7 +409,7 @@ def test_a_plugin_that_raises_in_training_leaves_a_failed_result(tmp_path: Path)
 def test_state_that_cannot_be_saved_is_reported_before_training(tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
     plugin.write_text(FAILS_AT_STEP_50.replace('{"calls": self.calls}', '{"calls": self.calls, "own": type(self)}'))
-    registry = Registry.load([str(plugin)])
+    registry = with_small_fashion(plugin)
     with pytest.raises(PluginError, match=r"failed after 0 steps: the state of a plugin .* may contain only tensors"):
         small_run(registry, tmp_path / "run", ["loss=failing"])
 
@@ -423,7 +434,7 @@ def ganbench_optimizers():
 
 def test_optimizer_state_that_cannot_be_saved_is_reported_at_the_first_checkpoint_with_state(tmp_path: Path) -> None:
     (tmp_path / "hoarding.py").write_text(HOARDING)
-    registry = Registry.load([str(tmp_path / "hoarding.py")])
+    registry = with_small_fashion(tmp_path / "hoarding.py")
     own = ["optimizer.generator=hoarding", "training.steps=3"]
     with pytest.raises(PluginError, match=r"failed after 3 steps: the state of a plugin .* may contain only tensors"):
         small_run(registry, tmp_path / "run", own)
@@ -432,8 +443,8 @@ def test_optimizer_state_that_cannot_be_saved_is_reported_at_the_first_checkpoin
 @pytest.mark.parametrize(
     ("overrides", "fault"),
     [
-        (["training.batch_size=5001"], "training.batch_size: 5001 is more than the 5000 images"),
-        (["dataset.source=files"], "not all files found in"),
+        (["training.batch_size=501"], "training.batch_size: 501 is more than the 500 images"),
+        (["dataset=fashion-mnist", "dataset.source=files"], "not all files found in"),
     ],
 )
 def test_an_error_before_training_leaves_nothing(
@@ -457,17 +468,18 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
-    monkeypatch.setattr("ganbench.reporting.plots.save_losses", lambda *arguments, **_: drawn.append(arguments[-1]))
+
+    def save_losses(
+        history: Any, title: str, path: Path, published_curve: PublishedCurve | None = None, **more: Any
+    ) -> None:
+        drawn.append(published_curve)
+
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
     _, reference = load_spec("dcgan-fashion", registry)
     assert reference is not None
     small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
-    on_full_data = reference.model_copy(update={"data_fingerprint": RunData.fingerprint(tmp_path / "subset")})
+    fingerprint = load_result(tmp_path / "subset").data.fingerprint
+    on_full_data = reference.model_copy(update={"data_fingerprint": fingerprint})
     spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
     run(spec, device="cpu", out=tmp_path / "full", published_curve=on_full_data)
     assert drawn == [None, on_full_data]
-
-
-class RunData:
-    @staticmethod
-    def fingerprint(folder: Path) -> str:
-        return load_result(folder).data.fingerprint

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import torch
-from linear_gan import OVERRIDES, plugin
-from typer.testing import CliRunner
+from callbacks import StopAt
+from command_line import run_command
+from linear_gan import OVERRIDES, Noting, plugin
 
 from ganbench import Callback, UsageError
-from ganbench.cli import app
 from ganbench.errors import ExitCode
-from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint, Result, load_result
 from ganbench.results.target import TargetResult
@@ -148,9 +145,9 @@ def test_a_target_with_stop_ends_training_and_the_run_is_complete(
     assert result.message.startswith(f"training ended after step {steps}, because targets.0 is reached: FID (raw")
     assert sum(row.images for row in result.history) == points[index].images
     assert curve_of(result) == points[: index + 1]
-    noted = Warned()
-    again = resume(learner, "run", callback=noted)
-    assert any("the run is complete, because targets.0 is reached" in message for message in noted.messages)
+    noting = Noting()
+    again = resume(learner, "run", callback=noting)
+    assert any("the run is complete, because targets.0 is reached" in message for message in noting.warnings)
     assert (again.status, again.message, again.targets) == (result.status, result.message, result.targets)
     assert again.history == result.history
     onwards = resume(learner, "run", "targets.0.stop=false")
@@ -225,50 +222,16 @@ def test_the_command_line_shows_targets_and_why_training_ended(
 ) -> None:
     index = an_improvement(points)
     targets = fid_at_most(points[index].value, stop=True)
-    outcome = CliRunner().invoke(
-        app,
-        [
-            "run",
-            "dcgan-fashion",
-            "-p",
-            str(folder / "own.py"),
-            *OPTIONS,
-            "-o",
-            targets,
-            "--out",
-            "run",
-            "--device",
-            "cpu",
-        ],
-        env={"COLUMNS": "250"},
-    )
+    command = ["run", "dcgan-fashion", "-p", folder / "own.py", *OPTIONS, "-o", targets, "--out", "run"]
+    outcome = run_command(*command, "--device", "cpu", columns=250)
     assert outcome.exit_code == ExitCode.DONE, outcome.output
     text = " ".join(outcome.output.split())
     before, after = (f"{point.images:,} images ({point.value:.4f})" for point in points[index - 1 : index + 1])
     assert f"between {before} and {after}" in text
     assert "completed: training ended after step" in text
-    outcome = CliRunner().invoke(app, ["run", "--resume", "run", "--json"])
+    outcome = run_command("run", "--resume", "run", "--json")
     assert outcome.exit_code == ExitCode.DONE
     assert "the run is complete, because targets.0 is reached" in outcome.stderr
     (stored,) = Result.model_validate_json(outcome.stdout).targets
     assert isinstance(stored, TargetResult)
     assert stored.reached.images == points[index].images
-
-
-class StopAt(Callback):
-    """Presses Ctrl-C at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_window_end(self, progress: Progress) -> None:
-        if progress.step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-class Warned(Callback):
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def on_warning(self, message: str) -> None:
-        self.messages.append(message)
