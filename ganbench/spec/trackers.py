@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 from pydantic import ValidationError
 
-from ganbench.errors import UsageError
+from ganbench.errors import MissingError, UsageError
 from ganbench.plugin.registrations import Benchmark, Kind, TrackerPlugin
 from ganbench.plugin.registry import Registry
 
@@ -32,8 +32,8 @@ def choose_trackers(
     - `recorded`: tables with name and options, of the trackers with which a resumed run was started.
 
     An option that is set in several of these places has the value of the last one. Raises `UsageError` for an unknown
-    tracker, a repeated name, an invalid option, a configuration that cannot be read, and a tracker that is not
-    installed.
+    tracker, a repeated name, an invalid option and a configuration that cannot be read, and `MissingError` for a
+    tracker that is not installed.
     """
     own = [
         name
@@ -107,13 +107,13 @@ def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
 
 
 def require_installed(config: TrackerConfig, where: str) -> None:
-    """Raise `UsageError` if a module is missing that the tracker requires, with the command that installs it."""
+    """Raise `MissingError` if a module is missing that the tracker requires, with the command that installs it."""
     plugin = config.plugin.plugin
     assert isinstance(plugin, TrackerPlugin)
     for module, requirement in plugin.requires.items():
         found = find_spec(module)
         if found is None or found.origin is None:  # a folder of that name, such as the one that wandb makes
-            raise UsageError(
+            raise MissingError(
                 f"{where}: the tracker '{config.name}' requires {module}, which is not installed; run pip install "
                 f"'{requirement}'"
             )

@@ -233,7 +233,7 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_run(
         config_file().parent.mkdir(parents=True)
         config_file().write_text('trackers = ["absent"]')
     outcome = run_command(*RUN, "--out", "run", *([] if in_configuration else ["--track", "absent"]))
-    assert outcome.exit_code == ExitCode.USAGE
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
     message = f"{where}: the tracker 'absent' requires no_such_module, which is not installed; run pip install"
     assert f"{message} 'ganbench[absent]'" in " ".join(outcome.output.split())
     assert not (tmp_path / "run").exists()
