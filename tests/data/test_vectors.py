@@ -135,7 +135,7 @@ def test_generated_vectors_are_sampled_to_an_archive_and_shown_as_text(tmp_path:
     for target in ("grid.png", "folder"):
         outcome = run_command(*arguments, target)
         assert outcome.exit_code == 2
-        assert f"--out {target}: the run generates vectors, which are no images; use an .npz file" in " ".join(
+        assert f"--out {target}: the run generates vectors, not images; use an .npz file" in " ".join(
             outcome.stderr.split()
         )
     outcome = run_command(*arguments, "points.npz")

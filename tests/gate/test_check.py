@@ -286,7 +286,11 @@ def test_annotations_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--against", "HEAD", "--summary", ".git"], ExitCode.USAGE, ".git: this is a folder; give the name of a file"),
         (["--against", "HEAD", "--no-speed", "--no-smoke"], ExitCode.USAGE, "nothing to check"),
         (["--self-test", "--summary", "x.md"], ExitCode.USAGE, "--self-test checks the gate, not a build"),
-        (["--self-test", "--no-speed"], ExitCode.USAGE, "--speed has no effect with --self-test: leave it out"),
+        (
+            ["--self-test", "--no-speed"],
+            ExitCode.USAGE,
+            "--speed/--no-speed has no effect with --self-test: leave it out",
+        ),
         (["--against", "HEAD", "--sessions", "4"], ExitCode.USAGE, "--sessions has no effect with --against"),
         (["--baseline", "x.json", "--blocks", "4"], ExitCode.USAGE, "--blocks has no effect with --baseline"),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that this benchmark uses comes from"),

@@ -370,7 +370,7 @@ def test_generated_features_leave_no_files_behind(
 
 
 def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options_and_weights(
-    own: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Wrapped(nn.Module):
         num_features, protocol = 16, {"extractor": "wrapped"}
@@ -389,5 +389,5 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
         SEEN.clear()
         metric = over(4)
         metric["features"]["half"] = half
-        Scoring(own, tmp_path, [metric])
+        Scoring(thumbnails, tmp_path, [metric])
         assert bool(SEEN) is extracted, (scale, half)

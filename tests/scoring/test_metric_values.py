@@ -92,7 +92,7 @@ def test_curves_of_a_metric_with_two_values_go_on_where_a_run_stopped(thumbnails
     for images in (0, 300):
         whole.scores(images)
     stopped.scores(0)
-    resumed.evaluator.resume_from(stopped.evaluator.curves())
+    resumed.evaluator.resume_from(stopped.evaluator.curves(), stopped.evaluator.warnings())
     assert resumed.scores(0) == []  # scored already
     resumed.scores(300)
     assert resumed.evaluator.results(300) == whole.evaluator.results(300)
