@@ -40,7 +40,7 @@ class LocalExecutor:
     def __init__(self, jobs: int, threads: int | None, context: ExecutorContext) -> None:
         cores = physical_cores()
         threads = settled_threads(context.directory / THREADS, threads, max(1, len(cores) // jobs))
-        self.shared_with = f"up to {jobs - 1} other runs of the suite" if jobs > 1 else ""
+        self.shared_with = f"up to {jobs - 1} other run{'s' * (jobs > 2)} of the suite" if jobs > 1 else ""
         self.shares: SimpleQueue[Share] = SimpleQueue()
         gpus = visible_gpus() if context.device in ("auto", "cuda") else []
         for cpus, own in zip(split(cores, jobs), split_gpus(gpus, jobs), strict=True):

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="the
 
 @pytest.fixture(scope="module")
 def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The report of one run, of three with long names, of one whose texts are attacks, and of a suite."""
+    """The report of one run, of three with long names, of six, of one whose texts are attacks, and of a suite."""
     folder = tmp_path_factory.mktemp("reports")
     losses = history(0.5, None, 0.7)
     run_results = {
@@ -38,7 +38,8 @@ def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPat
     }
     runs = [save_run(folder / name, each, images, ["epoch-0001", "step-000250"]) for name, each in run_results.items()]
     suite = save_suite(folder / "losses", images, {"bce": BCE, "hinge": HINGE})
-    pages = {"one": runs[:1], "three": runs[:3], "attack": runs[3:], "suite": [suite]}
+    six = [save_run(folder / f"dcgan-fashion-seed{n}-52d053b8d920", result(), images, ["epoch-0001"]) for n in range(6)]
+    pages = {"one": runs[:1], "three": runs[:3], "six": six, "attack": runs[3:], "suite": [suite]}
     for name, shown in pages.items():
         write_report(shown, folder / f"{name}.html", registry, out)
     return {name: folder / f"{name}.html" for name in pages}
@@ -52,7 +53,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.mark.parametrize("name", ["one", "three", "attack", "suite"])
+@pytest.mark.parametrize("name", ["one", "three", "six", "attack", "suite"])
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_a_report_works_everywhere(name: str, width: int, scheme: str, reports: dict[str, Path], browser: Any) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
