@@ -16,6 +16,7 @@ from torch import Tensor
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.console import out
 from ganbench.reporting.report_command import write_report
+from ganbench.results.throughput import Memory
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is missing: playwright")
 axe = pytest.importorskip(
@@ -38,7 +39,11 @@ def reports(images: Tensor, registry: Registry, tmp_path_factory: pytest.TempPat
     }
     runs = [save_run(folder / name, each, images, ["epoch-0001", "step-000250"]) for name, each in run_results.items()]
     suite = save_suite(folder / "losses", images, {"bce": BCE, "hinge": HINGE})
-    six = [save_run(folder / f"dcgan-fashion-seed{n}-52d053b8d920", result(), images, ["epoch-0001"]) for n in range(6)]
+    memory = [Memory(device_peak_bytes=None, host_peak_rss_bytes=(9 - number) * 2**30) for number in range(6)]
+    six = [  # the mark of the best value, which only screen readers see, is in the last column
+        save_run(folder / f"dcgan-fashion-seed{number}-52d053b8d920", result(memory=used), images, ["epoch-0001"])
+        for number, used in enumerate(memory)
+    ]
     pages = {"one": runs[:1], "three": runs[:3], "six": six, "attack": runs[3:], "suite": [suite]}
     for name, shown in pages.items():
         write_report(shown, folder / f"{name}.html", registry, out)
