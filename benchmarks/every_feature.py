@@ -184,7 +184,7 @@ def try_out(case: Case, setting: Setting) -> dict[str, Any]:
                 setting.train(case, Path(folder) / "half", setting.steps // 2)
                 compare_weights(setting.run(resume=Path(folder) / "half", steps=setting.steps), trained)
         except (MissingError, DownloadError) as error:
-            row = {"skipped": str(error)}
+            row = {"skipped": str(error).replace(str(Path.home()), "~")}
         except Exception as error:  # whatever it is, the other cases are tried too
             row["error"] = describe(error)
     return {**row, "seconds": perf_counter() - begin}
