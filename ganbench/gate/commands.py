@@ -114,11 +114,8 @@ def check(
         raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
     if self_test and (junit or summary):
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
-    for mode, chosen in (("--baseline", baselines), ("--self-test", self_test)):
-        if chosen:
-            refuse_options(context, mode, INEFFECTIVE[mode])
-    if against is not None or against_python is not None:
-        refuse_options(context, "--against", INEFFECTIVE["--against"])
+    mode = "--self-test" if self_test else "--baseline" if baselines else "--against"
+    refuse_options(context, mode, INEFFECTIVE[mode])
     from .report import clear_outputs, exit_code, report, report_self_test
 
     for file in baselines:
