@@ -58,6 +58,7 @@ def record(
     """Measure sessions and training runs, and store them to check against later."""
     from dataclasses import replace
 
+    require_output_file(file, "--out")
     config = make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds)
     config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=partial(print_text, out))
     recorded = record_into(file, config)
@@ -92,7 +93,6 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     from .smoke import REPEATS, train_repeats
     from .speed import measure_fresh
 
-    require_output_file(file, "--out")
     session_config, log, side = config.session_config, config.log, Side("current code")
     stored = load_baseline(file, session_config.benchmark) if file.exists() else None
 

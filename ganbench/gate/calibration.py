@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import random
-import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 from pydantic import Field
 
-from ganbench.errors import GanbenchError, GanbenchWarning
+from ganbench.errors import GanbenchError
 from ganbench.results.schema import Record
-from ganbench.system.files import state_dir, write_text
+from ganbench.system.files import explained_write, state_dir, write_text
 
 from . import speed
 from .looks import Look
@@ -60,32 +59,25 @@ class Calibration(Record):
         estimate = Estimate(0.0, self.std_dev / math.sqrt(pairs), pairs - 1)
         return max(margin, math.expm1(math.log1p(self.noise_floor) + estimate.upper(ALPHA * look.share)))
 
+    def store(self) -> Path:
+        """Write the file from which checks under the same conditions read it. Raises `GanbenchError` if that fails."""
+        file = calibration_file(self.fingerprint)
+        with explained_write(file, "; choose another folder with XDG_STATE_HOME"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, self.model_dump_json(indent=1) + "\n")
+        return file
+
 
 def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable[[str], None]) -> Calibration:
-    """Measure the code of the running Python against itself, and store the result; warn if it cannot be stored.
-
-    Raises as a check does.
-    """
+    """Measure the code of the running Python against itself. Raises as a check does."""
     sessions = speed.Sessions(base=[], head=[], in_pairs=True)
     order = random.Random(order_seed)
     speed.measure_blocks(sessions, Side("first"), Side("second"), config, range(blocks), blocks, order, log)
-    calibration = Calibration(
+    return Calibration(
         fingerprint=fingerprint(sessions.base[0], config),
         measured_at=datetime.now(UTC),
         log_ratios=sessions.log_ratios,
     )
-    file = calibration_file(calibration.fingerprint)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, calibration.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        warnings.warn(
-            f"calibration {file}: cannot write it ({error.strerror or error}), so no check will use it; make the "
-            "folder writable, or choose another one with XDG_STATE_HOME",
-            GanbenchWarning,
-            stacklevel=2,
-        )
-    return calibration
 
 
 def calibrated_noise_floor(session: Session, config: SessionConfig) -> float:

@@ -55,7 +55,7 @@ class MissingBaseline(StrEnum):
 
 INEFFECTIVE = {  # parameters of `check` by mode
     "--against": {"sessions", "missing_baseline"},
-    "--baseline": {"blocks", "order_seed", "always_measure", "sequential"},
+    "--baseline": {"blocks", "order_seed", "always_measure"},  # `sequential` chooses the calibration
     "--self-test": {"sessions", "missing_baseline", "speed", "smoke", "quality", "always_measure"},
 }
 
@@ -118,8 +118,9 @@ def check(
     refuse_options(context, mode, INEFFECTIVE[mode])
     from .report import clear_outputs, exit_code, report, report_self_test
 
-    for file in baselines:
-        require_output_file(file, "--baseline")
+    if missing_baseline == MissingBaseline.RECORD:
+        for file in baselines:
+            require_output_file(file, "--baseline")
     clear_outputs({"--junit": junit, "--summary": summary})
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
@@ -152,8 +153,8 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name) if parameter.name in names else None
         if source is not None and source.name == "COMMANDLINE":
-            names_given = "/".join([*parameter.opts[:1], *parameter.secondary_opts])
-            raise UsageError(f"{names_given} has no effect with {mode}: leave it out")
+            option = "/".join([*parameter.opts[:1], *parameter.secondary_opts])
+            raise UsageError(f"{option} has no effect with {mode}: leave it out")
 
 
 def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:
@@ -202,4 +203,6 @@ def calibrate(
         print_json({**values, "std_dev": result.std_dev, "noise_floor": result.noise_floor})
     else:
         out.print(calibration_table(result, config.margins.time_percent / 100))
-        print_text(out, f"stored in {calibration.calibration_file(result.fingerprint)}")
+    file = result.store()  # after the figures are shown: they are not lost if it fails
+    if not as_json:
+        print_text(out, f"stored in {file}")

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import IO, Annotated, Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -21,9 +21,6 @@ from ganbench.system.files import named_data_dir
 from ganbench.system.streams import reserve_stdout
 
 from .narrow import fit_table
-
-if TYPE_CHECKING:
-    pass
 
 
 class SafeConsole(Console):

@@ -137,7 +137,7 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         differences = compare_scores(present)
         values = tuple(metric.value if metric else None for metric in row)
         directions = {metric.higher_is_better for metric in present}
-        better = BETTER[directions.pop()] if len(directions) == 1 else None  # a plugin may have changed its mind
+        better = BETTER[directions.pop()] if len(directions) == 1 else None  # a plugin may have corrected it
         yield Quantity(name, values, better, differences.protocol, differences.software)
 
 

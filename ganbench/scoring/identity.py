@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import BaseModel
@@ -78,15 +78,17 @@ def state_hash(module: nn.Module) -> str:
 def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     """Return a plugin and its options by dotted names, with a hash of the weights if it was built as a network.
 
-    Files in the options count by their content. The option `weights` of a network does not, because the network is the
-    same with a file and with the same weights from elsewhere.
+    Files in the options count by their content. The file `weights` of a network does not, because the network is the
+    same with it and with the same weights from elsewhere.
     """
     identity = {name: f"{config.plugin.plugin.name}@{config.plugin.provider.distribution}"}
     options = options_identity(config.options)
     if isinstance(config.built, nn.Module):
         identity[f"{name}.state"] = state_hash(config.built)
     if isinstance(config.built, nn.Module) and config.built.state_dict():
-        options.pop("weights", None)  # covered by the state hash
+        weights = type(config.options).model_fields.get("weights")
+        if weights is not None and Path in (weights.annotation, *get_args(weights.annotation)):
+            del options["weights"]  # covered by the state hash
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 

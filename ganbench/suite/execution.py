@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 from ganbench.errors import ExitCode, GanbenchError, describe
 from ganbench.plugin.jobs import Executor, JobEnd
@@ -20,6 +21,7 @@ from ganbench.system.signals import interrupt_once
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
 
+T = TypeVar("T")
 POLL_SECONDS = 0.5
 DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the same machine would lack
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
@@ -58,6 +60,7 @@ class SuiteRun:
         self._logged: dict[str, int] = {}  # bytes in the log before the attempt
         self._futures: dict[Future[JobEnd], str] = {}
         self._next_poll = 0.0
+        self._shows = True  # until that fails
 
     def run(self) -> None:
         """Run all unfinished cells, each up to `retries` more times if it fails.
@@ -90,11 +93,18 @@ class SuiteRun:
         futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
         self._futures |= dict(zip(futures, cells, strict=True))
 
+    def _tell(self, show: Callable[[T], None], what: T) -> None:
+        """Show something, unless showing has failed before: no run depends on it."""
+        if self._shows:
+            self._shows = False
+            with warn_on_error("showing the suite"):
+                show(what)
+                self._shows = True
+
     def _poll(self) -> None:
         if (begun := monotonic()) < self._next_poll:
             return
-        with warn_on_error("the display of the suite"):
-            self.on_poll(self._refreshed())
+        self._tell(self.on_poll, self._refreshed())
         ended = monotonic()
         self._next_poll = ended + (ended - begun) / DISPLAY_SHARE
 
@@ -111,8 +121,7 @@ class SuiteRun:
         self._problems[cell] = problem
         again = bool(problem) and self._tries[cell] <= self.retries and end.exit_code not in HOPELESS and not repeated
         if not again or problem:
-            with warn_on_error("the display of the suite"):
-                self.on_change(self.statuses[cell])
+            self._tell(self.on_change, self.statuses[cell])
         return again
 
     def _record_end(self, cell: str, exit_code: int | None, problem: str | None) -> None:

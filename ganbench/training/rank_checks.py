@@ -14,6 +14,7 @@ from ganbench.runtime.ranks import Ranks
 from ganbench.spec.benchmark import EngineOptions, TrainingOptions
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 
+from .length import Length
 from .state.python_state import plugin_optimizers
 from .step import UPDATE_ORDER, TrainingStep
 
@@ -32,10 +33,9 @@ def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engin
 
 def check_ranks(training: TrainingOptions, train_images: int, ranks: Ranks) -> None:
     """Raise `UsageError` if a batch cannot be split evenly over the ranks."""
-    is_reached = not training.drop_last and (
-        training.steps is None or training.steps * training.images_per_step >= train_images
-    )
-    last = train_images % training.images_per_step % training.batch_size if is_reached else 0
+    length = Length.of(training, train_images)
+    is_skipped = training.drop_last or length.steps < length.steps_per_epoch
+    last = 0 if is_skipped else train_images % training.images_per_step % training.batch_size
     check_batches(training, ranks.size, last)
 
 

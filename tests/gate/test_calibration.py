@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_an_unreadable_calibration_is_an_error(commit: Any) -> None:
     assert "unreadable; remove it, or calibrate again" in text
 
 
-def test_a_calibration_that_cannot_be_stored_is_shown_with_a_warning(
+def test_a_calibration_that_cannot_be_stored_is_shown_before_the_error(
     commit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(FAST)
@@ -75,6 +76,6 @@ def test_a_calibration_that_cannot_be_stored_is_shown_with_a_warning(
 
     monkeypatch.setattr("ganbench.gate.calibration.write_text", fail)
     code, text = invoke("calibrate", "--blocks", "4")
-    assert code == ExitCode.DONE
-    assert "cannot write it (Permission denied), so no check will use it" in text
-    assert "noise floor" in text
+    assert code == ExitCode.FAILED
+    assert re.search(r"noise floor.*error: cannot write .*json: Permission denied; choose another folder", text)
+    assert "stored in" not in text

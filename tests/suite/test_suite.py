@@ -247,3 +247,15 @@ def test_every_cell_is_tracked() -> None:
     assert suite("--track", "tensorboard")[0] == ExitCode.DONE
     for folder in Path("suites/mine/runs").iterdir():
         assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_display_that_fails_is_named_once_and_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    monkeypatch.setattr("ganbench.suite.tables.SuiteDisplay.on_poll", fail)
+    monkeypatch.setattr("ganbench.suite.tables.SuiteDisplay.on_change", fail)
+    write(["bce", "hinge"], [0])
+    code, text = suite()
+    assert code == ExitCode.DONE
+    assert text.count("showing the suite failed: OverflowError") == 1

@@ -14,7 +14,7 @@ from ganbench.training.timing import Phase
 
 
 def ignore(phase: Phase) -> None:
-    """Do nothing after a phase, because nobody times it."""
+    """Do nothing: phases are not timed."""
 
 
 class Engine(Protocol):
