@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+CPU = torch.device("cpu")
+
 
 def derived_seed(seed: int, stream: str) -> int:
     """Return a seed in [0, 2^63) for a named generator, independent of those for other names and seeds.
@@ -66,21 +68,33 @@ def preserve_default_rngs(device: torch.device) -> Iterator[None]:
 
 
 class IsolatedRNG:
-    """A reusable context in which the CPU's default generators have separate states, which persist between uses."""
+    """A reusable context in which the default generators have separate states, which persist between uses.
 
-    def __init__(self, seed: int) -> None:
-        self.device = torch.device("cpu")
-        with preserve_default_rngs(self.device):
-            seed_default_rngs(seed, self.device)
-            self.own = default_rng_states(self.device)
+    On a CUDA device, the generator gets another state object, as a CUDA graph keeps to the object that it was captured
+    with: graphs that are replayed at the same time must not share one.
+    """
+
+    def __init__(self, seed: int, device: torch.device = CPU) -> None:
+        self.on_device = [torch.cuda.default_generators[device.index]] if device.type == "cuda" else []
+        self.own_on_device = [generator.clone_state().manual_seed(seed) for generator in self.on_device]
+        with preserve_default_rngs(CPU):
+            seed_default_rngs(seed, CPU)
+            self.own = default_rng_states(CPU)
 
     def __enter__(self) -> None:
-        self.outside = default_rng_states(self.device)
-        set_default_rng_states(self.own, self.device)
+        self.outside = default_rng_states(CPU)
+        set_default_rng_states(self.own, CPU)
+        self.outside_on_device = [generator.graphsafe_get_state() for generator in self.on_device]
+        self._exchange(self.own_on_device)
 
     def __exit__(self, *exception: object) -> None:
-        self.own = default_rng_states(self.device)
-        set_default_rng_states(self.outside, self.device)
+        self._exchange(self.outside_on_device)
+        self.own = default_rng_states(CPU)
+        set_default_rng_states(self.outside, CPU)
+
+    def _exchange(self, states: list[torch.Generator]) -> None:
+        for generator, state in zip(self.on_device, states, strict=True):
+            generator.graphsafe_set_state(state)
 
 
 def make_rng(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:

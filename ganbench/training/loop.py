@@ -1,4 +1,7 @@
-"""The training loop of a run, with everything around it: warm-up, events between steps, scores, and the result."""
+"""The training loop of a run, with everything around it: warm-up, events between steps, scores, and the result.
+
+The loop is a generator that pauses after every step, so that several runs can take turns in one process: see `turns`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
-from ganbench.runtime.precision import deterministic_convolutions, float32_precision
 from ganbench.spec.launch import Launch
 
 from .history import EpochLosses, require_finite_weights
@@ -26,6 +28,7 @@ from .run_files import RunFiles
 from .run_state import RunState
 from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
+from .turns import MEETING, STEP, Pause, Training
 from .upcoming import upcoming_events
 from .warmup import WarmupResult, warm_up
 
@@ -57,6 +60,15 @@ class Run:
         self.warmed_up: WarmupResult | None = None
         self.roofline: Roofline | None = None
 
+    @property
+    def captured(self) -> bool:
+        """Whether the warm-up has captured the step as a CUDA graph."""
+        return self.warmed_up is not None and self.warmed_up.engine_record.name == "cuda_graph"
+
+    def share_device(self, others: int) -> None:
+        """Record that this number of other runs train in this process at the same time."""
+        self.state.share_process(f"{others} other run{'s' * (others != 1)} in the same process")
+
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Restore the state of the run from a checkpoint of an earlier process."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
@@ -64,33 +76,32 @@ class Run:
         if (reached := self.prepared.targets.reached_stop()) is not None:
             self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
 
-    def execute(self) -> Result:
+    def execute(self, interrupt: Interrupt) -> Training[Result]:
         """Train until training is complete or interrupted, and store the result."""
-        with float32_precision(self.prepared.precision), deterministic_convolutions(), Interrupt() as interrupt:
-            try:
-                self.files.write_spec(self.launch)
-                save_real_images(self.prepared, self.directory, self.callback)
-                if self.state.steps == 0:
-                    self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
-                if self._is_interrupted(interrupt):
-                    raise KeyboardInterrupt  # skip the warm-up
-                warmed_up = self._warm_up()
-                status, message = self._train(warmed_up, interrupt)
-                if not self.ranks.any(interrupt.terminated):
-                    if self.ranks.alone:
-                        self._measure_roofline(warmed_up)
-                    self._evaluate(None, sample_images=True)
-                elif status == "completed":
-                    raise KeyboardInterrupt  # without its scores, the run is not complete
-            except DivergedError as error:
-                status, message = "diverged", str(error)
-            except KeyboardInterrupt:
-                status, message = "interrupted", f"interrupted after step {self.state.steps}, and not scored"
-            except (Exception, SystemExit) as error:
-                interrupt.storing = True
-                raise self._failed(error) from error
+        try:
+            self.files.write_spec(self.launch)
+            save_real_images(self.prepared, self.directory, self.callback)
+            if self.state.steps == 0:
+                self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
+            if self._is_interrupted(interrupt):
+                raise KeyboardInterrupt  # skip the warm-up
+            warmed_up = self._warm_up()
+            status, message = yield from self._train(warmed_up, interrupt)
+            if not self.ranks.any(interrupt.terminated):
+                if self.ranks.alone:
+                    self._measure_roofline(warmed_up)
+                self._evaluate(None, sample_images=True)
+            elif status == "completed":
+                raise KeyboardInterrupt  # without its scores, the run is not complete
+        except DivergedError as error:
+            status, message = "diverged", str(error)
+        except KeyboardInterrupt:
+            status, message = "interrupted", f"interrupted after step {self.state.steps}, and not scored"
+        except (Exception, SystemExit) as error:
             interrupt.storing = True
-            return self._store(status, message)
+            raise self._failed(error) from error
+        interrupt.storing = True
+        return self._store(status, message)
 
     def _failed(self, error: Exception | SystemExit) -> GanbenchError:
         """Store the result so far, and return the error to raise."""
@@ -119,10 +130,11 @@ class Run:
             )
         return self.warmed_up
 
-    def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> tuple[Status, str | None]:
+    def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> Training[tuple[Status, str | None]]:
         """Run the training loop: timing windows of steps, and events between them.
 
-        Nothing within a window waits for the device.
+        Nothing within a window waits for the device. Runs that take turns meet before a window begins, before it ends
+        and after it, so that none does anything else in the window of another.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline = self._deadline()
@@ -138,9 +150,10 @@ class Run:
                 continue  # interrupted while an event was handled, or a score reached a target
             losses, inputs = state.open_epoch_losses(), state.inputs_left()
             steps_left = self.prepared.events.steps_to_next(state.steps)
-            interrupt.training = True
+            interrupt.training = True  # at each pause
             while steps_left:
                 window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
+                window_steps = yield Pause(meeting=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
                     for batch in islice(inputs, window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
@@ -150,6 +163,9 @@ class Run:
                         if self.ranks.alone and (interrupt.requested or clock.training_seconds > deadline):
                             count.complete = False
                             break
+                        yield STEP
+                    yield MEETING
+                yield MEETING
                 steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(state.steps)

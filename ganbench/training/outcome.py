@@ -10,7 +10,6 @@ from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline, Throughput
 from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
 from ganbench.system.openmp import wait_policy
-from ganbench.system.shared_machine import shared_with
 
 from .roofline import why_unreliable
 from .run_state import RunState
@@ -56,7 +55,7 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
     seconds_per_image = clock.seconds_per_image()
     threads = torch.get_num_threads() if prepared.device.type == "cpu" else 1
     use = cpu_use(clock.windows, threads * prepared.ranks.local_size)
-    disturbance = "; ".join(filter(None, (shared_with(), describe_disturbance(use)))) or None
+    disturbance = "; ".join(filter(None, (state.shared_with, describe_disturbance(use)))) or None
     if roofline and rate:
         images = prepared.spec.training.images_per_step
         reason = why_unreliable(roofline, images, images / rate.p90, disturbance)

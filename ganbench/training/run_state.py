@@ -10,6 +10,7 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import EpochRow
 from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.system.shared_machine import shared_with
 
 from .checkpoint import live_state, restore_state, state_of_rank
 from .history import EpochLosses
@@ -31,6 +32,12 @@ class RunState:
         self.open_epoch: EpochLosses | None = None  # started, but not in the history yet
         self._inputs: Iterator[Inputs] | None = None  # of the open epoch
         self.order = prepared.batches.order.get_state()  # of the batches, at the start of the epoch
+        self.shared_with = shared_with()  # which other work the machine did in any of the windows
+
+    def share_process(self, others: str) -> None:
+        """Record which other runs train in this process, so that neither memory nor energy is that of this run."""
+        self.shared_with = others
+        self.clock.shares_process = True
 
     @property
     def steps_into_epoch(self) -> int:
@@ -112,6 +119,7 @@ class RunState:
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
+            shared_with=self.shared_with,
         )
         state = live_state(prepared.step, prepared.batches)
         others = [] if prepared.ranks.alone else prepared.ranks.gather(state_of_rank(state))[1:]
@@ -127,4 +135,5 @@ class RunState:
         self.open_epoch = EpochLosses.from_record(progress.open_epoch, prepared.ranks) if progress.open_epoch else None
         self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
+        self.shared_with = progress.shared_with or self.shared_with
         prepared.evaluator.resume_from(progress.curves, progress.score_warnings)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Callback
@@ -17,22 +19,25 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory
+from ganbench.runtime.precision import Precision, deterministic_convolutions, float32_precision
 from ganbench.runtime.process_state import fresh_process_state
-from ganbench.runtime.ranks import join_ranks
+from ganbench.runtime.ranks import SINGLE, Ranks, join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
-from ganbench.spec.launch import make_launch, read_launch
+from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
 from .engines import check_engine
+from .interrupt import Interrupt
 from .loop import Run
-from .preparation import prepare
+from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
 from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
 from .timing import WINDOW_SECONDS
+from .turns import train_alone
 
 
 def run(
@@ -91,12 +96,7 @@ def run(
             checkpoint = find_checkpoint(RunDirectory.reopen(resume), spec)
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)
-        try:
-            prepared = prepare(spec, chosen, Path(launch.data_dir or default_data_dir()), callbacks, ranks)
-        except Exception as error:
-            if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
-                raise GanbenchError(out_of_memory) from error
-            raise
+        prepared = prepare_in_memory(spec, chosen, launch, callbacks, ranks)
         if resume is None:
             stack.enter_context(directory.locked())
         if checkpoint is not None:
@@ -106,5 +106,24 @@ def run(
         if checkpoint is not None:
             training.resume_from(checkpoint)
         info = replace(prepared.info, images=training.state.images)
-        with callbacks.tracked(trackers, Trackers(directory), info):
-            return training.execute(), directory
+        with callbacks.tracked(trackers, Trackers(directory), info), settings(prepared.precision) as interrupt:
+            return train_alone(training.execute(interrupt)), directory
+
+
+def prepare_in_memory(
+    spec: BenchmarkSpec, device: torch.device, launch: Launch, callback: Callback, ranks: Ranks = SINGLE
+) -> PreparedRun:
+    """Like `prepare`, but also explain if the device has too little memory."""
+    try:
+        return prepare(spec, device, Path(launch.data_dir or default_data_dir()), callback, ranks)
+    except Exception as error:
+        if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, device):
+            raise GanbenchError(out_of_memory) from error
+        raise
+
+
+@contextmanager
+def settings(precision: Precision) -> Iterator[Interrupt]:
+    """Within the block, torch computes as training needs it, and signals request to end the training."""
+    with float32_precision(precision), deterministic_convolutions(), Interrupt() as interrupt:
+        yield interrupt

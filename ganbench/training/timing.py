@@ -38,6 +38,7 @@ class TrainingClock:
         self.device_peak_bytes = 0
         self.graph_memory_bytes = 0  # that steps use on the device and torch's peak does not include
         self.host_peak_bytes: int | None = None
+        self.shares_process = False  # with other runs, whose memory and energy cannot be told apart
         self.step_seconds = 0.0  # of the last window's steps; before the first window, as measured by the warm-up
         self._gpu = GPUMonitor(device)
         self._cpu = CPUMonitor(ranks.local_size)
@@ -64,7 +65,8 @@ class TrainingClock:
         synchronize(self.device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        joules = self._gpu.joules() if self.ranks.alone else None  # it is that of one of the devices
+        # of a whole device, which must be the only one of the run, and have no other run
+        joules = self._gpu.joules() if self.ranks.alone and not self.shares_process else None
         start = self._now()
         self._marks = [(None, start)]
         self._opened_at = perf_counter()
@@ -146,7 +148,9 @@ class TrainingClock:
         return sum(joules for joules, _ in known) / sum(images for _, images in known) if known else None
 
     def memory(self) -> Memory:
-        """Return the peaks over all windows."""
+        """Return the peaks over all windows; None for what is unknown."""
+        if self.shares_process:
+            return Memory(device_peak_bytes=None, host_peak_rss_bytes=None)
         return Memory(
             device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,
             host_peak_rss_bytes=self.host_peak_bytes,

@@ -1,0 +1,142 @@
+"""Runs that take turns in one process, such as several seeds of a benchmark on one GPU.
+
+Small networks leave a GPU mostly idle. So each run launches a few steps on a CUDA stream of its own, then the next run
+does, and the GPU works on the steps of all of them at the same time. Each run has default random number generators of
+its own, so its results are bitwise those that it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from ganbench.errors import GanbenchError
+from ganbench.runtime.rng import IsolatedRNG
+
+from .interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from ganbench.results.schema import Result
+
+    from .loop import Run
+
+T = TypeVar("T")
+TURN_STEPS = 8  # exchanging the random number generators takes 0.2 ms per turn
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A moment at which other runs of the process may continue."""
+
+    meeting: bool  # whether all runs wait here for one another
+    window_steps: int = 0  # if a window begins after this pause: the number of its steps
+
+
+STEP = Pause(meeting=False)
+MEETING = Pause(meeting=True)
+
+# a generator that pauses, receives the number of steps where a window begins, and returns a value
+Training = Generator[Pause, int, T]
+
+
+def train_alone(training: Training[T]) -> T:
+    """Train the only run of the process."""
+    try:
+        pause = next(training)
+        while True:
+            pause = training.send(pause.window_steps)
+    except StopIteration as end:
+        return end.value
+
+
+class Turns:
+    """The turns of one run, in which it finds the process as if it were the only run."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._rng = IsolatedRNG(0, device)  # preparing a run seeds it
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._training: Training[Result] | None = None  # None until it begins
+        self.pause = MEETING
+        self.outcome: Result | GanbenchError | None = None  # None until the run has ended
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with self._rng, nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
+            yield
+
+    def begin(self, run: Run, interrupt: Interrupt) -> None:
+        """Warm a run up, until its first window begins. It must have been prepared in a turn, too."""
+        self.run, self._interrupt = run, interrupt
+        interrupt.training = False
+        self._training = run.execute(interrupt)
+        self.take()
+
+    def take(self, window_steps: int = 0) -> None:
+        """Continue the run for one turn, which ends at a meeting; `window_steps` is its answer to a window's pause."""
+        assert self._training is not None
+        with self.turn():
+            for _ in range(TURN_STEPS):
+                try:
+                    self.pause = self._training.send(window_steps) if window_steps else next(self._training)
+                except StopIteration as end:
+                    self._end(end.value)
+                    return
+                except GanbenchError as error:
+                    self._end(error)
+                    return
+                if self.pause.meeting:
+                    return
+                window_steps = 0
+
+    def interrupt(self) -> None:
+        """End the run at once, unscored, if it has begun."""
+        if self._training is None or self.outcome is not None:
+            return
+        with self.turn():
+            try:
+                self._training.throw(KeyboardInterrupt())
+            except StopIteration as end:
+                self._end(end.value)
+
+    def _end(self, outcome: Result | GanbenchError) -> None:
+        self.outcome = outcome
+        self._interrupt.storing, self._interrupt.training = False, True  # as at a pause of another run
+
+
+def take_turns(turns: Sequence[Turns], runs: Sequence[Run], interrupt: Interrupt) -> None:
+    """Train runs of equal length. An error or an interruption of one is its outcome, and the others continue.
+
+    If the engine of a run is not a CUDA graph, the host would be as busy with the runs at the same time as with one
+    after another: then they are trained one after another.
+    """
+    try:
+        for each, run in zip(turns, runs, strict=True):
+            each.begin(run, interrupt)
+        active = [each for each in turns if each.outcome is None]
+        if not all(each.run.captured for each in active):
+            for each in active:
+                while each.outcome is None:
+                    each.take(each.pause.window_steps)
+            return
+        for each in active:
+            each.run.share_device(len(active) - 1)
+        while active:
+            take_turns_until_meeting(active)
+            active = [each for each in active if each.outcome is None]
+    except KeyboardInterrupt:  # a second Ctrl-C, which reached no run
+        for each in turns:
+            each.interrupt()
+
+
+def take_turns_until_meeting(runs: Sequence[Turns]) -> None:
+    """Continue runs that have met until they meet again or end. All windows have the steps that the first run wants."""
+    window_steps = runs[0].pause.window_steps
+    for each in runs:
+        each.take(window_steps)
+    while under_way := [each for each in runs if each.outcome is None and not each.pause.meeting]:
+        for each in under_way:
+            each.take()
