@@ -18,6 +18,7 @@
 #   loops           speed compared with other training loops
 #   engines         speed by engine, batch size and precision
 #   shared_gpu      speed of several seeds at once, as streams and as processes
+#   seeds_at_once   whether the runs of `ganbench run --seeds` equal their own runs, and their speed
 #   outside_clock   speed by a clock outside the process
 #   reference       50 epochs with scores, compared with the published curve; seeds in SEEDS (default: 42)
 #   loss_table      two epochs with each loss for images; two seeds
@@ -79,7 +80,7 @@ part() { # NAME SECONDS COMMAND...: run a selected part with a time limit, and c
 
 run() {
   deadline=$((SECONDS + 570)) patience=1
-  device=cuda source=files epochs=50 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 rounds=2 jobs=3
+  device=cuda source=files epochs=50 short_epochs=3 verify=(--epochs 1 --verify-engine 200 --profile) steps=30 seconds=3 rounds=2 jobs=3
   class_accuracy=(--steps 3000 --width 64) loss_table=(--seeds 0,1 --epochs 2)
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv,noheader
   run_parts "$@"
@@ -87,7 +88,7 @@ run() {
 
 rehearse() {
   deadline=$((SECONDS + 24 * 3600)) patience=30
-  device=cpu source=embedded epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 rounds=1 jobs=1
+  device=cpu source=embedded epochs=1 short_epochs=1 verify=(--steps 2 --profile -o metrics.0.num_samples=1000) steps=2 seconds=1 rounds=1 jobs=1
   class_accuracy=(--steps 2) loss_table=(--seeds 0 --epochs 1)
   run_parts "$@"
 }
@@ -124,6 +125,8 @@ run_parts() {
   part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
   [ "$device" = cpu ] || part shared_gpu 90 "$python" -m benchmarks.shared_gpu "${options[@]}" --seconds "$seconds" \
     --out "$OUT/shared_gpu.json"
+  part seeds_at_once 60 "$python" -m benchmarks.seeds_at_once "${options[@]}" --epochs "$short_epochs" \
+    --out "$OUT/seeds_at_once.json"
   part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
     --out "$OUT/outside_clock.json"
   part reference 300 "$python" -m benchmarks.reference "${options[@]}" --seeds "${SEEDS:-42}" --epochs "$epochs" \

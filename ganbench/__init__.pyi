@@ -5,6 +5,7 @@ from .api.evaluate import evaluate
 from .api.finished import Run, load
 from .api.run import run
 from .api.samples import Samples
+from .api.seeds import run_seeds
 from .api.spec import load_spec
 from .data.image_files import InvalidImageError, decode_image, find_files, map_files, why_unreadable
 from .errors import (
@@ -142,6 +143,7 @@ __all__ = [
     "map_files",
     "read_cache",
     "run",
+    "run_seeds",
     "why_unreadable",
     "write_cache",
 ]

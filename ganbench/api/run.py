@@ -71,14 +71,7 @@ def run(
         raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
     if resume is not None and out is not None:
         raise UsageError("--resume continues in the run's own directory; omit --out")
-    shorthands = {
-        "epochs": epochs,
-        "steps": steps,
-        "budget_seconds": parse_duration(budget) if isinstance(budget, str) else budget,
-        "seed": seed,
-        "precision": precision,
-    }
-    changes = [*overrides, *(f"training.{key}={value}" for key, value in shorthands.items() if value is not None)]
+    changes = [*overrides, *training_overrides(epochs, steps, budget, precision, seed)]
     found = (
         resolve_spec(benchmark, changes, plugins) if resume is None else resolve_stopped_spec(resume, changes, plugins)
     )
@@ -108,6 +101,24 @@ def run(
         with warn_on_error("the display"):
             display.stop()
     return Run(directory.path, result=result, device=str(device), plugins=[])
+
+
+def training_overrides(
+    epochs: int | None,
+    steps: int | None,
+    budget: str | float | None,
+    precision: str | None,
+    seed: int | None = None,
+) -> list[str]:
+    """Return the overrides of `training` for which arguments that are not None are short."""
+    fields = {
+        "epochs": epochs,
+        "steps": steps,
+        "budget_seconds": parse_duration(budget) if isinstance(budget, str) else budget,
+        "seed": seed,
+        "precision": precision,
+    }
+    return [f"training.{field}={value}" for field, value in fields.items() if value is not None]
 
 
 def optional_path(given: StrPath | None) -> Path | None:

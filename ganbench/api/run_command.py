@@ -1,14 +1,14 @@
-"""`ganbench run`."""
+"""`ganbench run`, with one seed or several."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from ganbench.errors import ExitCode
+from ganbench.errors import ExitCode, UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -22,8 +22,12 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.reporting.report_command import write_report
+from ganbench.results.schema import Result
 from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -46,6 +50,10 @@ def run(
         typer.Option(metavar="90s|5m|2h", help="Stop after this training time, without warm-up and scoring."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed, at least 0; default: the spec's.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="1,2,3", help="Run once with each of these seeds: at once on a GPU, else in turn."),
+    ] = None,
     device: Device = "auto",
     precision: Annotated[
         str | None,
@@ -75,37 +83,78 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
+    console = err if as_json else out
+    common: dict[str, Any] = {
+        "epochs": epochs,
+        "steps": steps,
+        "budget": budget,
+        "precision": precision,
+        "device": device,
+        "out": directory,
+        "plugins": plugins,
+        "data_dir": data_dir,
+        "track": track,
+        "verify_engine": verify_engine,
+        "profile": profile,
+    }
+    if seeds is None:
+        run_one(console, [benchmark, *overrides], {**common, "seed": seed, "resume": resume}, with_report, as_json)
+    elif benchmark is None or seed is not None or resume is not None:
+        raise UsageError("--seeds starts new runs of a benchmark: give BENCHMARK, and omit --seed and --resume")
+    else:
+        run_several(console, [benchmark, parse_seeds(seeds), *overrides], common, with_report, as_json)
+
+
+def run_one(
+    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+) -> NoReturn:
+    """Run a benchmark, show its result, and exit with the code of its status."""
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.result_tables import show_result
 
-    from .run import run as start
+    from .run import run
 
-    console = err if as_json else out
-    finished = start(
-        benchmark,
-        *overrides,
-        epochs=epochs,
-        steps=steps,
-        budget=budget,
-        seed=seed,
-        precision=precision,
-        device=device,
-        out=directory,
-        resume=resume,
-        plugins=plugins,
-        data_dir=data_dir,
-        track=track,
-        display=terminal_display(console),
-        verify_engine=verify_engine,
-        profile=profile,
-    )
+    finished = run(*arguments, **options, display=terminal_display(console))
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
             show_result(console, finished.result, finished.directory)
         if with_report:
             with warn_on_error("the report"):
-                registry = load_registry(plugins, resume=finished.directory)
+                registry = load_registry(options["plugins"], resume=finished.directory)
                 write_report([finished.directory], finished.directory / "report.html", registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])
+
+
+def run_several(
+    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+) -> NoReturn:
+    """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
+    from ganbench.reporting.display import terminal_display
+    from ganbench.reporting.seed_tables import show_seeds
+
+    from .seeds import train_seeds
+
+    trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
+    results = [outcome for outcome in trained.outcomes.values() if isinstance(outcome, Result)]
+    if Launcher.of_this_process().is_first:
+        with warn_on_error("the result tables"):
+            show_seeds(console, trained.outcomes, trained.folder)
+        if with_report:
+            with warn_on_error("the report"):
+                write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
+        if as_json:
+            print_json([json.loads(result.to_json()) for result in results])
+    codes = {STATUS_EXIT_CODES[result.status] for result in results}
+    if len(results) < len(trained.outcomes) or ExitCode.FAILED in codes:
+        raise typer.Exit(ExitCode.FAILED)
+    raise typer.Exit(max(codes))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of "1,2,3". Raises `UsageError` for anything else."""
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--seeds {text}: expected integers separated by commas, such as 1,2,3") from None

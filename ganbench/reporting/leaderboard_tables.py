@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,7 +11,8 @@ from rich.table import Table
 
 from ganbench.reporting.console import print_text
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, field_text
+from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, field_text, make_leaderboards
+from ganbench.results.run_collection import find_runs
 from ganbench.results.statistics import MAX_SEEDS, Summary
 
 from .formatting import number
@@ -28,6 +30,13 @@ def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
         print_text(console, text)
+
+
+def print_leaderboards_of(console: Console, folder: Path) -> None:
+    """Print the leaderboards of the runs in a folder, if any of them has scores."""
+    runs = find_runs([folder])
+    if any(run.result and run.result.metrics and run.result.status == "completed" for run in runs):
+        print_leaderboards(console, make_leaderboards(runs))
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

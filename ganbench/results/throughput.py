@@ -13,8 +13,8 @@ class GPUReading(Record):
     """NVML readings of a GPU for one window."""
 
     joules: float | None = Field(
-        description="joules used by the whole board in the window; null if the GPU does not report it, and for several "
-        "devices"
+        description="joules used by the whole board in the window; null if the GPU does not report it, for several "
+        "devices, and for seeds that are trained at once"
     )
     sm_clock_mhz: int = Field(description="clock of the streaming multiprocessors at the end of the window, in MHz")
     throttled_by: list[str] = Field(
@@ -152,8 +152,8 @@ class Throughput(Record):
     )
     disturbed: bool = Field(
         False,
-        description="whether the speed is unreliable: `cpu.lost_share` is 5% or more, or runs of one suite shared the "
-        "machine",
+        description="whether the speed is unreliable: `cpu.lost_share` is 5% or more, or other runs shared the "
+        "machine: those of a suite, or other seeds that were trained at once",
     )
     disturbed_by: str | None = Field(None, description="what disturbed it, and by how much; null if nothing did")
     warmup_seconds: float = Field(description="seconds of the warm-up, which windows exclude")
@@ -170,7 +170,7 @@ class Throughput(Record):
     )
     joules_per_image: float | None = Field(
         description="joules used by the whole board per image, over all windows; null without a GPU that reports "
-        "it, and for several devices"
+        "it, for several devices, and for seeds that are trained at once"
     )
     engine: EngineRecord | None = Field(
         description="how steps were executed; null if the run ended before the first one"
@@ -214,9 +214,9 @@ class Memory(Record):
 
     device_peak_bytes: int | None = Field(
         description="peak memory allocated by torch on the GPU within training windows, including CUDA graphs; null on "
-        "a CPU"
+        "a CPU, and for seeds that are trained at once"
     )
     host_peak_rss_bytes: int | None = Field(
         description="peak resident memory of the process, from its start to the end of training; null if the system "
-        "does not report it, and without training"
+        "does not report it, without training, and for seeds that are trained at once"
     )

@@ -93,6 +93,8 @@ def run(
         print_text(err, estimate(statuses))
         return
 
+    from ganbench.reporting.leaderboard_tables import print_leaderboards_of
+
     from .execution import SuiteRun
 
     arguments = ["--device", device]
@@ -112,7 +114,7 @@ def run(
     show(statuses, f"{suite.name}, in {folder.path}", as_json)
     if not as_json:
         with warn_on_error("the leaderboard"):
-            show_leaderboard(folder.path)
+            print_leaderboards_of(out, folder.path)
     if running.failed():
         raise typer.Exit(ExitCode.FAILED)
 
@@ -142,17 +144,6 @@ def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
         return
     out.print(cells_table(statuses, title))
     print_text(out, summary(statuses))
-
-
-def show_leaderboard(folder: Path) -> None:
-    """Print the leaderboards of a suite, if it has scores."""
-    from ganbench.reporting.leaderboard_tables import print_leaderboards
-    from ganbench.results.leaderboard import make_leaderboards
-    from ganbench.results.run_collection import find_runs
-
-    runs = find_runs([folder])
-    if any(run.result and run.result.metrics and run.result.status == "completed" for run in runs):
-        print_leaderboards(out, make_leaderboards(runs))
 
 
 def locate(plugin: str, folder: Path) -> str:

@@ -108,7 +108,7 @@ class Run:
         cause = explain_out_of_memory(error, self.prepared.spec.training.batch_size, self.prepared.device)
         if cause is None:
             cause = str(error) if isinstance(error, GanbenchError) else describe(error)
-        message = f"the run failed after {self.state.steps} steps: {cause}"
+        message = f"the run failed after {self.state.steps} step{'s' * (self.state.steps != 1)}: {cause}"
         try:
             self._store("failed", message)
             message += f". The result so far is in {self.directory.path}"

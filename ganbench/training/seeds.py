@@ -14,6 +14,7 @@ from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
+from ganbench.runtime.device import resolve_device
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
@@ -47,7 +48,7 @@ def run_at_once(
     folders: Sequence[Path],
     displays: Sequence[Callback],
     *,
-    device: torch.device,
+    device: str = "auto",
     data_dir: Path | None = None,
     published_curve: PublishedCurve | None = None,
     trackers: Sequence[TrackerConfig] = (),
@@ -60,22 +61,23 @@ def run_at_once(
     Each has a run directory in `folders` and a display. Returns the result of each, or the error with which it ended
     after its first step. Raises errors before that.
     """
-    check_engine(specs[0].engine, device, verify_engine)
+    chosen = resolve_device(device)
+    check_engine(specs[0].engine, chosen, verify_engine)
     with ExitStack() as stack:
-        stack.enter_context(fresh_process_state(device))
+        stack.enter_context(fresh_process_state(chosen))
         stack.enter_context(interrupt_on_signals())
-        turns = [Turns(device) for _ in specs]
+        turns = [Turns(chosen) for _ in specs]
         prepared: list[PreparedRun] = []
         runs: list[Run] = []
-        callbacks = [Callbacks([display], device) for display in displays]
+        callbacks = [Callbacks([display], chosen) for display in displays]
         directories = [RunDirectory(spec.name, folder) for spec, folder in zip(specs, folders, strict=True)]
         launches = [
-            make_launch(spec, folder, named_data_dir(data_dir), str(device), trackers)
+            make_launch(spec, folder, named_data_dir(data_dir), device, trackers)
             for spec, folder in zip(specs, folders, strict=True)
         ]
         for spec, launch, callback, each in zip(specs, launches, callbacks, turns, strict=True):
             with each.turn():
-                prepared.append(prepare_in_memory(spec, device, launch, callback))
+                prepared.append(prepare_in_memory(spec, chosen, launch, callback))
         for ready, directory, launch, callback in zip(prepared, directories, launches, callbacks, strict=True):
             stack.enter_context(directory.locked())
             runs.append(

@@ -81,7 +81,7 @@ def at_once(
     **arguments: Any,
 ) -> list[Result | GanbenchError]:
     folders = [Path("at-once") / str(seed) for seed in SEEDS]
-    return run_at_once(specs(registry, overrides), folders, displays, device=torch.device(device), **arguments)
+    return run_at_once(specs(registry, overrides), folders, displays, device=device, **arguments)
 
 
 def alone(registry: Registry, folder: Path, overrides: Sequence[str] = (), device: str = "cpu") -> Path:

@@ -1,0 +1,181 @@
+"""Run a benchmark with several seeds: the function behind `ganbench run --seeds` and `ganbench.run_seeds`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganbench.errors import GanbenchError, UsageError, restated
+from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.registry import Registry
+from ganbench.reporting.console import warn_on_error
+from ganbench.reporting.display import Display, choose_display
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Result
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.trackers import choose_trackers
+from ganbench.system.files import StrPath
+
+from .finished import Run
+from .run import optional_path, training_overrides
+from .spec import resolve_spec
+
+
+def run_seeds(
+    benchmark: StrPath | BenchmarkSpec,
+    seeds: Sequence[int],
+    *overrides: str,
+    epochs: int | None = None,
+    steps: int | None = None,
+    budget: str | float | None = None,
+    precision: str | None = None,
+    device: str = "auto",
+    out: StrPath | None = None,
+    plugins: Iterable[StrPath] = (),
+    data_dir: StrPath | None = None,
+    track: Sequence[str] | None = (),
+    quiet: bool = False,
+    verify_engine: int | None = None,
+    profile: bool = False,
+    window_seconds: float | None = None,
+) -> list[Run]:
+    """Train, time and score a benchmark once with each seed, and return the runs in the order of the seeds.
+
+    On a GPU, up to four seeds are trained at once if their steps are captured as CUDA graphs and there is no time
+    budget; otherwise, they are trained one after another. Each run equals the one that `run` makes with its seed, but
+    the speed of seeds that are trained at once is marked as disturbed, and their memory and energy are unknown.
+
+    `out` is a new folder for the run directories `seed-1`, `seed-2` and so on; by default, one in runs/BENCHMARK. The
+    other arguments are those of `run`. Ctrl-C ends all runs; those that had not begun are not returned.
+
+    Raises the errors of `run`; that of a seed whose training had begun is raised when the other seeds have ended.
+    """
+    trained = train_seeds(
+        benchmark,
+        seeds,
+        *overrides,
+        make_display=lambda: choose_display(quiet),
+        epochs=epochs,
+        steps=steps,
+        budget=budget,
+        precision=precision,
+        device=device,
+        out=out,
+        plugins=plugins,
+        data_dir=data_dir,
+        track=track,
+        verify_engine=verify_engine,
+        profile=profile,
+        window_seconds=window_seconds,
+    )
+    runs = []
+    for folder, outcome in trained.outcomes.items():
+        if isinstance(outcome, GanbenchError):
+            message = f"{folder.name}: {outcome}. The runs of the other seeds have ended; they are in {trained.folder}"
+            raise restated(outcome, message)
+        runs.append(Run(folder, result=outcome, device=str(device), plugins=[]))
+    return runs
+
+
+@dataclass(frozen=True)
+class TrainedSeeds:
+    """The runs of several seeds."""
+
+    folder: Path  # contains all run directories
+    outcomes: dict[Path, Result | GanbenchError]  # by run directory: the result, or the error that ended training
+    registry: Registry
+
+
+def train_seeds(
+    benchmark: StrPath | BenchmarkSpec,
+    seeds: Sequence[int],
+    *overrides: str,
+    make_display: Callable[[], Display],
+    epochs: int | None,
+    steps: int | None,
+    budget: str | float | None,
+    precision: str | None,
+    device: str,
+    out: StrPath | None,
+    plugins: Iterable[StrPath],
+    data_dir: StrPath | None,
+    track: Sequence[str] | None,
+    verify_engine: int | None,
+    profile: bool,
+    window_seconds: float | None = None,
+) -> TrainedSeeds:
+    """Like `run_seeds`, but with errors among the outcomes. `make_display` makes one for the seeds trained at once.
+
+    Raises only errors that occur before training.
+    """
+    found = resolve_spec(benchmark, [*overrides, *training_overrides(epochs, steps, budget, precision)], plugins)
+    specs = with_seeds(found.spec, seeds)
+    folder = RunDirectory(found.spec.name, optional_path(out)).path  # which must be new
+    folders = [folder / f"seed-{spec.training.seed}" for spec in specs]
+    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry)
+
+    from ganbench.runtime.device import resolve_device
+    from ganbench.training.runner import run
+    from ganbench.training.seeds import AT_ONCE, can_take_turns, run_at_once
+    from ganbench.training.timing import WINDOW_SECONDS
+
+    arguments: dict[str, Any] = {
+        "device": str(device),
+        "data_dir": optional_path(data_dir),
+        "published_curve": found.published_curve,
+        "trackers": trackers,
+        "verify_engine": verify_engine,
+        "profile": profile,
+        "window_seconds": WINDOW_SECONDS if window_seconds is None else window_seconds,
+    }
+    at_once = AT_ONCE if can_take_turns(found.spec, resolve_device(str(device))) else 1
+    outcomes: dict[Path, Result | GanbenchError] = {}
+    for start in range(0, len(specs), at_once):
+        group, directories = specs[start : start + at_once], folders[start : start + at_once]
+        display = make_display()
+        ended: list[Result | GanbenchError]
+        try:
+            if len(group) > 1:
+                displays = [display, *(WarningsOfSeed(display, spec.training.seed) for spec in group[1:])]
+                ended = run_at_once(group, directories, displays, **arguments)
+            else:
+                ended = [run(group[0], out=directories[0], display=display, **arguments)[0]]
+        except GanbenchError as error:
+            if not (directories[0] / "result.json").exists():  # training had not begun
+                raise
+            ended = [error]
+        finally:
+            with warn_on_error("the display"):
+                display.stop()
+        outcomes |= zip(directories, ended, strict=True)
+        if any(isinstance(outcome, Result) and outcome.status == "interrupted" for outcome in ended):
+            break
+    return TrainedSeeds(folder, outcomes, found.registry)
+
+
+class WarningsOfSeed(Callback):
+    """Passes the warnings of a run to the display of the run that is trained at once with it."""
+
+    def __init__(self, display: Display, seed: int) -> None:
+        self.display = display
+        self.seed = seed
+
+    def on_warning(self, message: str) -> None:
+        self.display.on_warning(f"seed {self.seed}: {message}")
+
+
+def with_seeds(spec: BenchmarkSpec, seeds: Sequence[int]) -> list[BenchmarkSpec]:
+    """Return the spec with each of the seeds. Raises `UsageError` for an invalid seed, a repeated one, or none."""
+    if not seeds:
+        raise UsageError("seeds: give at least one")
+    specs = []
+    for number, seed in enumerate(seeds):
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise UsageError(f"seeds: {seed!r} is not an integer from 0 to 2^63 - 1")
+        if seed in seeds[:number]:
+            raise UsageError(f"seeds: {seed} is given twice")
+        training = spec.training.model_copy(update={"seed": seed})
+        specs.append(spec.model_copy(update={"training": training}))
+    return specs

@@ -1,0 +1,61 @@
+"""Tables of runs that differ only in their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ganbench.errors import GanbenchError
+from ganbench.results.schema import Result, metric_titles
+
+from .console import print_text
+from .formatting import column_title, number, run_command
+from .leaderboard_tables import print_leaderboards_of
+
+
+def show_seeds(console: Console, outcomes: Mapping[Path, Result | GanbenchError], folder: Path) -> None:
+    """Print how each run ended, their leaderboards, and where their files are.
+
+    `outcomes` are the results and errors by run directory; all are in `folder`.
+    """
+    results = {run: outcome for run, outcome in outcomes.items() if isinstance(outcome, Result)}
+    console.print()
+    if results:
+        console.print(seeds_table(results))
+        print_leaderboards_of(console, folder)
+    for run, outcome in outcomes.items():
+        if isinstance(outcome, GanbenchError):
+            console.print("[bold red]error:[/] ", end="")
+            print_text(console, f"{run.name}: {outcome}")
+        elif outcome.status == "interrupted":
+            command = run_command("--resume", str(run), processes=outcome.throughput.processes)
+            print_text(console, f"{run.name} was interrupted; resume with: {command}")
+    print_text(console, f"files in {folder}")
+
+
+def seeds_table(results: Mapping[Path, Result]) -> Table:
+    """Show the last losses, the final scores and the speed of each run."""
+    titles: dict[str, str] = {}
+    for result in results.values():
+        titles |= metric_titles(result.metrics)
+    losses = ("d_loss", "g_loss")
+    columns = [*map(column_title, losses), *map(escape, titles.values()), "Images/s"]
+    table = Table("Run", "Status", title="Seeds", title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for run, result in results.items():
+        last = result.history[-1].losses if result.history else {}
+        scores = {metric.id: metric.value for metric in result.metrics}
+        speed = result.throughput.mean_images_per_second
+        table.add_row(
+            escape(run.name),
+            result.status,
+            *(number(last[name]) if name in last else "" for name in losses),
+            *(number(scores[name]) if scores.get(name) is not None else "" for name in titles),
+            f"{speed:,.0f}" if speed else "",
+        )
+    return table
