@@ -6,7 +6,8 @@ what to do. The command line prints the message and exits with the error's exit 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 
@@ -73,6 +74,13 @@ class ScoreWarning(UserWarning):
 
 class GanbenchWarning(UserWarning):
     """Something is missing or failed, but no result depends on it; the message is one readable paragraph."""
+
+
+def suggestion(name: str, known: Iterable[str], what: str = "available") -> str:
+    """Return what to add to an error about an unknown name: the most similar known name, or a list of all."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"{what}: {', '.join(known) or 'none'}"
 
 
 def restated(error: GanbenchError, message: str) -> GanbenchError:

@@ -22,7 +22,6 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.reporting.report_command import write_report
-from ganbench.results.schema import Result
 from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
 
@@ -133,6 +132,7 @@ def run_several(
     """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.seed_tables import show_seeds
+    from ganbench.results.schema import Result
 
     from .seeds import train_seeds
 

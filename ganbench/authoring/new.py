@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import keyword
 import re
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ganbench
-from ganbench.errors import UsageError
+from ganbench.errors import UsageError, suggestion
 from ganbench.plugin.registrations import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.system.files import explained_write
@@ -125,9 +124,7 @@ def parse_template_kind(text: str) -> Kind:
     for kind in TEMPLATES:
         if text in (kind.value, kind.plural):
             return kind
-    known = [kind.value for kind in TEMPLATES]
-    close = difflib.get_close_matches(text, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known)}"
+    hint = suggestion(text, [kind.value for kind in TEMPLATES])
     raise UsageError(f"--kind {text}: no such kind of plugin; {hint}")
 
 

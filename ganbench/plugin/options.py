@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from ganbench.errors import suggestion
 
 
 class StrictModel(BaseModel):
@@ -37,9 +38,7 @@ def _with_suggestion(line: ErrorDetails, known: list[str]) -> InitErrorDetails:
 
 
 def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known) or 'none'}"
-    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": hint})
+    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": suggestion(key, known)})
 
 
 class Options(StrictModel):

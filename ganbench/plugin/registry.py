@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import re
@@ -23,6 +22,7 @@ from ganbench.errors import (
     PluginError,
     UsageError,
     describe,
+    suggestion,
 )
 from ganbench.system.files import file_version
 from ganbench.system.torch_defaults import preserve_torch_defaults
@@ -158,11 +158,10 @@ class Registry:
         return found
 
     def _hint(self, name: str, known: list[str]) -> str:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"available: {', '.join(known) or 'none'}"
+        hint = suggestion(name, known)
         if self.failures:
             broken = "; ".join(str(failure) for failure in self.failures)
-            hint += f"{'' if close else '.'} Some plugins failed to load: {broken}"
+            hint += f"{'' if hint.endswith('?') else '.'} Some plugins failed to load: {broken}"
         return hint
 
     def add(self, registered: Registered) -> None:
@@ -259,9 +258,7 @@ class _Loader:
         problems = []
         for caller in self.manager.get_hookcallers(module) or []:
             if caller.spec is None:
-                close = difflib.get_close_matches(caller.name, hooks, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"available: {', '.join(hooks)}"
-                problems.append(f"unknown hook {caller.name}; {hint}")
+                problems.append(f"unknown hook {caller.name}; {suggestion(caller.name, hooks)}")
         for hook in hooks:
             function = getattr(module, hook, None)
             if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from ganbench.errors import UsageError, describe
+from ganbench.errors import UsageError, describe, suggestion
 from ganbench.plugin.options import StrictModel
 from ganbench.plugin.registry import Registry
 
@@ -211,8 +210,7 @@ def check_settings(
     for number, entry in enumerate(suite.exclude):
         for axis in flatten(entry, whole=axes):
             if axis not in known:
-                close = difflib.get_close_matches(axis, known, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"axes: {', '.join(known) or 'none'}"
+                hint = suggestion(axis, known, "axes")
                 raise UsageError(f"suite {suite.name}: exclude.{number}: no cell has the axis '{axis}'; {hint}")
 
 

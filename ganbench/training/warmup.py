@@ -34,7 +34,7 @@ from .step import UPDATE_ORDER, TrainingStep
 from .timing import synchronize
 from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
 
-MEASURED_SECONDS = 0.3
+MEASURED_SECONDS, MEASURED_CALLS = 0.1, 2  # at least; a step on a CPU takes longer
 
 
 @dataclass(frozen=True)
@@ -235,10 +235,13 @@ def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device
 
 
 def mean_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Return the mean time of the calls that fit into `MEASURED_SECONDS`, synchronizing only before and after all."""
+    """Return the mean time of `MEASURED_CALLS` calls, or of those that fit into `MEASURED_SECONDS` if these are more.
+
+    Synchronizes only before and after all.
+    """
     synchronize(device)
     done, start = 0, perf_counter()
-    while not done or perf_counter() - start < MEASURED_SECONDS:
+    while done < MEASURED_CALLS or perf_counter() - start < MEASURED_SECONDS:
         work()
         done += 1
     synchronize(device)
