@@ -68,7 +68,7 @@ FAULTS = {  # by the distribution that has it; they all load before the shipped 
     "broken-spelling": Fault(
         offering("tiny").replace("ganbench_models", "ganbench_modles"),
         "register",
-        "unknown hook ganbench_modles; did you mean ganbench_models?",
+        "unknown hook ganbench_modles; did you mean 'ganbench_models'?",
     ),
     "broken-mark": Fault(
         offering("tiny").replace("@hookimpl", ""), "register", "ganbench_models is not marked with @ganbench.hookimpl"
