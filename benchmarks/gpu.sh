@@ -125,7 +125,7 @@ run_parts() {
   part engines 130 "$python" -m benchmarks.engines "${options[@]}" --rounds 1 --seconds 2 --out "$OUT/engines.json"
   [ "$device" = cpu ] || part shared_gpu 90 "$python" -m benchmarks.shared_gpu "${options[@]}" --seconds "$seconds" \
     --out "$OUT/shared_gpu.json"
-  part seeds_at_once 60 "$python" -m benchmarks.seeds_at_once "${options[@]}" --epochs "$short_epochs" \
+  part seeds_at_once 120 "$python" -m benchmarks.seeds_at_once "${options[@]}" --epochs "$short_epochs" \
     --out "$OUT/seeds_at_once.json"
   part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
     --out "$OUT/outside_clock.json"

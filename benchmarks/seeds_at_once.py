@@ -43,16 +43,18 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         own = [train([seed], f"own-{seed}")[0] for seed in (0, 1)]
         together = train([0, 1], "together")
+        if device != "cpu" and not all(map(trained_at_once, together)):
+            raise SystemExit("the seeds were trained one after another")
         differing = {run.directory.name: difference(run, alone) for run, alone in zip(together, own, strict=True)}
         rates: dict[str, float] = {}
         for count in map(int, counts.split(",")):
             runs = train(list(range(count)), f"{count}-seeds")
             rates[str(count)] = rate_of_all(runs)
             print(f"{count} seeds: {rates[str(count)]:,.0f} images/s", flush=True)
+            if out is not None:
+                figures: dict[str, Any] = {"first_difference": differing, "images_per_second": rates}
+                write_results(out, {"epochs": epochs, "source": source}, device, figures)
     show(rates, differing)
-    if out is not None:
-        figures: dict[str, Any] = {"first_difference": differing, "images_per_second": rates}
-        write_results(out, {"epochs": epochs, "source": source}, device, figures)
     if any(differing.values()):
         raise typer.Exit(1)
 
@@ -60,8 +62,11 @@ def main(
 def rate_of_all(runs: list[Run]) -> float:
     """Return the images/s of all runs together; of runs that were trained one after another, their mean."""
     rates = [run.result.throughput.mean_images_per_second or 0.0 for run in runs]
-    at_once = load_checkpoint(runs[0].directory / "checkpoint.pt").progress.shared_with is not None
-    return sum(rates) if at_once else sum(rates) / len(rates)
+    return sum(rates) if all(map(trained_at_once, runs)) else sum(rates) / len(rates)
+
+
+def trained_at_once(run: Run) -> bool:
+    return load_checkpoint(run.directory / "checkpoint.pt").progress.shared_with is not None
 
 
 def difference(first: Run, second: Run) -> str | None:

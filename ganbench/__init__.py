@@ -8,9 +8,21 @@ ganbench alone imports neither torch nor pydantic. Import it before torch: it se
     run.result.scores, run.sample(16), run.directory
 """
 
+import random
+from typing import Any
+
 import lazy_loader
 
 from .system.openmp import set_wait_policy
 
 set_wait_policy()  # first of all: whatever is imported next may load torch
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name; the program's random numbers stay as they were, although importing rich draws some."""
+    state = random.getstate()
+    try:
+        return _find(name)
+    finally:
+        random.setstate(state)

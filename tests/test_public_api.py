@@ -30,3 +30,8 @@ def test_a_public_name_can_be_imported_and_says_what_it_is(name: str) -> None:
 def test_importing_ganbench_imports_neither_torch_nor_pydantic() -> None:
     check = "import sys, ganbench; sys.exit(bool({'torch', 'pydantic', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+
+
+def test_importing_a_public_name_draws_no_random_numbers() -> None:
+    check = "import ganbench, random; before = random.getstate(); ganbench.run; assert random.getstate() == before"
+    assert subprocess.run([sys.executable, "-c", check]).returncode == 0

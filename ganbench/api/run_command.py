@@ -71,12 +71,15 @@ def run(
     ] = False,
     directory: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Run directory; default: a new one, runs/BENCHMARK/ID."),
+        typer.Option(
+            "--out", metavar="DIR", help="Run directory, or with --seeds, that of all; default: runs/BENCHMARK/ID."
+        ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
     track: Track = [],  # noqa: B006
     with_report: Annotated[
-        bool, typer.Option("--report", help="Also write the result as one HTML page, report.html in the run directory.")
+        bool,
+        typer.Option("--report", help="Also write one HTML page, report.html in the folder of --out."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -132,7 +135,7 @@ def run_several(
     """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.seed_tables import show_seeds
-    from ganbench.results.schema import Result
+    from ganbench.results.schema import Result, load_result
 
     from .seeds import train_seeds
 
@@ -145,7 +148,8 @@ def run_several(
             with warn_on_error("the report"):
                 write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
         if as_json:
-            print_json([json.loads(result.to_json()) for result in results])
+            stored = [load_result(folder) for folder in trained.outcomes if (folder / "result.json").exists()]
+            print_json([json.loads(result.to_json()) for result in stored])
     codes = {STATUS_EXIT_CODES[result.status] for result in results}
     if len(results) < len(trained.outcomes) or ExitCode.FAILED in codes:
         raise typer.Exit(ExitCode.FAILED)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
-from ganbench.errors import GanbenchError, UsageError, restated
+from ganbench.errors import GanbenchError, UsageError, causes, restated
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.console import warn_on_error
@@ -17,10 +19,11 @@ from ganbench.results.schema import Result
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
+from ganbench.system.launcher import Launcher
 
 from .finished import Run
 from .run import optional_path, training_overrides
-from .spec import resolve_spec
+from .spec import check_overrides, resolve_spec
 
 
 def run_seeds(
@@ -43,9 +46,10 @@ def run_seeds(
 ) -> list[Run]:
     """Train, time and score a benchmark once with each seed, and return the runs in the order of the seeds.
 
-    On a GPU, up to four seeds are trained at once if their steps are captured as CUDA graphs and there is no time
-    budget; otherwise, they are trained one after another. Each run equals the one that `run` makes with its seed, but
-    the speed of seeds that are trained at once is marked as disturbed, and their memory and energy are unknown.
+    On a GPU, up to four seeds are trained at once if they fit into its memory, their steps are captured as CUDA graphs
+    and there is no time budget; otherwise, they are trained one after another. Each run equals the one that `run` makes
+    with its seed, but the speed of seeds that are trained at once is marked as disturbed, and their memory and energy
+    are unknown.
 
     `out` is a new folder for the run directories `seed-1`, `seed-2` and so on; by default, one in runs/BENCHMARK. The
     other arguments are those of `run`. Ctrl-C ends all runs; those that had not begun are not returned.
@@ -74,7 +78,7 @@ def run_seeds(
     for folder, outcome in trained.outcomes.items():
         if isinstance(outcome, GanbenchError):
             message = f"{folder.name}: {outcome}. The runs of the other seeds have ended; they are in {trained.folder}"
-            raise restated(outcome, message)
+            raise restated(outcome, message) from outcome
         runs.append(Run(folder, result=outcome, device=str(device), plugins=[]))
     return runs
 
@@ -110,13 +114,19 @@ def train_seeds(
 
     Raises only errors that occur before training.
     """
-    found = resolve_spec(benchmark, [*overrides, *training_overrides(epochs, steps, budget, precision)], plugins)
+    if Launcher.of_this_process().size > 1:
+        raise UsageError("seeds: a run over several processes has one seed; use a suite with `processes` instead")
+    changes = check_overrides(overrides)
+    if any(change.partition("=")[0].strip() == "training.seed" for change in changes):
+        raise UsageError("training.seed is overridden, but the seeds are given, too")
+    found = resolve_spec(benchmark, [*changes, *training_overrides(epochs, steps, budget, precision)], plugins)
     specs = with_seeds(found.spec, seeds)
     folder = RunDirectory(found.spec.name, optional_path(out)).path  # which must be new
     folders = [folder / f"seed-{spec.training.seed}" for spec in specs]
     trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry)
 
     from ganbench.runtime.device import resolve_device
+    from ganbench.training.interrupt import Interrupt
     from ganbench.training.runner import run
     from ganbench.training.seeds import AT_ONCE, can_take_turns, run_at_once
     from ganbench.training.timing import WINDOW_SECONDS
@@ -130,29 +140,43 @@ def train_seeds(
         "profile": profile,
         "window_seconds": WINDOW_SECONDS if window_seconds is None else window_seconds,
     }
-    at_once = AT_ONCE if can_take_turns(found.spec, resolve_device(str(device))) else 1
+    size = AT_ONCE if can_take_turns(found.spec, resolve_device(str(device))) else 1
     outcomes: dict[Path, Result | GanbenchError] = {}
-    for start in range(0, len(specs), at_once):
-        group, directories = specs[start : start + at_once], folders[start : start + at_once]
-        display = make_display()
+    while len(outcomes) < len(specs):
+        group, directories = specs[len(outcomes) :][:size], folders[len(outcomes) :][:size]
+        display, interrupt = make_display(), Interrupt()
         ended: list[Result | GanbenchError]
         try:
             if len(group) > 1:
                 displays = [display, *(WarningsOfSeed(display, spec.training.seed) for spec in group[1:])]
-                ended = run_at_once(group, directories, displays, **arguments)
+                ended = run_at_once(group, directories, displays, interrupt, **arguments)
             else:
-                ended = [run(group[0], out=directories[0], display=display, **arguments)[0]]
+                ended = [run(group[0], out=directories[0], display=display, interrupt=interrupt, **arguments)[0]]
         except GanbenchError as error:
-            if not (directories[0] / "result.json").exists():  # training had not begun
+            if not outcomes and not (directories[0] / "result.json").exists():  # nothing has been trained
                 raise
             ended = [error]
+        except KeyboardInterrupt:
+            if not outcomes:
+                raise
+            break
         finally:
             with warn_on_error("the display"):
                 display.stop()
-        outcomes |= zip(directories, ended, strict=True)
-        if any(isinstance(outcome, Result) and outcome.status == "interrupted" for outcome in ended):
+        outcomes |= zip(directories, ended, strict=False)
+        if interrupt.requested:
             break
+        free_memory_of(ended)
     return TrainedSeeds(folder, outcomes, found.registry)
+
+
+def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:
+    """Free the networks of runs, which the frames of errors and reference cycles hold, for the runs that follow."""
+    for outcome in ended:
+        if isinstance(outcome, GanbenchError):
+            for cause in causes(outcome):
+                clear_frames(cause.__traceback__)
+    gc.collect()
 
 
 class WarningsOfSeed(Callback):

@@ -217,6 +217,6 @@ class Memory(Record):
         "a CPU, and for seeds that are trained at once"
     )
     host_peak_rss_bytes: int | None = Field(
-        description="peak resident memory of the process, from its start to the end of training; null if the system "
-        "does not report it, without training, and for seeds that are trained at once"
+        description="peak resident memory of the process, from the start of the run to the end of training; null if "
+        "the system does not report it, without training, and for seeds that are trained at once"
     )

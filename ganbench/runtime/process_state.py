@@ -10,6 +10,7 @@ import torch
 from ganbench.system.openmp import preserve_variables
 
 from .cpu import cpu_settings
+from .memory import reset_peak_rss
 from .precision import default_float32_precision
 from .rng import preserve_default_rngs
 
@@ -35,6 +36,7 @@ def fresh_process_state(device: torch.device) -> Iterator[None]:
         default_flags(),
         cpu_settings() if device.type == "cpu" else nullcontext(),
     ):
+        reset_peak_rss()  # earlier runs of this process may have needed more memory
         yield
 
 

@@ -88,6 +88,7 @@ class IsolatedRNG:
         self._exchange(self.own_on_device)
 
     def __exit__(self, *exception: object) -> None:
+        self.own_on_device = [generator.graphsafe_get_state() for generator in self.on_device]  # may be another object
         self._exchange(self.outside_on_device)
         self.own = default_rng_states(CPU)
         set_default_rng_states(self.outside, CPU)

@@ -18,7 +18,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.requested = False
-        self.terminated = False  # by SIGTERM or SIGHUP
+        self.terminated = False  # by SIGTERM, SIGHUP or a second Ctrl-C: nothing is to be scored
         self.training = False
         self.storing = False
         self._raised = False  # KeyboardInterrupt, for SIGTERM or SIGHUP; a closed terminal sends SIGHUP twice
@@ -37,6 +37,7 @@ class Interrupt:
             return
         if number == signal.SIGINT:
             if again:
+                self.terminated = True
                 raise KeyboardInterrupt
             return
         self.terminated = True

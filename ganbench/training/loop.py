@@ -65,9 +65,14 @@ class Run:
         """Whether the warm-up has captured the step as a CUDA graph."""
         return self.warmed_up is not None and self.warmed_up.engine_record.name == "cuda_graph"
 
+    def share_memory(self) -> None:
+        """Record that this process has other runs, so that its memory is not that of this run."""
+        self.state.clock.has_own_memory = False
+
     def share_device(self, others: int) -> None:
-        """Record that this number of other runs train in this process at the same time."""
-        self.state.share_process(f"{others} other run{'s' * (others != 1)} in the same process")
+        """Record that this number of other runs are trained in this process at the same time."""
+        self.state.shared_with = f"{others} other run{'s' * (others != 1)} in the same process"
+        self.state.clock.has_own_energy = False
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Restore the state of the run from a checkpoint of an earlier process."""
@@ -133,8 +138,8 @@ class Run:
     def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> Training[tuple[Status, str | None]]:
         """Run the training loop: timing windows of steps, and events between them.
 
-        Nothing within a window waits for the device. Runs that take turns meet before a window begins, before it ends
-        and after it, so that none does anything else in the window of another.
+        Nothing within a window waits for the device. Runs that take turns meet before and after a window and at both
+        of its ends, so that their windows begin and end together and contain nothing but steps.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline = self._deadline()
@@ -155,6 +160,7 @@ class Run:
                 window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
                 window_steps = yield Pause(meeting=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
+                    yield MEETING
                     for batch in islice(inputs, window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
                         images = len(batch[0]) * self.ranks.size

@@ -34,11 +34,6 @@ class RunState:
         self.order = prepared.batches.order.get_state()  # of the batches, at the start of the epoch
         self.shared_with = shared_with()  # which other work the machine did in any of the windows
 
-    def share_process(self, others: str) -> None:
-        """Record which other runs train in this process, so that neither memory nor energy is that of this run."""
-        self.shared_with = others
-        self.clock.shares_process = True
-
     @property
     def steps_into_epoch(self) -> int:
         return self.steps % self.prepared.steps_per_epoch

@@ -54,6 +54,7 @@ def run(
     verify_engine: int | None = None,
     profile: bool = False,
     window_seconds: float = WINDOW_SECONDS,
+    interrupt: Interrupt | None = None,
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
@@ -66,6 +67,7 @@ def run(
     - `verify_engine`: number of steps over which a CUDA graph must be bitwise identical to eager execution.
     - `profile`: profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
+    - `interrupt`: tells the caller whether an end of the run was requested, also if it was complete.
 
     Ctrl-C ends training after the current step, and the generator is scored; SIGTERM ends the run immediately. If
     training has started, the result so far and a checkpoint are always on disk afterwards; an error before that leaves
@@ -106,8 +108,12 @@ def run(
         if checkpoint is not None:
             training.resume_from(checkpoint)
         info = replace(prepared.info, images=training.state.images)
-        with callbacks.tracked(trackers, Trackers(directory), info), settings(prepared.precision) as interrupt:
-            return train_alone(training.execute(interrupt)), directory
+        with (
+            callbacks.tracked(trackers, Trackers(directory), info),
+            training_precision(prepared.precision),
+            interrupt or Interrupt() as requests,
+        ):
+            return train_alone(training.execute(requests)), directory
 
 
 def prepare_in_memory(
@@ -123,7 +129,7 @@ def prepare_in_memory(
 
 
 @contextmanager
-def settings(precision: Precision) -> Iterator[Interrupt]:
-    """Within the block, torch computes as training needs it, and signals request to end the training."""
-    with float32_precision(precision), deterministic_convolutions(), Interrupt() as interrupt:
-        yield interrupt
+def training_precision(precision: Precision) -> Iterator[None]:
+    """Within the block, torch computes as it does in training."""
+    with float32_precision(precision), deterministic_convolutions():
+        yield

@@ -20,33 +20,32 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import make_launch
 from ganbench.system.files import named_data_dir
-from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
 from .callbacks import Callbacks
 from .engines import check_engine
+from .interrupt import Interrupt
 from .loop import Run
-from .preparation import PreparedRun
-from .runner import prepare_in_memory, settings
+from .runner import prepare_in_memory, training_precision
 from .timing import WINDOW_SECONDS
 from .turns import Turns, take_turns
 
-AT_ONCE = 4  # more were not measured, and each needs memory for networks, data and its CUDA graph
+AT_ONCE = 4  # more were not measured
 
 
 def can_take_turns(spec: BenchmarkSpec, device: torch.device) -> bool:
-    """Return whether seeds of a benchmark may be trained at once, which pays only for CUDA graphs on one GPU.
+    """Return whether seeds of a benchmark may be trained at once, which pays only for CUDA graphs.
 
     A time budget would end seeds that share a device after fewer steps.
     """
-    alone = Launcher.of_this_process().size == 1
-    return device.type == "cuda" and spec.engine.mode != "eager" and alone and spec.training.budget_seconds is None
+    return device.type == "cuda" and spec.engine.mode != "eager" and spec.training.budget_seconds is None
 
 
 def run_at_once(
     specs: Sequence[BenchmarkSpec],
     folders: Sequence[Path],
     displays: Sequence[Callback],
+    interrupt: Interrupt,
     *,
     device: str = "auto",
     data_dir: Path | None = None,
@@ -58,35 +57,63 @@ def run_at_once(
 ) -> list[Result | GanbenchError]:
     """Train, time and score specs that differ only in their seed, at the same time. See `runner.run`.
 
-    Each has a run directory in `folders` and a display. Returns the result of each, or the error with which it ended
-    after its first step. Raises errors before that.
+    Each has a run directory in `folders`, and a display. Returns the result of each, or the error that ended it, for
+    the first of the specs: those after an interruption are left out, those for which memory does not suffice, and those
+    after one whose step is not captured as a CUDA graph, as they would have to be trained one after another.
+
+    Raises errors that occur before the training of the first one.
     """
     chosen = resolve_device(device)
     check_engine(specs[0].engine, chosen, verify_engine)
+    begun: list[Turns] = []
     with ExitStack() as stack:
         stack.enter_context(fresh_process_state(chosen))
         stack.enter_context(interrupt_on_signals())
-        turns = [Turns(chosen) for _ in specs]
-        prepared: list[PreparedRun] = []
-        runs: list[Run] = []
-        callbacks = [Callbacks([display], chosen) for display in displays]
-        directories = [RunDirectory(spec.name, folder) for spec, folder in zip(specs, folders, strict=True)]
-        launches = [
-            make_launch(spec, folder, named_data_dir(data_dir), device, trackers)
-            for spec, folder in zip(specs, folders, strict=True)
-        ]
-        for spec, launch, callback, each in zip(specs, launches, callbacks, turns, strict=True):
-            with each.turn():
-                prepared.append(prepare_in_memory(spec, chosen, launch, callback))
-        for ready, directory, launch, callback in zip(prepared, directories, launches, callbacks, strict=True):
+
+        def begin(spec: BenchmarkSpec, folder: Path, display: Callback) -> None:
+            directory = RunDirectory(spec.name, folder)
+            launch = make_launch(spec, folder, named_data_dir(data_dir), device, trackers)
+            callbacks, turns = Callbacks([display], chosen), Turns(chosen)
+            with turns.turn():
+                prepared = prepare_in_memory(spec, chosen, launch, callbacks)
+            if interrupt.requested:
+                return
             stack.enter_context(directory.locked())
-            runs.append(
-                Run(ready, directory, launch, published_curve, callback, verify_engine, profile, window_seconds)
-            )
-            stack.enter_context(callback.tracked(trackers, Trackers(directory), ready.info))
-        with settings(prepared[0].precision) as interrupt:
-            take_turns(turns, runs, interrupt)
-    outcomes = [each.outcome for each in turns if each.outcome is not None]
-    if len(outcomes) < len(turns):
-        raise KeyboardInterrupt  # before all had begun
-    return outcomes
+            run = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
+            if not begun:
+                stack.enter_context(interrupt)
+            stack.enter_context(callbacks.tracked(trackers, Trackers(directory), prepared.info))
+            turns.begin(run, interrupt)
+            begun.append(turns)
+            with training_precision(prepared.precision):
+                turns.take()
+
+        try:
+            for arguments in zip(specs, folders, displays, strict=True):
+                if begun and not (begun[-1].ready and len(begun) < number_that_fits(chosen, len(begun))):
+                    break
+                try:
+                    interrupt.training = False
+                    begin(*arguments)
+                except GanbenchError:
+                    if not begun:
+                        raise
+                    break
+                if interrupt.requested:
+                    break
+            with training_precision(begun[0].run.prepared.precision):
+                take_turns(begun)
+        except KeyboardInterrupt:  # between the steps of the runs, or while one of them was prepared
+            if not begun:
+                raise
+            for each in begun:
+                each.interrupt()
+    return [each.outcome for each in begun if each.outcome is not None]
+
+
+def number_that_fits(device: torch.device, begun: int) -> int:
+    """Return how many runs fit into the memory of a device if each needs as much as those that have begun."""
+    if device.type != "cuda":
+        return AT_ONCE
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(AT_ONCE, begun + int(free * begun / torch.cuda.memory_reserved(device)))

@@ -38,7 +38,7 @@ class TrainingClock:
         self.device_peak_bytes = 0
         self.graph_memory_bytes = 0  # that steps use on the device and torch's peak does not include
         self.host_peak_bytes: int | None = None
-        self.shares_process = False  # with other runs, whose memory and energy cannot be told apart
+        self.has_own_memory = self.has_own_energy = True  # not that of other runs, too
         self.step_seconds = 0.0  # of the last window's steps; before the first window, as measured by the warm-up
         self._gpu = GPUMonitor(device)
         self._cpu = CPUMonitor(ranks.local_size)
@@ -51,6 +51,8 @@ class TrainingClock:
         self.windows = list(windows)
         self.phase_seconds = {phase: phase_seconds[phase] for phase in PHASES}
         self._finished_seconds = sum(window.seconds for window in windows)
+        known = memory.device_peak_bytes is not None or memory.host_peak_rss_bytes is not None
+        self.has_own_memory = known or not windows
         self.device_peak_bytes = memory.device_peak_bytes or 0
         self.host_peak_bytes = memory.host_peak_rss_bytes
 
@@ -66,7 +68,7 @@ class TrainingClock:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         # of a whole device, which must be the only one of the run, and have no other run
-        joules = self._gpu.joules() if self.ranks.alone and not self.shares_process else None
+        joules = self._gpu.joules() if self.ranks.alone and self.has_own_energy else None
         start = self._now()
         self._marks = [(None, start)]
         self._opened_at = perf_counter()
@@ -149,7 +151,7 @@ class TrainingClock:
 
     def memory(self) -> Memory:
         """Return the peaks over all windows; None for what is unknown."""
-        if self.shares_process:
+        if not self.has_own_memory:
             return Memory(device_peak_bytes=None, host_peak_rss_bytes=None)
         return Memory(
             device_peak_bytes=self.device_peak_bytes if self.device.type == "cuda" else None,

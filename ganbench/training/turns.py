@@ -59,7 +59,6 @@ class Turns:
     def __init__(self, device: torch.device) -> None:
         self._rng = IsolatedRNG(0, device)  # preparing a run seeds it
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._training: Training[Result] | None = None  # None until it begins
         self.pause = MEETING
         self.outcome: Result | GanbenchError | None = None  # None until the run has ended
 
@@ -69,15 +68,17 @@ class Turns:
             yield
 
     def begin(self, run: Run, interrupt: Interrupt) -> None:
-        """Warm a run up, until its first window begins. It must have been prepared in a turn, too."""
+        """Begin with a run that was prepared in a turn. The first `take` warms it up, until its first window begins."""
         self.run, self._interrupt = run, interrupt
-        interrupt.training = False
         self._training = run.execute(interrupt)
-        self.take()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the run is warmed up and has a CUDA graph, so that the host has little to do for its steps."""
+        return self.outcome is None and self.run.captured
 
     def take(self, window_steps: int = 0) -> None:
-        """Continue the run for one turn, which ends at a meeting; `window_steps` is its answer to a window's pause."""
-        assert self._training is not None
+        """Continue the run for one turn, which ends at a meeting; `window_steps` is the answer to a window's pause."""
         with self.turn():
             for _ in range(TURN_STEPS):
                 try:
@@ -92,9 +93,14 @@ class Turns:
                     return
                 window_steps = 0
 
+    def finish(self) -> None:
+        """Continue the run to its end."""
+        while self.outcome is None:
+            self.take(self.pause.window_steps)
+
     def interrupt(self) -> None:
-        """End the run at once, unscored, if it has begun."""
-        if self._training is None or self.outcome is not None:
+        """End the run at once, unscored."""
+        if self.outcome is not None:
             return
         with self.turn():
             try:
@@ -107,33 +113,27 @@ class Turns:
         self._interrupt.storing, self._interrupt.training = False, True  # as at a pause of another run
 
 
-def take_turns(turns: Sequence[Turns], runs: Sequence[Run], interrupt: Interrupt) -> None:
-    """Train runs of equal length. An error or an interruption of one is its outcome, and the others continue.
+def take_turns(runs: Sequence[Turns]) -> None:
+    """Train runs of equal length that have begun. What ends one of them is its outcome, and the others continue.
 
-    If the engine of a run is not a CUDA graph, the host would be as busy with the runs at the same time as with one
-    after another: then they are trained one after another.
+    Those without a CUDA graph are trained one after another: the host would be as busy with them at the same time.
     """
-    try:
-        for each, run in zip(turns, runs, strict=True):
-            each.begin(run, interrupt)
-        active = [each for each in turns if each.outcome is None]
-        if not all(each.run.captured for each in active):
-            for each in active:
-                while each.outcome is None:
-                    each.take(each.pause.window_steps)
-            return
+    if len(runs) > 1:
+        for each in runs:
+            each.run.share_memory()
+    active = [each for each in runs if each.ready]
+    if len(active) > 1:
         for each in active:
             each.run.share_device(len(active) - 1)
-        while active:
-            take_turns_until_meeting(active)
-            active = [each for each in active if each.outcome is None]
-    except KeyboardInterrupt:  # a second Ctrl-C, which reached no run
-        for each in turns:
-            each.interrupt()
+    while active:
+        go_to_next_meeting(active)
+        active = [each for each in active if each.outcome is None]
+    for each in runs:
+        each.finish()
 
 
-def take_turns_until_meeting(runs: Sequence[Turns]) -> None:
-    """Continue runs that have met until they meet again or end. All windows have the steps that the first run wants."""
+def go_to_next_meeting(runs: Sequence[Turns]) -> None:
+    """Continue runs that have met until they meet again or end. A window has the steps that the first run wants."""
     window_steps = runs[0].pause.window_steps
     for each in runs:
         each.take(window_steps)

@@ -19,7 +19,6 @@ from conftest import SMALL, UNSCORED
 
 import ganbench
 from ganbench.runtime.precision import FP32_PRECISION
-from ganbench.runtime.process_state import fresh_process_state
 from ganbench.system import openmp
 
 QUICK = [*SMALL, "training.steps=3", "training.batch_size=32", "metrics.0.num_samples=20"]
@@ -101,29 +100,37 @@ def test_a_failed_run_leaves_the_state_as_found(restored: None) -> None:
     assert state() == before
 
 
+ALLOCATOR = """
+import ctypes, torch
+from ganbench.runtime.process_state import fresh_process_state
+
+libc = ctypes.CDLL(None)
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")]  # and others
+    _fields_ += [(f"other{number}", ctypes.c_size_t) for number in range(5)]
+
+libc.mallinfo2.restype, libc.malloc.restype, libc.free.argtypes = Info, ctypes.c_void_p, [ctypes.c_void_p]
+
+def is_mapped(size):  # whether the allocator maps a block of its own, instead of taking it from the heap
+    before = libc.mallinfo2().hblks
+    block = libc.malloc(ctypes.c_size_t(size))
+    mapped = libc.mallinfo2().hblks > before
+    libc.free(block)
+    return mapped
+
+with fresh_process_state(torch.device("cpu")):
+    assert not is_mapped(2**26)
+assert is_mapped(2**30)  # more than is free in the heap, whatever ran before
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="sets glibc's allocator")
 def test_the_allocator_maps_large_blocks_again_after_a_run() -> None:
-    libc: Any = ctypes.CDLL(None)
-    if not hasattr(libc, "mallinfo2"):
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("this C library does not report its mapped blocks")
-
-    class Info(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")]  # and others
-        _fields_ += [(f"other{number}", ctypes.c_size_t) for number in range(5)]
-
-    libc.mallinfo2.restype, libc.malloc.restype, libc.free.argtypes = Info, ctypes.c_void_p, [ctypes.c_void_p]
-
-    def is_mapped(size: int) -> bool:
-        """Return whether the allocator maps a block of its own, instead of taking it from the heap."""
-        before = libc.mallinfo2().hblks
-        block = libc.malloc(ctypes.c_size_t(size))
-        mapped = libc.mallinfo2().hblks > before
-        libc.free(block)
-        return mapped
-
-    with fresh_process_state(torch.device("cpu")):
-        assert not is_mapped(2**26)
-    assert is_mapped(2**30)  # more than is free in the heap, whatever ran before
+    # in a process of its own: after an allocation has failed in a test, glibc takes memory from another heap
+    subprocess.run([sys.executable, "-c", ALLOCATOR], check=True)
 
 
 def test_openmps_variables_are_as_before_ganbench(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,30 @@ def test_ctrl_c_ends_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("seeds/seed-2").exists()
 
 
+def test_ctrl_c_while_a_seed_is_scored_also_ends_the_seeds_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pressing(ganbench.Display):
+        def on_score(self, label: str, point: ganbench.MetricPoint) -> None:
+            if point.epoch > 0:
+                press_ctrl_c()
+
+    monkeypatch.setattr("ganbench.api.seeds.choose_display", lambda _: Pressing())
+    (run,) = ganbench.run_seeds("dcgan-fashion", [1, 2], *QUICK, device="cpu")
+    assert run.result.status == "completed"
+
+
+def test_a_run_over_several_processes_has_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "none",
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ganbench.UsageError, match="a run over several processes has one seed"):
+        ganbench.run_seeds("dcgan-fashion", [1, 2], *QUICK, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -87,6 +111,7 @@ def test_ctrl_c_ends_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--seeds", "1,2,1"], "seeds: 1 is given twice"),
         (["--seeds", "1,-2"], "seeds: -2 is not an integer from 0"),
         (["--seeds", "1,2", "--seed", "3"], "omit --seed and --resume"),
+        (["--seeds", "1,2", "-o", "training.seed=3"], "training.seed is overridden"),
         (["--seeds", "1,2", "--out", "full"], "run directory full: not empty"),
         (["--seeds", "1,2", "-o", "training.batch_size=6000"], "training.batch_size"),
     ],

@@ -17,6 +17,7 @@ from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.memory import is_out_of_memory, peak_rss
+from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
@@ -91,3 +92,15 @@ def test_the_peak_of_a_process_is_not_that_of_the_one_that_started_it() -> None:
     own = peak_rss()
     assert own is not None
     assert 100 * 2**20 < peak < len(large) < own
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="writes to /proc")
+def test_the_peak_of_a_run_is_not_that_of_an_earlier_one_in_the_process() -> None:
+    large = torch.ones(2**30, dtype=torch.uint8)
+    del large
+    earlier = peak_rss()
+    with fresh_process_state(torch.device("cpu")):
+        peak = peak_rss()
+    assert earlier is not None
+    assert peak is not None
+    assert peak < earlier - 2**29

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from callbacks import AtStep, StopAt, press_ctrl_c
 from conftest import DEVICES
 from reproducible import reproducible
@@ -22,14 +21,17 @@ from short_epochs import SMALL, with_small_fashion
 from tape import TapeCapturer
 
 from ganbench import GanbenchError, PluginError, Registry, UsageError
-from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.callbacks import Callback
 from ganbench.results.schema import MetricPoint, Result, load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.interrupt import Interrupt
+from ganbench.training.preparation import PreparedRun
 from ganbench.training.run_state import RunState
-from ganbench.training.runner import run
+from ganbench.training.runner import prepare_in_memory, run
 from ganbench.training.seeds import run_at_once
 from ganbench.training.timing import TrainingClock
 
@@ -63,9 +65,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 @pytest.fixture(scope="module", autouse=True)
 def captured_on_a_cpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        if not torch.cuda.is_available():
-            patched.setattr("ganbench.training.engines.selection.make_capturer", lambda *_: TapeCapturer())
+        patched.setattr(
+            "ganbench.training.engines.selection.make_capturer",
+            lambda step, flips: make_capturer(step, flips) or TapeCapturer(),
+        )
         yield
+
+
+def press_twice() -> None:
+    press_ctrl_c()
+    press_ctrl_c()
+
+
+def press_terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def specs(registry: Registry, overrides: Sequence[str]) -> list[BenchmarkSpec]:
@@ -81,7 +94,7 @@ def at_once(
     **arguments: Any,
 ) -> list[Result | GanbenchError]:
     folders = [Path("at-once") / str(seed) for seed in SEEDS]
-    return run_at_once(specs(registry, overrides), folders, displays, device=device, **arguments)
+    return run_at_once(specs(registry, overrides), folders, displays, Interrupt(), device=device, **arguments)
 
 
 def alone(registry: Registry, folder: Path, overrides: Sequence[str] = (), device: str = "cpu") -> Path:
@@ -126,30 +139,41 @@ def test_speed_is_marked_as_shared_and_what_cannot_be_told_apart_is_missing(regi
         assert result.throughput.joules_per_image is None
 
 
-def test_without_a_cuda_graph_they_are_trained_one_after_another(registry: Registry, own_runs: Path) -> None:
-    seeds = []
+def test_without_a_cuda_graph_a_seed_is_trained_alone(registry: Registry, own_runs: Path) -> None:
+    (result,) = at_once(registry, ["engine.mode=eager"])
+    assert isinstance(result, Result)
+    assert "same process" not in (result.throughput.disturbed_by or "")
+    assert result.memory.host_peak_rss_bytes
+    require_equal(SEEDS[0], own_runs)
+    assert not Path("at-once/2").exists()
 
-    class Order(Callback):
-        def __init__(self, seed: int) -> None:
-            self.seed = seed
 
-        def on_window_end(self, progress: Progress) -> None:
-            seeds.append(self.seed)
-
-    results = at_once(registry, ["engine.mode=eager"], [Order(seed) for seed in SEEDS], window_seconds=1e-6)
-    assert seeds == sorted(seeds)
-    for seed, result in zip(SEEDS, results, strict=True):
+def test_a_seed_for_which_memory_does_not_suffice_is_left_for_later(
+    registry: Registry, own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for lack in ("ganbench.training.seeds.number_that_fits", "ganbench.training.seeds.prepare_in_memory"):
+        with monkeypatch.context() as patched:
+            patched.setattr(lack, too_much_for_the_second if lack.endswith("memory") else lambda *_: 1)
+            (result,) = at_once(registry)
         assert isinstance(result, Result)
-        assert "same process" not in (result.throughput.disturbed_by or "")
-        assert result.memory.host_peak_rss_bytes
-        require_equal(seed, own_runs)
+        assert result.status == "completed"
+        require_equal(SEEDS[0], own_runs)
+        assert not Path("at-once/2").exists()
+        shutil.rmtree("at-once")
+
+
+def too_much_for_the_second(spec: BenchmarkSpec, *arguments: Any) -> PreparedRun:
+    if spec.training.seed == SEEDS[1]:
+        raise GanbenchError("not enough memory")
+    return prepare_in_memory(spec, *arguments)
 
 
 def test_nothing_else_happens_in_the_window_of_another(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []  # the number of open windows whenever one begins
     scored: list[int] = []
     open_now = 0
-    window = TrainingClock.window
+    stepped: set[int] = set()  # the numbers of open windows in which there were steps
+    window, add = TrainingClock.window, RunState.add
 
     @contextmanager
     def counted(self: TrainingClock, epoch: int) -> Iterator[Any]:
@@ -160,14 +184,19 @@ def test_nothing_else_happens_in_the_window_of_another(registry: Registry, monke
             yield count
         open_now -= 1
 
+    def counted_step(self: RunState, images: int) -> None:
+        stepped.add(open_now)
+        add(self, images)
+
     class Scores(Callback):
         def on_score(self, label: str, point: MetricPoint) -> None:
             scored.append(open_now)
 
     monkeypatch.setattr(TrainingClock, "window", counted)
+    monkeypatch.setattr(RunState, "add", counted_step)
     at_once(registry, displays=[Scores(), Scores()])
-    assert set(opened) == {1, 2}
-    assert opened.count(1) == opened.count(2)  # all windows are open at the same time
+    assert opened == sorted(opened[:2]) * (len(opened) // 2) == [1, 2] * (len(opened) // 2)  # all begin together
+    assert stepped == {2}
     assert scored == [0] * 6  # before training, after one epoch, and at the end
 
 
@@ -206,20 +235,43 @@ def test_ctrl_c_ends_all_and_each_can_be_resumed_alone(registry: Registry, own_r
         require_equal(seed, own_runs)
 
 
-def test_a_second_ctrl_c_and_sigterm_leave_checkpoints(registry: Registry) -> None:
-    for press in (press_twice, lambda: os.kill(os.getpid(), signal.SIGTERM)):
-        results = at_once(registry, displays=[AtStep(3, press), Callback()], window_seconds=1e-6)
-        for seed, result in zip(SEEDS, results, strict=True):
-            assert isinstance(result, Result)
-            assert result.status == "interrupted"
-            steps = load_checkpoint(Path("at-once") / str(seed) / "checkpoint.pt").progress.steps
-            assert steps > 0 or press is press_twice  # which does not wait for the end of a step
+@pytest.mark.parametrize("press", [press_twice, press_terminate])
+def test_a_second_ctrl_c_or_sigterm_ends_all_without_scores(press: Callable[[], None], registry: Registry) -> None:
+    scores: list[float] = []
+
+    class Pressing(AtStep):
+        def on_score(self, label: str, point: MetricPoint) -> None:
+            scores.append(point.epoch)
+
+    results = at_once(registry, displays=[Pressing(3, press), Pressing(10_000, press)], window_seconds=1e-6)
+    for seed, result in zip(SEEDS, results, strict=True):
+        assert isinstance(result, Result)
+        assert result.status == "interrupted"
+        steps = load_checkpoint(Path("at-once") / str(seed) / "checkpoint.pt").progress.steps
+        assert steps > 0 or press is press_twice  # which does not wait for the end of a step
+    assert scores == [0, 0]
+
+
+def test_an_interruption_while_a_seed_is_prepared_ends_those_that_have_begun(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for press in (press_ctrl_c, press_terminate):
+        pressed = pressing_for_the_second(press)
+        monkeypatch.setattr("ganbench.training.seeds.prepare_in_memory", pressed)
+        (result,) = at_once(registry)
+        assert isinstance(result, Result)
+        assert result.status == "interrupted"
+        assert not Path("at-once/2").exists()
         shutil.rmtree("at-once")
 
 
-def press_twice() -> None:
-    press_ctrl_c()
-    press_ctrl_c()
+def pressing_for_the_second(press: Callable[[], None]) -> Callable[..., PreparedRun]:
+    def prepare(spec: BenchmarkSpec, *arguments: Any) -> PreparedRun:
+        if spec.training.seed == SEEDS[1]:
+            press()
+        return prepare_in_memory(spec, *arguments)
+
+    return prepare
 
 
 def test_an_error_before_training_leaves_no_files(registry: Registry) -> None:
