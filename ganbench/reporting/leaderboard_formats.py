@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Iterable
 
-from ganbench.results.leaderboard import Leaderboard, field_text
+from ganbench.results.leaderboard import Leaderboard
+from ganbench.results.leaderboard_rows import field_text
 
 from .console import printable
 from .leaderboard_tables import HEADER, rows, title

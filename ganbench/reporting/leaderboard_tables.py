@@ -11,7 +11,8 @@ from rich.table import Table
 
 from ganbench.reporting.console import print_text
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, field_text, make_leaderboards
+from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, make_leaderboards
+from ganbench.results.leaderboard_rows import field_text
 from ganbench.results.run_collection import find_runs
 from ganbench.results.statistics import MAX_SEEDS, Summary
 

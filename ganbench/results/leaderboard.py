@@ -7,7 +7,6 @@ comparing only neighbors would leave most questions open. `python -m benchmarks.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +19,11 @@ from ganbench.errors import MissingError, UsageError
 
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
+from .leaderboard_rows import group_by_row
 from .run_collection import FoundRun
-from .schema import NON_TRAINING_FIELDS, MetricResult, Result
+from .schema import MetricResult, Result
 from .statistics import ALPHA, PairedDifference, Summary, holm, pair, summarize
 
-SEED = "training.seed"
 SCORED, COMPLETED, DIVERGED, UNFINISHED = range(4)  # outcomes of runs, with regard to one metric and protocol
 
 
@@ -264,43 +263,3 @@ def is_same(one: MetricResult, other: MetricResult) -> bool:
 
 def names_of(metric: MetricResult) -> tuple[str, str, str]:
     return metric.id, metric.name, metric.label
-
-
-def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
-    """Return the runs by row, that is, by everything that affects results except the seed; keys are distinct labels."""
-    rows: dict[str, list[FoundRun]] = {}
-    for run in runs:
-        rows.setdefault(json.dumps(row_fields(run), sort_keys=True), []).append(run)
-    return dict(zip(row_labels([row[0] for row in rows.values()]), rows.values(), strict=True))
-
-
-def row_fields(run: FoundRun) -> dict[str, Any]:
-    """Return what the runs of a row have in common; an evaluation, whose seed is unknown, is a row of its own."""
-    relevant = {key: value for key, value in run.spec.items() if key not in NON_TRAINING_FIELDS}
-    relevant["processes"] = run.processes
-    own = {} if run.trained else {"file": str(run.path)}
-    # another version of a plugin may not have stored an unset option at all
-    return {path: value for path, value in flatten(relevant | own).items() if path != SEED and value is not None}
-
-
-def row_labels(runs: Sequence[FoundRun]) -> list[str]:
-    """Return a distinct label for each row: the benchmark's name, and as few differing fields as possible."""
-    labels = [run.name for run in runs]
-    flat = [row_fields(run) for run in runs]
-    differing = sorted(differing_fields(flat), key=lambda path: (path.count("."), not path.endswith("name")))
-    for path in differing:
-        if len(set(labels)) == len(runs):
-            break
-        longer = [f"{label}, {field_text(path, fields.get(path))}" for label, fields in zip(labels, flat, strict=True)]
-        if len(set(longer)) > len(set(labels)):
-            labels = longer
-    used: Counter[str] = Counter()
-    numbered = []
-    for label in labels:
-        used[label] += 1
-        numbered.append(f"{label} ({used[label]})" if used[label] > 1 else label)
-    return numbered
-
-
-def field_text(path: str, value: Any) -> str:
-    return f"{path.removesuffix('.name')}={'none' if value is None else value}"

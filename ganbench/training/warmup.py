@@ -17,20 +17,26 @@ from time import perf_counter
 import torch
 
 from ganbench.data.batches import Batches, Inputs
-from ganbench.errors import GanbenchError, PluginError, causes, restated
-from ganbench.results.schema import EpochRow, Profile
+from ganbench.errors import GanbenchError, causes, restated
+from ganbench.results.schema import Profile
 from ganbench.results.throughput import ComponentThroughput, EngineRecord
 from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
+from .first_steps import (
+    require_known_parameters,
+    require_new_monitors,
+    stale_average_warnings,
+    unrestored_state_warnings,
+    unsaved_state_warnings,
+)
 from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
-from .state.inspection import Inspection
 from .state.python_state import Snapshot, inspect_step
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 from .timing import synchronize
 from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
 
@@ -94,12 +100,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(spec, step, inspection),
         ]
-        reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
-        if reserved:
-            raise PluginError(
-                f"{spec.loss.plugin}: a monitor is called {', '.join(reserved)}, which is a column of the history; "
-                "rename it"
-            )
+        require_new_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
@@ -152,54 +153,6 @@ def explain_last_batch_errors(prepared: PreparedRun, size: int) -> Iterator[None
             f"{images:,} images are not a multiple of {batch_size}: skip it with -o training.drop_last=true, or change "
             "training.batch_size",
         ) from error
-
-
-def require_known_parameters(prepared: PreparedRun) -> None:
-    """Raise `PluginError` for parameters that were created after the optimizers, which do not update them."""
-    for player in UPDATE_ORDER:
-        known = set(map(id, prepared.step.parameters[player]))
-        for name, parameter in prepared.networks[player].named_parameters():
-            if id(parameter) not in known:
-                raise PluginError(
-                    f"{prepared.spec.model.plugin}: the {player}'s parameter {name} was created or replaced in the "
-                    "first steps, after the optimizer had received its parameters; create it in build"
-                )
-
-
-def unsaved_state_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
-    """Return warnings about state that changes in training and that a checkpoint cannot contain."""
-    saves_itself = hasattr(step.loss, "state_dict")
-    lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
-    return [
-        f"{step.plugin_names.owner(path)}: {path} {problem}, so equal seeds may produce different results and a "
-        "resumed run will differ; store it as numbers, strings or tensors"
-        for paths, problem in (
-            (lost, "changes in training, and a checkpoint cannot contain it"),
-            (inspection.iterators, "is an iterator, whose position cannot be read or restored"),
-        )
-        for path in paths
-    ]
-
-
-def stale_average_warnings(step: TrainingStep) -> list[str]:
-    """Return warnings about Python state of the generator, which its moving average does not follow."""
-    if step.ema is None:
-        return []
-    changing = [path for path in step.python_state.state_dict() if path.startswith("generator.")]
-    return [
-        f"{step.plugin_names.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
-        "average of [ema] keeps its initial value; make it a buffer"
-        for path in changing
-    ]
-
-
-def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]:
-    """Return warnings about state that could not be restored after the warm-up."""
-    return [
-        f"{step.plugin_names.owner(path)}: {path} changes during training and could not be restored after the warm-up, "
-        "so equal seeds may produce different results"
-        for path in before.changed()
-    ]
 
 
 def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
