@@ -141,19 +141,18 @@ def run_several(
 
     trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
     results = [outcome for outcome in trained.outcomes.values() if isinstance(outcome, Result)]
-    if Launcher.of_this_process().is_first:
-        with warn_on_error("the result tables"):
-            show_seeds(console, trained.outcomes, trained.folder)
-        if with_report:
-            with warn_on_error("the report"):
-                write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
-        if as_json:
-            stored = [load_result(folder) for folder in trained.outcomes if (folder / "result.json").exists()]
-            print_json([json.loads(result.to_json()) for result in stored])
+    with warn_on_error("the result tables"):
+        show_seeds(console, trained.outcomes, trained.not_begun, trained.folder)
+    if with_report:
+        with warn_on_error("the report"):
+            write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
+    if as_json:
+        stored = [load_result(folder) for folder in trained.outcomes if (folder / "result.json").exists()]
+        print_json([json.loads(result.to_json()) for result in stored])
     codes = {STATUS_EXIT_CODES[result.status] for result in results}
     if len(results) < len(trained.outcomes) or ExitCode.FAILED in codes:
         raise typer.Exit(ExitCode.FAILED)
-    raise typer.Exit(max(codes))
+    raise typer.Exit(ExitCode.INTERRUPTED if trained.not_begun else max(codes))
 
 
 def parse_seeds(text: str) -> list[int]:

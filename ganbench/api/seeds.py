@@ -89,6 +89,7 @@ class TrainedSeeds:
 
     folder: Path  # contains all run directories
     outcomes: dict[Path, Result | GanbenchError]  # by run directory: the result, or the error that ended training
+    not_begun: list[Path]  # because the runs before were interrupted
     registry: Registry
 
 
@@ -167,7 +168,7 @@ def train_seeds(
         if interrupt.requested:
             break
         free_memory_of(ended)
-    return TrainedSeeds(folder, outcomes, found.registry)
+    return TrainedSeeds(folder, outcomes, folders[len(outcomes) :], found.registry)
 
 
 def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,10 +17,13 @@ from .formatting import column_title, number, run_command
 from .leaderboard_tables import print_leaderboards_of
 
 
-def show_seeds(console: Console, outcomes: Mapping[Path, Result | GanbenchError], folder: Path) -> None:
+def show_seeds(
+    console: Console, outcomes: Mapping[Path, Result | GanbenchError], not_begun: Sequence[Path], folder: Path
+) -> None:
     """Print how each run ended, their leaderboards, and where their files are.
 
-    `outcomes` are the results and errors by run directory; all are in `folder`.
+    `outcomes` are the results and errors by run directory, and `not_begun` the directories of the other runs; all are
+    in `folder`.
     """
     results = {run: outcome for run, outcome in outcomes.items() if isinstance(outcome, Result)}
     console.print()
@@ -34,6 +37,8 @@ def show_seeds(console: Console, outcomes: Mapping[Path, Result | GanbenchError]
         elif outcome.status == "interrupted":
             command = run_command("--resume", str(run), processes=outcome.throughput.processes)
             print_text(console, f"{run.name} was interrupted; resume with: {command}")
+    if not_begun:
+        print_text(console, f"not begun: {', '.join(run.name for run in not_begun)}")
     print_text(console, f"files in {folder}")
 
 

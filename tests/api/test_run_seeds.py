@@ -76,6 +76,7 @@ def test_ctrl_c_ends_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run_command(*COMMAND, "--seeds", "1,2", "--out", "seeds")
     assert ended.exit_code == ExitCode.INTERRUPTED
     assert "resume with: ganbench run --resume seeds/seed-1" in " ".join(ended.stdout.split())
+    assert "not begun: seed-2" in ended.stdout
     assert not Path("seeds/seed-2").exists()
 
 
@@ -85,9 +86,11 @@ def test_ctrl_c_while_a_seed_is_scored_also_ends_the_seeds_after_it(monkeypatch:
             if point.epoch > 0:
                 press_ctrl_c()
 
-    monkeypatch.setattr("ganbench.api.seeds.choose_display", lambda _: Pressing())
-    (run,) = ganbench.run_seeds("dcgan-fashion", [1, 2], *QUICK, device="cpu")
-    assert run.result.status == "completed"
+    monkeypatch.setattr("ganbench.reporting.display.terminal_display", lambda _: Pressing())
+    ended = run_command(*COMMAND, "--seeds", "1,2", "--out", "seeds")
+    assert ended.exit_code == ExitCode.INTERRUPTED
+    assert "seed-1 │ completed" in ended.stdout
+    assert "not begun: seed-2" in ended.stdout
 
 
 def test_a_run_over_several_processes_has_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
