@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -25,17 +26,17 @@ class RayExecutor:
     def __init__(self, options: RayOptions, context: ExecutorContext) -> None:
         try:
             require_reachable(options.address)
-            ray.init(address=options.address, logging_level="warning", log_to_driver=False)
+            ray.init(address=options.address, logging_level=logging.WARNING, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
             reason = next(iter(str(error).splitlines()), "").rstrip(".")
             raise GanbenchError(
                 f"executor ray: no Ray cluster at address '{options.address}': {reason}. Start one with `ray start "
                 "--head`, give its address with -x address=HOST:PORT, or use --executor local"
             ) from None
-        resources = {} if options.memory_gb is None else {"memory": int(options.memory_gb * 2**30)}
-        self.task: Any = ray.remote(
-            num_cpus=options.cpus, num_gpus=options.gpus, max_retries=options.retries, **resources
-        )(run_job)
+        needs: dict[str, Any] = {"num_cpus": options.cpus, "num_gpus": options.gpus, "max_retries": options.retries}
+        if options.memory_gb is not None:
+            needs["memory"] = int(options.memory_gb * 2**30)
+        self.task: Any = ray.remote(**needs)(run_job)
         self.options = options
         self.tasks: dict[Future[JobEnd], Any] = {}
 

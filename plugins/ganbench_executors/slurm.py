@@ -105,7 +105,7 @@ class SlurmExecutor:
 
     def _describe_end(self, number: str) -> JobEnd:
         """Return the exit code of a job's run, or else why there is none, as far as Slurm still knows."""
-        ended = submitit.SlurmJob(folder=self.submitter.folder, job_id=number)
+        ended: Any = submitit.SlurmJob(folder=self.submitter.folder, job_id=number)
         if ended.paths.result_pickle.exists():
             with suppress(submitit.core.utils.UncompletedJobError):
                 return JobEnd(ended.result())
