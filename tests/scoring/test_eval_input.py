@@ -79,7 +79,7 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
     "empty folder": (lambda: pngs("x", []), "x: contains no files; give a folder with images, at any depth"),
     "no images": (
         lambda: with_file(pngs("x", []), "a.txt", "text"),
-        r"x: none of its 1 files is an image: a.txt \(not an image of a known format\)",
+        r"x: its only file is not an image: a.txt \(not an image of a known format\)",
     ),
     "other files": (
         lambda: with_file(pngs("x"), "labels.csv", "1"),

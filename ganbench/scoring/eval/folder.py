@@ -40,7 +40,8 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
         else:
             headers.append(header)
     if not headers:
-        raise UsageError(f"{folder}: none of its {len(invalid):,} files is an image: {listed(invalid, folder)}")
+        what = "its only file is not" if len(invalid) == 1 else f"none of its {len(invalid):,} files is"
+        raise UsageError(f"{folder}: {what} an image: {listed(invalid, folder)}")
     refuse_invalid(folder, invalid)
     mode: Literal["L", "RGB"] = "L" if all(header.gray for header in headers) else "RGB"
     images = decode_all(folder, files, mode)
