@@ -16,9 +16,9 @@ from typing import Protocol, runtime_checkable
 
 from ganbench.errors import ExitCode, GanbenchError
 from ganbench.results.schema import load_result
-from ganbench.system import shared_machine
 from ganbench.system.locks import is_locked
 from ganbench.system.parent import end_with_parent
+from ganbench.system.shared_machine import VARIABLE
 
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
 POLL_SECONDS = 0.2
@@ -79,7 +79,7 @@ class JobProcess:
             return ExitCode.DONE
         if self._stopping.is_set():
             return ExitCode.INTERRUPTED
-        variables = {**os.environ, **environment, **shared_machine.remember(self.job.log, shared_with)}
+        variables = {**os.environ, **environment, **({VARIABLE: shared_with} if shared_with else {})}
         with self.job.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.job.command,

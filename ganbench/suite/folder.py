@@ -23,7 +23,6 @@ from ganbench.results.suite_record import (
     read_suite,
 )
 from ganbench.spec.matrix import Cell, SuiteFile, flatten
-from ganbench.system import shared_machine
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
 
@@ -137,7 +136,6 @@ class SuiteFolder:
                 unused = next(name for name in names if not name.exists())
                 unused.parent.mkdir(exist_ok=True)
                 directory.rename(unused)
-                shared_machine.forget(self.log(directory.name))
 
     def job(self, cell: str, arguments: Sequence[str]) -> Job:
         """Return the job of a cell; `arguments` are added to both of its commands."""

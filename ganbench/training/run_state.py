@@ -130,5 +130,6 @@ class RunState:
         self.open_epoch = EpochLosses.from_record(progress.open_epoch, prepared.ranks) if progress.open_epoch else None
         self.clock.resume_from(progress.windows, progress.phase_seconds, progress.memory)
         self.evaluation_seconds = progress.evaluation_seconds
-        self.shared_with = progress.shared_with or self.shared_with
+        if progress.windows:  # those of the earlier process are kept
+            self.shared_with = progress.shared_with or self.shared_with
         prepared.evaluator.resume_from(progress.curves, progress.score_warnings)

@@ -136,12 +136,11 @@ def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, 
     assert ended == [0]
 
 
-def test_a_run_that_once_shared_its_machine_keeps_the_mark(job: Any) -> None:
-    marked = job("marked", "import os; print(os.environ.get('GANBENCH_SHARED_WITH'))")
-    JobProcess(marked).run()
-    JobProcess(marked).run(shared_with="2 other runs")
-    JobProcess(marked).run()
-    assert marked.log.read_text().split("\n")[:3] == ["None", "2 other runs", "2 other runs"]
+def test_a_run_is_told_with_what_it_shares_its_machine(job: Any) -> None:
+    told = job("told", "import os; print(os.environ.get('GANBENCH_SHARED_WITH'))")
+    JobProcess(told).run()
+    JobProcess(told).run(shared_with="2 other runs")
+    assert told.log.read_text().split("\n")[:2] == ["None", "2 other runs"]
 
 
 @pytest.fixture

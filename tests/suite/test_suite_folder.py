@@ -25,15 +25,12 @@ def test_restart_keeps_the_files_of_earlier_attempts() -> None:
     (runs / cell).mkdir(exist_ok=True)
     (runs / cell / "notes.txt").write_text("mine")
     Path("broken").unlink()
-    shared = Path("suites/mine/logs") / f"{cell}.shared"  # says that it shared the machine with others, then
-    shared.touch()
     other = Path("suites/mine/discarded") / f"{cell}-2" / "notes.txt"  # -1 has been deleted
     other.parent.mkdir(parents=True)
     other.write_text("others")
     assert suite("--restart")[0] == ExitCode.DONE
     assert (Path("suites/mine/discarded") / f"{cell}-1" / "notes.txt").read_text() == "mine"
     assert other.read_text() == "others"
-    assert not shared.exists()
 
 
 def test_restart_leaves_a_run_alone_that_a_process_still_writes_to() -> None:

@@ -197,6 +197,15 @@ def test_a_budget_includes_training_before_the_interruption(registry: Registry, 
     assert images[0] == images[1] < images[2]
 
 
+def test_a_run_that_once_shared_its_machine_keeps_the_mark(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANBENCH_SHARED_WITH", "2 other runs")
+    small_run(registry, tmp_path / "run", [*UNSCORED, "training.steps=4"], callback=StopAt(2))
+    monkeypatch.delenv("GANBENCH_SHARED_WITH")
+    assert "2 other runs" in (resumed(registry, tmp_path / "run").throughput.disturbed_by or "")
+
+
 def test_a_changed_spec_is_refused_with_the_differences(registry: Registry, tmp_path: Path) -> None:
     out = tmp_path / "run"
     small_run(registry, out, THREE_EPOCHS, callback=StopAt(3))
