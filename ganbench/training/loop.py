@@ -28,7 +28,7 @@ from .run_files import RunFiles
 from .run_state import RunState
 from .sample_images import save_generated_images, save_real_images
 from .state.measuring import untouched
-from .turns import MEETING, STEP, Pause, Training
+from .turns import BARRIER, STEP, Pause, Training
 from .upcoming import upcoming_events
 from .warmup import WarmupResult, warm_up
 
@@ -138,8 +138,8 @@ class Run:
     def _train(self, warmed_up: WarmupResult, interrupt: Interrupt) -> Training[tuple[Status, str | None]]:
         """Run the training loop: timing windows of steps, and events between them.
 
-        Nothing within a window waits for the device. Runs that take turns meet before and after a window and at both
-        of its ends, so that their windows begin and end together and contain nothing but steps.
+        Nothing within a window waits for the device. Runs that take turns wait for one another before and after a
+        window and at both of its ends, so that their windows begin and end together and contain nothing but steps.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline = self._deadline()
@@ -158,9 +158,9 @@ class Run:
             interrupt.training = True  # at each pause
             while steps_left:
                 window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
-                window_steps = yield Pause(meeting=True, window_steps=window_steps)
+                window_steps = yield Pause(barrier=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
-                    yield MEETING
+                    yield BARRIER
                     for batch in islice(inputs, window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
                         images = len(batch[0]) * self.ranks.size
@@ -170,8 +170,8 @@ class Run:
                             count.complete = False
                             break
                         yield STEP
-                    yield MEETING
-                yield MEETING
+                    yield BARRIER
+                yield BARRIER
                 steps_left -= count.steps
                 clock.add_phases(engine.last_phases(), count.steps)
                 losses.read(state.steps)

@@ -32,12 +32,12 @@ TURN_STEPS = 8  # exchanging the random number generators takes 0.2 ms per turn
 class Pause:
     """A moment at which other runs of the process may continue."""
 
-    meeting: bool  # whether all runs wait here for one another
+    barrier: bool  # whether all runs wait here for one another
     window_steps: int = 0  # if a window begins after this pause: the number of its steps
 
 
-STEP = Pause(meeting=False)
-MEETING = Pause(meeting=True)
+STEP = Pause(barrier=False)
+BARRIER = Pause(barrier=True)
 
 # a generator that pauses, receives the number of steps where a window begins, and returns a value
 Training = Generator[Pause, int, T]
@@ -59,7 +59,7 @@ class Turns:
     def __init__(self, device: torch.device) -> None:
         self._rng = IsolatedRNG(0, device)  # preparing a run seeds it
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self.pause = MEETING
+        self.pause = BARRIER
         self.outcome: Result | GanbenchError | None = None  # None until the run has ended
 
     @contextmanager
@@ -78,7 +78,7 @@ class Turns:
         return self.outcome is None and self.run.captured
 
     def take(self, window_steps: int = 0) -> None:
-        """Continue the run for one turn, which ends at a meeting; `window_steps` is the answer to a window's pause."""
+        """Continue the run for one turn, which ends at a barrier; `window_steps` answers the pause before a window."""
         with self.turn():
             for _ in range(TURN_STEPS):
                 try:
@@ -89,7 +89,7 @@ class Turns:
                 except GanbenchError as error:
                     self._end(error)
                     return
-                if self.pause.meeting:
+                if self.pause.barrier:
                     return
                 window_steps = 0
 
@@ -126,17 +126,17 @@ def take_turns(runs: Sequence[Turns]) -> None:
         for each in active:
             each.run.share_device(len(active) - 1)
     while active:
-        go_to_next_meeting(active)
+        run_to_next_barrier(active)
         active = [each for each in active if each.outcome is None]
     for each in runs:
         each.finish()
 
 
-def go_to_next_meeting(runs: Sequence[Turns]) -> None:
-    """Continue runs that have met until they meet again or end. A window has the steps that the first run wants."""
+def run_to_next_barrier(runs: Sequence[Turns]) -> None:
+    """Continue runs to their next barrier or end. A window has as many steps as the first run asks for."""
     window_steps = runs[0].pause.window_steps
     for each in runs:
         each.take(window_steps)
-    while under_way := [each for each in runs if each.outcome is None and not each.pause.meeting]:
+    while under_way := [each for each in runs if each.outcome is None and not each.pause.barrier]:
         for each in under_way:
             each.take()
