@@ -60,6 +60,13 @@ def float32_precision(precision: Precision) -> Iterator[None]:
 
 
 @contextmanager
+def training_precision(precision: Precision) -> Iterator[None]:
+    """Within the block, torch computes as it does in training: with this precision, and deterministic convolutions."""
+    with float32_precision(precision), deterministic_convolutions():
+        yield
+
+
+@contextmanager
 def default_float32_precision() -> Iterator[None]:
     """Within the block, every flag for the precision of float32 has the value that it has in a fresh process.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory
-from ganbench.runtime.precision import Precision, deterministic_convolutions, float32_precision
+from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.ranks import SINGLE, Ranks, join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -67,7 +67,7 @@ def run(
     - `verify_engine`: number of steps over which a CUDA graph must be bitwise identical to eager execution.
     - `profile`: profile some steps before training.
     - `window_seconds`: the approximate length of a timing window.
-    - `interrupt`: tells the caller whether an end of the run was requested, also if it was complete.
+    - `interrupt`: shows the caller afterwards whether an interruption was requested, even if the run was complete.
 
     Ctrl-C ends training after the current step, and the generator is scored; SIGTERM ends the run immediately. If
     training has started, the result so far and a checkpoint are always on disk afterwards; an error before that leaves
@@ -111,9 +111,9 @@ def run(
         with (
             callbacks.tracked(trackers, Trackers(directory), info),
             training_precision(prepared.precision),
-            interrupt or Interrupt() as requests,
+            interrupt or Interrupt() as interrupt,
         ):
-            return train_alone(training.execute(requests)), directory
+            return train_alone(training.execute(interrupt)), directory
 
 
 def prepare_in_memory(
@@ -126,10 +126,3 @@ def prepare_in_memory(
         if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, device):
             raise GanbenchError(out_of_memory) from error
         raise
-
-
-@contextmanager
-def training_precision(precision: Precision) -> Iterator[None]:
-    """Within the block, torch computes as it does in training."""
-    with float32_precision(precision), deterministic_convolutions():
-        yield

@@ -15,6 +15,7 @@ from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
+from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
@@ -26,7 +27,7 @@ from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
 from .loop import Run
-from .runner import prepare_in_memory, training_precision
+from .runner import prepare_in_memory
 from .timing import WINDOW_SECONDS
 from .turns import Turns, take_turns
 
@@ -57,9 +58,9 @@ def run_at_once(
 ) -> list[Result | GanbenchError]:
     """Train, time and score specs that differ only in their seed, at the same time. See `runner.run`.
 
-    Each has a run directory in `folders`, and a display. Returns the result of each, or the error that ended it, for
-    the first of the specs: those after an interruption are left out, those for which memory does not suffice, and those
-    after one whose step is not captured as a CUDA graph, as they would have to be trained one after another.
+    Each has a run directory in `folders`, and a display. Returns, in the same order, the results of the runs, or the
+    errors that ended them. The last specs are left out after an interruption, if memory does not suffice for them, and
+    after a spec whose step is not captured as a CUDA graph, because they would have to be trained one after another.
 
     Raises errors that occur before the training of the first one.
     """

@@ -10,7 +10,7 @@ from ganbench.errors import DivergedError, GanbenchError
 from ganbench.plugin.callbacks import Callback
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.memory import explain_out_of_memory
-from ganbench.runtime.precision import deterministic_convolutions, float32_precision
+from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import default_data_dir, named_data_dir
@@ -43,7 +43,7 @@ def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None =
     try:
         with fresh_process_state(chosen):
             prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
-            with float32_precision(prepared.precision), deterministic_convolutions():
+            with training_precision(prepared.precision):
                 return train(prepared)
     except Exception as error:
         if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
