@@ -55,6 +55,7 @@ def isolated_session(real_data_cache: Path, tmp_path_factory: pytest.TempPathFac
         monkeypatch.delenv("GANBENCH_DATA", raising=False)
         monkeypatch.delenv(ONLY_VARIABLE, raising=False)
         monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
+        monkeypatch.setattr("ganbench.training.warmup.MEASURED_CALLS", 1)
         monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
         monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
         monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})

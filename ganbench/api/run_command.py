@@ -51,7 +51,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Random seed, at least 0; default: the spec's.")] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="1,2,3", help="Run once with each of these seeds: at once on a GPU, else in turn."),
+        typer.Option(metavar="1,2,3", help="Run once with each seed: several at once on a GPU, else one by one."),
     ] = None,
     device: Device = "auto",
     precision: Annotated[
@@ -72,7 +72,7 @@ def run(
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Run directory, or with --seeds, that of all; default: runs/BENCHMARK/ID."
+            "--out", metavar="DIR", help="Run directory, or with --seeds their folder; default: runs/BENCHMARK/ID."
         ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,

@@ -61,7 +61,7 @@ def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]
     ]
 
 
-def require_new_monitors(output: StepOutput, loss: LossConfig) -> None:
+def refuse_reserved_monitors(output: StepOutput, loss: LossConfig) -> None:
     """Raise `PluginError` if a monitor has the name of a column of the history."""
     reserved = sorted(set(output.names[2:]) & set(EpochRow.model_fields))
     if reserved:

@@ -25,8 +25,8 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
+    refuse_reserved_monitors,
     require_known_parameters,
-    require_new_monitors,
     stale_average_warnings,
     unrestored_state_warnings,
     unsaved_state_warnings,
@@ -100,7 +100,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(spec, step, inspection),
         ]
-        require_new_monitors(output, spec.loss)
+        refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
