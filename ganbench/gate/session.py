@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -20,6 +21,7 @@ from .side import (
 
 SETTLED = 1.05  # ratio of rates that are as good as equal
 MAX_WARMUP_WINDOWS = 12  # then timing starts even if the rates still vary
+MIN_WINDOWS = 5  # if windows take much longer than requested: a step, or a period of lazy penalties, takes so long
 
 
 class Session(Record):
@@ -37,7 +39,7 @@ class Session(Record):
     spec: dict[str, Any] = Field(description="the resolved spec")
     plugins: list[PluginRecord] = Field(description="all plugins that were used")
     code: dict[str, Code] = Field(description="the code that ran, by package: ganbench and the plugins it used")
-    windows: int = Field(description="number of timed windows that was requested")
+    windows: int = Field(description="number of timed windows that was requested; fewer if they took long")
     window_seconds: float = Field(description="approximate length of a window that was requested, in seconds")
     gpu: list[GPUReading | None] = Field(
         description="state of the GPU at the end of each timed window; null on a CPU, or if not reported"
@@ -95,20 +97,28 @@ def alternate_windows(workers: list[Worker], config: SessionConfig) -> list[Sess
         worker.answer()  # started, and trained its first window, which is discarded
     rates: list[list[float]] = [[] for _ in workers]
 
-    def train_window_each() -> None:
-        order = list(zip(workers, rates, strict=True))
+    def train_window_each() -> float:
+        start, order = perf_counter(), list(zip(workers, rates, strict=True))
         for worker, seen in reversed(order) if len(rates[0]) % 2 else order:  # AB, BA, AB: linear drift cancels
             worker.request_window()
             seen.append(worker.answer())
+        return (perf_counter() - start) / len(workers)
 
+    lengths: list[float] = []
     while not all(map(has_settled, rates)):
-        train_window_each()
+        lengths.append(train_window_each())
     warmup_windows = len(rates[0])
-    for _ in range(config.windows):
+    for _ in range(number_of_windows(config, median(lengths))):
         train_window_each()
     for worker in workers:
         worker.end()
     return [session_of(worker, config, warmup_windows) for worker in workers]
+
+
+def number_of_windows(config: SessionConfig, seconds: float) -> int:
+    """Return how many windows of this length to time: fewer than requested if they take over twice as long in all."""
+    affordable = round(2 * config.windows * config.window_seconds / seconds)
+    return min(config.windows, max(MIN_WINDOWS, affordable))
 
 
 def has_settled(rates: list[float]) -> bool:

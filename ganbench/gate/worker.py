@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from typing import Any, NoReturn
 
 USAGE, MISSING = 2, 3  # exit codes of errors whose message says everything; of others, the gate shows the traceback
 MIN_WINDOW_FRACTION = 0.75  # of the requested length: windows vary a little, and the end of an epoch cuts one short
+LONGEST_PERIOD = 64  # steps; a penalty that is rarer takes too little of the time to matter
 NON_LOSS_COLUMNS = ("epoch", "images", "seconds", "images_per_second")  # of the history
 METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
 NEXT_WINDOW = b"g"
@@ -40,8 +42,8 @@ def load_file(path: Path) -> Any:
     return module
 
 
-code_in_use, endless, slowdown = (
-    load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "endless", "slowdown")
+code_in_use, job_specs, slowdown = (
+    load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "job_specs", "slowdown")
 )
 source = load_file(Path(__file__).parents[1] / "system" / "source.py")
 
@@ -147,7 +149,7 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
         def on_window_end(self, progress: Any) -> None:  # an earlier ganbench reports no status
             answer_and_exit(answer, lambda: describe(self.info))
 
-    prepared = spec if request["scores"] else without_targets(spec).model_copy(update={"metrics": []})
+    prepared = spec if request["scores"] else job_specs.without_targets(spec).model_copy(update={"metrics": []})
     run(prepared, request, callback=AnswerAndExit())
     sys.exit("the run ended before it was prepared")
 
@@ -157,12 +159,16 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
     import ganbench
 
     class Windows(ganbench.Callback):
-        """Waits after each window of the gate, which joins as many windows of the run as its length requires."""
+        """Waits after each window of the gate, which joins as many windows of the run as its length requires.
+
+        It ends together with a period of the lazy penalties, so that each window contains the same work: their cost
+        would not be in the median window otherwise.
+        """
 
         def __init__(self) -> None:
             self.counts: list[int] = []  # of the run's windows, in each window of the gate
             self.images = self.seconds = 0.0
-            self.open_windows = self.images_before = 0
+            self.open_windows = self.images_before = self.steps_before = 0
             self.stopped = False
 
         def on_window_end(self, progress: Any) -> None:
@@ -181,18 +187,26 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             self.open_windows += 1
             self.images += images
             self.seconds += images / progress.images_per_second
-            if self.seconds < MIN_WINDOW_FRACTION * request["window_seconds"]:
+            long_enough = self.seconds >= MIN_WINDOW_FRACTION * request["window_seconds"]
+            if not long_enough or not self.has_whole_periods(progress.step):
                 return
             answer(self.images / self.seconds)
             self.counts.append(self.open_windows)
             self.images = self.seconds = self.open_windows = 0
+            self.steps_before = progress.step
             if requests.get() != NEXT_WINDOW:
                 self.stopped = True
                 os.kill(os.getpid(), signal.SIGTERM)  # ends the run at once, without the measurements after training
 
+        def has_whole_periods(self, step: int) -> bool:
+            if period > LONGEST_PERIOD:
+                return step - self.steps_before >= LONGEST_PERIOD
+            return step % period == 0
+
     spec, registry = load(request)
     requested = spec
-    spec = endless.make_endless(spec)
+    spec = job_specs.make_endless(spec)
+    period = math.lcm(*(penalty.every for penalty in getattr(spec, "penalties", [])))
     windows = Windows()
     if request["delay"]:
         slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))
@@ -216,10 +230,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
 def train(request: Json, answer: Any, requests: Requests) -> Json:
     """Train to the end, and score only there; metrics with a target are scored on schedule, if requested."""
     spec, registry = load(request)
-    spec = with_endless_targets(spec) if request["targets"] else without_targets(spec)
-    metrics = [metric if has_target(metric, spec) else endless.without_schedule(metric) for metric in spec.metrics]
-    length_and_seed = spec.training.model_copy(update=request["training"])
-    spec = without_sample_images(spec).model_copy(update={"metrics": metrics, "training": length_and_seed})
+    spec = job_specs.make_complete(spec, request["training"], request["targets"])
     result = run(spec, request)
     if result["status"] not in ("completed", "diverged"):
         sys.exit(f"training ended too early: {result['status']}: {result['message']}")
@@ -247,29 +258,6 @@ def load(request: Json) -> tuple[Any, Any]:
         return ganbench.load_spec(request["benchmark"], registry, request["overrides"])[0], registry  # type: ignore
     except ganbench.UsageError as error:  # this side has no such benchmark, plugin or option
         raise MissingError(f"benchmark, plugin or option not found: {error}") from None
-
-
-def without_sample_images(spec: Any) -> Any:
-    """Return the spec with sample images disabled."""
-    sample_images = endless.without_schedule(spec.sample_images, real=0, generated=0)
-    return spec.model_copy(update={"sample_images": sample_images})
-
-
-def without_targets(spec: Any) -> Any:
-    """Return the spec without targets. An earlier ganbench has none."""
-    return spec.model_copy(update={"targets": []}) if hasattr(spec, "targets") else spec
-
-
-def with_endless_targets(spec: Any) -> Any:
-    """Return the spec with targets that do not end training, so that final scores are of equally long training."""
-    if not hasattr(spec, "targets"):
-        return spec
-    return spec.model_copy(update={"targets": [target.model_copy(update={"stop": False}) for target in spec.targets]})
-
-
-def has_target(metric: Any, spec: Any) -> bool:
-    """Return whether a target is about a value of this metric."""
-    return any(f"{target.metric}.".startswith(f"{metric.id}.") for target in getattr(spec, "targets", []))
 
 
 def run(spec: Any, request: Json, **more: Any) -> Json:

@@ -142,7 +142,7 @@ class Run:
         window and at both of its ends, so that their windows begin and end together and contain nothing but steps.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
-        deadline = self._deadline()
+        deadline, period = self._deadline(), self.prepared.step.penalties.period
         if state.steps == 0:
             self.files.save_checkpoint()  # a run can always be resumed
         while True:
@@ -157,7 +157,8 @@ class Run:
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True  # at each pause
             while steps_left:
-                window_steps = self.ranks.from_first(clock.window_steps(steps_left, self.window_seconds))
+                window_steps = clock.window_steps(steps_left, self.window_seconds, period, state.steps % period)
+                window_steps = self.ranks.from_first(window_steps)
                 window_steps = yield Pause(barrier=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
                     yield BARRIER

@@ -67,11 +67,15 @@ class Penalties:
         return tuple(step % penalty.every == 0 for penalty in self.all)
 
     @cached_property
+    def period(self) -> int:
+        """The number of steps after which the same penalties are due again."""
+        return min(math.lcm(*(penalty.every for penalty in self.all)), MAX_PERIOD)
+
+    @cached_property
     def shares(self) -> dict[Variant, float]:
         """All variants with their share of the steps, in order of first occurrence."""
-        period = min(math.lcm(*(penalty.every for penalty in self.all)), MAX_PERIOD)
-        counts = Counter(self.due(step) for step in range(period))
-        return {variant: count / period for variant, count in counts.items()}
+        counts = Counter(self.due(step) for step in range(self.period))
+        return {variant: count / self.period for variant, count in counts.items()}
 
     def first_step(self, variant: Variant) -> int:
         """Return the index of the first step of a variant."""

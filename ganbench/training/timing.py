@@ -20,6 +20,7 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")
 WINDOW_SECONDS = 2.0
+MAX_STRETCH = 5  # times the window length, for a period of lazy penalties
 
 
 class TrainingClock:
@@ -116,13 +117,30 @@ class TrainingClock:
         """Seconds in windows so far, including the open one (by the host's clock)."""
         return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
-    def window_steps(self, steps_left: int, window_seconds: float = WINDOW_SECONDS) -> int:
+    def window_steps(
+        self, steps_left: int, window_seconds: float = WINDOW_SECONDS, period: int = 1, in_period: int = 0
+    ) -> int:
         """Return the number of steps in the next window, if the remaining ones are split into windows of equal length.
 
         It follows the current speed, as that can change during a run: on a shared machine, the warm-up may be slow.
+
+        Steps with lazy penalties take longer, and recur every `period` steps, of which `in_period` have been taken. So
+        that windows have equal work, each but the last ends together with a period. If a period takes much longer than
+        `window_seconds`, it is split, and ends together with a window.
         """
-        windows = max(1, round(steps_left * self.step_seconds / window_seconds))
-        return max(1, steps_left // windows)
+        steps = self._equal_part(steps_left, window_seconds)
+        period_left = min(period - in_period, steps_left)
+        if steps == steps_left:
+            return steps
+        if steps >= period_left:
+            return steps - (steps - period_left) % period
+        if period * self.step_seconds <= MAX_STRETCH * window_seconds:
+            return period_left
+        return self._equal_part(period_left, window_seconds)
+
+    def _equal_part(self, steps: int, window_seconds: float) -> int:
+        windows = max(1, round(steps * self.step_seconds / window_seconds))
+        return max(1, steps // windows)
 
     def rate(self) -> Percentiles | None:
         """Return images/s over all windows; None before the first window."""

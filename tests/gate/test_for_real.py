@@ -1,6 +1,6 @@
-"""The gate with real sessions: a repository whose second commit slows down its own plugin.
+"""The gate with real sessions: a repository whose second commit slows down its own plugin, and a slow lazy penalty.
 
-The injected delay is several times the rest of a step, so the test also works on a slow or busy machine.
+The injected delay is several times the rest of a step, so the tests also work on a slow or busy machine.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from command_line import run_command
 from conftest import SMALL
 
 from ganbench.errors import ExitCode
+from ganbench.gate.session import measure_alone
+from ganbench.gate.side import SessionConfig, Side
 
 PLUGIN = """
 import time
@@ -54,3 +56,47 @@ def test_a_commit_that_slows_its_own_plugin(tmp_path: Path, monkeypatch: pytest.
     outcome = run_command(*ARGUMENTS)
     assert "most of the slowdown is in the generator phase" in " ".join(outcome.output.split())
     assert outcome.exit_code == ExitCode.REGRESSION
+
+
+PENALTY = """
+import time
+
+from ganbench import Options, PenaltyPlugin, hookimpl
+
+
+def build(options, context):
+    from ganbench_penalties.gradients import r1
+
+    def penalty(players, batch):
+        time.sleep({seconds})
+        return r1(players, batch)
+
+    return penalty
+
+
+@hookimpl
+def ganbench_penalties():
+    return [PenaltyPlugin(name="own", summary="R1 that waits", options=Options, build=build)]
+"""
+
+
+@pytest.mark.slow
+def test_a_penalty_in_few_steps_is_part_of_every_window(tmp_path: Path) -> None:
+    """The median of windows, some of which have no penalty, would not change however long the penalty takes."""
+    every, batch_size, seconds = 5, 16, 0.3
+    plugin = tmp_path / "own_penalty.py"
+    plugin.write_text(PENALTY.format(seconds=seconds))
+    overrides = [SMALL[0], "model.width=1", f"training.batch_size={batch_size}"]
+    penalty = f'[{{name="own", weight=1, every={every}}}]'
+    session = measure_alone(
+        Side("base"),
+        SessionConfig(
+            "dcgan-fashion",
+            [*overrides, f"penalties={penalty}"],
+            plugins=[str(plugin)],
+            device="cpu",
+            windows=3,
+            window_seconds=0.02,  # a step or two
+        ),
+    )
+    assert session.seconds_per_image > seconds / (every * batch_size)

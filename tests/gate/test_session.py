@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.gate.session import MAX_WARMUP_WINDOWS, alternate_windows, has_settled
+from ganbench.gate.session import MAX_WARMUP_WINDOWS, MIN_WINDOWS, alternate_windows, has_settled, number_of_windows
 from ganbench.gate.side import SessionConfig, Side
 
 REPLY: dict[str, Any] = {
@@ -64,3 +64,10 @@ def test_warm_up_ends_even_if_the_rates_do_not_settle() -> None:
     rising = [1.1**window for window in range(MAX_WARMUP_WINDOWS)]
     assert not has_settled(rising[:-1])
     assert has_settled(rising)
+
+
+def test_fewer_windows_are_timed_if_they_take_much_longer_than_requested() -> None:
+    config = SessionConfig("any", windows=20, window_seconds=0.25)
+    counts = {seconds: number_of_windows(config, seconds) for seconds in (1e-9, 0.25, 0.5, 1.0, 4.0, 1e9)}
+    assert counts == {1e-9: 20, 0.25: 20, 0.5: 20, 1.0: 10, 4.0: MIN_WINDOWS, 1e9: MIN_WINDOWS}
+    assert number_of_windows(SessionConfig("any", windows=2), seconds=4.0) == 2  # as requested

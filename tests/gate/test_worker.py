@@ -22,7 +22,7 @@ import pytest
 import ganbench.gate
 from ganbench import BuildContext, load_spec
 from ganbench.errors import MissingError, UsageError
-from ganbench.gate.endless import make_endless, without_schedule
+from ganbench.gate.job_specs import make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
 from ganbench.gate.slowdown import slow_down
 from ganbench.training.length import Events, Length

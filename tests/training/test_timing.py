@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,25 @@ def test_windows_cover_all_steps_in_about_equal_parts(steps: int, step_seconds: 
     assert max(windows) - min(windows) <= 1
     if len(windows) > 1 and step_seconds < WINDOW_SECONDS:
         assert max(windows) * step_seconds == pytest.approx(WINDOW_SECONDS, rel=0.6)
+
+
+@pytest.mark.parametrize("period", [4, 16, 2000])
+@pytest.mark.parametrize("step_seconds", [1e-6, 0.03, 0.4, 10.0])
+@pytest.mark.parametrize("begin", [0, 938])  # steps before this epoch
+def test_windows_end_with_the_periods_of_lazy_penalties(period: int, step_seconds: float, begin: int) -> None:
+    clock = TrainingClock(CPU)
+    clock.step_seconds = step_seconds
+    ends = [begin]
+    while ends[-1] < begin + 938:
+        window = clock.window_steps(begin + 938 - ends[-1], period=period, in_period=ends[-1] % period)
+        ends.append(ends[-1] + window)
+    assert ends[-1] == begin + 938
+    if period * step_seconds > 10:  # seconds
+        assert {end for end in range(begin, begin + 938) if end % period == 0} <= set(ends)
+        assert all((end - start) * step_seconds <= max(4, step_seconds) for start, end in pairwise(ends))
+    else:
+        assert all(end % period == 0 for end in ends[1:-1])
+        assert all((end - start) * step_seconds <= 10 for start, end in pairwise(ends))
 
 
 def test_windows_adapt_if_the_machine_was_busy_during_the_warm_up(

@@ -1,6 +1,6 @@
-"""Training without an end, to time as many windows as the gate asks for. `worker.py` loads this file by its path.
+"""The specs that the gate's jobs train: without an end, or to the end without other events.
 
-It may have to do with an earlier ganbench, so it only uses public names.
+`worker.py` loads this file by its path. It may have to do with an earlier ganbench, so it only uses public names.
 """
 
 from __future__ import annotations
@@ -48,3 +48,34 @@ def held_at_the_end(build: Callable[..., Any], training: Any) -> Callable[..., A
         return lambda position: float(schedule(min(position, images - 1)))
 
     return build_held
+
+
+def make_complete(spec: Any, training: dict[str, Any], targets: bool) -> Any:
+    """Return the spec for training to the end, with `training` as updates of that section.
+
+    Metrics are scored only there, except those with a target, which are scored on schedule if `targets` are kept.
+    """
+    spec = with_endless_targets(spec) if targets else without_targets(spec)
+    updates = {
+        "metrics": [metric if has_target(metric, spec) else without_schedule(metric) for metric in spec.metrics],
+        "training": spec.training.model_copy(update=training),
+        "sample_images": without_schedule(spec.sample_images, real=0, generated=0),
+    }
+    return spec.model_copy(update=updates)
+
+
+def without_targets(spec: Any) -> Any:
+    """Return the spec without targets. An earlier ganbench has none."""
+    return spec.model_copy(update={"targets": []}) if hasattr(spec, "targets") else spec
+
+
+def with_endless_targets(spec: Any) -> Any:
+    """Return the spec with targets that do not end training, so that final scores are of equally long training."""
+    if not hasattr(spec, "targets"):
+        return spec
+    return spec.model_copy(update={"targets": [target.model_copy(update={"stop": False}) for target in spec.targets]})
+
+
+def has_target(metric: Any, spec: Any) -> bool:
+    """Return whether a target is about a value of this metric."""
+    return any(f"{target.metric}.".startswith(f"{metric.id}.") for target in getattr(spec, "targets", []))
