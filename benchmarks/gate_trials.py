@@ -35,7 +35,7 @@ def main(
     unchanged: Annotated[int, typer.Option(help="Checks of unchanged code.")] = 20,
     slowed: Annotated[int, typer.Option(help="Checks of a step that takes 10% longer.")] = 10,
     barely: Annotated[int, typer.Option(help="Checks of a step that takes 2% longer.")] = 10,
-    window_seconds: float = 0.3,
+    window_seconds: float = 0.15,
     seed: Annotated[
         int, typer.Option(help="Random seed for the order of trials and sessions, and for the other load.")
     ] = 0,

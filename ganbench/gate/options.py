@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from .check import CheckConfig
 
-WINDOWS = 10
-WINDOW_SECONDS = 0.5
+WINDOWS = 20
+WINDOW_SECONDS = 0.25
 MAX_BLOCKS = 8
 
 Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
-Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session.")]
+Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session; fewer if they take long.")]
 WindowSeconds = Annotated[float, typer.Option(min=0.01, help="Approximate length of a window, in seconds.")]
 Sequential = Annotated[
     bool, typer.Option("--sequential", help="Run sessions one at a time, for when two exceed device memory.")

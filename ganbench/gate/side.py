@@ -50,8 +50,8 @@ class SessionConfig:
     device: str = "auto"
     data_dir: Path | None = None
     files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
-    windows: int = 10
-    window_seconds: float = 0.5
+    windows: int = 20
+    window_seconds: float = 0.25
     interleaved: bool = True  # run both sessions of a pair at once, alternating by window
 
 
