@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ganbench.data.contract import described
 from ganbench.errors import PluginError, ScoreWarning
-from ganbench.plugin.interfaces import FeatureExtractor, MetricInfo, Values
+from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Metric, MetricInfo, Values
 from ganbench.spec.configs import MetricConfig
 
+from .features import StoredFeatures
 from .requirements import uses_labels
 
 
@@ -64,6 +65,22 @@ def extractor_name(config: MetricConfig, extractor: FeatureExtractor) -> str:
     """Return how messages name the extractor of a metric."""
     named = (str(used.plugin) for used in config.nested() if used.built is extractor)
     return next(named, f"the extractor of {config.plugin}")
+
+
+def score_features(
+    config: MetricConfig, metric: FeatureMetric, real: StoredFeatures | None, generated: StoredFeatures
+) -> dict[str, float | None]:
+    """Return the values of a metric of features. See `finite_values`."""
+    assert real is not None
+    with config.plugin.wrap_errors("raised in score"):
+        return finite_values(config, metric, metric.score(real, generated))
+
+
+def compute(config: MetricConfig, metric: MetricInfo) -> dict[str, float | None]:
+    """Return the values of an image metric that has received all images, and reset it. See `finite_values`."""
+    assert isinstance(metric, Metric)
+    with config.plugin.wrap_errors("raised in compute"):
+        return finite_values(config, metric, metric.compute())
 
 
 def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> dict[str, float | None]:

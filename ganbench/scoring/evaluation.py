@@ -19,7 +19,7 @@ from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.configs import GeneratorMode, MetricConfig
 
-from .calls import extract, finite_values, score_warnings, update_metric
+from .calls import compute, extract, finite_values, score_features, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
 from .reference import PreparedMetric, RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
@@ -208,12 +208,8 @@ class Evaluator:
         with self._report_warnings(metric.label, prepared.warnings):
             if isinstance(metric, FeatureMetric):
                 assert generated is not None
-                assert prepared.real_features is not None
-                with scored.config.plugin.wrap_errors("raised in score"):
-                    return finite_values(scored.config, metric, metric.score(prepared.real_features, generated))
-            assert isinstance(metric, Metric)
-            with scored.config.plugin.wrap_errors("raised in compute"):
-                return finite_values(scored.config, metric, metric.compute())
+                return score_features(scored.config, metric, prepared.real_features, generated)
+            return compute(scored.config, metric)
 
     def _measure(self, scored: ScoredMetric, networks: Networks) -> dict[str, float | None]:
         """Compute the values of a metric of the networks themselves."""

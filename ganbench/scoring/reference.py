@@ -32,7 +32,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
-from .calls import extract, finite_values, score_warnings, update_metric
+from .calls import compute, extract, score_features, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features, writable_features
 from .identity import DIGITS, config_identity, software_of, state_hash
 from .requirements import min_images, uses_labels, uses_real_labels
@@ -206,16 +206,12 @@ def score_images(
     """Return the metric's values for the images at `indices` of a split of any data, such as other real images."""
     config, metric = prepared.config, prepared.metric
     if isinstance(metric, FeatureMetric):
-        assert prepared.real_features is not None
         features = stored_features(prepared, real_data, name, split, indices)
-        with config.plugin.wrap_errors("raised in score"):
-            return finite_values(config, metric, metric.score(prepared.real_features, features))
-    assert isinstance(metric, Metric)
+        return score_features(config, metric, prepared.real_features, features)
     labels = real_data.labels(split, indices).split(real_data.batch_size) if uses_labels(metric) else None
     for number, images in enumerate(real_data.images(split, indices)):
         update_metric(config, metric, images, labels[number].to(images.device) if labels else None)
-    with config.plugin.wrap_errors("raised in compute"):
-        return finite_values(config, metric, metric.compute())
+    return compute(config, metric)
 
 
 def digest(identity: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ganbench.plugin.interfaces import FeatureMetric, Metric
-from ganbench.scoring.calls import extract, finite_values, score_warnings, update_metric
+from ganbench.plugin.interfaces import FeatureMetric
+from ganbench.scoring.calls import compute, extract, score_features, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
@@ -47,12 +47,8 @@ def features_of(
 def score(prepared: PreparedMetric, batches: Sequence[Tensor], files: dict[int, FeatureFile]) -> Values:
     metric, config = prepared.metric, prepared.config
     if isinstance(metric, FeatureMetric):
-        assert prepared.real_features is not None
         generated = StoredFeatures(files[id(metric.features)], None)
-        with config.plugin.wrap_errors("raised in score"):
-            return finite_values(config, metric, metric.score(prepared.real_features, generated))
-    assert isinstance(metric, Metric)
+        return score_features(config, metric, prepared.real_features, generated)
     for batch in batches:
         update_metric(config, metric, batch, None)
-    with config.plugin.wrap_errors("raised in compute"):
-        return finite_values(config, metric, metric.compute())
+    return compute(config, metric)

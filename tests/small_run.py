@@ -1,0 +1,22 @@
+"""A run of the homework's benchmark that takes about a second, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from short_epochs import SMALL
+
+from ganbench import Registry
+from ganbench.results.run_directory import RunDirectory
+from ganbench.results.schema import Result
+from ganbench.spec.loading import load_spec
+from ganbench.training.runner import run
+
+
+def small_run(
+    registry: Registry, out: Path, overrides: Iterable[str] = (), **arguments: Any
+) -> tuple[Result, RunDirectory]:
+    spec, reference = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    return run(spec, device="cpu", out=out, published_curve=reference, **arguments)

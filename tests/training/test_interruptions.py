@@ -1,0 +1,151 @@
+"""Runs that a signal interrupts, from before training to the moment when the result is stored."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from short_epochs import with_small_fashion
+from small_run import small_run
+
+from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.registry import Registry
+from ganbench.reporting.result_tables import show_result
+from ganbench.results.schema import load_result
+from ganbench.spec.loading import load_stopped_spec
+from ganbench.training.runner import run
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return with_small_fashion()
+
+
+class SignalAfterFirstWindow(Callback):
+    """Presses Ctrl-C, or sends SIGTERM, when the first window of training is over."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number: signal.Signals | None = number
+
+    def on_window_end(self, progress: Progress) -> None:
+        if self.number is not None:
+            os.kill(os.getpid(), self.number)
+            self.number = None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_is_stored_and_after_ctrl_c_scored(
+    number: signal.Signals, registry: Registry, tmp_path: Path
+) -> None:
+    handler = signal.getsignal(number)
+    result, directory = small_run(
+        registry,
+        tmp_path / "run",
+        ["training.epochs=10000"],
+        callback=SignalAfterFirstWindow(number),
+        window_seconds=0.01,
+    )
+    assert result.status == "interrupted"
+    assert result.history[-1].images > 0
+    scored = result.metrics[0].curve[-1].images == sum(row.images for row in result.history)
+    assert scored == (number == signal.SIGINT)  # a sender of SIGTERM does not wait
+    assert load_result(directory.path) == result
+    assert signal.getsignal(number) is handler
+
+
+class SignalInLastWindow(Callback):
+    """Sends SIGTERM while the last window of training ends."""
+
+    def on_window_end(self, progress: Progress) -> None:
+        if progress.step == progress.total_steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_is_terminated_before_its_final_scores_is_not_complete(registry: Registry, tmp_path: Path) -> None:
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=2"], callback=SignalInLastWindow())
+    assert result.status == "interrupted"
+    assert "not scored" in str(result.message)
+    resumed, _ = run(load_stopped_spec(directory.path, registry, [])[0], device="cpu", resume=directory.path)
+    assert resumed.status == "completed"
+    assert resumed.metrics[0].curve[-1].images == sum(row.images for row in resumed.history)
+
+
+class SendsWhen(Callback):
+    """Sends itself signals when something begins."""
+
+    def __init__(self, when: str, numbers: list[signal.Signals]) -> None:
+        self.when, self.numbers = when, numbers
+
+    def on_status(self, what: str) -> None:
+        if what == self.when:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+
+
+def test_ctrl_c_in_the_warm_up_ends_with_a_result_that_can_be_shown(registry: Registry, tmp_path: Path) -> None:
+    callback = SendsWhen("warming up", [signal.SIGINT])
+    result, directory = small_run(registry, tmp_path / "my run", callback=callback)
+    assert (result.status, result.history) == ("interrupted", [])
+    assert load_result(directory.path) == result
+    console = Console(file=io.StringIO(), width=200)
+    show_result(console, result, directory.path)
+    text = console.file.getvalue()
+    assert "interrupted after step 0\n" in text
+    assert text.count("interrupted after step") == 1
+    assert f"resume with: ganbench run --resume '{directory.path}'" in text
+
+
+@pytest.mark.parametrize("when", ["warming up", "evaluating"])
+def test_closing_the_terminal_stores_the_result_even_if_the_signal_is_repeated(
+    when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", callback=SendsWhen(when, [signal.SIGHUP]))
+    assert result.status == "interrupted"
+    assert load_result(directory.path) == result
+
+
+def test_signals_are_ignored_while_the_result_is_stored(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_losses(*arguments: Any, **more: Any) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=1"])
+    assert result.status == "completed"
+    assert load_result(directory.path) == result
+
+
+def test_a_signal_that_is_ignored_stays_ignored(registry: Registry, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        callback = SendsWhen("warming up", [signal.SIGHUP])
+        result, _ = small_run(registry, tmp_path / "run", ["training.steps=1"], callback=callback)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.status == "completed"
+
+
+def test_sigterm_before_training_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    class Preempted(Callback):
+        def on_status(self, what: str) -> None:
+            if what == "loading data":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        small_run(registry, tmp_path / "run", callback=Preempted())
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not (tmp_path / "run").exists()
