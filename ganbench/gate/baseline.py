@@ -38,6 +38,11 @@ class Baseline(Record):
         with explained_write(path):
             write_text(path, self.model_dump_json(indent=1) + "\n")
 
+    @property
+    def disturbances(self) -> list[str]:
+        """What disturbed those of its sessions that were disturbed."""
+        return [session.disturbed_by for session in self.sessions if session.disturbed_by]
+
     def require_same_windows(self, name: str, config: SessionConfig) -> None:
         """Raise `NotComparableError` if its sessions used other windows, because their variability then differs."""
         first = self.sessions[0]
@@ -73,12 +78,15 @@ class Baseline(Record):
             reasons.append(f"the baseline has {len(self.sessions)} sessions, but gating needs {MIN_GATING_SESSIONS}")
         if disturbed := [session.disturbed_by for session in fresh if session.disturbed_by]:
             reasons.append(f"{len(disturbed)} of {len(fresh)} sessions were disturbed: {disturbed[0]}")
-        before, after = self.sessions[0].environment.may_differ, fresh[0].environment.may_differ
-        changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
-        if changed:
-            changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in changed.items())
+        if changes := self.changed_environment(fresh[0]):
             reasons.append(f"the environment differs from the baseline: {changes}")
         return reasons
+
+    def changed_environment(self, fresh: Session) -> str:
+        """Describe what may differ in the environment of a session and does; empty if nothing does."""
+        before, after = self.sessions[0].environment.may_differ, fresh.environment.may_differ
+        changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
+        return ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changed.items())
 
 
 def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
@@ -119,6 +127,15 @@ def require_same_code(stored: Baseline, session: Session) -> None:
     if changed := differing_fields([{name: code.source for name, code in each.code.items()} for each in sessions]):
         raise NotComparableError(
             f"the baseline was recorded with other code of {', '.join(changed)}, so no sessions can be added; record "
+            "another baseline, or remove the file first"
+        )
+
+
+def require_same_environment(stored: Baseline, session: Session) -> None:
+    """Raise `NotComparableError` if the environment changed: one baseline describes the noise of one environment."""
+    if changes := stored.changed_environment(session):
+        raise NotComparableError(
+            f"the baseline was recorded in another environment ({changes}), so no sessions can be added; record "
             "another baseline, or remove the file first"
         )
 

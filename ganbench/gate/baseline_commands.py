@@ -63,6 +63,8 @@ def record(
     config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=partial(print_text, out))
     recorded = record_into(file, config)
     print_text(out, f"{len(recorded.sessions)} sessions in {file}")
+    if disturbed := recorded.disturbances:
+        print_text(out, f"{len(disturbed)} were disturbed, which hides regressions: record again on a quiet machine")
 
 
 def show(
@@ -84,9 +86,15 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     """Measure what the configuration requests, and add it to the baseline, or create one.
 
     Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
-    baseline was measured under other conditions, or with other code.
+    baseline was measured under other conditions, in another environment, or with other code.
     """
-    from .baseline import Baseline, load_baseline, require_same_code, require_same_conditions
+    from .baseline import (
+        Baseline,
+        load_baseline,
+        require_same_code,
+        require_same_conditions,
+        require_same_environment,
+    )
     from .quality import seeds_of, train_seeds
     from .session import Session
     from .side import Side
@@ -99,6 +107,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     def require_comparable(session: Session) -> None:
         if stored:
             require_same_conditions(stored, session)
+            require_same_environment(stored, session)
             require_same_code(stored, session)
 
     if stored:

@@ -189,7 +189,9 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             names=(name, head.name),
             measurements=measurements,
             findings={
-                name: as_advisory(finding, of_speed if name in SPEED else of_scores)
+                name: doubtful(as_advisory(finding, of_speed), baseline)
+                if name in SPEED
+                else as_advisory(finding, of_scores)
                 for name, finding in findings.items()
             },
             advisory=(*of_speed, *of_scores),
@@ -205,6 +207,8 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
         threshold = throughput_threshold(throughput_margin, config.session_config)(sessions.base[0])
         decision = sessions.decide(threshold, config.level)
         findings["throughput"] = speed.throughput_finding(sessions, decision, threshold)
+        if rare := speed.rare_slowdown_finding(sessions, decision, threshold, config.level):
+            findings["mean throughput"] = rare
         if memory := speed.memory_finding(sessions, config.margins):
             findings["memory"] = memory
     if measurements.smoke:
@@ -235,3 +239,13 @@ def as_advisory(finding: Finding, reasons: list[str]) -> Finding:
         return finding
     message = f"{finding.message}; advisory only: {'; '.join(reasons)}"
     return replace(finding, verdict=Verdict.INCONCLUSIVE, message=message)
+
+
+def doubtful(finding: Finding, baseline: Baseline) -> Finding:
+    """Turn a pass on speed into a warning if the stored sessions were slowed down, which hides regressions."""
+    disturbed = baseline.disturbances
+    if not disturbed or finding.verdict != Verdict.PASS:
+        return finding
+    how_many = f"{len(disturbed)} of the baseline's {len(baseline.sessions)} sessions"
+    message = f"{finding.message}; {how_many} were disturbed, so a regression may be hidden: {disturbed[0]}"
+    return replace(finding, verdict=Verdict.WARNING, message=message)

@@ -76,6 +76,8 @@ def baseline_table(name: str, baseline: Baseline) -> Table:
         "sessions", f"{len(rates)}" + ("" if len(rates) >= MIN_GATING_SESSIONS else ", too few to fail a build")
     )
     table.add_row("images/s", f"{median(rates):,.1f} ({min(rates):,.1f} to {max(rates):,.1f})")
+    if disturbed := baseline.disturbances:
+        table.add_row("disturbed sessions", f"{len(disturbed)}, which hides regressions")
     table.add_row("smoke runs", f"{len(baseline.smoke)}")
     table.add_row("quality runs", f"{len(baseline.quality)}")
     first = baseline.sessions[0]

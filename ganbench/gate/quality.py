@@ -11,6 +11,7 @@ from ganbench.reporting.formatting import number
 from ganbench.results.schema import metric_titles
 from ganbench.spec.benchmark import GateOptions
 
+from .rank_statistics import RankEstimate, spread
 from .side import SessionConfig, Side
 from .speed import decision_message
 from .statistics import Estimate, welch
@@ -96,14 +97,19 @@ class Quality:
         self.metrics = {score.id: score for score in ranked}
         self.titles = metric_titles(self.metrics.values())
 
-    def estimates(self) -> dict[str, Estimate]:
-        """Estimate how much worse each score of head is, by title, if positive and with two seeds on each side."""
-        costs = {self.titles[score.id]: self._costs(score) for score in self.metrics.values()}
-        return {
-            title: welch(*sides)
-            for title, sides in costs.items()
-            if all(len(side) >= 2 and min(side) > 0 for side in sides)
-        }
+    def estimates(self) -> dict[str, Estimate | RankEstimate]:
+        """Estimate how much worse each score of head is, by title, if not negative and with two seeds on each side.
+
+        A score of 0, such as a recall without any modes, has no logarithm: then, the ranks of all seeds are compared.
+        """
+        estimates: dict[str, Estimate | RankEstimate] = {}
+        for score in self.metrics.values():
+            base, head = self._costs(score)
+            if min(len(base), len(head)) < 2 or min(*base, *head) < 0:
+                continue
+            has_logarithms = min(*base, *head) > 0 and math.isfinite(max(*base, *head))
+            estimates[self.titles[score.id]] = welch(base, head) if has_logarithms else RankEstimate.of(base, head)
+        return estimates
 
     def threshold(self, title: str) -> Threshold:
         """Return the margin from the spec, or a multiple of the standard deviation over base's seeds if larger."""
@@ -111,7 +117,9 @@ class Quality:
         percent = self.margins.score_percent
         for name in (score.name, score.label, score.id):  # the most specific one last
             percent = self.margins.metric_percent.get(name, percent)
-        std_dev = stdev(map(math.log, self._costs(score)[0]))
+        costs = self._costs(score)[0]
+        positive = min(costs) > 0 and math.isfinite(max(costs))
+        std_dev = stdev(map(math.log, costs)) if positive else spread(costs)
         return Threshold(max(percent / 100, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=PASS_ALPHA)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
@@ -123,7 +131,7 @@ class Quality:
             values = [[value_of(run, metric_id) for run in side] for side in self.completed]
             base, head = (f"{number(median(side))} ({len(side)} seeds)" if side else "none" for side in values)
             if title not in decisions:
-                why = f"{title} cannot be tested: this needs two seeds on each side, and positive values"
+                why = f"{title} cannot be tested: this needs two seeds on each side, and no negative values"
                 yield title, Finding(Verdict.INCONCLUSIVE, (base, head), why)
                 continue
             decision = decisions[title]
@@ -136,10 +144,10 @@ class Quality:
             yield title, Finding(verdict, (base, head), message, decision)
 
     def _costs(self, score: Score) -> tuple[list[float], list[float]]:
-        """Return the costs of both sides: the scores, inverted if higher is better."""
+        """Return the costs of both sides: the scores, inverted if higher is better, so that 0 costs infinitely much."""
         base, head = ([value_of(run, score.id) for run in side] for side in self.completed)
         if score.higher_is_better:
-            base, head = ([1 / value if value else 0.0 for value in side] for side in (base, head))
+            base, head = ([1 / value if value else math.inf for value in side] for side in (base, head))
         return base, head
 
 

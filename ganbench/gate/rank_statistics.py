@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+QUANTILES = (0.16, 0.84)  # of a normal distribution, two standard deviations apart
+
 
 @dataclass(frozen=True)
 class RankEstimate:
@@ -64,6 +66,18 @@ class RankEstimate:
     def _differences(self) -> list[float]:
         """Return all differences in order; between two infinite or two zero costs there is none."""
         return sorted(0.0 if head == base else head - base for head in self.head for base in self.base)
+
+
+def spread(costs: Sequence[float]) -> float:
+    """Return the standard deviation of the logarithms of costs, estimated by quantiles, and 0 for fewer than two.
+
+    Infinite costs and zeros are left out: with a few of them, any difference would be within the spread otherwise.
+    """
+    ordered = sorted(value for value in map(log, costs) if math.isfinite(value))
+    if len(ordered) < 2:
+        return 0.0
+    low, high = (ordered[math.ceil(share * len(ordered)) - 1] for share in QUANTILES)
+    return (high - low) / 2
 
 
 def log(cost: float) -> float:

@@ -70,10 +70,13 @@ class Session(Record):
         return median(clocks) if clocks else None
 
 
-def measure_alone(side: Side, config: SessionConfig) -> Session:
-    """Run one session. Raises `SessionError` if it crashes."""
+def measure_alone(side: Side, config: SessionConfig, windows: int | None = None) -> Session:
+    """Run one session, by default with as many windows as `number_of_windows` says.
+
+    Raises `SessionError` if it crashes.
+    """
     with side.start("time", config) as worker:
-        (session,) = alternate_windows([worker], config)
+        (session,) = alternate_windows([worker], config, windows)
     return session
 
 
@@ -85,14 +88,18 @@ def measure_pair(first: Side, second: Side, config: SessionConfig) -> tuple[Sess
     the other. Raises `SessionError` if one crashes.
     """
     if not config.interleaved:
-        return measure_alone(first, config), measure_alone(second, config)
+        session = measure_alone(first, config)
+        return session, measure_alone(second, config, windows=len(session.images_per_second))
     with first.start("time", config) as one, second.start("time", config) as other:
         session, partner = alternate_windows([one, other], config)
     return session, partner
 
 
-def alternate_windows(workers: list[Worker], config: SessionConfig) -> list[Session]:
-    """Train the workers alternately, window by window: warm up until all rates settle, then time the windows."""
+def alternate_windows(workers: list[Worker], config: SessionConfig, windows: int | None = None) -> list[Session]:
+    """Train the workers alternately, window by window: warm up until all rates settle, then time the windows.
+
+    By default, these are as many as `number_of_windows` says.
+    """
     for worker in workers:
         worker.answer()  # started, and trained its first window, which is discarded
     rates: list[list[float]] = [[] for _ in workers]
@@ -108,7 +115,7 @@ def alternate_windows(workers: list[Worker], config: SessionConfig) -> list[Sess
     while not all(map(has_settled, rates)):
         lengths.append(train_window_each())
     warmup_windows = len(rates[0])
-    for _ in range(number_of_windows(config, median(lengths))):
+    for _ in range(windows or number_of_windows(config, median(lengths))):
         train_window_each()
     for worker in workers:
         worker.end()

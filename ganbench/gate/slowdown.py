@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Any
 
-GPU_HERTZ = 1.5e9  # approximate; an injected slowdown need not be exact
+CYCLES = 100_000_000  # of the GPU, about 50 ms
 
 
 def slow_down(seconds_per_step: float, updates: int) -> None:
@@ -15,12 +16,22 @@ def slow_down(seconds_per_step: float, updates: int) -> None:
 
     cuda, seconds = torch.cuda.is_available(), seconds_per_step / updates
 
+    @cache
+    def gpu_hertz() -> float:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(CYCLES)  # until the clock has risen
+        start.record()
+        torch.cuda._sleep(CYCLES)
+        end.record()
+        end.synchronize()
+        return CYCLES / (start.elapsed_time(end) / 1000)
+
     def wait(*_: Any) -> None:
+        # on a GPU, both wait: a CUDA graph captures only what the device does, and without one, the device may be idle
         if cuda and torch.cuda.is_initialized():
-            torch.cuda._sleep(int(seconds * GPU_HERTZ))  # on the device, so that a CUDA graph captures it
-        else:
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end:  # busy-wait, because a sleep overshoots
-                pass
+            torch.cuda._sleep(int(seconds * gpu_hertz()))
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:  # busy-wait, because a sleep overshoots
+            pass
 
     register_optimizer_step_pre_hook(wait)

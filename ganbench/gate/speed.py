@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +20,7 @@ from .looks import SINGLE_LOOK, Look, looks
 from .session import Session, measure_alone, measure_pair
 from .side import Code, SessionConfig, Side
 from .statistics import Estimate, paired, predicted
-from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict
+from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, percent
 
 ORDERS = ("ABBA", "BAAB")
 
@@ -153,12 +153,43 @@ def throughput_finding(sessions: Sessions, decision: Decision, threshold: Thresh
     return Finding(decision.verdict, (base, head), message, decision)
 
 
+def rare_slowdown_finding(sessions: Sessions, decision: Decision, threshold: Threshold, level: float) -> Finding | None:
+    """Return a warning if head is slower on average, though not in the median window, on which `decision` is.
+
+    Then something slow happens in a few windows only, such as the start of an epoch. Disturbances do, too, so it takes
+    the same evidence in the mean as in the median.
+    """
+    if decision.verdict == Verdict.REGRESSED or not sessions.in_pairs:
+        return None
+    estimate = paired([mean_log_ratio(*pair) for pair in zip(sessions.base, sessions.head, strict=True)])
+    of_mean = sessions.look.decide(estimate, threshold, level)
+    if of_mean.verdict != Verdict.REGRESSED:
+        return None
+    base, head = (
+        f"{1 / mean(map(mean_seconds_per_image, side)):,.0f} images/s" for side in (sessions.base, sessions.head)
+    )
+    message = decision_message("mean throughput", " in time per image", of_mean)
+    message += ". The median window does not show it, so something slow happens in a few windows"
+    return Finding(Verdict.WARNING, (base, head), message, of_mean)
+
+
+def mean_log_ratio(base: Session, head: Session) -> float:
+    return math.log(mean_seconds_per_image(head) / mean_seconds_per_image(base))
+
+
+def mean_seconds_per_image(session: Session) -> float:
+    return mean(1 / rate for rate in session.images_per_second)
+
+
 def decision_message(name: str, unit: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
-    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
-    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
+    size = f"by {abs(decision.effect):.1%}{unit}" if math.isfinite(decision.effect) else "without limit"
+    change = f"{'better' if decision.effect < 0 else 'worse'} {size}"
+    bounds = f"bounds {percent(decision.lower)} to {percent(decision.upper)}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
-    return f"{name} is {change} ({bounds}); {noisy}minimum detectable effect {decision.minimum_detectable_effect:.1%}"
+    detectable = decision.minimum_detectable_effect
+    limit = f"{detectable:.1%}" if math.isfinite(detectable) else "unlimited"
+    return f"{name} is {change} ({bounds}); {noisy}minimum detectable effect {limit}"
 
 
 def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:

@@ -10,13 +10,12 @@ from ganbench.errors import NotComparableError
 from ganbench.results.differences import differing_fields
 from ganbench.results.target import Evaluation, TargetResult
 
-from .rank_statistics import RankEstimate, log
+from .rank_statistics import RankEstimate, spread
 from .training import TrainingRun, TrainingRuns
 from .verdict import Decision, Finding, Threshold, Verdict, decide, percent
 
 Unit = Literal["images", "seconds"]
 STD_DEVS = 1.5  # of base's seeds: the margin is at least this, as for scores
-QUANTILES = (0.16, 0.84)  # of a normal distribution, two standard deviations apart
 PASS_ALPHA = 0.05  # as for scores
 
 
@@ -44,12 +43,9 @@ class TargetTimes:
         return {title: RankEstimate.of(*self._costs(title)) for title in self.quantities}
 
     def threshold(self, title: str) -> Threshold:
-        """Return the margin from the spec, or a multiple of the spread over base's seeds if larger."""
+        """Return the margin from the spec, or a multiple of the spread over base's seeds that reached it if larger."""
         _, unit = self.quantities[title]
-        ordered = sorted(map(log, self._costs(title)[0]))
-        low, high = (ordered[math.ceil(share * len(ordered)) - 1] for share in QUANTILES)
-        std_dev = 0.0 if low == high else (high - low) / 2
-        margin = math.expm1(STD_DEVS * std_dev)
+        margin = math.expm1(STD_DEVS * spread(self._costs(title)[0]))
         return Threshold(max(self.percents[unit] / 100, margin), pass_alpha=PASS_ALPHA)
 
     def findings(self, decisions: dict[str, Decision], alpha: float) -> Iterable[tuple[str, Finding]]:

@@ -23,8 +23,6 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 USAGE, MISSING = 2, 3  # exit codes of errors whose message says everything; of others, the gate shows the traceback
-MIN_WINDOW_FRACTION = 0.75  # of the requested length: windows vary a little, and the end of an epoch cuts one short
-LONGEST_PERIOD = 64  # steps; a penalty that is rarer takes too little of the time to matter
 NON_LOSS_COLUMNS = ("epoch", "images", "seconds", "images_per_second")  # of the history
 METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
 NEXT_WINDOW = b"g"
@@ -42,8 +40,8 @@ def load_file(path: Path) -> Any:
     return module
 
 
-code_in_use, job_specs, slowdown = (
-    load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "job_specs", "slowdown")
+code_in_use, job_specs, joined, slowdown = (
+    load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "job_specs", "windows", "slowdown")
 )
 source = load_file(Path(__file__).parents[1] / "system" / "source.py")
 
@@ -158,18 +156,16 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
     """Train one window per request, replying with images/s, until asked to stop."""
     import ganbench
 
-    class Windows(ganbench.Callback):
-        """Waits after each window of the gate, which joins as many windows of the run as its length requires.
-
-        It ends together with a period of the lazy penalties, so that each window contains the same work: their cost
-        would not be in the median window otherwise.
-        """
+    class TimeWindows(ganbench.Callback):
+        """Waits after each of the gate's windows."""
 
         def __init__(self) -> None:
-            self.counts: list[int] = []  # of the run's windows, in each window of the gate
-            self.images = self.seconds = 0.0
-            self.open_windows = self.images_before = self.steps_before = 0
+            self.images = 0
             self.stopped = False
+
+        def on_run_start(self, info: Any) -> None:
+            if getattr(info, "data_placement", "") == "streamed" and spec.data.workers:
+                windows.prefetched = spec.data.workers * (spec.data.prefetch_batches + 1)  # and the one being read
 
         def on_window_end(self, progress: Any) -> None:
             try:
@@ -182,40 +178,28 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             if self.stopped:
                 return
             images_so_far = getattr(progress, "images", progress.step * spec.training.batch_size)  # an earlier ganbench
-            images = images_so_far - self.images_before
-            self.images_before = images_so_far
-            self.open_windows += 1
-            self.images += images
-            self.seconds += images / progress.images_per_second
-            long_enough = self.seconds >= MIN_WINDOW_FRACTION * request["window_seconds"]
-            if not long_enough or not self.has_whole_periods(progress.step):
+            images, self.images = images_so_far - self.images, images_so_far
+            rate = windows.add(progress.step, images, images / progress.images_per_second)
+            if rate is None:
                 return
-            answer(self.images / self.seconds)
-            self.counts.append(self.open_windows)
-            self.images = self.seconds = self.open_windows = 0
-            self.steps_before = progress.step
+            answer(rate)
             if requests.get() != NEXT_WINDOW:
                 self.stopped = True
                 os.kill(os.getpid(), signal.SIGTERM)  # ends the run at once, without the measurements after training
-
-        def has_whole_periods(self, step: int) -> bool:
-            if period > LONGEST_PERIOD:
-                return step - self.steps_before >= LONGEST_PERIOD
-            return step % period == 0
 
     spec, registry = load(request)
     requested = spec
     spec = job_specs.make_endless(spec)
     period = math.lcm(*(penalty.every for penalty in getattr(spec, "penalties", [])))
-    windows = Windows()
+    windows = joined.Windows(request["window_seconds"], period)
+    callback = TimeWindows()
     if request["delay"]:
         slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))
-    result = run(spec, request, callback=windows, window_seconds=request["window_seconds"])
-    if not windows.stopped:
+    result = run(spec, request, callback=callback, window_seconds=request["window_seconds"])
+    if not callback.stopped:
         sys.exit(f"training ended before it was asked to: {result['status']}: {result['message']}")
     throughput = result["throughput"]
-    run_windows = iter(throughput["windows"])
-    timed = [[next(run_windows) for _ in range(count)] for count in windows.counts]
+    timed = [throughput["windows"][each] for each in windows.complete]
     return {
         "images_per_second": [total(window, "images") / total(window, "seconds") for window in timed],
         "gpu": [window[-1].get("gpu") for window in timed],

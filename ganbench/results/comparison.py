@@ -49,11 +49,11 @@ class Quantity:
         return first[0] <= second[1] and second[0] <= first[1]
 
     def ratio(self, position: int) -> float | None:
-        """Return a value divided by the first one; None if they are not comparable."""
+        """Return a value divided by the first one; None if they are not comparable, or if one is negative."""
         first, value = self.values[0], self.values[position]
-        if self.better is None or self.differing_fields or not first or value is None:
+        if self.better is None or self.differing_fields or first is None or value is None:
             return None
-        return value / first
+        return value / first if first > 0 and value >= 0 else None
 
     def ratio_spread(self, position: int) -> tuple[float, float] | None:
         """Return the range of the ratio implied by the spreads of both values."""

@@ -50,8 +50,8 @@ class Window(Record):
     )
     cpu: CPUReading | None = Field(
         None,
-        description="who used the CPU; null if the system has no counters, or less than 0.5 s after another reading: "
-        "the next one then includes the window",
+        description="who used the CPU; null if the system has no counters, or if the window is too short: a later "
+        "reading then includes it",
     )
     complete: bool = Field(True, description="false if training ended within the window")
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from ganbench.results.throughput import CPUReading, CPUUse, Window
 
@@ -36,24 +37,32 @@ class Counters:
 
 
 class CPUMonitor:
-    """Reads the counters at window ends. Windows that are too short for a reading are combined."""
+    """Reads the counters at both ends of windows. Those that are too short are combined, without the time between."""
 
     def __init__(self, local_ranks: int = 1) -> None:
         """`local_ranks` is the number of processes of this run on this machine, which have the same parent."""
         self._root = "self" if local_ranks == 1 else str(os.getppid())
         self._since: Counters | None = None
+        self._paused: Counters | None = None  # at the end of a window that was too short
 
     def begin(self) -> None:
-        """Start counting at the beginning of a window, unless the last reading has only just ended."""
-        if self._since is None or perf_counter() - self._since.at > MIN_READING_SECONDS:
-            self._since = read_counters(self._root)
+        """Start counting at the beginning of a window, or continue if the windows before it were too short."""
+        now = read_counters(self._root)
+        if self._since is None or self._paused is None or now is None:
+            self._since = now
+        else:
+            self._since = without_pause(self._since, self._paused, now)
+        self._paused = None
 
     def reading(self) -> CPUReading | None:
-        """Return the usage since the start; None if the time is too short or the counters are unavailable."""
-        if self._since is None or perf_counter() - self._since.at < MIN_READING_SECONDS:
+        """Return the usage at the end of a window; None if it is too short or the counters are unavailable."""
+        since, now = self._since, read_counters(self._root)
+        if since is None or now is None:
             return None
-        since, self._since = self._since, read_counters(self._root)
-        return None if self._since is None else difference(since, self._since)
+        if now.at - since.at < MIN_READING_SECONDS:
+            self._paused = now
+            return None
+        return difference(since, now)
 
 
 def read_counters(root: str = "self") -> Counters | None:
@@ -78,6 +87,18 @@ def read_counters(root: str = "self") -> Counters | None:
         )
     except (OSError, ValueError, IndexError):
         return None  # a container may hide them
+
+
+def without_pause(start: Counters, paused: Counters, resumed: Counters) -> Counters:
+    """Return the counters as they would have been at the start if nothing had been counted during the pause."""
+
+    def moved(name: str) -> Any:
+        before, from_, to = (getattr(counters, name) for counters in (start, paused, resumed))
+        if isinstance(to, dict):
+            return {cpu: before.get(cpu, 0.0) + to[cpu] - from_.get(cpu, 0.0) for cpu in to}
+        return before + to - from_
+
+    return Counters(**{field.name: moved(field.name) for field in fields(Counters)})
 
 
 def difference(since: Counters, now: Counters) -> CPUReading | None:

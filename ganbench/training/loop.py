@@ -153,7 +153,8 @@ class Run:
             self._handle_events()
             if self._ended(interrupt) is not None:
                 continue  # interrupted while an event was handled, or a score reached a target
-            losses, inputs = state.open_epoch_losses(), state.inputs_left()
+            losses = state.open_epoch_losses()
+            state.inputs_left()  # a resumed run skips those of earlier steps now, and not within a window
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.training = True  # at each pause
             while steps_left:
@@ -162,7 +163,8 @@ class Run:
                 window_steps = yield Pause(barrier=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
                     yield BARRIER
-                    for batch in islice(inputs, window_steps):
+                    # the end of the epoch ends its data workers, so there is no other reference to the inputs
+                    for batch in islice(state.inputs_left(), window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
                         images = len(batch[0]) * self.ranks.size
                         count.add(images)

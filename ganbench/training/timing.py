@@ -163,9 +163,17 @@ class TrainingClock:
         return {phase: seconds / total for phase, seconds in self.phase_seconds.items()}
 
     def joules_per_image(self) -> float | None:
-        """Return the energy of the whole board over all windows; None if the GPU does not report it."""
-        known = [(window.gpu.joules, window.images) for window in self.windows if window.gpu and window.gpu.joules]
-        return sum(joules for joules, _ in known) / sum(images for _, images in known) if known else None
+        """Return the energy of the whole board over all windows; None if the GPU does not report it.
+
+        Its counter advances in steps, so the energy of a short window may be counted in a later one.
+        """
+        known = [
+            (window.gpu.joules, window.images)
+            for window in self.windows
+            if window.gpu and window.gpu.joules is not None
+        ]
+        joules = sum(joules for joules, _ in known)
+        return joules / sum(images for _, images in known) if joules else None
 
     def memory(self) -> Memory:
         """Return the peaks over all windows; None for what is unknown."""

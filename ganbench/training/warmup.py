@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, product
 from pathlib import Path
+from statistics import mean
 from time import perf_counter
 
 import torch
@@ -105,9 +106,10 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
 
         engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
         seconds = mean_step_seconds(engine, examples[0], step, prepared.device)
-        images = spec.training.images_per_step
+        ranks = prepared.ranks.size
         components = ComponentThroughput(
-            data_only=images / mean_seconds(batch_loading(batches), prepared.device), compute_only=images / seconds
+            data_only=ranks * loading_rate(batches, prepared.device),
+            compute_only=ranks * len(examples[0][0]) / seconds,
         )
         profile = profile_steps(eager, examples[0], trace) if trace is not None else None
     except BaseException:
@@ -171,20 +173,27 @@ def compile_networks(eager: EagerEngine, examples: list[Inputs]) -> float:
     return perf_counter() - start
 
 
-def batch_loading(batches: Batches) -> Callable[[], object]:
-    """Return a function that loads the next batch to the device."""
+def loading_rate(batches: Batches, device: torch.device) -> float:
+    """Return the images/s at which batches, some of them smaller, are loaded to the device."""
     inputs = chain.from_iterable(batches.epoch() for _ in count())
     next(inputs)  # starts the workers
-    return lambda: batches.load(*next(inputs))
+    sizes: list[int] = []
+
+    def load() -> None:
+        images, _ = batches.load(*next(inputs))
+        sizes.append(len(images))
+
+    seconds = mean_seconds(load, device)
+    return mean(sizes) / seconds
 
 
 def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device: torch.device) -> float:
     """Return the mean time of a step on one batch, over all variants weighted by their frequency."""
-    mean = 0.0
+    total = 0.0
     for due, share in step.penalties.shares.items():
         at = Position(step.penalties.first_step(due), 0)
-        mean += share * mean_seconds(partial(engine, inputs, at), device)
-    return mean
+        total += share * mean_seconds(partial(engine, inputs, at), device)
+    return total
 
 
 def mean_seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -209,3 +209,20 @@ def test_scores_are_not_compared_if_a_seed_is_on_both_sides(plugin: Any) -> None
     code, text = check("-o", "training.seed=37", "--no-speed", "--no-smoke", "--quality")  # trains seeds 47 to 51
     assert code == ExitCode.NOT_COMPARABLE
     assert "trained with seeds that this check would use again, such as 47" in text
+
+
+def test_sessions_of_another_environment_are_not_added(plugin: Any) -> None:
+    record("--sessions", "2")
+    plugin(FAST + 'TORCH = "2.15"\n')
+    assert_outcome(record(), ExitCode.NOT_COMPARABLE, "in another environment (torch 2.14 -> 2.15), so no sessions")
+
+
+def test_a_pass_against_disturbed_sessions_is_only_a_warning(plugin: Any) -> None:
+    plugin(FAST + "DISTURBED = True\n")
+    assert "12 were disturbed, which hides regressions" in record()[1]
+    assert "disturbed sessions │ 12, which hides regressions" in invoke("baseline", "show", "baseline.json")[1]
+    plugin(FAST)
+    code, text = check()
+    assert code == ExitCode.DONE
+    assert "WARNING: throughput" in text
+    assert "12 of the baseline's 12 sessions were disturbed, so a regression may be hidden: a neighbor" in text

@@ -1,4 +1,4 @@
-"""The gate with real sessions: a repository whose second commit slows down its own plugin, and a slow lazy penalty.
+"""The gate with real sessions: a commit that slows its plugin, a slow lazy penalty, and slow data.
 
 The injected delay is several times the rest of a step, so the tests also work on a slow or busy machine.
 """
@@ -13,7 +13,7 @@ from command_line import run_command
 from conftest import SMALL
 
 from ganbench.errors import ExitCode
-from ganbench.gate.session import measure_alone
+from ganbench.gate.session import measure_alone, measure_pair
 from ganbench.gate.side import SessionConfig, Side
 
 PLUGIN = """
@@ -100,3 +100,53 @@ def test_a_penalty_in_few_steps_is_part_of_every_window(tmp_path: Path) -> None:
         ),
     )
     assert session.seconds_per_image > seconds / (every * batch_size)
+
+
+SLOW_DATA = """
+import time
+
+from torch.utils.data import Dataset, get_worker_info
+
+from ganbench import DatasetPlugin, ImageData, Options, hookimpl
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+
+class Slow(Dataset):
+    def __init__(self):
+        self.images = embedded_subset().test.tensors[0]
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        if get_worker_info() is not None:
+            time.sleep({seconds})
+        return self.images[index], 0
+
+
+def build(options, context):
+    return ImageData(Slow(), Slow(), num_classes=1, source="slow", fingerprint="0")
+
+
+@hookimpl
+def ganbench_datasets():
+    return [DatasetPlugin(name="slow", summary="Images that wait", options=Options, build=build)]
+"""
+
+
+@pytest.mark.slow
+def test_batches_that_are_read_while_the_other_side_trains_are_not_for_free(tmp_path: Path) -> None:
+    batch_size, seconds = 16, 0.005
+    plugin = tmp_path / "slow_data.py"
+    plugin.write_text(SLOW_DATA.format(seconds=seconds))
+    overrides = ["dataset=slow", "model.width=1", f"training.batch_size={batch_size}", "data.workers=1"]
+    config = SessionConfig(
+        "dcgan-fashion",
+        overrides,
+        plugins=[str(plugin)],
+        device="cpu",
+        windows=9,
+        window_seconds=batch_size * seconds,  # a batch, and two more could be prefetched
+    )
+    for session in measure_pair(Side("base"), Side("head"), config):
+        assert session.seconds_per_image > 0.85 * seconds

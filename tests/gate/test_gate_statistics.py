@@ -11,7 +11,7 @@ from scipy import stats
 
 from ganbench.gate.looks import Look, looks
 from ganbench.gate.session import Session
-from ganbench.gate.speed import log_ratio
+from ganbench.gate.speed import Sessions, log_ratio, rare_slowdown_finding
 from ganbench.gate.statistics import (
     Estimate,
     paired,
@@ -52,6 +52,26 @@ def test_drift_that_affects_both_of_a_pair_cancels() -> None:
 
 def test_a_disturbed_window_does_not_change_its_pair() -> None:
     assert log_ratio(session(1000, 1000, 1000), session(1000, 1000, 10)) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("rare", "is_found"), [(500.0, True), (990.0, False)])
+def test_a_slowdown_in_few_windows_is_a_warning(rare: float, is_found: bool) -> None:
+    draw = np.random.default_rng(0)
+
+    def noisy(*rates: float) -> Session:
+        return session(*(rate * draw.lognormal(0, 0.01) for rate in rates))
+
+    base = [noisy(*[1000.0] * 20) for _ in range(8)]
+    head = [noisy(*[1000.0] * 16, *[rare] * 4) for _ in range(8)]
+    sessions = Sessions(base, head, in_pairs=True)
+    decision = sessions.decide(FIVE_PERCENT, ALPHA)
+    assert decision.verdict == Verdict.PASS  # of the median
+    finding = rare_slowdown_finding(sessions, decision, FIVE_PERCENT, ALPHA)
+    assert (finding is not None) == is_found
+    if finding:
+        assert finding.verdict == Verdict.WARNING
+        assert "mean throughput is worse by 2" in finding.message  # 20%, up to noise
+    assert rare_slowdown_finding(Sessions(head, head, in_pairs=True), decision, FIVE_PERCENT, ALPHA) is None
 
 
 def test_welch_is_welchs_t_test_on_logs() -> None:

@@ -131,6 +131,7 @@ class FixedEstimate:
     """Sessions with a known estimate."""
 
     base = (None,)
+    in_pairs = False
     decide = Sessions.decide
 
     def __init__(self, estimate: Estimate, look: Look) -> None:
@@ -217,6 +218,27 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
     assert decision.effect == pytest.approx(0.25, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("base", "head", "higher_is_better", "verdict"),
+    [
+        ([0.38, 0.4, 0.41, 0.39, 0.42], [0.0] * 5, True, Verdict.REGRESSED),  # a recall, and no modes are left
+        ([0.38, 0.4, 0.41, 0.39, 0.42], [0.01, 0.02, 0.0, 0.03, 0.01], True, Verdict.REGRESSED),
+        ([0.01, 0.02, 0.0, 0.03, 0.01], [0.38, 0.4, 0.41, 0.39, 0.42], True, Verdict.PASS),
+        ([0.0] * 5, [0.0] * 5, True, Verdict.INCONCLUSIVE),
+        ([0.0] * 5, [0.2, 0.1, 0.3, 0.1, 0.2], False, Verdict.REGRESSED),
+    ],
+)
+def test_a_score_of_zero_is_compared_by_rank(
+    base: list[float], head: list[float], higher_is_better: bool, verdict: Verdict
+) -> None:
+    sides = ([training(value, higher_is_better) for value in values] for values in (2 * base, head))
+    quality = Quality(TrainingRuns(*sides), GateOptions())
+    decisions = decide_all(quality.estimates(), {"score": quality.threshold("score")})
+    ((_, finding),) = quality.findings(decisions)
+    assert finding.verdict == verdict
+    assert "inf" not in finding.message
+
+
 def test_a_value_without_a_direction_is_neither_better_nor_worse() -> None:
     base, head = ([training(value, higher_is_better=None) for value in values] for values in ((1.0,) * 4, (9.0,) * 3))
     quality = Quality(TrainingRuns(base, head), GateOptions())
@@ -231,7 +253,7 @@ def test_the_margin_covers_the_variability_over_seeds() -> None:
     assert threshold.margin == pytest.approx(0.44, abs=0.01)
 
 
-def test_a_score_that_is_not_positive_is_inconclusive() -> None:
+def test_a_negative_score_is_inconclusive() -> None:
     values = [training(value) for value in (1.0, -1.0, 0.5)]
     quality = Quality(TrainingRuns(values, values), GateOptions())
     assert quality.estimates() == {}

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.gate.session import MAX_WARMUP_WINDOWS, MIN_WINDOWS, alternate_windows, has_settled, number_of_windows
+import pytest
+
+from ganbench.gate.session import (
+    MAX_WARMUP_WINDOWS,
+    MIN_WINDOWS,
+    alternate_windows,
+    has_settled,
+    measure_pair,
+    number_of_windows,
+)
 from ganbench.gate.side import SessionConfig, Side
 
 REPLY: dict[str, Any] = {
@@ -71,3 +80,32 @@ def test_fewer_windows_are_timed_if_they_take_much_longer_than_requested() -> No
     counts = {seconds: number_of_windows(config, seconds) for seconds in (1e-9, 0.25, 0.5, 1.0, 4.0, 1e9)}
     assert counts == {1e-9: 20, 0.25: 20, 0.5: 20, 1.0: 10, 4.0: MIN_WINDOWS, 1e9: MIN_WINDOWS}
     assert number_of_windows(SessionConfig("any", windows=2), seconds=4.0) == 2  # as requested
+
+
+def test_sessions_that_run_one_after_another_time_equally_many_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    class Slow(FakeWorker):
+        def __init__(self, name: str, seconds: float) -> None:
+            super().__init__(name, [1.0] * 100, [])
+            self.seconds = seconds
+
+        def __enter__(self) -> Slow:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def answer(self) -> float:
+            nonlocal now
+            now += self.seconds
+            return super().answer()
+
+    class SlowSide(Side):
+        def start(self, *_: Any, **__: Any) -> Any:
+            return Slow(self.name, seconds=float(self.name))
+
+    monkeypatch.setattr("ganbench.gate.session.perf_counter", lambda: now)
+    config = SessionConfig("any", windows=20, window_seconds=0.25, interleaved=False)
+    first, second = measure_pair(SlowSide("0.6"), SlowSide("0.9"), config)
+    assert len(first.images_per_second) == len(second.images_per_second) == 17

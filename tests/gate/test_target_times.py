@@ -89,6 +89,14 @@ def test_seeds_that_never_reach_it_are_counted_not_dropped() -> None:
     assert finding.decision.upper == math.inf
 
 
+def test_a_base_that_misses_it_now_and_then_does_not_excuse_what_takes_much_longer() -> None:
+    finding = on_images([5 * images for images in LIKE_BASE], [*BASE[:8], NEVER, NEVER])
+    assert finding.verdict == Verdict.INCONCLUSIVE
+    assert "margin +5.0%" in finding.message
+    sooner = on_images([images / 2 for images in LIKE_BASE], [*BASE[:8], NEVER, NEVER])
+    assert sooner.verdict == Verdict.PASS
+
+
 def test_a_base_that_never_reaches_it_decides_nothing() -> None:
     finding = on_images([NEVER] * 5, [NEVER] * 10)
     assert finding.verdict == Verdict.INCONCLUSIVE

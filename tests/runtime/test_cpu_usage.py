@@ -153,28 +153,28 @@ def test_if_the_counters_are_hidden_nothing_is_read(proc: Path) -> None:
 
 @pytest.mark.usefixtures("two_cpus")
 def test_windows_too_short_for_a_reading_are_combined(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, reads = [0.0], []
-
-    def count(_: str) -> Counters:
-        reads.append(now[0])
-        return replace(NOTHING, at=now[0], total={0: now[0], 1: now[0]})
-
-    monkeypatch.setattr(cpu_usage, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(cpu_usage, "read_counters", count)
+    now, busy = 0.0, 0.0
+    monkeypatch.setattr(
+        cpu_usage,
+        "read_counters",
+        lambda _: replace(NOTHING, at=now, busy={0: busy, 1: busy}, total={0: now, 1: now}),
+    )
     monitor, spans = CPUMonitor(), []
-    for seconds in (0.2, 0.2, 0.2, 2.0):
+    for seconds, others, pause in (
+        (0.2, 0.1, 0.0),
+        (0.2, 0.0, 10.0),
+        (0.2, 0.1, 0.0),
+        (2.0, 0.0, 0.0),
+        (1.0, 1.0, 0.0),
+    ):
         monitor.begin()
-        now[0] += seconds
+        now += seconds
+        busy += others * seconds
         reading = monitor.reading()
-        spans.append(reading and round(reading.seconds, 9))
-    assert spans == [None, None, 0.6, 2.0]
-    assert len(reads) == 3  # the end of a reading is the beginning of the next
-    now[0] += 10.0  # an evaluation
-    monitor.begin()
-    now[0] += 1.0
-    last = monitor.reading()
-    assert last is not None
-    assert last.seconds == pytest.approx(1.0)
+        spans.append(reading and (round(reading.seconds, 9), round(reading.others_cpu_seconds, 9)))
+        now += pause  # an evaluation, which keeps the machine busy
+        busy += pause
+    assert spans == [None, None, (0.6, 0.08), (2.0, 0.0), (1.0, 2.0)]
 
 
 def windows(others: float = 0.0, stolen: float = 0.0, throttled: float = 0.0, seconds: float = 2.0) -> list[Window]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 from conftest import PLUGIN_NAMES, SMALL
 
-from ganbench.data.batches import make_batches
+from ganbench.data.batches import Inputs, ResidentBatches, make_batches
+from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.throughput import GPUReading, Window
 from ganbench.runtime.checkpoint_file import load_checkpoint
@@ -95,6 +97,38 @@ def test_training_does_not_depend_on_the_timing_windows(registry: Registry, tmp_
     assert counts[0] > counts[1] == 4  # of 25 steps, 8 per epoch
 
 
+def test_the_end_of_the_data_workers_is_within_the_window_that_ends_the_epoch(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epoch, begun, ended = ResidentBatches.epoch, [], []
+
+    def watched(batches: ResidentBatches) -> Iterator[Inputs]:
+        begun.append(len(ended))
+        try:
+            yield from epoch(batches)
+        finally:
+            ended.append(len(begun))
+
+    class Watch(Callback):
+        def on_window_end(self, progress: Progress) -> None:
+            counts.append((len(begun), len(ended)))
+
+    counts: list[tuple[int, int]] = []
+    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.num_images=8", "training.batch_size=4"])
+    spec = spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 6, "epochs": 1})})
+    monkeypatch.setattr(ResidentBatches, "epoch", watched)
+    run(spec, device="cpu", out=tmp_path / "run", window_seconds=1e-9, callback=Watch())
+    of_warm_up = counts[0][0] - 1
+    assert [(start - of_warm_up, end - of_warm_up) for start, end in counts] == [
+        (1, 0),
+        (1, 1),
+        (2, 1),
+        (2, 2),
+        (3, 2),
+        (3, 3),
+    ]
+
+
 def test_a_window_includes_only_what_happens_in_it() -> None:
     clock = TrainingClock(CPU)
     for _ in range(2):
@@ -160,9 +194,11 @@ def test_energy_comes_from_the_windows_that_report_it() -> None:
     assert clock.joules_per_image() is None
     clock.windows = [
         window(100, 1.0, gpu=GPUReading(joules=joules, sm_clock_mhz=1500, throttled_by=[]))
-        for joules in (10.0, 20.0, None)
+        for joules in (10.0, 20.0, None, 0.0)  # 0, because the counter had advanced just before
     ]
-    assert clock.joules_per_image() == 0.15
+    assert clock.joules_per_image() == 0.1
+    clock.windows = clock.windows[-1:]
+    assert clock.joules_per_image() is None
 
 
 def test_phases_can_be_added_for_all_steps_of_a_window() -> None:

@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import UNSCORED
+from torch.utils.data import TensorDataset
 
 from ganbench import GanbenchError, PluginError
+from ganbench.data.batches import make_batches
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
+from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
+from ganbench.training import warmup
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.step import UPDATE_ORDER
-from ganbench.training.warmup import examples_of_each_size, warm_up
+from ganbench.training.warmup import examples_of_each_size, loading_rate, warm_up
 
 CPU = torch.device("cpu")
 
@@ -44,6 +48,16 @@ def test_the_warm_up_restores_all_state(registry: Registry, tmp_path: Path) -> N
 def test_every_batch_size_of_training_is_tried(length: str, sizes: list[int], registry: Registry) -> None:
     examples = examples_of_each_size(prepared(registry, length))
     assert [len(indices) for (indices,) in examples] == sizes
+
+
+def test_the_loading_rate_counts_the_images_of_smaller_batches(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = TensorDataset(torch.zeros(9, 1, 2, 2, dtype=torch.uint8), torch.zeros(9))
+    batches = make_batches(split, 8, CPU, make_rng(0, "order"))
+    calls = []
+    monkeypatch.setattr(warmup, "mean_seconds", lambda load, _: [calls.append(load()) for _ in range(4)] and 0.5)
+    assert loading_rate(batches, CPU) == (8 + 1) / 2 / 0.5
 
 
 def test_state_bytes_are_those_of_weights_gradients_and_optimizer_state(registry: Registry) -> None:

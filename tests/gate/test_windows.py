@@ -1,0 +1,42 @@
+"""How the gate joins the windows of a run to windows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from ganbench.gate.windows import LONGEST_PERIOD, Windows
+
+
+def steps_of(windows: Windows, run: Iterable[int]) -> list[range]:
+    """Feed windows of a run, each with this number of steps of one second; return the steps in each of the gate's."""
+    ends = [0]
+    for steps in run:
+        ends.append(ends[-1] + steps)
+        rate = windows.add(ends[-1], images=64.0 * steps, seconds=float(steps))
+        assert rate in (None, 64.0)
+    return [range(ends[each.start], ends[each.stop]) for each in windows.complete]
+
+
+def test_a_window_is_as_long_as_requested_or_longer() -> None:
+    assert steps_of(Windows(seconds=4), [2, 2, 1, 1, 1, 9]) == [range(4), range(4, 7), range(7, 16)]
+
+
+@pytest.mark.parametrize("run", [[1] * 100, [3] * 40, [16, 16, 16], [10, 6, 31, 17]])
+def test_a_window_has_whole_periods(run: list[int]) -> None:
+    found = steps_of(Windows(seconds=2, period=16), run)
+    assert found
+    assert all(steps.start % 16 == steps.stop % 16 == 0 for steps in found)
+
+
+def test_a_long_period_is_not_awaited() -> None:
+    found = steps_of(Windows(seconds=2, period=1000), [10] * 30)
+    assert [len(steps) for steps in found] == [LONGEST_PERIOD // 10 * 10 + 10] * 4
+
+
+def test_batches_that_were_prefetched_in_a_pause_are_not_timed() -> None:
+    found = steps_of(Windows(seconds=2, prefetched=5), [2] * 30)
+    assert found[:3] == [range(2), range(8, 10), range(16, 18)]  # 2 + 5 is within a window
+    in_periods = steps_of(Windows(seconds=2, period=4, prefetched=5), [2] * 30)
+    assert in_periods[:3] == [range(4), range(12, 16), range(24, 28)]
