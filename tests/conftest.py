@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from ganbench_datasets.fashion_mnist.sources import embedded_subset
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, which changes the width of tables
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, runs would ignore it, and so would those of tests
 
 # the homework's benchmark on the embedded subset, with narrower networks: it trains in about a second
 SMALL = ["dataset.source=embedded", "model.width=2", "metrics.0.num_samples=100"]
