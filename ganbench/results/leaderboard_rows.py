@@ -12,18 +12,51 @@ from .run_collection import FoundRun
 from .schema import NON_TRAINING_FIELDS
 
 SEED = "training.seed"
+CODE = "code of "
+# kinds of plugins that scores have in their protocol and software, or that affect no results
+OTHER_KINDS = {"benchmark", "metric", "feature-extractor", "tracker", "executor"}
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
     """Return the runs by row, that is, by everything that affects results except the seed; keys are distinct labels."""
+    with_settings: dict[str, list[FoundRun]] = {}
+    for run in runs:
+        with_settings.setdefault(json.dumps(settings(run), sort_keys=True), []).append(run)
+    rows = [row for same in with_settings.values() for row in split_by_code(same)]
+    return dict(zip(row_labels([row[0] for row in rows]), rows, strict=True))
+
+
+def split_by_code(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
+    """Split runs with equal settings by the code of their plugins; those without a result will have the latest one."""
     rows: dict[str, list[FoundRun]] = {}
     for run in runs:
-        rows.setdefault(json.dumps(row_fields(run), sort_keys=True), []).append(run)
-    return dict(zip(row_labels([row[0] for row in rows.values()]), rows.values(), strict=True))
+        if run.result:
+            rows.setdefault(json.dumps(code(run), sort_keys=True), []).append(run)
+    unfinished = [run for run in runs if not run.result]
+    if not rows:
+        return [unfinished]
+    latest = max(rows, key=lambda key: max(run.result.created_at for run in rows[key] if run.result))
+    rows[latest] += unfinished
+    return list(rows.values())
 
 
 def row_fields(run: FoundRun) -> dict[str, Any]:
-    """Return what the runs of a row have in common; an evaluation, whose seed is unknown, is a row of its own."""
+    """Return what the runs of a row have in common, by name."""
+    return settings(run) | code(run)
+
+
+def code(run: FoundRun) -> dict[str, str | None]:
+    """Return the hash of the code of each plugin that took part in training."""
+    plugins = run.result.plugins if run.result else []
+    return {
+        f"{CODE}{plugin.kind} {plugin.name}": plugin.source or plugin.version
+        for plugin in plugins
+        if plugin.kind not in OTHER_KINDS
+    }
+
+
+def settings(run: FoundRun) -> dict[str, Any]:
+    """Return the part of the spec that affects results; an evaluation, whose seed is unknown, is a row of its own."""
     relevant = {key: value for key, value in run.spec.items() if key not in NON_TRAINING_FIELDS}
     relevant["processes"] = run.processes
     own = {} if run.trained else {"file": str(run.path)}
@@ -35,7 +68,9 @@ def row_labels(runs: Sequence[FoundRun]) -> list[str]:
     """Return a distinct label for each row: the benchmark's name, and as few differing fields as possible."""
     labels = [run.name for run in runs]
     flat = [row_fields(run) for run in runs]
-    differing = sorted(differing_fields(flat), key=lambda path: (path.count("."), not path.endswith("name")))
+    differing = sorted(
+        differing_fields(flat), key=lambda path: (path.startswith(CODE), path.count("."), not path.endswith("name"))
+    )
     for path in differing:
         if len(set(labels)) == len(runs):
             break

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy import stats
 
 from ganbench.errors import ExitCode
 from ganbench.reporting.html.leaderboards import leaderboards
-from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, Result
+from ganbench.results.schema import DataRecord, Environment, MetricPoint, MetricResult, PluginRecord, Result
 from ganbench.results.statistics import holm, pair, power, seeds_needed, summarize
 from ganbench.results.throughput import Memory, Throughput
 
@@ -33,13 +34,19 @@ def score(value: float | None, protocol: dict[str, Any] = PROTOCOL, software: st
 
 
 def write(
-    folder: Path, loss: str, seed: int, metric: MetricResult | None, status: str = "completed", **speed: Any
+    folder: Path,
+    loss: str,
+    seed: int,
+    metric: MetricResult | None,
+    status: str = "completed",
+    plugins: Sequence[PluginRecord] = (),
+    **speed: Any,
 ) -> None:
     """Write the result of a run of the named loss to runs/LOSS-SEED."""
     name = {"name": "dcgan-fashion", "loss": {"name": loss, "margin": 0.1}, "training": {"seed": seed, "epochs": 1}}
     result = Result(
         run_id=f"{loss}-{seed}", created_at="2026-01-01T00:00:00Z", status=status, benchmark="dcgan-fashion",
-        spec=name, spec_sha256="", plugins=[], environment=Environment(must_match={}, may_differ={}),
+        spec=name, spec_sha256="", plugins=list(plugins), environment=Environment(must_match={}, may_differ={}),
         data=DataRecord(source="", fingerprint="", content_sha256="", content_basis="", train_images=1, test_images=1,
                         notice=None),
         history=[],
@@ -249,3 +256,15 @@ def test_holms_levels() -> None:
     assert holm([0.04, 0.001, 0.02], alpha=0.03) == pytest.approx([0.015, 0.01, 0.015])
     assert holm([0.001, 0.002, 0.003], alpha=0.03) == pytest.approx([0.01, 0.015, 0.03])
     assert holm([], alpha=0.03) == []
+
+
+def test_runs_of_other_code_are_another_row(tmp_path: Path) -> None:
+    for seed, (value, source) in enumerate([(30.0, "old"), (31.0, "old"), (12.0, "new"), (13.0, "new")]):
+        record = PluginRecord(kind="loss", name="own", distribution="own.py", version=None, source=source)
+        metric = PluginRecord(kind="metric", name="fid", distribution="own.py", version=None, source=str(seed))
+        write(tmp_path, "own", seed, score(value), plugins=[record, metric])
+    (board,) = boards("runs")
+    assert [(row["label"], row["last"]["mean"]) for row in board["rows"]] == [
+        ("dcgan-fashion, code of loss own=new", 12.5),
+        ("dcgan-fashion, code of loss own=old", 30.5),
+    ]
