@@ -92,6 +92,16 @@ def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 
+def networks_identity(metric: Any) -> dict[str, Any]:
+    """Return the hashes of the weights of networks that a metric holds as attributes, such as its extractor."""
+    attributes = {name: getattr(metric, name, None) for name in ("features", *getattr(metric, "__dict__", {}))}
+    return {
+        f"metric.{name}.state": state_hash(value)
+        for name, value in attributes.items()
+        if isinstance(value, nn.Module) and value.state_dict()
+    }
+
+
 def add_declared(protocol: dict[str, Any], declared: Mapping[str, Any], owner: str) -> None:
     """Add to a protocol what the `owner`, such as the extractor, declares.
 

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
+from ganbench.plugin.registrations import Kind
 from ganbench.results.environment import ganbench_version
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec, EMAOptions, TrainingOptions
 from ganbench.spec.configs import MetricConfig
 
-from .calls import score_warnings
-from .identity import add_declared, config_identity, software_of
+from .calls import extractor_name, score_warnings
+from .identity import add_declared, config_identity, networks_identity, software_of
 from .reference import (
     REAL_DATA_SEED,
     PreparedMetric,
@@ -25,7 +26,7 @@ from .reference import (
     fit,
     score_real_data,
 )
-from .requirements import require_enough_images, require_labels
+from .requirements import require_enough_images, require_frozen_network, require_labels
 from .sampling import evaluation_context
 
 
@@ -67,14 +68,20 @@ def prepare_metric(
 
 
 def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the part of a metric's protocol that every metric has, and its software."""
+    """Return the part of a metric's protocol that every metric has, and its software.
+
+    Raises `PluginError` for an extractor that is not a frozen network.
+    """
+    extractors = [used.built for used in config.nested() if used.kind == Kind.FEATURE_EXTRACTOR and used.built]
+    for extractor in [*extractors, *([metric.features] if isinstance(metric, FeatureMetric) else [])]:
+        require_frozen_network(extractor, extractor_name(config, extractor))
     software = {
         "torch": Version(torch.__version__).public,
         "ganbench": ganbench_version(),
         **software_of(config),
         **getattr(metric, "software", {}),
     }
-    return {**config_identity(config, "metric"), **real_data.identity}, software
+    return {**config_identity(config, "metric"), **networks_identity(metric), **real_data.identity}, software
 
 
 def fit_to_real_images(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.errors import UsageError
+from torch import nn
+
+from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import FeatureMetric, Metric
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
@@ -22,6 +24,17 @@ def uses_real_labels(metric: Any) -> bool:
 
 def min_images(metric: Any) -> int:
     return getattr(metric, "min_images", 1)
+
+
+def require_frozen_network(extractor: Any, name: str) -> None:
+    """Raise `PluginError` unless an extractor is a torch module in eval mode.
+
+    Only then, its weights are known, and the features of an image do not depend on other images or on chance.
+    """
+    if not isinstance(extractor, nn.Module):
+        raise PluginError(f"{name}: an extractor must be a torch.nn.Module, so that scores record its weights")
+    if any(module.training for module in extractor.modules()):
+        raise PluginError(f"{name}: the extractor is in training mode; call .eval() in build")
 
 
 def require_labels(

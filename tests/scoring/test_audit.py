@@ -157,15 +157,19 @@ def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
 
 
 BAD_EXTRACTORS = """
+from torch import nn
+
 from ganbench import FeatureExtractorPlugin, Options, hookimpl
 
-class Bad:
+class Bad(nn.Module):
     num_features = 4
 
     def __init__(self, name, features):
+        super().__init__()
         self.protocol, self.features = {"extractor": name}, features
+        self.eval()
 
-    def __call__(self, images):
+    def forward(self, images):
         return self.features(images)
 
 def build_constant(options, context):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,11 +32,10 @@ from thumbnail_metrics import (
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from ganbench import (
-    DataError,
-)
+from ganbench import DataError, PluginError
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
+from ganbench.results.differences import differing_fields
 from ganbench.scoring import features
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
 
@@ -383,11 +384,33 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return self.features(images)
 
-    plain = Means.__init__
+    plain, protocols = Means.__init__, []
     for scale, half, extracted in ((1.0, False, True), (1.0, False, False), (2.0, False, True), (2.0, True, True)):
-        monkeypatch.setattr(Means, "__init__", lambda self, each, scale=scale: plain(self, Wrapped(each, scale)))
+        monkeypatch.setattr(Means, "__init__", lambda self, each, scale=scale: plain(self, Wrapped(each, scale).eval()))
         SEEN.clear()
         metric = over(4)
         metric["features"]["half"] = half
-        Scoring(thumbnails, tmp_path, [metric])
+        protocols.append(Scoring(thumbnails, tmp_path, [metric]).prepared[0].protocol)
         assert bool(SEEN) is extracted, (scale, half)
+    assert protocols[0] == protocols[1]
+    assert differing_fields(protocols[1:3]).keys() == {"metric.features.state"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda extractor: extractor.train(), "is in training mode; call .eval() in build"),
+        (lambda extractor: SimpleNamespace(**vars(extractor)), "must be a torch.nn.Module, so that scores record its"),
+    ],
+)
+def test_an_extractor_is_a_frozen_network(
+    spoil: Callable[[Thumbnail], Any],
+    problem: str,
+    thumbnails: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = Means.__init__
+    monkeypatch.setattr(Means, "__init__", lambda self, each: plain(self, spoil(each)))
+    with pytest.raises(PluginError, match=f"'(thumbnail|means)'.*{re.escape(problem)}"):
+        Scoring(thumbnails, tmp_path, [over(4)])
