@@ -16,6 +16,8 @@ from ganbench.runtime.rng import IsolatedRNG
 
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
 EXAMINED_IMAGES = 1000  # images in memory whose values are examined
+EXAMINED_FILES = 16  # images that are read one by one
+DARK = 64  # of 255: images of which none reaches this value probably had another range
 EXPECTED = (
     "expected a pair of an image, uint8 of shape (channels, height, width), and a label; or, for data that is not "
     "images, of a vector, float32 of shape (features,), and a label"
@@ -103,14 +105,20 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
 
 
-def looks_black(split: Split) -> bool:
-    """Return whether the first images in memory have no other values than 0 and 1, of 255.
+def highest_value(split: Split) -> int | None:
+    """Return the highest value of the first images; None for vectors."""
+    if type(split) is TensorDataset:
+        images = split.tensors[0][:EXAMINED_IMAGES]
+    else:
+        images = torch.stack([split[index][0] for index in range(min(EXAMINED_FILES, len(split)))])
+    return int(images.max()) if images.dtype == torch.uint8 else None
 
-    They are probably floats in [0, 1] that were converted to uint8 without scaling.
-    """
-    if type(split) is not TensorDataset or split.tensors[0].dtype != torch.uint8:
-        return False
-    return int(split.tensors[0][:EXAMINED_IMAGES].max()) == 1
+
+def explain_dark(highest: int) -> str:
+    """Return what is probably wrong with uint8 images, none of whose values is above `highest`, and what to do."""
+    if highest <= 1:
+        return "all images look black; if they were floats in [0, 1], convert them by (255 * images).round() to uint8"
+    return f"all images look dark; if {highest} is white, multiply them by {255 / highest:.4g}"
 
 
 def changes_between_reads(data: ImageData) -> bool:

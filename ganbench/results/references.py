@@ -62,6 +62,8 @@ def training_differences(reference: Mapping[str, Any], result: Result) -> Iterat
         yield f"the run is {result.status}"
     elif result.message:
         yield result.message
+    if (processes := result.throughput.processes) > 1:
+        yield f"{processes} processes trained it, each with a part of every batch, on which batch norm depends"
     expected, found = (flatten(settings) for settings in (reference["settings"], training_settings(result.spec)))
     fields = {
         path: values

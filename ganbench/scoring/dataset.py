@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ganbench.data.contract import changes_between_reads, check_data, looks_black
+from ganbench.data.contract import DARK, changes_between_reads, check_data, explain_dark, highest_value
 from ganbench.data.labels import known_label_counts
 from ganbench.plugin.interfaces import ImageData
 from ganbench.plugin.registrations import DatasetContext
@@ -16,6 +16,7 @@ from ganbench.spec.configs import DatasetConfig
 from ganbench.system.files import cache_dir
 
 from .identity import data_content
+from .reference import REAL_DATA_SEED
 from .sampling import evaluation_context
 
 
@@ -32,13 +33,12 @@ def open_dataset(
         data = check_data(built, plugin)
         data_shape = data.data_shape
         random_reads = changes_between_reads(data)
-    with evaluation_context(seed, device):
+        highest = highest_value(data.train)
+    # of random transforms, too, the hash is that of the images which metrics see, whatever the seed of the run
+    with evaluation_context(REAL_DATA_SEED, device):
         content_sha256, content_basis = data_content(data, config)
-    if looks_black(data.train):
-        warn(
-            f"{plugin}: no value of the first train images is above 1, of 255, so they look black; if they were floats "
-            "in [0, 1], multiply them by 255 before the conversion to uint8"
-        )
+    if highest is not None and highest < DARK:
+        warn(f"{plugin}: no value of the first train images is above {highest}, of 255; {explain_dark(highest)}")
     if random_reads:
         warn(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "

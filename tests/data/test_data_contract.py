@@ -110,17 +110,21 @@ def test_labels_are_integers_of_any_type(dtype: torch.dtype) -> None:
         check_data(ImageData(tensors(IMAGES, (LABELS + 9).to(dtype)), None, 9, "own", "ef"), "dataset 'own'")
 
 
-def test_images_that_look_black_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Floats in [0, 1] that were converted to uint8 without scaling."""
+@pytest.mark.parametrize("split", ["in memory", "streamed"])
+def test_images_that_look_dark_are_warned_of(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Floats in [0, 1] that were converted to uint8 without scaling, and images of 4 bits."""
     subset = embedded_subset()
     images, labels = subset.train.tensors
-    black = replace(subset, train=tensors((images.float() / 255).to(torch.uint8), labels))
     config = DatasetConfig.model_validate("fashion-mnist", context={"registry": Registry.load()})
-    for data, warned in ((subset, False), (black, True)):
-        monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_, data=data: data)
+    for levels, warning in ((255, None), (1, "above 1, of 255; all images look black"), (15, "multiply them by 17")):
+        own = (images.float() / 255 * levels).to(torch.uint8)
+        train = tensors(own, labels) if split == "in memory" else Items(lambda index, own=own: (own[index], 0))
+        changed = replace(subset, train=train, test=subset.test if split == "in memory" else None)
+        monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_, changed=changed: changed)
         warnings: list[str] = []
         open_dataset(config, 0, CPU, tmp_path, warnings.append)
-        assert any("no value of the first train images is above 1" in warning for warning in warnings) == warned
+        assert any("no value of the first train images" in each for each in warnings) == (warning is not None)
+        assert warning is None or any(warning in each for each in warnings)
 
 
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:

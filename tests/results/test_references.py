@@ -194,6 +194,13 @@ def test_a_score_with_another_protocol_is_not_comparable(field: str, value: Any,
     assert (judged.verdict, judged.differences) == ("not comparable", [difference])
 
 
+def test_a_run_of_several_processes_is_not_comparable(finished: tuple[Path, str], judge: Judge) -> None:
+    throughput = load_result(finished[0]).throughput
+    judged = judge(throughput=throughput.model_copy(update={"conditions": {**throughput.conditions, "processes": 4}}))
+    assert judged.verdict == "not comparable"
+    assert "4 processes trained it" in judged.differences[0]
+
+
 def test_a_score_that_is_not_finite_is_not_comparable(finished: tuple[Path, str], judge: Judge) -> None:
     (metric,) = load_result(finished[0]).metrics
     judged = judge(metrics=[metric.model_copy(update={"value": None})])

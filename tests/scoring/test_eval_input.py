@@ -218,11 +218,25 @@ def test_values_that_exceed_a_range_by_rounding_belong_to_it(error: float) -> No
         np.testing.assert_array_equal(samples.images, IMAGES)
 
 
-def test_images_that_look_black_are_warned_of() -> None:
-    """Floats in [0, 1] that were converted to uint8 without scaling."""
-    for images in ((IMAGES / 255).astype(np.uint8), pngs("x", (IMAGES[:, 0] / 255).astype(np.uint8))):
-        assert any("no value is above 1, of 255" in warning for warning in load_samples(images, SHAPE).warnings)
-    assert not any("of 255" in warning for warning in load_samples(IMAGES, SHAPE).warnings)
+@pytest.mark.parametrize(
+    ("levels", "warning"),
+    [
+        (1, "no value is above 1, of 255; all images look black"),
+        (16, "above 16, of 255; all images look dark; if 16 is"),
+    ],
+)
+def test_images_that_look_dark_are_warned_of(levels: int, warning: str) -> None:
+    """Floats in [0, 1] that were converted to uint8 without scaling, and scikit-learn's digits, which reach 16."""
+    dark = (IMAGES / 255 * levels).astype(np.uint8)
+    for images in (dark, pngs("x", dark[:, 0]), dark / 255):
+        assert any(warning in each for each in load_samples(images, SHAPE).warnings)
+    assert not any("of 255" in each for each in load_samples(IMAGES, SHAPE).warnings)
+
+
+def test_floats_centered_on_zero_in_a_narrow_range_are_warned_of() -> None:
+    for floats, warned in ((IMAGES / 255 - 0.5, True), (IMAGES / 127.5 - 1, False), (IMAGES / 255, False)):
+        warnings = load_samples(floats, SHAPE).warnings
+        assert any("range from -0.5 to 0.5, so nothing is black or white" in each for each in warnings) == warned
 
 
 @pytest.mark.parametrize("form", ["read-only", "big-endian", "negative strides", "Fortran order"])

@@ -25,6 +25,7 @@ from ganbench import (
 )
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.scoring import identity
+from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.identity import (
     config_identity,
     data_content,
@@ -95,6 +96,20 @@ def test_streamed_data_is_sampled_and_the_basis_says_so(choice: DatasetConfig, m
         replace(streamed, fingerprint="other"),
     ):
         assert data_content(changed, choice)[0] != content
+
+
+def test_the_content_of_random_transforms_does_not_depend_on_the_seed_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: DatasetConfig
+) -> None:
+    class Flipped(Streamed):
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            image, label = super().__getitem__(index)
+            return (image.flip(-1) if torch.rand(()) < 0.5 else image), label
+
+    data = data_of(train=Flipped(IMAGES), test=Flipped(IMAGES))
+    monkeypatch.setattr(type(choice), "build", lambda *_: data)
+    records = [open_dataset(choice, seed, torch.device("cpu"), tmp_path, lambda _: None)[1] for seed in (0, 1)]
+    assert records[0].content_sha256 == records[1].content_sha256
 
 
 def test_the_last_image_of_a_huge_split_is_within_it(choice: DatasetConfig) -> None:

@@ -19,6 +19,7 @@ Layout = Literal["NHWC", "NCHW"]
 CHUNK = 1000  # images converted at a time
 ROUNDING = 0.5 / 255  # half a gray level of floats in [0, 1]: values so far outside of a range are rounded back into it
 OVERSHOOT = 0.1  # negative values this small, relative to the highest value, do not tell [-1, 1] from [0, 1]
+NARROW = 0.75  # of the range [-1, 1]; images of which none exceeds it were probably shifted
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 CHOICE = "choose one of the images to score with --array NAME; of those to compare with, save one to a file of its own"
 
@@ -46,8 +47,8 @@ def convert_array(
         )
     if 0 in array.shape:
         raise UsageError(f"{path}: the array of shape {array.shape} contains no images")
-    images, quantization = quantize(path, array[:count])
-    return images, {"quantization": quantization, "compression": "none or lossless"}, []
+    images, quantization, warnings = quantize(path, array[:count])
+    return images, {"quantization": quantization, "compression": "none or lossless"}, warnings
 
 
 def load_array(path: Path, name: str | None) -> np.ndarray:
@@ -140,11 +141,11 @@ def expected(found: tuple[int, ...], shape: tuple[int, int, int] | None) -> str:
     return f"{wanted}: its axes are in another order; save array.transpose{axes}"
 
 
-def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the images as uint8, and how they were quantized: floats in [0, 1] or [-1, 1] are rounded."""
+def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str, list[str]]:
+    """Return the images as uint8, how they were quantized, and warnings: floats in [0, 1] or [-1, 1] are rounded."""
     if array.dtype == np.uint8:
         # contiguous and writeable, as torch requires
-        return np.require(np.asarray(array), requirements=("C", "W")), "uint8, as given"
+        return np.require(np.asarray(array), requirements=("C", "W")), "uint8, as given", []
     if array.dtype.kind != "f":
         truth = array.dtype.kind == "b"
         hint = "Save 255 * array.astype('uint8')" if truth else "If its values are 0 to 255, save array.astype('uint8')"
@@ -157,7 +158,13 @@ def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str]:
     for start in range(0, len(array), CHUNK):
         part = torch.from_numpy(np.array(array[start : start + CHUNK], np.float32))
         images[start : start + CHUNK] = to_uint8(part if signed else part.mul_(2).sub_(1)).numpy()
-    return images, "uint8, rounded" if signed else "uint8, rounded from [0, 1]"
+    warnings = []
+    if signed and max(-low, high) < NARROW:
+        warnings.append(
+            f"{path}: the values range from {low:g} to {high:g}, so nothing is black or white in [-1, 1]; if they were "
+            "shifted or standardized, undo that"
+        )
+    return images, "uint8, rounded" if signed else "uint8, rounded from [0, 1]", warnings
 
 
 def is_signed(path: Path, low: float, high: float) -> bool:

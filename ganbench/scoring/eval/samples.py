@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
+from ganbench.data.contract import DARK, explain_dark
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import ImageData
 from ganbench.results.schema import DataRecord
@@ -91,11 +92,8 @@ def load_samples(
         match_shape(samples, shape)
     if copies := len(images) - len(set(digests(images))):
         samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
-    if images.max() == 1:
-        samples.warnings.append(
-            f"{path}: no value is above 1, of 255, so all images look black; if they were floats in [0, 1], convert "
-            "them by (255 * images).round().astype('uint8')"
-        )
+    if (highest := int(images.max())) < DARK:
+        samples.warnings.append(f"{path}: no value is above {highest}, of 255; {explain_dark(highest)}")
     return samples
 
 
