@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import stand_in
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ganbench.data.batches import normalize_images
@@ -48,21 +49,26 @@ def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated_session(real_data_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Isolate the fixtures of a module or a session as well, and repeat no measurements outside training anywhere.
+    """Isolate the fixtures of a module or a session as well, and spare what takes long in every run and no test needs.
 
-    No test depends on how long the measurements take.
+    That is repeated measurements outside of training, and drawing the losses, for which tests import `save_losses`.
     """
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_CACHE_HOME", str(real_data_cache.parent))
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         monkeypatch.delenv("GANBENCH_DATA", raising=False)
         monkeypatch.delenv(ONLY_VARIABLE, raising=False)
+        monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_blank)
         monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
         monkeypatch.setattr("ganbench.training.warmup.MEASURED_CALLS", 1)
         monkeypatch.setattr("ganbench.training.roofline.MEASURED_SECONDS", 0.0)
         monkeypatch.setattr("ganbench.training.roofline.MATRIX_SIZE", {"cpu": 64, "cuda": 64})
         monkeypatch.setattr("ganbench.training.roofline.COPIED_BYTES", {"cpu": 2**16, "cuda": 2**16})
         yield
+
+
+def save_blank(history: Any, title: str, path: Path, *_: Any, **__: Any) -> None:
+    Image.new("L", (1, 1)).save(path)
 
 
 @pytest.fixture(autouse=True)
