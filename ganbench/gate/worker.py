@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -163,10 +164,6 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             self.images = 0
             self.stopped = False
 
-        def on_run_start(self, info: Any) -> None:
-            if getattr(info, "data_placement", "") == "streamed" and spec.data.workers:
-                windows.prefetched = spec.data.workers * (spec.data.prefetch_batches + 1)  # and the one being read
-
         def on_window_end(self, progress: Any) -> None:
             try:
                 self.add(progress)
@@ -179,6 +176,8 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
                 return
             images_so_far = getattr(progress, "images", progress.step * spec.training.batch_size)  # an earlier ganbench
             images, self.images = images_so_far - self.images, images_so_far
+            if multiprocessing.active_children():  # the data workers, which also read one more batch each
+                windows.prefetched = spec.data.workers * (spec.data.prefetch_batches + 1)
             rate = windows.add(progress.step, images, images / progress.images_per_second)
             if rate is None:
                 return

@@ -21,7 +21,6 @@ class RunInfo:
     steps_per_epoch: int
     total_steps: int
     images: int = 0  # real images shown to the discriminator before; more than 0 if the run is resumed
-    data_placement: str = "resident"  # of the train split: on the device, or "streamed" to it
 
 
 @dataclass(frozen=True)

@@ -99,16 +99,16 @@ def prepare(
     step = build_step(spec, data, context, device, precision, schedules, ranks)
     for warning in [*suspicious_combinations(spec, step), *batch_norm_warnings(step), *own_training_warnings(step)]:
         callback.on_warning(warning)
+    info = describe_run(spec, device, environment, data_record, step, length)
+    callback.on_run_start(info)
+    callback.on_status("preparing the real images for the metrics")
+    evaluator = build_evaluator(spec, data, data_record, context, step, length, callback, ranks)
     flips = make_rng(seed, "flips", device) if training.horizontal_flips else None
     order = make_rng(seed, "order")
     share = RankShare(ranks, training.batch_size)
     batches = make_batches(
         data.train, training.images_per_step, device, order, training.drop_last, flips, spec.data, share
     )
-    info = describe_run(spec, device, environment, data_record, step, batches, length)
-    callback.on_run_start(info)
-    callback.on_status("preparing the real images for the metrics")
-    evaluator = build_evaluator(spec, data, data_record, context, step, length, callback, ranks)
     # independent of random numbers used in builds
     seed_default_rngs(derived_seed(seed, ranks.stream("training")), device)
     return PreparedRun(
@@ -139,7 +139,6 @@ def describe_run(
     environment: Environment,
     data_record: DataRecord,
     step: TrainingStep,
-    batches: Batches,
     length: Length,
 ) -> RunInfo:
     return RunInfo(
@@ -150,7 +149,6 @@ def describe_run(
         parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
         steps_per_epoch=length.steps_per_epoch,
         total_steps=length.steps,
-        data_placement=batches.placement,
     )
 
 
