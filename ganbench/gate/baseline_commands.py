@@ -63,8 +63,6 @@ def record(
     config = replace(config, smoke=smoke, quality=quality, sessions=sessions, log=partial(print_text, out))
     recorded = record_into(file, config)
     print_text(out, f"{len(recorded.sessions)} sessions in {file}")
-    if disturbed := recorded.disturbances:
-        print_text(out, f"{len(disturbed)} were disturbed, which hides regressions: record again on a quiet machine")
 
 
 def show(
@@ -115,6 +113,11 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     sessions = measure_fresh(side, session_config, config.sessions, log, require_comparable)
     baseline = stored or Baseline(benchmark=session_config.benchmark, sessions=[], smoke=[], quality=[])
     baseline = baseline.model_copy(update={"sessions": [*baseline.sessions, *sessions]})
+    if disturbed := baseline.disturbances:
+        log(
+            f"{len(disturbed)} of {len(baseline.sessions)} sessions were disturbed, which hides regressions: remove "
+            f"{file} and record it again on a quiet machine"
+        )
     baseline.save(file)  # each part when it is complete: an interruption loses only the one that it interrupts
     if config.smoke and not baseline.smoke:
         runs = train_repeats(side, session_config, REPEATS, log)

@@ -184,14 +184,14 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
         of_speed = baseline.advisory(sessions) if config.speed else []
         of_scores = baseline.advisory_scores(quality_runs[0]) if config.quality else []
         findings = make_findings(measurements, config, config.margins.baseline_time_percent)
+        if config.speed:
+            findings["throughput"] = warn_if_disturbed(findings["throughput"], baseline)
         check = Check(
             benchmark=session_config.benchmark,
             names=(name, head.name),
             measurements=measurements,
             findings={
-                name: doubtful(as_advisory(finding, of_speed), baseline)
-                if name in SPEED
-                else as_advisory(finding, of_scores)
+                name: as_advisory(finding, of_speed if name in SPEED else of_scores)
                 for name, finding in findings.items()
             },
             advisory=(*of_speed, *of_scores),
@@ -241,8 +241,8 @@ def as_advisory(finding: Finding, reasons: list[str]) -> Finding:
     return replace(finding, verdict=Verdict.INCONCLUSIVE, message=message)
 
 
-def doubtful(finding: Finding, baseline: Baseline) -> Finding:
-    """Turn a pass on speed into a warning if the stored sessions were slowed down, which hides regressions."""
+def warn_if_disturbed(finding: Finding, baseline: Baseline) -> Finding:
+    """Turn a pass on throughput into a warning if stored sessions were slowed down, which hides regressions."""
     disturbed = baseline.disturbances
     if not disturbed or finding.verdict != Verdict.PASS:
         return finding

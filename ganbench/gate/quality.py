@@ -107,8 +107,8 @@ class Quality:
             base, head = self._costs(score)
             if min(len(base), len(head)) < 2 or min(*base, *head) < 0:
                 continue
-            has_logarithms = min(*base, *head) > 0 and math.isfinite(max(*base, *head))
-            estimates[self.titles[score.id]] = welch(base, head) if has_logarithms else RankEstimate.of(base, head)
+            test = welch if have_logarithms([*base, *head]) else RankEstimate.of
+            estimates[self.titles[score.id]] = test(base, head)
         return estimates
 
     def threshold(self, title: str) -> Threshold:
@@ -118,8 +118,7 @@ class Quality:
         for name in (score.name, score.label, score.id):  # the most specific one last
             percent = self.margins.metric_percent.get(name, percent)
         costs = self._costs(score)[0]
-        positive = min(costs) > 0 and math.isfinite(max(costs))
-        std_dev = stdev(map(math.log, costs)) if positive else spread(costs)
+        std_dev = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
         return Threshold(max(percent / 100, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=PASS_ALPHA)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
@@ -135,10 +134,16 @@ class Quality:
                 yield title, Finding(Verdict.INCONCLUSIVE, (base, head), why)
                 continue
             decision = decisions[title]
-            message = decision_message(title, "", decision) + f"; margin {self.threshold(title).margin:.1%}"
+            zeros = [sum(value == 0 for value in side) for side in values]
+            by_rank = any(zeros)
+            message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, "", decision)
+            message += f"; margin {self.threshold(title).margin:.1%}"
             better = decision.upper < 0 and -decision.effect >= self.threshold(title).margin
             verdict = decision.verdict
-            if better and verdict == Verdict.PASS:
+            more_zeros = zeros[1] * len(values[0]) > zeros[0] * len(values[1])
+            if more_zeros and self.metrics[metric_id].higher_is_better and verdict == Verdict.PASS:
+                verdict = Verdict.WARNING
+            elif better and verdict == Verdict.PASS:
                 verdict = Verdict.WARNING
                 message += ". Unexpectedly large improvement: verify that scoring is unchanged"
             yield title, Finding(verdict, (base, head), message, decision)
@@ -149,6 +154,19 @@ class Quality:
         if score.higher_is_better:
             base, head = ([1 / value if value else math.inf for value in side] for side in (base, head))
         return base, head
+
+
+def have_logarithms(costs: Sequence[float]) -> bool:
+    return min(costs) > 0 and math.isfinite(max(costs))
+
+
+def rank_message(title: str, decision: Decision, zeros: Sequence[int], values: Sequence[Sequence[float]]) -> str:
+    """Describe a decision by ranks; `zeros` are the numbers of scores of 0 among those of base and head."""
+    size = f" by {abs(decision.effect):.1%}" if math.isfinite(decision.effect) else ""
+    base, head = (f"{count} of {len(side)} seeds" for count, side in zip(zeros, values, strict=True))
+    noisy = "; too few seeds or too much variability to decide" if decision.verdict == Verdict.INCONCLUSIVE else ""
+    change = f"{'better' if decision.effect < 0 else 'worse'}{size}"
+    return f"{title} is {change}, compared by rank: it is 0 for {head} of head and {base} of base{noisy}"
 
 
 def is_complete(run: TrainingRun) -> bool:

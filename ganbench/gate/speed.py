@@ -20,7 +20,7 @@ from .looks import SINGLE_LOOK, Look, looks
 from .session import Session, measure_alone, measure_pair
 from .side import Code, SessionConfig, Side
 from .statistics import Estimate, paired, predicted
-from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, percent
+from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict
 
 ORDERS = ("ABBA", "BAAB")
 
@@ -156,14 +156,16 @@ def throughput_finding(sessions: Sessions, decision: Decision, threshold: Thresh
 def rare_slowdown_finding(sessions: Sessions, decision: Decision, threshold: Threshold, level: float) -> Finding | None:
     """Return a warning if head is slower on average, though not in the median window, on which `decision` is.
 
-    Then something slow happens in a few windows only, such as the start of an epoch. Disturbances do, too, so it takes
-    the same evidence in the mean as in the median.
+    Then something slow happens in a few windows only, such as the start of an epoch. A disturbance can cause that as
+    well, so the mean must meet the same evidence as the median, and their difference must be clear.
     """
     if decision.verdict == Verdict.REGRESSED or not sessions.in_pairs:
         return None
-    estimate = paired([mean_log_ratio(*pair) for pair in zip(sessions.base, sessions.head, strict=True)])
-    of_mean = sessions.look.decide(estimate, threshold, level)
-    if of_mean.verdict != Verdict.REGRESSED:
+    pairs = list(zip(sessions.base, sessions.head, strict=True))
+    of_mean = sessions.look.decide(paired([mean_log_ratio(*pair) for pair in pairs]), threshold, level)
+    difference = paired([mean_log_ratio(*pair) - log_ratio(*pair) for pair in pairs])
+    is_clear = difference.lower(level * sessions.look.share) > math.log1p(threshold.noise_floor)
+    if of_mean.verdict != Verdict.REGRESSED or not is_clear:
         return None
     base, head = (
         f"{1 / mean(map(mean_seconds_per_image, side)):,.0f} images/s" for side in (sessions.base, sessions.head)
@@ -183,13 +185,11 @@ def mean_seconds_per_image(session: Session) -> float:
 
 def decision_message(name: str, unit: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
-    size = f"by {abs(decision.effect):.1%}{unit}" if math.isfinite(decision.effect) else "without limit"
-    change = f"{'better' if decision.effect < 0 else 'worse'} {size}"
-    bounds = f"bounds {percent(decision.lower)} to {percent(decision.upper)}"
+    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
+    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
-    detectable = decision.minimum_detectable_effect
-    limit = f"{detectable:.1%}" if math.isfinite(detectable) else "unlimited"
-    return f"{name} is {change} ({bounds}); {noisy}minimum detectable effect {limit}"
+    detectable = f"minimum detectable effect {decision.minimum_detectable_effect:.1%}"
+    return f"{name} is {change} ({bounds}); {noisy}{detectable}"
 
 
 def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:

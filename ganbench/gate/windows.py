@@ -7,14 +7,17 @@ from __future__ import annotations
 
 MIN_FRACTION = 0.75  # of the requested length: windows vary a little, and the end of an epoch cuts one short
 LONGEST_PERIOD = 64  # steps; a penalty that is rarer takes too little of the time to matter
+MANY_PERIODS = 16  # in a window of so many, a part of another one does not matter
 
 
 class Windows:
     """Joins windows of a run until they are long enough.
 
-    A window has whole periods of lazy penalties: the median window could miss their cost otherwise. While the run is
-    paused, its data workers prefetch batches, which the next window would get for free, so the steps that use them up
-    are in no window.
+    A window has whole periods of lazy penalties, or many: the median window could miss their cost otherwise. Windows of
+    the run end together with periods if they can; not if an epoch fits into one, or in an earlier ganbench.
+
+    While the run is paused, its data workers prefetch batches, which the next window would get for free, so the steps
+    that use them up are in no window.
     """
 
     def __init__(self, seconds: float, period: int = 1, prefetched: int = 0) -> None:
@@ -48,10 +51,11 @@ class Windows:
         self._images = self._seconds = 0.0
 
     def _may_begin(self) -> bool:
-        begins_period = self.period > LONGEST_PERIOD or self._first_step % self.period == 0
-        return self._first_step >= self._earliest and begins_period
+        wait = 0 if self.period > LONGEST_PERIOD or self._first_step % self.period == 0 else self.period
+        return self._first_step >= self._earliest + wait
 
     def _has_whole_periods(self, step: int) -> bool:
+        steps = step - self._first_step
         if self.period > LONGEST_PERIOD:
-            return step - self._first_step >= LONGEST_PERIOD
-        return step % self.period == 0
+            return steps >= LONGEST_PERIOD
+        return steps % self.period == 0 or steps >= MANY_PERIODS * self.period

@@ -41,7 +41,7 @@ def load_file(path: Path) -> Any:
     return module
 
 
-code_in_use, job_specs, joined, slowdown = (
+code_in_use, job_specs, gate_windows, slowdown = (
     load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "job_specs", "windows", "slowdown")
 )
 source = load_file(Path(__file__).parents[1] / "system" / "source.py")
@@ -177,7 +177,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             images_so_far = getattr(progress, "images", progress.step * spec.training.batch_size)  # an earlier ganbench
             images, self.images = images_so_far - self.images, images_so_far
             if multiprocessing.active_children():  # the data workers, which also read one more batch each
-                windows.prefetched = spec.data.workers * (spec.data.prefetch_batches + 1)
+                windows.prefetched = spec.data.workers * (1 + spec.data.prefetch_batches)
             rate = windows.add(progress.step, images, images / progress.images_per_second)
             if rate is None:
                 return
@@ -190,7 +190,7 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
     requested = spec
     spec = job_specs.make_endless(spec)
     period = math.lcm(*(penalty.every for penalty in getattr(spec, "penalties", [])))
-    windows = joined.Windows(request["window_seconds"], period)
+    windows = gate_windows.Windows(request["window_seconds"], period)
     callback = TimeWindows()
     if request["delay"]:
         slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))

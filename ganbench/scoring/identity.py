@@ -92,9 +92,12 @@ def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 
-def networks_identity(metric: Any) -> dict[str, Any]:
-    """Return the hashes of the weights of networks that a metric holds as attributes, such as its extractor."""
-    attributes = {name: getattr(metric, name, None) for name in ("features", *getattr(metric, "__dict__", {}))}
+def networks_identity(metric: Any, extractor: nn.Module | None) -> dict[str, Any]:
+    """Return the hashes of the weights of a metric's extractor and of other networks that are its attributes.
+
+    If the metric is a module itself, its own hash includes them.
+    """
+    attributes = {**getattr(metric, "__dict__", {}), "features": extractor}
     return {
         f"metric.{name}.state": state_hash(value)
         for name, value in attributes.items()

@@ -26,7 +26,7 @@ from .reference import (
     fit,
     score_real_data,
 )
-from .requirements import require_enough_images, require_frozen_network, require_labels
+from .requirements import require_enough_images, require_eval_module, require_labels
 from .sampling import evaluation_context
 
 
@@ -70,18 +70,21 @@ def prepare_metric(
 def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the part of a metric's protocol that every metric has, and its software.
 
-    Raises `PluginError` for an extractor that is not a frozen network.
+    Raises `PluginError` for an extractor that is not a module in eval mode.
     """
-    extractors = [used.built for used in config.nested() if used.kind == Kind.FEATURE_EXTRACTOR and used.built]
-    for extractor in [*extractors, *([metric.features] if isinstance(metric, FeatureMetric) else [])]:
-        require_frozen_network(extractor, extractor_name(config, extractor))
+    with config.plugin.wrap_errors("raised in features"):
+        own: Any = metric.features if isinstance(metric, FeatureMetric) else None
+    extractors = [used.built for used in config.nested() if used.kind == Kind.FEATURE_EXTRACTOR]
+    for extractor in [*extractors, own]:
+        if extractor is not None:
+            require_eval_module(extractor, extractor_name(config, extractor))
     software = {
         "torch": Version(torch.__version__).public,
         "ganbench": ganbench_version(),
         **software_of(config),
         **getattr(metric, "software", {}),
     }
-    return {**config_identity(config, "metric"), **networks_identity(metric), **real_data.identity}, software
+    return {**config_identity(config, "metric"), **networks_identity(metric, own), **real_data.identity}, software
 
 
 def fit_to_real_images(

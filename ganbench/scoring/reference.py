@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
@@ -34,7 +34,7 @@ from ganbench.system.files import read_cache, write_cache
 
 from .calls import compute, extract, score_features, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, cached_features, writable_features
-from .identity import DIGITS, config_identity, software_of, state_hash
+from .identity import DIGITS, config_identity, software_of
 from .requirements import min_images, uses_labels, uses_real_labels
 
 REAL_DATA_SEED = 0  # a constant, so that all runs score the same real images and can cache the score
@@ -158,8 +158,7 @@ def stored_features(
         identity |= {**config_identity(own, "features"), **software_of(own)}
     else:  # the metric has built it itself, perhaps around one of its options
         identity |= {**config_identity(prepared.config, "metric"), **software_of(prepared.config)}
-        if isinstance(metric.features, nn.Module):
-            identity["features.state"] = state_hash(metric.features)
+        identity["features.state"] = prepared.protocol.get("metric.features.state")  # None without weights
     with prepared.config.plugin.wrap_errors("raised during feature extraction"):
         features = real_data.features(
             partial(extract, prepared.config, metric.features), identity, name, split, indices

@@ -26,14 +26,14 @@ def min_images(metric: Any) -> int:
     return getattr(metric, "min_images", 1)
 
 
-def require_frozen_network(extractor: Any, name: str) -> None:
+def require_eval_module(extractor: Any, name: str) -> None:
     """Raise `PluginError` unless an extractor is a torch module in eval mode.
 
     Only then, its weights are known, and the features of an image do not depend on other images or on chance.
     """
     if not isinstance(extractor, nn.Module):
         raise PluginError(f"{name}: an extractor must be a torch.nn.Module, so that scores record its weights")
-    if any(module.training for module in extractor.modules()):
+    if any(getattr(module, "training", False) for module in extractor.modules()):  # frozen TorchScript has no mode
         raise PluginError(f"{name}: the extractor is in training mode; call .eval() in build")
 
 

@@ -83,7 +83,8 @@ class FeatureExtractorContract(PluginContract):
         """It is a module in eval mode, and no parameter requires a gradient."""
         extractor = self.build()
         assert isinstance(extractor, nn.Module), f"expected an nn.Module, got {type(extractor).__name__}"
-        assert not extractor.training, "expected eval mode, got train mode: call .eval() in build"
+        modes = [getattr(module, "training", False) for module in extractor.modules()]
+        assert not any(modes), "expected eval mode, got train mode: call .eval() in build"
         trainable = [name for name, parameter in extractor.named_parameters() if parameter.requires_grad]
         assert not trainable, f"expected no parameter that requires a gradient, got {', '.join(trainable)}"
 

@@ -219,7 +219,7 @@ def test_sessions_of_another_environment_are_not_added(plugin: Any) -> None:
 
 def test_a_pass_against_disturbed_sessions_is_only_a_warning(plugin: Any) -> None:
     plugin(FAST + "DISTURBED = True\n")
-    assert "12 were disturbed, which hides regressions" in record()[1]
+    assert "12 of 12 sessions were disturbed, which hides regressions" in record()[1]
     assert "disturbed sessions │ 12, which hides regressions" in invoke("baseline", "show", "baseline.json")[1]
     plugin(FAST)
     code, text = check()

@@ -224,6 +224,7 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
         ([0.38, 0.4, 0.41, 0.39, 0.42], [0.0] * 5, True, Verdict.REGRESSED),  # a recall, and no modes are left
         ([0.38, 0.4, 0.41, 0.39, 0.42], [0.01, 0.02, 0.0, 0.03, 0.01], True, Verdict.REGRESSED),
         ([0.01, 0.02, 0.0, 0.03, 0.01], [0.38, 0.4, 0.41, 0.39, 0.42], True, Verdict.PASS),
+        ([0.3, 0.35, 0.4, 0.45, 0.5], [0.0, 0.39, 0.4, 0.41, 0.42], True, Verdict.WARNING),  # one seed collapsed
         ([0.0] * 5, [0.0] * 5, True, Verdict.INCONCLUSIVE),
         ([0.0] * 5, [0.2, 0.1, 0.3, 0.1, 0.2], False, Verdict.REGRESSED),
     ],

@@ -30,6 +30,13 @@ def test_a_window_has_whole_periods(run: list[int]) -> None:
     assert all(steps.start % 16 == steps.stop % 16 == 0 for steps in found)
 
 
+@pytest.mark.parametrize("run", [[391] * 4, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2] * 40])
+def test_a_window_has_many_periods_if_those_of_the_run_never_end_together_with_one(run: list[int]) -> None:
+    found = steps_of(Windows(seconds=2, period=16), run)
+    assert len(found) > 1
+    assert all(len(steps) % 16 == 0 or 16 * 16 <= len(steps) < 16 * 16 + max(run) for steps in found)
+
+
 def test_a_long_period_is_not_awaited() -> None:
     found = steps_of(Windows(seconds=2, period=1000), [10] * 30)
     assert [len(steps) for steps in found] == [LONGEST_PERIOD // 10 * 10 + 10] * 4
