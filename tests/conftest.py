@@ -51,7 +51,7 @@ def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def isolated_session(real_data_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Isolate the fixtures of a module or a session as well, and spare what takes long in every run and no test needs.
 
-    That is repeated measurements outside of training, and drawing the losses, for which tests import `save_losses`.
+    That is repeated measurements outside of training, and drawing the losses (tests of plots import the function).
     """
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_CACHE_HOME", str(real_data_cache.parent))

@@ -16,8 +16,7 @@ from ganbench.runtime.rng import IsolatedRNG
 
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
 EXAMINED_IMAGES = 1000  # images in memory whose values are examined
-EXAMINED_FILES = 16  # images that are read one by one
-DARK = 64  # of 255: images of which none reaches this value probably had another range
+DARK = 64  # if no value of the images reaches this, of 255, they probably had another range
 EXPECTED = (
     "expected a pair of an image, uint8 of shape (channels, height, width), and a label; or, for data that is not "
     "images, of a vector, float32 of shape (features,), and a label"
@@ -93,7 +92,7 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
             reader = CheckedSplit(split, name, plugin, data.num_classes)
             own = tuple(reader[0][0].shape)
             reader.shape = shape or own
-            for index in {round(i * (len(split) - 1) / (CHECKED_ITEMS - 1)) for i in range(CHECKED_ITEMS)}:
+            for index in checked_items(split):
                 reader[index]
             wrapped[name] = reader
         if shape is not None and own != shape:
@@ -105,20 +104,25 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
 
 
+def checked_items(split: Split) -> list[int]:
+    """Return the indices of a few items at equal distances."""
+    return sorted({round(i * (len(split) - 1) / (CHECKED_ITEMS - 1)) for i in range(CHECKED_ITEMS)})
+
+
 def highest_value(split: Split) -> int | None:
-    """Return the highest value of the first images; None for vectors."""
+    """Return the highest value of some images; None for vectors."""
     if type(split) is TensorDataset:
         images = split.tensors[0][:EXAMINED_IMAGES]
     else:
-        images = torch.stack([split[index][0] for index in range(min(EXAMINED_FILES, len(split)))])
+        images = torch.stack([split[index][0] for index in checked_items(split)])
     return int(images.max()) if images.dtype == torch.uint8 else None
 
 
 def explain_dark(highest: int) -> str:
     """Return what is probably wrong with uint8 images, none of whose values is above `highest`, and what to do."""
     if highest <= 1:
-        return "all images look black; if they were floats in [0, 1], convert them by (255 * images).round() to uint8"
-    return f"all images look dark; if {highest} is white, multiply them by {255 / highest:.4g}"
+        return "they look black; if they were floats in [0, 1], convert them by (255 * images).round() to uint8"
+    return f"they look dark; if {highest} is white, multiply them by {255 / highest:.4g}"
 
 
 def changes_between_reads(data: ImageData) -> bool:

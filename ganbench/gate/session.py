@@ -39,7 +39,7 @@ class Session(Record):
     spec: dict[str, Any] = Field(description="the resolved spec")
     plugins: list[PluginRecord] = Field(description="all plugins that were used")
     code: dict[str, Code] = Field(description="the code that ran, by package: ganbench and the plugins it used")
-    windows: int = Field(description="number of timed windows that was requested; fewer if they took long")
+    windows: int = Field(description="number of timed windows that was requested; fewer were timed if they took long")
     window_seconds: float = Field(description="approximate length of a window that was requested, in seconds")
     gpu: list[GPUReading | None] = Field(
         description="state of the GPU at the end of each timed window; null on a CPU, or if not reported"

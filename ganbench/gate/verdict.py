@@ -40,7 +40,8 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse; inf if head never gets there."""
+    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse; inf if head never
+    gets there, or scores 0."""
 
     verdict: Verdict
     effect: float

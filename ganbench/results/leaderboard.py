@@ -19,7 +19,7 @@ from ganbench.errors import MissingError, UsageError
 
 from .comparability import compare_scores
 from .differences import differing_fields, flatten
-from .leaderboard_rows import group_by_row
+from .leaderboard_rows import differing_code, group_by_row
 from .run_collection import FoundRun
 from .schema import MetricResult, Result
 from .statistics import ALPHA, PairedDifference, Summary, holm, pair, summarize
@@ -150,7 +150,9 @@ class Leaderboard:
 
     @property
     def software_differences(self) -> dict[str, tuple[Any, ...]]:
-        return compare_scores(score for row in self.rows for score in row.scores.values()).software
+        """The software, and the code of plugins, in which the runs differ although they are ranked."""
+        software = compare_scores(score for row in self.rows for score in row.scores.values()).software
+        return {**software, **differing_code(result for row in self.rows for result in row.results)}
 
 
 def compare_pairs(differences: Mapping[tuple[int, int], PairedDifference]) -> list[RowComparison]:

@@ -9,12 +9,13 @@ from typing import Any
 
 from .differences import differing_fields, flatten
 from .run_collection import FoundRun
-from .schema import NON_TRAINING_FIELDS
+from .schema import NON_TRAINING_FIELDS, Result
 
 SEED = "training.seed"
 CODE = "code of "
 # kinds of plugins that scores have in their protocol and software, or that affect no results
-OTHER_KINDS = {"benchmark", "metric", "feature-extractor", "tracker", "executor"}
+NON_TRAINING_KINDS = {"benchmark", "metric", "feature-extractor", "tracker", "executor"}
+OWN = "ganbench"  # the distribution whose changes are noted, like those of torch, and split no rows
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
@@ -27,17 +28,27 @@ def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
 
 
 def split_by_code(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
-    """Split runs with equal settings by the code of their plugins; those without a result will have the latest one."""
-    rows: dict[str, list[FoundRun]] = {}
+    """Split runs with equal settings by the code of the user's plugins, as far as it is known.
+
+    Runs without a result join the row with the latest result.
+    """
+    rows: list[tuple[dict[str, str], list[FoundRun]]] = []
     for run in runs:
-        if run.result:
-            rows.setdefault(json.dumps(code(run), sort_keys=True), []).append(run)
-    unfinished = [run for run in runs if not run.result]
+        if run.result is None:
+            continue
+        own = code(run)
+        alike = (row for row in rows if all(row[0].get(name, source) == source for name, source in own.items()))
+        known, members = next(alike, ({}, []))
+        if not members:
+            rows.append((known, members))
+        known |= own
+        members.append(run)
+    unfinished = [run for run in runs if run.result is None]
     if not rows:
         return [unfinished]
-    latest = max(rows, key=lambda key: max(run.result.created_at for run in rows[key] if run.result))
-    rows[latest] += unfinished
-    return list(rows.values())
+    latest = max((members for _, members in rows), key=lambda row: max(r.result.created_at for r in row if r.result))
+    latest += unfinished
+    return [members for _, members in rows]
 
 
 def row_fields(run: FoundRun) -> dict[str, Any]:
@@ -45,14 +56,27 @@ def row_fields(run: FoundRun) -> dict[str, Any]:
     return settings(run) | code(run)
 
 
-def code(run: FoundRun) -> dict[str, str | None]:
-    """Return the hash of the code of each plugin that took part in training."""
-    plugins = run.result.plugins if run.result else []
+def code(run: FoundRun) -> dict[str, str]:
+    """Return the hash of the code of each of the user's plugins that took part in training, if it was recorded."""
+    return {name: source for name, (distribution, source) in training_code(run.result).items() if distribution != OWN}
+
+
+def training_code(result: Result | None) -> dict[str, tuple[str, str]]:
+    """Return the distribution and the hash of the code of each plugin that took part in training, if recorded."""
     return {
-        f"{CODE}{plugin.kind} {plugin.name}": plugin.source or plugin.version
-        for plugin in plugins
-        if plugin.kind not in OTHER_KINDS
+        f"{CODE}{plugin.kind} {plugin.name}": (plugin.distribution, plugin.source)
+        for plugin in (result.plugins if result else [])
+        if plugin.kind not in NON_TRAINING_KINDS and plugin.source
     }
+
+
+def differing_code(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
+    """Return the plugins of training whose code differs between results that use them, with the hashes."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, (_, source) in training_code(result).items():
+            found.setdefault(name, {})[source] = None
+    return {name: tuple(sources) for name, sources in found.items() if len(sources) > 1}
 
 
 def settings(run: FoundRun) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def training_differences(reference: Mapping[str, Any], result: Result) -> Iterat
     elif result.message:
         yield result.message
     if (processes := result.throughput.processes) > 1:
-        yield f"{processes} processes trained it, each with a part of every batch, on which batch norm depends"
+        yield f"it was trained by {processes} processes, not by one"
     expected, found = (flatten(settings) for settings in (reference["settings"], training_settings(result.spec)))
     fields = {
         path: values

@@ -34,11 +34,11 @@ def open_dataset(
         data_shape = data.data_shape
         random_reads = changes_between_reads(data)
         highest = highest_value(data.train)
-    # of random transforms, too, the hash is that of the images which metrics see, whatever the seed of the run
+    # a constant, so that the hash of random transforms does not depend on the seed of the run
     with evaluation_context(REAL_DATA_SEED, device):
         content_sha256, content_basis = data_content(data, config)
     if highest is not None and highest < DARK:
-        warn(f"{plugin}: no value of the first train images is above {highest}, of 255; {explain_dark(highest)}")
+        warn(f"{plugin}: no value of the examined train images is above {highest}, of 255; {explain_dark(highest)}")
     if random_reads:
         warn(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "

@@ -139,7 +139,8 @@ class Run:
         """Run the training loop: timing windows of steps, and events between them.
 
         Nothing within a window waits for the device. Runs that take turns wait for one another before and after a
-        window and at both of its ends, so that their windows begin and end together and contain nothing but steps.
+        window and at both of its ends, so that their windows begin and end together and contain nothing but steps, and
+        the start and the end of an epoch's data workers.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
         deadline, period = self._deadline(), self.prepared.step.penalties.period
@@ -163,7 +164,7 @@ class Run:
                 window_steps = yield Pause(barrier=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
                     yield BARRIER
-                    # the end of the epoch ends its data workers, so there is no other reference to the inputs
+                    # no local reference to the inputs: at the end of an epoch, its data workers then end in the window
                     for batch in islice(state.inputs_left(), window_steps):
                         losses.add(engine(batch, state.position, clock.on_phase_end))
                         images = len(batch[0]) * self.ranks.size

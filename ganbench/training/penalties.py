@@ -68,7 +68,7 @@ class Penalties:
 
     @cached_property
     def period(self) -> int:
-        """The number of steps after which the same penalties are due again."""
+        """The number of steps after which the same penalties are due again, at most `MAX_PERIOD`."""
         return min(math.lcm(*(penalty.every for penalty in self.all)), MAX_PERIOD)
 
     @cached_property

@@ -263,8 +263,19 @@ def test_runs_of_other_code_are_another_row(tmp_path: Path) -> None:
         record = PluginRecord(kind="loss", name="own", distribution="own.py", version=None, source=source)
         metric = PluginRecord(kind="metric", name="fid", distribution="own.py", version=None, source=str(seed))
         write(tmp_path, "own", seed, score(value), plugins=[record, metric])
+    before = PluginRecord(kind="loss", name="own", distribution="own.py", version=None)  # it was not recorded
+    write(tmp_path, "own", 4, score(31.5), plugins=[before])
     (board,) = boards("runs")
     assert [(row["label"], row["last"]["mean"]) for row in board["rows"]] == [
         ("dcgan-fashion, code of loss own=new", 12.5),
-        ("dcgan-fashion, code of loss own=old", 30.5),
+        ("dcgan-fashion, code of loss own=old", (30 + 31 + 31.5) / 3),
     ]
+
+
+def test_another_release_of_ganbench_is_the_same_row_with_a_note(tmp_path: Path) -> None:
+    for seed, source in enumerate(["old", "old", "new"]):
+        record = PluginRecord(kind="loss", name="bce", distribution="ganbench", version="0.1.0", source=source)
+        write(tmp_path, "bce", seed, score(30.0 + seed), plugins=[record])
+    ((row,),) = (board["rows"] for board in boards("runs"))
+    assert len(row["scores"]) == 3
+    assert "ranked although the software differs: code of loss bce" in invoke("runs")[1]

@@ -198,7 +198,7 @@ def test_a_run_of_several_processes_is_not_comparable(finished: tuple[Path, str]
     throughput = load_result(finished[0]).throughput
     judged = judge(throughput=throughput.model_copy(update={"conditions": {**throughput.conditions, "processes": 4}}))
     assert judged.verdict == "not comparable"
-    assert "4 processes trained it" in judged.differences[0]
+    assert "trained by 4 processes" in judged.differences[0]
 
 
 def test_a_score_that_is_not_finite_is_not_comparable(finished: tuple[Path, str], judge: Judge) -> None:

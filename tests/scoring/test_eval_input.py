@@ -221,8 +221,8 @@ def test_values_that_exceed_a_range_by_rounding_belong_to_it(error: float) -> No
 @pytest.mark.parametrize(
     ("levels", "warning"),
     [
-        (1, "no value is above 1, of 255; all images look black"),
-        (16, "above 16, of 255; all images look dark; if 16 is"),
+        (1, "no value is above 1, of 255; they look black"),
+        (16, "above 16, of 255; they look dark; if 16 is"),
     ],
 )
 def test_images_that_look_dark_are_warned_of(levels: int, warning: str) -> None:

@@ -19,7 +19,7 @@ Layout = Literal["NHWC", "NCHW"]
 CHUNK = 1000  # images converted at a time
 ROUNDING = 0.5 / 255  # half a gray level of floats in [0, 1]: values so far outside of a range are rounded back into it
 OVERSHOOT = 0.1  # negative values this small, relative to the highest value, do not tell [-1, 1] from [0, 1]
-NARROW = 0.75  # of the range [-1, 1]; images of which none exceeds it were probably shifted
+NARROW = 0.75  # floats in [-1, 1] whose largest absolute value is below this were probably shifted
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 CHOICE = "choose one of the images to score with --array NAME; of those to compare with, save one to a file of its own"
 
@@ -162,7 +162,7 @@ def quantize(path: Path, array: np.ndarray) -> tuple[np.ndarray, str, list[str]]
     if signed and max(-low, high) < NARROW:
         warnings.append(
             f"{path}: the values range from {low:g} to {high:g}, so nothing is black or white in [-1, 1]; if they were "
-            "shifted or standardized, undo that"
+            "shifted, undo that"
         )
     return images, "uint8, rounded" if signed else "uint8, rounded from [0, 1]", warnings
 
