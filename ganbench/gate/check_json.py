@@ -58,8 +58,8 @@ class CheckRecord(SparseRecord):
     order_seed: int | None = Field(description="random seed of the session order; null against a baseline")
     advisory: list[str] = Field(description="why a regression does not fail the build; empty if it does")
     quantities: dict[str, FindingRecord] = Field(
-        description="verdict on each quantity: throughput, mean throughput if only that is slower, memory, smoke, scores "
-        "and targets, or code if it is the same"
+        description="verdict on each quantity: throughput, mean throughput if only that is slower, memory, smoke, "
+        "scores and targets, or code if it is the same"
     )
     phases: dict[str, dict[Side, float]] = Field(
         description="seconds per image in each phase of training, by side: medians over sessions; empty without them"
