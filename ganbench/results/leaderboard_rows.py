@@ -15,7 +15,7 @@ SEED = "training.seed"
 CODE = "code of "
 # kinds of plugins that scores have in their protocol and software, or that affect no results
 NON_TRAINING_KINDS = {"benchmark", "metric", "feature-extractor", "tracker", "executor"}
-OWN = "ganbench"  # the distribution whose changes are noted, like those of torch, and split no rows
+GANBENCH = "ganbench"  # the distribution whose changes are noted, like those of torch, and split no rows
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
@@ -58,7 +58,9 @@ def row_fields(run: FoundRun) -> dict[str, Any]:
 
 def code(run: FoundRun) -> dict[str, str]:
     """Return the hash of the code of each of the user's plugins that took part in training, if it was recorded."""
-    return {name: source for name, (distribution, source) in training_code(run.result).items() if distribution != OWN}
+    return {
+        name: source for name, (distribution, source) in training_code(run.result).items() if distribution != GANBENCH
+    }
 
 
 def training_code(result: Result | None) -> dict[str, tuple[str, str]]:
@@ -71,11 +73,12 @@ def training_code(result: Result | None) -> dict[str, tuple[str, str]]:
 
 
 def differing_code(results: Iterable[Result]) -> dict[str, tuple[str, ...]]:
-    """Return the plugins of training whose code differs between results that use them, with the hashes."""
+    """Return those of ganbench's own plugins whose code differs between results that use them, with the hashes."""
     found: dict[str, dict[str, None]] = {}
     for result in results:
-        for name, (_, source) in training_code(result).items():
-            found.setdefault(name, {})[source] = None
+        for name, (distribution, source) in training_code(result).items():
+            if distribution == GANBENCH:
+                found.setdefault(name, {})[source] = None
     return {name: tuple(sources) for name, sources in found.items() if len(sources) > 1}
 
 
