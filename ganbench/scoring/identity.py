@@ -92,16 +92,17 @@ def config_identity(config: PluginConfig, name: str) -> dict[str, Any]:
     return identity | {f"{name}.{key}": value for key, value in options.items()}
 
 
-def networks_identity(metric: Any, extractor: nn.Module | None) -> dict[str, Any]:
+def networks_identity(config: PluginConfig, metric: Any, extractor: nn.Module | None) -> dict[str, Any]:
     """Return the hashes of the weights of a metric's extractor and of other networks that are its attributes.
 
-    If the metric is a module itself, its own hash includes them.
+    Networks that `config_identity` hashes are left out: those of nested configs, and the metric if it is one itself.
     """
+    hashed = {id(used.built) for used in config.nested()}
     attributes = {**getattr(metric, "__dict__", {}), "features": extractor}
     return {
         f"metric.{name}.state": state_hash(value)
         for name, value in attributes.items()
-        if isinstance(value, nn.Module) and value.state_dict()
+        if isinstance(value, nn.Module) and id(value) not in hashed and value.state_dict()
     }
 
 

@@ -84,7 +84,11 @@ def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> t
         **software_of(config),
         **getattr(metric, "software", {}),
     }
-    return {**config_identity(config, "metric"), **networks_identity(metric, own), **real_data.identity}, software
+    return {
+        **config_identity(config, "metric"),
+        **networks_identity(config, metric, own),
+        **real_data.identity,
+    }, software
 
 
 def fit_to_real_images(
