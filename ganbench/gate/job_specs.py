@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 EPOCHS = 10**9
+FEW_SAMPLES = 2000  # generated images that show whether scores are the same; far fewer than scores need
 
 
 def make_endless(spec: Any) -> Any:
@@ -54,14 +55,23 @@ def make_complete(spec: Any, training: dict[str, Any], targets: bool) -> Any:
     """Return the spec for training to the end, with `training` as updates of that section.
 
     Metrics are scored only there, except those with a target, which are scored on schedule if `targets` are kept.
+    Without targets, scores are only compared for equality, so they are of fewer images.
     """
     spec = with_endless_targets(spec) if targets else without_targets(spec)
+    metrics = [metric if has_target(metric, spec) else without_schedule(metric) for metric in spec.metrics]
     updates = {
-        "metrics": [metric if has_target(metric, spec) else without_schedule(metric) for metric in spec.metrics],
+        "metrics": metrics if targets else [with_few_samples(metric) for metric in metrics],
         "training": spec.training.model_copy(update=training),
         "sample_images": without_schedule(spec.sample_images, real=0, generated=0),
     }
     return spec.model_copy(update=updates)
+
+
+def with_few_samples(metric: Any) -> Any:
+    """Return the metric with few generated images, but at least as many as any of its options: a subset size, say."""
+    options = metric.options.model_dump().values()
+    enough = max([FEW_SAMPLES, *(value for value in options if isinstance(value, int))])
+    return metric.model_copy(update={"num_samples": min(metric.num_samples, enough)})
 
 
 def without_targets(spec: Any) -> Any:

@@ -22,7 +22,7 @@ import pytest
 import ganbench.gate
 from ganbench import BuildContext, load_spec
 from ganbench.errors import MissingError, UsageError
-from ganbench.gate.job_specs import make_endless, without_schedule
+from ganbench.gate.job_specs import make_complete, make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
 from ganbench.gate.slowdown import slow_down
 from ganbench.training.length import Events, Length
@@ -183,3 +183,18 @@ def test_the_schedules_of_a_timed_run_keep_their_course_and_then_their_last_valu
     assert endless(10**12) == before[-1] <= 1.001 * last
     assert check_schedules(spec, replace(context, total_steps=length.steps, total_images=length.images)) == []
     assert Events(spec, length).steps_to_next(0) == length.steps_per_epoch  # no events within, at once
+
+
+@pytest.mark.parametrize(
+    ("metric", "samples"),
+    [
+        ("{name='fid', features='fashion-cnn'}", 2000),
+        ("{name='fid', features='fashion-cnn', num_samples=500}", 500),
+        ("{name='kid', features='fashion-cnn', subset_size=5000}", 5000),  # a subset needs as many
+    ],
+)
+def test_a_smoke_run_scores_few_images(metric: str, samples: int) -> None:
+    spec = load_spec("dcgan-fashion", f"metrics=[{metric}]")
+    (smoke,), (quality,) = (make_complete(spec, {"steps": 40}, targets).metrics for targets in (False, True))
+    assert smoke.num_samples == samples
+    assert quality == spec.metrics[0].model_copy(update={"at_epochs": []})
