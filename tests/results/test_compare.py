@@ -269,3 +269,11 @@ def test_values_of_which_higher_is_better_in_one_result_only_are_not_ranked(resu
         update={"metrics": [metric.model_copy(update={"higher_is_better": None}) for metric in one.metrics]}
     )
     assert [quantity.better for quantity in compare([one, other]).metrics] == [None]
+
+
+def test_values_of_different_signs_have_no_ratio() -> None:
+    """The estimate of KID is unbiased, so it can be negative."""
+    kid = Quantity("kid", (-0.0005, 0.002, 0.004), "lower", {})
+    assert (kid.best, kid.ratio(1)) == (0, None)
+    assert Quantity("kid", (0.002, -0.0005, 0.004), "lower", {}).ratio(1) is None
+    assert Quantity("kid", (0.002, 0.001), "lower", {}).ratio(1) == 0.5
