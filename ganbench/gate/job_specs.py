@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 EPOCHS = 10**9
-FEW_SAMPLES = 2000  # generated images that show whether scores are the same; far fewer than scores need
+FEW_SAMPLES = 2000  # generated images: enough to see whether a score has changed, too few for its value
 
 
 def make_endless(spec: Any) -> Any:
@@ -55,7 +55,7 @@ def make_complete(spec: Any, training: dict[str, Any], targets: bool) -> Any:
     """Return the spec for training to the end, with `training` as updates of that section.
 
     Metrics are scored only there, except those with a target, which are scored on schedule if `targets` are kept.
-    Without targets, scores are only compared for equality, so they are of fewer images.
+    Without targets, scores only show whether anything has changed, so they are of fewer images.
     """
     spec = with_endless_targets(spec) if targets else without_targets(spec)
     metrics = [metric if has_target(metric, spec) else without_schedule(metric) for metric in spec.metrics]

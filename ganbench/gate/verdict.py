@@ -40,8 +40,10 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse; inf if head never
-    gets there, or scores 0."""
+    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse.
+
+    They are infinite if head never reaches a target, or if its score is 0.
+    """
 
     verdict: Verdict
     effect: float

@@ -403,7 +403,7 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
         (lambda extractor: SimpleNamespace(**vars(extractor)), "must be a torch.nn.Module, so that scores record its"),
     ],
 )
-def test_an_extractor_is_a_frozen_network(
+def test_an_extractor_is_a_module_in_eval_mode(
     spoil: Callable[[Thumbnail], Any],
     problem: str,
     thumbnails: Registry,
