@@ -7,8 +7,9 @@ what to do. The command line prints the message and exits with the error's exit 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -97,12 +98,16 @@ def restated(error: GanbenchError, message: str) -> GanbenchError:
 def describe(error: BaseException) -> str:
     """Return an exception as one line: its type and message, or only the problems if it is pydantic's."""
     if hasattr(error, "errors") and type(error).__name__ == "ValidationError":
-        problems = (
-            (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
-            for problem in error.errors(include_url=False)
-        )
-        return "; ".join(f"{where}: {message}" if where else message for where, message in problems)
+        return "; ".join(map(describe_problem, error.errors(include_url=False)))
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def describe_problem(problem: Mapping[str, Any]) -> str:
+    """Return a problem that pydantic has found, with the path of the field and its value, if short."""
+    message, got = problem["msg"].removeprefix("Value error, "), problem.get("input")
+    if isinstance(got, bool | int | float | str) and repr(got) not in message:
+        message += f" (got {got!r})"
+    return ": ".join(filter(None, [".".join(map(str, problem["loc"])), message]))
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -119,7 +119,7 @@ def train_seeds(
         raise UsageError("seeds: a run over several processes has one seed; use a suite with `processes` instead")
     changes = check_overrides(overrides)
     if any(change.partition("=")[0].strip() == "training.seed" for change in changes):
-        raise UsageError("training.seed is overridden, but the seeds are given, too")
+        raise UsageError("seeds and -o training.seed exclude each other; remove one of them")
     found = resolve_spec(benchmark, [*changes, *training_overrides(epochs, steps, budget, precision)], plugins)
     specs = with_seeds(found.spec, seeds)
     folder = RunDirectory(found.spec.name, optional_path(out)).path  # which must be new

@@ -121,9 +121,9 @@ def new_package(name: str, kind: str, registry: Registry) -> Package:
 
 def parse_template_kind(text: str) -> Kind:
     """Return the kind called `text`, also in the plural. Raises `UsageError` for anything else."""
-    for kind in TEMPLATES:
-        if text in (kind.value, kind.plural):
-            return kind
+    kind = Kind.named(text)
+    if kind in TEMPLATES:
+        return kind
     hint = suggestion(text, [kind.value for kind in TEMPLATES])
     raise UsageError(f"--kind {text}: no such kind of plugin; {hint}")
 

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.schema import NON_TRAINING_FIELDS, Record
+from ganbench.results.record import Record, first_problem
+from ganbench.results.schema import NON_TRAINING_FIELDS
 from ganbench.system.files import explained_write, write_text
 
 from .session import Session
@@ -102,15 +103,12 @@ def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
         hint = f"{remedy}--missing-baseline record" if benchmark and not path.exists() else ""
         raise MissingError(f"baseline {path}: cannot read: {error.strerror}{hint}") from None
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        where = ".".join(map(str, detail["loc"]))
-        problem = f"{where}: {detail['msg']}" if where else detail["msg"]
         raise UsageError(
-            f"baseline {path}: corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}: {problem}; "
+            f"baseline {path}: corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}: {first_problem(error)}; "
             "record it again"
         ) from None
     if not baseline.sessions:
-        raise UsageError(f"baseline {path}: no sessions")
+        raise UsageError(f"baseline {path}: no sessions; record it again with `ganbench baseline record`")
     if benchmark is not None and baseline.benchmark != benchmark:
         raise NotComparableError(f"baseline {path}: recorded for benchmark {baseline.benchmark}, not {benchmark}")
     return baseline

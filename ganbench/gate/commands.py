@@ -110,8 +110,15 @@ def check(
 
     The spec sets the margins: -o gate.time_percent=3 allows 3% more time per image. `ganbench show gate` lists them.
     """
-    if sum([against is not None, against_python is not None, bool(baselines), self_test]) != 1:
-        raise UsageError("check needs one of --against REF, --against-python PATH, --baseline FILE and --self-test")
+    bases = {
+        "--against REF": against is not None,
+        "--against-python PATH": against_python is not None,
+        "--baseline FILE": bool(baselines),
+        "--self-test": self_test,
+    }
+    if sum(bases.values()) != 1:
+        given = " and ".join(option.split()[0] for option, is_given in bases.items() if is_given) or "none"
+        raise UsageError(f"check needs exactly one of {', '.join(bases)}; got {given}")
     if self_test and (junit or summary):
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
     mode = "--self-test" if self_test else "--baseline" if baselines else "--against"

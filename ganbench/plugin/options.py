@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
@@ -17,28 +19,58 @@ class StrictModel(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _suggest_for_unknown_keys(
-        cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
-    ) -> Self:
+    def _explain_problems(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         try:
             return validate(data)
         except ValidationError as error:
-            known = [*cls.model_fields, *(info.context or {}).get("engine_keys", [])]
-            lines = [_with_suggestion(line, known) for line in error.errors(include_url=False)]
+            lines = [cls._explained(line, info.context or {}) for line in error.errors(include_url=False)]
             raise ValidationError.from_exception_data(cls.__name__, lines) from None
 
+    @classmethod
+    def _explained(cls, line: ErrorDetails, context: Mapping[str, Any]) -> InitErrorDetails:
+        """Return a problem with a message in the terms of a spec, unless a nested table has already explained it."""
+        kind, path, message, shown = line["type"], line["loc"], line["msg"], line["input"]
+        if kind == EXPLAINED:
+            pass
+        elif kind == "extra_forbidden" and len(path) == 1:
+            message, shown = f"unknown key; {cls._known_keys(str(path[0]), context)}", ...
+        elif kind == "model_type" and not path:
+            message = f"must be a table with {', '.join(cls.model_fields)}"
+        elif kind == "missing":
+            description = cls.model_fields[str(path[0])].description if len(path) == 1 else None
+            message = f"required: {description}" if description else "required"
+        else:
+            message = MESSAGES.get(kind) or re.sub(r"^\w+ should ", "must ", message)
+            message = message.replace("greater than or equal to", "at least").replace(
+                "less than or equal to", "at most"
+            )
+        return InitErrorDetails(
+            type=PydanticCustomError(EXPLAINED, "{problem}", {"problem": message}), loc=path, input=shown
+        )
 
-def _with_suggestion(line: ErrorDetails, known: list[str]) -> InitErrorDetails:
-    """Return the error unchanged, or with a suggestion if it is an unknown key of this table."""
-    if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
-        problem, shown = _unknown_key(str(line["loc"][0]), known), ...
-    else:
-        problem, shown = PydanticCustomError(line["type"], "{problem}", {"problem": line["msg"]}), line["input"]
-    return InitErrorDetails(type=problem, loc=line["loc"], input=shown)
+    @classmethod
+    def _known_keys(cls, key: str, context: Mapping[str, Any]) -> str:
+        """Return the known key that is most similar to an unknown one, or else all known keys."""
+        known = [*cls.model_fields, *context.get("engine_keys", [])]
+        described = [name for name, field in cls.model_fields.items() if key in words(field.description)]
+        if described:  # by its usual name, such as n_critic
+            return f"did you mean '{described[0]}'?"
+        return suggestion(key, known) if known else f"{context.get('plugin', 'this table')} has no options"
 
 
-def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
-    return PydanticCustomError("unknown_key", "unknown key; {hint}", {"hint": suggestion(key, known)})
+EXPLAINED = "explained"  # type of a problem with a message of this file
+MESSAGES = {
+    "list_type": "must be a list",
+    "dict_type": "must be a table",
+    "string_type": "must be a string",
+    **dict.fromkeys(["bool_type", "bool_parsing"], "must be true or false"),
+    **dict.fromkeys(["int_type", "int_parsing", "int_from_float"], "must be an integer"),
+    **dict.fromkeys(["float_type", "float_parsing"], "must be a number"),
+}  # in the terms of TOML, by pydantic's type of problem
+
+
+def words(text: str | None) -> set[str]:
+    return set(re.findall(r"\w+", text or ""))
 
 
 class Options(StrictModel):

@@ -50,6 +50,11 @@ class Kind(StrEnum):
     TRACKER = "tracker"
     EXECUTOR = "executor"
 
+    @classmethod
+    def named(cls, text: str) -> Kind | None:
+        """Return the kind of this name, singular or plural; None if there is none."""
+        return next((kind for kind in cls if text in (kind, kind.plural)), None)
+
     @property
     def plural(self) -> str:
         """The plural, as in `ganbench list losses`."""

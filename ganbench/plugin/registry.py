@@ -153,6 +153,8 @@ class Registry:
             if registered.plugin.name == plain and distribution in ("", registered.provider.distribution)
         ]
         if not found:
+            if (kind := Kind.named(name)) is not None:
+                raise UsageError(f"'{name}' is a kind of plugin; list its plugins with `ganbench list {kind.plural}`")
             known = sorted({registered.plugin.name for registered in self.all_plugins()})
             raise UsageError(f"unknown plugin '{name}'; {self._hint(name, known)}")
         return found

@@ -14,7 +14,7 @@ from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, make_leaderboards
 from ganbench.results.leaderboard_rows import field_text
 from ganbench.results.run_collection import find_runs
-from ganbench.results.statistics import MAX_SEEDS, Summary
+from ganbench.results.statistics import MAX_SEEDS, POWER, Summary
 
 from .formatting import number
 
@@ -129,5 +129,5 @@ def pair_note(board: Leaderboard, pair: RowComparison) -> str:
     needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
     return (
         f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm's level "
-        f"{pair.level:.2g}); {needed} would detect the observed difference"
+        f"{pair.level:.2g}); {needed} would have a power of {POWER:.0%} for a difference of this size"
     )

@@ -118,7 +118,6 @@ def parse_kind(text: str) -> Kind:
     """Return a kind by its singular or plural name. Raises `UsageError` for anything else."""
     from ganbench.plugin.registrations import Kind
 
-    for kind in Kind:
-        if text in (kind, kind.plural):
-            return kind
+    if (kind := Kind.named(text)) is not None:
+        return kind
     raise UsageError(f"unknown kind '{text}'; available: {', '.join(kind.plural for kind in Kind)}")

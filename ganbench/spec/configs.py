@@ -84,7 +84,8 @@ class PluginConfig(StrictModel):
         assert isinstance(registered.plugin, Buildable)
         own = {key: data[key] for key in cls.own_keys() if key in data}
         options = {key: value for key, value in data.items() if key != "name" and key not in own}
-        context = {**info.context, "engine_keys": sorted(cls.own_keys())}
+        plugin = f"{cls.kind} '{data['name']}'"
+        context = {**info.context, "engine_keys": sorted(cls.own_keys()), "plugin": plugin}
         try:
             validated = registered.plugin.options.model_validate(options, context=context)
         except (ValidationError, GanbenchError):
@@ -189,7 +190,13 @@ class Schedulable:
     def _validate(value: Any, number: Callable[[Any], float], info: ValidationInfo) -> float | ScheduleConfig:
         if isinstance(value, Mapping | ScheduleConfig):
             return ScheduleConfig.model_validate(value, context=info.context)
-        return number(value)
+        try:
+            return number(value)
+        except ValidationError as error:
+            if error.errors(include_url=False)[0]["type"] not in ("float_type", "float_parsing"):
+                raise
+            message = 'must be a number, or a schedule such as {name = "cosine", start = 1e-4}'
+            raise PydanticCustomError("schedulable", message) from None
 
 
 class OptimizerConfig(PluginConfig):

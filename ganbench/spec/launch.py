@@ -16,8 +16,8 @@ from ganbench.errors import (
     NotComparableError,
     UsageError,
 )
+from ganbench.results.record import Record, first_problem
 from ganbench.results.run_directory import LAUNCH
-from ganbench.results.schema import Record
 from ganbench.system.files import file_version
 
 from .benchmark import BenchmarkSpec
@@ -93,7 +93,8 @@ def read_launch(folder: Path) -> Launch:
     except FileNotFoundError:
         return Launch()
     except (OSError, ValidationError) as error:
-        raise UsageError(f"{file}: corrupt, or not written by ganbench: {str(error).partition(chr(10))[0]}") from None
+        problem = first_problem(error) if isinstance(error, ValidationError) else error.strerror
+        raise UsageError(f"{file}: corrupt, or not written by ganbench: {problem}") from None
 
 
 def plugins_for_spec(given: list[str], benchmark: str) -> list[str]:

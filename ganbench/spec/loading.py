@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ganbench.errors import UsageError
+from ganbench.errors import UsageError, describe
 from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.references import training_settings
@@ -92,14 +92,7 @@ def validated(model: type[Model], data: Mapping[str, Any], registry: Registry, w
     try:
         return model.model_validate(data, context={"registry": registry})
     except ValidationError as error:
-        problems = []
-        for detail in error.errors(include_url=False):
-            path = ".".join(str(part) for part in detail["loc"])
-            got = detail["input"]
-            informative = isinstance(got, bool | int | float | str) and repr(got) not in detail["msg"]
-            shown = f" (got {got!r})" if informative else ""
-            problems.append(f"{path}: {detail['msg']}{shown}" if path else detail["msg"])
-        raise UsageError(f"{where}: {'; '.join(problems)}") from None
+        raise UsageError(f"{where}: {describe(error)}") from None
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

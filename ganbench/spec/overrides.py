@@ -40,7 +40,12 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise UsageError(f"-o {text}: expected PATH=VALUE, such as -o training.batch_size=128")
     try:
         parsed = tomllib.loads(f"value = {raw}")
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if raw.startswith(("{", "[")):
+            example = '-o \'metrics.1={name = "kid", features = "fashion-cnn"}\''
+            raise UsageError(
+                f"-o {text}: not a TOML table or list: {error}; strings in it need quotes, such as {example}"
+            ) from None
         parsed = {"value": raw}
     return path, parsed["value"] if parsed.keys() == {"value"} else raw
 
@@ -67,7 +72,7 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
                 node.append({})
         else:
             key = part
-            node.setdefault(key, {})
+            node.setdefault(key, [] if path[depth + 1 : depth + 2] == ["0"] else {})
         if depth == len(path) - 1:
             node[key] = _replace_plugin(node[key], value, engine_keys(path))
             return

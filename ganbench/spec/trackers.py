@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 from pydantic import ValidationError
 
-from ganbench.errors import MissingError, UsageError
+from ganbench.errors import MissingError, UsageError, describe
 from ganbench.plugin.registrations import Benchmark, Kind, TrackerPlugin
 from ganbench.plugin.registry import Registry
 
@@ -101,9 +101,7 @@ def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
     try:
         return TrackerConfig.model_validate(tracker, context={"registry": registry})
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in problem["loc"])
-        raise UsageError(f"{where}: {f'{path}: ' if path else ''}{problem['msg']}") from None
+        raise UsageError(f"{where}: {describe(error)}") from None
 
 
 def require_installed(config: TrackerConfig, where: str) -> None:

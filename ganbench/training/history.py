@@ -68,7 +68,8 @@ class EpochLosses:
         for step, pair in enumerate(zip(d_losses, g_losses, strict=True), start=first_step):
             for player, loss in zip(UPDATE_ORDER, pair, strict=True):
                 if not abs(loss) <= MAX_ABS_LOSS:
-                    raise DivergedError(f"the {player}'s loss is {loss:g} at step {step} (epoch {self.epoch})")
+                    limit = f", beyond the limit of {MAX_ABS_LOSS:g}" if math.isfinite(loss) else ""
+                    raise DivergedError(f"the {player}'s loss is {loss:g} at step {step} (epoch {self.epoch}){limit}")
 
     @property
     def steps(self) -> int:

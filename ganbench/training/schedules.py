@@ -14,6 +14,7 @@ from torch import Tensor
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
 from ganbench.plugin.registrations import BuildContext
+from ganbench.results.record import first_problem
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
@@ -102,9 +103,8 @@ def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
             try:
                 number_type.validate_python(value)
             except ValidationError as error:
-                problem = error.errors(include_url=False)[0]["msg"]
                 raise UsageError(
-                    f"{path}: {config.plugin} returned {value:g} after {images:,} images: {problem}"
+                    f"{path}: {config.plugin} returned {value:g} after {images:,} images: {first_problem(error)}"
                 ) from None
         kimg = length_kimg(config.options)
         if kimg is not None and kimg * 1000 > context.total_images:

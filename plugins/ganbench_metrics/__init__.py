@@ -8,7 +8,9 @@ from ganbench import BuildContext, FeatureExtractorConfig, FeatureMetric, Metric
 
 
 class FeatureOptions(Options):
-    features: FeatureExtractorConfig = Field(description="the feature extractor, by name")
+    features: FeatureExtractorConfig = Field(
+        description="the feature extractor, one of `ganbench list feature-extractors`"
+    )
 
 
 class KIDOptions(FeatureOptions):

@@ -114,7 +114,7 @@ def test_a_run_over_several_processes_has_one_seed(monkeypatch: pytest.MonkeyPat
         (["--seeds", "1,2,1"], "seeds: 1 is given twice"),
         (["--seeds", "1,-2"], "seeds: -2 is not an integer from 0"),
         (["--seeds", "1,2", "--seed", "3"], "omit --seed and --resume"),
-        (["--seeds", "1,2", "-o", "training.seed=3"], "training.seed is overridden"),
+        (["--seeds", "1,2", "-o", "training.seed=3"], "seeds and -o training.seed exclude each other"),
         (["--seeds", "1,2", "--out", "full"], "run directory full: not empty"),
         (["--seeds", "1,2", "-o", "training.batch_size=6000"], "training.batch_size"),
     ],

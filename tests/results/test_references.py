@@ -244,7 +244,7 @@ def test_references_do_not_affect_the_hash_of_a_spec(own: Path, registry: Regist
     ("override", "message"),
     [
         ("references.0.metrics=fid", r"references\.0\.metrics: unknown key; did you mean 'metric'\?"),
-        ("references.0.band=0", r"references\.0\.band: Input should be greater than 0"),
+        ("references.0.band=0", r"references\.0\.band: must be greater than 0"),
         ("references.0.protocol={}", r"references\.0\.protocol: .* at least 1 item"),
     ],
 )

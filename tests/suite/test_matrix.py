@@ -143,7 +143,7 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
             "benchmark is set twice, by the top of the file and by axis benchmark",
         ),
         ("seed = [0]", "unknown key; did you mean 'seeds'"),
-        ("seeds = [-1]", "seeds.0: Input should be greater than or equal to 0"),
+        ("seeds = [-1]", "seeds.0: must be at least 0"),
         ("[axes", "not valid TOML"),
     ],
 )

@@ -221,7 +221,7 @@ def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -
     [
         (["--executor", "locl"], "unknown executor 'locl'; did you mean 'local'"),
         (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
-        (["--executor", "local", "-x", "jobs=0"], "jobs: Input should be greater than or equal to 1"),
+        (["--executor", "local", "-x", "jobs=0"], "jobs: must be at least 1"),
         (["--executor", "local", "-x", "jobs"], "-x jobs: expected KEY=VALUE"),
         (["--track", "tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'"),
     ],

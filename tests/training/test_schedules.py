@@ -120,10 +120,10 @@ def test_a_schedule_changes_training_and_is_in_the_spec(tmp_path: Path) -> None:
             r"optimizer\.discriminator\.lr: .* returned -.* after",
         ),
         ("{name='linear',start=-1.0,end=1.0}", r"optimizer\.discriminator\.lr: .* returned -1 after 0 images"),
-        ("{name='linear'}", r"optimizer\.discriminator\.lr\.start: Field required"),
+        ("{name='linear'}", r"optimizer\.discriminator\.lr\.start: required"),
         ("{name='sawtooth'}", r"optimizer\.discriminator\.lr: unknown schedule 'sawtooth'"),
-        ("-1", r"optimizer\.discriminator\.lr: Input should be greater than 0 \(got -1\)"),
-        ("'fast'", r"optimizer\.discriminator\.lr: Input should be a valid number"),
+        ("-1", r"optimizer\.discriminator\.lr: must be greater than 0 \(got -1\)"),
+        ("'fast'", r"optimizer\.discriminator\.lr: must be a number"),
     ],
 )
 def test_an_invalid_rate_is_refused_with_its_path_before_training(lr: str, message: str, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_the_time_adds_up_over_interruptions(learner: Registry, points: list[Met
          "metric 'precision-recall' gives: precision-recall.precision, precision-recall.recall"),
         (['targets=[{metric="fid.mean", value=1}]'], "targets.0.metric is 'fid.mean', which is not a score with "),
         (['targets=[{metric="fid", value=1}, {metric="fid", value=1.0}]'], "targets: two have the metric 'fid' and "),
-        (['targets=[{metric="fid"}]'], "targets.0.value: Field required"),
+        (['targets=[{metric="fid"}]'], "targets.0.value: required"),
     ],
 )  # fmt: skip
 def test_an_impossible_target_is_refused_before_training(overrides: list[str], message: str, learner: Registry) -> None:

@@ -158,7 +158,10 @@ def plan_trials(
     for values in product(*(axis.values for axis in axes)):
         spec = load([axis.override(value) for axis, value in zip(axes, values, strict=True)])
         if not spec.metrics:
-            raise UsageError(f"sweep: benchmark {spec.name} has no metric, which sweep needs to determine outcomes")
+            raise UsageError(
+                f"sweep: benchmark {spec.name} has no metric, which determines the outcomes; add one with "
+                "-o metrics.0=NAME"
+            )
         if spec.training.budget_seconds is not None:
             raise UsageError(
                 "sweep: training.budget_seconds: not supported; set training.steps or training.epochs instead"
@@ -177,5 +180,8 @@ def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpe
         trial = run_trial(planned.spec)
         title = next(iter(trial.initial))
         if any(value is not None and value < 0 for value in (trial.initial[title], trial.final[title])):
-            raise UsageError(f"sweep: {title} is negative, but outcomes are determined by its factor of change")
+            raise UsageError(
+                f"sweep: {title} is negative, but outcomes are determined by its factor of change; put another "
+                "metric first, with -o metrics.0=NAME"
+            )
         yield SweepPoint(planned.values, trial, planned.convergence_rate)
