@@ -197,7 +197,10 @@ def test_a_loss_is_checked_with_the_model_that_it_needs() -> None:
         ("dcgan-fashion -o model=mlp", "benchmark 'dcgan-fashion' (from ganbench"),
         ("dcgan-fashion -o model=mlp", "has no options; save its spec with `ganbench show`, and edit it"),
         ("fid", "metric 'fid' (from ganbench"),
-        ("fid", "features: Field required; set options with -o"),
+        (
+            "fid",
+            "features: required: the feature extractor, one of `ganbench list feature-extractors`; set options with -o",
+        ),
         ("dcgan --shape 1x30x28", "model 'dcgan' requires image sides that are multiples of 4"),
         ("dcgan --shape 28x28", "--shape 28x28: expected CxHxW, such as 3x32x32"),
         ("bilinear", "does not suit the networks or images of its contract: this loss is a game of two scalars; use"),
