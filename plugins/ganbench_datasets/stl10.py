@@ -1,7 +1,8 @@
 """STL-10 (Coates, Lee, Ng 2011, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning"): 96x96 photos.
 
-Images are uint8 RGB `(3, 96, 96)`; labels are the classes airplane, bird, car, cat, deer, dog, horse, monkey, ship and
-truck, in this order. The unlabeled images show other animals and vehicles, too, so they have no classes.
+Images are uint8 RGB `(3, 96, 96)`, or smaller with `size`; labels are the classes airplane, bird, car, cat, deer, dog,
+horse, monkey, ship and truck, in this order. The unlabeled images show other animals and vehicles, too, so they have no
+classes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MD5 = {  # of the published binary version, as in torchvision
     "test_X.bin": "7f263ba9f9e0b06b93213547f721ac82",
     "test_y.bin": "36f9794fa4beb8a2c72628de14fa638e",
 }
+SIDE = 96  # pixels
 FILES = {
     "labeled": ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"),
     "unlabeled": ("unlabeled_X.bin", "test_X.bin"),
@@ -35,6 +37,13 @@ class STL10Options(PublishedOptions):
     train: Literal["labeled", "unlabeled"] = Field(
         "labeled",
         description="train split: the 5,000 labeled images, or the 100,000 unlabeled (2.8 GB, no classes)",
+    )
+    size: int = Field(
+        SIDE,
+        ge=8,
+        le=SIDE,
+        description="side of the images in pixels, resized by PIL's bilinear filter, as in torchvision; publications "
+        "on GANs use 48",
     )
 
 
@@ -50,7 +59,7 @@ def build(options: STL10Options, context: DatasetContext) -> ImageData:
     folder, source = published.find(options.source, context.data_dir)
 
     def split(name: str) -> TensorDataset:
-        images = read_images(folder / f"{name}_X.bin")
+        images = resized(read_images(folder / f"{name}_X.bin"), options.size)
         if options.train == "unlabeled":
             return TensorDataset(images, torch.zeros(len(images), dtype=torch.int64))
         return TensorDataset(images, read_labels(folder / f"{name}_y.bin"))
@@ -60,8 +69,23 @@ def build(options: STL10Options, context: DatasetContext) -> ImageData:
         test=split("test"),
         num_classes=10 if options.train == "labeled" else 1,
         source=source,
-        fingerprint=published.fingerprint,
+        fingerprint=published.fingerprint if options.size == SIDE else f"{published.fingerprint}-{options.size}",
     )
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Return the images with another side, resized one by one as torchvision's `Resize` does it with PIL images."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    if size == images.shape[-1]:
+        return images
+    smaller = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
+    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        resized_image = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+        smaller[index] = torch.from_numpy(np.array(resized_image)).permute(2, 0, 1)
+    return smaller
 
 
 def read_images(file: Path) -> Tensor:
@@ -69,7 +93,7 @@ def read_images(file: Path) -> Tensor:
     import numpy as np
     import torch
 
-    columns_first = np.fromfile(file, np.uint8).reshape(-1, 3, 96, 96)
+    columns_first = np.fromfile(file, np.uint8).reshape(-1, 3, SIDE, SIDE)
     return torch.from_numpy(np.ascontiguousarray(columns_first.transpose(0, 1, 3, 2)))
 
 

@@ -19,7 +19,8 @@ def first_size(context: BuildContext, model: str) -> tuple[int, int]:
         *sides, last = sorted(SIDES)
         raise UsageError(
             f"model '{model}' requires square images with sides of {', '.join(map(str, sides))} or {last} pixels, but "
-            f"this dataset has {height}x{width}; use another model, such as 'mlp', or another dataset"
+            f"this dataset has {height}x{width}; use another model, such as 'dcgan', or set "
+            "dataset.size if the dataset has this option"
         )
     return SIDES[height]
 

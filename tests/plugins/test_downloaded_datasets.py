@@ -17,6 +17,7 @@ import torch
 from published_files import altered, cifar_files, idx, md5, put, serve, sha256, truncated
 from torch import Tensor
 from torchvision.datasets import CIFAR10, KMNIST, MNIST, STL10
+from torchvision.transforms import Resize
 
 from ganbench import DataError, DatasetContext, DatasetPlugin, ImageData
 from ganbench.testing import DatasetContract
@@ -268,6 +269,17 @@ def test_stl10s_unlabeled_images_have_no_classes(data_dir: Path, monkeypatch: py
     assert torch.equal(data.test.tensors[0], torch.tensor(COLORS[10:14]))
     assert data.num_classes == 1
     assert not data.train.tensors[1].any()
+
+
+def test_stl10_is_resized_as_by_torchvision(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = stl_files()
+    monkeypatch.setattr(stl10, "MD5", {name: md5(content) for name, content in members.items()})
+    put(members, data_dir / STL10.base_folder)
+    monkeypatch.setattr(STL10, "_check_integrity", lambda _: True)
+    data, full = load(stl10, data_dir, size=48), load(stl10, data_dir)
+    theirs = STL10(data_dir, split="test", transform=Resize(48))
+    assert np.array_equal(data.test.tensors[0].permute(0, 2, 3, 1), [np.asarray(image) for image, _ in theirs])
+    assert data.fingerprint != full.fingerprint
 
 
 def test_the_published_hashes_are_torchvisions() -> None:
