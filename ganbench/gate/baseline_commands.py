@@ -93,11 +93,11 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
         require_same_conditions,
         require_same_environment,
     )
+    from .measuring import measure_fresh
     from .quality import seeds_of, train_seeds
     from .session import Session
     from .side import Side
     from .smoke import REPEATS, train_repeats
-    from .speed import measure_fresh
 
     session_config, log, side = config.session_config, config.log, Side("current code")
     stored = load_baseline(file, session_config.benchmark) if file.exists() else None

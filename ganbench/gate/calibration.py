@@ -18,8 +18,8 @@ from ganbench.errors import GanbenchError
 from ganbench.results.schema import Record
 from ganbench.system.files import explained_write, state_dir, write_text
 
-from . import speed
 from .looks import Look
+from .measuring import Sessions, conditions, measure_blocks
 from .session import Session
 from .side import SessionConfig, Side
 from .statistics import Estimate, paired
@@ -70,9 +70,9 @@ class Calibration(Record):
 
 def calibrate(config: SessionConfig, blocks: int, order_seed: int, log: Callable[[str], None]) -> Calibration:
     """Measure the code of the running Python against itself. Raises as a check does."""
-    sessions = speed.Sessions(base=[], head=[], in_pairs=True)
+    sessions = Sessions(base=[], head=[], in_pairs=True)
     order = random.Random(order_seed)
-    speed.measure_blocks(sessions, Side("first"), Side("second"), config, range(blocks), blocks, order, log)
+    measure_blocks(sessions, Side("first"), Side("second"), config, range(blocks), blocks, order, log)
     return Calibration(
         fingerprint=fingerprint(sessions.base[0], config),
         measured_at=datetime.now(UTC),
@@ -98,7 +98,7 @@ def fingerprint(session: Session, config: SessionConfig) -> dict[str, Any]:
     """Return what noise depends on: the machine, the benchmark, and the length of the windows."""
     return {
         **session.environment.must_match,
-        **speed.conditions(session),
+        **conditions(session),
         "wait_policy": session.conditions.get("wait_policy"),
         "benchmark": config.benchmark,
         "overrides": config.overrides,

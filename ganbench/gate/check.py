@@ -19,12 +19,12 @@ from .baseline import (
     require_same_training,
 )
 from .calibration import calibrated_noise_floor
+from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_both, train_seeds
 from .session import Session
 from .side import SessionConfig, Side
-from .speed import Sessions, require_unchanged
 from .targets import TargetTimes
 from .training import TrainingRuns, require_same_protocol
 from .verdict import (
@@ -124,7 +124,7 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     if config.speed:
         threshold = throughput_threshold(config.margins.time_percent, session_config)
         order = random.Random(config.order_seed)
-        sessions = speed.measure_interleaved(
+        sessions = measure_interleaved(
             base, head, session_config, threshold, config.level, config.max_blocks, order, log
         )
     if config.quality:
@@ -163,9 +163,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
         require_same_training(baseline.smoke[0], smoke_runs[0])
         require_same_seed(baseline.smoke[0], smoke_runs[0])
         require_same_protocol(baseline.smoke[0], smoke_runs[0])
-    sessions = (
-        speed.measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
-    )
+    sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     quality_runs = (
         train_seeds(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)
         if config.quality

@@ -15,13 +15,10 @@ from .baseline import MIN_GATING_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
 from .looks import looks
+from .measuring import Sessions
 from .options import MAX_BLOCKS
 from .outputs import bounds
-from .speed import (
-    Sessions,
-    clocks_mhz,
-    phase_seconds,
-)
+from .speed import clocks_mhz, phase_seconds
 from .verdict import NOISE_FLOOR, Finding, Verdict
 
 STYLES = {

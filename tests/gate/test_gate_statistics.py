@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from ganbench.gate.looks import Look, looks
+from ganbench.gate.measuring import Sessions, log_ratio
 from ganbench.gate.session import Session
-from ganbench.gate.speed import Sessions, log_ratio, rare_slowdown_finding
+from ganbench.gate.speed import rare_slowdown_finding
 from ganbench.gate.statistics import (
     Estimate,
     paired,

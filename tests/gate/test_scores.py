@@ -18,10 +18,10 @@ from stand_in import FAST
 from ganbench.errors import ExitCode
 from ganbench.gate.check import CheckConfig, Measurements, make_findings
 from ganbench.gate.looks import Look, looks
+from ganbench.gate.measuring import Sessions
 from ganbench.gate.quality import Quality
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.smoke import envelope, smoke_finding
-from ganbench.gate.speed import Sessions
 from ganbench.gate.statistics import Estimate, paired
 from ganbench.gate.training import (
     Score,

@@ -19,13 +19,13 @@ from stand_in import FAST, SLOW
 from ganbench import load_spec
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
+from ganbench.gate.measuring import Sessions
 from ganbench.gate.options import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
 from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
-from ganbench.gate.speed import Sessions
 from ganbench.gate.under_test import UnderTest, only, roots_of
 from ganbench.system.source import is_source
 

@@ -20,8 +20,8 @@ from ganbench import LossPlugin, Options
 from ganbench.gate.baseline import Baseline
 from ganbench.gate.calibration import Calibration
 from ganbench.gate.check_tables import baseline_table, calibration_table, check_tables
+from ganbench.gate.measuring import Sessions
 from ganbench.gate.session import Session
-from ganbench.gate.speed import Sessions
 from ganbench.gate.verdict import Decision, Finding, Verdict
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
