@@ -13,7 +13,6 @@ from ganbench.spec.benchmark import GateOptions
 
 from .rank_statistics import RankEstimate, spread
 from .side import SessionConfig, Side
-from .speed import decision_message
 from .statistics import Estimate, welch
 from .training import (
     Score,
@@ -27,6 +26,7 @@ from .verdict import (
     Finding,
     Threshold,
     Verdict,
+    decision_message,
 )
 
 BASE_SEEDS, HEAD_SEEDS = 10, 5

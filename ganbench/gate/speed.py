@@ -14,7 +14,7 @@ from ganbench.spec.benchmark import GateOptions
 from .measuring import Sessions, log_ratio
 from .session import Session
 from .statistics import paired
-from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict
+from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, decision_message
 
 
 def throughput_finding(sessions: Sessions, decision: Decision, threshold: Threshold) -> Finding:
@@ -60,15 +60,6 @@ def mean_log_ratio(base: Session, head: Session) -> float:
 
 def mean_seconds_per_image(session: Session) -> float:
     return mean(1 / rate for rate in session.images_per_second)
-
-
-def decision_message(name: str, unit: str, decision: Decision) -> str:
-    """Describe a decision on a quantity."""
-    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
-    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
-    noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
-    detectable = f"minimum detectable effect {decision.minimum_detectable_effect:.1%}"
-    return f"{name} is {change} ({bounds}); {noisy}{detectable}"
 
 
 def memory_finding(sessions: Sessions, margins: GateOptions) -> Finding | None:

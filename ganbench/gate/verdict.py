@@ -115,3 +115,12 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 def percent(effect: float) -> str:
     """Format a fraction of cost, with its sign."""
     return f"{effect:+.1%}" if math.isfinite(effect) else "unlimited"
+
+
+def decision_message(name: str, unit: str, decision: Decision) -> str:
+    """Describe a decision on a quantity."""
+    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
+    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
+    noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
+    detectable = f"minimum detectable effect {decision.minimum_detectable_effect:.1%}"
+    return f"{name} is {change} ({bounds}); {noisy}{detectable}"
