@@ -26,7 +26,7 @@ from ganbench.reporting.console import (
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
-from .baseline_commands import SESSIONS, record_into
+from .baseline_commands import SESSIONS
 from .options import (
     MAX_BLOCKS,
     WINDOW_SECONDS,
@@ -167,6 +167,7 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
 def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:
     """Load baselines by file. If requested, record missing ones and leave them out."""
     from .baseline import load_baseline
+    from .recording import record_into
 
     baselines = {}
     for file in files:

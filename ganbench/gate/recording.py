@@ -1,0 +1,56 @@
+"""Record baselines: measure sessions and training runs of the current code, and store them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .baseline import (
+    Baseline,
+    load_baseline,
+    require_same_code,
+    require_same_conditions,
+    require_same_environment,
+)
+from .check import CheckConfig
+from .measuring import measure_fresh
+from .quality import seeds_of, train_seeds
+from .session import Session
+from .side import Side
+from .smoke import REPEATS, train_repeats
+
+
+def record_into(file: Path, config: CheckConfig) -> Baseline:
+    """Measure what the configuration requests, and add it to the baseline, or create one.
+
+    Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
+    baseline was measured under other conditions, in another environment, or with other code.
+    """
+    session_config, log, side = config.session_config, config.log, Side("current code")
+    stored = load_baseline(file, session_config.benchmark) if file.exists() else None
+
+    def require_comparable(session: Session) -> None:
+        if stored:
+            require_same_conditions(stored, session)
+            require_same_environment(stored, session)
+            require_same_code(stored, session)
+
+    if stored:
+        stored.require_same_windows(str(file), session_config)
+    sessions = measure_fresh(side, session_config, config.sessions, log, require_comparable)
+    baseline = stored or Baseline(benchmark=session_config.benchmark, sessions=[], smoke=[], quality=[])
+    baseline = baseline.model_copy(update={"sessions": [*baseline.sessions, *sessions]})
+    if disturbed := baseline.disturbances:
+        log(
+            f"{len(disturbed)} of {len(baseline.sessions)} sessions were disturbed, which hides regressions: remove "
+            f"{file} and record it again on a quiet machine"
+        )
+    baseline.save(file)  # each part when it is complete: an interruption loses only the one that it interrupts
+    if config.smoke and not baseline.smoke:
+        runs = train_repeats(side, session_config, REPEATS, log)
+        baseline = baseline.model_copy(update={"smoke": runs})
+        baseline.save(file)
+    if config.quality and not baseline.quality:
+        runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
+        baseline = baseline.model_copy(update={"quality": runs})
+        baseline.save(file)
+    return baseline
