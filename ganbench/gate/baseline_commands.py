@@ -24,6 +24,7 @@ from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
 from .options import (
+    STORED_SESSIONS,
     WINDOW_SECONDS,
     WINDOWS,
     Benchmark,
@@ -34,14 +35,12 @@ from .options import (
     make_config,
 )
 
-SESSIONS = 12  # detects a slowdown of 1.5 margins in 19 of 20 checks on a quiet machine (benchmarks/gate_power.py)
-
 
 @interrupt_once()
 def record(
     benchmark: Benchmark,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Baseline file; extended if it exists.")],
-    sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to measure.")] = SESSIONS,
+    sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to measure.")] = STORED_SESSIONS,
     smoke: Smoke = True,
     quality: Quality = False,
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it

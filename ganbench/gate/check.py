@@ -20,7 +20,7 @@ from .baseline import (
 )
 from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
-from .options import MAX_BLOCKS
+from .options import FRESH_SESSIONS, MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
 from .quality import Quality, seeds_of, train_both, train_seeds
 from .session import Session
@@ -36,7 +36,6 @@ from .verdict import (
     significance_level,
 )
 
-FRESH_SESSIONS = 4
 SPEED = ("throughput", "memory")  # findings on sessions; others are on training runs
 
 

@@ -26,9 +26,10 @@ from ganbench.reporting.console import (
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
-from .baseline_commands import SESSIONS
 from .options import (
+    FRESH_SESSIONS,
     MAX_BLOCKS,
+    STORED_SESSIONS,
     WINDOW_SECONDS,
     WINDOWS,
     Benchmark,
@@ -92,7 +93,7 @@ def check(
         bool, typer.Option("--always-measure", help="Measure even if code, spec, data and environment are equal.")
     ] = False,
     blocks: Blocks = MAX_BLOCKS,
-    sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions to compare with a baseline.")] = 4,
+    sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions to compare with a baseline.")] = FRESH_SESSIONS,
     windows: Windows = WINDOWS,
     window_seconds: WindowSeconds = WINDOW_SECONDS,
     sequential: Sequential = False,
@@ -173,7 +174,7 @@ def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckCon
     for file in files:
         if missing == MissingBaseline.RECORD and not file.exists():
             config.log(f"{file} not found: recording it instead of checking against it")
-            recorded = record_into(file, replace(config, sessions=SESSIONS))
+            recorded = record_into(file, replace(config, sessions=STORED_SESSIONS))
             config.log(f"{len(recorded.sessions)} sessions in {file}; the next check will use this baseline")
         else:
             baselines[str(file)] = load_baseline(file, config.session_config.benchmark)

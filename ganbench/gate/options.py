@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WINDOWS = 20
 WINDOW_SECONDS = 0.25
 MAX_BLOCKS = 8
+FRESH_SESSIONS = 4  # against a baseline
+# in a baseline: detect a slowdown of 1.5 margins in 19 of 20 checks on a quiet machine (benchmarks/gate_power.py)
+STORED_SESSIONS = 12
 
 Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
 Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session; fewer if they take long.")]

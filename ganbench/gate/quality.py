@@ -30,8 +30,6 @@ from .verdict import (
 )
 
 BASE_SEEDS, HEAD_SEEDS = 10, 5
-MIN_STD_DEVS = 1.5  # of base's seeds: the margin is at least this
-PASS_ALPHA = 0.05  # seeds are expensive; at the level of the lower bound almost nothing would pass
 MAX_DIVERGED_SEEDS = 1  # more of base are refused, more of head are a regression
 
 
@@ -119,7 +117,7 @@ class Quality:
             percent = self.margins.metric_percent.get(name, percent)
         costs = self._costs(score)[0]
         std_dev = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
-        return Threshold(max(percent / 100, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=PASS_ALPHA)
+        return Threshold.over_seeds(percent / 100, std_dev)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each score and on diverged seeds."""

@@ -23,6 +23,7 @@ from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 
 from .git import without_git_locals
+from .options import WINDOW_SECONDS, WINDOWS
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # shown from the log of a crashed session
@@ -50,8 +51,8 @@ class SessionConfig:
     device: str = "auto"
     data_dir: Path | None = None
     files: tuple[Path, ...] = ()  # in the repository, named by overrides or the benchmark
-    windows: int = 20
-    window_seconds: float = 0.25
+    windows: int = WINDOWS
+    window_seconds: float = WINDOW_SECONDS
     interleaved: bool = True  # run both sessions of a pair at once, alternating by window
 
 

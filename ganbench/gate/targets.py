@@ -15,8 +15,6 @@ from .training import TrainingRun, TrainingRuns
 from .verdict import Decision, Finding, Threshold, Verdict, decide, percent
 
 Unit = Literal["images", "seconds"]
-STD_DEVS = 1.5  # of base's seeds: the margin is at least this, as for scores
-PASS_ALPHA = 0.05  # as for scores
 
 
 class TargetTimes:
@@ -45,8 +43,7 @@ class TargetTimes:
     def threshold(self, title: str) -> Threshold:
         """Return the margin from the spec, or a multiple of the spread over base's seeds that reached it if larger."""
         _, unit = self.quantities[title]
-        margin = math.expm1(STD_DEVS * spread(self._costs(title)[0]))
-        return Threshold(max(self.percents[unit] / 100, margin), pass_alpha=PASS_ALPHA)
+        return Threshold.over_seeds(self.percents[unit] / 100, spread(self._costs(title)[0]))
 
     def findings(self, decisions: dict[str, Decision], alpha: float) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each target and unit. Only a difference beyond the schedule of scores is a regression.

@@ -14,6 +14,8 @@ from .statistics import Estimate
 
 ALPHA = 0.005  # one-sided, for a single look: for all lower bounds together, and for each upper bound
 NOISE_FLOOR = 0.01
+SEEDS_PASS_ALPHA = 0.05  # seeds are expensive; at the level of the lower bound almost nothing would pass
+MIN_STD_DEVS = 1.5  # of base's seeds: the margin is at least this
 
 
 class Verdict(StrEnum):
@@ -36,6 +38,14 @@ class Threshold:
     margin: float
     noise_floor: float = NOISE_FLOOR
     pass_alpha: float = ALPHA
+
+    @classmethod
+    def over_seeds(cls, margin: float, std_dev: float) -> Threshold:
+        """Return the threshold for training runs with several seeds: the more these vary, the larger its margin.
+
+        `std_dev` is the standard deviation over base's seeds, of the logarithm of the cost.
+        """
+        return cls(max(margin, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=SEEDS_PASS_ALPHA)
 
 
 @dataclass(frozen=True)
