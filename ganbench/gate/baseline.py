@@ -16,7 +16,7 @@ from ganbench.system.files import explained_write, write_text
 
 from .session import Session
 from .side import SessionConfig
-from .training import TrainingRun, software_differences
+from .training_runs import TrainingRun, software_differences
 
 SCHEMA_VERSION: Literal[3] = 3
 UNDER_TEST = "ganbench_source"  # in `may_differ`, but describes the code and not the machine

@@ -26,7 +26,7 @@ from .quality import Quality, seeds_of, train_both, train_seeds
 from .session import Session
 from .side import SessionConfig, Side
 from .targets import TargetTimes
-from .training import TrainingRuns, require_same_protocol
+from .training_runs import TrainingRuns, require_same_protocol
 from .verdict import (
     Finding,
     Threshold,

@@ -12,7 +12,7 @@ from ganbench.results.record import SparseRecord
 from .check import Check
 from .session import Session
 from .speed import phase_seconds
-from .training import TrainingRun
+from .training_runs import TrainingRun
 from .verdict import Finding, Verdict
 
 Side = Literal["base", "head"]

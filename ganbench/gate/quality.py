@@ -14,7 +14,7 @@ from ganbench.spec.benchmark import GateOptions
 from .rank_statistics import RankEstimate, spread
 from .side import SessionConfig, Side
 from .statistics import Estimate, welch
-from .training import (
+from .training_runs import (
     Score,
     TrainingRun,
     TrainingRuns,

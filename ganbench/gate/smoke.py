@@ -8,7 +8,7 @@ from ganbench.reporting.formatting import number
 from ganbench.results.schema import metric_titles
 
 from .side import SessionConfig, SessionError, Side
-from .training import (
+from .training_runs import (
     TrainingRun,
     TrainingRuns,
     require_same_protocol,

@@ -11,7 +11,7 @@ from ganbench.results.differences import differing_fields
 from ganbench.results.target import Evaluation, TargetResult
 
 from .rank_statistics import RankEstimate, spread
-from .training import TrainingRun, TrainingRuns
+from .training_runs import TrainingRun, TrainingRuns
 from .verdict import Decision, Finding, Threshold, Verdict, decide, percent
 
 Unit = Literal["images", "seconds"]

@@ -23,7 +23,7 @@ from ganbench.gate.quality import Quality
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.smoke import envelope, smoke_finding
 from ganbench.gate.statistics import Estimate, paired
-from ganbench.gate.training import (
+from ganbench.gate.training_runs import (
     Score,
     TrainingRun,
     TrainingRuns,

@@ -16,7 +16,7 @@ from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate import worker
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.targets import TargetTimes
-from ganbench.gate.training import TrainingRun, TrainingRuns
+from ganbench.gate.training_runs import TrainingRun, TrainingRuns
 from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all
 from ganbench.results.schema import Environment
 from ganbench.results.target import Evaluation, TargetResult
