@@ -27,26 +27,26 @@ from .options import (
     STORED_SESSIONS,
     WINDOW_SECONDS,
     WINDOWS,
-    Benchmark,
-    Quality,
-    Smoke,
-    Windows,
-    WindowSeconds,
+    BenchmarkArgument,
+    QualityOption,
+    SmokeOption,
+    WindowSecondsOption,
+    WindowsOption,
     make_config,
 )
 
 
 @interrupt_once()
 def record(
-    benchmark: Benchmark,
+    benchmark: BenchmarkArgument,
     file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Baseline file; extended if it exists.")],
     sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to measure.")] = STORED_SESSIONS,
-    smoke: Smoke = True,
-    quality: Quality = False,
+    smoke: SmokeOption = True,
+    quality: QualityOption = False,
     overrides: Overrides = [],  # noqa: B006 - typer reads it, nothing writes it
     plugins: PluginArguments = [],  # noqa: B006
-    windows: Windows = WINDOWS,
-    window_seconds: WindowSeconds = WINDOW_SECONDS,
+    windows: WindowsOption = WINDOWS,
+    window_seconds: WindowSecondsOption = WINDOW_SECONDS,
     device: Device = "auto",
     data_dir: DataDir = None,
 ) -> None:

@@ -22,7 +22,7 @@ from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import FRESH_SESSIONS, MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
-from .quality import Quality, seeds_of, train_both, train_seeds
+from .quality import Quality, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
 from .targets import TargetTimes
@@ -164,7 +164,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
         require_same_protocol(baseline.smoke[0], smoke_runs[0])
     sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     quality_runs = (
-        train_seeds(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)
+        train_side(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)
         if config.quality
         else []
     )

@@ -15,7 +15,7 @@ from .speed import phase_seconds
 from .training_runs import TrainingRun
 from .verdict import Finding, Verdict
 
-Side = Literal["base", "head"]
+SideName = Literal["base", "head"]
 
 
 class FindingRecord(SparseRecord):
@@ -61,15 +61,15 @@ class CheckRecord(SparseRecord):
         description="verdict on each quantity: throughput, mean throughput if only that is slower, memory, smoke, "
         "scores and targets, or code if it is the same"
     )
-    phases: dict[str, dict[Side, float]] = Field(
+    phases: dict[str, dict[SideName, float]] = Field(
         description="seconds per image in each phase of training, by side: medians over sessions; empty without them"
     )
     differences: dict[str, dict[str, tuple[Any, ...]]] = Field(
         description="fields of spec, engine, environment and plugins that differ, with the values of base and head"
     )
-    sessions: dict[Side, list[Session]] = Field({}, description="measurements of speed and memory, by side")
-    smoke: dict[Side, list[TrainingRun]] = Field({}, description="short runs with one seed, by side")
-    quality: dict[Side, list[TrainingRun]] = Field({}, description="complete runs, one per seed, by side")
+    sessions: dict[SideName, list[Session]] = Field({}, description="measurements of speed and memory, by side")
+    smoke: dict[SideName, list[TrainingRun]] = Field({}, description="short runs with one seed, by side")
+    quality: dict[SideName, list[TrainingRun]] = Field({}, description="complete runs, one per seed, by side")
 
     @classmethod
     def of(cls, check: Check) -> CheckRecord:

@@ -32,15 +32,15 @@ from .options import (
     STORED_SESSIONS,
     WINDOW_SECONDS,
     WINDOWS,
-    Benchmark,
-    Blocks,
-    OrderSeed,
-    Quality,
-    Sequential,
-    Smoke,
-    Speed,
-    Windows,
-    WindowSeconds,
+    BenchmarkArgument,
+    BlocksOption,
+    OrderSeedOption,
+    QualityOption,
+    SequentialOption,
+    SmokeOption,
+    SpeedOption,
+    WindowSecondsOption,
+    WindowsOption,
     make_config,
 )
 
@@ -64,7 +64,7 @@ INEFFECTIVE = {  # parameters of `check` by mode
 @interrupt_once()
 def check(
     context: typer.Context,
-    benchmark: Benchmark,
+    benchmark: BenchmarkArgument,
     against: Annotated[str | None, typer.Option(metavar="REF", help="Git revision of the current repository.")] = None,
     against_python: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Another Python, for example with another version of torch.")
@@ -84,20 +84,20 @@ def check(
         bool,
         typer.Option("--self-test", help="Test the gate: unchanged code, and an injected slowdown."),
     ] = False,
-    speed: Speed = True,
-    smoke: Smoke = True,
-    quality: Quality = False,
+    speed: SpeedOption = True,
+    smoke: SmokeOption = True,
+    quality: QualityOption = False,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
     always_measure: Annotated[
         bool, typer.Option("--always-measure", help="Measure even if code, spec, data and environment are equal.")
     ] = False,
-    blocks: Blocks = MAX_BLOCKS,
+    blocks: BlocksOption = MAX_BLOCKS,
     sessions: Annotated[int, typer.Option(min=1, help="Fresh sessions to compare with a baseline.")] = FRESH_SESSIONS,
-    windows: Windows = WINDOWS,
-    window_seconds: WindowSeconds = WINDOW_SECONDS,
-    sequential: Sequential = False,
-    order_seed: OrderSeed = None,
+    windows: WindowsOption = WINDOWS,
+    window_seconds: WindowSecondsOption = WINDOW_SECONDS,
+    sequential: SequentialOption = False,
+    order_seed: OrderSeedOption = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if inconclusive.")] = False,
@@ -183,13 +183,13 @@ def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckCon
 
 @interrupt_once()
 def calibrate(
-    benchmark: Benchmark,
+    benchmark: BenchmarkArgument,
     blocks: Annotated[int, typer.Option(min=4, help="Blocks of four sessions.")] = 8,
     overrides: Overrides = [],  # noqa: B006
     plugins: PluginArguments = [],  # noqa: B006
-    windows: Windows = WINDOWS,
-    window_seconds: WindowSeconds = WINDOW_SECONDS,
-    sequential: Sequential = False,
+    windows: WindowsOption = WINDOWS,
+    window_seconds: WindowSecondsOption = WINDOW_SECONDS,
+    sequential: SequentialOption = False,
     order_seed: Annotated[
         int | None, typer.Option("--seed", help="Random seed of the session order; default: a random one.")
     ] = None,

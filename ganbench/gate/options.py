@@ -25,22 +25,22 @@ FRESH_SESSIONS = 4  # against a baseline
 # in a baseline: detect a slowdown of 1.5 margins in 19 of 20 checks on a quiet machine (benchmarks/gate_power.py)
 STORED_SESSIONS = 12
 
-Benchmark = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
-Windows = Annotated[int, typer.Option(min=1, help="Timed windows per session; fewer if they take long.")]
-WindowSeconds = Annotated[float, typer.Option(min=0.01, help="Approximate length of a window, in seconds.")]
-Sequential = Annotated[
+BenchmarkArgument = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
+WindowsOption = Annotated[int, typer.Option(min=1, help="Timed windows per session; fewer if they take long.")]
+WindowSecondsOption = Annotated[float, typer.Option(min=0.01, help="Approximate length of a window, in seconds.")]
+SequentialOption = Annotated[
     bool, typer.Option("--sequential", help="Run sessions one at a time, for when two exceed device memory.")
 ]
-Blocks = Annotated[
+BlocksOption = Annotated[
     int, typer.Option(min=1, help="Maximum number of blocks of four sessions; a check ends when it can decide.")
 ]
-OrderSeed = Annotated[
+OrderSeedOption = Annotated[
     int | None,
     typer.Option("--seed", help="Random seed of the session order, reported by --json; default: a random one."),
 ]
-Speed = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
-Smoke = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]
-Quality = Annotated[
+SpeedOption = Annotated[bool, typer.Option(help="Check speed and peak memory.")]
+SmokeOption = Annotated[bool, typer.Option(help="Train the same seed for a few steps, and compare losses and scores.")]
+QualityOption = Annotated[
     bool, typer.Option("--quality", help="Train several seeds to the end, and compare scores and times to targets.")
 ]
 

@@ -33,7 +33,7 @@ BASE_SEEDS, HEAD_SEEDS = 10, 5
 MAX_DIVERGED_SEEDS = 1  # more of base are refused, more of head are a regression
 
 
-def train_seeds(
+def train_side(
     side: Side, config: SessionConfig, seeds: Sequence[int], margins: GateOptions, log: Callable[[str], None]
 ) -> list[TrainingRun]:
     """Run the whole benchmark for each seed.
@@ -59,8 +59,8 @@ def train_both(
     base_seeds, head_seeds = seeds_of(seed)
     runs = TrainingRuns([], [])
     for first, second, head_seed in zip(base_seeds[::2], base_seeds[1::2], head_seeds, strict=True):
-        runs.base.extend(train_seeds(base, config, [first, second], margins, log))
-        runs.head.extend(train_seeds(head, config, [head_seed], margins, log))
+        runs.base.extend(train_side(base, config, [first, second], margins, log))
+        runs.head.extend(train_side(head, config, [head_seed], margins, log))
     return runs
 
 

@@ -13,7 +13,7 @@ from .baseline import (
 )
 from .check import CheckConfig
 from .measuring import measure_fresh
-from .quality import seeds_of, train_seeds
+from .quality import seeds_of, train_side
 from .session import Session
 from .side import Side
 from .smoke import REPEATS, train_repeats
@@ -50,7 +50,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
         baseline = baseline.model_copy(update={"smoke": runs})
         baseline.save(file)
     if config.quality and not baseline.quality:
-        runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
+        runs = train_side(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
         baseline = baseline.model_copy(update={"quality": runs})
         baseline.save(file)
     return baseline

@@ -14,7 +14,7 @@ from .rank_statistics import RankEstimate, spread
 from .training_runs import TrainingRun, TrainingRuns
 from .verdict import Decision, Finding, Threshold, Verdict, decide, percent
 
-Unit = Literal["images", "seconds"]
+CostUnit = Literal["images", "seconds"]
 
 
 class TargetTimes:
@@ -24,7 +24,7 @@ class TargetTimes:
     forever. None is left out.
     """
 
-    def __init__(self, runs: TrainingRuns, percents: dict[Unit, float]) -> None:
+    def __init__(self, runs: TrainingRuns, percents: dict[CostUnit, float]) -> None:
         """`percents` are the margins. Raises `NotComparableError` if the targets of the sides differ."""
         self.sides = (runs.base, runs.head)
         self.percents = percents
@@ -32,7 +32,7 @@ class TargetTimes:
         if len(different := dict.fromkeys(titles)) > 1:
             each = " and ".join(", ".join(targets) or "none" for targets in different)
             raise NotComparableError(f"the training runs have different targets: {each}")
-        self.quantities: dict[str, tuple[int, Unit]] = {
+        self.quantities: dict[str, tuple[int, CostUnit]] = {
             f"{title}, {unit}": (number, unit) for number, title in enumerate(titles[0]) for unit in percents
         }
 
@@ -96,12 +96,12 @@ class TargetTimes:
         return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
 
 
-def cost(reached: Evaluation | None, unit: Unit) -> float:
+def cost(reached: Evaluation | None, unit: CostUnit) -> float:
     """Return the training before the score that reached a target; infinite if there was none."""
     return math.inf if reached is None else float(getattr(reached, unit))
 
 
-def earliest_cost(target: TargetResult, unit: Unit) -> float:
+def earliest_cost(target: TargetResult, unit: CostUnit) -> float:
     """Return the least training after which the target can have been reached: that before the last score below it."""
     if target.reached is None:
         return math.inf
