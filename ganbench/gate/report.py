@@ -20,9 +20,9 @@ from .verdict import Verdict
 
 def exit_code(checks: list[Check], strict: bool) -> ExitCode:
     verdicts = {check.verdict for check in checks}
-    if "regressed" in verdicts:
+    if Verdict.REGRESSED in verdicts:
         return ExitCode.REGRESSION
-    return ExitCode.INCONCLUSIVE if strict and "inconclusive" in verdicts else ExitCode.DONE
+    return ExitCode.INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in verdicts else ExitCode.DONE
 
 
 def clear_outputs(files: Mapping[str, Path | None]) -> None:
@@ -62,7 +62,7 @@ def show(checks: list[Check], as_json: bool) -> SafeConsole:
             console.print(table)
         for finding in check.findings.values():
             print_line(f"{finding.verdict.upper()}: {finding.message}")
-        if check.verdict == "inconclusive":
+        if check.verdict == Verdict.INCONCLUSIVE:
             err.print(
                 "[bold yellow]INCONCLUSIVE: the data neither show nor exclude a regression; measure more, or use a "
                 "quieter machine[/]"
