@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from ganbench.errors import GanbenchError
-from ganbench.results.schema import Record
+from ganbench.results.record import Record
 from ganbench.system.files import explained_write, state_dir, write_text
 
 from .looks import Look

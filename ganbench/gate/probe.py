@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from ganbench.results.schema import NON_TRAINING_FIELDS, Record
+from ganbench.results.record import Record
+from ganbench.results.schema import NON_TRAINING_FIELDS
 
 from .side import (
     Code,

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from ganbench.results.schema import Environment, PluginRecord, Record
+from ganbench.results.record import Record
+from ganbench.results.schema import Environment, PluginRecord
 from ganbench.results.throughput import GPUReading, Memory
 
 from .side import (

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import Field
 
 from ganbench.errors import ExitCode, GanbenchError, MissingError, UsageError
-from ganbench.results.schema import Record
+from ganbench.results.record import Record
 from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
 from ganbench.results.differences import differing_fields
-from ganbench.results.schema import Environment, PluginRecord, Record
+from ganbench.results.record import Record
+from ganbench.results.schema import Environment, PluginRecord
 from ganbench.results.target import TargetResult
 
 from .side import (
