@@ -96,7 +96,7 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     table.add_row("noise floor", f"{calibration.noise_floor:.2%}")
     for look in looks(MAX_BLOCKS):
         detectable = calibration.minimum_detectable_effect(margin, look)
-        table.add_row(f"minimum detectable effect, {look.blocks} blocks", f"{detectable:.1%}")
+        table.add_row(f"minimum detectable effect (50% power), {look.blocks} blocks", f"{detectable:.1%}")
     if calibration.noise_floor > max(margin, NOISE_FLOOR):
         table.caption = "the noise floor exceeds the margin: calibrate again when the machine is quiet"
         table.caption_justify = "left"

@@ -132,5 +132,5 @@ def decision_message(name: str, unit: str, decision: Decision) -> str:
     change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
     bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
-    detectable = f"minimum detectable effect {decision.minimum_detectable_effect:.1%}"
+    detectable = f"minimum detectable effect (50% power): {decision.minimum_detectable_effect:.1%}"
     return f"{name} is {change} ({bounds}); {noisy}{detectable}"

@@ -49,6 +49,7 @@ def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
     code, text = invoke("calibrate", "--blocks", "4", "--seed", "1")
     assert code == ExitCode.DONE
     assert "noise floor 1.00%" in text.replace("│ ", "")
+    assert "minimum detectable effect (50% power), 2 blocks" in text
     (file,) = (Path(text.split("stored in ")[1])).parent.glob("*.json")
     stored = json.loads(file.read_text())
     file.write_text(json.dumps({**stored, "log_ratios": [0.1, 0.101, 0.099, 0.1]}))

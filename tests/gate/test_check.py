@@ -57,7 +57,7 @@ def test_a_speedup_passes_with_the_minimum_detectable_effect(commit: Any) -> Non
     code, text = invoke(*AGAINST)
     assert code == ExitCode.DONE
     assert "PASS: throughput is better by 20." in text
-    assert "minimum detectable effect 5.0%" in text
+    assert "minimum detectable effect (50% power): 5.0%" in text
 
 
 def test_uncommitted_changes_are_under_test(commit: Any) -> None:
