@@ -61,7 +61,7 @@ class TargetTimes:
             failed = [sum(run.targets[number].reached is None for run in side) for side in self.sides]
             if verdict == Verdict.PASS and failed[1] * len(self.sides[0]) > failed[0] * len(self.sides[1]):
                 verdict = Verdict.WARNING
-                note = "; a larger share of head's seeds than of base's did not reach it"
+                note = "; a larger proportion of head's seeds than of base's did not reach it"
             message = f"{describe(title, decision)}; margin {percent(self.threshold(title).margin)}{note}"
             base, head = (self._summary(side, title) for side in self.sides)
             yield title, Finding(verdict, (base, head), message, decision)

@@ -70,7 +70,7 @@ def on_images(head: list[float], base: list[float] = BASE) -> Finding:
         ([0.8 * images for images in LIKE_BASE], Verdict.PASS, "% less"),
         ([1.3 * images for images in LIKE_BASE], Verdict.REGRESSED, "head needs 30.0% more"),
         ([NEVER] * 5, Verdict.REGRESSED, "head does not reach it, unlike base"),
-        ([*LIKE_BASE[:4], NEVER], Verdict.WARNING, "a larger share of head's seeds than of base's did not reach it"),
+        ([*LIKE_BASE[:4], NEVER], Verdict.WARNING, "a larger proportion of head's seeds than of base's did not reach"),
         ([1.06 * images for images in LIKE_BASE], Verdict.INCONCLUSIVE, "less than the interval between scores"),
         ([1.03 * images for images in LIKE_BASE], Verdict.INCONCLUSIVE, "too few seeds or too much variability"),
     ],
