@@ -138,6 +138,18 @@ def test_other_data_than_the_run_had_is_warned_of(trained: Path, monkeypatch: py
     assert message in outcome.stderr
 
 
+def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untrained(tmp_path: Path) -> None:
+    own = ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.epochs=1", "metrics=[]"]
+    steps = [override for override in SMALL if not override.startswith("training.steps")]
+    assert make_run(Registry.load(), tmp_path / "run", [*steps, *own]).status == "diverged"
+    outcome = command("run -n 20 --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    (metric,) = json.loads(outcome.stdout)["metrics"]
+    message = "run: the run diverged; its images are those of the checkpoint after step 0 of "
+    assert [message in warning for warning in metric["warnings"]].count(True) == 1
+    assert outcome.stderr.count(message) == 1
+    assert "so the generator is untrained" in outcome.stderr
+
+
 def test_the_current_folder_has_its_name_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     save_pngs(embedded_subset().test.tensors[0][:20], Path("mine"))
     monkeypatch.chdir("mine")
