@@ -138,6 +138,19 @@ def test_other_data_than_the_run_had_is_warned_of(trained: Path, monkeypatch: py
     assert message in outcome.stderr
 
 
+@pytest.mark.parametrize("arguments", ["eval FOLDER", "eval x.npy --against FOLDER", "sample FOLDER --out x.npz"])
+@pytest.mark.parametrize("place", ["runs", "runs/mine", "runs/suite/runs"])
+def test_a_folder_of_runs_is_refused_with_the_name_of_one(trained: Path, place: str, arguments: str) -> None:
+    np.save("x.npy", embedded_subset().test.tensors[0][:20].numpy())
+    for run in (f"{place}/1", f"{place}/2"):
+        Path(run).mkdir(parents=True)
+        (Path(run) / "spec.toml").write_bytes((trained / "spec.toml").read_bytes())
+    name, *rest = shlex.split(arguments.replace("FOLDER", "runs"))
+    outcome = command(shlex.join(rest), name)
+    message = f"error: runs: contains 2 runs; pass the directory of one, such as {Path(place, '2')}\n"
+    assert (outcome.exit_code, outcome.stderr) == (2, message)
+
+
 def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untrained(tmp_path: Path) -> None:
     own = ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.epochs=1", "metrics=[]"]
     steps = [override for override in SMALL if not override.startswith("training.steps")]

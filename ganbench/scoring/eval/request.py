@@ -11,7 +11,7 @@ from typing import Any
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registry
-from ganbench.results.run_directory import is_run_directory
+from ganbench.results.run_directory import is_run_directory, refuse_folder_of_runs
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.loading import load_spec, validated
 from ganbench.spec.overrides import apply_overrides
@@ -77,6 +77,7 @@ class Request:
             return {key: spec[key] for key in PARTS if key in spec}
         is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):
+            refuse_folder_of_runs(path)
             return {"dataset": None}
         try:
             registry.find(Kind.DATASET, self.against)
@@ -113,6 +114,8 @@ def check_arguments(
     """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory."""
     if isinstance(images, Path) and not images.exists():
         raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
+    if isinstance(images, Path) and not is_run:
+        refuse_folder_of_runs(images)
     if not is_run and against is None:
         raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
     if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
