@@ -18,6 +18,7 @@ from torch.utils.data import TensorDataset
 from trained_run import SMALL, make_run
 from typer.testing import Result as Outcome
 
+import ganbench
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.rng import make_rng
@@ -178,6 +179,20 @@ def test_a_metric_of_classes_is_refused_for_files_without_classes(tmp_path: Path
     assert "requires labels, but x.npy has no classes; use another metric or a dataset with labels" in outcome.stderr
     known = command(f"x.npy --against fashion-mnist {EMBEDDED} --metrics classes -p plugin.py")
     assert known.exit_code == 0, known.output
+
+
+@pytest.mark.parametrize("against", ["place/run", "place/run/spec.toml"])
+def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None:
+    Path("place").mkdir()
+    Path("place/plugin.py").write_text(METRIC_OF_CLASSES)
+    arguments = [item for override in SMALL for item in ("-o", override)]
+    own = ["-p", "place/plugin.py", "-o", "metrics=[{name='classes',num_samples=20}]", "--out", "place/run"]
+    started = run_command("run", "dcgan-fashion", *arguments, *own)
+    assert started.exit_code == 0, started.output
+    np.save("x.npy", embedded_subset().train.tensors[0][:20].numpy())
+    assert values(evaluated(f"x.npy --against {against}")) == {"classes": 10}
+    assert ganbench.evaluate("x.npy", against=against).scores == {"classes": 10}
+    assert values(evaluated(f"place/run --against {against}")) == {"classes": 10}
 
 
 METRIC_OF_CLASSES = """

@@ -24,7 +24,7 @@ from ganbench.results.run_directory import is_run_directory
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
 from ganbench.spec.plugins import load_registry
 
-from .request import Request, check_arguments
+from .request import Request, check_arguments, spec_file
 
 
 def evaluate(
@@ -94,7 +94,7 @@ def evaluate(
     check_arguments(samples, is_run, against, run_only, {"--array": array, "--layout": layout})
     if target is not None:
         check_target(target)
-    registry = load_registry(plugins, resume=samples if is_run else None)
+    registry = load_registry(plugins, spec_file(against), resume=samples if is_run else None)
     from ganbench.reporting.result_tables import metrics_table, protocols_table
     from ganbench.system.files import explained_write, write_text
 

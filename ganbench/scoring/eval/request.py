@@ -70,10 +70,9 @@ class Request:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""
         if self.against is None:
             return {}
-        path = Path(self.against)
-        benchmark = str(path / "spec.toml") if is_run_directory(path) else self.against
-        if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
-            spec = load_spec(benchmark, registry)[0].to_dict()
+        path, file = Path(self.against), spec_file(self.against)
+        if file is not None or is_registered(self.against, Kind.BENCHMARK, registry):
+            spec = load_spec(file or self.against, registry)[0].to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
         is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):
@@ -106,6 +105,13 @@ def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
     """Add keys to a metric's table, or to a metric given by its name only."""
     table = {"name": metric} if isinstance(metric, str) else metric
     return {**table, **forced} if isinstance(table, dict) else metric
+
+
+def spec_file(against: str | None) -> str | None:
+    """Return the spec that --against names: a TOML file, or that of a run directory; None if it names anything else."""
+    if against is None or against.endswith(".toml"):
+        return against
+    return str(Path(against) / "spec.toml") if is_run_directory(Path(against)) else None
 
 
 def check_arguments(
