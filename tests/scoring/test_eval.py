@@ -254,6 +254,53 @@ def test_weights_mode_number_and_seed_of_a_run_are_chosen_and_in_the_protocol(tr
     assert evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --seed 1").metrics[0].value != average.value
 
 
+ADDED = "{name='kid',features='raw',subset_size=10}"
+
+
+@pytest.mark.parametrize("added", [f"metrics.1={ADDED}", f"metrics=[{ADDED},{ADDED}]"])
+@pytest.mark.parametrize(
+    ("flags", "weights", "mode"),
+    [
+        ("--weights raw --mode train", "raw", "batches of 20"),
+        ("--weights ema", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
+        ("", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
+    ],
+)
+def test_weights_and_mode_hold_for_metrics_that_an_override_adds(
+    trained: Path, added: str, flags: str, weights: str, mode: str
+) -> None:
+    metrics = evaluated(f'{trained} --metrics fid --features raw -n 20 {flags} -o "{added}"').metrics
+    protocols = [(metric.protocol["weights"], metric.protocol["batch_norm"]) for metric in metrics]
+    assert protocols == [(weights, mode)] * len(metrics)
+    assert len(metrics) > 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "override", "message"),
+    [
+        (
+            "--weights raw",
+            "metrics.0.weights=ema",
+            "-o cannot set weights of a metric here: --weights sets those of all",
+        ),
+        ("--mode eval", "metrics.1.generator_mode=train", "generator_mode of a metric here: --mode sets that of all"),
+    ],
+)
+def test_an_override_that_contradicts_the_weights_or_the_mode_of_all_metrics_is_refused(
+    trained: Path, flag: str, override: str, message: str
+) -> None:
+    outcome = command(f"{trained} {flag} -o {override}")
+    assert (outcome.exit_code, message in outcome.stderr) == (2, True), outcome.output
+
+
+def test_an_added_metric_keeps_its_own_weights_and_has_the_extractor_of_all(trained: Path) -> None:
+    arguments = "--metrics fid --features raw -n 20 -o metrics.1=precision-recall -o metrics.1.weights=raw"
+    first, *added = evaluated(f"{trained} {arguments} -o metrics.0.features.size=2").metrics
+    assert [metric.protocol["weights"] for metric in added] == ["raw"] * len(added)
+    assert first.protocol["weights"].startswith("EMA")
+    assert {metric.protocol["extractor"] for metric in (first, *added)} == {"raw"}
+
+
 def test_what_moves_scores_is_warned_of_and_in_the_protocol() -> None:
     images = embedded_subset().test.tensors[0][:20]
     for suffix, folder in ((".jpg", "lossy"), (".png", "lossless")):

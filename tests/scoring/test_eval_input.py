@@ -297,6 +297,16 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             "-o cannot set split of a metric here: files have only one split",
         ),
         (
+            "x.npy --against x.npy --metrics fid --features raw -o dataset.size=32",
+            "-o cannot set dataset here: --against x.npy names files, not a dataset",
+        ),
+        (
+            "x.npy --against x.npy --metrics fid --features raw -o dataset=fashion-mnist",
+            "-o cannot set dataset here: --against x.npy names files, not a dataset",
+        ),
+        (f"x.npy {A} --metrics fid --features raw -o metrics.1=kdi", "eval: metrics.1: unknown metric 'kdi'; did you"),
+        (f"x.npy {A} --metrics fid -o metrics.0.features=rwa", "unknown feature-extractor 'rwa'; did you mean 'raw'?"),
+        (
             f"x.npy {A} --metrics fid --features raw --array images",
             "--array images: x.npy has only one array, without a name",
         ),
