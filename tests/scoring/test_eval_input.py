@@ -113,6 +113,10 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: saved(IMAGES / 255 - 0.05 * (IMAGES == 0)),
         r"the values range from -0.05 to 1, so they may be in \[-1, 1\], or in \[0, 1\] with some below it",
     ),
+    "overshoot of resizing": (
+        lambda: saved(0.91 * IMAGES / 255 - 0.15 * (IMAGES == 0)),
+        r"the values range from -0.15 to 0.91, so they may be in \[-1, 1\], or in \[0, 1\] with some below it",
+    ),
     "overshoot at both ends": (
         lambda: saved((IMAGES / 255 - 0.5) * 1.1 + 0.5),
         r"the values range from -0.05 to 1.05; expected floats in .*, or uint8; clip it",
