@@ -56,13 +56,14 @@ def evaluate(
             "-n",
             min=2,
             help="Number of images to score: the first ones, or those to generate for a run; default: all, or as its "
-            "metrics say.",
+            "metrics specify.",
         ),
     ] = None,
     weights: Annotated[
         WeightsName | None,
         typer.Option(
-            help="Generator weights of a run; default: those of its metrics, or with --metrics, as for `sample`."
+            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has "
+            "[ema], else raw."
         ),
     ] = None,
     mode: Annotated[
@@ -70,7 +71,7 @@ def evaluate(
         typer.Option(
             "--mode",
             help="Batch norm of a run's generator uses running (eval) or batch statistics (train); default: as its "
-            "metrics say.",
+            "metrics specify.",
         ),
     ] = None,
     seed: SeedOption = None,
