@@ -11,7 +11,7 @@ from ganbench.errors import UsageError
 from ganbench.reporting.display import warn_caller
 from ganbench.results.run_directory import is_run_directory
 from ganbench.results.schema import Result
-from ganbench.scoring.eval.request import Request, check_arguments
+from ganbench.scoring.eval.request import Request, check_arguments, spec_file
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath, named_data_dir
 
@@ -71,7 +71,9 @@ def evaluate(
     request = Request(
         reference, [name.strip() for name in names], features, check_overrides(overrides), count, weights, mode
     )
-    registry = load_registry([os.fspath(plugin) for plugin in plugins], resume=Path(named) if is_run else None)
+    registry = load_registry(
+        [os.fspath(plugin) for plugin in plugins], spec_file(reference), resume=Path(named) if is_run else None
+    )
 
     from ganbench.scoring.eval.run import ArrayOptions, run_evaluation
 

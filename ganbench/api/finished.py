@@ -56,8 +56,8 @@ class Run:
         """The generator in eval mode, with the moving average of its weights if the run has one.
 
         Called with latent vectors `(N, latent_dim)`, and labels `(N,)` if the model is conditional, it returns images
-        in [-1, 1], `(N, C, H, W)`. It is a copy: changing it does not affect `sample`. Raises `MissingError` if there
-        is no checkpoint or a plugin is missing.
+        in [-1, 1], `(N, C, H, W)`. It is a copy: changing it does not affect `sample`. Warns if the run is not
+        complete. Raises `MissingError` if there is no checkpoint or a plugin is missing.
         """
         return deepcopy(self._trained.generator).eval()
 
@@ -84,8 +84,8 @@ class Run:
 
         By default, `seed` is the run's, and `weights` are the moving average if the run has one. The images are the
         first of those that the run scored if its metrics have the same weights and mode. A conditional model cycles
-        through the classes in `labels`; by default, it samples them by their frequencies. Raises the errors of
-        `generator`, and `UsageError` for an argument that does not fit the model.
+        through the classes in `labels`; by default, it samples them by their frequencies. Warns as `generator` does.
+        Raises its errors, and `UsageError` for an argument that does not fit the model.
         """
         trained = self._trained
         images, drawn = trained.sample(count, weights=weights, mode=mode, seed=seed, classes=labels)

@@ -18,6 +18,7 @@ from ganbench.system.locks import LOCK, locked_folder
 from .schema import EpochRow, Result, load_result, monitor_names
 
 CHECKPOINT = "checkpoint.pt"
+RUN_FILES = (CHECKPOINT, "spec.toml")  # by which a run directory is known
 LAUNCH = "launch.json"  # how the run was started
 TRACKERS = "trackers.json"  # the runs that trackers made of the run
 PROGRESS = "progress.json"  # the state of training, while the run lasts
@@ -35,13 +36,23 @@ def run_spec_file(directory: Path) -> Path:
 
 def is_run_directory(folder: Path) -> bool:
     """Return whether a folder holds the spec or the checkpoint of a run."""
-    return any((folder / name).is_file() for name in (CHECKPOINT, "spec.toml"))
+    return any((folder / name).is_file() for name in RUN_FILES)
 
 
 def require_run_directory(folder: Path) -> None:
     """Raise `UsageError` if a folder is not a run directory."""
     if not is_run_directory(folder):
+        refuse_folder_of_runs(folder)
         raise UsageError(f"{folder}: not a run directory ({CHECKPOINT} not found); pass the directory of a run")
+
+
+def refuse_folder_of_runs(folder: Path) -> None:
+    """Raise `UsageError` for a folder that contains run directories, such as that of a benchmark or of a suite."""
+    levels = ("*", "*/*", "*/*/*")  # a folder of suites has three: SUITE/runs/RUN
+    runs = sorted({file.parent for level in levels for name in RUN_FILES for file in folder.glob(f"{level}/{name}")})
+    if runs:
+        advice = f"{len(runs):,} runs; pass the directory of one, such as" if len(runs) > 1 else "a run; pass"
+        raise UsageError(f"{folder}: contains {advice} {runs[-1]}")
 
 
 def is_leftover(file: Path) -> bool:

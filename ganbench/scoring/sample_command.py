@@ -27,7 +27,13 @@ class ModeName(StrEnum):
 
 
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed; default: the run's, as for its scores.")
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**63 - 1,
+        help="Random seed of the latent vectors; default: the run's, as used for its scores.",
+    ),
 ]
 
 
@@ -38,7 +44,7 @@ def sample(
         typer.Option(
             "--out",
             metavar="FOLDER|FILE.npz|GRID.png",
-            help="New folder of PNG files, NumPy archive, or grid of all images.",
+            help="New or empty folder of PNG files, NumPy archive, or grid of all images.",
         ),
     ],
     count: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = 64,
@@ -59,7 +65,10 @@ def sample(
     plugins: PluginArguments = [],  # noqa: B006 - never modified
     device: Device = "auto",
 ) -> None:
-    """Generate images with the trained model of a run: with the weights and mode of a metric, the first it scored."""
+    """Generate images with the trained model of a run.
+
+    With the weights and mode of one of its metrics, they are the first images that the metric scored.
+    """
     classes = None if labels is None else parse_labels(labels)
     registry = load_registry(plugins, resume=run)
     from ganbench.runtime.device import resolve_device

@@ -26,7 +26,10 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
     """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold images of this shape."""
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if target.is_dir():
+        if (found := next(target.iterdir(), None)) is not None:
+            raise UsageError(f"--out {target}: the folder is not empty, it contains {found.name}; choose another name")
+    elif target.exists() or target.is_symlink():
         raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
@@ -67,7 +70,7 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
 
 
 def save_folder(folder: Path, digits: int, batches: Batches) -> None:
-    with new_folder(folder) as part:
+    with filled_folder(folder) as part:
         number = 0
         for images, labels in batches:
             for index, image in enumerate(images.cpu().numpy().transpose(0, 2, 3, 1)):
@@ -78,15 +81,35 @@ def save_folder(folder: Path, digits: int, batches: Batches) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `folder` only if the block succeeds."""
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+def filled_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder whose files are in `folder`, which is new or empty, only if the block succeeds.
+
+    A folder that exists is kept: it may be a link, a mount or the current folder, which cannot be replaced.
+    """
+    exists = folder.is_dir()
+    name = f".{uuid.uuid4().hex[:8]}.part"
+    part = folder / name if exists else folder.with_name(f".{folder.name}{name}")
     part.mkdir()
     try:
         yield part
-        part.replace(folder)
+        if exists:
+            move_all(part, folder)
+        else:
+            part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def move_all(part: Path, folder: Path) -> None:
+    """Move the files of a folder to another, or none of them if that fails or is interrupted."""
+    moves = {file: folder / file.name for file in sorted(part.iterdir())}
+    try:
+        for file, target in moves.items():
+            file.rename(target)
+    except BaseException:
+        for target in moves.values():
+            target.unlink(missing_ok=True)
+        raise
 
 
 def collect(batches: Batches) -> tuple[np.ndarray, np.ndarray | None]:

@@ -23,7 +23,7 @@ from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import CHECKPOINT, require_run_directory
-from ganbench.results.schema import PluginRecord
+from ganbench.results.schema import PluginRecord, load_result
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.networks import restore_buffers
@@ -36,6 +36,9 @@ from ganbench.system.files import cache_dir
 
 from .networks import MEMORY_FORMATS, PLAYERS, build_networks
 from .sampling import Sampler, Source, evaluation_context
+
+ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}  # by status
+NOT_OVER = "was killed or is not over"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class TrainedRun:
     average: nn.Module | None  # the generator with the moving average of the weights; None without [ema]
     sampler: Sampler
     device: torch.device
+    incomplete: str | None  # why the checkpoint is not the end of a complete run; None if it is
 
     @property
     def generator(self) -> nn.Module:
@@ -125,9 +129,10 @@ class TrainedRun:
 def open_run(directory: Path, registry: Registry, device: torch.device) -> TrainedRun:
     """Rebuild the networks of a run, with the weights of its checkpoint.
 
-    Only the plugin of the model is needed. Warns with `GanbenchWarning` if its code has changed since the run. Raises
-    `UsageError` if it is not a run directory or its checkpoint is corrupt, `MissingError` if there is no checkpoint or
-    the model's plugin is not installed, and `NotComparableError` if the weights do not fit the networks.
+    Only the plugin of the model is needed. Warns with `GanbenchWarning` if its code has changed since the run, and if
+    the run is not complete. Raises `UsageError` if it is not a run directory or its checkpoint is corrupt,
+    `MissingError` if there is no checkpoint or the model's plugin is not installed, and `NotComparableError` if the
+    weights do not fit the networks.
     """
     require_run_directory(directory)
     with fresh_process_state(device):  # as in the run
@@ -184,7 +189,37 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     )
     ema = EMAOptions.model_validate(spec["ema"]) if "ema" in spec else None
     scoring = ScoringOptions.model_validate(spec.get("scoring", {}))
-    return TrainedRun(directory, progress, model, training, scoring, ema, networks, average, sampler, device)
+    if incomplete := explain_incomplete(directory, progress, training):
+        warn(incomplete)
+    return TrainedRun(
+        directory, progress, model, training, scoring, ema, networks, average, sampler, device, incomplete
+    )
+
+
+def explain_incomplete(directory: Path, progress: RunProgress, training: TrainingOptions) -> str | None:
+    """Return why the checkpoint is not the end of a complete run, and its step; None if it is.
+
+    A run can be complete before its last step, because of a budget or a target.
+    """
+    try:
+        result = load_result(directory)
+    except MissingError:
+        outcome = NOT_OVER
+    except UsageError as error:
+        outcome = f"may not be complete ({error})"
+    else:
+        if result.status != "completed":
+            outcome = ENDED[result.status]
+        elif result.images == progress.images:
+            return None
+        else:  # completed, and then extended
+            outcome = NOT_OVER
+    total = training.total_steps(progress.data.train_images)
+    untrained = ", so the generator is untrained" if progress.steps == 0 else ""
+    return (
+        f"{directory}: the run {outcome}; its images are those of the checkpoint after step {progress.steps:,} of "
+        f"{total:,}{untrained}"
+    )
 
 
 def find_model(directory: Path, progress: RunProgress, registry: Registry) -> ModelConfig:

@@ -104,6 +104,15 @@ class TrainingOptions(StrictModel):
         """Return how many of `train_images` images an epoch shows to the discriminator."""
         return train_images - (train_images % self.images_per_step if self.drop_last else 0)
 
+    def steps_per_epoch(self, train_images: int) -> int:
+        """Return the number of steps in an epoch of `train_images` images."""
+        whole_steps, remainder = divmod(train_images, self.images_per_step)
+        return whole_steps + (remainder > 0 and not self.drop_last)
+
+    def total_steps(self, train_images: int) -> int:
+        """Return the length of training on `train_images` images in steps."""
+        return self.steps or (self.epochs or 0) * self.steps_per_epoch(train_images)
+
 
 class DataOptions(StrictModel):
     """How batches are moved to the device.

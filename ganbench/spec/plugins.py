@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def load_registry(plugins: list[str], benchmark: str | None = None, resume: Path | None = None) -> Registry:
-    """Load all plugins, including those that a resumed run, or the run of a spec.toml, was started with."""
+    """Load all plugins, including those that a resumed run, and the run of a spec.toml, were started with."""
     from ganbench.plugin.registry import Registry
     from ganbench.spec.launch import plugins_for_spec, plugins_to_resume
 
     if resume is not None:
         plugins = plugins_to_resume(plugins, resume)
-    elif benchmark is not None:
+    if benchmark is not None:
         plugins = plugins_for_spec(plugins, benchmark)
     return Registry.load(plugins)

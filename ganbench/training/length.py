@@ -23,10 +23,12 @@ class Length:
     @classmethod
     def of(cls, training: TrainingOptions, train_images: int) -> Length:
         """Return the length of training on a dataset of `train_images` images."""
-        whole_steps, remainder = divmod(train_images, training.images_per_step)
-        steps_per_epoch = whole_steps + (remainder > 0 and not training.drop_last)
-        steps = training.steps or (training.epochs or 0) * steps_per_epoch
-        return cls(steps, steps_per_epoch, training.images_per_step, training.images_per_epoch(train_images))
+        return cls(
+            training.total_steps(train_images),
+            training.steps_per_epoch(train_images),
+            training.images_per_step,
+            training.images_per_epoch(train_images),
+        )
 
     @property
     def images(self) -> int:

@@ -18,6 +18,7 @@ from torch.utils.data import TensorDataset
 from trained_run import SMALL, make_run
 from typer.testing import Result as Outcome
 
+import ganbench
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.rng import make_rng
@@ -138,6 +139,31 @@ def test_other_data_than_the_run_had_is_warned_of(trained: Path, monkeypatch: py
     assert message in outcome.stderr
 
 
+@pytest.mark.parametrize("arguments", ["eval FOLDER", "eval x.npy --against FOLDER", "sample FOLDER --out x.npz"])
+@pytest.mark.parametrize("place", ["runs", "runs/mine", "runs/suite/runs"])
+def test_a_folder_of_runs_is_refused_with_the_name_of_one(trained: Path, place: str, arguments: str) -> None:
+    np.save("x.npy", embedded_subset().test.tensors[0][:20].numpy())
+    for run in (f"{place}/1", f"{place}/2"):
+        Path(run).mkdir(parents=True)
+        (Path(run) / "spec.toml").write_bytes((trained / "spec.toml").read_bytes())
+    name, *rest = shlex.split(arguments.replace("FOLDER", "runs"))
+    outcome = command(shlex.join(rest), name)
+    message = f"error: runs: contains 2 runs; pass the directory of one, such as {Path(place, '2')}\n"
+    assert (outcome.exit_code, outcome.stderr) == (2, message)
+
+
+def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untrained(tmp_path: Path) -> None:
+    own = ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.epochs=1", "metrics=[]"]
+    steps = [override for override in SMALL if not override.startswith("training.steps")]
+    assert make_run(Registry.load(), tmp_path / "run", [*steps, *own]).status == "diverged"
+    outcome = command("run -n 20 --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    (metric,) = json.loads(outcome.stdout)["metrics"]
+    message = "run: the run diverged; its images are those of the checkpoint after step 0 of "
+    assert [message in warning for warning in metric["warnings"]].count(True) == 1
+    assert outcome.stderr.count(message) == 1
+    assert "so the generator is untrained" in outcome.stderr
+
+
 def test_the_current_folder_has_its_name_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     save_pngs(embedded_subset().test.tensors[0][:20], Path("mine"))
     monkeypatch.chdir("mine")
@@ -153,6 +179,20 @@ def test_a_metric_of_classes_is_refused_for_files_without_classes(tmp_path: Path
     assert "requires labels, but x.npy has no classes; use another metric or a dataset with labels" in outcome.stderr
     known = command(f"x.npy --against fashion-mnist {EMBEDDED} --metrics classes -p plugin.py")
     assert known.exit_code == 0, known.output
+
+
+@pytest.mark.parametrize("against", ["place/run", "place/run/spec.toml"])
+def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None:
+    Path("place").mkdir()
+    Path("place/plugin.py").write_text(METRIC_OF_CLASSES)
+    arguments = [item for override in SMALL for item in ("-o", override)]
+    own = ["-p", "place/plugin.py", "-o", "metrics=[{name='classes',num_samples=20}]", "--out", "place/run"]
+    started = run_command("run", "dcgan-fashion", *arguments, *own)
+    assert started.exit_code == 0, started.output
+    np.save("x.npy", embedded_subset().train.tensors[0][:20].numpy())
+    assert values(evaluated(f"x.npy --against {against}")) == {"classes": 10}
+    assert ganbench.evaluate("x.npy", against=against).scores == {"classes": 10}
+    assert values(evaluated(f"place/run --against {against}")) == {"classes": 10}
 
 
 METRIC_OF_CLASSES = """
@@ -212,6 +252,53 @@ def test_weights_mode_number_and_seed_of_a_run_are_chosen_and_in_the_protocol(tr
     average = evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50").metrics[0]
     assert average.protocol["weights"].startswith("EMA")
     assert evaluated(f"{trained} --metrics fid --features fashion-cnn -n 50 --seed 1").metrics[0].value != average.value
+
+
+ADDED = "{name='kid',features='raw',subset_size=10}"
+
+
+@pytest.mark.parametrize("added", [f"metrics.1={ADDED}", f"metrics=[{ADDED},{ADDED}]"])
+@pytest.mark.parametrize(
+    ("flags", "weights", "mode"),
+    [
+        ("--weights raw --mode train", "raw", "batches of 20"),
+        ("--weights ema", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
+        ("", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
+    ],
+)
+def test_weights_and_mode_hold_for_metrics_that_an_override_adds(
+    trained: Path, added: str, flags: str, weights: str, mode: str
+) -> None:
+    metrics = evaluated(f'{trained} --metrics fid --features raw -n 20 {flags} -o "{added}"').metrics
+    protocols = [(metric.protocol["weights"], metric.protocol["batch_norm"]) for metric in metrics]
+    assert protocols == [(weights, mode)] * len(metrics)
+    assert len(metrics) > 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "override", "message"),
+    [
+        (
+            "--weights raw",
+            "metrics.0.weights=ema",
+            "-o cannot set weights of a metric here: --weights sets those of all",
+        ),
+        ("--mode eval", "metrics.1.generator_mode=train", "generator_mode of a metric here: --mode sets that of all"),
+    ],
+)
+def test_an_override_that_contradicts_the_weights_or_the_mode_of_all_metrics_is_refused(
+    trained: Path, flag: str, override: str, message: str
+) -> None:
+    outcome = command(f"{trained} {flag} -o {override}")
+    assert (outcome.exit_code, message in outcome.stderr) == (2, True), outcome.output
+
+
+def test_an_added_metric_keeps_its_own_weights_and_has_the_extractor_of_all(trained: Path) -> None:
+    arguments = "--metrics fid --features raw -n 20 -o metrics.1=precision-recall -o metrics.1.weights=raw"
+    first, *added = evaluated(f"{trained} {arguments} -o metrics.0.features.size=2").metrics
+    assert [metric.protocol["weights"] for metric in added] == ["raw"] * len(added)
+    assert first.protocol["weights"].startswith("EMA")
+    assert {metric.protocol["extractor"] for metric in (first, *added)} == {"raw"}
 
 
 def test_what_moves_scores_is_warned_of_and_in_the_protocol() -> None:

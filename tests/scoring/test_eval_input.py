@@ -113,6 +113,10 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: saved(IMAGES / 255 - 0.05 * (IMAGES == 0)),
         r"the values range from -0.05 to 1, so they may be in \[-1, 1\], or in \[0, 1\] with some below it",
     ),
+    "overshoot of resizing": (
+        lambda: saved(0.91 * IMAGES / 255 - 0.15 * (IMAGES == 0)),
+        r"the values range from -0.15 to 0.91, so they may be in \[-1, 1\], or in \[0, 1\] with some below it",
+    ),
     "overshoot at both ends": (
         lambda: saved((IMAGES / 255 - 0.5) * 1.1 + 0.5),
         r"the values range from -0.05 to 1.05; expected floats in .*, or uint8; clip it",
@@ -296,6 +300,16 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             "x.npy --against x.npy --metrics fid --features raw -o metrics.0.split=test",
             "-o cannot set split of a metric here: files have only one split",
         ),
+        (
+            "x.npy --against x.npy --metrics fid --features raw -o dataset.size=32",
+            "-o cannot set dataset here: --against x.npy names files, not a dataset",
+        ),
+        (
+            "x.npy --against x.npy --metrics fid --features raw -o dataset=fashion-mnist",
+            "-o cannot set dataset here: --against x.npy names files, not a dataset",
+        ),
+        (f"x.npy {A} --metrics fid --features raw -o metrics.1=kdi", "eval: metrics.1: unknown metric 'kdi'; did you"),
+        (f"x.npy {A} --metrics fid -o metrics.0.features=rwa", "unknown feature-extractor 'rwa'; did you mean 'raw'?"),
         (
             f"x.npy {A} --metrics fid --features raw --array images",
             "--array images: x.npy has only one array, without a name",

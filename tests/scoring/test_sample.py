@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from trained_run import make_run, trained_run
 from typer.testing import Result
 
 from ganbench.plugin.registry import Registry
+from ganbench.scoring.sample_files import save_images
 from ganbench.scoring.trained import open_run
 
 CPU = torch.device("cpu")
@@ -65,9 +66,11 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
     Path("full").mkdir()
     Path("full/notes.txt").write_text("mine")
     Path("mine.npz").write_text("mine")
+    Path("broken").symlink_to("nowhere")
     for target, message in (
-        ("full", "--out full: already exists; choose another name, or remove it"),
-        ("mine.npz", "--out mine.npz: already exists"),
+        ("full", "--out full: the folder is not empty, it contains notes.txt; choose another name"),
+        ("mine.npz", "--out mine.npz: already exists; choose another name, or remove it"),
+        ("broken", "--out broken: already exists"),
         ("no/where.npz", f"--out no/where.npz: folder {tmp_path / 'no'} does not exist; create it first"),
         ("x.NPZ", "--out x.NPZ: give a folder, or a file that ends in .npz or .png"),
         ("x.jpg", "--out x.jpg: give a folder, or a file that ends in .npz or .png"),
@@ -76,6 +79,46 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
         assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output
     assert Path("mine.npz").read_text() == Path("full/notes.txt").read_text() == "mine"
     assert sample(trained, "--out x.npz --labels 1").exit_code == USAGE  # the model is unconditional
+
+
+@pytest.mark.parametrize("target", ["empty", "link", "."])
+def test_an_empty_folder_is_filled_and_not_replaced(
+    trained: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a mounted one, for example."""
+    Path("empty").mkdir()
+    Path("link").symlink_to("empty")
+    folder = Path("empty").resolve()
+    before = folder.stat().st_ino
+    if target == ".":
+        monkeypatch.chdir("empty")
+    outcome = sample(trained, f"-n 2 --out {target}")
+    assert outcome.exit_code == 0, outcome.output
+    assert [file.name for file in sorted(folder.iterdir())] == ["000000.png", "000001.png"]
+    assert folder.stat().st_ino == before
+
+
+def interrupted(images: Tensor) -> Iterator[tuple[Tensor, None]]:
+    yield images, None
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("target", "stage"), [("new", "generating"), ("empty", "generating"), ("empty", "moving")])
+def test_an_interrupted_folder_has_no_images(target: str, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def interrupted_rename(file: Path, to: Path) -> Path:
+        moved = rename(file, to)
+        if file.name == "000001.png":
+            raise KeyboardInterrupt
+        return moved
+
+    images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    monkeypatch.setattr(Path, "rename", interrupted_rename)
+    Path("place/empty").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        save_images(Path("place", target), 3, interrupted(images) if stage == "generating" else [(images, None)])
+    assert list(Path("place").rglob("*")) == [Path("place/empty")]
 
 
 def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[..., Path], tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from conditional_gan import CONDITIONAL, SOURCE
 from torch import nn
 from trained_run import SMALL, make_run, number_of, scored, trained_run, with_hash
 
+import ganbench
 from ganbench import MissingError, UsageError
 from ganbench.errors import GanbenchWarning, NotComparableError
 from ganbench.plugin.registry import Registry
@@ -143,6 +146,45 @@ def test_what_is_no_run_directory_or_has_a_checkpoint_cut_short_is_one_paragraph
         with pytest.raises(UsageError, match=r"checkpoint.pt: corrupt, or not written by ganbench: ") as raised:
             open_run(tmp_path / "run", registry, CPU)
         assert "\n" not in str(raised.value)
+
+
+def with_status(folder: Path, status: str) -> None:
+    file = folder / "result.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "status": status}))
+
+
+def extended_and_killed(folder: Path) -> None:
+    """The result is that of the run before it was extended, and the checkpoint is a later one."""
+    make_run(Registry.load(), folder / "longer", [*SMALL, "training.steps=4", "metrics=[]"])
+    shutil.move(folder / "longer" / "checkpoint.pt", folder / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (lambda folder: (folder / "result.json").unlink(), "was killed or is not over"),
+        (lambda folder: with_status(folder, "interrupted"), "was interrupted"),
+        (lambda folder: with_status(folder, "diverged"), "diverged"),
+        (lambda folder: with_status(folder, "failed"), "failed"),
+        (lambda folder: with_status(folder, "x"), r"may not be complete \(result .*: status: .*\)"),
+        (extended_and_killed, "was killed or is not over"),
+    ],
+)
+def test_a_run_that_is_not_complete_is_warned_of_with_the_step_of_its_checkpoint(
+    trained: tuple[Path, Result], tmp_path: Path, change: Callable[[Path], None], outcome: str
+) -> None:
+    shutil.copytree(trained[0], tmp_path / "run")
+    change(tmp_path / "run")
+    with pytest.warns(GanbenchWarning, match=rf"run: the run {outcome}; its images .* after step (3 of 3|4 of 4)$"):
+        ganbench.load(tmp_path / "run", device="cpu").sample(2)
+
+
+def test_a_run_that_ended_by_its_budget_is_complete(registry: Registry, tmp_path: Path) -> None:
+    result = make_run(registry, tmp_path / "run", [*SMALL, "metrics=[]", "training.budget_seconds=1e-9"])
+    assert "the budget of 1e-09 s was used up after step 1" in str(result.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert reopened(tmp_path / "run").progress.steps == 1
 
 
 def test_the_networks_are_those_of_the_run(trained: tuple[Path, Result]) -> None:

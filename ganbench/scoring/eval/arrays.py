@@ -18,7 +18,7 @@ from ganbench.errors import UsageError
 Layout = Literal["NHWC", "NCHW"]
 CHUNK = 1000  # images converted at a time
 ROUNDING = 0.5 / 255  # half a gray level of floats in [0, 1]: values so far outside of a range are rounded back into it
-OVERSHOOT = 0.1  # negative values this small, relative to the highest value, do not tell [-1, 1] from [0, 1]
+OVERSHOOT = 0.5  # resizing floats in [0, 1] can give negative values up to this, relative to the highest value
 NARROW = 0.75  # floats in [-1, 1] whose largest absolute value is below this were probably shifted
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 CHOICE = "choose one of the images to score with --array NAME; of those to compare with, save one to a file of its own"
@@ -174,12 +174,12 @@ def is_signed(path: Path, low: float, high: float) -> bool:
         if low >= 0 and high <= 255:
             hint = "round and save it as uint8"
         else:
-            hint = "clip it" if max(-low, high) < 1 + 2 * OVERSHOOT else "scale it"
+            hint = "clip it" if max(-low, high) < 1 + OVERSHOOT else "scale it"
         raise UsageError(f"{found}; expected floats in [0, 1] or [-1, 1], or uint8; {hint}")
     if low < -ROUNDING and -low < OVERSHOOT * high:
         raise UsageError(
-            f"{found}, so they may be in [-1, 1], or in [0, 1] with some below it. If black is 0, save "
-            "array.clip(0, 1); if it is -1, save ((array + 1) * 127.5).round().astype('uint8')"
+            f"{found}, so they may be in [-1, 1], or in [0, 1] with some below it, as after resizing. If black is 0, "
+            "save array.clip(0, 1); if it is -1, save ((array + 1) * 127.5).round().astype('uint8')"
         )
     return low < -ROUNDING
 

@@ -24,7 +24,7 @@ from ganbench.results.run_directory import is_run_directory
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
 from ganbench.spec.plugins import load_registry
 
-from .request import Request, check_arguments
+from .request import Request, check_arguments, spec_file
 
 
 def evaluate(
@@ -56,13 +56,14 @@ def evaluate(
             "-n",
             min=2,
             help="Number of images to score: the first ones, or those to generate for a run; default: all, or as its "
-            "metrics say.",
+            "metrics specify.",
         ),
     ] = None,
     weights: Annotated[
         WeightsName | None,
         typer.Option(
-            help="Generator weights of a run; default: those of its metrics, or with --metrics, as for `sample`."
+            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has "
+            "[ema], else raw."
         ),
     ] = None,
     mode: Annotated[
@@ -70,7 +71,7 @@ def evaluate(
         typer.Option(
             "--mode",
             help="Batch norm of a run's generator uses running (eval) or batch statistics (train); default: as its "
-            "metrics say.",
+            "metrics specify.",
         ),
     ] = None,
     seed: SeedOption = None,
@@ -94,7 +95,7 @@ def evaluate(
     check_arguments(samples, is_run, against, run_only, {"--array": array, "--layout": layout})
     if target is not None:
         check_target(target)
-    registry = load_registry(plugins, resume=samples if is_run else None)
+    registry = load_registry(plugins, spec_file(against), resume=samples if is_run else None)
     from ganbench.reporting.result_tables import metrics_table, protocols_table
     from ganbench.system.files import explained_write, write_text
 

@@ -103,6 +103,8 @@ def evaluate_run(
         prepared.protocol |= generation_protocol(
             prepared.config, trained.training, trained.ema, conditional, trained.sampler.are_images
         )
+        if trained.incomplete:
+            prepared.warnings.append(trained.incomplete)
     evaluator = Evaluator(
         metrics,
         real_data,

@@ -11,7 +11,7 @@ from typing import Any
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registry
-from ganbench.results.run_directory import is_run_directory
+from ganbench.results.run_directory import is_run_directory, refuse_folder_of_runs
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.loading import load_spec, validated
 from ganbench.spec.overrides import apply_overrides
@@ -45,23 +45,42 @@ class Request:
         if not base.get("metrics"):
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
             raise UsageError(f"no metrics: give --metrics, or a benchmark as --against; available: {known}")
-        for metric in base["metrics"]:
-            self._complete(metric, registry, run)
-        data = apply_overrides(base, self.overrides)
-        forced: dict[str, Any] = {"num_samples": number} if (number := count or self.count) else {}
-        if data.get("dataset") is None:
-            forced["split"] = "train"  # the only one of files
+        if self.features:  # before the overrides, which may set options of the extractor
+            for metric in base["metrics"]:
+                if takes_features(metric, registry):
+                    metric["features"] = self.features
+        forced = self._forced(count, files=base["dataset"] is None)
         self._refuse_overrides(base, {*forced, *([] if run else ["num_samples"])})
+        data = apply_overrides(base, self.overrides)
         if isinstance(data["metrics"], list):  # else, validation says what is wrong
-            data["metrics"] = [with_keys(metric, forced) for metric in data["metrics"]]
+            data["metrics"] = [self._complete(metric, forced, registry, run) for metric in data["metrics"]]
         return validated(EvaluationSpec, data, registry, "eval")
 
+    def _forced(self, count: int | None, files: bool) -> dict[str, Any]:
+        """Return the keys that all metrics have, also those that an override adds."""
+        split = "train" if files else None  # the only one of files
+        keys = {
+            "num_samples": count or self.count,
+            "split": split,
+            "weights": self.weights,
+            "generator_mode": self.mode,
+        }
+        return {key: value for key, value in keys.items() if value is not None}
+
     def _refuse_overrides(self, base: dict[str, Any], keys: set[str]) -> None:
-        """Raise `UsageError` if an override sets one of these keys of a metric, which are given in another way."""
+        """Raise `UsageError` for an override of the dataset, if it is files, or of one of these keys of a metric."""
         metrics = [{key: value for key, value in metric.items() if key not in keys} for metric in base["metrics"]]
-        overridden = apply_overrides({**base, "metrics": metrics}, self.overrides)["metrics"]
-        tables = [metric for metric in overridden if isinstance(metric, dict)] if isinstance(overridden, list) else []
-        hints = {"num_samples": "use -n to choose the number of images", "split": "files have only one split"}
+        overridden = apply_overrides({**base, "dataset": base["dataset"] or {}, "metrics": metrics}, self.overrides)
+        if base["dataset"] is None and overridden["dataset"] != {}:
+            raise UsageError(f"-o cannot set dataset here: --against {self.against} names files, not a dataset")
+        listed = overridden["metrics"] if isinstance(overridden["metrics"], list) else []
+        tables = [metric for metric in listed if isinstance(metric, dict)]
+        hints = {
+            "num_samples": "use -n to choose the number of images",
+            "split": "files have only one split",
+            "weights": "--weights sets those of all metrics",
+            "generator_mode": "--mode sets that of all metrics",
+        }
         for key in sorted(keys):
             if any(key in metric for metric in tables):
                 raise UsageError(f"-o cannot set {key} of a metric here: {hints[key]}")
@@ -70,13 +89,13 @@ class Request:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""
         if self.against is None:
             return {}
-        path = Path(self.against)
-        benchmark = str(path / "spec.toml") if is_run_directory(path) else self.against
-        if benchmark.endswith(".toml") or is_registered(benchmark, Kind.BENCHMARK, registry):
-            spec = load_spec(benchmark, registry)[0].to_dict()
+        path, file = Path(self.against), spec_file(self.against)
+        if file is not None or is_registered(self.against, Kind.BENCHMARK, registry):
+            spec = load_spec(file or self.against, registry)[0].to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
         is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):
+            refuse_folder_of_runs(path)
             return {"dataset": None}
         try:
             registry.find(Kind.DATASET, self.against)
@@ -84,27 +103,39 @@ class Request:
             raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
         return {"dataset": {"name": self.against}}
 
-    def _complete(self, metric: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> None:
-        """Add what the arguments say about each metric to its table."""
-        plugin = registry.find(Kind.METRIC, metric["name"]).plugin
-        assert isinstance(plugin, Buildable)
-        if self.features and "features" in plugin.options.model_fields:
-            metric["features"] = self.features
-        elif "features" in plugin.options.model_fields and "features" not in metric:
-            known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
-            raise UsageError(
-                f"metric '{metric['name']}' needs a feature extractor: give --features; available: {known}"
-            )
-        if run is not None and (self.weights or self.metrics):
-            metric["weights"] = self.weights or ("ema" if "ema" in run else "raw")
-        if run is not None and self.mode:
-            metric["generator_mode"] = self.mode
+    def _complete(self, metric: Any, forced: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> Any:
+        """Return a metric's table, or that of its name, with what the arguments say about each metric."""
+        table = {"name": metric} if isinstance(metric, str) else metric
+        if not isinstance(table, dict):
+            return table  # validation says what is wrong
+        defaults = {}
+        if self.metrics and run is not None:
+            defaults["weights"] = "ema" if "ema" in run else "raw"
+        if takes_features(table, registry) and "features" not in table:
+            if not self.features:
+                known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.FEATURE_EXTRACTOR))
+                raise UsageError(
+                    f"metric '{table['name']}' needs a feature extractor: give --features; available: {known}"
+                )
+            defaults["features"] = self.features
+        return {**defaults, **table, **forced}
 
 
-def with_keys(metric: Any, forced: dict[str, Any]) -> Any:
-    """Add keys to a metric's table, or to a metric given by its name only."""
-    table = {"name": metric} if isinstance(metric, str) else metric
-    return {**table, **forced} if isinstance(table, dict) else metric
+def takes_features(metric: dict[str, Any], registry: Registry) -> bool:
+    """Return whether a metric has a feature extractor; false if it is unknown, as validation says so."""
+    name = metric.get("name")
+    if not isinstance(name, str) or not is_registered(name, Kind.METRIC, registry):
+        return False
+    plugin = registry.find(Kind.METRIC, name).plugin
+    assert isinstance(plugin, Buildable)
+    return "features" in plugin.options.model_fields
+
+
+def spec_file(against: str | None) -> str | None:
+    """Return the spec that --against names: a TOML file, or that of a run directory; None if it names anything else."""
+    if against is None or against.endswith(".toml"):
+        return against
+    return str(Path(against) / "spec.toml") if is_run_directory(Path(against)) else None
 
 
 def check_arguments(
@@ -113,6 +144,8 @@ def check_arguments(
     """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory."""
     if isinstance(images, Path) and not images.exists():
         raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
+    if isinstance(images, Path) and not is_run:
+        refuse_folder_of_runs(images)
     if not is_run and against is None:
         raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
     if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
