@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from ganbench.errors import UsageError, describe
-from ganbench.plugin.interfaces import Batch
+from ganbench.plugin.interfaces import PLAYERS, Batch
 from ganbench.plugin.registrations import Benchmark, BuildContext, Kind
 from ganbench.results.schema import EpochRow
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -98,10 +98,7 @@ class BenchmarkContract(Contract):
             spec.loss.build(context),
             [penalty.build(context) for penalty in spec.penalties],
             [augmentation.build(context) for augmentation in spec.augmentations],
-            {
-                "generator": spec.optimizer.generator.build(context),
-                "discriminator": spec.optimizer.discriminator.build(context),
-            },
+            {player: spec.optimizer[player].build(context) for player in PLAYERS},
         )
         labels = torch.zeros(BATCH, dtype=torch.int64)
         fake_labels = labels if networks.conditional else None

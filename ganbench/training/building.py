@@ -9,7 +9,7 @@ from torch import nn
 
 from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.errors import PluginError, UsageError
-from ganbench.plugin.interfaces import Augmentation, ImageData, Player
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, ImageData
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import BATCH_NORMS
@@ -18,7 +18,7 @@ from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.networks import MEMORY_FORMATS, build_networks
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import OptimizerConfig, PluginConfig
+from ganbench.spec.configs import PluginConfig
 
 from .ema import EMA
 from .optimizers import Clipping
@@ -46,10 +46,7 @@ def build_step(
     loss = with_whole_state(spec.loss, context)
     if getattr(loss, "needs_labels", False) and not networks.conditional:
         raise UsageError(f"{plugin_names.loss} needs a conditional model, but {plugin_names.model} is not conditional")
-    optimizers: dict[Player, OptimizerConfig] = {
-        "discriminator": spec.optimizer.discriminator,
-        "generator": spec.optimizer.generator,
-    }
+    optimizers = {player: spec.optimizer[player] for player in PLAYERS}
     return TrainingStep(
         networks,
         loss,

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data.batches import Batches
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import all_buffers, restore_buffers
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 
 from .optimizers import load_optimizer_state
 from .state.python_state import plugin_optimizers
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 
 
 def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
@@ -25,10 +26,10 @@ def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """Like `snapshot_state`, but without copies: the next step changes the tensors in place."""
     return {
-        "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
+        "networks": {player: step.networks[player].state_dict() for player in PLAYERS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
         "plugin_optimizers": {path: each.state_dict() for path, each in plugin_optimizers(step).items()},
-        "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # non-persistent ones too
+        "buffers": {player: all_buffers(step.networks[player]) for player in PLAYERS},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
         "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
@@ -44,7 +45,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
     """Restore everything that `snapshot_state` returned."""
     step.restore_count += 1
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():

@@ -14,11 +14,12 @@ from torch.optim import SGD
 
 from ganbench import Batch, Networks, Players, PluginError
 from ganbench.data.batches import normalize_images
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.precision import autocast
 from ganbench.runtime.ranks import SINGLE
 from ganbench.runtime.rng import make_rng
 from ganbench.training.players import UpdatePlayers
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 from ganbench_penalties.gradients import r1, r2
 
 PIXELS = 28 * 28
@@ -183,13 +184,13 @@ def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
 
     real = normalize_images(few_images().tensors[0][:8])
     ours, textbook = networks(), networks()
-    factories = dict.fromkeys(UPDATE_ORDER, lambda parameters: SGD([each for _, each in parameters], lr=0.01))
+    factories = dict.fromkeys(PLAYERS, lambda parameters: SGD([each for _, each in parameters], lr=0.01))
     step = TrainingStep(ours, LeastSquares(), factories, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     step(real, torch.zeros(8, dtype=torch.int64), (), lambda _: None)
 
     latents = make_rng(0, "latents")
-    optimizers = {player: SGD(textbook[player].parameters(), lr=0.01) for player in UPDATE_ORDER}
-    for player in UPDATE_ORDER:
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.01) for player in PLAYERS}
+    for player in PLAYERS:
         fake = textbook.generator(torch.randn(8, LATENT, generator=latents))
         if player == "discriminator":
             fake = fake.detach()
@@ -200,6 +201,6 @@ def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
         textbook.generator.zero_grad()
         loss.backward()
         optimizers[player].step()
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         for mine, theirs in zip(ours[player].parameters(), textbook[player].parameters(), strict=True):
             torch.testing.assert_close(mine, theirs)

@@ -11,10 +11,11 @@ from copy import deepcopy
 
 from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.training.checkpoint import all_rngs
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 from .python_state import Snapshot
 
@@ -22,7 +23,7 @@ from .python_state import Snapshot
 @contextmanager
 def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
     """Restore everything that the next step depends on after the block; call `warn` with what could not be restored."""
-    networks = {player: NetworkState(step.networks[player]) for player in UPDATE_ORDER}
+    networks = {player: NetworkState(step.networks[player]) for player in PLAYERS}
     average = NetworkState(step.ema.generator) if step.ema else None
     loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
     python = Snapshot(step)
