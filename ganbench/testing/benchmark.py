@@ -14,7 +14,7 @@ import torch
 from ganbench.errors import UsageError, describe
 from ganbench.plugin.interfaces import PLAYERS, Batch
 from ganbench.plugin.registrations import Benchmark, BuildContext, Kind
-from ganbench.results.schema import EpochRow
+from ganbench.results.schema import LOSS_COLUMNS, EpochRow
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import resolve
@@ -76,7 +76,7 @@ class BenchmarkContract(Contract):
             raise AssertionError(f"expected a CSV file of numbers, got {describe(error)}") from None
         plotted = columns.keys() & EpochRow.model_fields.keys()
         assert "epoch" in plotted, f"expected a column 'epoch' in {curve.history.name}, got {', '.join(columns)}"
-        assert plotted & {"d_loss", "g_loss"}, f"expected a column 'd_loss' or 'g_loss', got {', '.join(columns)}"
+        assert plotted & LOSS_COLUMNS.keys(), f"expected a column 'd_loss' or 'g_loss', got {', '.join(columns)}"
         finite = all(math.isfinite(value) for column in columns.values() for value in column)
         assert finite, f"expected finite numbers in {curve.history.name}, got NaN or infinity"
 
