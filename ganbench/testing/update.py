@@ -16,9 +16,9 @@ from ganbench.runtime.rng import make_rng, seed_default_rngs
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, python_values
 from ganbench.training.penalties import Penalties, WeightedPenalty
-from ganbench.training.players import UpdatePlayers
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench.training.state.python_state import inspect_step
-from ganbench.training.step import TrainingStep
+from ganbench.training.step import FakeLabels, TrainingStep
 
 from .contract import BATCH, SEED, PluginContract
 from .networks import LogisticLoss, two_layer_networks
@@ -120,8 +120,8 @@ class UpdateContract(PluginContract):
             "fp32",
             NAMES,
             penalties=Penalties(penalties),
-            augmentations=[("the augmentation", each) for each in self.augmentations()],
-            labels=(sampler, make_rng(SEED, "labels")) if networks.conditional else None,
+            augmentations=[NamedAugmentation("the augmentation", each) for each in self.augmentations()],
+            labels=FakeLabels(sampler, make_rng(SEED, "labels")) if networks.conditional else None,
         )
 
     def take(self, step: TrainingStep, steps: int = 1) -> None:

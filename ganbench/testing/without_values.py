@@ -22,7 +22,7 @@ from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Netwo
 from ganbench.runtime.ranks import SINGLE
 from ganbench.training.building import to_device
 from ganbench.training.loss_contract import objective
-from ganbench.training.players import UpdatePlayers
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 
 META = torch.device("meta")
 AUTOCAST = torch.autocast
@@ -45,7 +45,7 @@ def take_without_values(parts: StepParts, batch: Batch) -> None:
     networks = parts.networks
     for player in PLAYERS:
         networks[player].to(META)
-    augmentations = [("the augmentation", to_device(each, META)) for each in parts.augmentations]
+    augmentations = [NamedAugmentation("the augmentation", to_device(each, META)) for each in parts.augmentations]
     fake_labels = None if batch.fake_labels is None else batch.fake_labels.to(META)
     real = batch.real.to(META).requires_grad_(bool(parts.penalties))
     batch = Batch(real, batch.labels.to(META), batch.latent.to(META), fake_labels)

@@ -35,7 +35,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
         "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
         "penalties": [saved_state(penalty.penalty) for penalty in step.penalties.all],
         "penalty_values": step.penalty_values,
-        "augmentations": [saved_state(augmentation) for _, augmentation in step.augmentations],
+        "augmentations": [saved_state(each.augmentation) for each in step.augmentations],
         "python": step.python_state.state_dict(),
         "random": default_rng_states(step.latents.device),
         "rngs": {name: rng.get_state() for name, rng in all_rngs(step, batches).items()},
@@ -58,8 +58,8 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
         load_saved_state(penalty.penalty, saved)
     step.penalty_values.copy_(state["penalty_values"])
-    for (_, augmentation), saved in zip(step.augmentations, state["augmentations"], strict=True):
-        load_saved_state(augmentation, saved)
+    for each, saved in zip(step.augmentations, state["augmentations"], strict=True):
+        load_saved_state(each.augmentation, saved)
     step.python_state.load_state_dict(state["python"])
     held = plugin_optimizers(step)
     for path, saved in state["plugin_optimizers"].items():

@@ -169,7 +169,7 @@ def build_evaluator(
         data.data_shape,
         torch.device(context.device),
         callback.on_warning,
-        labels=step.labels[0] if step.labels else None,
+        labels=step.labels.sampler if step.labels else None,
         average=step.ema.for_sampling if step.ema else None,
     )
     real_data = RealData(data, data_record, context, spec.scoring.batch_size)

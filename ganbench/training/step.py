@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, UsageError
-from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
+from ganbench.plugin.interfaces import PLAYERS, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.dropout import fast_dropout
 from ganbench.runtime.precision import Precision, autocast
@@ -24,7 +24,7 @@ from .ema import EMA
 from .loss_contract import invalid_return, objective
 from .optimizers import Clipping, build_optimizer
 from .penalties import Penalties, Variant
-from .players import UpdatePlayers, unchanged
+from .players import NamedAugmentation, UpdatePlayers, unchanged
 from .position import Position
 from .schedules import ScheduledValues
 from .state.python_state import PythonState, plugin_optimizers
@@ -39,6 +39,17 @@ class UpdateSizes:
 
     discriminator: int | None = None  # per discriminator update; None: all images of the step
     generator: int | None = None  # per generator update; None: as many as for the discriminator
+
+
+@dataclass(frozen=True)
+class FakeLabels:
+    """Draws the labels of generated images, for conditional networks."""
+
+    sampler: LabelSampler
+    rng: torch.Generator
+
+    def draw(self, count: int) -> Tensor:
+        return self.sampler.draw(count, self.rng)
 
 
 class TrainingStep:
@@ -64,17 +75,14 @@ class TrainingStep:
         sizes: UpdateSizes = UpdateSizes(),
         clipping: Mapping[Player, Clipping] | None = None,
         penalties: Penalties | None = None,
-        augmentations: Sequence[tuple[str, Augmentation]] = (),
-        labels: tuple[LabelSampler, torch.Generator] | None = None,
+        augmentations: Sequence[NamedAugmentation] = (),
+        labels: FakeLabels | None = None,
         ema: EMA | None = None,
         schedules: ScheduledValues | None = None,
         fast_dropout: bool = False,
         ranks: Ranks = SINGLE,
     ) -> None:
-        """`plugin_names` and the names in `augmentations` are for error messages.
-
-        `labels` samples the labels of generated images, for conditional networks. `sizes` are those of this rank.
-        """
+        """`plugin_names` are for errors, `labels` for conditional networks, and `sizes` those of this rank."""
         self.networks = networks
         self.called = networks  # the networks that losses call: compiled ones after `compile`
         self.loss = loss
@@ -135,7 +143,7 @@ class TrainingStep:
     @property
     def rngs(self) -> dict[str, torch.Generator]:
         """The random number generators of the step, besides the default ones."""
-        return {"latents": self.latents} | ({"labels": self.labels[1]} if self.labels else {})
+        return {"latents": self.latents} | ({"labels": self.labels.rng} if self.labels else {})
 
     def compile(self) -> None:
         """Compile both networks with torch.compile for fixed shapes, starting with the next step."""
@@ -208,7 +216,7 @@ class TrainingStep:
             return None
         if getattr(self.loss, "pairs_images", False):
             return labels
-        return self.ranks.share(self.labels[0].draw(count, self.labels[1]))
+        return self.ranks.share(self.labels.draw(count))
 
     def _backpropagate(self, player: Player, batch: Batch, due: Variant) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Compute the network's gradients, and return its loss without penalties and the monitors."""

@@ -18,7 +18,7 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.precision import autocast
 from ganbench.runtime.ranks import SINGLE
 from ganbench.runtime.rng import make_rng
-from ganbench.training.players import UpdatePlayers
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench.training.step import TrainingStep
 from ganbench_penalties.gradients import r1, r2
 
@@ -59,7 +59,7 @@ def test_a_penalty_and_an_adaptive_augmentation_get_the_output_for_the_right_lab
             seen.append(logits)
 
     discriminator, batch = Projection(), batch_of()
-    players = players_of(discriminator, augmentations=[("the augmentation", Adaptive())])
+    players = players_of(discriminator, augmentations=[NamedAugmentation("the augmentation", Adaptive())])
     players.discriminate(batch.real, (batch.labels + 3) % 10)
     right = players.discriminate(batch.real, batch.labels)
     expected = discriminator.rows(batch.labels).square().sum(1).mean() / 2
@@ -124,7 +124,7 @@ def test_a_change_of_the_images_in_place_is_refused(
 ) -> None:
     """Otherwise, the generator's update of a relativistic loss would get other real images, for example."""
     networks = Networks(generator(), discriminator or nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 1)), LATENT)
-    augmentations = [("the augmentation", augment)] if augment else []
+    augmentations = [NamedAugmentation("the augmentation", augment)] if augment else []
     with pytest.raises(PluginError, match=message):
         take(make_eager(loss, networks, augmentations=augmentations), 1)
 
@@ -132,7 +132,7 @@ def test_a_change_of_the_images_in_place_is_refused(
 def test_an_augmentation_through_which_the_generator_cannot_learn_is_named() -> None:
     for augment in (lambda images: images.detach() * 0.5, torch.no_grad()(lambda images: images * 0.5)):
         with pytest.raises(PluginError, match=r"^the augmentation: what it returned has no gradient"):
-            take(make_eager(augmentations=[("the augmentation", augment)]), 1)
+            take(make_eager(augmentations=[NamedAugmentation("the augmentation", augment)]), 1)
 
 
 ONCE = """
