@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 from ganbench import Networks, Players
 from ganbench.data.batches import ResidentBatches
 from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
 from ganbench.runtime.rng import make_rng
@@ -24,7 +25,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.position import Position
 from ganbench.training.runner import run
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 LATENT, PIXELS = 4, 28 * 28
@@ -67,7 +68,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
     step = TrainingStep(
         networks,
         loss or LeastSquares(),
-        dict.fromkeys(UPDATE_ORDER, factory or partial(SGD, lr=1e-4)),
+        dict.fromkeys(PLAYERS, factory or partial(SGD, lr=1e-4)),
         latents,
         "fp32",
         PLUGIN_NAMES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ganbench.reporting.formatting import number
-from ganbench.results.schema import metric_titles
+from ganbench.results.schema import LOSS_COLUMNS, metric_titles
 
 from .side import SessionConfig, SessionError, Side
 from .training_runs import (
@@ -82,4 +82,4 @@ def quantities(run: TrainingRun) -> dict[str, float]:
 
 
 def format_losses(run: TrainingRun) -> str:
-    return ", ".join(f"{name} {number(run.losses.get(name))}" for name in ("d_loss", "g_loss"))
+    return ", ".join(f"{name} {number(run.losses.get(name))}" for name in LOSS_COLUMNS)

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from ganbench.errors import ExitCode, GanbenchError
 from ganbench.results.schema import load_result
+from ganbench.system import openmp
 from ganbench.system.locks import is_locked
 from ganbench.system.parent import end_with_parent
 from ganbench.system.shared_machine import VARIABLE
@@ -38,6 +39,8 @@ class Job:
     log: Path  # receives standard output and error of all attempts
     working_directory: Path
     processes: int = 1  # of the run on one machine; both commands start them, each on a GPU of its own if it has GPUs
+
+    given_threads = staticmethod(openmp.given_threads)
 
     def thread_variables(self, threads: int) -> dict[str, str]:
         """Return the environment variable that divides `threads` CPU threads evenly among the run's processes."""

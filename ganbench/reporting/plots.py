@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import PublishedCurve
-from ganbench.results.schema import EpochRow
+from ganbench.results.schema import LOSS_COLUMNS, EpochRow
 from ganbench.system.files import atomic_write
 
 GAP = 2  # pixels between images in a grid
-LOSSES = {"discriminator": ("d_loss", "tab:blue"), "generator": ("g_loss", "tab:orange")}  # column and color
+COLORS = {"discriminator": "tab:blue", "generator": "tab:orange"}
 UPSCALED_HEIGHT = 112  # small images are enlarged to about this height, without interpolation
 VIEW = 1.25  # a scatter plot extends up to this multiple of the extent of the real points
 
@@ -90,7 +91,7 @@ def save_losses(
     path: Path,
     published_curve: PublishedCurve | None = None,
     *,
-    players: Sequence[str] = ("discriminator", "generator"),
+    players: Collection[str] = PLAYERS,
     epoch_images: int | None = None,
 ) -> None:
     """Draw the losses by epoch, with the published curve behind in a lighter shade.
@@ -104,8 +105,10 @@ def save_losses(
     axes = figure.subplots()
     published = read_curve(published_curve.history) if published_curve else {}
     epochs = [row.epoch - 1 + min(1.0, row.images / (epoch_images or row.images)) for row in history]
-    for player in players:
-        column, color = LOSSES[player]
+    for column, player in LOSS_COLUMNS.items():
+        if player not in players:
+            continue
+        color = COLORS[player]
         if published_curve and column in published:
             label = f"{player}, {published_curve.label}"
             axes.plot(published["epoch"], published[column], color=color, alpha=0.3, label=label)

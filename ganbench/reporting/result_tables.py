@@ -12,6 +12,7 @@ from rich.table import Table
 from ganbench.plugin.callbacks import RunInfo
 from ganbench.reporting.console import print_text
 from ganbench.results.schema import (
+    LOSS_COLUMNS,
     EpochRow,
     MetricResult,
     Profile,
@@ -134,7 +135,7 @@ def loss_tables(console: Console, history: list[EpochRow]) -> list[Table]:
 def history_table(history: list[EpochRow], shown_monitors: int) -> Table:
     """Show losses and monitors per epoch."""
     monitors = monitor_names(history)
-    columns = ["d_loss", "g_loss", *monitors[:shown_monitors]]
+    columns = [*LOSS_COLUMNS, *monitors[:shown_monitors]]
     every = -(-len(history) // MAX_EPOCH_ROWS)
     table = Table(
         "Epoch", *(column_title(column) for column in columns), "Images/s", title="Losses", title_justify="left"

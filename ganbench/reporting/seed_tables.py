@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.errors import GanbenchError
-from ganbench.results.schema import Result, metric_titles
+from ganbench.results.schema import LOSS_COLUMNS, Result, metric_titles
 
 from .console import print_text
 from .formatting import column_title, number, run_command
@@ -47,8 +47,7 @@ def seeds_table(results: Mapping[Path, Result]) -> Table:
     titles: dict[str, str] = {}
     for result in results.values():
         titles |= metric_titles(result.metrics)
-    losses = ("d_loss", "g_loss")
-    columns = [*map(column_title, losses), *map(escape, titles.values()), "Images/s"]
+    columns = [*map(column_title, LOSS_COLUMNS), *map(escape, titles.values()), "Images/s"]
     table = Table("Run", "Status", title="Seeds", title_justify="left")
     for column in columns:
         table.add_column(column, justify="right")
@@ -59,7 +58,7 @@ def seeds_table(results: Mapping[Path, Result]) -> Table:
         table.add_row(
             escape(run.name),
             result.status,
-            *(number(last[name]) if name in last else "" for name in losses),
+            *(number(last[name]) if name in last else "" for name in LOSS_COLUMNS),
             *(number(scores[name]) if scores.get(name) is not None else "" for name in titles),
             f"{speed:,.0f}" if speed else "",
         )

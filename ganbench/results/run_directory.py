@@ -15,7 +15,7 @@ from ganbench.errors import GanbenchError, UsageError, describe
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
-from .schema import EpochRow, Result, load_result, monitor_names
+from .schema import LOSS_COLUMNS, EpochRow, Result, load_result, monitor_names
 
 CHECKPOINT = "checkpoint.pt"
 RUN_FILES = (CHECKPOINT, "spec.toml")  # by which a run directory is known
@@ -148,7 +148,7 @@ class RunDirectory:
 
     def write_history(self, history: list[EpochRow], warn: Callable[[str], None]) -> None:
         """Write history.csv, one row per epoch, with the monitors between losses and speed."""
-        columns = ["epoch", "d_loss", "g_loss", *monitor_names(history), "images", "seconds", "images_per_second"]
+        columns = ["epoch", *LOSS_COLUMNS, *monitor_names(history), "images", "seconds", "images_per_second"]
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()

@@ -21,6 +21,7 @@ from .views import ResultViews
 SCHEMA_VERSION: Literal[3] = 3
 # fields of a spec that do not affect the results of a run
 NON_TRAINING_FIELDS = ("name", "summary", "references", "gate", "checkpoint")
+LOSS_COLUMNS = {"d_loss": "discriminator", "g_loss": "generator"}  # of the history, with the network of each loss
 Status = Literal["completed", "interrupted", "diverged", "failed"]
 
 

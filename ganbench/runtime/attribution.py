@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from ganbench.errors import PluginError, describe
-from ganbench.plugin.interfaces import Networks, Player
+from ganbench.plugin.interfaces import PLAYERS, Networks, Player
 from ganbench.spec.benchmark import BenchmarkSpec
 
 CALLS = ("_call_impl", "_wrapped_call_impl")  # nn.Module methods; an error raised directly in them is about arguments
@@ -26,10 +26,7 @@ class PluginNames:
 
     @classmethod
     def of(cls, spec: BenchmarkSpec) -> PluginNames:
-        optimizers: dict[Player, str] = {
-            "discriminator": str(spec.optimizer.discriminator.plugin),
-            "generator": str(spec.optimizer.generator.plugin),
-        }
+        optimizers = {player: str(spec.optimizer[player].plugin) for player in PLAYERS}
         others = {f"penalty {penalty.id}": str(penalty.plugin) for penalty in spec.penalties}
         others |= {f"augmentation {number}": str(each.plugin) for number, each in enumerate(spec.augmentations)}
         return cls(str(spec.model.plugin), str(spec.loss.plugin), optimizers, others)
@@ -98,8 +95,7 @@ def innermost_module(error: BaseException, networks: Networks) -> tuple[str | No
     The latter means that the exception comes from the call itself, not from the module's code.
     """
     names: dict[int, str] = {}
-    players: tuple[Player, Player] = ("discriminator", "generator")
-    for player in players:
+    for player in PLAYERS:
         for name, module in networks[player].named_modules():
             names.setdefault(id(module), f"{player}.{name}" if name else player)
     found, called_only = None, False

@@ -12,6 +12,8 @@ from typing import Any
 import joblib
 import torch
 
+from ganbench.system.openmp import given_threads
+
 # parameters of glibc's mallopt(3), from its malloc.h
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 # their defaults, and the environment variables that set them
@@ -41,8 +43,7 @@ def use_physical_cores() -> None:
     Torch's default counts all cores of the machine, even in a container or cluster job that may use only some of them.
     If the environment variable OMP_NUM_THREADS is set to at least 1, it takes precedence.
     """
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list has the numbers for nested regions
-    threads = int(given) if given.isdecimal() and int(given) else joblib.cpu_count(only_physical_cores=True)
+    threads = given_threads() or joblib.cpu_count(only_physical_cores=True)
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
-from ganbench.errors import causes
+from ganbench.errors import GanbenchError, causes
 
 
 def peak_rss() -> int | None:
@@ -36,6 +37,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     # torch has no exception class for host memory
     on_host = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return on_host or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+@contextmanager
+def explained_out_of_memory(batch_size: int, device: torch.device) -> Iterator[None]:
+    """If the block runs out of memory, raise `GanbenchError` with what to do."""
+    try:
+        yield
+    except Exception as error:
+        if out_of_memory := explain_out_of_memory(error, batch_size, device):
+            raise GanbenchError(out_of_memory) from error
+        raise
 
 
 def explain_out_of_memory(error: BaseException, batch_size: int, device: torch.device) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Metric, 
 from ganbench.spec.configs import MetricConfig
 
 from .features import StoredFeatures
+from .metric_values import by_name, directions, listed
 from .requirements import uses_labels
 
 
@@ -88,13 +89,12 @@ def finite_values(config: MetricConfig, metric: MetricInfo, values: Values) -> d
 
     Warns with `ScoreWarning` of such values. Raises `PluginError` if the names differ from those in `higher_is_better`.
     """
-    named = values if isinstance(values, Mapping) else {"": values}
-    directions = metric.higher_is_better
-    expected = list(directions) if isinstance(directions, Mapping) else [""]
-    if set(named) != set(expected):
-        got, declared = (", ".join(map(repr, names)) if any(names) else "a single one" for names in (named, expected))
-        raise PluginError(f"{config.plugin}: the values are {got}, but higher_is_better declares {declared}")
-    numbers = {str(name): float(value) for name, value in named.items()}
+    named, declared = by_name(values), directions(metric)
+    if named.keys() != declared.keys():
+        raise PluginError(
+            f"{config.plugin}: the values are {listed(named)}, but higher_is_better declares {listed(declared)}"
+        )
+    numbers = {name: float(value) for name, value in named.items()}
     if lost := [name for name, value in numbers.items() if not math.isfinite(value)]:
         which = f": {', '.join(lost)}" if any(lost) else ""
         warnings.warn(ScoreWarning(f"no score, because the value is NaN or infinite{which}"), stacklevel=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,14 +10,13 @@ from torch.nn.parameter import is_lazy
 
 from ganbench.data.contract import described
 from ganbench.errors import PluginError
-from ganbench.plugin.interfaces import Networks, Player
+from ganbench.plugin.interfaces import PLAYERS, Networks
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.networks import set_train_mode
 from ganbench.runtime.rng import derived_seed, seed_default_rngs
 from ganbench.spec.configs import ModelConfig
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-PLAYERS: tuple[Player, ...] = get_args(Player)
 
 
 def build_networks(model: ModelConfig, context: BuildContext, memory_format: torch.memory_format) -> Networks:

@@ -19,6 +19,7 @@ from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugin.interfaces import Loss, Networks
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import NetworkState
+from ganbench.runtime.plugin_state import load_saved_state, saved_state
 from ganbench.runtime.precision import float32_precision
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import derived_seed, make_rng, preserve_default_rngs, seed_default_rngs
@@ -60,15 +61,14 @@ def generator_mode(generator: nn.Module, mode: GeneratorMode) -> Iterator[None]:
 @contextmanager
 def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
     """Restore both networks and the state of the loss after the block."""
-    state = deepcopy(loss.state_dict()) if hasattr(loss, "state_dict") else None
+    state = deepcopy(saved_state(loss))
     players = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
     try:
         yield
     finally:
         for player in players:
             player.restore()
-        if hasattr(loss, "load_state_dict"):
-            loss.load_state_dict(state)
+        load_saved_state(loss, state)
 
 
 @dataclass(frozen=True)

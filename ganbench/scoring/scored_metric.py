@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ganbench.errors import PluginError
 from ganbench.results.schema import MetricPoint, MetricResult
 from ganbench.spec.configs import MetricConfig
 
+from .metric_values import directions
 from .reference import PreparedMetric
 
 
@@ -38,13 +40,16 @@ class ScoredMetric:
         self.prepared = prepared
         self.config: MetricConfig = prepared.config
         self.metric = prepared.metric
-        declared = prepared.metric.higher_is_better
-        named = declared if isinstance(declared, Mapping) else {}
-        directions = {str(name): None if each is None else bool(each) for name, each in named.items()}
+        label = prepared.metric.label
         self.values = [
-            MetricValue(f"{self.id}.{name}", f"{prepared.metric.label}: {name}", name, each)
-            for name, each in directions.items()
-        ] or [MetricValue(self.id, prepared.metric.label, "", bool(declared))]
+            MetricValue(f"{self.id}.{name}" if name else self.id, f"{label}: {name}" if name else label, name, each)
+            for name, each in directions(prepared.metric).items()
+        ]
+        if not self.values:
+            raise PluginError(
+                f"{self.config.plugin}: higher_is_better is an empty mapping; map the name of each value to whether "
+                "higher is better, or use a bool for a single value"
+            )
 
     @property
     def id(self) -> str:

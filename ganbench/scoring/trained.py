@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchWarning, MissingError, NotComparableError, UsageError, describe
-from ganbench.plugin.interfaces import Networks
+from ganbench.plugin.interfaces import PLAYERS, Networks
 from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
 from ganbench.results.progress import RunProgress
@@ -34,7 +34,7 @@ from ganbench.spec.benchmark import EMAOptions, EngineOptions, ScoringOptions, T
 from ganbench.spec.configs import GeneratorMode, ModelConfig, Weights
 from ganbench.system.files import cache_dir
 
-from .networks import MEMORY_FORMATS, PLAYERS, build_networks
+from .networks import MEMORY_FORMATS, build_networks
 from .sampling import Sampler, Source, evaluation_context
 
 ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}  # by status

@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ganbench.plugin.interfaces import Player
 from ganbench.plugin.options import StrictModel
 from ganbench.results.schema import NON_TRAINING_FIELDS
 
@@ -39,6 +40,9 @@ class Optimizers(StrictModel):
 
     generator: OptimizerConfig = Field(description="the generator's optimizer: a name, or a table with options")
     discriminator: OptimizerConfig = Field(description="the discriminator's optimizer: a name, or a table with options")
+
+    def __getitem__(self, player: Player) -> OptimizerConfig:
+        return self.generator if player == "generator" else self.discriminator
 
 
 class TrainingOptions(StrictModel):

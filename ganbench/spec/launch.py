@@ -63,7 +63,7 @@ def make_launch(
     folder: Path,
     data_dir: Path | None,
     device: str,
-    trackers: Sequence[TrackerConfig] = (),
+    trackers: Sequence[TrackerConfig],
     processes: int = 1,
 ) -> Launch:
     """Record how a run of `spec` in `folder` is started."""

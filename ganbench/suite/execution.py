@@ -40,8 +40,8 @@ class SuiteRun:
         executor_name: str,
         retries: int,
         arguments: Sequence[str],
-        on_change: Callable[[CellStatus], None] = lambda _: None,
-        on_poll: Callable[[Iterable[CellStatus]], None] = lambda _: None,
+        on_change: Callable[[CellStatus], None],
+        on_poll: Callable[[Iterable[CellStatus]], None],
     ) -> None:
         """`arguments` are passed to every run.
 

@@ -1,7 +1,8 @@
-"""The wait policy of OpenMP threads. OpenMP reads it once, when torch is loaded: see `ganbench/__init__.py`.
+"""The number of OpenMP threads, and their wait policy.
 
-By default an idle thread spins for some milliseconds before it sleeps. If other processes need the same CPUs, it
-takes CPU time from threads that have work. `python -m benchmarks.shared_machine` measures both policies.
+OpenMP reads the policy once, when torch is loaded: see `ganbench/__init__.py`. By default an idle thread spins for some
+milliseconds before it sleeps. If other processes need the same CPUs, it takes CPU time from threads that have work.
+`python -m benchmarks.shared_machine` measures both policies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ PREFIXES = ("OMP_", "GOMP_", "KMP_")  # of all variables of OpenMP
 
 _in_effect = "default"
 _added: dict[str, str] = {}  # to the environment
+
+
+def given_threads() -> int | None:
+    """Return the number of threads of each process that OMP_NUM_THREADS gives, if it is set and valid."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list has the numbers for nested regions
+    return int(given) if given.isdecimal() and int(given) else None
 
 
 def set_wait_policy() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 VARIABLE = "GANBENCH_SHARED_WITH"  # set for the runs of a suite: which other work the machine does
 
 
-def shared_with(environ: Mapping[str, str] = os.environ) -> str | None:
+def shared_with() -> str | None:
     """Return which other work this machine does; None if this process was not told of any."""
-    return environ.get(VARIABLE) or None
+    return os.environ.get(VARIABLE) or None

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 
 from ganbench.errors import UsageError, describe
-from ganbench.plugin.interfaces import Batch
+from ganbench.plugin.interfaces import PLAYERS, Batch
 from ganbench.plugin.registrations import Benchmark, BuildContext, Kind
-from ganbench.results.schema import EpochRow
+from ganbench.results.schema import LOSS_COLUMNS, EpochRow
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import resolve
@@ -76,7 +76,7 @@ class BenchmarkContract(Contract):
             raise AssertionError(f"expected a CSV file of numbers, got {describe(error)}") from None
         plotted = columns.keys() & EpochRow.model_fields.keys()
         assert "epoch" in plotted, f"expected a column 'epoch' in {curve.history.name}, got {', '.join(columns)}"
-        assert plotted & {"d_loss", "g_loss"}, f"expected a column 'd_loss' or 'g_loss', got {', '.join(columns)}"
+        assert plotted & LOSS_COLUMNS.keys(), f"expected a column 'd_loss' or 'g_loss', got {', '.join(columns)}"
         finite = all(math.isfinite(value) for column in columns.values() for value in column)
         assert finite, f"expected finite numbers in {curve.history.name}, got NaN or infinity"
 
@@ -98,10 +98,7 @@ class BenchmarkContract(Contract):
             spec.loss.build(context),
             [penalty.build(context) for penalty in spec.penalties],
             [augmentation.build(context) for augmentation in spec.augmentations],
-            {
-                "generator": spec.optimizer.generator.build(context),
-                "discriminator": spec.optimizer.discriminator.build(context),
-            },
+            {player: spec.optimizer[player].build(context) for player in PLAYERS},
         )
         labels = torch.zeros(BATCH, dtype=torch.int64)
         fake_labels = labels if networks.conditional else None

@@ -131,7 +131,7 @@ class PluginContract(Contract):
         finally:
             restore_torch_defaults(defaults)  # so that the other rules can be checked, too
 
-    def build_partner(self, config: PluginConfig, device: str = "cpu") -> Any:
+    def build_partner(self, config: PluginConfig, device: str) -> Any:
         """Build another plugin, with which this one is tested."""
         torch.manual_seed(SEED)
         return config.build(self.context_for(device, SEED))

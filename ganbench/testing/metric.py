@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from ganbench.plugin.interfaces import FeatureMetric, Features, Loss, Networks, 
 from ganbench.plugin.registrations import MetricPlugin
 from ganbench.runtime.networks import NetworkState
 from ganbench.scoring.features import FeatureWriter, StoredFeatures
+from ganbench.scoring.metric_values import by_name, directions
 from ganbench.scoring.requirements import uses_labels
 
 from .assertions import assert_json, assert_unchanged, quantized
@@ -68,9 +69,7 @@ class MetricContract(PluginContract):
 
     def signs(self, metric: Any) -> dict[str, int]:
         """Return, by name, 1 for values of which lower is better, -1 if higher is, and 0 for those never ranked."""
-        directions = metric.higher_is_better
-        named = directions if isinstance(directions, Mapping) else {"": directions}
-        return {name: 0 if higher is None else -1 if higher else 1 for name, higher in named.items()}
+        return {name: 0 if higher is None else -1 if higher else 1 for name, higher in directions(metric).items()}
 
     def test_the_direction_of_every_value_is_known(self) -> None:
         """`higher_is_better` is a bool for a single value; for several, it maps their names to bools, or None."""
@@ -141,7 +140,3 @@ class MetricContract(PluginContract):
         metric = self.build()
         assert metric.label, f"expected a name for tables, got {metric.label!r}"
         assert_json(metric.protocol)
-
-
-def by_name(values: Any) -> dict[str, float]:
-    return dict(values) if isinstance(values, Mapping) else {"": values}

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.errors import PluginError
-from ganbench.plugin.interfaces import Networks
+from ganbench.plugin.interfaces import PLAYERS, Networks
 from ganbench.plugin.registrations import ModelPlugin
 from ganbench.runtime.precision import autocast
+from ganbench.training.loss_contract import objective
 from ganbench.training.players import UpdatePlayers
 from ganbench.training.state.measuring import untouched
-from ganbench.training.step import UPDATE_ORDER
 
 from .assertions import assert_finite, assert_gradients
 from .contract import BATCH, SEED
@@ -70,17 +70,16 @@ class ModelContract(UpdateContract):
     def test_gradients_reach_both_networks(self) -> None:
         """Each network's loss depends on its parameters; that of the generator, through the discriminator."""
         networks, loss = self.networks(), self.loss()
-        for player in UPDATE_ORDER:
+        for player in PLAYERS:
             players = UpdatePlayers(networks, networks.generator, networks.discriminator)
-            objective = loss.discriminator_loss if player == "discriminator" else loss.generator_loss
             if any(parameter.requires_grad for parameter in networks[player].parameters()):
-                value, _ = objective(players, self.batch(networks))
+                value, _ = objective(loss, player)(players, self.batch(networks))
                 assert_gradients(value, networks[player], f"the loss of the {player}")
 
     def test_the_same_seed_builds_the_same_networks(self) -> None:
         """Two builds from the same seed have equal weights and buffers."""
         first, second = self.networks(), self.networks()
-        for player in reversed(UPDATE_ORDER):
+        for player in reversed(PLAYERS):
             states = first[player].state_dict(), second[player].state_dict()
             different = [key for key in states[0] if not torch.equal(states[0][key], states[1][key])]
             assert not different, f"expected equal weights, got different ones in the {player}: {', '.join(different)}"

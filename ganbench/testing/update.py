@@ -10,15 +10,15 @@ import torch
 from torch.optim import SGD
 
 from ganbench.data.labels import LabelSampler
-from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Players
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Players
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.rng import make_rng, seed_default_rngs
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, python_values
 from ganbench.training.penalties import Penalties, WeightedPenalty
-from ganbench.training.players import UpdatePlayers
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench.training.state.python_state import inspect_step
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import FakeLabels, TrainingStep
 
 from .contract import BATCH, SEED, PluginContract
 from .networks import LogisticLoss, two_layer_networks
@@ -27,7 +27,7 @@ from .without_values import StepParts, take_without_values
 
 CPU = torch.device("cpu")
 STEP_IMAGES = 4  # real images in each step
-NAMES = PluginNames("the model", "the loss", dict.fromkeys(UPDATE_ORDER, "the optimizer"))
+NAMES = PluginNames("the model", "the loss", dict.fromkeys(PLAYERS, "the optimizer"))
 BATCHES: Any = SimpleNamespace(order=make_rng(SEED, "order"), flips=None)  # all steps get the same images
 
 
@@ -99,7 +99,7 @@ class UpdateContract(PluginContract):
         indices), so that a CUDA graph can capture a step. Checked with torch's device `meta`, without a GPU.
         """
         networks = self.networks("meta")
-        optimizers = dict.fromkeys(UPDATE_ORDER, self.optimizer("meta"))
+        optimizers = dict.fromkeys(PLAYERS, self.optimizer("meta"))
         parts = StepParts(networks, self.loss("meta"), self.penalties("meta"), self.augmentations("meta"), optimizers)
         take_without_values(parts, self.batch(networks))
 
@@ -115,13 +115,13 @@ class UpdateContract(PluginContract):
         return TrainingStep(
             networks,
             self.loss(),
-            dict.fromkeys(UPDATE_ORDER, self.optimizer()),
+            dict.fromkeys(PLAYERS, self.optimizer()),
             make_rng(SEED, "latents"),
             "fp32",
             NAMES,
             penalties=Penalties(penalties),
-            augmentations=[("the augmentation", each) for each in self.augmentations()],
-            labels=(sampler, make_rng(SEED, "labels")) if networks.conditional else None,
+            augmentations=[NamedAugmentation("the augmentation", each) for each in self.augmentations()],
+            labels=FakeLabels(sampler, make_rng(SEED, "labels")) if networks.conditional else None,
         )
 
     def take(self, step: TrainingStep, steps: int = 1) -> None:

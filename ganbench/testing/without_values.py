@@ -18,11 +18,11 @@ import torch
 
 import ganbench
 from ganbench.errors import UsageError, causes, describe
-from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Player
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Player
 from ganbench.runtime.ranks import SINGLE
 from ganbench.training.building import to_device
-from ganbench.training.players import UpdatePlayers
-from ganbench.training.step import UPDATE_ORDER
+from ganbench.training.loss_contract import objective
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 
 META = torch.device("meta")
 AUTOCAST = torch.autocast
@@ -43,19 +43,18 @@ class StepParts:
 def take_without_values(parts: StepParts, batch: Batch) -> None:
     """Update both networks. Raises `AssertionError` if a value is read, or if a tensor is on another device."""
     networks = parts.networks
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         networks[player].to(META)
-    augmentations = [("the augmentation", to_device(each, META)) for each in parts.augmentations]
+    augmentations = [NamedAugmentation("the augmentation", to_device(each, META)) for each in parts.augmentations]
     fake_labels = None if batch.fake_labels is None else batch.fake_labels.to(META)
     real = batch.real.to(META).requires_grad_(bool(parts.penalties))
     batch = Batch(real, batch.labels.to(META), batch.latent.to(META), fake_labels)
     with without_reading():
-        for player in UPDATE_ORDER:
+        for player in PLAYERS:
             players = UpdatePlayers(
                 networks, networks.generator, networks.discriminator, augmentations, bool(parts.penalties)
             )
-            objective = parts.loss.discriminator_loss if player == "discriminator" else parts.loss.generator_loss
-            value, _ = objective(players, batch)
+            value, _ = objective(parts.loss, player)(players, batch)
             if player == "discriminator":
                 value = sum((penalty(players, batch) for penalty in parts.penalties), value)
             trainable = [pair for pair in networks[player].named_parameters() if pair[1].requires_grad]

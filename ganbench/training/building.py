@@ -9,7 +9,7 @@ from torch import nn
 
 from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.errors import PluginError, UsageError
-from ganbench.plugin.interfaces import Augmentation, ImageData, Player
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, ImageData
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import BATCH_NORMS
@@ -18,13 +18,14 @@ from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.networks import MEMORY_FORMATS, build_networks
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import OptimizerConfig, PluginConfig
+from ganbench.spec.configs import PluginConfig
 
 from .ema import EMA
 from .optimizers import Clipping
 from .penalties import Penalties, WeightedPenalty
+from .players import NamedAugmentation
 from .schedules import ScheduledValues
-from .step import TrainingStep, UpdateSizes
+from .step import FakeLabels, TrainingStep, UpdateSizes
 
 
 def build_step(
@@ -46,10 +47,7 @@ def build_step(
     loss = with_whole_state(spec.loss, context)
     if getattr(loss, "needs_labels", False) and not networks.conditional:
         raise UsageError(f"{plugin_names.loss} needs a conditional model, but {plugin_names.model} is not conditional")
-    optimizers: dict[Player, OptimizerConfig] = {
-        "discriminator": spec.optimizer.discriminator,
-        "generator": spec.optimizer.generator,
-    }
+    optimizers = {player: spec.optimizer[player] for player in PLAYERS}
     return TrainingStep(
         networks,
         loss,
@@ -63,9 +61,10 @@ def build_step(
         clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
         penalties=build_penalties(spec, context),
         augmentations=[
-            (str(each.plugin), to_device(with_whole_state(each, context), device)) for each in spec.augmentations
+            NamedAugmentation(str(each.plugin), to_device(with_whole_state(each, context), device))
+            for each in spec.augmentations
         ],
-        labels=build_label_sampler(data, spec, context, device) if networks.conditional else None,
+        labels=build_fake_labels(data, spec, context, device) if networks.conditional else None,
         ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
         schedules=schedules,
         fast_dropout=spec.engine.dropout == "fast" and device.type == "cpu" and not spec.engine.compile,
@@ -106,17 +105,15 @@ def to_device(augmentation: Augmentation, device: torch.device) -> Augmentation:
     return augmentation.to(device) if isinstance(augmentation, nn.Module) else augmentation
 
 
-def build_label_sampler(
-    data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device
-) -> tuple[LabelSampler, torch.Generator]:
+def build_fake_labels(data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device) -> FakeLabels:
     counts = count_labels(data, str(spec.dataset.plugin), str(spec.model.plugin))
-    return LabelSampler(counts, device), make_rng(context.seed, "labels", device)
+    return FakeLabels(LabelSampler(counts, device), make_rng(context.seed, "labels", device))
 
 
 def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str]:
     """Return warnings about combinations that work but are rarely intended."""
     warnings = []
-    adaptive = [plugin for plugin, augmentation in step.augmentations if hasattr(augmentation, "adapt")]
+    adaptive = [each.plugin for each in step.augmentations if hasattr(each.augmentation, "adapt")]
     if adaptive and not getattr(step.loss, "gives_logits", True):
         warnings.append(
             f"{', '.join(adaptive)} adapts to the sign of the discriminator's output, but with {spec.loss.plugin} the "

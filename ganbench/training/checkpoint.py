@@ -6,15 +6,16 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from ganbench.data.batches import Batches
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import all_buffers, restore_buffers
+from ganbench.runtime.plugin_state import load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 
 from .optimizers import load_optimizer_state
 from .state.python_state import plugin_optimizers
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 
 
 def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
@@ -25,16 +26,16 @@ def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """Like `snapshot_state`, but without copies: the next step changes the tensors in place."""
     return {
-        "networks": {player: step.networks[player].state_dict() for player in UPDATE_ORDER},
+        "networks": {player: step.networks[player].state_dict() for player in PLAYERS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
         "plugin_optimizers": {path: each.state_dict() for path, each in plugin_optimizers(step).items()},
-        "buffers": {player: all_buffers(step.networks[player]) for player in UPDATE_ORDER},  # non-persistent ones too
+        "buffers": {player: all_buffers(step.networks[player]) for player in PLAYERS},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
         "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
         "penalties": [saved_state(penalty.penalty) for penalty in step.penalties.all],
         "penalty_values": step.penalty_values,
-        "augmentations": [saved_state(augmentation) for _, augmentation in step.augmentations],
+        "augmentations": [saved_state(each.augmentation) for each in step.augmentations],
         "python": step.python_state.state_dict(),
         "random": default_rng_states(step.latents.device),
         "rngs": {name: rng.get_state() for name, rng in all_rngs(step, batches).items()},
@@ -44,7 +45,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
     """Restore everything that `snapshot_state` returned."""
     step.restore_count += 1
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():
@@ -57,8 +58,8 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
         load_saved_state(penalty.penalty, saved)
     step.penalty_values.copy_(state["penalty_values"])
-    for (_, augmentation), saved in zip(step.augmentations, state["augmentations"], strict=True):
-        load_saved_state(augmentation, saved)
+    for each, saved in zip(step.augmentations, state["augmentations"], strict=True):
+        load_saved_state(each.augmentation, saved)
     step.python_state.load_state_dict(state["python"])
     held = plugin_optimizers(step)
     for path, saved in state["plugin_optimizers"].items():
@@ -75,38 +76,6 @@ def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
     Its tensors are on the CPU: on another device, each would occupy that device in the process that receives it.
     """
     return {name: on_cpu(value) for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
-
-
-def on_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.cpu()
-    if isinstance(value, dict):
-        return type(value)((key, on_cpu(item)) for key, item in value.items())
-    if type(value) in (list, tuple):
-        return type(value)(map(on_cpu, value))
-    return value
-
-
-def saved_state(plugin: Any) -> Any:
-    """Return the `state_dict` of a loss, penalty or augmentation; None if it has none."""
-    return plugin.state_dict() if hasattr(plugin, "state_dict") else None
-
-
-def load_saved_state(plugin: Any, state: Any) -> None:
-    if hasattr(plugin, "load_state_dict"):
-        saved = deepcopy(state)
-        plugin.load_state_dict(saved if isinstance(plugin, nn.Module) else on_devices_of(plugin.state_dict(), saved))
-
-
-def on_devices_of(current: Any, saved: Any) -> Any:
-    """Return a saved state with tensors on the devices that they have in the current one: a file is read to the CPU."""
-    if isinstance(saved, Tensor) and isinstance(current, Tensor):
-        return saved.to(current.device)
-    if isinstance(saved, dict) and isinstance(current, dict):
-        return type(saved)((key, on_devices_of(current.get(key), value)) for key, value in saved.items())
-    if type(saved) in (list, tuple) and isinstance(current, list | tuple) and len(saved) == len(current):
-        return type(saved)(on_devices_of(now, value) for now, value in zip(current, saved, strict=True))
-    return saved
 
 
 def all_rngs(step: TrainingStep, batches: Batches) -> dict[str, torch.Generator]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from ganbench.errors import PluginError
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
 from ganbench.spec.configs import LossConfig
 
 from .preparation import PreparedRun
 from .state.inspection import Inspection
 from .state.python_state import Snapshot
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 from .step_output import StepOutput
 
 
 def require_known_parameters(prepared: PreparedRun) -> None:
     """Raise `PluginError` for parameters that were created after the optimizers, which do not update them."""
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         known = set(map(id, prepared.step.parameters[player]))
         for name, parameter in prepared.networks[player].named_parameters():
             if id(parameter) not in known:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from ganbench.errors import DivergedError
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.progress import OpenEpoch
 from ganbench.results.schema import EpochRow
 from ganbench.runtime.ranks import SINGLE, Ranks
 
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 from .step_output import StepOutput
 
 MAX_ABS_LOSS = 1e9  # beyond it, neighboring float32 numbers are at least 64 apart: such a loss is meaningless
@@ -66,7 +67,7 @@ class EpochLosses:
         self._d_losses += d_losses
         self._g_losses += g_losses
         for step, pair in enumerate(zip(d_losses, g_losses, strict=True), start=first_step):
-            for player, loss in zip(UPDATE_ORDER, pair, strict=True):
+            for player, loss in zip(PLAYERS, pair, strict=True):
                 if not abs(loss) <= MAX_ABS_LOSS:
                     limit = f", beyond the limit of {MAX_ABS_LOSS:g}" if math.isfinite(loss) else ""
                     raise DivergedError(f"the {player}'s loss is {loss:g} at step {step} (epoch {self.epoch}){limit}")
@@ -98,7 +99,7 @@ class EpochLosses:
 
 def require_finite_weights(step: TrainingStep, when: str) -> None:
     """Raise `DivergedError` naming the first parameter with NaN or infinite values, as after a bad last update."""
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         for name, parameter in step.networks[player].named_parameters():
             if not parameter.isfinite().all():
                 raise DivergedError(f"the {player}'s parameter {name} has NaN or infinite values {when}")

@@ -1,15 +1,21 @@
-"""What a loss must return, and what is wrong with a value that breaks this contract."""
+"""The methods of a loss, what they must return, and what is wrong with a value that breaks this contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from ganbench.data.contract import described
+from ganbench.plugin.interfaces import Loss, Player
 
 PAIR = "expected a pair of the loss, a scalar tensor, and a mapping from names to scalar tensors to monitor"
+
+
+def objective(loss: Loss, player: Player) -> Callable[..., Any]:
+    """Return the method that computes the loss of a network."""
+    return loss.generator_loss if player == "generator" else loss.discriminator_loss
 
 
 def invalid_return(returned: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,13 @@ from ganbench.plugin.interfaces import Augmentation, Batch, Networks
 from ganbench.runtime.ranks import Ranks
 
 
+class NamedAugmentation(NamedTuple):
+    """An augmentation with the name of its plugin, for errors."""
+
+    plugin: str
+    augmentation: Augmentation
+
+
 class UpdatePlayers:
     """Both networks as a loss and its penalties call them in one update; implements `ganbench.Players`."""
 
@@ -23,17 +30,17 @@ class UpdatePlayers:
         networks: Networks,
         generator: nn.Module,
         discriminator: nn.Module,
-        augmentations: Sequence[tuple[str, Augmentation]] = (),
+        augmentations: Sequence[NamedAugmentation] = (),
         differentiable_images: bool = False,
         detached_images: bool = False,
         model: str = "the model",
     ) -> None:
         """`generator` and `discriminator` are the modules to call, possibly compiled versions of those in `networks`.
 
-        Each augmentation is paired with its plugin's name, and `model` is that of the networks' plugin. With
-        `differentiable_images`, generated images require gradients, so that penalties can differentiate with respect to
-        them; real images must require gradients too. With `detached_images`, as in updates of the discriminator, no
-        gradients reach the generator, not even its parameters that belong to the discriminator, too.
+        `model` is the name of the networks' plugin. With `differentiable_images`, generated images require gradients,
+        so that penalties can differentiate with respect to them; real images must require gradients too. With
+        `detached_images`, as in updates of the discriminator, no gradients reach the generator, not even its parameters
+        that belong to the discriminator, too.
         """
         self.networks = networks
         self.model = model

@@ -10,7 +10,7 @@ import torch
 
 from ganbench.data.batches import Batches, RankShare, make_batches
 from ganbench.plugin.callbacks import Callback, RunInfo
-from ganbench.plugin.interfaces import ImageData, Networks
+from ganbench.plugin.interfaces import PLAYERS, ImageData, Networks
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.schema import DataRecord, Environment, PluginRecord
@@ -29,7 +29,7 @@ from .length import Events, Length
 from .loading import load_data
 from .rank_checks import batch_norm_warnings, check_ranks, own_training_warnings, require_same_on_all_ranks
 from .schedules import ScheduledValues, check_schedules
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 from .targets import Targets, require_scores_before_the_end
 
 
@@ -146,7 +146,7 @@ def describe_run(
         device=str(device),
         device_name=environment.must_match["device"],
         data=data_record,
-        parameters={player: sum(p.numel() for p in step.trainable[player]) for player in UPDATE_ORDER},
+        parameters={player: sum(p.numel() for p in step.trainable[player]) for player in PLAYERS},
         steps_per_epoch=length.steps_per_epoch,
         total_steps=length.steps,
     )
@@ -169,7 +169,7 @@ def build_evaluator(
         data.data_shape,
         torch.device(context.device),
         callback.on_warning,
-        labels=step.labels[0] if step.labels else None,
+        labels=step.labels.sampler if step.labels else None,
         average=step.ema.for_sampling if step.ema else None,
     )
     real_data = RealData(data, data_record, context, spec.scoring.batch_size)

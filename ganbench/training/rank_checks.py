@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ganbench.errors import PluginError, UsageError
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import BATCH_NORMS
 from ganbench.runtime.ranks import Ranks
@@ -16,7 +17,7 @@ from ganbench.spec.processes import check_batches, check_device, check_engine_mo
 
 from .length import Length
 from .state.python_state import plugin_optimizers
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 
 
 def check_launch(engine: EngineOptions, device: str, profile: bool, verify_engine: int | None, ranks: int) -> None:
@@ -49,7 +50,7 @@ def require_same_on_all_ranks(ranks: Ranks, what: str, *parts: Mapping[str, Any]
 
 def own_training_warnings(step: TrainingStep) -> list[str]:
     """Return a warning about parameters that plugins train themselves, and which differ between the ranks."""
-    networks = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)  # what wraps another, holds that too
+    networks = tuple(f"{player}'s optimizer" for player in PLAYERS)  # what wraps another, holds that too
     own = [path for path in plugin_optimizers(step) if not path.startswith(networks)]
     if step.ranks.alone or not own:
         return []
@@ -65,7 +66,7 @@ def batch_norm_warnings(step: TrainingStep) -> list[str]:
     Raises `PluginError` for `nn.SyncBatchNorm`: ranks take different numbers of steps in the warm-up, and would wait
     for one another.
     """
-    modules = [module for each in UPDATE_ORDER for module in step.networks[each].modules()]
+    modules = [module for each in PLAYERS for module in step.networks[each].modules()]
     size = step.sizes.discriminator
     if step.ranks.alone or not any(isinstance(module, BATCH_NORMS) for module in modules):
         return []

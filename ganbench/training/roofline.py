@@ -11,12 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from ganbench.data.batches import Inputs
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.throughput import Roofline
 from ganbench.runtime.precision import Precision
 
 from .engines import EagerEngine
 from .position import Position
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 from .timing import synchronize
 
 MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
@@ -55,7 +56,7 @@ def count_state_bytes(step: TrainingStep) -> int:
     Call it after the first step, when the optimizers have state.
     """
     count = 0
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         count += 2 * sum(parameter.nbytes for parameter in step.trainable[player])
     for optimizer in step.optimizers.values():
         for state in optimizer.state.values():

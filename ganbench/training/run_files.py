@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter
 
 from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
 from ganbench.results.run_directory import CHECKPOINT, LAUNCH, RunDirectory
@@ -20,7 +21,6 @@ from ganbench.spec.launch import Launch
 from .outcome import build_result
 from .resuming import require_readable
 from .run_state import RunState
-from .step import UPDATE_ORDER
 from .warmup import WarmupResult
 
 HISTORY_SECONDS = 1.0  # minimum time between two writes of the history: an epoch may be a single step
@@ -103,7 +103,7 @@ class RunFiles:
                 prepared.spec.name,
                 path,
                 self.published_curve,
-                players=[player for player in UPDATE_ORDER if prepared.step.trainable[player]],
+                players=[player for player in PLAYERS if prepared.step.trainable[player]],
                 epoch_images=prepared.length.images_per_epoch,
             )
         result = build()  # with the plot among its artifacts

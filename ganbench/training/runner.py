@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting.trackers.fan_out import Trackers
@@ -18,7 +17,7 @@ from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
-from ganbench.runtime.memory import explain_out_of_memory
+from ganbench.runtime.memory import explained_out_of_memory
 from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.ranks import SINGLE, Ranks, join_ranks
@@ -120,9 +119,5 @@ def prepare_in_memory(
     spec: BenchmarkSpec, device: torch.device, launch: Launch, callback: Callback, ranks: Ranks = SINGLE
 ) -> PreparedRun:
     """Like `prepare`, but also explain if the device has too little memory."""
-    try:
+    with explained_out_of_memory(spec.training.batch_size, device):
         return prepare(spec, device, Path(launch.data_dir or default_data_dir()), callback, ranks)
-    except Exception as error:
-        if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, device):
-            raise GanbenchError(out_of_memory) from error
-        raise

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchError, PluginError, UsageError
-from ganbench.plugin.interfaces import Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
+from ganbench.plugin.interfaces import PLAYERS, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.dropout import fast_dropout
 from ganbench.runtime.precision import Precision, autocast
@@ -21,16 +21,15 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.benchmark import UpdateScheme
 
 from .ema import EMA
-from .loss_contract import invalid_return
+from .loss_contract import invalid_return, objective
 from .optimizers import Clipping, build_optimizer
 from .penalties import Penalties, Variant
-from .players import UpdatePlayers, unchanged
+from .players import NamedAugmentation, UpdatePlayers, unchanged
 from .position import Position
 from .schedules import ScheduledValues
 from .state.python_state import PythonState, plugin_optimizers
 from .step_output import StepOutput, join_values
 
-UPDATE_ORDER: tuple[Player, Player] = ("discriminator", "generator")
 NOT_RETURNED = object()
 
 
@@ -40,6 +39,17 @@ class UpdateSizes:
 
     discriminator: int | None = None  # per discriminator update; None: all images of the step
     generator: int | None = None  # per generator update; None: as many as for the discriminator
+
+
+@dataclass(frozen=True)
+class FakeLabels:
+    """Draws the labels of generated images, for conditional networks."""
+
+    sampler: LabelSampler
+    rng: torch.Generator
+
+    def draw(self, count: int) -> Tensor:
+        return self.sampler.draw(count, self.rng)
 
 
 class TrainingStep:
@@ -65,17 +75,14 @@ class TrainingStep:
         sizes: UpdateSizes = UpdateSizes(),
         clipping: Mapping[Player, Clipping] | None = None,
         penalties: Penalties | None = None,
-        augmentations: Sequence[tuple[str, Augmentation]] = (),
-        labels: tuple[LabelSampler, torch.Generator] | None = None,
+        augmentations: Sequence[NamedAugmentation] = (),
+        labels: FakeLabels | None = None,
         ema: EMA | None = None,
         schedules: ScheduledValues | None = None,
         fast_dropout: bool = False,
         ranks: Ranks = SINGLE,
     ) -> None:
-        """`plugin_names` and the names in `augmentations` are for error messages.
-
-        `labels` samples the labels of generated images, for conditional networks. `sizes` are those of this rank.
-        """
+        """`plugin_names` are for errors, `labels` for conditional networks, and `sizes` those of this rank."""
         self.networks = networks
         self.called = networks  # the networks that losses call: compiled ones after `compile`
         self.loss = loss
@@ -95,15 +102,15 @@ class TrainingStep:
         self.ranks = ranks
         self.schedules = schedules or ScheduledValues(latents.device)
         self.restore_count = 0  # engines discard what they captured of an earlier state
-        self.parameters = {player: list(networks[player].parameters()) for player in UPDATE_ORDER}
+        self.parameters = {player: list(networks[player].parameters()) for player in PLAYERS}
         self.trainable = {
             player: [parameter for parameter in networks[player].parameters() if parameter.requires_grad]
-            for player in UPDATE_ORDER
+            for player in PLAYERS
         }
-        own = {player: set(map(id, self.trainable[player])) for player in UPDATE_ORDER}
+        own = {player: set(map(id, self.trainable[player])) for player in PLAYERS}
         self.frozen = {  # in each update: the parameters of the other network alone
             player: [parameter for parameter in self.trainable[other] if id(parameter) not in own[player]]
-            for player, other in zip(UPDATE_ORDER, reversed(UPDATE_ORDER), strict=True)
+            for player, other in zip(PLAYERS, reversed(PLAYERS), strict=True)
         }
         if update_scheme == "simultaneous" and own["discriminator"] & own["generator"]:
             raise PluginError(
@@ -120,7 +127,7 @@ class TrainingStep:
             player: build_optimizer(
                 networks, player, factories[player], latents.device, plugin_names.optimizers[player]
             )
-            for player in UPDATE_ORDER
+            for player in PLAYERS
             if self.trainable[player]
         }
         self.python_state = PythonState(self)
@@ -128,7 +135,7 @@ class TrainingStep:
     @cached_property
     def trained_by_plugins(self) -> list[Tensor]:
         """The parameters that optimizers of plugins have, such as those of a loss's own network."""
-        networks = {id(parameter) for player in UPDATE_ORDER for parameter in self.parameters[player]}
+        networks = {id(parameter) for player in PLAYERS for parameter in self.parameters[player]}
         groups = [group for optimizer in plugin_optimizers(self).values() for group in optimizer.param_groups]
         parameters = {id(parameter): parameter for group in groups for parameter in group["params"]}
         return [parameter for key, parameter in parameters.items() if key not in networks]
@@ -136,7 +143,7 @@ class TrainingStep:
     @property
     def rngs(self) -> dict[str, torch.Generator]:
         """The random number generators of the step, besides the default ones."""
-        return {"latents": self.latents} | ({"labels": self.labels[1]} if self.labels else {})
+        return {"latents": self.latents} | ({"labels": self.labels.rng} if self.labels else {})
 
     def compile(self) -> None:
         """Compile both networks with torch.compile for fixed shapes, starting with the next step."""
@@ -167,9 +174,9 @@ class TrainingStep:
         The time of simultaneous updates counts as the generator's.
         """
         real = real.contiguous(memory_format=self.memory_format)
-        losses: dict[Player, list[Tensor]] = {player: [] for player in UPDATE_ORDER}
+        losses: dict[Player, list[Tensor]] = {player: [] for player in PLAYERS}
         monitors: dict[Player, Mapping[str, Tensor]] = {}  # of each network's last update
-        for player in UPDATE_ORDER:
+        for player in PLAYERS:
             for batch in self._batches(player, real, labels):
                 with fast_dropout() if self.fast_dropout else nullcontext():
                     loss, reported = self._backpropagate(player, batch, due)
@@ -177,8 +184,8 @@ class TrainingStep:
                     self._update(player)
                 losses[player].append(loss)
                 monitors[player] = reported
-            if self.update_scheme == "simultaneous" and player == UPDATE_ORDER[-1]:
-                for each in UPDATE_ORDER:
+            if self.update_scheme == "simultaneous" and player == PLAYERS[-1]:
+                for each in PLAYERS:
                     self._update(each)
             if self.ema is not None and player == "generator":
                 self.ema.update()
@@ -209,7 +216,7 @@ class TrainingStep:
             return None
         if getattr(self.loss, "pairs_images", False):
             return labels
-        return self.ranks.share(self.labels[0].draw(count, self.labels[1]))
+        return self.ranks.share(self.labels.draw(count))
 
     def _backpropagate(self, player: Player, batch: Batch, due: Variant) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Compute the network's gradients, and return its loss without penalties and the monitors."""
@@ -230,11 +237,10 @@ class TrainingStep:
             detached_images=player == "discriminator",
             model=self.plugin_names.model,
         )
-        objective = self.loss.discriminator_loss if player == "discriminator" else self.loss.generator_loss
         returned: Any = NOT_RETURNED
         try:
             with autocast(self.precision, batch.latent.device), unchanged(batch.real, self.plugin_names.loss):
-                returned = objective(players, batch)
+                returned = objective(self.loss, player)(players, batch)
             loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
             if player in self.optimizers:
@@ -282,7 +288,7 @@ class TrainingStep:
         """Average the network's gradients over the ranks, and both networks' buffers, such as running statistics."""
         if self.ranks.alone:
             return
-        buffers = [buffer for each in UPDATE_ORDER for buffer in self.networks[each].buffers()]
+        buffers = [buffer for each in PLAYERS for buffer in self.networks[each].buffers()]
         self.ranks.average_gradients(
             self.trainable[player], also=[buffer for buffer in buffers if buffer.is_floating_point()]
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganbench.errors import PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Player
+from ganbench.results.schema import LOSS_COLUMNS
 
 from .loss_contract import invalid_scalar
 
@@ -40,11 +41,11 @@ def join_values(
     try:
         values = torch.stack([value.float() for value in (*means, *reported.values())])
     except Exception as error:
-        cause = invalid_scalar({"d_loss": means[0], "g_loss": means[1], **reported}) or describe(error)
+        cause = invalid_scalar({**dict(zip(LOSS_COLUMNS, means, strict=True)), **reported}) or describe(error)
         raise PluginError(f"{loss}: {cause}") from error
     if penalties:
         values = torch.cat([values, penalty_values])
-    return StepOutput(("d_loss", "g_loss", *reported, *penalties), values)
+    return StepOutput((*LOSS_COLUMNS, *reported, *penalties), values)
 
 
 def require_different_names(

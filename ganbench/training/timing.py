@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.throughput import Memory, Percentiles, Window
 from ganbench.runtime.cpu_usage import CPUMonitor
 from ganbench.runtime.memory import peak_rss
@@ -18,7 +19,7 @@ from ganbench.runtime.nvml import GPUMonitor
 from ganbench.runtime.ranks import SINGLE, Ranks
 
 Phase = Literal["data", "discriminator", "generator"]
-PHASES: tuple[Phase, ...] = ("data", "discriminator", "generator")
+PHASES: tuple[Phase, ...] = ("data", *PLAYERS)
 WINDOW_SECONDS = 2.0
 MAX_STRETCH = 5  # times the window length, for a period of lazy penalties
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 
-from ganbench.errors import DivergedError, GanbenchError
+from ganbench.errors import DivergedError
 from ganbench.plugin.callbacks import Callback
 from ganbench.runtime.device import resolve_device
-from ganbench.runtime.memory import explain_out_of_memory
+from ganbench.runtime.memory import explained_out_of_memory
 from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -40,15 +40,10 @@ def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None =
     spec = spec.model_copy(update={"targets": []})  # they need scores during training
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
-    try:
-        with fresh_process_state(chosen):
-            prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
-            with training_precision(prepared.precision):
-                return train(prepared)
-    except Exception as error:
-        if out_of_memory := explain_out_of_memory(error, spec.training.batch_size, chosen):
-            raise GanbenchError(out_of_memory) from error
-        raise
+    with explained_out_of_memory(spec.training.batch_size, chosen), fresh_process_state(chosen):
+        prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
+        with training_precision(prepared.precision):
+            return train(prepared)
 
 
 def train(prepared: PreparedRun) -> Trial:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.spec.benchmark import BenchmarkSpec
 
 from .schedules import scheduled_options
 from .state.inspection import Inspection
-from .step import UPDATE_ORDER, TrainingStep
+from .step import TrainingStep
 
 SHOWN = 3  # names in a warning
 
@@ -48,7 +49,7 @@ class MissingGradients:
 
 def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
     """Return warnings about parameters that get gradients, but do not belong to a network, so no optimizer has them."""
-    trained = {id(parameter) for player in UPDATE_ORDER for parameter in step.parameters[player]}
+    trained = {id(parameter) for player in PLAYERS for parameter in step.parameters[player]}
     for optimizer in inspection.optimizers.values():  # also those of plugins
         trained |= {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     names: dict[str, list[str]] = {}

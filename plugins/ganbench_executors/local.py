@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ganbench import ExecutorContext, Job, JobEnd, JobProcess, UsageError, atomic_write
 
-from .resources import given_threads, require_gpus
+from .resources import require_gpus
 
 T = TypeVar("T")
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -78,7 +78,7 @@ def settled_threads(file: Path, wanted: int | None, share: int) -> int:
     """
     if not file.exists():
         with atomic_write(file) as part:
-            part.write_text(str(wanted or given_threads() or share))
+            part.write_text(str(wanted or Job.given_threads() or share))
     threads = int(file.read_text())
     if wanted not in (None, threads):
         raise UsageError(

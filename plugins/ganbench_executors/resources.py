@@ -1,8 +1,7 @@
-"""What all executors check or look up about the resources of a job."""
+"""What all executors check about the resources of a job."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from ganbench import Job, UsageError
@@ -16,9 +15,3 @@ def require_gpus(executor: str, jobs: Sequence[Job], gpus: float, remedy: str) -
                 f"executor {executor}: {job.name} runs in {job.processes} processes, each on a GPU of its own, but "
                 f"would get {gpus:g} GPU{'s' * (gpus != 1)}; {remedy}"
             )
-
-
-def given_threads() -> int | None:
-    """Return the number of threads of each run that OMP_NUM_THREADS gives, if it is set and valid."""
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list has the numbers for nested regions
-    return int(given) if given.isdecimal() and int(given) else None

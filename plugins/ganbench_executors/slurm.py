@@ -17,7 +17,7 @@ import submitit
 from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess, atomic_write
 
 from . import SlurmOptions
-from .resources import given_threads, require_gpus
+from .resources import require_gpus
 
 JOBS = "jobs.json"  # from job name to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
@@ -77,7 +77,7 @@ class SlurmExecutor:
     def _submit(self, jobs: Sequence[Job]) -> list[str]:
         """Submit jobs, together as an array if that is wanted, and return their ids in Slurm."""
         shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
-        threads = given_threads() or self.options.cpus
+        threads = Job.given_threads() or self.options.cpus
         runs = [RunOnNode(job, job.thread_variables(threads), shared_with) for job in jobs]
         try:
             if self.options.array and len(runs) > 1:

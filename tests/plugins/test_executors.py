@@ -72,6 +72,11 @@ def test_jobs_share_out_the_cores_and_keep_their_number_of_threads(
     assert share.variables(two)["OMP_NUM_THREADS"] == "1"  # each of its processes
 
 
+def test_the_users_number_of_threads_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7,2")
+    assert build("local", tmp_path).shares.get().threads == 7
+
+
 def test_another_number_of_threads_than_the_suite_began_with_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,8 +33,11 @@ def test_torch_uses_physical_cores(threads: list[int], monkeypatch: pytest.Monke
     assert threads == [6]
 
 
-def test_the_users_number_of_threads_takes_precedence(threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+@pytest.mark.parametrize("given", ["3", "3,2"])
+def test_the_users_number_of_threads_takes_precedence(
+    given: str, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
     use_physical_cores()
     assert threads == [3]
 

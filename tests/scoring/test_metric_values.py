@@ -62,14 +62,24 @@ def test_each_value_of_a_metric_has_a_result_with_its_direction_and_score_of_rea
         ({"distance": False, "Brighter": True}, "'distance', 'brighter', but higher_is_better declares .*, 'Brighter'"),
         ({"distance": False}, "'distance', 'brighter', but higher_is_better declares 'distance'"),
         (False, "'distance', 'brighter', but higher_is_better declares a single one"),
+        ({}, "'distance', 'brighter', but higher_is_better declares none"),
     ],
-    ids=["misspelt", "one of two", "no names"],
+    ids=["misspelt", "one of two", "no names", "none"],
 )
 def test_values_of_other_names_than_their_directions_have_are_refused(
     directions: Any, message: str, thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Extremes, "higher_is_better", directions)
     with pytest.raises(PluginError, match=f"metric 'extremes' .*: the values are {message}"):
+        Scoring(thumbnails, tmp_path, [over(4, "extremes")])
+
+
+def test_a_metric_without_values_is_refused(
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Extremes, "higher_is_better", {})
+    monkeypatch.setattr(Extremes, "score", lambda *_: {})
+    with pytest.raises(PluginError, match=r"metric 'extremes' .*: higher_is_better is an empty mapping"):
         Scoring(thumbnails, tmp_path, [over(4, "extremes")])
 
 

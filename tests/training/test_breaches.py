@@ -22,6 +22,7 @@ from ganbench import ImageData, Networks, Players, PluginError, UsageError
 from ganbench.data.batches import make_batches
 from ganbench.data.contract import changes_between_reads, check_data
 from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint
 from ganbench.runtime.networks import set_train_mode
@@ -31,7 +32,7 @@ from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 CPU = torch.device("cpu")
 IMAGES, CLASSES = torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20, dtype=torch.int64)
@@ -265,7 +266,7 @@ def test_a_parameter_of_both_networks_learns_in_both_updates() -> None:
         nn.Sequential(nn.Flatten(), shared, nn.Linear(4, 1)),
         latent_dim=3,
     )
-    arguments: Any = (dict.fromkeys(UPDATE_ORDER, descend), make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
+    arguments: Any = (dict.fromkeys(PLAYERS, descend), make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     step = TrainingStep(networks, Least(lambda: None), *arguments)
     before, moved = [shared.weight.detach().clone()], []
 

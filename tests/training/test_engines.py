@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganbench import GanbenchError, Networks, Players, UsageError
 from ganbench.data.batches import ResidentBatches
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.precision import deterministic_convolutions
@@ -36,7 +37,7 @@ from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_g
 from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.verification import distance
 from ganbench.training.position import Position
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 BATCH, REMAINDER = 16, 8
@@ -50,9 +51,9 @@ def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: 
     context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device=device, cache_dir=None, seed=0)
     torch.manual_seed(0)
     networks: Networks = spec.model.build(context)
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         networks[player].to(device)
-    factories = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
+    factories = {player: getattr(spec.optimizer, player).build(context) for player in PLAYERS}
     latents = make_rng(0, "latents", device)
     step = TrainingStep(networks, loss or spec.loss.build(context), factories, latents, "fp32", PLUGIN_NAMES)
     return EagerEngine(
@@ -79,7 +80,7 @@ def trace(engine: Engine, eager: EagerEngine, steps: int) -> list[list[float]]:
             (indices if number < steps - 1 else indices[:REMAINDER],), Position(number, 0), on_phase_end=lambda _: None
         )
         outputs.append(output.values.tolist())
-    weights = [p.flatten().tolist() for player in UPDATE_ORDER for p in eager.step.networks[player].parameters()]
+    weights = [p.flatten().tolist() for player in PLAYERS for p in eager.step.networks[player].parameters()]
     return outputs + weights
 
 
@@ -134,7 +135,7 @@ def on_tape(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_captured_step_is_bitwise_identical_to_an_eager_one(
     device: str, loss: Any, optimizer: str, registry: Registry
 ) -> None:
-    eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in UPDATE_ORDER])
+    eager = build(registry, device, loss, [f"optimizer.{player}={optimizer}" for player in PLAYERS])
     start = snapshot_state(eager.step, eager.batches)
     expected = trace(eager, eager, steps=6)
     graph = GraphEngine(eager, capturer(eager), examples(eager))

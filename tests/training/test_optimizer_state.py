@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.checkpoint import load_saved_state
 from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.runner import run

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganbench import Batch, Networks, PluginError, UsageError
 from ganbench.training.penalties import MAX_VARIANTS, Penalties, WeightedPenalty
-from ganbench.training.players import UpdatePlayers
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_penalties.gradients import GradientPenalty, r1, r2
 
@@ -44,7 +44,7 @@ def scene(augment: Callable[[Tensor], Tensor] | None = None) -> tuple[UpdatePlay
     generator = nn.Linear(1, 1)
     generator.forward = lambda _: fake.clone()  # type: ignore[method-assign]
     networks = Networks(generator, discriminator, latent_dim=1)
-    augmentations = [("the augmentation", augment)] if augment else []
+    augmentations = [NamedAugmentation("the augmentation", augment)] if augment else []
     players = UpdatePlayers(networks, generator, discriminator, augmentations, differentiable_images=True)
     batch = Batch(real, torch.zeros(COUNT, dtype=torch.int64), torch.zeros(COUNT, 1))
     return players, batch, discriminator

@@ -14,11 +14,12 @@ from torch.optim import SGD
 
 from ganbench import Batch, Networks, Players, PluginError
 from ganbench.data.batches import normalize_images
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.precision import autocast
 from ganbench.runtime.ranks import SINGLE
 from ganbench.runtime.rng import make_rng
-from ganbench.training.players import UpdatePlayers
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.players import NamedAugmentation, UpdatePlayers
+from ganbench.training.step import TrainingStep
 from ganbench_penalties.gradients import r1, r2
 
 PIXELS = 28 * 28
@@ -58,7 +59,7 @@ def test_a_penalty_and_an_adaptive_augmentation_get_the_output_for_the_right_lab
             seen.append(logits)
 
     discriminator, batch = Projection(), batch_of()
-    players = players_of(discriminator, augmentations=[("the augmentation", Adaptive())])
+    players = players_of(discriminator, augmentations=[NamedAugmentation("the augmentation", Adaptive())])
     players.discriminate(batch.real, (batch.labels + 3) % 10)
     right = players.discriminate(batch.real, batch.labels)
     expected = discriminator.rows(batch.labels).square().sum(1).mean() / 2
@@ -123,7 +124,7 @@ def test_a_change_of_the_images_in_place_is_refused(
 ) -> None:
     """Otherwise, the generator's update of a relativistic loss would get other real images, for example."""
     networks = Networks(generator(), discriminator or nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 1)), LATENT)
-    augmentations = [("the augmentation", augment)] if augment else []
+    augmentations = [NamedAugmentation("the augmentation", augment)] if augment else []
     with pytest.raises(PluginError, match=message):
         take(make_eager(loss, networks, augmentations=augmentations), 1)
 
@@ -131,7 +132,7 @@ def test_a_change_of_the_images_in_place_is_refused(
 def test_an_augmentation_through_which_the_generator_cannot_learn_is_named() -> None:
     for augment in (lambda images: images.detach() * 0.5, torch.no_grad()(lambda images: images * 0.5)):
         with pytest.raises(PluginError, match=r"^the augmentation: what it returned has no gradient"):
-            take(make_eager(augmentations=[("the augmentation", augment)]), 1)
+            take(make_eager(augmentations=[NamedAugmentation("the augmentation", augment)]), 1)
 
 
 ONCE = """
@@ -183,13 +184,13 @@ def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
 
     real = normalize_images(few_images().tensors[0][:8])
     ours, textbook = networks(), networks()
-    factories = dict.fromkeys(UPDATE_ORDER, lambda parameters: SGD([each for _, each in parameters], lr=0.01))
+    factories = dict.fromkeys(PLAYERS, lambda parameters: SGD([each for _, each in parameters], lr=0.01))
     step = TrainingStep(ours, LeastSquares(), factories, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     step(real, torch.zeros(8, dtype=torch.int64), (), lambda _: None)
 
     latents = make_rng(0, "latents")
-    optimizers = {player: SGD(textbook[player].parameters(), lr=0.01) for player in UPDATE_ORDER}
-    for player in UPDATE_ORDER:
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.01) for player in PLAYERS}
+    for player in PLAYERS:
         fake = textbook.generator(torch.randn(8, LATENT, generator=latents))
         if player == "discriminator":
             fake = fake.detach()
@@ -200,6 +201,6 @@ def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
         textbook.generator.zero_grad()
         loss.backward()
         optimizers[player].step()
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         for mine, theirs in zip(ours[player].parameters(), textbook[player].parameters(), strict=True):
             torch.testing.assert_close(mine, theirs)

@@ -16,11 +16,12 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
 from ganbench import Networks, Players
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.rng import make_rng
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, flatten, python_values
 from ganbench.training.state.python_state import Snapshot, inspect_step
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 COUNTS = {"calls": 0}
 
@@ -112,9 +113,7 @@ def step_of(loss: Any, factory: Any = descend, generator: nn.Module | None = Non
     generator = generator or nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
     networks = Networks(generator, discriminator, latent_dim=3)
-    return TrainingStep(
-        networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES
-    )
+    return TrainingStep(networks, loss, dict.fromkeys(PLAYERS, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
 
 
 BATCHES: Any = SimpleNamespace(order=make_rng(0, "order"), flips=None)

@@ -13,10 +13,11 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench import Networks, PluginError
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import BuildContext, Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.rng import make_rng
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 BATCH = 64
 MFLOP_PER_IMAGE = 575.87  # 2 x 287.93 million multiply-accumulates, see docs/homework.md
@@ -33,9 +34,7 @@ def build_step(
 ) -> TrainingStep:
     loss = registry.find(Kind.LOSS, "bce").plugin.build(None, None)
     factory = partial(optimizer, lr=lr)
-    return TrainingStep(
-        networks, loss, dict.fromkeys(UPDATE_ORDER, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES
-    )
+    return TrainingStep(networks, loss, dict.fromkeys(PLAYERS, factory), make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
 
 
 def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +43,7 @@ def real_batch(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_the_homeworks_networks_have_the_parameters_of_its_layers(registry: Registry) -> None:
     networks = build_networks(registry)
-    count = {player: sum(parameter.numel() for parameter in networks[player].parameters()) for player in UPDATE_ORDER}
+    count = {player: sum(parameter.numel() for parameter in networks[player].parameters()) for player in PLAYERS}
     assert count == {"generator": 2_305_473, "discriminator": 212_865}
 
 
@@ -65,7 +64,7 @@ def test_avoiding_redundant_arithmetic_does_not_change_the_weights(registry: Reg
     for _ in range(3):
         step(real, labels, (), on_phase_end=lambda _: None)
 
-    optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in UPDATE_ORDER}
+    optimizers = {player: SGD(textbook[player].parameters(), lr=0.1) for player in PLAYERS}
     latents = make_rng(0, "latents")
     bce = nn.BCEWithLogitsLoss()
     ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
@@ -79,7 +78,7 @@ def test_avoiding_redundant_arithmetic_does_not_change_the_weights(registry: Reg
         bce(textbook.discriminator(fake), ones).backward()
         optimizers["generator"].step()
 
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         for ours, theirs in zip(networks[player].parameters(), textbook[player].parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -93,7 +92,7 @@ def test_each_update_changes_only_its_network(registry: Registry, images: Tensor
     def note(player: str) -> None:
         updated[player] = [
             each
-            for each in UPDATE_ORDER
+            for each in PLAYERS
             if any(
                 not torch.equal(now, then)
                 for now, then in zip(networks[each].parameters(), before[each].parameters(), strict=True)

@@ -14,6 +14,7 @@ from conftest import PLUGIN_NAMES, SMALL
 
 from ganbench.data.batches import Inputs, ResidentBatches, make_batches
 from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.throughput import GPUReading, Window
 from ganbench.runtime.checkpoint_file import load_checkpoint
@@ -21,7 +22,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.runner import run
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 from ganbench.training.timing import WINDOW_SECONDS, TrainingClock
 
 CPU = torch.device("cpu")
@@ -215,7 +216,7 @@ def test_steps_after_restoring_are_repeated_exactly(registry: Registry) -> None:
     data = spec.dataset.build(DatasetContext(data_dir=None, cache_dir=None, seed=0))
     context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)
-    optimizers = {player: getattr(spec.optimizer, player).build(context) for player in UPDATE_ORDER}
+    optimizers = {player: getattr(spec.optimizer, player).build(context) for player in PLAYERS}
     step = TrainingStep(networks, spec.loss.build(context), optimizers, make_rng(0, "latents"), "fp32", PLUGIN_NAMES)
     batches = make_batches(data.train, 64, CPU, make_rng(0, "order"))
 

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 from ganbench import GanbenchError, PluginError
 from ganbench.data.batches import make_batches
 from ganbench.plugin.callbacks import Callback
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
@@ -21,7 +22,6 @@ from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import first_difference, flatten
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
-from ganbench.training.step import UPDATE_ORDER
 from ganbench.training.warmup import examples_of_each_size, loading_rate, warm_up
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_reported(
 ) -> None:
     # traced for forward and backward, but not turned into C++, which takes half a minute and a compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in UPDATE_ORDER)]
+    plainly = ["training.epochs=1", "model.dropout=0", *(f"optimizer.{player}=sgd" for player in PLAYERS)]
     run = prepared(registry, "engine.compile=true", *plainly)
     warmed_up = warm_up(run, verify_steps=None, trace=None)
     assert warmed_up.engine_record.compile_seconds > 0
@@ -88,7 +88,7 @@ def test_compiled_networks_train_and_the_time_to_compile_is_reported(
         for each, warmed in ((run, warmed_up), (plain, uncompiled)):
             (indices,) = next(iter(each.batches.epoch()))
             warmed.engine((indices,), Position(0, 0), on_phase_end=lambda _: None)
-    for player in UPDATE_ORDER:
+    for player in PLAYERS:
         for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 

@@ -7,14 +7,12 @@ from itertools import accumulate
 
 from ganbench.reporting.formatting import column_title
 from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
-from ganbench.results.schema import monitor_names
+from ganbench.results.schema import LOSS_COLUMNS, monitor_names
 from ganbench.results.throughput import Roofline
 
 from .line_chart import Line, LineChart, Points
 from .range_chart import Range, RangeChart
 from .runs import Run
-
-PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
 
 
 def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
@@ -23,7 +21,7 @@ def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
     Published losses are drawn behind those of the runs.
     """
     if len(runs) == 1:
-        (run,), players = runs, list(enumerate(PLAYERS.items()))
+        (run,), players = runs, list(enumerate(LOSS_COLUMNS.items()))
         yield LineChart(
             "Losses",
             [
@@ -32,7 +30,7 @@ def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
             ],
         )
         return
-    for column, player in PLAYERS.items():
+    for column, player in LOSS_COLUMNS.items():
         yield column_chart(f"Loss of the {player}", runs, column)
 
 

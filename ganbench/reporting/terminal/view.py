@@ -15,11 +15,10 @@ from rich.text import Text
 
 from ganbench.plugin.callbacks import Progress, RunInfo, UpcomingEvent
 from ganbench.reporting.formatting import column_title, duration, number
-from ganbench.results.schema import MetricPoint
+from ganbench.results.schema import LOSS_COLUMNS, MetricPoint
 
 from .curve import Curve, sparkline
 
-PLAYERS = {"d_loss": "discriminator", "g_loss": "generator"}
 STYLES = {"d_loss": "bright_blue", "g_loss": "dark_orange"}  # as in losses.png
 MAX_MONITORS = 4
 MIN_CURVE, WIDE_CURVE, MAX_CURVE = 8, 20, 60  # characters
@@ -89,8 +88,10 @@ class RunView:
 
     def _quantity_rows(self) -> Iterator[Row]:
         """Yield losses, speed and monitors; not the loss of a network that has nothing to train."""
-        losses = [name for name in PLAYERS if name in self.curves and self.info.parameters.get(PLAYERS[name], 1)]
-        monitors = [name for name in self.curves if name not in PLAYERS][:MAX_MONITORS]
+        losses = [
+            name for name, player in LOSS_COLUMNS.items() if name in self.curves and self.info.parameters.get(player, 1)
+        ]
+        monitors = [name for name in self.curves if name not in LOSS_COLUMNS][:MAX_MONITORS]
         for name in losses:
             yield curve_row(column_title(name), self.curves[name], number, STYLES[name])
         yield curve_row("Images/s", self.speed, "{:,.0f}".format)

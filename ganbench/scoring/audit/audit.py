@@ -21,6 +21,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.eval.evaluate import Reference, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
+from ganbench.scoring.metric_values import directions
 from ganbench.scoring.reference import PreparedMetric, RealData
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
@@ -64,7 +65,7 @@ class Audit:
     """The scores of real and of flawed images."""
 
     label: str
-    directions: dict[str, bool]  # whether higher is better, by name of the value
+    directions: dict[str, bool]  # whether higher is better, by name of the ranked values
     count: int  # images scored with each flaw
     curve: dict[int, Scores]  # of real images, by their number
     flaws: list[FlawScores]
@@ -163,7 +164,7 @@ def audit_prepared(
     return [
         Audit(
             prepared.metric.label,
-            value_directions(prepared),
+            {name: each for name, each in directions(prepared.metric).items() if each is not None},
             count,
             curve,
             rated,
@@ -196,13 +197,6 @@ def some(size: int, limit: int) -> Tensor:
 def load(split: Split, indices: Tensor, real_data: RealData) -> Tensor:
     with evaluation_context(0, real_data.device):  # reading an image may draw random numbers
         return torch.cat(list(select_images(split, indices, real_data.batch_size, torch.device("cpu"))))
-
-
-def value_directions(prepared: PreparedMetric) -> dict[str, bool]:
-    """Return whether higher is better by name of the metric's ranked values, a single one under ""."""
-    declared = prepared.metric.higher_is_better
-    named = declared if isinstance(declared, Mapping) else {"": declared}
-    return {name: bool(each) for name, each in named.items() if each is not None}
 
 
 def by_name(draws: Sequence[Values]) -> Scores:

@@ -147,7 +147,7 @@ class PlannedTrial:
 
 
 def plan_trials(
-    load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis], theory: Theory | None = None
+    load: Callable[[Sequence[str]], BenchmarkSpec], axes: Sequence[Axis], theory: Theory | None
 ) -> list[PlannedTrial]:
     """Return the points of the grid; `load` makes a spec from overrides.
 

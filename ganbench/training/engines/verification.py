@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from ganbench.data.batches import Inputs
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.values import Identity, freeze, same_bits
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.position import Position
 from ganbench.training.state.python_state import inspect_step
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 from .eager import EagerEngine, Engine
 
@@ -63,7 +64,7 @@ class Verification:
         for later in seen[1:]:
             if changing := first_difference(seen[0], later):
                 return f"{changing} changes in Python from step to step, which a CUDA graph would freeze"
-        optimizers = tuple(f"{player}'s optimizer" for player in UPDATE_ORDER)
+        optimizers = tuple(f"{player}'s optimizer" for player in PLAYERS)
         for path, leaf in seen[0].items():
             is_new = path not in initial and not path.startswith(optimizers)
             if isinstance(leaf, Identity) and leaf.is_tensor and is_new:

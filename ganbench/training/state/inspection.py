@@ -137,7 +137,7 @@ class Inspection:
         if isinstance(value, types.FunctionType):
             yield from self._function(path, value)
         elif isinstance(value, type):
-            yield from self._class(path, value)
+            yield from self._class(value)
         elif isinstance(value, types.MethodType):
             if isinstance(value.__self__, GENERATORS):  # numpy's have methods of this type
                 yield from self._constants(path, {"self": value.__self__})
@@ -206,7 +206,7 @@ class Inspection:
             found = {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}
             yield from self._record(str(space.get("__name__")), found, in_dictionary(space), None)
 
-    def _class(self, path: str, value: type) -> Iterator[tuple[str, Any]]:
+    def _class(self, value: type) -> Iterator[tuple[str, Any]]:
         """Yield what plugins store in classes, and the classes' methods."""
         for base in value.__mro__:
             if not is_plugin_code(base) or issubclass(base, Enum):

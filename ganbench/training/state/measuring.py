@@ -11,10 +11,12 @@ from copy import deepcopy
 
 from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
+from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import NetworkState
+from ganbench.runtime.plugin_state import load_saved_state, saved_state
 from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.training.checkpoint import all_rngs
-from ganbench.training.step import UPDATE_ORDER, TrainingStep
+from ganbench.training.step import TrainingStep
 
 from .python_state import Snapshot
 
@@ -22,9 +24,9 @@ from .python_state import Snapshot
 @contextmanager
 def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None]) -> Iterator[None]:
     """Restore everything that the next step depends on after the block; call `warn` with what could not be restored."""
-    networks = {player: NetworkState(step.networks[player]) for player in UPDATE_ORDER}
+    networks = {player: NetworkState(step.networks[player]) for player in PLAYERS}
     average = NetworkState(step.ema.generator) if step.ema else None
-    loss = deepcopy(step.loss.state_dict()) if hasattr(step.loss, "state_dict") else None
+    loss = deepcopy(saved_state(step.loss))
     python = Snapshot(step)
     rngs = [(rng, rng.get_state()) for rng in all_rngs(step, batches).values()]
     with preserve_default_rngs(step.latents.device):
@@ -41,8 +43,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                     ) from error
             if average is not None:
                 average.restore()
-            if hasattr(step.loss, "load_state_dict"):
-                step.loss.load_state_dict(loss)
+            load_saved_state(step.loss, loss)
             python.restore()
             for rng, state_before in rngs:
                 rng.set_state(state_before)

@@ -45,7 +45,7 @@ def inspect_step(step: TrainingStep) -> Inspection:
         **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
         "loss": step.loss,
         **{f"penalty {penalty.id}": penalty.penalty for penalty in step.penalties.all},
-        **{f"augmentation {number}": augmentation for number, (_, augmentation) in enumerate(step.augmentations)},
+        **{f"augmentation {number}": each.augmentation for number, each in enumerate(step.augmentations)},
         "hooks of all modules": _global_forward_hooks,
         "pre-hooks of all modules": _global_forward_pre_hooks,
         "hooks of all optimizers": _global_optimizer_post_hooks,
@@ -69,7 +69,7 @@ def saved_elsewhere(step: TrainingStep) -> set[int]:
     plugins = [
         step.loss,
         *(penalty.penalty for penalty in step.penalties.all),
-        *(each for _, each in step.augmentations),
+        *(each.augmentation for each in step.augmentations),
     ]
     for plugin in plugins:
         if hasattr(plugin, "state_dict"):

@@ -1,0 +1,40 @@
+"""The state of losses, penalties and augmentations, which plugins save and load themselves."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def saved_state(plugin: Any) -> Any:
+    """Return the `state_dict` of a loss, penalty or augmentation; None if it has none."""
+    return plugin.state_dict() if hasattr(plugin, "state_dict") else None
+
+
+def load_saved_state(plugin: Any, state: Any) -> None:
+    if hasattr(plugin, "load_state_dict"):
+        saved = deepcopy(state)
+        plugin.load_state_dict(saved if isinstance(plugin, nn.Module) else on_devices_of(plugin.state_dict(), saved))
+
+
+def on_devices_of(current: Any, saved: Any) -> Any:
+    """Return a saved state with tensors on the devices that they have in the current one: a file is read to the CPU."""
+    if isinstance(saved, Tensor) and isinstance(current, Tensor):
+        return saved.to(current.device)
+    if isinstance(saved, dict) and isinstance(current, dict):
+        return type(saved)((key, on_devices_of(current.get(key), value)) for key, value in saved.items())
+    if type(saved) in (list, tuple) and isinstance(current, list | tuple) and len(saved) == len(current):
+        return type(saved)(on_devices_of(now, value) for now, value in zip(current, saved, strict=True))
+    return saved
+
+
+def on_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return type(value)((key, on_cpu(item)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(map(on_cpu, value))
+    return value
