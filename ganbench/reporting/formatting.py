@@ -19,10 +19,10 @@ def column_title(name: str) -> str:
 
 
 def number(value: float | None) -> str:
-    """Format with four decimals, or in scientific notation if very small or large."""
+    """Format with four decimals; below 0.1 and from 10 million up, with four significant digits."""
     if value is None:
         return "not finite"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
+    return f"{value:.4f}" if value == 0 or 0.1 <= abs(value) < 1e7 else f"{value:#.4g}"
 
 
 def duration(seconds: float) -> str:

@@ -113,7 +113,7 @@ def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[...,
     page = report(write_run(result(), "one"))
     text = " ".join(page.text.split())
     for expected in (
-        "dcgan-fashion", "4.0000", "real data 0.0500", "split test · extractor fashion-cnn", "500 (p10 480, p90 510",
+        "dcgan-fashion", "4.0000", "real data 0.05000", "split test · extractor fashion-cnn", "500 (p10 480, p90 510",
         "roofline bound 2,000", "4.00 times the roofline minimum", "ganbench run spec.toml --device auto",
         "batch_size = 50",
     ):  # fmt: skip

@@ -15,7 +15,7 @@ from ganbench import Options
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.display import terminal_display
-from ganbench.reporting.formatting import duration
+from ganbench.reporting.formatting import duration, number
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
 from ganbench.results.schema import DataRecord, MetricPoint, Profile, ProfiledKernel, Result
@@ -37,7 +37,7 @@ def test_the_tables_show_losses_speed_and_scores_with_their_protocols() -> None:
     text = shown(result())
     for expected in (
         "D Loss", "G Loss", "Real Score", "Fake Score", "0.5000", "500 (p10 480, p90 510, 1 window)", "2.000",
-        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.0500 (5,000 images)",
+        "discriminator 40.0%", "1,024 MiB", "FID (fashion-cnn)", "4.0000 (epoch 1)", "0.05000 (5,000 images)",
         "0: 12.5000  1: 4.0000", "extractor", "split", "losses.png", "completed", NOTICE,
         "graph, 3 steps verified: bitwise identical to eager", "dispatch 25.0%, device 95.0% of wall time",
         "9,000 data only, 510 compute only", "1,000.00 MFLOP per image, 25.0% of the 2.000 TFLOP/s",
@@ -267,6 +267,17 @@ def test_without_a_terminal_progress_is_plain_lines(info: RunInfo) -> None:
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00124, "0.001240"), (0.00116, "0.001160"), (-0.00051, "-0.0005100"), (0.0999, "0.09990"), (0.1, "0.1000"),
+        (12.3456, "12.3456"), (0.0, "0.0000"), (2.5e-6, "2.500e-06"), (3e7, "3.000e+07"), (None, "not finite"),
+    ],
+)  # fmt: skip
+def test_small_scores_have_enough_digits_to_tell_them_apart(value: float | None, text: str) -> None:
+    assert number(value) == text
 
 
 def test_options_are_described_from_their_schema() -> None:
