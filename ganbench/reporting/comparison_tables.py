@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.results.comparison import Comparison, Quantity
-from ganbench.results.schema import Result
+from ganbench.results.schema import Result, epochs_text
 
 from .formatting import format_verdict, mebibytes, number
 from .target_tables import target_comparison_table
@@ -44,7 +44,7 @@ def overview_table(results: Iterable[Result], names: list[str]) -> Table:
         "status": [result.status for result in results],
         "message": [result.message or "" for result in results],
         "started": [f"{result.created_at:%Y-%m-%d %H:%M} UTC" for result in results],
-        "epochs": [f"{result.epochs:.3g}" for result in results],
+        "epochs": [epochs_text(result.epochs) for result in results],
         "device": [str(result.environment.must_match.get("device", "")) for result in results],
         "disturbed": [result.throughput.disturbed_by or "" for result in results],
     }

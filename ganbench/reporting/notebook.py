@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from ganbench.plugin.callbacks import Progress, RunInfo
-from ganbench.results.schema import MetricPoint, Result
+from ganbench.results.schema import MetricPoint, Result, epochs_text
 
 from .display import Display
 from .formatting import duration, losses_line, number
@@ -48,7 +48,7 @@ class NotebookDisplay(Display):
         self._update_sometimes()
 
     def on_score(self, label: str, point: MetricPoint) -> None:
-        self.scores[label] = f"{label} {number(point.value)} (epoch {point.epoch:.3g})"
+        self.scores[label] = f"{label} {number(point.value)} (epoch {epochs_text(point.epoch)})"
         self._update_sometimes()
 
     def on_run_end(self, result: Result) -> None:

@@ -18,6 +18,7 @@ from ganbench.results.schema import (
     Profile,
     ReferenceResult,
     Result,
+    epochs_text,
     metric_titles,
     monitor_names,
 )
@@ -95,7 +96,7 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
     if result.profile:
         tables.append(profile_table(result.profile))
     if result.metrics:
-        tables += [metrics_table(result.metrics), protocols_table(result.metrics)]
+        tables += [metrics_table(result), protocols_table(result.metrics)]
     if result.targets:
         tables.append(targets_table(result.targets))
     if result.references:
@@ -255,11 +256,12 @@ def profile_table(profile: Profile) -> Table:
     return table
 
 
-def metrics_table(metrics: list[MetricResult]) -> Table:
+def metrics_table(result: Result) -> Table:
     """Show the final and best scores of each metric, those of real data if there are any, and all scores by epoch.
 
     Without training, there is a single score.
     """
+    metrics = result.metrics
     has_real_data = any(metric.real_data_samples for metric in metrics)
     trained = any(point.images for metric in metrics for point in metric.curve)
     columns = ["Metric", *(["Final", "Best"] if trained else ["Score"]), *(["Real data"] if has_real_data else [])]
@@ -267,9 +269,9 @@ def metrics_table(metrics: list[MetricResult]) -> Table:
     table = Table(*columns, title="Scores", title_justify="left")
     titles = metric_titles(metrics)
     for metric in metrics:
-        curve = "  ".join(f"{point.epoch:.3g}: {number(point.value)}" for point in metric.curve)
-        best = f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
-        final = metric.why_missing if metric.value is None else number(metric.value)
+        curve = "  ".join(f"{epochs_text(point.epoch)}: {number(point.value)}" for point in metric.curve)
+        best = f"{number(metric.best.value)} (epoch {epochs_text(metric.best.epoch)})" if metric.best else ""
+        final = result.why_missing(metric) if metric.value is None else number(metric.value)
         row = [escape(titles[metric.id]), final, *([best] if trained else [])]
         if has_real_data:
             images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from .schema import MetricResult, Result, metric_titles
+from .schema import MetricResult, Result, epochs_text, metric_titles
 
 
 def result_html(result: Result) -> str:
@@ -16,7 +16,8 @@ def result_html(result: Result) -> str:
 def outcome_lines(result: Result) -> Iterator[str]:
     yield f"<strong>{escape(result.benchmark)}</strong>: {escape(result.message or result.status)}"
     if result.history:
-        line = f"seed {result.spec['training']['seed']}, {result.epochs:.3g} epochs of {result.data.source} data"
+        seed = result.spec["training"]["seed"]
+        line = f"seed {seed}, {epochs_text(result.epochs)} epochs of {result.data.source} data"
         if rate := result.throughput.mean_images_per_second:
             line += f", {rate:,.0f} images/s on {result.environment.must_match['device']}"
         yield escape(line)
@@ -34,9 +35,9 @@ def scores_html(result: Result) -> str:
     rows = (
         [
             titles[metric.id],
-            number(metric.value, metric.why_missing),
+            number(metric.value, result.why_missing(metric)),
             best_score(metric),
-            number(metric.real_data_score),
+            real_data_score(metric),
         ]
         for metric in result.metrics
     )
@@ -56,7 +57,13 @@ def scores_html(result: Result) -> str:
 
 
 def best_score(metric: MetricResult) -> str:
-    return f"{number(metric.best.value)} (epoch {metric.best.epoch:.3g})" if metric.best else ""
+    return f"{number(metric.best.value)} (epoch {epochs_text(metric.best.epoch)})" if metric.best else ""
+
+
+def real_data_score(metric: MetricResult) -> str:
+    if metric.real_data_score is None:
+        return ""
+    return f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
 
 
 def number(value: float | None, missing: str = "") -> str:

@@ -59,6 +59,11 @@ def monitor_names(history: list[EpochRow]) -> list[str]:
     return list(dict.fromkeys(name for row in history for name in row.monitors))
 
 
+def epochs_text(epochs: float) -> str:
+    """Return a number of epochs as tables show it: 0.5, 13.333, 1,030."""
+    return f"{epochs:,.0f}" if epochs >= 1e4 else f"{epochs:,.5g}"
+
+
 class MetricPoint(Record):
     """A metric's value at one point in training."""
 
@@ -95,11 +100,6 @@ class MetricResult(Record):
         description="versions of libraries and plugins, with hashes of the plugins' source"
     )
     warnings: list[str] = Field([], description="why the values may be misleading; empty if nothing is known")
-
-    @property
-    def why_missing(self) -> str:
-        """Why `value` is None: "not finite", or "not reached" if training continued after the last score."""
-        return "not finite" if self.curve and self.curve[-1].value is None else "not reached"
 
 
 def metric_titles(metrics: Iterable[Any]) -> dict[str, str]:

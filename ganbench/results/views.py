@@ -33,6 +33,12 @@ class ResultViews:
 
         return metric_titles(self.metrics)
 
+    def why_missing(self, metric: MetricResult) -> str:
+        """Why a metric has no value: "not finite", or "not reached" if training continued after the last score."""
+        without_training = not self.history
+        scored = metric.curve and (without_training or metric.curve[-1].images == self.images)
+        return "not finite" if scored else "not reached"
+
     @property
     def images(self) -> int:
         """The number of real images that the discriminator has seen."""

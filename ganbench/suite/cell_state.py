@@ -85,7 +85,7 @@ def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStat
         attempts,
         result.message,
         score=(first.label, first.value) if first else None,
-        why_no_score=first.why_missing if first else "",
+        why_no_score=result.why_missing(first) if first else "",
         seconds=sum(window.seconds for window in throughput.windows)
         + throughput.warmup_seconds
         + throughput.evaluation_seconds,

@@ -24,6 +24,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.html.line_chart import Line, LineChart
 from ganbench.reporting.html.runs import load_runs, short_names
 from ganbench.reporting.html.scale import Scale
+from ganbench.results.html import scores_html
 from ganbench.results.schema import MetricPoint, Result
 
 
@@ -113,8 +114,8 @@ def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[...,
     page = report(write_run(result(), "one"))
     text = " ".join(page.text.split())
     for expected in (
-        "dcgan-fashion", "4.0000", "real data 0.05000", "split test · extractor fashion-cnn", "500 (p10 480, p90 510",
-        "roofline bound 2,000", "4.00 times the roofline minimum", "ganbench run spec.toml --device auto",
+        "dcgan-fashion", "4.0000", "real data 0.05000 (5,000 images)", "split test · extractor fashion-cnn",
+        "500 (p10 480, p90 510", "roofline bound 2,000", "4.00 times the roofline minimum", "ganbench run spec.toml --device auto",
         "batch_size = 50",
     ):  # fmt: skip
         assert expected in text
@@ -158,9 +159,13 @@ def test_a_score_that_is_not_finite_is_not_called_missing(write_run: Callable[..
     (fid,) = result().metrics
     lost = fid.model_copy(update={"value": None})  # training went on after the last score
     broken = lost.model_copy(update={"curve": [*fid.curve, MetricPoint(epoch=2, images=10_000, value=None)]})
-    for metric, text in ((lost, "not reached"), (broken, "not finite")):
-        values = [each.text for each in report(write_run(result(metrics=[metric]), text)).find("span")]
-        assert text in values
+    for number, (metric, epochs, text) in enumerate(
+        [(lost, 2, "not reached"), (broken, 2, "not finite"), (broken, 3, "not reached")]
+    ):
+        ended = result(metrics=[metric], history=history(*[0.5] * epochs))
+        page = report(write_run(ended, f"run-{number}"))
+        assert text in [each.text for each in page.find("span")]
+        assert f"<td>{text}</td>" in scores_html(ended)
 
 
 def test_the_roofline_bound_is_left_out_where_it_bounds_nothing(write_run: Callable[..., Path]) -> None:

@@ -118,6 +118,12 @@ def test_the_view_has_curves_the_latest_and_the_best_score_and_what_comes_next(i
     )
 
 
+def test_the_epoch_of_the_best_score_of_a_long_run_is_whole(info: RunInfo) -> None:
+    view = filled_view(info)
+    view.best[LABEL] = MetricPoint(epoch=1034, images=1, value=8.0)
+    assert "best 8.0000 (epoch 1,034)" in drawn(view)
+
+
 def test_events_at_the_end_of_training_say_so(info: RunInfo) -> None:
     upcoming = (UpcomingEvent("score fid", 60.0), UpcomingEvent("sample images", 60.0))
     text = drawn(filled_view(info, seconds_left=60.0, upcoming=upcoming))

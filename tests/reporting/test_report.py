@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from stored_result import NOTICE, result, row
 from ganbench import Options
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
+from ganbench.reporting.comparison_tables import overview_table
 from ganbench.reporting.display import terminal_display
 from ganbench.reporting.formatting import duration, number
+from ganbench.reporting.notebook import NotebookDisplay
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
-from ganbench.results.schema import DataRecord, MetricPoint, Profile, ProfiledKernel, Result
+from ganbench.results.schema import DataRecord, Environment, MetricPoint, Profile, ProfiledKernel, Result
 from ganbench.results.suite_record import CellRecord
 from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles
 from ganbench.spec.loading import load_spec
@@ -134,7 +137,7 @@ def test_a_loss_that_is_not_finite_is_shown_as_such() -> None:
 
 def test_a_cell_of_a_suite_shows_why_it_has_no_final_score() -> None:
     (fid,) = result().metrics
-    diverged = result(status="diverged", metrics=[fid.model_copy(update={"value": None})])
+    diverged = result(status="diverged", history=[row(1), row(2)], metrics=[fid.model_copy(update={"value": None})])
     status = finished_status(CellRecord(id="a", label="a", axes={}, seed=0), diverged, attempts=1)
     assert score_text(status) == "FID (fashion-cnn) not reached"
 
@@ -151,6 +154,36 @@ def test_a_run_over_several_processes_is_resumed_with_as_many() -> None:
     throughput = result().throughput.model_copy(update={"conditions": conditions})
     text = shown(result(status="interrupted", throughput=throughput), Path("my runs/x"))
     assert "resume with: torchrun --nproc-per-node 2 -m ganbench run --resume 'my runs/x'\n" in text
+
+
+def test_long_runs_show_their_epochs_without_rounding(info: RunInfo) -> None:
+    points = [MetricPoint(epoch=epoch, images=5000, value=4.0) for epoch in (12.5, 1034, 123_456)]
+    (fid,) = result().metrics
+    long = result(
+        history=[row(1034).model_copy(update={"images": 1034 * 5000})],
+        metrics=[fid.model_copy(update={"curve": points, "best": points[1]})],
+        spec={"training": {"batch_size": 50, "seed": 0}},
+        environment=Environment(must_match={"device": "a GPU"}, may_differ={}),
+    )
+    text = shown(long)
+    assert "12.5: 4.0000  1,034: 4.0000  123,456: 4.0000" in text
+    assert "4.0000 (epoch 1,034)" in text
+    page = long._repr_html_()
+    assert "4 (epoch 1,034)" in page
+    assert "1,034 epochs of embedded data" in page
+    console = Console(file=io.StringIO(), width=140)
+    console.print(overview_table([long], ["long"]))
+    assert "1,034" in console.file.getvalue()
+    lines, notebook = terminal_display(console), NotebookDisplay()
+    lines.on_score("FID", points[1])
+    notebook.next_update = math.inf
+    notebook.on_score("FID", points[1])
+    assert "epoch 1,034: FID" in console.file.getvalue()
+    assert "FID 4.0000 (epoch 1,034)" in notebook.html()
+
+
+def test_a_notebook_shows_how_many_images_are_behind_the_score_of_real_data() -> None:
+    assert "<td>0.05 (5,000 images)</td>" in result(history=[])._repr_html_()
 
 
 def test_a_result_without_training_is_shown() -> None:

@@ -143,7 +143,7 @@ def run_tables(registry: Registry) -> Iterable[Table]:
     yield profile_table(
         Profile(steps=5, phases={"data": 0.001, "discriminator": 0.5, "generator": 0.4}, kernels=kernels)
     )
-    yield metrics_table(one.metrics)
+    yield metrics_table(one)
     yield protocols_table(one.metrics)
     reached = Evaluation(images=12_000_000, seconds=12345.6, joules=1_234_567.0, value=19.1234)
     yield targets_table(

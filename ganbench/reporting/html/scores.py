@@ -8,7 +8,7 @@ from typing import Any
 
 from ganbench.reporting.formatting import number
 from ganbench.results.comparison import Quantity, metric_rows
-from ganbench.results.schema import MetricResult
+from ganbench.results.schema import MetricResult, epochs_text
 
 from .line_chart import Level, Line, LineChart
 from .runs import Run
@@ -59,7 +59,9 @@ def headlines(runs: Sequence[Run], metrics: Sequence[Quantity]) -> Iterator[Head
             title=quantity.name,
             direction=f"{quantity.better} is better" if quantity.better else "never ranked",
             scores=[
-                RunScore(run, final(metric), details(metric), quantity.best is not None and runs[quantity.best] is run)
+                RunScore(
+                    run, final(run, metric), details(metric), quantity.best is not None and runs[quantity.best] is run
+                )
                 for run, metric in scored
             ],
             protocol=protocol_line(scored[0][1].protocol, quantity.differing_fields),
@@ -80,7 +82,7 @@ def score_chart(quantity: Quantity, scored: Sequence[tuple[Run, MetricResult]]) 
     levels = {}
     for run, metric in scored:
         if metric.real_data_score is not None and not quantity.differing_fields:
-            levels["real data"] = metric.real_data_score
+            levels[f"real data ({metric.real_data_samples:,} images)"] = metric.real_data_score
         for target in run.result.targets:
             if target.metric == metric.id:
                 levels[f"target {target.value:g}"] = target.value
@@ -91,16 +93,16 @@ def score_chart(quantity: Quantity, scored: Sequence[tuple[Run, MetricResult]]) 
     )
 
 
-def final(metric: MetricResult) -> str:
-    return metric.why_missing if metric.value is None else number(metric.value)
+def final(run: Run, metric: MetricResult) -> str:
+    return run.result.why_missing(metric) if metric.value is None else number(metric.value)
 
 
 def details(metric: MetricResult) -> str:
     parts = []
     if metric.best:
-        parts.append(f"best during training {number(metric.best.value)} (epoch {metric.best.epoch:,.5g})")
+        parts.append(f"best during training {number(metric.best.value)} (epoch {epochs_text(metric.best.epoch)})")
     if metric.real_data_samples:
-        parts.append(f"real data {number(metric.real_data_score)}")
+        parts.append(f"real data {number(metric.real_data_score)} ({metric.real_data_samples:,} images)")
     return ", ".join(parts)
 
 

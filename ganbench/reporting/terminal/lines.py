@@ -12,7 +12,7 @@ from ganbench.reporting.console import print_text
 from ganbench.reporting.display import Display
 from ganbench.reporting.formatting import duration, losses_line, number
 from ganbench.reporting.result_tables import run_info_table
-from ganbench.results.schema import EpochRow, MetricPoint
+from ganbench.results.schema import EpochRow, MetricPoint, epochs_text
 from ganbench.system.cpu_features import has_bf16_instructions
 
 LONG_RUN_SECONDS = 600
@@ -60,7 +60,7 @@ class LineDisplay(Display):
             self._print_epoch()
 
     def on_score(self, label: str, point: MetricPoint) -> None:
-        self.print_line(f"epoch {point.epoch:.3g}: {label} {number(point.value)}")
+        self.print_line(f"epoch {epochs_text(point.epoch)}: {label} {number(point.value)}")
 
     def stop(self) -> None:
         """Print the last epoch."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ganbench.plugin.callbacks import Progress, RunInfo, UpcomingEvent
 from ganbench.reporting.formatting import column_title, duration, number
-from ganbench.results.schema import LOSS_COLUMNS, MetricPoint
+from ganbench.results.schema import LOSS_COLUMNS, MetricPoint, epochs_text
 
 from .curve import Curve, sparkline
 
@@ -103,7 +103,7 @@ class RunView:
             best, latest = self.best.get(label), points[-1]
             note = ""
             if best is not None:
-                note = "best" if best == latest else f"best {number(best.value)} (epoch {best.epoch:.3g})"
+                note = "best" if best == latest else f"best {number(best.value)} (epoch {epochs_text(best.epoch)})"
             values = [point.value for point in points if point.value is not None]
             yield Row(label, number(latest.value), note, values, "bold" if best == latest else "")
 
@@ -149,5 +149,5 @@ def moment(event: UpcomingEvent, progress: Progress) -> str:
     """Format when an event is due."""
     when = f"in about {duration(event.seconds)}"
     if event.epoch is not None:
-        return f"at epoch {event.epoch:.4g} {when}"
+        return f"at epoch {epochs_text(event.epoch)} {when}"
     return f"at the end, {when}" if event.seconds >= progress.seconds_left else when

@@ -106,7 +106,7 @@ def evaluate(
     options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
     result = run_evaluation(samples, request, registry, device, data_dir, seed, options, print_warning)
     console = err if as_json else out
-    console.print(metrics_table(result.metrics))
+    console.print(metrics_table(result))
     console.print()
     console.print(protocols_table(result.metrics))
     if as_json:
