@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.markup import escape
@@ -12,7 +12,7 @@ from rich.text import Text
 from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.schema import Result, epochs_text
 
-from .formatting import format_verdict, mebibytes, number
+from .formatting import format_verdict, mebibytes, number, with_owners
 from .target_tables import target_comparison_table
 
 
@@ -54,7 +54,7 @@ def overview_table(results: Iterable[Result], names: list[str]) -> Table:
     return table
 
 
-def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str]) -> Table:
+def quantities_table(title: str, quantities: Sequence[Quantity], names: list[str]) -> Table:
     """Show one quantity per row: the best value is bold, or a line gives the reason why it is not ranked."""
     table = make_table(title, names)
     for quantity in quantities:
@@ -73,7 +73,21 @@ def quantities_table(title: str, quantities: Iterable[Quantity], names: list[str
         elif quantity.software:
             fields = ", ".join(quantity.software)
             table.add_row(Text(f"  ranked although the software differs: {fields}", "dim"))
+    if notes := warnings(quantities, names):
+        table.caption, table.caption_justify = escape("\n".join(notes)), "left"
     return table
+
+
+def warnings(quantities: Sequence[Quantity], names: Sequence[str]) -> list[str]:
+    """Return the warnings about all values, with the quantities and the results that they concern."""
+    return with_owners([(quantity.name, with_owners(warnings_by_result(quantity, names))) for quantity in quantities])
+
+
+def warnings_by_result(quantity: Quantity, names: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """Return the warnings of each result that has the quantity, by the result's name."""
+    if not quantity.warnings:
+        return []
+    return [(name, own) for name, own in zip(names, quantity.warnings, strict=True) if own is not None]
 
 
 def cell(quantity: Quantity, position: int) -> Text:

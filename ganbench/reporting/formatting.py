@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ganbench.results.schema import ReferenceResult
@@ -16,6 +16,15 @@ def losses_line(losses: Mapping[str, float | None]) -> str:
 def column_title(name: str) -> str:
     """Convert `d_loss` to "D Loss"."""
     return name.replace("_", " ").title()
+
+
+def with_owners(texts: Sequence[tuple[str, Iterable[str]]]) -> list[str]:
+    """Return each text once, preceded by the names of those that have it unless all do; `texts` are those by name."""
+    owners: dict[str, list[str]] = {}
+    for name, own in texts:
+        for text in dict.fromkeys(own):
+            owners.setdefault(text, []).append(name)
+    return [text if len(names) == len(texts) else f"{', '.join(names)}: {text}" for text, names in owners.items()]
 
 
 def number(value: float | None) -> str:

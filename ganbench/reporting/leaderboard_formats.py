@@ -14,7 +14,7 @@ from .leaderboard_tables import HEADER, rows, title
 
 CSV_HEADER = (
     "metric", "protocol", "rank", "row", "seeds", "mean", "deviation", "low", "high", "best", "images_per_second",
-    "disturbed", "diverged", "failed", "interrupted", "unfinished", "not_finite", "other_protocol",
+    "disturbed", "diverged", "failed", "interrupted", "unfinished", "not_finite", "other_protocol", "ended_early",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # at the beginning of a text, which a spreadsheet would then evaluate
 MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|"})
@@ -41,7 +41,8 @@ def to_csv(boards: Iterable[Leaderboard]) -> str:
             ends = [row.statuses.get(status, 0) for status in ("diverged", "failed", "interrupted", "unfinished")]
             writer.writerow(
                 [plain(board.metric), plain(protocol), rank, plain(row.label), len(row.last), mean, deviation, low,
-                 high, best, row.images_per_second, row.disturbed, *ends, row.not_finite, row.other_protocol]
+                 high, best, row.images_per_second, row.disturbed, *ends, row.not_finite, row.other_protocol,
+                 row.ended_early]
             )  # fmt: skip
     return text.getvalue()
 

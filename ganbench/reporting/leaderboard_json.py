@@ -22,8 +22,14 @@ class RowRecord(Record):
     repeats: int = Field(
         description="further runs with such a score, or that diverged, whose seed another one has; they are left out"
     )
+    ended_early: int = Field(
+        description="completed runs that ended before the end of their schedule, by a budget or a target"
+    )
     scores: dict[str, float | None] = Field(
         description="score at the end of each completed run, by seed; null if not finite"
+    )
+    warnings: dict[str, list[str]] = Field(
+        description="why a score may be misleading, by seed; runs without a warning are left out"
     )
     last: Summary | None = Field(description="summary of `scores`; null without a finite one")
     best: Summary | None = Field(description="summary of each run's best score at any time; null without a finite one")
@@ -39,7 +45,9 @@ class RowRecord(Record):
             label=row.label,
             statuses=row.statuses,
             repeats=row.repeats,
+            ended_early=row.ended_early,
             scores={str(seed): score.value for seed, score in sorted(row.scores.items())},
+            warnings={str(seed): score.warnings for seed, score in sorted(row.scores.items()) if score.warnings},
             last=row.summary,
             best=row.best,
             images_per_second=row.images_per_second,

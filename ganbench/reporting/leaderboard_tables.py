@@ -16,10 +16,10 @@ from ganbench.results.leaderboard_rows import field_text
 from ganbench.results.run_collection import find_runs
 from ganbench.results.statistics import MAX_SEEDS, POWER, Summary
 
-from .formatting import number
+from .formatting import number, with_owners
 
 HEADER = ("Rank", "Row", "Seeds", "Mean ± SD", "95% interval", "Best in run", "images/s")
-SHOWN_PAIRS = 10
+SHOWN_NOTES = 10  # of one kind
 
 
 def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
@@ -102,15 +102,23 @@ def speed_cell(board: Leaderboard, row: Row) -> str:
 def notes(board: Leaderboard) -> Iterator[str]:
     """Yield what a reader must know: pairs that do not differ significantly, and what else differs between the rows."""
     alike = [pair for pair in board.comparisons if not pair.significant]
-    for pair in alike[:SHOWN_PAIRS]:
+    for pair in alike[:SHOWN_NOTES]:
         yield pair_note(board, pair)
-    if len(alike) > SHOWN_PAIRS:
-        more = len(alike) - SHOWN_PAIRS
+    if (more := len(alike) - SHOWN_NOTES) > 0:
         yield f"not significantly different: {more} more pair{'s' * (more != 1)}"
     if untested := board.untested_pairs:
         yield f"not tested: {untested} pair{'s' * (untested != 1)} of rows with fewer than two common seeds"
     if any(row.without_score for row in board.rows):
         yield "means are of the runs with a score: a row in which others diverged or failed looks better than it is"
+    if ended_early := sum(row.ended_early for row in board.rows):
+        yield (
+            f"{ended_early} run{'s' * (ended_early != 1)} ended before the end of the schedule (budget or target): the "
+            "runs may have trained for different lengths"
+        )
+    warned = warnings(board)
+    yield from warned[:SHOWN_NOTES]
+    if (more := len(warned) - SHOWN_NOTES) > 0:
+        yield f"{more} more warning{'s' * (more != 1)} about scores, which result.json has"
     if board.has_partial_tests:
         yield "rows have different seeds: means are over all seeds of a row, tests only over those that two rows share"
     if repeats := sum(row.repeats for row in board.rows):
@@ -121,6 +129,17 @@ def notes(board: Leaderboard) -> Iterator[str]:
         yield "~ speeds are not comparable: other work ran on the machine"
     if conditions := board.speed_differences:
         yield f"~ speeds are not comparable: {', '.join(conditions)} differ"
+
+
+def warnings(board: Leaderboard) -> list[str]:
+    """Return the warnings about the scores, with the rows and seeds that they concern."""
+    rows = [row for row in board.rows if row.scores]
+    return with_owners(
+        [
+            (row.label, with_owners([(f"seed {seed}", score.warnings) for seed, score in sorted(row.scores.items())]))
+            for row in rows
+        ]
+    )
 
 
 def pair_note(board: Leaderboard, pair: RowComparison) -> str:

@@ -32,6 +32,7 @@ from .formatting import (
     mebibytes,
     number,
     run_command,
+    with_owners,
 )
 from .target_tables import targets_table
 from .trackers.fan_out import read_tracked_runs
@@ -277,22 +278,10 @@ def metrics_table(result: Result) -> Table:
             images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
             row.append(images if metric.real_data_samples else "")
         table.add_row(*row, *([curve] if trained else []))
-    if notes := warnings_by_metric(metrics, titles):
+    if notes := with_owners([(titles[metric.id], metric.warnings) for metric in metrics]):
         table.caption = escape("\n".join(notes))
         table.caption_justify = "left"
     return table
-
-
-def warnings_by_metric(metrics: list[MetricResult], titles: dict[str, str]) -> list[str]:
-    """Return each warning once, preceded by the titles of its metrics unless it applies to all of several."""
-    owners: dict[str, list[str]] = {}
-    for metric in metrics:
-        for warning in metric.warnings:
-            owners.setdefault(warning, []).append(titles[metric.id])
-    return [
-        warning if 1 < len(names) == len(metrics) else f"{', '.join(names)}: {warning}"
-        for warning, names in owners.items()
-    ]
 
 
 def protocols_table(metrics: list[MetricResult]) -> Table:

@@ -12,6 +12,7 @@ from .comparability import compare_scores
 from .differences import differing_fields, flatten
 from .schema import EpochRow, MetricResult, Result, metric_titles, providers
 from .target_comparison import TargetComparison, compare_targets
+from .throughput import Throughput
 
 BETTER: dict[bool | None, Literal["higher", "lower"] | None] = {True: "higher", False: "lower", None: None}
 
@@ -29,6 +30,7 @@ class Quantity:
     )  # software versions that differ: ranked, with a mark
     spreads: tuple[tuple[float, float] | None, ...] = ()  # p10 and p90 of each value that is a mean over a run
     disturbed: bool = False  # a value was measured on a busy machine: never ranked
+    warnings: tuple[tuple[str, ...] | None, ...] = ()  # why each score may be misleading; None if a result lacks it
 
     @property
     def best(self) -> int | None:
@@ -99,23 +101,33 @@ def compare(results: Sequence[Result]) -> Comparison:
 
 def speed_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
     """Yield throughput, energy and memory, which are comparable only under equal conditions."""
-    conditions = differing_fields(result.throughput.conditions for result in results)
-    disturbed = any(result.throughput.disturbed for result in results)
-    yield Quantity(
-        "images/s",
-        tuple(result.throughput.mean_images_per_second for result in results),
-        "higher",
-        conditions,
-        spreads=tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results),
-        disturbed=disturbed,
-    )
-    energies = tuple(result.throughput.joules_per_image for result in results)
-    yield Quantity("joules per image", energies, "lower", conditions, disturbed=disturbed)  # a GPU that waits uses some
+    rates = tuple(result.throughput.mean_images_per_second for result in results)
+    spreads = tuple((rate.p10, rate.p90) if (rate := r.throughput.images_per_second) else None for r in results)
+    differing, disturbed = conditions(results, rates), is_disturbed(results, rates)
+    yield Quantity("images/s", rates, "higher", differing, spreads=spreads, disturbed=disturbed)
+    joules = tuple(result.throughput.joules_per_image for result in results)
+    differing, disturbed = conditions(results, joules), is_disturbed(results, joules)  # a GPU that waits uses some
+    yield Quantity("joules per image", joules, "lower", differing, disturbed=disturbed)
     for name, key in (
         ("peak device memory, bytes", "device_peak_bytes"),
         ("peak host memory, bytes", "host_peak_rss_bytes"),
     ):
-        yield Quantity(name, tuple(getattr(result.memory, key) for result in results), "lower", conditions)
+        values = tuple(getattr(result.memory, key) for result in results)
+        yield Quantity(name, values, "lower", conditions(results, values))
+
+
+def measured(results: Sequence[Result], values: Sequence[float | None]) -> list[Throughput]:
+    """Return the throughput records of the results that have a value: an evaluation has no speed, for example."""
+    return [result.throughput for result, value in zip(results, values, strict=True) if value is not None]
+
+
+def conditions(results: Sequence[Result], values: Sequence[float | None]) -> dict[str, tuple[Any, ...]]:
+    """Return the conditions that differ between the results that have a value."""
+    return differing_fields(throughput.conditions for throughput in measured(results, values))
+
+
+def is_disturbed(results: Sequence[Result], values: Sequence[float | None]) -> bool:
+    return any(throughput.disturbed for throughput in measured(results, values))
 
 
 def loss_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
@@ -138,11 +150,12 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
         values = tuple(metric.value if metric else None for metric in row)
         directions = {metric.higher_is_better for metric in present}
         better = BETTER[directions.pop()] if len(directions) == 1 else None  # a plugin may have corrected it
-        yield Quantity(name, values, better, differences.protocol, differences.software)
+        warnings = tuple(tuple(metric.warnings) if metric else None for metric in row)
+        yield Quantity(name, values, better, differences.protocol, differences.software, warnings=warnings)
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
-    """Align the metrics of all results in rows: by equal label and protocol if possible, else by id.
+    """Align the metrics of all results in rows: by equal label, and by protocol if possible, else by id.
 
     The values of one metric, such as precision and recall, have equal protocols.
     """
@@ -160,7 +173,7 @@ def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
             else:
                 unmatched.append(metric)
         for metric in unmatched:
-            row = find_row(position, metric, attrgetter("id"))
+            row = find_row(position, metric, attrgetter("label", "id"))
             if row is None:
                 row = [None] * len(results)
                 rows.append(row)

@@ -39,7 +39,7 @@ class ComparedResult(Record):
 
 
 class QuantityRecord(SparseRecord):
-    """A quantity of all results, in their order. The spreads are missing for all but speeds."""
+    """A quantity of all results, in their order. Only speeds have spreads, and only scores have warnings."""
 
     values: tuple[Number | None, ...] = Field(
         description="its value in each result, in the unit that its name says; null where it is missing"
@@ -58,6 +58,10 @@ class QuantityRecord(SparseRecord):
         (), description="range of each value divided by the first one; null if not comparable"
     )
 
+    warnings: tuple[tuple[str, ...] | None, ...] = Field(
+        (), description="why each value may be misleading; null for a result without the metric"
+    )
+
     @classmethod
     def of(cls, quantity: Quantity) -> QuantityRecord:
         ratios = tuple(map(quantity.ratio_spread, range(len(quantity.values))))
@@ -67,6 +71,7 @@ class QuantityRecord(SparseRecord):
             differing_fields=list(quantity.differing_fields),
             software=list(quantity.software),
             **({"spreads": quantity.spreads, "ratio_spreads": ratios} if quantity.spreads else {}),
+            **({"warnings": quantity.warnings} if quantity.warnings else {}),
         )
 
 

@@ -72,6 +72,11 @@ class Row:
         return self.statuses.get("completed", 0) - len(self.scores)
 
     @property
+    def ended_early(self) -> int:
+        """How many of the completed runs ended before the end of their schedule, by their budget or a target."""
+        return sum(result.ended_early for result in self.results)
+
+    @property
     def without_score(self) -> int:
         """How many runs ended in another way than with a finite score, or have not ended."""
         return sum(self.statuses.values()) - len(self.last)
@@ -146,7 +151,8 @@ class Leaderboard:
     @property
     def speed_differences(self) -> dict[str, tuple[Any, ...]]:
         """The conditions in which the speeds of the rows differ, so that they are not comparable."""
-        return differing_fields(result.throughput.conditions for row in self.rows for result in row.results)
+        throughputs = (result.throughput for row in self.rows for result in row.results)
+        return differing_fields(each.conditions for each in throughputs if each.mean_images_per_second is not None)
 
     @property
     def software_differences(self) -> dict[str, tuple[Any, ...]]:

@@ -73,10 +73,6 @@ def compare_targets(
 
     `metric_rows` are the metrics of all results, aligned.
     """
-    hardware = differing_fields(
-        {**result.environment.must_match, "processes": result.throughput.processes} for result in results
-    )
-    disturbed = any(result.throughput.disturbed for result in results)
     for row in metric_rows:
         pairs = list(zip(results, row, strict=True))
         wanted = dict.fromkeys(
@@ -85,11 +81,17 @@ def compare_targets(
             for target in result.targets
             if metric is not None and target.metric == metric.id
         )
+        # an evaluation of files has scores, but no windows
+        trained = [result for result, metric in pairs if metric is not None and result.throughput.windows]
+        hardware = differing_fields(
+            {**result.environment.must_match, "processes": result.throughput.processes} for result in trained
+        )
+        disturbed = any(result.throughput.disturbed for result in trained)
         scores = compare_scores(metric for metric in row if metric is not None)
         for value in wanted:
             times = tuple(
                 None
-                if metric is None or not result.throughput.windows  # as of an evaluation of files
+                if metric is None or not result.throughput.windows
                 else time_to_target(metric, metric_titles(result.metrics)[metric.id], value, result.throughput.windows)
                 for result, metric in pairs
             )

@@ -16,6 +16,7 @@ class ResultViews:
     if TYPE_CHECKING:
         benchmark: str
         status: Status
+        message: str | None
         spec: dict[str, Any]
         data: DataRecord
         history: list[EpochRow]
@@ -38,6 +39,11 @@ class ResultViews:
         without_training = not self.history
         scored = metric.curve and (without_training or metric.curve[-1].images == self.images)
         return "not finite" if scored else "not reached"
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run is complete, but its budget or a target ended it before the end of its schedule."""
+        return self.status == "completed" and self.message is not None and "training" in self.spec
 
     @property
     def images(self) -> int:

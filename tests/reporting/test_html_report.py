@@ -115,8 +115,8 @@ def test_one_run_shows_its_score_speed_samples_and_spec(write_run: Callable[...,
     text = " ".join(page.text.split())
     for expected in (
         "dcgan-fashion", "4.0000", "real data 0.05000 (5,000 images)", "split test · extractor fashion-cnn",
-        "500 (p10 480, p90 510", "roofline bound 2,000", "4.00 times the roofline minimum", "ganbench run spec.toml --device auto",
-        "batch_size = 50",
+        "500 (p10 480, p90 510", "roofline bound 2,000", "4.00 times the roofline minimum",
+        "ganbench run spec.toml --device auto", "batch_size = 50",
     ):  # fmt: skip
         assert expected in text
     captions = [item.find("span")[0].text for item in page.find("ol")[0].find("li")]
@@ -197,6 +197,20 @@ def test_several_runs_are_ranked_only_if_comparable_and_list_what_differs(write_
     unranked = report(one, write_run(result(metrics=[other]), "three"))
     assert "Not ranked: the protocols differ in split." in unranked.text
     assert not [each for each in unranked.find("div") if each.attributes.get("class") == "best"]
+
+
+def test_a_warning_about_a_score_has_the_names_of_the_runs_unless_it_is_about_all(
+    write_run: Callable[..., Path],
+) -> None:
+    (fid,) = result().metrics
+
+    def warned(name: str, *warnings: str) -> Path:
+        return write_run(result(metrics=[fid.model_copy(update={"warnings": list(warnings)})]), name)
+
+    page = report(warned("one", "few images", "copies"), warned("two", "few images"))
+    assert [each.text for each in page.find("p") if each.attributes.get("class") == "warning"][1:] == [
+        "few images", "one: copies",
+    ]  # fmt: skip
 
 
 def test_many_large_samples_stay_below_5_mb_and_the_page_says_so(write_run: Callable[..., Path]) -> None:

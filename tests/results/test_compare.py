@@ -19,7 +19,8 @@ from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.results.comparison import Quantity, compare, flatten
 from ganbench.results.comparison_json import ComparisonRecord
 from ganbench.results.schema import Result
-from ganbench.results.throughput import Percentiles
+from ganbench.results.throughput import Memory, Percentiles, Throughput
+from ganbench.results.time_to_target import time_to_target
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
 from ganbench.training.runner import run
@@ -229,6 +230,57 @@ def test_metrics_with_the_same_label_are_matched_by_protocol_in_any_order(result
     assert (first.name, first.values) == ("FID (fashion-cnn) [fid]", (100, 100))
     assert (second.name, second.values) == ("FID (fashion-cnn) [fid-2]", (500, 500))
     assert first.differing_fields == second.differing_fields == {}
+
+
+def test_scores_with_the_same_id_but_other_features_are_not_shown_as_one(results: dict[str, Path]) -> None:
+    one, (fid,) = load(results["one"]), load(results["one"]).metrics
+    target = time_to_target(fid, fid.label, 20.0, one.throughput.windows)
+    other = fid.model_copy(update={"label": "FID (inception-v3)", "value": 30.0, "protocol": {}})
+    sides = [
+        one.model_copy(update={"targets": [target]}),
+        one.model_copy(update={"metrics": [other], "targets": [target.model_copy(update={"label": other.label})]}),
+    ]
+    compared = compare(sides)
+    assert [(quantity.name, quantity.values) for quantity in compared.metrics] == [
+        ("FID (fashion-cnn)", (fid.value, None)), ("FID (inception-v3)", (None, 30.0)),
+    ]  # fmt: skip
+    assert [(each.title, [time is None for time in each.times]) for each in compared.targets] == [
+        ("FID (fashion-cnn) at most 20", [False, True]), ("FID (inception-v3) at most 20", [True, False]),
+    ]  # fmt: skip
+
+
+def test_warnings_about_scores_are_shown_with_the_results_that_they_concern(results: dict[str, Path]) -> None:
+    copies, small = "all images are copies", "few images"
+    one, (fid,) = load(results["one"]), load(results["one"]).metrics
+    kid = fid.model_copy(update={"id": "kid", "label": "KID", "warnings": [small]})
+    sides = [
+        one.model_copy(update={"metrics": [fid.model_copy(update={"warnings": [copies, small]}), kid]}),
+        one.model_copy(update={"metrics": [fid.model_copy(update={"warnings": [small]})]}),
+    ]
+    text = table_of(*sides)
+    assert f"FID (fashion-cnn): 0: {copies}" in text
+    assert f"\n{small}" in text  # about all scores of all results
+    assert table_of(one, one).count("FID (fashion-cnn):") == 0
+    metrics = ComparisonRecord.of(compare(sides), ["0", "1"]).model_dump()["metrics"]
+    assert metrics["FID (fashion-cnn)"]["warnings"] == ((copies, small), (small,))
+    assert metrics["KID"]["warnings"] == ((small,), None)
+
+
+def evaluation_of(run: Result) -> Result:
+    """Return the result of an evaluation of the run's images: its scores, without training."""
+    return run.model_copy(
+        update={
+            "throughput": Throughput.without_training(),
+            "memory": Memory(device_peak_bytes=None, host_peak_rss_bytes=None),
+            "history": [],
+        }
+    )
+
+
+def test_an_evaluation_does_not_affect_how_the_speeds_of_runs_are_ranked(results: dict[str, Path]) -> None:
+    slow, fast = at_speed(load(results["one"]), 100, 95, 105), at_speed(load(results["one"]), 300, 295, 305)
+    rate, _, _, memory = compare([slow, fast, evaluation_of(slow)]).speed
+    assert (rate.best, rate.differing_fields, memory.differing_fields) == (1, {}, {})
 
 
 def test_the_values_of_one_metric_are_matched_in_any_order(results: dict[str, Path]) -> None:

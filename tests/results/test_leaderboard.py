@@ -40,13 +40,15 @@ def write(
     metric: MetricResult | None,
     status: str = "completed",
     plugins: Sequence[PluginRecord] = (),
+    message: str | None = None,
     **speed: Any,
 ) -> None:
     """Write the result of a run of the named loss to runs/LOSS-SEED."""
     name = {"name": "dcgan-fashion", "loss": {"name": loss, "margin": 0.1}, "training": {"seed": seed, "epochs": 1}}
     result = Result(
-        run_id=f"{loss}-{seed}", created_at="2026-01-01T00:00:00Z", status=status, benchmark="dcgan-fashion",
-        spec=name, spec_sha256="", plugins=list(plugins), environment=Environment(must_match={}, may_differ={}),
+        run_id=f"{loss}-{seed}", created_at="2026-01-01T00:00:00Z", status=status, message=message,
+        benchmark="dcgan-fashion", spec=name, spec_sha256="", plugins=list(plugins),
+        environment=Environment(must_match={}, may_differ={}),
         data=DataRecord(source="", fingerprint="", content_sha256="", content_basis="", train_images=1, test_images=1,
                         notice=None),
         history=[],
@@ -132,6 +134,41 @@ def test_differing_software_and_disturbed_speeds_are_marked(tmp_path: Path) -> N
     assert "ranked although the software differs: torch" in text
     assert "~1,000" in text
     assert "not tested: 1 pair of rows with fewer than two common seeds" in text
+
+
+def test_an_evaluation_has_no_conditions_that_speeds_could_differ_in(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0))
+    write(tmp_path, "b", 0, score(11.0), conditions={}, seconds_per_kimg=None)
+    assert boards("runs")[0]["speed_differences"] == []
+    assert "~" not in invoke("runs")[1]
+
+
+def test_warnings_about_scores_are_notes_with_the_rows_and_seeds_that_they_concern(tmp_path: Path) -> None:
+    for loss, seed, warnings in (
+        ("a", 0, ["few images", "copies"]),
+        ("a", 1, ["few images"]),
+        ("b", 0, ["few images"]),
+    ):
+        write(tmp_path, loss, seed, score(10.0 + seed).model_copy(update={"warnings": warnings}))
+    lines = invoke("runs")[1].splitlines()
+    assert "few images" in lines  # about all
+    assert "dcgan-fashion, loss=a: seed 0: copies" in lines
+    rows = {row["label"][-1]: row["warnings"] for row in boards("runs")[0]["rows"]}
+    assert rows == {"a": {"0": ["few images", "copies"], "1": ["few images"]}, "b": {"0": ["few images"]}}
+    for seed in range(20):
+        write(tmp_path, "c", seed, score(10.0).model_copy(update={"warnings": [f"{seed} copies"]}))
+    assert "12 more warnings about scores" in invoke("runs")[1]
+
+
+def test_runs_that_ended_before_their_schedule_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0, score(10.0), message="the budget of 60 s was used up after step 7")
+    write(tmp_path, "a", 1, score(11.0))
+    write(tmp_path, "b", 0, None, status="interrupted", message="interrupted after step 7")
+    note = "ended before the end of the schedule (budget or target)"
+    assert f"1 run {note}" in invoke("runs")[1]
+    assert sorted(row["ended_early"] for row in boards("runs")[0]["rows"]) == [0, 1]
+    assert sorted(row["ended_early"] for row in csv_rows("runs")) == ["0", "1"]
+    assert note not in invoke("runs/a-1")[1]
 
 
 def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:

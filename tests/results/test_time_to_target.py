@@ -132,6 +132,11 @@ def test_an_evaluation_took_no_known_time_to_a_target() -> None:
     (target,) = compare([result(CURVE, [50.0]), evaluation]).targets
     assert target.times[1] is None
     assert target.best("seconds") is None
+    elsewhere = Environment(must_match={"device": "another"}, may_differ={})
+    evaluation = evaluation.model_copy(update={"environment": elsewhere})
+    (target,) = compare([result(CURVE, [50.0]), result(LATER, [50.0]), evaluation]).targets
+    assert target.obstacles("seconds") == []
+    assert target.best("seconds") == 0
 
 
 def test_overlapping_spans_are_not_ranked() -> None:

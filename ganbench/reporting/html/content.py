@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ganbench.reporting import comparison_tables, result_tables
+from ganbench.reporting.formatting import with_owners
 from ganbench.reporting.target_tables import target_comparison_table, targets_table
 from ganbench.results.comparison import Comparison, Quantity, compare
 from ganbench.results.schema import providers
@@ -41,14 +42,7 @@ def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
 
 def notices(runs: Sequence[Run]) -> list[str]:
     """Return what the runs say about their data, each once, with the names of the runs unless it is about all."""
-    names: dict[str, list[str]] = {}
-    for run in runs:
-        if run.result.data.notice:
-            names.setdefault(run.result.data.notice, []).append(run.name)
-    return [
-        notice if len(concerned) == len(runs) else f"{', '.join(concerned)}: {notice}"
-        for notice, concerned in names.items()
-    ]
+    return with_owners([(run.name, [run.result.data.notice] if run.result.data.notice else []) for run in runs])
 
 
 def one_run(run: Run) -> dict[str, list[PageTable]]:

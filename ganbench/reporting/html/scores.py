@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganbench.reporting.formatting import number
+from ganbench.reporting.formatting import number, with_owners
 from ganbench.results.comparison import Quantity, metric_rows
 from ganbench.results.schema import MetricResult, epochs_text
 
@@ -72,7 +72,7 @@ def headlines(runs: Sequence[Run], metrics: Sequence[Quantity]) -> Iterator[Head
             ),
             differing=list(quantity.differing_fields),
             software=list(quantity.software),
-            warnings=list(dict.fromkeys(warning for _, metric in scored for warning in metric.warnings)),
+            warnings=with_owners([(run.name, metric.warnings) for run, metric in scored]),
             chart=score_chart(quantity, scored),
         )
 
