@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from ganbench import Callback, MetricPoint, Progress, Result, SampleImages
+from ganbench import (
+    Callback,
+    GanbenchError,
+    MetricPoint,
+    Progress,
+    Result,
+    SampleImages,
+    TrackerContext,
+    load_result,
+)
 
 
 class LoggingTracker(Callback):
     """Logs losses, monitors, throughput, scores and sample images; subclasses say where to."""
+
+    def __init__(self, context: TrackerContext) -> None:
+        self.context = context
+        self.already_final: list[str] = []  # what an earlier process of the run logged at its end
+        if context.tracked_run:
+            with suppress(GanbenchError):  # it was killed, and logged nothing
+                self.already_final = list(final_values(load_result(context.directory)))
+
+    def final_values(self, result: Result) -> dict[str, float]:
+        """Return the values at the end of a run; NaN for those of an earlier process that are not known now."""
+        return dict.fromkeys(self.already_final, math.nan) | final_values(result)
 
     def log(self, values: dict[str, float], images: int) -> None:
         """Log values at a number of real images seen."""
@@ -31,14 +53,19 @@ class LoggingTracker(Callback):
 
 
 def final_values(result: Result) -> dict[str, float]:
-    """Return the final and best scores and the mean throughput of a run; those that it has."""
-    values = {}
+    """Return the length of a run, its final and best scores and its mean throughput; those that it has."""
+    values: dict[str, float | None] = {"final/images": result.images, "final/epochs": result.epochs}
     for metric in result.metrics:
         title = result.titles[metric.id]
         values[f"final/{title}"] = metric.value
         values[f"best/{title}"] = metric.best.value if metric.best else None
     values["final/images_per_second"] = result.throughput.mean_images_per_second
     return {name: value for name, value in values.items() if value is not None}
+
+
+def outcome(result: Result) -> dict[str, str | bool]:
+    """Return how a run ended, and whether its speed is unreliable."""
+    return {"status": result.status, "disturbed": result.throughput.disturbed}
 
 
 def flatten(spec: object, path: str = "") -> dict[str, str | int | float | bool]:

@@ -14,7 +14,7 @@ from PIL import Image
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import MlflowOptions
-from .logging_tracker import LoggingTracker, final_values, flatten, small_files, without_password
+from .logging_tracker import LoggingTracker, flatten, outcome, small_files, without_password
 
 MAX_PARAMS = 100  # in one request
 MAX_PARAM_LENGTH = 500  # of older servers; newer ones allow more
@@ -26,7 +26,7 @@ class MLflow(LoggingTracker):
 
     def __init__(self, options: MlflowOptions, context: TrackerContext) -> None:
         self.options = options
-        self.context = context
+        super().__init__(context)
         self.client = MlflowClient(options.tracking_uri)
 
     def on_run_start(self, info: RunInfo) -> None:
@@ -70,7 +70,9 @@ class MLflow(LoggingTracker):
             self.client.log_image(self.id, image, key=name, step=images, synchronous=True)
 
     def on_run_end(self, result: Result) -> None:
-        self.log(final_values(result), result.images)
+        self.log(self.final_values(result), result.images)
+        for name, value in outcome(result).items():
+            self.client.set_tag(self.id, f"ganbench.{name}", str(value).lower())
         for file in small_files(self.context.directory, result):
             self.client.log_artifact(self.id, str(file))
         self.client.set_terminated(self.id, STATUS[result.status])

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from tensorboardX import SummaryWriter
 
-from ganbench import EpochRow, Result, RunInfo, TrackedRun, TrackerContext
+from ganbench import EpochRow, Result, RunInfo, TrackedRun
 
-from .logging_tracker import LoggingTracker, final_values, flatten
+from .logging_tracker import LoggingTracker, flatten, outcome
 
 FOLDER = "tensorboard"
 FINAL = "final"  # folder in it for what belongs to the whole run
@@ -19,9 +19,6 @@ FINAL = "final"  # folder in it for what belongs to the whole run
 
 class TensorBoard(LoggingTracker):
     """Writes events; the global step is the number of real images seen. Settings and final scores are under HParams."""
-
-    def __init__(self, context: TrackerContext) -> None:
-        self.context = context
 
     def on_run_start(self, info: RunInfo) -> None:
         self.spec = info.spec
@@ -45,5 +42,8 @@ class TensorBoard(LoggingTracker):
 
     def on_run_end(self, result: Result) -> None:
         self.writer.add_text("status", result.message or result.status, result.images)
-        self.writer.add_hparams(flatten(self.spec), final_values(result), FINAL, result.images)
+        if result.throughput.disturbed_by:
+            self.writer.add_text("disturbed", result.throughput.disturbed_by, result.images)
+        settings = {**flatten(self.spec), **outcome(result)}
+        self.writer.add_hparams(settings, self.final_values(result), FINAL, result.images)
         self.writer.close()

@@ -9,7 +9,7 @@ import trackio
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import TrackioOptions
-from .logging_tracker import LoggingTracker, final_values
+from .logging_tracker import LoggingTracker, outcome
 
 
 class Trackio(LoggingTracker):
@@ -17,7 +17,7 @@ class Trackio(LoggingTracker):
 
     def __init__(self, options: TrackioOptions, context: TrackerContext) -> None:
         self.options = options
-        self.context = context
+        super().__init__(context)
 
     def on_run_start(self, info: RunInfo) -> None:
         self.run = trackio.init(
@@ -38,5 +38,5 @@ class Trackio(LoggingTracker):
         self.run.log({name: trackio.Image(str(file))}, step=images)
 
     def on_run_end(self, result: Result) -> None:
-        self.run.log({**final_values(result), "status": result.status}, step=result.images)
+        self.run.log({**self.final_values(result), **outcome(result)}, step=result.images)
         self.run.finish()

@@ -10,7 +10,7 @@ import wandb
 from ganbench import Result, RunInfo, TrackedRun, TrackerContext
 
 from . import WandbOptions
-from .logging_tracker import LoggingTracker, final_values, small_files
+from .logging_tracker import LoggingTracker, outcome, small_files
 
 STEP = "images"  # the axis of all charts
 
@@ -20,7 +20,7 @@ class WeightsAndBiases(LoggingTracker):
 
     def __init__(self, options: WandbOptions, context: TrackerContext) -> None:
         self.options = options
-        self.context = context
+        super().__init__(context)
 
     def on_run_start(self, info: RunInfo) -> None:
         project = self.options.project or os.environ.get("WANDB_PROJECT") or "ganbench"
@@ -46,7 +46,7 @@ class WeightsAndBiases(LoggingTracker):
         self.run.log({name: wandb.Image(str(file)), STEP: images})
 
     def on_run_end(self, result: Result) -> None:
-        self.run.summary.update({**final_values(result), "status": result.status})
+        self.run.summary.update({**self.final_values(result), **outcome(result)})
         for file in small_files(self.context.directory, result):
             self.run.save(file, base_path=self.context.directory, policy="now")
         self.run.finish(exit_code=0 if result.status == "completed" else 1)

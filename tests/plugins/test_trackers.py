@@ -6,12 +6,14 @@ Skipped, tracker by tracker, where the library is not installed: no extra of the
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run_command
@@ -22,7 +24,7 @@ from ganbench.errors import ExitCode
 from ganbench.reporting.trackers import fan_out
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
 from ganbench.testing import TrackerContract
-from ganbench.testing.tracker import INFO
+from ganbench.testing.tracker import INFO, POINT, ROW, result
 from ganbench_trackers import ganbench_trackers
 
 PLUGINS = {plugin.name: plugin for plugin in ganbench_trackers()}
@@ -118,8 +120,12 @@ def test_tensorboard(tracked: Path) -> None:
     assert len(losses) == len(set(losses)) == len(result.throughput.windows)
     assert [event.step for event in events.Images("samples/generated")] == [500, 1_000]
     assert [event.step for event in events.Images("samples/real")]
-    (final,) = EventAccumulator(str(tracked / "tensorboard" / "final")).Reload().Scalars("final/FID__fashion-cnn_")[-1:]
+    at_end = EventAccumulator(str(tracked / "tensorboard" / "final")).Reload()
+    (final,) = at_end.Scalars("final/FID__fashion-cnn_")[-1:]
     assert (final.step, final.value) == (1_000, pytest.approx(result.metrics[0].value))
+    settings = at_end.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"completed" in settings
+    assert b"disturbed" in settings
 
 
 def test_mlflow(tracked: Path, offline: Path) -> None:
@@ -138,6 +144,8 @@ def test_mlflow(tracked: Path, offline: Path) -> None:
     assert sorted((point.step, point.value) for point in points) == scores(tracked)
     assert len(client.get_metric_history(run.info.run_id, "d_loss")) == len(result.throughput.windows)
     assert run.data.metrics["final/FID fashion-cnn"] == pytest.approx(result.metrics[0].value)
+    assert (run.data.metrics["final/images"], run.data.metrics["final/epochs"]) == (1_000, 2.0)
+    assert run.data.tags["ganbench.disturbed"] == str(result.throughput.disturbed).lower()
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"result.json", "spec.toml", "losses.png", "images"} <= files
     images = {each.path for each in client.list_artifacts(run.info.run_id, "images")}
@@ -156,6 +164,7 @@ def test_trackio(tracked: Path) -> None:
     assert [entry["step"] for entry in logs if "samples/generated" in entry] == [500, 1_000]
     assert logs[-1][f"final/{FID}"] == pytest.approx(result.metrics[0].value)
     assert logs[-1]["status"] == "completed"
+    assert logs[-1]["disturbed"] == result.throughput.disturbed
 
 
 def leveldb_records(content: bytes) -> Iterator[bytes]:
@@ -177,13 +186,27 @@ def leveldb_records(content: bytes) -> Iterator[bytes]:
             record = b""
 
 
-def test_wandb_offline(tracked: Path) -> None:
-    require("wandb")
+def wandb_records(directory: Path) -> list[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
+    files = sorted((directory / "wandb").glob("offline-run-*/*.wandb"))
+    return [Record.FromString(data) for file in files for data in leveldb_records(file.read_bytes())]
+
+
+def wandb_summary(directory: Path) -> dict[str, Any]:
+    """Return the last value of each key in the summary, over all processes of the run."""
+    return {
+        item.key or item.nested_key[0]: json.loads(item.value_json)
+        for record in wandb_records(directory)
+        for item in record.summary.update
+    }
+
+
+def test_wandb_offline(tracked: Path) -> None:
+    require("wandb")
+
     result = load_result(tracked)
-    files = sorted((tracked / "wandb").glob("offline-run-*/*.wandb"))
-    records = [Record.FromString(data) for file in files for data in leveldb_records(file.read_bytes())]
+    records = wandb_records(tracked)
     assert {record.run.run_id for record in records if record.HasField("run")} == {result.run_id}
     rows = [
         {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
@@ -193,13 +216,53 @@ def test_wandb_offline(tracked: Path) -> None:
     assert [(row["images"], row[FID]) for row in rows if FID in row] == scores(tracked)
     assert len([row for row in rows if "d_loss" in row]) == len(result.throughput.windows)
     assert [row["images"] for row in rows if "samples/generated" in row] == [500, 1_000]
-    summary = {
-        item.key or item.nested_key[0]: json.loads(item.value_json)
-        for record in records
-        for item in record.summary.update
-    }
+    summary = wandb_summary(tracked)
     assert summary[f"final/{FID}"] == pytest.approx(result.metrics[0].value)
     assert summary["status"] == "completed"
+    assert summary["disturbed"] == result.throughput.disturbed
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_run_that_is_resumed_and_ends_without_scores_does_not_keep_the_earlier_ones_as_final(
+    name: str, tmp_path: Path
+) -> None:
+    plugin, tracked_run = PLUGINS[name], None
+    ended = result("completed", [ROW], [POINT])
+    for final in (ended, result("interrupted", [ROW, ROW], [])):
+        tracker = plugin.build(plugin.options(), TrackerContext(tmp_path, run_id=name, tracked_run=tracked_run))
+        tracker.on_run_start(INFO)
+        tracked_run = tracker.tracked_run
+        tracker.on_run_end(final)
+        (tmp_path / "result.json").write_text(ended.to_json())
+    assert math.isnan(FINAL_SCORE[name](tmp_path, tracked_run.id))
+
+
+def tensorboard_score(directory: Path, _: str) -> float:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(directory / "tensorboard" / "final")).Reload().Scalars("final/FID__test_")[-1].value
+
+
+def mlflow_score(_: Path, run: str) -> float:
+    from mlflow import MlflowClient
+
+    return MlflowClient().get_run(run).data.metrics["final/FID test"]
+
+
+def trackio_score(_: Path, run: str) -> float:
+    from trackio.sqlite_storage import SQLiteStorage
+
+    return SQLiteStorage.get_logs("ganbench", run)[-1]["final/FID (test)"]
+
+
+def wandb_score(directory: Path, _: str) -> float:
+    value = wandb_summary(directory)["final/FID (test)"]
+    return math.nan if value is None else float(value)  # wandb stores null for NaN
+
+
+FINAL_SCORE = {
+    "tensorboard": tensorboard_score, "mlflow": mlflow_score, "trackio": trackio_score, "wandb": wandb_score,
+}  # fmt: skip
 
 
 def test_tensorboard_hides_all_that_was_logged_before_a_run_was_resumed_at_its_start(tmp_path: Path) -> None:
