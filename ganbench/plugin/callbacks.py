@@ -44,6 +44,7 @@ class Progress:
     seconds_left: float  # estimated training time to the end of the schedule or the budget
     images: int = 0  # real images shown to the discriminator so far
     upcoming: tuple[UpcomingEvent, ...] = ()  # what comes next, soonest first
+    disturbed: bool = False  # the speed is unreliable, because other runs share the machine
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.1 <= abs(value) < 1e7 else f"{value:#.4g}"
 
 
+def speed(images_per_second: float, unreliable: bool) -> str:
+    """Format images/s, with ~ if they cannot be compared with those of other runs."""
+    return f"{'~' if unreliable else ''}{images_per_second:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """Format a duration: "45 s", "12 min", "5 h 20 min"."""
     if seconds < 90:

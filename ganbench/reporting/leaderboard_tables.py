@@ -16,7 +16,7 @@ from ganbench.results.leaderboard_rows import field_text
 from ganbench.results.run_collection import find_runs
 from ganbench.results.statistics import MAX_SEEDS, POWER, Summary
 
-from .formatting import number, with_owners
+from .formatting import number, speed, with_owners
 
 HEADER = ("Rank", "Row", "Seeds", "Mean ± SD", "95% interval", "Best in run", "images/s")
 SHOWN_NOTES = 10  # of one kind
@@ -93,10 +93,9 @@ def interval_cell(summary: Summary | None) -> str:
 
 
 def speed_cell(board: Leaderboard, row: Row) -> str:
-    """Format the mean speed, with ~ if it cannot be compared with the others."""
     if row.images_per_second is None:
         return ""
-    return f"{'~' if row.disturbed or board.speed_differences else ''}{row.images_per_second:,.0f}"
+    return speed(row.images_per_second, row.disturbed or bool(board.speed_differences))
 
 
 def notes(board: Leaderboard) -> Iterator[str]:

@@ -10,7 +10,7 @@ from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.results.schema import MetricPoint, Result, epochs_text
 
 from .display import Display
-from .formatting import duration, losses_line, number
+from .formatting import duration, losses_line, number, speed
 
 UPDATE_SECONDS = 0.5  # between two updates: each is a message to the browser
 MAX_WARNINGS = 5  # the first ones are shown, further ones are counted
@@ -52,8 +52,12 @@ class NotebookDisplay(Display):
         self._update_sometimes()
 
     def on_run_end(self, result: Result) -> None:
-        rate = result.throughput.mean_images_per_second
-        self.status = (result.message or result.status) + (f", {rate:,.0f} images/s" if rate else "")
+        throughput = result.throughput
+        self.status = result.message or result.status
+        if rate := throughput.mean_images_per_second:
+            self.status += f", {speed(rate, throughput.disturbed)} images/s"
+        if throughput.disturbed_by:
+            self.status += f" (disturbed: {throughput.disturbed_by})"
 
     def stop(self) -> None:
         if self.output is not None:

@@ -13,7 +13,7 @@ from ganbench.errors import GanbenchError
 from ganbench.results.schema import LOSS_COLUMNS, Result, metric_titles
 
 from .console import print_text
-from .formatting import column_title, number, run_command
+from .formatting import column_title, number, run_command, speed
 from .leaderboard_tables import print_leaderboards_of
 
 
@@ -54,12 +54,15 @@ def seeds_table(results: Mapping[Path, Result]) -> Table:
     for run, result in results.items():
         last = result.history[-1].losses if result.history else {}
         scores = {metric.id: metric.value for metric in result.metrics}
-        speed = result.throughput.mean_images_per_second
+        throughput = result.throughput
+        rate = throughput.mean_images_per_second
         table.add_row(
             escape(run.name),
             result.status,
             *(number(last[name]) if name in last else "" for name in LOSS_COLUMNS),
             *(number(scores[name]) if scores.get(name) is not None else "" for name in titles),
-            f"{speed:,.0f}" if speed else "",
+            speed(rate, throughput.disturbed) if rate else "",
         )
+    if any(result.throughput.disturbed for result in results.values()):
+        table.caption, table.caption_justify = "~ other work ran on the machine, so the speed is unreliable", "left"
     return table

@@ -74,7 +74,9 @@ def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts
     directory = folder / "runs" / cell.id
     if not has_begun(directory, attempt) and not is_locked(directory):
         return CellStatus(cell, State.QUEUED, attempts)
-    return CellStatus(cell, State.RUNNING, attempts, progress=read_progress(directory))
+    progress = read_progress(directory)
+    disturbed = progress is not None and progress.disturbed
+    return CellStatus(cell, State.RUNNING, attempts, progress=progress, disturbed=disturbed)
 
 
 def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStatus:

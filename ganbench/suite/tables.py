@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.reporting.console import print_text
-from ganbench.reporting.formatting import duration, number
+from ganbench.reporting.formatting import duration, number, speed
 
 from .cell_state import CellStatus, State, seconds_left
 
@@ -65,8 +65,8 @@ def score_text(status: CellStatus) -> str:
 
 
 def speed_cell(status: CellStatus) -> str:
-    speed = status.progress.images_per_second if status.progress else status.images_per_second
-    return "" if speed is None else f"{'~' if status.disturbed else ''}{speed:,.0f}"
+    rate = status.progress.images_per_second if status.progress else status.images_per_second
+    return "" if rate is None else speed(rate, status.disturbed)
 
 
 def first_line(text: str, length: int = 100) -> str:

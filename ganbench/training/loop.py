@@ -239,6 +239,7 @@ class Run:
             images=state.images,
             seconds_left=seconds_left,
             upcoming=upcoming_events(state, seconds_left, self.files.seconds_to_checkpoint),
+            disturbed=state.shared_with is not None,
         )
         self.callback.on_window_end(progress)
         self.files.write_progress(progress)

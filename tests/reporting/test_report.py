@@ -21,6 +21,7 @@ from ganbench.reporting.formatting import duration, number
 from ganbench.reporting.notebook import NotebookDisplay
 from ganbench.reporting.plugin_tables import options_table
 from ganbench.reporting.result_tables import show_result, step_rows
+from ganbench.reporting.seed_tables import seeds_table
 from ganbench.results.schema import DataRecord, Environment, MetricPoint, Profile, ProfiledKernel, Result
 from ganbench.results.suite_record import CellRecord
 from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles
@@ -76,6 +77,22 @@ def test_a_disturbed_run_gives_the_cause_and_no_roofline_minimum() -> None:
     assert "times the roofline minimum" not in text
     assert "matrix product" not in text
     assert "disturbed" not in shown(result())
+
+
+def test_the_speed_of_a_disturbed_run_is_marked_among_seeds_and_in_notebooks() -> None:
+    reason = "other processes used 1.48 of the 2 CPU cores during training"
+    runs = {Path("seed-0"): result(), Path("seed-1"): with_throughput(disturbed=True, disturbed_by=reason)}
+    console = Console(file=io.StringIO(), width=140)
+    console.print(seeds_table(runs))
+    quiet, busy = (line for line in console.file.getvalue().splitlines() if "seed-" in line)
+    assert ("~500" in quiet, "~500" in busy) == (False, True)
+    assert "~ other work ran on the machine" in console.file.getvalue()
+    notebook = NotebookDisplay()
+    for run, text in zip(
+        runs.values(), ("completed, 500 images/s", f"~500 images/s (disturbed: {reason})"), strict=True
+    ):
+        notebook.on_run_end(run)
+        assert text in notebook.html()
 
 
 def test_a_roofline_that_training_exceeds_is_not_printed() -> None:

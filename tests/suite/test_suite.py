@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from concurrent.futures import Future
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ from command_line import run_command
 
 from ganbench import GanbenchError, load_result, run
 from ganbench.errors import ExitCode
+from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.jobs import Job, JobEnd
+from ganbench.results.run_directory import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import unfinished_status
 from ganbench.suite.execution import last_error
+from ganbench.suite.tables import speed_cell
 from ganbench.system.locks import locked_folder
 
 EXECUTOR = """
@@ -207,6 +211,17 @@ def test_a_cell_is_running_also_if_the_clock_was_set_back(tmp_path: Path) -> Non
     assert unfinished_status(tmp_path, cell, attempt, 1).state == "queued"
     with locked_folder(directory, "", "", ""):
         assert unfinished_status(tmp_path, cell, attempt, 1).state == "running"
+
+
+def test_the_speed_of_a_running_cell_is_marked_if_other_runs_share_the_machine(tmp_path: Path) -> None:
+    cell = CellRecord(id="cell", label="", axes={}, seed=0)
+    attempt = Attempt(executor="local", submitted_at=datetime.now().astimezone() - timedelta(hours=1))
+    directory = tmp_path / "runs" / "cell"
+    directory.mkdir(parents=True)
+    for disturbed, speed in ((False, "500"), (True, "~500")):
+        progress = Progress(1, 1, 2, {}, images_per_second=500.0, seconds_left=1.0, disturbed=disturbed)
+        (directory / PROGRESS).write_text(json.dumps(asdict(progress)))
+        assert speed_cell(unfinished_status(tmp_path, cell, attempt, 1)) == speed
 
 
 def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -> None:

@@ -200,8 +200,16 @@ def test_a_budget_includes_training_before_the_interruption(registry: Registry, 
 def test_a_run_that_once_shared_its_machine_keeps_the_mark(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    marks = []
+
+    class Stop(StopAt):
+        def on_window_end(self, progress: Progress) -> None:
+            marks.append(progress.disturbed)
+            super().on_window_end(progress)
+
     monkeypatch.setenv("GANBENCH_SHARED_WITH", "2 other runs")
-    small_run(registry, tmp_path / "run", [*UNSCORED, "training.steps=4"], callback=StopAt(2))
+    small_run(registry, tmp_path / "run", [*UNSCORED, "training.steps=4"], callback=Stop(2))
+    assert set(marks) == {True}
     monkeypatch.delenv("GANBENCH_SHARED_WITH")
     assert "2 other runs" in (resumed(registry, tmp_path / "run").throughput.disturbed_by or "")
 
