@@ -271,6 +271,12 @@ def test_a_line_is_interrupted_where_a_loss_is_not_finite() -> None:
     assert "nan" not in chart.path(chart.lines[0])
 
 
+@pytest.mark.parametrize(("count", "repeated"), [(16, False), (17, True)])
+def test_a_chart_says_so_if_it_has_more_lines_than_styles(count: int, repeated: bool) -> None:
+    chart = LineChart("loss", [Line(str(number), number, [(0, 1.0)]) for number in range(count)])
+    assert ("some look the same" in chart.note) is repeated
+
+
 @pytest.mark.parametrize(
     ("low", "high", "labels"),
     [
@@ -278,6 +284,8 @@ def test_a_line_is_interrupted_where_a_loss_is_not_finite() -> None:
         (0, 60_000, ["0", "20k", "40k", "60k"]),
         (0, 2_500_000, ["0", "500k", "1M", "1.5M", "2M", "2.5M"]),
         (-0.01, 0.01, ["-0.01", "-0.005", "0", "0.005", "0.01"]),
+        (1, 1 + 1e-7, ["1", "1.000000025", "1.00000005", "1.000000075", "1.0000001"]),
+        (1e4, 1e4 + 1e-3, ["10k", "10.00000025k", "10.0000005k", "10.00000075k", "10.000001k"]),
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, labels: list[str]) -> None:

@@ -13,6 +13,7 @@ from .tables import PageTable, Row
 
 MAX_POINTS = 200  # per line
 MAX_TABLE_ROWS = 600  # if no two lines share a point
+COLORS = 8  # of style.css; further lines are dashed
 MAX_DOTS = 40  # a longer line is drawn without dots
 
 Points = list[tuple[float, float | None]]  # None: not finite, a gap
@@ -41,7 +42,6 @@ class LineChart:
 
     kind = "lines"
     unit = "images"
-    note = ""
     width, height = 480, 290
     left, right, top, bottom = 58, 466, 12, 240
 
@@ -82,6 +82,14 @@ class LineChart:
             for x, value in line.points
             if (y := finite(value)) is not None
         ]
+
+    @property
+    def note(self) -> str:
+        """Say so if lines look the same."""
+        looks = {(line.style % COLORS, line.style >= COLORS, line.is_behind) for line in self.lines}
+        if len(looks) == len(self.lines):
+            return ""
+        return "There are more lines than styles, so some look the same; the data has the name of each."
 
     @property
     def summary(self) -> str:

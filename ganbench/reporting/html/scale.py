@@ -43,12 +43,14 @@ class Scale:
         power = 10.0 ** math.floor(math.log10(least))
         step = next(step for factor in (1, 2, 2.5, 5, 10, 20) if (step := factor * power) >= least)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [(self(number * step), tick_label(number * step)) for number in range(first, last + 1)]
+        largest = max(abs(first), abs(last), 1)  # in steps
+        digits = max(6, math.floor(math.log10(largest)) + 3)  # one more than a step has: 2.5 has two
+        return [(self(number * step), tick_label(number * step, digits)) for number in range(first, last + 1)]
 
 
-def tick_label(value: float) -> str:
-    """Format a round number: 0.5, 800, 20k, 1.5M."""
+def tick_label(value: float, digits: int) -> str:
+    """Format a round number with up to `digits` significant digits: 0.5, 800, 20k, 1.5M."""
     for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
-            return f"{value / unit:.6g}{suffix}"
-    return f"{value:.6g}"
+            return f"{value / unit:.{digits}g}{suffix}"
+    return f"{value:.{digits}g}"
