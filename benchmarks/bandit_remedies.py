@@ -47,7 +47,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Write the results to this JSON file.")] = None,
 ) -> None:
     registry = Registry.load()
-    table = Table("Remedy", "Committed to a suboptimal arm", "95% interval")
+    table = Table("Remedy", "Committed to a suboptimal arm", "95% CI")
     results: dict[str, Any] = {}
     for remedy, overrides in REMEDIES.items():
         suboptimal = 0

@@ -18,7 +18,7 @@ from ganbench.results.statistics import MAX_SEEDS, POWER, Summary
 
 from .formatting import number, speed, with_owners
 
-HEADER = ("Rank", "Row", "Seeds", "Mean ± SD", "95% interval", "Best in run", "images/s")
+HEADER = ("Rank", "Row", "Seeds", "Mean ± SD", "95% CI", "Best in run", "images/s")
 SHOWN_NOTES = 10  # of one kind
 
 

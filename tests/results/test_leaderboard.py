@@ -197,7 +197,7 @@ def test_names_cannot_break_tables_for_other_programs(tmp_path: Path) -> None:
     assert row["metric"] == f"'{label}"  # text, for a spreadsheet
     markdown = invoke("runs", "--format", "markdown")[1]
     head = r'**=HYPERLINK("http://x")\|\<b\> \\input{secret}, lower is better**'
-    assert markdown.startswith(f"{head}\n\n| Rank | Row |")
+    assert markdown.startswith(f"{head}\n\n| Rank | Row | Seeds | Mean ± SD | 95% CI |")
     latex = invoke("runs", "--format", "latex")[1]
     assert latex.splitlines()[:2] == [
         '% =HYPERLINK("http://x")|<b> \\input{secret}, lower is better', r"\begin{tabular}{rlrrrrr}",
