@@ -151,7 +151,10 @@ def test_any_benchmark_can_be_swept_over_any_field(tmp_path: Path) -> None:
         (["nothing", *BOTH], "unknown benchmark 'nothing'"),
         (["saddle-quadratic"], "sweep needs one or two ranges"),
         (["saddle-quadratic", "-o", "model.z=0:1:2"], "model.z: unknown key"),
-        (["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"], "has no metric, which determines the outcomes"),
+        (
+            ["saddle-quadratic", "-o", "model.x=0:1:2", "-o", "metrics=[]"],
+            "has no metric, which determines the outcomes",
+        ),
         (["saddle-quadratic", "-o", "training.seed=0.5:1.5:2"], "training.seed"),
         (["saddle-quadratic", "-o", "training.steps=10:25:3"], "training.steps"),  # 17.5; nothing is trained
         (["saddle-quadratic", *BOTH, "-o", "training.budget_seconds=1"], "training.budget_seconds"),
