@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganbench.errors import MissingError, UsageError
+from ganbench.errors import MissingError, UsageError, causes
 from ganbench.results.progress import RunProgress
-from ganbench.system.files import atomic_write
+from ganbench.system.files import atomic_write, explained_write
 
 SCHEMA_VERSION = 6
 # the errors that torch and pydantic raise for a corrupt file
@@ -53,8 +55,11 @@ class Checkpoint:
         return self.state if rank == 0 else {**self.state, **self.other_ranks[rank - 1]}
 
     def save(self, path: Path) -> None:
-        """Write the file atomically, with only tensors, numbers and text, which load without running code."""
-        with atomic_write(path) as part:
+        """Write the file atomically, with only tensors, numbers and text, which load without running code.
+
+        Raises `GanbenchError` if it cannot be written.
+        """
+        with explained_write(path), atomic_write(path) as part, disk_errors(), part.open("wb") as file:
             torch.save(
                 {
                     "schema_version": SCHEMA_VERSION,
@@ -63,8 +68,17 @@ class Checkpoint:
                     "order": self.order,
                     "other_ranks": self.other_ranks,
                 },
-                part,
+                file,  # not its path: with that, torch drops the reason why a write fails
             )
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise the `OSError` because of which torch failed to write to a file; torch raises an error of its own then."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise next((cause for cause in causes(error) if isinstance(cause, OSError)), error) from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

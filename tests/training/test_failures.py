@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.system import files
 from ganbench_datasets.fashion_mnist import sources
 
@@ -59,6 +61,23 @@ def test_a_result_that_cannot_be_written_is_a_clear_failure(
     monkeypatch.setattr("ganbench.results.run_directory.write_text", fill_the_disk)
     with pytest.raises(GanbenchError, match=r"^cannot write .*result\.json: No space left on device$"):
         small_run(registry, tmp_path / "run", ["training.steps=1"])
+
+
+@pytest.mark.parametrize("file_bytes", [200, 2000, 60_000])
+def test_a_checkpoint_that_cannot_be_written_is_a_clear_failure(
+    file_bytes: int, registry: Registry, tmp_path: Path
+) -> None:
+    (_, one_step), soft_and_hard = small_run(registry, tmp_path / "run", ["training.steps=1"]), getrlimit(RLIMIT_FSIZE)
+    file = one_step.path / "checkpoint.pt"
+    checkpoint, content = load_checkpoint(file), file.read_bytes()
+    setrlimit(RLIMIT_FSIZE, (file_bytes, soft_and_hard[1]))
+    try:
+        with pytest.raises(GanbenchError, match=r"^cannot write .*checkpoint\.pt: File too large$"):
+            checkpoint.save(file)
+    finally:
+        setrlimit(RLIMIT_FSIZE, soft_and_hard)
+    assert file.read_bytes() == content
+    assert not list(one_step.path.glob(".checkpoint*"))
 
 
 def test_a_diverged_run_names_step_and_network(registry: Registry, tmp_path: Path) -> None:
