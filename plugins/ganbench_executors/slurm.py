@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -62,27 +62,30 @@ class SlurmExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> list[Future[JobEnd]]:
         require_gpus("slurm", jobs, self.options.gpus, "set -x gpus=N")
-        known = read_jobs(self.jobs_file)
-        alive = self._queue()
+        futures: dict[str, Future[JobEnd]] = {job.name: Future() for job in jobs}
+        known, alive = read_jobs(self.jobs_file), self._queue()
         adopted = {job.name: known[job.name] for job in jobs if known.get(job.name) in alive}
+        self._add(adopted, futures)
         new = [job for job in jobs if job.name not in adopted]
-        ids = adopted | dict(zip((job.name for job in new), self._submit(new), strict=True))
-        with atomic_write(self.jobs_file) as part:
-            part.write_text(json.dumps(known | ids, indent=2))
-        futures: list[Future[JobEnd]] = [Future() for _ in jobs]
-        with self.changed:
-            self.futures |= {ids[job.name]: future for job, future in zip(jobs, futures, strict=True)}
-        return futures
+        for part in [new] if new and self.options.array else [[job] for job in new]:
+            self._add(self._submit(part), futures)
+        return list(futures.values())
 
-    def _submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Submit jobs, together as an array if that is wanted, and return their ids in Slurm."""
+    def _add(self, ids: Mapping[str, str], futures: Mapping[str, Future[JobEnd]]) -> None:
+        """Remember jobs, by name, as soon as Slurm has them: to cancel them here, and to find them again."""
+        with self.changed:
+            self.futures |= {number: futures[name] for name, number in ids.items()}
+        with atomic_write(self.jobs_file) as part:
+            part.write_text(json.dumps({**read_jobs(self.jobs_file), **ids}, indent=2))
+
+    def _submit(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """Submit jobs, several as an array, and return their ids in Slurm by name."""
         shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
         threads = Job.given_threads() or self.options.cpus
         runs = [RunOnNode(job, job.thread_variables(threads), shared_with) for job in jobs]
         try:
-            if self.options.array and len(runs) > 1:
-                return [str(job.job_id) for job in self.submitter.submit_array(runs)]
-            return [str(self.submitter.submit(run).job_id) for run in runs]
+            submitted = self.submitter.submit_array(runs)
+            return {job.name: str(each.job_id) for job, each in zip(jobs, submitted, strict=True)}
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise GanbenchError(f"executor slurm: Slurm refused the jobs: {last_line(str(error))}") from None
 
@@ -106,10 +109,12 @@ class SlurmExecutor:
     def _describe_end(self, number: str) -> JobEnd:
         """Return the exit code of a job's run, or else why there is none, as far as Slurm still knows."""
         ended: Any = submitit.SlurmJob(folder=self.submitter.folder, job_id=number)
-        if ended.paths.result_pickle.exists():
-            with suppress(submitit.core.utils.UncompletedJobError):
-                return JobEnd(ended.result())
-        return JobEnd(None, why_lost(number))
+        if not ended.paths.result_pickle.exists():
+            return JobEnd(None, why_lost(number, ended.paths.stderr))
+        try:
+            return JobEnd(ended.result())
+        except submitit.core.utils.FailedJobError as error:
+            return JobEnd(None, f"Slurm job {number}: {exception_line(str(error))}")
 
     def _queue(self) -> set[str]:
         """Return the ids of all of the user's jobs that have not ended. Raises `GanbenchError` if Slurm fails."""
@@ -165,12 +170,19 @@ def slurm(*command: str) -> str:
         raise GanbenchError(f"executor slurm: {command[0]} failed: {reason}") from None
 
 
-def why_lost(number: str) -> str:
-    """Return why a job ended without a result, as far as Slurm still knows."""
+def why_lost(number: str, log: Path) -> str:
+    """Return why a job ended without a result, as far as Slurm still knows, and where its messages are, if any."""
+    reason = f"Slurm job {number} is no longer in the queue"
     with suppress(GanbenchError):
         if found := re.search(r"JobState=(\w+)", slurm("scontrol", "show", "job", number)):
-            return f"Slurm job {number}: {found[1]}"
-    return f"Slurm job {number} is no longer in the queue"
+            reason = f"Slurm job {number}: {found[1]}"
+    return f"{reason}; see {log}" if log.exists() else reason
+
+
+def exception_line(text: str) -> str:
+    """Return the exception of the last traceback in a text: below its header, the first line that is not indented."""
+    lines = text.rpartition("Traceback (most recent call last):\n")[2].splitlines()
+    return next((line for line in lines if line and not line[0].isspace()), "no message")
 
 
 def last_line(text: str) -> str:

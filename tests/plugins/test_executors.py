@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,54 @@ def build(name: str, folder: Path, **options: Any) -> Any:
 
 def local(folder: Path, jobs: int, device: str = "cpu") -> LocalExecutor:
     return LocalExecutor(jobs, None, ExecutorContext(folder, device))
+
+
+class FakeSlurm:
+    """Slurm's commands as scripts that keep their state in files; jobs stay in the queue until they are canceled."""
+
+    COMMANDS = {
+        "srun": "",
+        "sbatch": """
+            number=$(($(cat submitted) + 1)); echo $number > submitted
+            last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\)%.*/\\1/p' "$1")
+            if [ -n "$last" ]; then seq -f "${number}_%g RUNNING" 0 "$last"; else echo "$number RUNNING"; fi >> queue
+            echo "Submitted batch job $number" """,
+        "squeue": "cat queue",
+        "scancel": "echo $* > canceled; : > queue",
+        "scontrol": "echo JobState=FAILED",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        """Write the scripts; one fails once there are as many jobs as the file `COMMAND-fails-at` says."""
+        self.folder = folder
+        folder.mkdir()
+        for name, script in self.COMMANDS.items():
+            check = f'if [ "$(cat submitted)" = "$(cat {name}-fails-at)" ]; then echo "{name}: busy" >&2; exit 1; fi'
+            (folder / name).write_text(f"#!/bin/sh\ncd {folder}\n{check}\n{script}\n")
+            (folder / name).chmod(0o755)
+            self.fail(name, -1)
+        (folder / "submitted").write_text("0")
+        (folder / "queue").touch()
+
+    def fail(self, name: str, jobs: int) -> None:
+        (self.folder / f"{name}-fails-at").write_text(str(jobs))
+
+    def canceled(self) -> list[str]:
+        return (self.folder / "canceled").read_text().split()
+
+    def end(self, executor: Any, number: str, content: tuple[str, object]) -> None:
+        """Take a job off the queue that has left the result, in the words of submitit."""
+        folder = Path(executor.submitter.folder)
+        (folder / f"{number}_0_result.pkl").write_bytes(pickle.dumps(content))
+        queue = (self.folder / "queue").read_text().splitlines()
+        (self.folder / "queue").write_text("".join(f"{line}\n" for line in queue if line.split()[0] != number))
+
+
+@pytest.fixture
+def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'slurm'}:{os.environ['PATH']}")
+    return FakeSlurm(tmp_path / "slurm")
 
 
 def test_each_job_reports_its_own_end(job: Any, tmp_path: Path) -> None:
@@ -146,6 +197,39 @@ def test_a_run_is_told_with_what_it_shares_its_machine(job: Any) -> None:
     JobProcess(told).run()
     JobProcess(told).run(shared_with="2 other runs")
     assert told.log.read_text().split("\n")[:2] == ["None", "2 other runs"]
+
+
+def test_slurm_cancels_or_finds_the_jobs_that_it_had_submitted_before_an_error(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm
+) -> None:
+    fake_slurm.fail("sbatch", 2)
+    jobs, executors = [job(name, "") for name in "abc"], []
+    for _ in range(2):
+        executors.append(build("slurm", tmp_path, array=False))
+        with pytest.raises(GanbenchError, match=r"executor slurm: Slurm refused the jobs: .*busy"):
+            executors[-1].submit(jobs)
+    first, second = executors
+    assert set(first.futures) == set(second.futures) == {"1", "2"}
+    second.shut_down()
+    assert fake_slurm.canceled() == ["1", "2"]
+    first.shut_down()
+
+
+def test_slurm_reports_the_error_of_a_job_that_failed(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:
+    executor = build("slurm", tmp_path, poll_seconds=0.01)
+    futures = executor.submit([job("failed", ""), job("lost", "")])
+    try:
+        os.stat("/nowhere/python")
+    except OSError:
+        fake_slurm.end(executor, "1_0", ("error", traceback.format_exc()))
+    assert futures[0].result(30).reason == (
+        "Slurm job 1_0: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/python'"
+    )
+    log = Path(executor.submitter.folder) / "1_1_0_log.err"
+    log.write_text("slurmstepd: error: no such module\n")
+    (fake_slurm.folder / "queue").write_text("")
+    assert futures[1].result(30).reason == f"Slurm job 1_1: FAILED; see {log}"
+    executor.shut_down()
 
 
 @pytest.fixture
