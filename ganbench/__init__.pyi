@@ -11,6 +11,7 @@ from .data.image_files import InvalidImageError, decode_image, find_files, map_f
 from .errors import (
     DataError,
     GanbenchError,
+    GanbenchWarning,
     MissingError,
     PluginError,
     ScoreWarning,
@@ -87,6 +88,7 @@ __all__ = [
     "FeatureMetric",
     "Features",
     "GanbenchError",
+    "GanbenchWarning",
     "ImageData",
     "InvalidImageError",
     "Job",

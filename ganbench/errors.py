@@ -74,7 +74,7 @@ class ScoreWarning(UserWarning):
 
 
 class GanbenchWarning(UserWarning):
-    """Something is missing or failed, but no result depends on it; the message is one readable paragraph."""
+    """Something is missing, failed or slow, but no result depends on it; the message is one readable paragraph."""
 
 
 def suggestion(name: str, known: Iterable[str], what: str = "available") -> str:

@@ -11,13 +11,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from ganbench import ExecutorContext, Job, JobEnd, JobProcess, UsageError, atomic_write
+from ganbench import ExecutorContext, Job, JobEnd, JobProcess
 
-from .resources import require_gpus
+from .resources import require_gpus, settled_threads
 
 T = TypeVar("T")
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-THREADS = "threads.txt"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class LocalExecutor:
 
     def __init__(self, jobs: int, threads: int | None, context: ExecutorContext) -> None:
         cores = physical_cores()
-        threads = settled_threads(context.directory / THREADS, threads, max(1, len(cores) // jobs))
+        threads = settled_threads("local", context.directory, max(1, len(cores) // jobs), "use fewer --jobs", threads)
         self.shared_with = f"up to {jobs - 1} other run{'s' * (jobs > 2)} of the suite" if jobs > 1 else ""
         self.shares: SimpleQueue[Share] = SimpleQueue()
         gpus = visible_gpus() if context.device in ("auto", "cuda") else []
@@ -68,24 +67,6 @@ class LocalExecutor:
         for process in list(self.processes):
             process.stop()
         self.pool.shutdown()
-
-
-def settled_threads(file: Path, wanted: int | None, share: int) -> int:
-    """Return the number of threads with which the suite began: the one wanted, that of OMP_NUM_THREADS, or the share.
-
-    The number of threads changes the rounding of sums: with another one, runs would neither resume nor be comparable.
-    Raises `UsageError` if another one is wanted now.
-    """
-    if not file.exists():
-        with atomic_write(file) as part:
-            part.write_text(str(wanted or Job.given_threads() or share))
-    threads = int(file.read_text())
-    if wanted not in (None, threads):
-        raise UsageError(
-            f"executor local: threads={wanted}: this suite began with {threads}, and another number changes the "
-            "rounding of sums; leave it out, or start in another folder with --out"
-        )
-    return threads
 
 
 def physical_cores() -> list[tuple[int, ...]]:

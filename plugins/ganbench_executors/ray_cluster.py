@@ -13,7 +13,7 @@ import ray
 from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess
 
 from . import RayOptions
-from .resources import require_gpus
+from .resources import require_gpus, settled_threads
 
 CONNECT_SECONDS = 10
 STOP_SECONDS = 90  # for checkpoints, before the remaining tasks are killed
@@ -33,6 +33,7 @@ class RayExecutor:
                 f"executor ray: no Ray cluster at address '{options.address}': {reason}. Start one with `ray start "
                 "--head`, give its address with -x address=HOST:PORT, or use --executor local"
             ) from None
+        self.threads = settled_threads("ray", context.directory, max(1, int(options.cpus)), "set -x cpus=N")
         needs: dict[str, Any] = {"num_cpus": options.cpus, "num_gpus": options.gpus, "max_retries": options.retries}
         if options.memory_gb is not None:
             needs["memory"] = int(options.memory_gb * 2**30)
@@ -45,7 +46,7 @@ class RayExecutor:
         return [self._submit(job) for job in jobs]
 
     def _submit(self, job: Job) -> Future[JobEnd]:
-        task, end = self.task.remote(job, job.thread_variables(int(self.options.cpus))), Future[JobEnd]()
+        task, end = self.task.remote(job, job.thread_variables(self.threads)), Future[JobEnd]()
         self.tasks[end] = task
 
         def ended(result: Future[int]) -> None:

@@ -17,7 +17,7 @@ import submitit
 from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess, atomic_write
 
 from . import SlurmOptions
-from .resources import require_gpus
+from .resources import require_gpus, settled_threads
 
 JOBS = "jobs.json"  # from job name to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
@@ -57,6 +57,7 @@ class SlurmExecutor:
                 "node, or with --executor local"
             ) from None
         self.submitter.update_parameters(**parameters(options))
+        self.threads = settled_threads("slurm", context.directory, options.cpus, "set -x cpus=N")
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
 
@@ -81,8 +82,7 @@ class SlurmExecutor:
     def _submit(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Submit jobs, several as an array, and return their ids in Slurm by name."""
         shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
-        threads = Job.given_threads() or self.options.cpus
-        runs = [RunOnNode(job, job.thread_variables(threads), shared_with) for job in jobs]
+        runs = [RunOnNode(job, job.thread_variables(self.threads), shared_with) for job in jobs]
         try:
             submitted = self.submitter.submit_array(runs)
             return {job.name: str(each.job_id) for job, each in zip(jobs, submitted, strict=True)}

@@ -10,17 +10,20 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
 
-from ganbench import ExecutorContext, GanbenchError, Job, JobProcess, MissingError, UsageError
+from ganbench import ExecutorContext, GanbenchError, GanbenchWarning, Job, JobProcess, MissingError, UsageError
 from ganbench_executors import ganbench_executors
 from ganbench_executors.local import LocalExecutor, split, split_gpus
 
 SLEEP = "import time; time.sleep(60)"
+PRINT_THREADS = "import os; print(os.environ['OMP_NUM_THREADS'])"
 
 
 @pytest.fixture
@@ -118,24 +121,82 @@ def test_jobs_share_out_the_cores_and_keep_their_number_of_threads(
     monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
     one, two = job("one", ""), job("two", "", processes=2)
     assert local(tmp_path, 2).shares.get().variables(one)["OMP_NUM_THREADS"] == "2"
-    share = local(tmp_path, 4).shares.get()
+    with pytest.warns(GanbenchWarning):  # two threads on one core
+        share = local(tmp_path, 4).shares.get()
     assert share.variables(one)["OMP_NUM_THREADS"] == "2"  # as the suite began
     assert share.variables(two)["OMP_NUM_THREADS"] == "1"  # each of its processes
 
 
 def test_the_users_number_of_threads_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7,2")
-    assert build("local", tmp_path).shares.get().threads == 7
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
+    assert build("local", tmp_path).shares.get().threads == 3
 
 
 def test_another_number_of_threads_than_the_suite_began_with_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
     assert build("local", tmp_path, threads=3).shares.get().threads == 3
     assert build("local", tmp_path).shares.get().threads == 3
     with pytest.raises(UsageError, match=r"threads=4: this suite began with 3"):
         build("local", tmp_path, threads=4)
+
+
+class TaskHere:
+    """A task of Ray that runs at once, in this process."""
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        self.function = function
+
+    def remote(self, *arguments: Any) -> TaskHere:
+        self.end: Future[int] = Future()
+        self.end.set_result(self.function(*arguments))
+        return self
+
+    def future(self) -> Future[int]:
+        return self.end
+
+
+@pytest.mark.parametrize(
+    ("name", "enough", "too_few"),
+    [("local", {"jobs": 1}, {"jobs": 2}), ("slurm", {"cpus": 4}, {"cpus": 2}), ("ray", {"cpus": 4}, {"cpus": 2.5})],
+)
+def test_a_suite_keeps_its_number_of_threads_and_warns_if_runs_have_fewer_cores(
+    name: str,
+    enough: dict[str, Any],
+    too_few: dict[str, Any],
+    job: Any,
+    tmp_path: Path,
+    fake_slurm: FakeSlurm,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(MISSING.get(name, "ganbench"))
+    if name == "ray":
+        monkeypatch.setattr("ray.init", lambda **_: None)
+        monkeypatch.setattr("ray.remote", lambda **_: TaskHere)
+    monkeypatch.setattr("ganbench_executors.local.physical_cores", lambda: [(0,), (1,), (2,), (3,)])
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    build(name, tmp_path, **enough).shut_down()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads_of_a_job(build(name, tmp_path, **enough), job("one", PRINT_THREADS)) == "3"
+    with pytest.warns(GanbenchWarning, match=rf"executor {name}: runs have 3 threads, .* but only 2 cores each"):
+        executor = build(name, tmp_path, **too_few)
+    assert threads_of_a_job(executor, job("two", PRINT_THREADS)) == "3"
+
+
+def threads_of_a_job(executor: Any, job: Job) -> str:
+    (future,) = executor.submit([job])
+    if hasattr(executor, "submitter"):  # to Slurm, where the job would wait forever
+        import submitit
+
+        (number,) = executor.futures
+        submitit.SlurmJob(executor.submitter.folder, number).submission().result()
+    else:
+        future.result(30)
+    executor.shut_down()
+    return job.log.read_text().strip()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +280,7 @@ def test_slurm_reports_the_error_of_a_job_that_failed(job: Any, tmp_path: Path, 
     executor = build("slurm", tmp_path, poll_seconds=0.01)
     futures = executor.submit([job("failed", ""), job("lost", "")])
     try:
-        os.stat("/nowhere/python")
+        Path("/nowhere/python").stat()
     except OSError:
         fake_slurm.end(executor, "1_0", ("error", traceback.format_exc()))
     assert futures[0].result(30).reason == (
