@@ -155,6 +155,11 @@ def absolute(plugin: str) -> str:
     return str(Path(plugin).absolute()) if plugin.endswith(".py") else plugin
 
 
-suite = typer.Typer(cls=SuiteGroup, no_args_is_help=True, help="Run a matrix of benchmarks, options and seeds.")
+suite = typer.Typer(
+    cls=SuiteGroup,
+    no_args_is_help=True,
+    help="Run a matrix of benchmarks, options and seeds.\n\n"
+    "`ganbench suite FILE.toml` is short for `ganbench suite run FILE.toml`; see `ganbench suite run --help`.",
+)
 suite.command("run", cls=Command)(run)
 suite.command("status", cls=Query)(status)
