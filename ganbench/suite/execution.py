@@ -66,7 +66,7 @@ class SuiteRun:
         """Run all unfinished cells, each up to `retries` more times if it fails.
 
         On a termination signal, stops all jobs and raises `KeyboardInterrupt`. Raises `GanbenchError` if the executor
-        refuses the jobs, or the folder cannot be written to, after stopping all jobs.
+        refuses the jobs at first, or the folder cannot be written to, after stopping all jobs.
         """
         with interrupt_once():
             try:
@@ -74,7 +74,7 @@ class SuiteRun:
                 while self._futures:
                     done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
                     ended = [(self._futures.pop(future), future) for future in done]
-                    self._submit([cell for cell, future in ended if self._try_again(cell, future)])
+                    self._submit([cell for cell, future in ended if self._try_again(cell, future)], again=True)
                     self._poll()
             finally:
                 self.executor.shut_down()
@@ -82,7 +82,8 @@ class SuiteRun:
                     for cell in self._futures.values():
                         self._record_end(cell, None, None)
 
-    def _submit(self, cells: Sequence[str]) -> None:
+    def _submit(self, cells: Sequence[str], again: bool = False) -> None:
+        """Submit cells. If the executor refuses cells that are submitted again, this ends only their attempts."""
         if not cells:
             return
         for cell in cells:
@@ -90,7 +91,12 @@ class SuiteRun:
             self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
             self._logged[cell] = self.folder.log_size(cell)
             self.folder.add_attempt(cell, self._attempts[cell])
-        futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
+        try:
+            futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
+        except Exception as error:
+            if not again:
+                raise
+            futures = [failed(error) for _ in cells]
         self._futures |= dict(zip(futures, cells, strict=True))
 
     def _tell(self, show: Callable[[T], None], what: T) -> None:
@@ -139,6 +145,12 @@ class SuiteRun:
 
     def failed(self) -> list[CellStatus]:
         return [status for status in self.statuses.values() if status.state == State.FAILED]
+
+
+def failed(error: Exception) -> Future[JobEnd]:
+    future: Future[JobEnd] = Future()
+    future.set_exception(error)
+    return future
 
 
 def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged: int) -> str | None:
