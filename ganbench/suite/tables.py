@@ -78,7 +78,7 @@ def summary(statuses: Sequence[CellStatus]) -> str:
     """Return one line: how many cells are in each state, and an estimate of the time left."""
     counts = Counter(status.state for status in statuses)
     text = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    left = seconds_left(statuses)
+    left = seconds_left(status for status in statuses if status.state != State.FAILED)  # this command is done with them
     if left and (running := counts[State.RUNNING]):
         text += f"; about {duration(left / running)} left"
     return f"{count_cells(len(statuses))}: {text}"

@@ -23,9 +23,9 @@ from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.jobs import Job, JobEnd
 from ganbench.results.run_directory import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
-from ganbench.suite.cell_state import unfinished_status
+from ganbench.suite.cell_state import CellStatus, State, unfinished_status
 from ganbench.suite.execution import last_error
-from ganbench.suite.tables import speed_cell
+from ganbench.suite.tables import estimate, speed_cell, summary
 from ganbench.system.locks import locked_folder
 
 EXECUTOR = """
@@ -74,8 +74,13 @@ class Inline:
     kill: set[str] = set()  # jobs to lose instead
     last: Job | None = None  # the one that was started last
     interrupt_at: int | None = None  # send SIGTERM to the suite before this job
+    refuse_at: set[int] = set()  # calls of `submit` to refuse
+    submissions = 0
 
     def submit(self, jobs: list[Job]) -> list[Future[JobEnd]]:
+        type(self).submissions += 1
+        if self.submissions in self.refuse_at:
+            raise GanbenchError("the queue is not available")
         return [self.run(job) for job in jobs]
 
     def run(self, job: Job) -> Future[JobEnd]:
@@ -116,6 +121,8 @@ def inline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "moody.py").write_text(LOSS)
     monkeypatch.setattr(Inline, "started", [])
     monkeypatch.setattr(Inline, "kill", set())
+    monkeypatch.setattr(Inline, "refuse_at", set())
+    monkeypatch.setattr(Inline, "submissions", 0)
     return Inline
 
 
@@ -179,6 +186,18 @@ def test_a_lost_job_is_resumed_as_often_as_stated(inline: Any) -> None:
     assert Inline.started.count(lost) == 4
     assert "the machine caught fire" in text
     assert list(states().values()) == ["failed", "completed"]
+
+
+def test_a_refusal_ends_the_suite_at_its_start_and_later_only_the_cells_that_it_concerns(inline: Any) -> None:
+    write(["moody", "bce"], [1], ["moody.py"])
+    Path("broken").touch()
+    inline.refuse_at = {1, 3, 4}
+    code, text = suite()
+    assert (code, "error: the queue is not available" in text, Inline.started) == (ExitCode.FAILED, True, [])
+    code, text = suite()
+    assert (code, len(Inline.started)) == (ExitCode.FAILED, 2)
+    assert "loss=moody, seed=1: attempt 4 failed: the queue is not available" in text
+    assert "2 cells: 1 failed, 1 completed" in text
 
 
 def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +274,26 @@ def test_the_options_of_an_unknown_executor_are_refused() -> None:
     code, text = suite()
     assert (code, Path("suites").exists()) == (ExitCode.USAGE, False)
     assert "executors.slrum: unknown executor 'slrum'; did you mean 'slurm'" in text
+
+
+def test_the_help_has_the_short_form_of_the_command() -> None:
+    assert (
+        "`ganbench suite FILE.toml` is short for `ganbench suite run FILE.toml`"
+        in run_command("suite", "--help", columns=200).output
+    )
+
+
+def test_the_time_left_is_that_of_the_cells_that_this_command_still_runs() -> None:
+    cell = CellRecord(id="cell", label="", axes={}, seed=0)
+    half = Progress(epoch=1, step=1, total_steps=2, losses={}, images_per_second=1.0, seconds_left=300.0)
+    cells = [
+        CellStatus(cell, State.COMPLETED, seconds=600.0),
+        CellStatus(cell, State.RUNNING, progress=half),
+        CellStatus(cell, State.QUEUED),
+        CellStatus(cell, State.FAILED),
+    ]
+    assert "about 15 min left" in summary(cells)
+    assert "about 25 min one after the other" in estimate(cells)  # by the next command
 
 
 def test_every_cell_is_tracked() -> None:
