@@ -255,17 +255,19 @@ def result_schema() -> dict[str, Any]:
 def load_result(path: StrPath) -> Result:
     """Load a result from a run directory or a result.json file.
 
-    Raises `MissingError` if there is none and `UsageError` if the file is not a valid result.
+    Raises `MissingError` if there is none and `UsageError` if the file cannot be read or is not a valid result.
     """
     file = Path(path) / "result.json" if Path(path).is_dir() else Path(path)
     try:
         return Result.model_validate_json(file.read_bytes())
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and (file.parent / "spec.toml").is_file():
+    except FileNotFoundError as error:
+        if (file.parent / "spec.toml").is_file():
             raise MissingError(
                 f"run directory {file.parent}: no {file.name}, because the run was killed or is not over; continue it "
                 f"with --resume {file.parent}"
             ) from None
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
+    except OSError as error:
+        raise UsageError(f"result {file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
         raise UsageError(f"result {file}: {explain_invalid(error, SCHEMA_VERSION)}") from None

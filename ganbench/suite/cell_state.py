@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import median
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import MissingError, UsageError
 from ganbench.plugin.callbacks import Progress
 from ganbench.results.run_directory import PROGRESS
 from ganbench.results.schema import Result, load_result
@@ -59,7 +59,11 @@ def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
     """Return the status of a cell; `alive` is whether a command is running the suite now."""
     directory = folder / "runs" / cell.id
     attempts = read_attempts(folder, cell.id)
-    if (result := read_result(directory)) and result.status in (State.COMPLETED, State.DIVERGED):
+    try:
+        result = read_result(directory)
+    except UsageError as error:  # others of the suite can still be shown
+        return CellStatus(cell, State.FAILED, len(attempts), str(error))
+    if result and result.status in (State.COMPLETED, State.DIVERGED):
         return finished_status(cell, result, len(attempts))
     if not attempts:
         return CellStatus(cell, State.NEW)
@@ -97,7 +101,8 @@ def finished_status(cell: CellRecord, result: Result, attempts: int) -> CellStat
 
 
 def read_result(directory: Path) -> Result | None:
-    with suppress(GanbenchError):
+    """Return the result of a run; None if it has none yet. Raises `UsageError` if the file cannot be read."""
+    with suppress(MissingError):
         return load_result(directory)
     return None
 

@@ -84,6 +84,7 @@ def run(
     check_device(device, max(cell.processes for cell in cells))
     choose_trackers(track, "", registry)  # an error is better now than in each cell
     folder = SuiteFolder(directory or default_folder(suite), suite, cells)
+    folder.require_readable_results()
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
     config = choose_executor(executor, suite.executors, overrides, registry)

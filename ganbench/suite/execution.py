@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
-from ganbench.errors import ExitCode, GanbenchError, describe
+from ganbench.errors import ExitCode, GanbenchError, UsageError, describe
 from ganbench.plugin.jobs import Executor, JobEnd
 from ganbench.reporting.console import warn_on_error
 from ganbench.results.suite_record import Attempt, CellRecord
@@ -159,7 +159,10 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged:
     The first `logged` bytes of the log are of earlier attempts.
     """
     file = folder / "runs" / cell / "result.json"
-    result = read_result(file)
+    try:
+        result = read_result(file)
+    except UsageError as error:
+        return str(error)
     if result and result.status in ("completed", "diverged"):
         return None
     if end.reason:

@@ -26,6 +26,8 @@ from ganbench.spec.matrix import Cell, SuiteFile, flatten
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
 
+from .cell_state import read_result
+
 FOLDERS = ("specs", "runs", "attempts", "logs", "executors")
 WHERE = ("executors",)  # parts of the file that say where cells run, not which
 
@@ -118,6 +120,16 @@ class SuiteFolder:
         text = Attempts(attempts=attempts).model_dump_json(indent=2) + "\n"
         with explained_write(self.path, REMEDY):
             write_text(self.path / "attempts" / f"{cell}.json", text)
+
+    def require_readable_results(self) -> None:
+        """Raise `UsageError` if a result cannot be read: its cell may be finished, and would be run again."""
+        for cell in self.cells.values():
+            try:
+                read_result(self.run_directory(cell.id))
+            except UsageError as error:
+                raise UsageError(
+                    f"{cell.label}: this cell may be finished, but {error}. If it is not, delete the file to resume it"
+                ) from None
 
     def discard_runs(self, cells: Iterable[CellRecord]) -> None:
         """Move the run directories of unfinished cells aside, so that the cells start anew.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import run_command
 from test_suite import Inline, inline, states, suite, write  # noqa: F401 - one is a fixture for all tests
 
+from ganbench import load_result
 from ganbench.errors import ExitCode
 from ganbench.system.files import write_text
 from ganbench.system.locks import locked_folder
@@ -45,6 +47,42 @@ def test_restart_leaves_a_run_alone_that_a_process_still_writes_to() -> None:
     assert f"--restart: {cell} is still running; wait until it has ended" in text
     assert directory.exists()
     assert len(Inline.started) == 1
+
+
+def another_schema(file: Path) -> None:
+    file.write_text(file.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+
+
+def a_folder(file: Path) -> None:  # an unreadable file, for every user
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:100]), "corrupt, or not a result"),
+        (another_schema, "written with schema 2"),
+        (a_folder, "cannot read it: Is a directory"),
+    ],
+)
+def test_a_cell_with_a_result_that_cannot_be_read_is_never_run_again(
+    damage: Callable[[Path], object], message: str
+) -> None:
+    write(["bce"], [0, 1])
+    assert suite()[0] == ExitCode.DONE
+    file = Path("suites/mine/runs") / Inline.started[0] / "result.json"
+    damage(file)
+    for arguments in ([], ["--restart"], ["--dry-run"]):
+        code, text = suite(*arguments)
+        assert code == ExitCode.USAGE
+        assert f"loss=bce, seed=0: this cell may be finished, but result {file}: {message}" in text
+    assert (len(Inline.started), Path("suites/mine/discarded").exists()) == (2, False)
+    assert states() == {"loss=bce, seed=0": "failed", "loss=bce, seed=1": "completed"}
+    if file.is_file():
+        file.unlink()
+        assert suite()[0] == ExitCode.DONE
+        assert load_result(file).status == "completed"
 
 
 def test_a_full_disk_is_an_error_in_words_and_the_same_command_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
