@@ -112,8 +112,11 @@ def is_result_file(path: Path) -> bool:
 
 
 def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
-    """Yield a run for each cell, also for those that never wrote a file."""
-    for cell in read_suite(folder).cells:
+    """Yield a run for each cell, also for those that never wrote a file; warn of cells that are left out."""
+    suite = read_suite(folder)
+    if suite.note:
+        warnings.warn(f"{folder}: {suite.note}; {folder / 'runs'} has all runs", GanbenchWarning, stacklevel=2)
+    for cell in suite.cells:
         directory = folder / "runs" / cell.id
         if (directory / "result.json").is_file():
             yield with_result(directory, load_result(directory))

@@ -1,6 +1,6 @@
 """What a suite's folder says of its cells. The folder is the state of the suite: nothing else is kept anywhere.
 
-suite.json        the suite's file, and all cells that it describes
+suite.json        the suite's file, all cells that it describes, and those of earlier versions of it
 specs/CELL.toml   the resolved spec of each cell
 runs/CELL/        its run directory, named by the content of the spec
 attempts/CELL.json, logs/CELL.log
@@ -38,6 +38,15 @@ class SuiteRecord(Record):
     name: str = Field(description="name of the suite")
     file: dict[str, Any] = Field(description="content of the suite's file when it was last run, without defaults")
     cells: list[CellRecord] = Field(description="all cells that the file describes, in its order")
+    earlier_cells: list[CellRecord] = Field(
+        [], description="cells that have begun with an earlier version of the file, and are not in it now"
+    )
+
+    @property
+    def note(self) -> str:
+        """A note that these cells are not shown; empty if there are none."""
+        hidden = len(self.earlier_cells)
+        return f"not shown: {hidden} cell{'s' * (hidden != 1)} of an earlier version of the file" if hidden else ""
 
 
 class Attempt(Record):

@@ -134,6 +134,8 @@ def status(
     alive = is_locked(directory)
     statuses = [read_status(directory, cell, alive) for cell in record.cells]
     show(statuses, f"{record.name}, {'running' if alive else 'not running'}", as_json)
+    if record.note and not as_json:
+        print_text(out, record.note)
 
 
 def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:

@@ -43,11 +43,14 @@ class SuiteFolder:
         self.path = path
         self.suite = suite
         self.cells = {cell.id: cell for cell in cells}
-        self.earlier: list[CellRecord] = []  # cells that an earlier version of the file had
+        self.earlier: list[CellRecord] = []  # cells that have begun with an earlier version of the file
         if is_suite(path):
             before = read_suite(path)
-            self._require_shared_cells(before)
-            self.earlier = [cell for cell in before.cells if cell.id not in self.cells]
+            known = [*before.cells, *before.earlier_cells]
+            self._require_shared_cells(before, known)
+            self.earlier = [
+                cell for cell in known if cell.id not in self.cells and self.run_directory(cell.id).exists()
+            ]
         elif path.exists() and not self._is_begun():
             raise UsageError(f"{path}: not a suite's folder, and not empty; choose another with --out")
 
@@ -56,8 +59,8 @@ class SuiteFolder:
         files = (file for file in self.path.rglob("*") if file.is_file() and not is_leftover(file))
         return self.path.is_dir() and all(file.parent == self.path / "specs" for file in files)
 
-    def _require_shared_cells(self, before: SuiteRecord) -> None:
-        if not before.cells or any(cell.id in self.cells for cell in before.cells):
+    def _require_shared_cells(self, before: SuiteRecord, known: Sequence[CellRecord]) -> None:
+        if not known or any(cell.id in self.cells for cell in known):
             return
         sides = [flatten(before.file), flatten(self.suite.model_dump(mode="json", exclude_defaults=True))]
         fields = {name: values for name, values in differing_fields(sides).items() if name.split(".")[0] not in WHERE}
@@ -91,7 +94,7 @@ class SuiteFolder:
     def write(self) -> None:
         """Write suite.json and the specs of all cells, after making folders. Raises `GanbenchError` if that fails."""
         file = self.suite.model_dump(mode="json", exclude_defaults=True)
-        record = SuiteRecord(name=self.suite.name, file=file, cells=[*self.records, *self.earlier])
+        record = SuiteRecord(name=self.suite.name, file=file, cells=self.records, earlier_cells=self.earlier)
         with explained_write(self.path, REMEDY):
             for name in FOLDERS:
                 (self.path / name).mkdir(exist_ok=True)

@@ -7,13 +7,15 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run_command
 from test_suite import Inline, inline, states, suite, write  # noqa: F401 - one is a fixture for all tests
 
-from ganbench import load_result
+from ganbench import GanbenchWarning, load_result
 from ganbench.errors import ExitCode
+from ganbench.results.run_collection import find_runs
 from ganbench.system.files import write_text
 from ganbench.system.locks import locked_folder
 
@@ -47,6 +49,29 @@ def test_restart_leaves_a_run_alone_that_a_process_still_writes_to() -> None:
     assert f"--restart: {cell} is still running; wait until it has ended" in text
     assert directory.exists()
     assert len(Inline.started) == 1
+
+
+def test_cells_that_the_file_no_longer_has_are_left_out_until_it_has_them_again(
+    inline: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(["bce", "hinge", "lsgan"], [0])
+    monkeypatch.setattr(inline, "interrupt_at", 2)
+    assert suite()[0] == ExitCode.INTERRUPTED
+    note = "not shown: 1 cell of an earlier version of the file"  # the third cell has not begun
+    for losses in (["bce"], ["bce", "wgan"]):
+        write(losses, [0])
+        code, text = suite()
+        assert (code, f"warning: suites/mine: {note}; suites/mine/runs has all runs" in text) == (ExitCode.DONE, True)
+        assert states() == {f"loss={loss}, seed=0": "completed" for loss in losses}
+        assert note in run_command("suite", "status", "suites/mine").output
+        with pytest.warns(GanbenchWarning, match=note):
+            assert [run.spec["loss"]["name"] for run in find_runs([Path("suites/mine")])] == losses
+    assert len(find_runs([Path("suites/mine/runs")])) == 3
+    write(["hinge", "wgan", "bce"], [0])
+    code, text = suite()
+    assert (code, "not shown" in text, len(Inline.started)) == (ExitCode.DONE, False, 3)
+    assert set(states().values()) == {"completed"}
 
 
 def another_schema(file: Path) -> None:
