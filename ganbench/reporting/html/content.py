@@ -12,14 +12,14 @@ from ganbench.results.comparison import Comparison, Quantity, compare
 from ganbench.results.schema import providers
 
 from .curves import loss_charts, monitor_charts, speed_charts
-from .runs import Run
+from .runs import ReportedRun
 from .scores import headlines
 from .tables import PageTable, fields_table, from_terminal, to_text
 
 MANY = 6  # runs; the list of more is folded, so that the leaderboard and the scores are on top
 
 
-def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
+def content(runs: Sequence[ReportedRun], suite: str | None) -> dict[str, Any]:
     """Return the variables of the template; `suite` is the name of the suite that has all runs, if there is one."""
     results = [run.result for run in runs]
     comparison = compare(results)
@@ -39,7 +39,7 @@ def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
     }
 
 
-def notices(runs: Sequence[Run]) -> list[str]:
+def notices(runs: Sequence[ReportedRun]) -> list[str]:
     """Return what the runs say about their data, each once, with the names of the runs unless it is about all."""
     names: dict[str, list[str]] = {}
     for run in runs:
@@ -51,7 +51,7 @@ def notices(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def one_run(run: Run) -> dict[str, list[PageTable]]:
+def one_run(run: ReportedRun) -> dict[str, list[PageTable]]:
     """Return the tables of a single run."""
     result = run.result
     speed = [result_tables.speed_table(result)]
@@ -68,7 +68,7 @@ def one_run(run: Run) -> dict[str, list[PageTable]]:
     }
 
 
-def several_runs(runs: Sequence[Run], comparison: Comparison) -> dict[str, list[PageTable]]:
+def several_runs(runs: Sequence[ReportedRun], comparison: Comparison) -> dict[str, list[PageTable]]:
     """Return the tables of several runs side by side."""
     names = [run.name for run in runs]
 
@@ -100,7 +100,7 @@ def several_runs(runs: Sequence[Run], comparison: Comparison) -> dict[str, list[
     }
 
 
-def settings_tables(runs: Sequence[Run]) -> list[PageTable]:
+def settings_tables(runs: Sequence[ReportedRun]) -> list[PageTable]:
     """Return the environment, plugins and data of all runs side by side."""
     results, names = [run.result for run in runs], [run.name for run in runs]
     environments = [result.environment for result in results]
