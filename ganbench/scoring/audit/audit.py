@@ -19,7 +19,7 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.dataset import open_dataset
-from ganbench.scoring.eval.evaluate import Reference, prepare, require_images
+from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
 from ganbench.scoring.reference import PreparedMetric, RealData
@@ -131,7 +131,7 @@ def audit_metrics(
     with fresh_process_state(device), deterministic_convolutions():
         data, record = open_dataset(spec.dataset, DEFAULT_SEED, device, data_dir or default_data_dir(), warn)
         require_images(data, str(spec.dataset.plugin))
-        reference = Reference(str(spec.dataset.plugin), data, record)
+        reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
         prepared = prepare(spec, reference, real_data, conditional=False, warn=warn)
         return audit_prepared(prepared, real_data, count, draws, status)
