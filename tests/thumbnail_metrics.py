@@ -26,7 +26,7 @@ from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import prepare_metrics
-from ganbench.scoring.reference import RealData
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.loading import load_spec, resolve
 from ganbench_datasets.fashion_mnist.sources import embedded_subset

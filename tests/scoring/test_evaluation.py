@@ -33,7 +33,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
-from ganbench.scoring.reference import RealData
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler, Source, evaluation_context, generator_mode
 from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.spec.benchmark import BenchmarkSpec

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganbench.plugin.interfaces import FeatureMetric
 from ganbench.scoring.calls import compute, extract, score_features, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from ganbench.scoring.reference import PreparedMetric, RealData
+from ganbench.scoring.real_data import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
 
 Values = dict[str, float | None]  # by name of the metric's value; None if it is not finite
