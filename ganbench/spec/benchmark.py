@@ -203,7 +203,7 @@ class GateOptions(StrictModel):
     )
 
 
-class SampleImages(StrictModel):
+class SampleImagesOptions(StrictModel):
     """Real and generated images to save in the run directory."""
 
     real: int = Field(8, ge=0, description="real images to save before training")
@@ -239,7 +239,7 @@ class BenchmarkSpec(StrictModel):
     data: DataOptions = Field(DataOptions(), description="how batches are moved to the device")
     engine: EngineOptions = Field(EngineOptions(), description="how steps are executed")
     scoring: ScoringOptions = Field(ScoringOptions(), description="how images are generated and scored")
-    sample_images: SampleImages = Field(SampleImages(), description="images to save in the run directory")
+    sample_images: SampleImagesOptions = Field(SampleImagesOptions(), description="images to save in the run directory")
     metrics: list[MetricConfig] = Field([], description="scores to compute: names, or tables with options")
     targets: list[TargetOptions] = Field([], description="scores to be reached")
     references: list[Reference] = Field([], description="published scores to compare the run's scores with")
@@ -312,7 +312,7 @@ def sections() -> dict[str, type[StrictModel]]:
         "engine": EngineOptions,
         "ema": EMAOptions,
         "scoring": ScoringOptions,
-        "sample_images": SampleImages,
+        "sample_images": SampleImagesOptions,
         "targets": TargetOptions,
         "references": Reference,
         "checkpoint": CheckpointOptions,
