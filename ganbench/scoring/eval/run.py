@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +21,12 @@ from ganbench.spec.launch import read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .arrays import Layout
-from .evaluate import ReferenceData, evaluate_run, evaluate_samples, require_images
+from .evaluate import ReferenceData, Warn, evaluate_run, evaluate_samples, require_images
 from .request import Request
 from .result import build_result
 from .samples import count_copies, load_samples
 
 DEFAULT_SEED = 42  # of datasets, as in runs
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
