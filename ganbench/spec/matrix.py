@@ -148,10 +148,10 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
     """Yield the axes' values and all settings of each cell: first the matrix, then the included cells."""
     top = {BENCHMARK: suite.benchmark, PROCESSES: suite.processes}
     given = {name: value for name, value in top.items() if value is not None}
-    options, axes = flatten(suite.options), all_axes(suite)
+    options, axes = by_path(suite.options), all_axes(suite)
     check_settings(suite, axes, {"the top of the file": given, "options": options})
     common = options | given
-    excluded = [flatten(entry, whole=axes) for entry in suite.exclude]
+    excluded = [by_path(entry, whole=axes) for entry in suite.exclude]
     used: set[int] = set()
     seeds: list[dict[str, Any]] = [{SEED: seed} for seed in suite.seeds] or [{}]
     matrix = product(*([(axis, *point) for point in points] for axis, points in axes.items())) if axes else [()]
@@ -166,7 +166,7 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
     for number, entry in enumerate(excluded):
         if number not in used:
             raise UsageError(f"suite {suite.name}: exclude.{number} matches no cell: {label(entry)}")
-    for number, entry in enumerate(map(flatten, suite.include)):
+    for number, entry in enumerate(map(by_path, suite.include)):
         if suite.seeds and SEED in entry:
             raise UsageError(
                 f"suite {suite.name}: include.{number} sets {SEED}, but so does seeds; leave one of them out"
@@ -178,7 +178,7 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
 def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
     """Return the points of each axis: the value to show, and the fields that it sets."""
     axes: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
-    for axis, values in flatten(suite.axes).items():
+    for axis, values in by_path(suite.axes).items():
         if not isinstance(values, list) or not values:
             raise UsageError(f"suite {suite.name}: axes.{axis}: give a list of at least one value, got {values!r}")
         axes[axis] = [(value, {axis: value}) for value in values]
@@ -186,7 +186,7 @@ def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
         if axis in axes or not points:
             problem = "is also in axes" if points else "has no values"
             raise UsageError(f"suite {suite.name}: linked.{axis} {problem}")
-        axes[axis] = [(name, flatten(fields)) for name, fields in points.items()]
+        axes[axis] = [(name, by_path(fields)) for name, fields in points.items()]
     return axes
 
 
@@ -208,13 +208,13 @@ def check_settings(
             setters[path] = source
     known = [*axes, *([SEED] if suite.seeds else [])]
     for number, entry in enumerate(suite.exclude):
-        for axis in flatten(entry, whole=axes):
+        for axis in by_path(entry, whole=axes):
             if axis not in known:
                 hint = suggestion(axis, known, "axes")
                 raise UsageError(f"suite {suite.name}: exclude.{number}: no cell has the axis '{axis}'; {hint}")
 
 
-def flatten(table: Mapping[str, Any], path: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
+def by_path(table: Mapping[str, Any], path: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
     """Return the values of nested tables by dotted path, in their order; `name` of a plugin's table is left out.
 
     The values at the paths in `whole` may be tables themselves.
@@ -223,5 +223,5 @@ def flatten(table: Mapping[str, Any], path: str = "", whole: Collection[str] = (
     for key, value in table.items():
         inner = key if not path else path if key == "name" else f"{path}.{key}"
         nested = isinstance(value, Mapping) and value and inner not in whole
-        flat |= flatten(value, inner, whole) if nested else {inner: value}
+        flat |= by_path(value, inner, whole) if nested else {inner: value}
     return flat

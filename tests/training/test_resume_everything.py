@@ -12,7 +12,7 @@ from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
 from ganbench import Callback, Registry, Result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.runner import run
 
 
@@ -59,7 +59,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], stops: 
     ]
     assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in uninterrupted.metrics]
     for part in ("networks", "optimizers", "ema", "augmentations", "penalty_values", "rngs"):
-        assert first_difference(flatten(resumed_state[part], part), flatten(state[part], part)) is None
+        assert first_difference(leaves_of(resumed_state[part], part), leaves_of(state[part], part)) is None
 
 
 def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
 from ganbench.training.runner import run
@@ -101,7 +101,7 @@ def test_a_run_follows_its_schedule_to_the_end(tmp_path: Path) -> None:
     states = []
     for name, steps in (("one", 1), ("five", 5)):
         own_run(tmp_path, "", [*rates, f"training.steps={steps}"], name=name)
-        states.append(flatten(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
+        states.append(leaves_of(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
     assert first_difference(*states) is None
 
 

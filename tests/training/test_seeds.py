@@ -27,7 +27,7 @@ from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.selection import make_capturer
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.interrupt import Interrupt
 from ganbench.training.preparation import PreparedRun
 from ganbench.training.run_state import RunState
@@ -115,7 +115,7 @@ def require_equal(seed: int, own_runs: Path) -> None:
     folders = [parent / str(seed) for parent in (Path("at-once"), own_runs)]
     assert reproducible(load_result(folders[0])) == reproducible(load_result(folders[1]))
     shared, own = (load_checkpoint(folder / "checkpoint.pt") for folder in folders)
-    assert first_difference(flatten(shared.state), flatten(own.state)) is None
+    assert first_difference(leaves_of(shared.state), leaves_of(own.state)) is None
 
 
 @pytest.mark.parametrize("device", DEVICES)
