@@ -30,7 +30,7 @@ from ganbench.system.files import default_data_dir
 
 from .extractor import extractor_fault
 from .flaws import REPEATS, RealImages, flaws
-from .scoring import Values, score_images
+from .scoring import NamedValues, score_images
 
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
@@ -199,6 +199,6 @@ def load(split: Split, indices: Tensor, real_data: RealData) -> Tensor:
         return torch.cat(list(select_images(split, indices, real_data.batch_size, torch.device("cpu"))))
 
 
-def by_name(draws: Sequence[Values]) -> Scores:
+def by_name(draws: Sequence[NamedValues]) -> Scores:
     """Collect the values of several draws by their name."""
     return Scores({name: [math.nan if (one := each[name]) is None else one for each in draws] for name in draws[0]})
