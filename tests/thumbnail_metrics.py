@@ -231,7 +231,7 @@ class Scoring:
         conditional: bool = False,
         average: nn.Module | None = None,
     ) -> None:
-        homework, _ = load_spec("dcgan-fashion", registry, ["metrics=[]"])
+        homework = load_spec("dcgan-fashion", registry, ["metrics=[]"])
         given = [{"num_samples": SAMPLES, **metric} for metric in metrics]
         ema = {} if average is None else {"ema": {"half_life_kimg": 10.0}}
         spec = resolve({**homework.to_dict(), **ema, "metrics": given}, registry, origin="a test's")

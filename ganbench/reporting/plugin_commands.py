@@ -62,7 +62,7 @@ def show(
         return
     found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
-        spec, _ = load_spec(name, registry, overrides)
+        spec = load_spec(name, registry, overrides)
         if as_json:
             print_json(spec.to_dict())
         elif out.is_terminal:

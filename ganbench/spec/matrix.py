@@ -130,7 +130,7 @@ def make_spec(settings: Mapping[str, Any], registry: Registry, folder: Path) -> 
         raise UsageError(f"benchmark: give a registered name or a TOML file, got {benchmark!r}")
     if benchmark.lower().endswith(".toml"):
         benchmark = str(folder / benchmark)
-    data, _ = read_benchmark(benchmark, registry)
+    data = read_benchmark(benchmark, registry)
     data = with_fixed_references(data, registry, benchmark)
     fields = [(path, value) for path, value in settings.items() if path not in (BENCHMARK, PROCESSES)]
     return resolve(apply_settings(data, fields), registry, origin=benchmark)

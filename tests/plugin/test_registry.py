@@ -152,7 +152,7 @@ def test_an_ambiguous_name_is_resolved_by_its_distribution(install: Install) -> 
 
 def test_the_distribution_of_a_name_stays_in_the_spec(install: Install) -> None:
     registry = Registry.load()
-    spec, _ = load_spec("dcgan-fashion", registry, ["loss=bce@ganbench"])
+    spec = load_spec("dcgan-fashion", registry, ["loss=bce@ganbench"])
     assert spec.to_dict()["loss"] == {"name": "bce@ganbench"}
     assert resolve(spec.to_dict(), registry, origin="itself") == spec
 

@@ -127,7 +127,7 @@ def gate_tables() -> Iterable[Table]:
 
 def run_tables(registry: Registry) -> Iterable[Table]:
     one = long_result()
-    spec, _ = load_spec("wgan-gp-fashion", registry)
+    spec = load_spec("wgan-gp-fashion", registry)
     parameters = {"generator": 12_345_678, "discriminator": 9_876_543}
     info = RunInfo(spec.to_dict(), "cuda:0", "NVIDIA H100 80GB HBM3", one.data, parameters, 79, 3950)
     yield run_info_table(info)

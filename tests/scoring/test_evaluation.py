@@ -138,7 +138,7 @@ def with_plugin(registry: Registry, plugin: MetricPlugin) -> Registry:
 
 def spec_with(registry: Registry, *metrics: dict[str, Any]) -> BenchmarkSpec:
     """The homework's benchmark in small batches with these metrics, each of 20 images where nothing else is said."""
-    homework, _ = load_spec("dcgan-fashion", registry, ["metrics=[]", f"training.batch_size={BATCH}"])
+    homework = load_spec("dcgan-fashion", registry, ["metrics=[]", f"training.batch_size={BATCH}"])
     given = [{"num_samples": 20, **metric} for metric in metrics]
     return resolve({**homework.to_dict(), "metrics": given}, registry, origin="a test's")
 

@@ -122,11 +122,11 @@ def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_wa
     registry = plugin(tmp_path, ENCODER)
     steps = {"whole": 6, "begun": 3}
     for name, length in steps.items():
-        spec, _ = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
+        spec = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
         callback = Noting()
         run(spec, device="cpu", out=tmp_path / name, callback=callback)
         assert callback.warnings == []
-    spec, _ = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
+    spec = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
     run(spec, device="cpu", resume=tmp_path / "begun")
     whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in steps)
     for part in ("networks", "plugin_optimizers", "python"):

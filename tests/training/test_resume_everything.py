@@ -34,13 +34,13 @@ def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> 
     """Return the result and the final state of a run that was interrupted after these steps."""
     registry, out = registry_of(folder), folder / name
     often = ["checkpoint.every_minutes=0"] if stops else []
-    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, *often])
+    spec = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, *often])
     short: dict[str, Any] = {"device": "cpu", "window_seconds": 1e-9}
     result, _ = run(spec, out=out, callback=break_at(stops[0] if stops else None), **short)
     for number, stop in enumerate([*stops[1:], None] if stops else []):
         assert result.status == "interrupted"
         assert load_checkpoint(out / "checkpoint.pt").progress.steps == stops[number] - 1  # within an epoch
-        stopped, _ = load_stopped_spec(out, registry)
+        stopped = load_stopped_spec(out, registry)
         result, _ = run(stopped, resume=out, callback=break_at(stop), **short)
     assert result.status == "completed"
     return result, load_checkpoint(out / "checkpoint.pt").state

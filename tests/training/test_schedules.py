@@ -164,7 +164,7 @@ def test_a_schedule_is_checked_at_any_depth_of_options(tmp_path: Path) -> None:
     registry = Registry.load([str(tmp_path / "wrapped.py")])
     loss = 'loss={name="outer",inner={name="inner",margin={name="linear",start=1.0,end=-1.0}}}'
     short = ["dataset.source=embedded", "metrics=[]", "training.steps=5"]
-    spec, _ = load_spec("dcgan-fashion", registry, [loss, *short])
+    spec = load_spec("dcgan-fashion", registry, [loss, *short])
     with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* returned -"):
         run(spec, device="cpu", out=tmp_path / "run")
 

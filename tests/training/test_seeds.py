@@ -84,7 +84,7 @@ def press_terminate() -> None:
 
 def specs(registry: Registry, overrides: Sequence[str]) -> list[BenchmarkSpec]:
     changes = [[*overrides, f"training.seed={seed}"] for seed in SEEDS]
-    return [load_spec("dcgan-fashion", registry, change)[0] for change in changes]
+    return [load_spec("dcgan-fashion", registry, change) for change in changes]
 
 
 def at_once(
@@ -230,7 +230,7 @@ def test_ctrl_c_ends_all_and_each_can_be_resumed_alone(registry: Registry, own_r
     for seed, result in zip(SEEDS, results, strict=True):
         assert isinstance(result, Result)
         assert result.status == "interrupted"
-        spec, _ = load_stopped_spec(Path("at-once") / str(seed), registry)
+        spec = load_stopped_spec(Path("at-once") / str(seed), registry)
         resumed, _ = run(spec, device="cpu", resume=Path("at-once") / str(seed))
         assert "same process" in (resumed.throughput.disturbed_by or "")  # some of its windows were
         require_equal(seed, own_runs)

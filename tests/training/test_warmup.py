@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def prepared(registry: Registry, *overrides: str) -> PreparedRun:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
     return prepare(spec, CPU, Path(), Callback())
 
 

@@ -86,7 +86,7 @@ def details(found: Registered, registry: Registry) -> str:
     """Return a plugin's options, or a benchmark's spec."""
     if isinstance(found.plugin, Buildable):
         return options_table(found.plugin.options, kind_links())
-    spec, _ = load_spec(found.plugin.name, registry)
+    spec = load_spec(found.plugin.name, registry)
     return collapsed("Spec", code(spec.to_toml(), "toml"))
 
 
