@@ -47,7 +47,7 @@ def show(
     """
     from ganbench.plugin.registrations import Buildable, Kind
     from ganbench.spec.benchmark import sections
-    from ganbench.spec.configs import CONFIGS, engine_keys
+    from ganbench.spec.configs import CONFIGS, engine_options
     from ganbench.spec.loading import is_spec_file, load_spec
     from ganbench.spec.schema_files import SPEC, schema_line
 
@@ -85,8 +85,8 @@ def show(
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(options_table(model))
         config = CONFIGS[registered.plugin.kind]
-        if config.own_keys():
-            out.print(options_table(engine_keys(config), title=f"Options of every {registered.plugin.kind}"))
+        if config.engine_keys():
+            out.print(options_table(engine_options(config), title=f"Options of every {registered.plugin.kind}"))
 
 
 def show_plugins(

@@ -27,8 +27,8 @@ from .configs import (
     PenaltyConfig,
     PluginConfig,
     Weights,
-    unique_ids,
 )
+from .ids import ID, unique_ids
 from .references import Reference
 from .targets import TargetOptions, check_targets
 
@@ -224,7 +224,7 @@ class SampleImagesOptions(StrictModel):
 class BenchmarkSpec(StrictModel):
     """A resolved benchmark: all plugins are found, and all options are validated and set."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name, also of the folder of its runs")
+    name: str = Field(pattern=ID, description="name, also of the folder of its runs")
     summary: str = Field("", description="one line for lists")
     model: ModelConfig = Field(description="the generator and the discriminator: a name, or a table with options")
     loss: LossConfig = Field(description="the objectives of both networks: a name, or a table with options")

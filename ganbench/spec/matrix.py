@@ -17,6 +17,7 @@ from ganbench.plugin.options import StrictModel
 from ganbench.plugin.registry import Registry
 
 from .benchmark import BenchmarkSpec
+from .ids import ID
 from .loading import read_benchmark, read_toml, resolve, with_fixed_references
 from .overrides import apply_settings
 from .processes import check_processes
@@ -31,7 +32,7 @@ Table = dict[str, Any]
 class SuiteFile(StrictModel):
     """The content of a suite's file. All paths into the spec are dotted, with or without quotes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the suite's folder")
+    name: str = Field(pattern=ID, description="name of the suite's folder")
     benchmark: str | None = Field(None, description="registered name or TOML file; default: given by an axis")
     processes: int | None = Field(
         None,
