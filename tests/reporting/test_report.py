@@ -17,7 +17,8 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.display import terminal_display
 from ganbench.reporting.formatting import duration
 from ganbench.reporting.plugin_tables import options_table
-from ganbench.reporting.result_tables import show_result, step_rows
+from ganbench.reporting.result_tables import show_result
+from ganbench.reporting.run_info_table import step_rows
 from ganbench.results.schema import DataRecord, MetricPoint, Profile, ProfiledKernel, Result
 from ganbench.results.suite_record import CellRecord
 from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles

@@ -32,12 +32,11 @@ from ganbench.reporting.plugin_tables import list_table, options_table, plugins_
 from ganbench.reporting.result_tables import (
     history_table,
     metrics_table,
-    profile_table,
     protocols_table,
     references_table,
-    run_info_table,
-    speed_table,
 )
+from ganbench.reporting.run_info_table import run_info_table
+from ganbench.reporting.speed_tables import profile_table, speed_table
 from ganbench.reporting.target_tables import targets_table
 from ganbench.results.comparison import compare
 from ganbench.results.leaderboard import Leaderboard, Row

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ganbench.reporting import comparison_tables, result_tables
+from ganbench.reporting import comparison_tables, result_tables, speed_tables
 from ganbench.reporting.target_tables import target_comparison_table, targets_table
 from ganbench.results.comparison import Comparison, Quantity, compare
 from ganbench.results.schema import providers
@@ -54,9 +54,9 @@ def notices(runs: Sequence[ReportedRun]) -> list[str]:
 def one_run(run: ReportedRun) -> dict[str, list[PageTable]]:
     """Return the tables of a single run."""
     result = run.result
-    speed = [result_tables.speed_table(result)]
+    speed = [speed_tables.speed_table(result)]
     if result.profile:
-        speed.append(result_tables.profile_table(result.profile))
+        speed.append(speed_tables.profile_table(result.profile))
     return {
         "target_tables": [from_terminal(targets_table(result.targets))] if result.targets else [],
         "reference_tables": (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from ganbench.reporting.formatting import column_title
-from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
+from ganbench.reporting.speed_tables import MIN_ROOFLINE_SHARE
 from ganbench.results.schema import LOSS_COLUMNS, monitor_names
 from ganbench.results.throughput import Roofline
 
