@@ -53,7 +53,7 @@ def main(
         suboptimal = 0
         for seed in range(seeds):
             own = [f"training.seed={seed}", f"training.steps={steps}", *DIFFICULT, *overrides]
-            spec, _ = load_spec("softmax-bandit", registry, own)
+            spec = load_spec("softmax-bandit", registry, own)
             (distance,) = run_trial(spec, "cpu").final.values()
             suboptimal += distance is None or distance > 0.5
         interval = binomtest(suboptimal, seeds).proportion_ci(method="wilson")

@@ -20,7 +20,7 @@ from rich.table import Table
 import ganbench
 from ganbench import Run
 from ganbench.runtime.checkpoint_file import load_checkpoint
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 
 from .results_file import write_results
 
@@ -71,8 +71,8 @@ def trained_at_once(run: Run) -> bool:
 
 def difference(first: Run, second: Run) -> str | None:
     """Return the first value that differs between the scores and checkpoints of two runs; None if all are equal."""
-    scores = [flatten([metric.model_dump() for metric in run.result.metrics]) for run in (first, second)]
-    states = [flatten(load_checkpoint(run.directory / "checkpoint.pt").state) for run in (first, second)]
+    scores = [leaves_of([metric.model_dump() for metric in run.result.metrics]) for run in (first, second)]
+    states = [leaves_of(load_checkpoint(run.directory / "checkpoint.pt").state) for run in (first, second)]
     return first_difference(*scores) or first_difference(*states)
 
 

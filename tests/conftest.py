@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import stand_in
@@ -20,6 +20,9 @@ from ganbench.data.batches import normalize_images
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
 from ganbench.runtime.attribution import PluginNames
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+if TYPE_CHECKING:
+    from brightness import BrightnessScoring
 
 # with more threads than cores, parallel test processes would wait for one another
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -100,6 +103,14 @@ def thumbnails(registry: Registry) -> Registry:
     from thumbnail_metrics import with_thumbnails  # which imports this module
 
     return with_thumbnails(registry)
+
+
+@pytest.fixture
+def scoring(registry: Registry, tmp_path: Path) -> BrightnessScoring:
+    """Evaluators of brightness, with all that they are made of."""
+    from brightness import BrightnessScoring  # which imports this module
+
+    return BrightnessScoring(registry, tmp_path)
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def plugin(folder: Path, source: str) -> Registry:
 
 def own_run(folder: Path, source: str, overrides: Iterable[str] = (), name: str = "run") -> tuple[Result, list[str]]:
     """The result of a run with a plugin of `source`, and its warnings."""
-    spec, _ = load_spec("dcgan-fashion", plugin(folder, source), [*OVERRIDES, *overrides])
+    spec = load_spec("dcgan-fashion", plugin(folder, source), [*OVERRIDES, *overrides])
     callback = Noting()
     result, _ = run(spec, device="cpu", out=folder / name, callback=callback)
     return result, callback.warnings

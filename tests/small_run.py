@@ -11,12 +11,13 @@ from short_epochs import SMALL
 from ganbench import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
-from ganbench.spec.loading import load_spec
+from ganbench.spec.loading import find_published_curve, load_spec
 from ganbench.training.runner import run
 
 
 def small_run(
     registry: Registry, out: Path, overrides: Iterable[str] = (), **arguments: Any
 ) -> tuple[Result, RunDirectory]:
-    spec, reference = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
-    return run(spec, device="cpu", out=out, published_curve=reference, **arguments)
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    curve = find_published_curve("dcgan-fashion", registry)
+    return run(spec, device="cpu", out=out, published_curve=curve, **arguments)

@@ -26,7 +26,7 @@ from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import prepare_metrics
-from ganbench.scoring.reference import RealData
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.loading import load_spec, resolve
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -231,7 +231,7 @@ class Scoring:
         conditional: bool = False,
         average: nn.Module | None = None,
     ) -> None:
-        homework, _ = load_spec("dcgan-fashion", registry, ["metrics=[]"])
+        homework = load_spec("dcgan-fashion", registry, ["metrics=[]"])
         given = [{"num_samples": SAMPLES, **metric} for metric in metrics]
         ema = {} if average is None else {"ema": {"half_life_kimg": 10.0}}
         spec = resolve({**homework.to_dict(), **ema, "metrics": given}, registry, origin="a test's")

@@ -64,7 +64,7 @@ def scored(count: int, weights: Weights = "raw", mode: GeneratorMode = "eval") -
 
 
 def make_run(registry: Registry, out: Path, overrides: list[str]) -> Result:
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     return run(spec, device="cpu", out=out)[0]
 
 

@@ -43,7 +43,7 @@ def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: Iterable[Str
     if isinstance(benchmark, str | os.PathLike):
         name = os.fspath(benchmark)
         registry = load_registry(given, name)
-        return FoundSpec(*load_named_spec(name, registry, changes), registry)
+        return FoundSpec(load_named_spec(name, registry, changes), find_published_curve(name, registry), registry)
     if not isinstance(benchmark, BenchmarkSpec):
         expected = "a name, the path of a TOML file or a spec from load_spec"
         raise UsageError(f"benchmark: expected {expected}, got {type(benchmark).__name__}")
@@ -59,7 +59,8 @@ def resolve_stopped_spec(directory: StrPath, overrides: Iterable[str], plugins: 
     """Like `resolve_spec`, for the run in a run directory."""
     changes, folder = check_overrides(overrides), Path(directory)
     registry = load_registry([os.fspath(plugin) for plugin in plugins], resume=folder)
-    return FoundSpec(*load_stopped_spec(folder, registry, changes), registry)
+    spec = load_stopped_spec(folder, registry, changes)
+    return FoundSpec(spec, find_published_curve(spec.name, registry), registry)
 
 
 def given_plugins(spec: BenchmarkSpec) -> list[str]:

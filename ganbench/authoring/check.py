@@ -24,7 +24,7 @@ BUILD = "test_build_returns_an_object_of_its_kind"  # if a plugin breaks this ru
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckedRule:
     """A rule that was checked."""
 
     rule: str  # "the same seed builds the same networks"
@@ -49,8 +49,8 @@ class Conditions:
     partners: Mapping[str, Any]  # plugins by kind, as in a spec: {"model": "my-model"}
 
 
-def check(registered: Registered, conditions: Conditions, registry: Registry) -> Iterator[Verdict]:
-    """Yield a verdict for each rule of the plugin's contract, as soon as it has been checked.
+def check(registered: Registered, conditions: Conditions, registry: Registry) -> Iterator[CheckedRule]:
+    """Check the rules of the plugin's contract, and yield each as soon as it has been checked.
 
     If the plugin cannot be built, no other rule is checked, and if it breaks any rule, no training step is taken.
     Raises `UsageError` for invalid options, or if the plugin refuses the contract's networks or images, and any other
@@ -60,11 +60,11 @@ def check(registered: Registered, conditions: Conditions, registry: Registry) ->
     broken = False
     for rule in rules_of(contract):
         if broken and rule.test in vars(UpdateContract):
-            yield Verdict(rule.name, skipped="not checked, because another rule is broken")
+            yield CheckedRule(rule.name, skipped="not checked, because another rule is broken")
             continue
-        verdict = verdict_of(contract, rule, registered)
-        yield verdict
-        broken = broken or verdict.failure is not None
+        checked = check_rule(contract, rule, registered)
+        yield checked
+        broken = broken or checked.failure is not None
         if broken and rule.test == BUILD:
             return
 
@@ -102,7 +102,7 @@ def building(config: PluginConfig) -> Callable[..., Any]:
     return lambda contract, device="cpu": contract.build_partner(config, device)
 
 
-def verdict_of(contract: type[Contract], rule: Rule, registered: Registered) -> Verdict:
+def check_rule(contract: type[Contract], rule: Rule, registered: Registered) -> CheckedRule:
     """Check a rule. Raises the errors of `check`."""
     defaults = torch_defaults()
     try:
@@ -110,9 +110,9 @@ def verdict_of(contract: type[Contract], rule: Rule, registered: Registered) -> 
             warnings.simplefilter("ignore", ScoreWarning)  # contracts use few images
             getattr(contract(), rule.test)()
     except SkipTest as reason:
-        return Verdict(rule.name, skipped=str(reason))
+        return CheckedRule(rule.name, skipped=str(reason))
     except AssertionError as error:
-        return Verdict(rule.name, failure=" ".join(str(error).split()) or "an assertion failed")
+        return CheckedRule(rule.name, failure=" ".join(str(error).split()) or "an assertion failed")
     except ImagesOnlyError as error:
         raise UsageError(f"{registered} {error}") from None
     except UsageError as error:
@@ -124,7 +124,7 @@ def verdict_of(contract: type[Contract], rule: Rule, registered: Registered) -> 
     except MissingError:
         raise
     except Exception as error:
-        return Verdict(rule.name, failure=f"raised {describe(error)}")
+        return CheckedRule(rule.name, failure=f"raised {describe(error)}")
     finally:
         restore_torch_defaults(defaults)  # a plugin that changes them is named by one rule, and affects no other
-    return Verdict(rule.name)
+    return CheckedRule(rule.name)

@@ -16,7 +16,7 @@ from ganbench.system.files import default_data_dir
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registered, Registry
 
-    from .check import Verdict
+    from .check import CheckedRule
 
 
 def check(
@@ -63,37 +63,34 @@ def check(
     for registered in found:
         if not as_json:
             print_text(out, str(registered))
-        verdicts = []
-        for verdict in check_rules(registered, conditions, registry):
-            verdicts.append(verdict)
+        rules = []
+        for rule in check_rules(registered, conditions, registry):
+            rules.append(rule)
             if not as_json:
-                print_verdict(verdict)
-        results.append((registered, verdicts))
-    all_verdicts = [verdict for _, verdicts in results for verdict in verdicts]
-    broken = [verdict for verdict in all_verdicts if verdict.failure]
+                print_rule(rule)
+        results.append((registered, rules))
+    all_rules = [rule for _, rules in results for rule in rules]
+    broken = [rule for rule in all_rules if rule.failure]
     if as_json:
         print_json(
-            [
-                {**registered.record(), "rules": [asdict(verdict) for verdict in verdicts]}
-                for registered, verdicts in results
-            ]
+            [{**registered.record(), "rules": [asdict(rule) for rule in rules]} for registered, rules in results]
         )
     else:
-        skipped = sum(verdict.skipped is not None for verdict in all_verdicts)
+        skipped = sum(rule.skipped is not None for rule in all_rules)
         out.print(
-            f"{len(broken)} of {len(all_verdicts)} rules broken" + (f"; {skipped} skipped" if skipped else ""),
+            f"{len(broken)} of {len(all_rules)} rules broken" + (f"; {skipped} skipped" if skipped else ""),
             highlight=False,
         )
     if broken:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def print_verdict(verdict: Verdict) -> None:
+def print_rule(checked: CheckedRule) -> None:
     """Print a rule, and the reason if the plugin does not keep it."""
-    mark = "[bold red]fail[/]" if verdict.failure else "[dim]skip[/]" if verdict.skipped else "[green]pass[/]"
+    mark = "[bold red]fail[/]" if checked.failure else "[dim]skip[/]" if checked.skipped else "[green]pass[/]"
     out.print(f"  {mark}", end="")
-    print_text(out, f"  {verdict.rule}")
-    if reason := verdict.failure or verdict.skipped:
+    print_text(out, f"  {checked.rule}")
+    if reason := checked.failure or checked.skipped:
         print_text(out, f"        {reason}")
 
 

@@ -65,7 +65,7 @@ def make_config(
     from .check import CheckConfig
     from .side import SessionConfig
 
-    spec, _ = load_spec(benchmark, load_registry(plugins), overrides)
+    spec = load_spec(benchmark, load_registry(plugins), overrides)
     session_config = SessionConfig(
         benchmark=os.path.normpath(benchmark),  # ./mine.toml and mine.toml are one benchmark
         overrides=[text for text in overrides if text.partition("=")[0].partition(".")[0].strip() != "gate"],

@@ -47,7 +47,7 @@ def show(
     """
     from ganbench.plugin.registrations import Buildable, Kind
     from ganbench.spec.benchmark import sections
-    from ganbench.spec.configs import CONFIGS, engine_keys
+    from ganbench.spec.configs import CONFIGS, engine_options
     from ganbench.spec.loading import is_spec_file, load_spec
     from ganbench.spec.schema_files import SPEC, schema_line
 
@@ -62,7 +62,7 @@ def show(
         return
     found = [] if is_spec_file(name, registry) else registry.named(name)
     if not found or any(registered.plugin.kind == Kind.BENCHMARK for registered in found):
-        spec, _ = load_spec(name, registry, overrides)
+        spec = load_spec(name, registry, overrides)
         if as_json:
             print_json(spec.to_dict())
         elif out.is_terminal:
@@ -85,8 +85,8 @@ def show(
         out.print(f"{registered}: {registered.plugin.summary}", markup=False, highlight=False)
         out.print(options_table(model))
         config = CONFIGS[registered.plugin.kind]
-        if config.own_keys():
-            out.print(options_table(engine_keys(config), title=f"Options of every {registered.plugin.kind}"))
+        if config.engine_keys():
+            out.print(options_table(engine_options(config), title=f"Options of every {registered.plugin.kind}"))
 
 
 def show_plugins(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from .differences import differing_fields
 
 
-class Score(Protocol):
+class HasProtocol(Protocol):
     """The properties that decide whether scores are comparable."""
 
     @property
@@ -35,7 +35,7 @@ class ScoreDifferences:
         return not self.protocol
 
 
-def compare_scores(scores: Iterable[Score]) -> ScoreDifferences:
+def compare_scores(scores: Iterable[HasProtocol]) -> ScoreDifferences:
     """Compare the protocols and the software of any number of scores."""
     scores = list(scores)
     return ScoreDifferences(

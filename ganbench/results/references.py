@@ -22,8 +22,8 @@ MAX_NAMED = 6  # differing settings that a verdict names
 
 
 @dataclass(frozen=True)
-class PublishedScore:
-    """The protocol of a published score, as far as it is known."""
+class StatedProtocol:
+    """The part of a score's protocol that a publication states."""
 
     protocol: Mapping[str, Any]
     software: Mapping[str, str] = field(default_factory=dict)  # not recorded in publications
@@ -90,8 +90,8 @@ def score_differences(reference: Mapping[str, Any], metric: MetricResult | None)
         return
     if metric.value is None:
         yield f"the run has no finite score '{reference['metric']}' at its end"
-    published = PublishedScore(reference["protocol"])
-    found = PublishedScore({name: metric.protocol.get(name, ABSENT) for name in published.protocol})
+    published = StatedProtocol(reference["protocol"])
+    found = StatedProtocol({name: metric.protocol.get(name, ABSENT) for name in published.protocol})
     for name, values in compare_scores([published, found]).protocol.items():
         yield describe(name, values)
 

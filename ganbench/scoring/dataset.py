@@ -16,7 +16,7 @@ from ganbench.spec.configs import DatasetConfig
 from ganbench.system.files import cache_dir
 
 from .identity import data_content
-from .reference import REAL_DATA_SEED
+from .real_data import REAL_DATA_SEED
 from .sampling import evaluation_context
 
 

@@ -21,7 +21,7 @@ from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import compute, extract, finite_values, score_features, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from .reference import PreparedMetric, RealData
+from .real_data import PreparedMetric, RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
 from .scored_metric import ScoredMetric
 

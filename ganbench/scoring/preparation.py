@@ -19,7 +19,7 @@ from ganbench.spec.configs import MetricConfig
 
 from .calls import extractor_name, score_warnings
 from .identity import add_declared, config_identity, networks_identity, software_of
-from .reference import (
+from .real_data import (
     REAL_DATA_SEED,
     PreparedMetric,
     RealData,

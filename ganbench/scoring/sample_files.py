@@ -21,7 +21,7 @@ from ganbench.reporting import plots
 from ganbench.system.files import atomic_write, explained_write
 
 # images, uint8 (N, C, H, W), or vectors, float32 (N, D), and labels (N,)
-Batches = Iterable[tuple[Tensor, Tensor | None]]
+LabeledBatches = Iterable[tuple[Tensor, Tensor | None]]
 
 
 def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
@@ -43,7 +43,7 @@ def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
         raise UsageError(f"--out {target}: a PNG has 1 or 3 channels, but the images have {channels}; use an .npz file")
 
 
-def save_images(target: Path, count: int, batches: Batches) -> None:
+def save_images(target: Path, count: int, batches: LabeledBatches) -> None:
     """Write `count` images to a checked target, which appears only if all of them are written.
 
     - FOLDER: `000000.png`, ... in the order of generation; `000000-class3.png` for a conditional model.
@@ -69,7 +69,7 @@ def save_images(target: Path, count: int, batches: Batches) -> None:
             save_folder(target, len(str(count - 1)), batches)
 
 
-def save_folder(folder: Path, digits: int, batches: Batches) -> None:
+def save_folder(folder: Path, digits: int, batches: LabeledBatches) -> None:
     with filled_folder(folder) as part:
         number = 0
         for images, labels in batches:
@@ -112,7 +112,7 @@ def move_all(part: Path, folder: Path) -> None:
         raise
 
 
-def collect(batches: Batches) -> tuple[np.ndarray, np.ndarray | None]:
+def collect(batches: LabeledBatches) -> tuple[np.ndarray, np.ndarray | None]:
     parts = [(images.cpu(), labels) for images, labels in batches]
     labels = [part.cpu() for _, part in parts if part is not None]
     return torch.cat([images for images, _ in parts]).numpy(), torch.cat(labels).numpy() if labels else None

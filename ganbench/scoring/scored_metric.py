@@ -10,7 +10,7 @@ from ganbench.results.schema import MetricPoint, MetricResult
 from ganbench.spec.configs import MetricConfig
 
 from .metric_values import directions
-from .reference import PreparedMetric
+from .real_data import PreparedMetric
 
 
 @dataclass

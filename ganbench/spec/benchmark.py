@@ -27,8 +27,8 @@ from .configs import (
     PenaltyConfig,
     PluginConfig,
     Weights,
-    unique_ids,
 )
+from .ids import ID, unique_ids
 from .references import Reference
 from .targets import TargetOptions, check_targets
 
@@ -203,7 +203,7 @@ class GateOptions(StrictModel):
     )
 
 
-class SampleImages(StrictModel):
+class SampleImagesOptions(StrictModel):
     """Real and generated images to save in the run directory."""
 
     real: int = Field(8, ge=0, description="real images to save before training")
@@ -224,7 +224,7 @@ class SampleImages(StrictModel):
 class BenchmarkSpec(StrictModel):
     """A resolved benchmark: all plugins are found, and all options are validated and set."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name, also of the folder of its runs")
+    name: str = Field(pattern=ID, description="name, also of the folder of its runs")
     summary: str = Field("", description="one line for lists")
     model: ModelConfig = Field(description="the generator and the discriminator: a name, or a table with options")
     loss: LossConfig = Field(description="the objectives of both networks: a name, or a table with options")
@@ -239,7 +239,7 @@ class BenchmarkSpec(StrictModel):
     data: DataOptions = Field(DataOptions(), description="how batches are moved to the device")
     engine: EngineOptions = Field(EngineOptions(), description="how steps are executed")
     scoring: ScoringOptions = Field(ScoringOptions(), description="how images are generated and scored")
-    sample_images: SampleImages = Field(SampleImages(), description="images to save in the run directory")
+    sample_images: SampleImagesOptions = Field(SampleImagesOptions(), description="images to save in the run directory")
     metrics: list[MetricConfig] = Field([], description="scores to compute: names, or tables with options")
     targets: list[TargetOptions] = Field([], description="scores to be reached")
     references: list[Reference] = Field([], description="published scores to compare the run's scores with")
@@ -312,7 +312,7 @@ def sections() -> dict[str, type[StrictModel]]:
         "engine": EngineOptions,
         "ema": EMAOptions,
         "scoring": ScoringOptions,
-        "sample_images": SampleImages,
+        "sample_images": SampleImagesOptions,
         "targets": TargetOptions,
         "references": Reference,
         "checkpoint": CheckpointOptions,

@@ -28,11 +28,12 @@ from ganbench.plugin.options import Options, StrictModel
 from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered, Registry
 
+from .ids import ID
+
 GeneratorMode = Literal["train", "eval"]
 Weights = Literal["raw", "ema"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 Kimgs = list[Annotated[float, Field(ge=0)]]
-ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 PLUGIN_KIND = "x-ganbench-plugin"  # keyword in JSON schemas: the value configures a plugin of this kind
 
 
@@ -82,10 +83,10 @@ class PluginConfig(StrictModel):
         except UsageError as error:
             raise PydanticCustomError("plugin_name", "{error}", {"error": str(error)}) from None
         assert isinstance(registered.plugin, Buildable)
-        own = {key: data[key] for key in cls.own_keys() if key in data}
+        own = {key: data[key] for key in cls.engine_keys() if key in data}
         options = {key: value for key, value in data.items() if key != "name" and key not in own}
         plugin = f"{cls.kind} '{data['name']}'"
-        context = {**info.context, "engine_keys": sorted(cls.own_keys()), "plugin": plugin}
+        context = {**info.context, "engine_keys": sorted(cls.engine_keys()), "plugin": plugin}
         try:
             validated = registered.plugin.options.model_validate(options, context=context)
         except (ValidationError, GanbenchError):
@@ -95,13 +96,13 @@ class PluginConfig(StrictModel):
         return {"plugin": registered, "options": validated, "name": data["name"], **own}
 
     @classmethod
-    def own_keys(cls) -> set[str]:
+    def engine_keys(cls) -> set[str]:
         """Return the keys of the table that belong to the engine, not to the plugin."""
         return set(cls.model_fields) - set(PluginConfig.model_fields)
 
     @model_serializer
     def _flatten(self) -> dict[str, Any]:
-        own = {key: _plain(getattr(self, key)) for key in type(self).model_fields if key in self.own_keys()}
+        own = {key: _plain(getattr(self, key)) for key in type(self).model_fields if key in self.engine_keys()}
         return {"name": self.name, **own, **self.options.model_dump(mode="json")}
 
     @classmethod
@@ -127,7 +128,7 @@ class PluginConfig(StrictModel):
 
     def nested(self) -> list[PluginConfig]:
         """Return this config and all configs nested in its keys and options, at any depth."""
-        own = [getattr(self, key) for key in sorted(self.own_keys())]
+        own = [getattr(self, key) for key in sorted(self.engine_keys())]
         return [self, *(inner for config in _configs_in([own, self.options]) for inner in config.nested())]
 
 
@@ -282,29 +283,10 @@ class MetricConfig(PluginConfig):
     )
 
 
-def unique_ids(configs: list[Any], what: str) -> list[Any]:
-    """Set a unique id for each config without one. Raises if two were given the same id."""
-    given = [config.id for config in configs if config.id is not None]
-    if repeated := sorted({name for name in given if given.count(name) > 1}):
-        raise PydanticCustomError("repeated_id", "two {what} have the id '{id}'", {"what": what, "id": repeated[0]})
-    taken = set(given)
-    identified = []
-    for config in configs:
-        if config.id is None:
-            number, name = 1, config.plugin.plugin.name
-            while name in taken:
-                number += 1
-                name = f"{config.plugin.plugin.name}-{number}"
-            config = config.model_copy(update={"id": name})
-            taken.add(name)
-        identified.append(config)
-    return identified
-
-
-def engine_keys(config: type[PluginConfig]) -> type[BaseModel]:
+def engine_options(config: type[PluginConfig]) -> type[BaseModel]:
     """Return a model of the keys in a plugin's table that belong to the engine."""
     keys: dict[str, Any] = {
-        key: (field.annotation, field) for key, field in config.model_fields.items() if key in config.own_keys()
+        key: (field.annotation, field) for key, field in config.model_fields.items() if key in config.engine_keys()
     }
     return create_model("EngineKeys", **keys)
 

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator
 from ganbench.plugin.options import StrictModel
 
 from .benchmark import ScoringOptions, without_none
-from .configs import DatasetConfig, MetricConfig, PluginConfig, unique_ids
+from .configs import DatasetConfig, MetricConfig, PluginConfig
+from .ids import unique_ids
 
 
 class EvaluationSpec(StrictModel):

@@ -10,7 +10,7 @@ from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered
 
 from .benchmark import BenchmarkSpec
-from .configs import CONFIGS, PLUGIN_KIND, engine_keys
+from .configs import CONFIGS, PLUGIN_KIND, engine_options
 from .matrix import SuiteFile
 
 Schema = dict[str, Any]
@@ -116,7 +116,7 @@ class _PluginTables:
 
     def table(self, registered: Registered, names: list[str]) -> Schema:
         """Return the schema of a plugin's table: its name, the keys of the engine, and its options."""
-        engine = self.expand(engine_keys(CONFIGS[registered.plugin.kind]).model_json_schema())
+        engine = self.expand(engine_options(CONFIGS[registered.plugin.kind]).model_json_schema())
         options = self.options(registered)
         return {
             **options,

@@ -21,18 +21,16 @@ from .overrides import apply_overrides
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_spec(
-    benchmark: str, registry: Registry, overrides: Iterable[str] = ()
-) -> tuple[BenchmarkSpec, PublishedCurve | None]:
-    """Return the resolved spec of a registered benchmark or a TOML file, and its published curve if there is one.
+def load_spec(benchmark: str, registry: Registry, overrides: Iterable[str] = ()) -> BenchmarkSpec:
+    """Return the resolved spec of a registered benchmark or a TOML file.
 
     `overrides` are strings `path=value`, as for -o. Raises `UsageError` with the path of each invalid field.
     """
-    data, published_curve = read_benchmark(benchmark, registry)
+    data = read_benchmark(benchmark, registry)
     overrides = list(overrides)
     if overrides:
         data = with_fixed_references(data, registry, benchmark)
-    return resolve(apply_overrides(data, overrides), registry, origin=benchmark), published_curve
+    return resolve(apply_overrides(data, overrides), registry, origin=benchmark)
 
 
 def with_fixed_references(data: dict[str, Any], registry: Registry, origin: str) -> dict[str, Any]:
@@ -42,13 +40,13 @@ def with_fixed_references(data: dict[str, Any], registry: Registry, origin: str)
     return {**data, "references": resolve(data, registry, origin).to_dict()["references"]}
 
 
-def read_benchmark(benchmark: str, registry: Registry) -> tuple[dict[str, Any], PublishedCurve | None]:
-    """Return the unresolved spec of a registered benchmark or a TOML file, and its published curve if there is one."""
+def read_benchmark(benchmark: str, registry: Registry) -> dict[str, Any]:
+    """Return the unresolved spec of a registered benchmark or a TOML file."""
     if is_spec_file(benchmark, registry):
-        return read_toml(Path(benchmark), "benchmark"), None
+        return read_toml(Path(benchmark), "benchmark")
     registered = registry.find(Kind.BENCHMARK, benchmark).plugin
     assert isinstance(registered, Benchmark)
-    return registered.spec, registered.published_curve
+    return registered.spec
 
 
 def is_spec_file(benchmark: str, registry: Registry) -> bool:
@@ -59,21 +57,26 @@ def is_spec_file(benchmark: str, registry: Registry) -> bool:
     return benchmark not in names and Path(benchmark).is_file()
 
 
-def load_stopped_spec(
-    directory: Path, registry: Registry, overrides: Iterable[str] = ()
-) -> tuple[BenchmarkSpec, PublishedCurve | None]:
-    """Return the spec of the run in a run directory, and the published curve of its benchmark if there is one.
+def load_stopped_spec(directory: Path, registry: Registry, overrides: Iterable[str] = ()) -> BenchmarkSpec:
+    """Return the spec of the run in a run directory.
 
     Raises `UsageError` if the directory contains no spec, and for invalid overrides.
     """
-    spec, _ = load_spec(str(run_spec_file(directory)), registry, overrides)
-    return spec, find_published_curve(spec.name, registry)
+    return load_spec(str(run_spec_file(directory)), registry, overrides)
 
 
 def find_published_curve(benchmark: str, registry: Registry) -> PublishedCurve | None:
-    """Return the published curve of a registered benchmark; None if there is none, or no such benchmark."""
-    benchmarks = {registered.plugin.name: registered.plugin for registered in registry.of_kind(Kind.BENCHMARK)}
-    registered = benchmarks.get(benchmark)
+    """Return the published curve of a registered benchmark; None if there is none, or no such benchmark.
+
+    As in `Registry.find`, the name may have the form `name@distribution`.
+    """
+    name, _, distribution = benchmark.partition("@")
+    benchmarks = {
+        registered.plugin.name: registered.plugin
+        for registered in registry.of_kind(Kind.BENCHMARK)
+        if distribution in ("", registered.provider.distribution)
+    }
+    registered = benchmarks.get(name)
     return registered.published_curve if isinstance(registered, Benchmark) else None
 
 

@@ -17,6 +17,7 @@ from ganbench.plugin.options import StrictModel
 from ganbench.plugin.registry import Registry
 
 from .benchmark import BenchmarkSpec
+from .ids import ID
 from .loading import read_benchmark, read_toml, resolve, with_fixed_references
 from .overrides import apply_settings
 from .processes import check_processes
@@ -31,7 +32,7 @@ Table = dict[str, Any]
 class SuiteFile(StrictModel):
     """The content of a suite's file. All paths into the spec are dotted, with or without quotes."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the suite's folder")
+    name: str = Field(pattern=ID, description="name of the suite's folder")
     benchmark: str | None = Field(None, description="registered name or TOML file; default: given by an axis")
     processes: int | None = Field(
         None,
@@ -130,7 +131,7 @@ def make_spec(settings: Mapping[str, Any], registry: Registry, folder: Path) -> 
         raise UsageError(f"benchmark: give a registered name or a TOML file, got {benchmark!r}")
     if benchmark.lower().endswith(".toml"):
         benchmark = str(folder / benchmark)
-    data, _ = read_benchmark(benchmark, registry)
+    data = read_benchmark(benchmark, registry)
     data = with_fixed_references(data, registry, benchmark)
     fields = [(path, value) for path, value in settings.items() if path not in (BENCHMARK, PROCESSES)]
     return resolve(apply_settings(data, fields), registry, origin=benchmark)
@@ -148,10 +149,10 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
     """Yield the axes' values and all settings of each cell: first the matrix, then the included cells."""
     top = {BENCHMARK: suite.benchmark, PROCESSES: suite.processes}
     given = {name: value for name, value in top.items() if value is not None}
-    options, axes = flatten(suite.options), all_axes(suite)
+    options, axes = by_path(suite.options), all_axes(suite)
     check_settings(suite, axes, {"the top of the file": given, "options": options})
     common = options | given
-    excluded = [flatten(entry, whole=axes) for entry in suite.exclude]
+    excluded = [by_path(entry, whole=axes) for entry in suite.exclude]
     used: set[int] = set()
     seeds: list[dict[str, Any]] = [{SEED: seed} for seed in suite.seeds] or [{}]
     matrix = product(*([(axis, *point) for point in points] for axis, points in axes.items())) if axes else [()]
@@ -166,7 +167,7 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
     for number, entry in enumerate(excluded):
         if number not in used:
             raise UsageError(f"suite {suite.name}: exclude.{number} matches no cell: {label(entry)}")
-    for number, entry in enumerate(map(flatten, suite.include)):
+    for number, entry in enumerate(map(by_path, suite.include)):
         if suite.seeds and SEED in entry:
             raise UsageError(
                 f"suite {suite.name}: include.{number} sets {SEED}, but so does seeds; leave one of them out"
@@ -178,7 +179,7 @@ def combinations(suite: SuiteFile) -> Iterator[tuple[dict[str, Any], dict[str, A
 def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
     """Return the points of each axis: the value to show, and the fields that it sets."""
     axes: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
-    for axis, values in flatten(suite.axes).items():
+    for axis, values in by_path(suite.axes).items():
         if not isinstance(values, list) or not values:
             raise UsageError(f"suite {suite.name}: axes.{axis}: give a list of at least one value, got {values!r}")
         axes[axis] = [(value, {axis: value}) for value in values]
@@ -186,7 +187,7 @@ def all_axes(suite: SuiteFile) -> dict[str, list[tuple[Any, dict[str, Any]]]]:
         if axis in axes or not points:
             problem = "is also in axes" if points else "has no values"
             raise UsageError(f"suite {suite.name}: linked.{axis} {problem}")
-        axes[axis] = [(name, flatten(fields)) for name, fields in points.items()]
+        axes[axis] = [(name, by_path(fields)) for name, fields in points.items()]
     return axes
 
 
@@ -208,13 +209,13 @@ def check_settings(
             setters[path] = source
     known = [*axes, *([SEED] if suite.seeds else [])]
     for number, entry in enumerate(suite.exclude):
-        for axis in flatten(entry, whole=axes):
+        for axis in by_path(entry, whole=axes):
             if axis not in known:
                 hint = suggestion(axis, known, "axes")
                 raise UsageError(f"suite {suite.name}: exclude.{number}: no cell has the axis '{axis}'; {hint}")
 
 
-def flatten(table: Mapping[str, Any], path: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
+def by_path(table: Mapping[str, Any], path: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
     """Return the values of nested tables by dotted path, in their order; `name` of a plugin's table is left out.
 
     The values at the paths in `whole` may be tables themselves.
@@ -223,5 +224,5 @@ def flatten(table: Mapping[str, Any], path: str = "", whole: Collection[str] = (
     for key, value in table.items():
         inner = key if not path else path if key == "name" else f"{path}.{key}"
         nested = isinstance(value, Mapping) and value and inner not in whole
-        flat |= flatten(value, inner, whole) if nested else {inner: value}
+        flat |= by_path(value, inner, whole) if nested else {inner: value}
     return flat

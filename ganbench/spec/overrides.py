@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import MetricPlugin, OptimizerPlugin, PenaltyPlugin
+
+from .configs import MetricConfig, OptimizerConfig, PenaltyConfig, PluginConfig
+from .ids import is_default_id
 
 
 def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             key = part
             node.setdefault(key, [] if path[depth + 1 : depth + 2] == ["0"] else {})
         if depth == len(path) - 1:
-            node[key] = _replace_plugin(node[key], value, engine_keys(path))
+            node[key] = _replace_plugin(node[key], value, kept_keys(path))
             return
         if isinstance(node[key], str):  # a plugin given by name only
             node[key] = {"name": node[key]}
@@ -83,23 +84,21 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
 
 
-def engine_keys(path: Sequence[str]) -> frozenset[str]:
+def kept_keys(path: Sequence[str]) -> set[str]:
     """Return the keys in a plugin's table that are not options of the plugin, so that another plugin keeps them."""
-    kinds = {"metrics": MetricPlugin, "penalties": PenaltyPlugin, "optimizer": OptimizerPlugin}
-    return kinds[path[0]].reserved if len(path) == 2 and path[0] in kinds else frozenset()
+    configs: dict[str, type[PluginConfig]] = {
+        "metrics": MetricConfig,
+        "penalties": PenaltyConfig,
+        "optimizer": OptimizerConfig,
+    }
+    return configs[path[0]].engine_keys() if len(path) == 2 and path[0] in configs else set()
 
 
-def _replace_plugin(old: Any, value: Any, kept: frozenset[str]) -> Any:
+def _replace_plugin(old: Any, value: Any, kept: set[str]) -> Any:
     """Return the plugin's table with a new name, and only these other keys; for other fields, the value."""
     if not isinstance(old, dict) or "name" not in old or not isinstance(value, str):
         return value
     if old["name"] == value:
         return old
-    kept -= {"id"} if is_default_id(old) else set()
-    return {**{key: item for key, item in old.items() if key in kept}, "name": value}
-
-
-def is_default_id(table: Mapping[str, Any]) -> bool:
-    """Return whether the id in a plugin's table is made of its name, as in the spec of a run."""
-    name = str(table["name"]).partition("@")[0]
-    return re.fullmatch(rf"{re.escape(name)}(-\d+)?", str(table.get("id"))) is not None
+    kept = kept - {"id"} if is_default_id(old) else kept
+    return {"name": value, **{key: item for key, item in old.items() if key in kept}}

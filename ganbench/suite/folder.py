@@ -22,7 +22,7 @@ from ganbench.results.suite_record import (
     read_attempts,
     read_suite,
 )
-from ganbench.spec.matrix import Cell, SuiteFile, flatten
+from ganbench.spec.matrix import Cell, SuiteFile, by_path
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
 
@@ -62,7 +62,7 @@ class SuiteFolder:
     def _require_shared_cells(self, before: SuiteRecord, known: Sequence[CellRecord]) -> None:
         if not known or any(cell.id in self.cells for cell in known):
             return
-        sides = [flatten(before.file), flatten(self.suite.model_dump(mode="json", exclude_defaults=True))]
+        sides = [by_path(before.file), by_path(self.suite.model_dump(mode="json", exclude_defaults=True))]
         fields = {name: values for name, values in differing_fields(sides).items() if name.split(".")[0] not in WHERE}
         changes = "; ".join(f"{name}: {old}, now {new}" for name, (old, new) in fields.items())
         raise UsageError(

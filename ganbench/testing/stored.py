@@ -10,13 +10,13 @@ import torch
 
 from ganbench.data.batches import Batches
 from ganbench.training.checkpoint import snapshot_state
-from ganbench.training.engines.verification import Leaves, flatten
+from ganbench.training.engines.verification import Leaves, leaves_of
 from ganbench.training.step import TrainingStep
 
 
 def state_of(step: TrainingStep, batches: Batches) -> Leaves:
     """Return everything that the next step depends on, by path."""
-    return flatten(snapshot_state(step, batches))
+    return leaves_of(snapshot_state(step, batches))
 
 
 def through_file(state: dict[str, Any]) -> dict[str, Any]:

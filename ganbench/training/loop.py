@@ -33,7 +33,7 @@ from .upcoming import upcoming_events
 from .warmup import WarmupResult, warm_up
 
 
-class Run:
+class TrainingLoop:
     """The training of one run, from the first step to the stored result."""
 
     def __init__(

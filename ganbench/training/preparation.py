@@ -19,7 +19,7 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import derived_seed, make_rng, seed_default_rngs
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import prepare_metrics
-from ganbench.scoring.reference import RealData
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import cache_dir

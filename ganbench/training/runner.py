@@ -31,7 +31,7 @@ from ganbench.system.signals import interrupt_on_signals
 from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
-from .loop import Run
+from .loop import TrainingLoop
 from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
 from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
@@ -103,7 +103,9 @@ def run(
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
             require_same_schedules(checkpoint.progress, prepared, directory.path)
-        training = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
+        training = TrainingLoop(
+            prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
+        )
         if checkpoint is not None:
             training.resume_from(checkpoint)
         info = replace(prepared.info, images=training.state.images)

@@ -26,7 +26,7 @@ from ganbench.system.signals import interrupt_on_signals
 from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
-from .loop import Run
+from .loop import TrainingLoop
 from .runner import prepare_in_memory
 from .timing import WINDOW_SECONDS
 from .turns import Turns, take_turns
@@ -80,7 +80,9 @@ def run_at_once(
             if interrupt.requested:
                 return
             stack.enter_context(directory.locked())
-            run = Run(prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds)
+            run = TrainingLoop(
+                prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
+            )
             if not begun:
                 stack.enter_context(interrupt)
             stack.enter_context(callbacks.tracked(trackers, Trackers(directory), prepared.info))

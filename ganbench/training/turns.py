@@ -22,7 +22,7 @@ from .interrupt import Interrupt
 if TYPE_CHECKING:
     from ganbench.results.schema import Result
 
-    from .loop import Run
+    from .loop import TrainingLoop
 
 T = TypeVar("T")
 TURN_STEPS = 8  # exchanging the random number generators takes 0.2 ms per turn
@@ -67,7 +67,7 @@ class Turns:
         with self._rng, nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
             yield
 
-    def begin(self, run: Run, interrupt: Interrupt) -> None:
+    def begin(self, run: TrainingLoop, interrupt: Interrupt) -> None:
         """Begin with a run that was prepared in a turn. The first `take` warms it up, until its first window begins."""
         self.run, self._interrupt = run, interrupt
         self._training = run.execute(interrupt)

@@ -75,7 +75,7 @@ def test_a_benchmark_of_new_plugins_trains(tmp_path: Path) -> None:
         'metrics=[{name="new-metric",features="new-feature-extractor",num_samples=100}]',
         "training.steps=3",
     ]
-    spec, _ = load_spec("new-benchmark", registry, overrides)
+    spec = load_spec("new-benchmark", registry, overrides)
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     assert result.metrics[0].label == "new-metric (new-feature-extractor)"

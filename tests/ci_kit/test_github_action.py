@@ -165,7 +165,7 @@ def test_the_workflow_of_a_new_plugin_uses_the_action_with_a_spec_that_is_valid(
     words = shlex.split(inputs["options"])
     assert words[::2] == ["-o"] * (len(words) // 2)
     registry = Registry.load([str(tmp_path / "new" / f"{package.module}.py")])
-    spec, _ = load_spec(inputs["benchmark"], registry, words[1::2])
+    spec = load_spec(inputs["benchmark"], registry, words[1::2])
     assert "my-own" in str(spec.to_dict())
 
 

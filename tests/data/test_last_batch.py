@@ -57,7 +57,7 @@ def test_buffers_created_late_or_with_the_batch_size_train_and_resume(persistent
     batch = ["training.batch_size=12"]  # the last one has 4
     whole, _ = own_run(tmp_path, source, [*batch, "training.steps=7"], name="whole")
     own_run(tmp_path, source, [*batch, "training.steps=4"], name="cut")
-    spec, _ = load_spec("dcgan-fashion", plugin(tmp_path, source), [*OVERRIDES, *batch, "training.steps=7"])
+    spec = load_spec("dcgan-fashion", plugin(tmp_path, source), [*OVERRIDES, *batch, "training.steps=7"])
     resumed, _ = run(spec, device="cpu", resume=tmp_path / "cut")
     assert [row.d_loss for row in resumed.history] == [row.d_loss for row in whole.history]
 
@@ -130,7 +130,7 @@ class InterruptsScoring(Noting):
 
 def test_after_ctrl_c_during_scoring_no_step_is_trained(tmp_path: Path) -> None:
     scored = [*OVERRIDES, *SCORED, "metrics.0.at_epochs=[1]", "training.steps=50"]
-    spec, _ = load_spec("dcgan-fashion", plugin(tmp_path, ""), scored)
+    spec = load_spec("dcgan-fashion", plugin(tmp_path, ""), scored)
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=InterruptsScoring())
     assert result.status == "interrupted"
     assert [row.images for row in result.history] == [40]

@@ -92,12 +92,12 @@ def plugins(tmp_path: Path) -> Registry:
 
 
 def test_it_resumes_exactly_with_random_transforms(plugins: Registry, overrides: list[str], tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", plugins, overrides)
+    spec = load_spec("dcgan-fashion", plugins, overrides)
     whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
     assert whole.throughput.conditions["data"] == "streamed"
     stop = StopAt(7)  # within the second epoch of five steps
     run(spec, device="cpu", out=tmp_path / "run", callback=stop, window_seconds=1e-9)
-    stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
+    stopped = load_stopped_spec(tmp_path / "run", plugins, [])
     run(stopped, device="cpu", resume=tmp_path / "run")
     ended, alike = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in ("run", "whole"))
     torch.testing.assert_close(ended["networks"], alike["networks"], rtol=0, atol=0)
@@ -108,7 +108,7 @@ def test_a_ganbench_error_in_a_worker_is_reported_without_its_traceback(
 ) -> None:
     (tmp_path / "torn.py").write_text(TORN)
     registry = Registry.load([str(tmp_path / "torn.py")])
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     with pytest.raises(DataError, match=r"^the run failed after 0 steps: image 3 is torn: buy: another\. The result"):
         run(spec, device="cpu", out=tmp_path / "run")
 
@@ -117,7 +117,7 @@ def test_a_ganbench_error_in_a_worker_is_reported_without_its_traceback(
 def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     plugins: Registry, overrides: list[str], folder: Path, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec("dcgan-fashion", plugins, overrides)
+    spec = load_spec("dcgan-fashion", plugins, overrides)
     lost = AtStep(7, lambda: folder.rename(tmp_path / "elsewhere"))
     with pytest.raises(PluginError) as raised:
         run(spec, device="cpu", out=tmp_path / "run", callback=lost, window_seconds=1e-9)
@@ -131,7 +131,7 @@ def test_a_deleted_folder_fails_the_run_and_the_error_names_the_plugin(
     assert result.status == "failed"
     assert result.history[-1].images > 0
     (tmp_path / "elsewhere").rename(folder)
-    stopped, _ = load_stopped_spec(tmp_path / "run", plugins, [])
+    stopped = load_stopped_spec(tmp_path / "run", plugins, [])
     assert run(stopped, device="cpu", resume=tmp_path / "run")[0].status == "completed"
 
 

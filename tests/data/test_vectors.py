@@ -30,7 +30,7 @@ LABELS = torch.tensor([0, 1, 0, 1])
 
 
 def train(tmp_path: Path, registry: Registry, *overrides: str, name: str = "run") -> tuple[Result, list[str]]:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED[-1:], *RING, *SHORT, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED[-1:], *RING, *SHORT, *overrides])
     noting = Noting()
     result, _ = run(spec, device="cpu", out=tmp_path / name, callback=noting)
     return result, noting.warnings

@@ -106,7 +106,7 @@ print(json.dumps(sorted({path.name for path in map(source_of, opened) if path.pa
 
 
 def test_a_benchmark_given_by_file_may_have_any_suffix(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry)
+    spec = load_spec("dcgan-fashion", registry)
     for name in ("own.TOML", "own.cfg"):
         (tmp_path / name).write_text(spec.to_toml())
         request = {"benchmark": str(tmp_path / name), "plugins": [], "repository_packages": []}

@@ -54,7 +54,7 @@ def test_a_benchmark_with_only_examples_runs(tmp_path: Path) -> None:
         'metrics=[{name = "mean", features = "thumbnail", num_samples = 64}]',
         "training.steps=5",
     ]
-    spec, _ = load_spec("quick-fashion", registry, overrides)
+    spec = load_spec("quick-fashion", registry, overrides)
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     assert result.metrics[0].label == "mean distance (thumbnail)"

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from ganbench import MetricPlugin, PluginError, UsageError
-from ganbench.plugin.registrations import Kind
+from ganbench import PluginError, UsageError
+from ganbench.plugin.registrations import REGISTRATIONS, Buildable, Kind
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
-from ganbench.spec.configs import MetricConfig
+from ganbench.spec.configs import CONFIGS
 from ganbench.spec.loading import load_spec, resolve
 from ganbench.version import PLUGIN_API
 
@@ -152,7 +152,7 @@ def test_an_ambiguous_name_is_resolved_by_its_distribution(install: Install) -> 
 
 def test_the_distribution_of_a_name_stays_in_the_spec(install: Install) -> None:
     registry = Registry.load()
-    spec, _ = load_spec("dcgan-fashion", registry, ["loss=bce@ganbench"])
+    spec = load_spec("dcgan-fashion", registry, ["loss=bce@ganbench"])
     assert spec.to_dict()["loss"] == {"name": "bce@ganbench"}
     assert resolve(spec.to_dict(), registry, origin="itself") == spec
 
@@ -326,8 +326,11 @@ def test_a_metric_cannot_have_options_with_reserved_names(tmp_path: Path) -> Non
     assert "input_value" not in str(error.value)
 
 
-def test_reserved_names_are_the_keys_of_the_engine() -> None:
-    assert MetricPlugin.reserved == MetricConfig.own_keys() | {"name"}
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_reserved_names_are_the_keys_of_the_engine(kind: Kind) -> None:
+    registration = REGISTRATIONS[kind]
+    assert issubclass(registration, Buildable)
+    assert registration.reserved == CONFIGS[kind].engine_keys() | {"name"}
 
 
 def broken_distribution(site: Path, files: dict[str, bytes]) -> Path:

@@ -176,7 +176,7 @@ def test_a_run_with_r1_adapts_p_and_saves_it(registry: Registry, tmp_path: Path)
         'augmentations=[{name="ada",target=-0.99,every=2,kimg=1}]',
         'penalties=[{name="r1",weight=0.1}]',
     ]
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     (state,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]

@@ -46,13 +46,13 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(name: str, data_dir: Path, registry: Registry, out: Path) -> Result:
     """Run a benchmark for two steps, with narrow networks and simple features."""
     source = ["dataset.source=embedded"] if name in FASHION else []
-    spec, _ = load_spec(name, registry, [*SHORT, *REDUCED[name], *source])
+    spec = load_spec(name, registry, [*SHORT, *REDUCED[name], *source])
     return run(spec, device="cpu", data_dir=data_dir, out=out)[0]
 
 
 @pytest.mark.parametrize("name", [*CIFAR10, *FASHION])
 def test_a_benchmark_builds_its_networks_at_full_width(name: str, registry: Registry) -> None:
-    spec, _ = load_spec(name, registry)
+    spec = load_spec(name, registry)
     shape = (1, 28, 28) if name in FASHION else (3, 32, 32)
     context = BuildContext(data_shape=shape, num_classes=10, device="cpu", cache_dir=Path("unused"), seed=0)
     networks: Any = spec.model.build(context)
@@ -76,7 +76,7 @@ def test_a_benchmark_on_fashion_mnist_trains_and_is_scored(
 
 def test_r3gans_schedules_end_with_the_run(registry: Registry) -> None:
     """A schedule that is longer than the run never reaches its final value, also if the run is shortened."""
-    spec, _ = load_spec("r3gan-fashion", registry)
+    spec = load_spec("r3gan-fashion", registry)
     for schedule, start, end in (
         (spec.optimizer.generator.options.lr, 2e-4, 5e-5),
         (spec.optimizer.discriminator.options.lr, 2e-4, 5e-5),
@@ -108,7 +108,7 @@ def test_a_run_with_mimicrys_settings_is_held_to_its_score(
     tmp_path: Path,
 ) -> None:
     """The result of a short run on other data stands for the published one, with its spec and its protocol."""
-    spec, _ = load_spec(name, registry)
+    spec = load_spec(name, registry)
     training = spec.training
     assert (training.steps, training.batch_size, training.discriminator_steps) == (steps, 64, 5)
     optimizer = spec.to_dict()["optimizer"]

@@ -132,7 +132,7 @@ def test_fid_of_pixels_rises_with_noise_and_blur(
 @pytest.mark.parametrize("name", ["sngan-emoji", "cgan-emoji"])
 def test_a_benchmark_trains_without_a_network(name: str, registry: Registry, tmp_path: Path) -> None:
     small = ["training.steps=1", "training.batch_size=4", "training.generator_batch_size=4", "model.width=2"]
-    spec, _ = load_spec(name, registry, [*small, "metrics=[]"])
+    spec = load_spec(name, registry, [*small, "metrics=[]"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     assert result.data.source == "embedded"

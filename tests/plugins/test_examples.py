@@ -26,7 +26,7 @@ EXAMPLES = sorted(FOLDER.glob("*.py"))
 def example(tmp_path: Path) -> Any:
     def make(name: str, *overrides: str, track: tuple[str, ...] = ()) -> Result:
         registry = Registry.load([str(FOLDER / f"{name}.py")])
-        spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=6", *overrides])
+        spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=6", *overrides])
         trackers = choose_trackers(track, spec.name, registry)
         result, _ = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
         assert result.status == "completed"

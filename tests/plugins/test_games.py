@@ -42,7 +42,7 @@ def play(registry: Registry, tmp_path: Path) -> Play:
     the last."""
 
     def make(benchmark: str, steps: int, *overrides: str) -> np.ndarray:
-        spec, _ = load_spec(benchmark, registry, overrides)
+        spec = load_spec(benchmark, registry, overrides)
         prepared = prepare(spec, torch.device("cpu"), tmp_path, Callback())
         engine = EagerEngine(prepared.step, prepared.batches)
         players = [*prepared.networks.generator.parameters(), *prepared.networks.discriminator.parameters()]
@@ -173,7 +173,7 @@ def test_negative_momentum_lets_alternating_descent_converge(play: Play) -> None
 def test_theory_gives_the_convergence_rate_of_the_rules_that_it_covers(
     benchmark: str, overrides: list[str], expected: float | None, registry: Registry
 ) -> None:
-    spec, _ = load_spec(benchmark, registry, overrides)
+    spec = load_spec(benchmark, registry, overrides)
     assert convergence_rate(spec) == (None if expected is None else pytest.approx(expected))
 
 
@@ -190,7 +190,7 @@ def test_near_its_solution_the_dirac_gan_follows_its_linearization(
         *rates(0.3, 0.3),
     ]
     way = play("dirac-gan", 150, *own, "model.point=1e-6", "model.slope=1e-6")
-    spec, _ = load_spec("dirac-gan", registry, own)
+    spec = load_spec("dirac-gan", registry, own)
     distances = np.linalg.norm(way, axis=1)
     rate = (distances[105:].max() / distances[15:60].max()) ** (1 / 90)  # a turn takes up to 42 steps
     assert rate == pytest.approx(convergence_rate(spec), abs=3e-3)
@@ -278,7 +278,7 @@ def test_noise_baseline_and_normalization_change_rewards_as_documented() -> None
 def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
     benchmark: str, overrides: list[str], registry: Registry, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec(benchmark, registry, ["training.steps=12", *overrides])
+    spec = load_spec(benchmark, registry, ["training.steps=12", *overrides])
     trackers = choose_trackers([], benchmark, registry)
     result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
     assert result.status == "completed"
@@ -294,14 +294,14 @@ def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
 
 
 def test_monitors_are_the_players_before_the_step(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=3"])
+    spec = load_spec("saddle-quadratic", registry, ["training.steps=3"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert [row.monitors["x"] for row in result.history] == pytest.approx([1, 0.2, 0.04])
     assert result.history[0].monitors["distance"] == pytest.approx(math.sqrt(2))
 
 
 def test_a_game_that_overflows_has_diverged(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
+    spec = load_spec("saddle-quadratic", registry, ["training.steps=200", *rates(0.5, 0.5)])
     trackers = choose_trackers([], "saddle-quadratic", registry)
     result, directory = run(spec, device="cpu", out=tmp_path / "run", trackers=trackers)
     assert result.status == "diverged"
@@ -327,7 +327,7 @@ def test_a_game_that_overflows_has_diverged(registry: Registry, tmp_path: Path) 
 def test_the_error_names_players_and_losses_that_do_not_match(
     benchmark: str, overrides: list[str], error: type[Exception], message: str, registry: Registry, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec(benchmark, registry, overrides)
+    spec = load_spec(benchmark, registry, overrides)
     with pytest.raises(error, match=message):
         run(spec, device="cpu", out=tmp_path / "run")
 

@@ -244,7 +244,7 @@ BENCHMARKS = {
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_differs_from_the_homeworks_only_in_objective_and_optimizers(name: str, registry: Registry) -> None:
-    own, homework = (load_spec(each, registry)[0].to_dict() for each in (name, "dcgan-fashion"))
+    own, homework = (load_spec(each, registry).to_dict() for each in (name, "dcgan-fashion"))
     own["training"]["discriminator_steps"] = 1
     assert [own.get(key) for key in SCHEDULE] == [homework.get(key) for key in SCHEDULE]
     assert own["loss"] != homework["loss"]
@@ -252,7 +252,7 @@ def test_a_benchmark_differs_from_the_homeworks_only_in_objective_and_optimizers
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_trains_without_warning_of_batch_norm(name: str, registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec(name, registry, [*UNSCORED, "training.steps=2", "training.batch_size=16"])
+    spec = load_spec(name, registry, [*UNSCORED, "training.steps=2", "training.batch_size=16"])
     noting = Noting()
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=noting)
     assert result.status == "completed"

@@ -357,7 +357,7 @@ RUNS: dict[str, list[str]] = {
 def test_a_model_trains_through_the_engine(name: str, overrides: list[str], registry: Registry, tmp_path: Path) -> None:
     options = [f"model.{key}={value}" for key, value in SMALL[name].items()]
     common = ["dataset.source=embedded", "metrics=[]", "training.steps=2", "training.batch_size=8"]
-    spec, _ = load_spec("dcgan-fashion", registry, [f"model={name}", *options, *common, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [f"model={name}", *options, *common, *overrides])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     (row,) = result.history

@@ -99,12 +99,12 @@ def test_data_without_labels_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "unlabeled.py").write_text(UNLABELED)
     registry = Registry.load([str(tmp_path / "unlabeled.py")])
     overrides = ["dataset=unlabeled", 'model={name="mlp", width=8}', MODES, "training.steps=1"]
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     with pytest.raises(UsageError, match=r"metrics\.0: metric 'modes' .*requires labels, but dataset 'unlabeled'"):
         run(spec, device="cpu", out=tmp_path / "run")
 
 
 def test_images_are_refused_before_training(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL[:2], MODES])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL[:2], MODES])
     with pytest.raises(UsageError, match=r"'modes' requires points of shape \(2,\), but .* shape \(1, 28, 28\)"):
         run(spec, device="cpu", out=tmp_path / "run")

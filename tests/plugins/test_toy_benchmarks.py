@@ -19,7 +19,7 @@ def test_mlp_ring_scores_modes_and_plots_points(registry: Registry, tmp_path: Pa
         "training.steps=8",
         "metrics.0.num_samples=200",
     ]
-    spec, _ = load_spec("mlp-ring", registry, overrides)
+    spec = load_spec("mlp-ring", registry, overrides)
     noting = Noting()
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=noting)
     assert result.status == "completed"
@@ -34,7 +34,7 @@ def test_mlp_ring_scores_modes_and_plots_points(registry: Registry, tmp_path: Pa
 
 def test_dcgan_digits_trains_on_the_digits_of_scikit_learn(registry: Registry, tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is an optional extra")
-    spec, _ = load_spec("dcgan-digits", registry, ["model.width=8", "training.epochs=1"])
+    spec = load_spec("dcgan-digits", registry, ["model.width=8", "training.epochs=1"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
     fid = next(score for score in result.metrics if score.id == "fid")

@@ -20,7 +20,8 @@ from ganbench.reporting.display import terminal_display
 from ganbench.reporting.formatting import duration, number
 from ganbench.reporting.notebook import NotebookDisplay
 from ganbench.reporting.plugin_tables import options_table
-from ganbench.reporting.result_tables import show_result, step_rows
+from ganbench.reporting.result_tables import show_result
+from ganbench.reporting.run_info_table import step_rows
 from ganbench.reporting.seed_tables import seeds_table
 from ganbench.results.schema import DataRecord, Environment, MetricPoint, Profile, ProfiledKernel, Result
 from ganbench.results.suite_record import CellRecord
@@ -237,7 +238,7 @@ def test_text_from_plugins_is_never_interpreted_as_markup() -> None:
 
 @pytest.fixture
 def info(registry: Registry) -> RunInfo:
-    spec, _ = load_spec("dcgan-fashion", registry)
+    spec = load_spec("dcgan-fashion", registry)
     data = DataRecord(
         source="embedded",
         fingerprint="0",
@@ -344,9 +345,9 @@ def test_options_are_described_from_their_schema() -> None:
 
 def test_the_table_before_a_run_has_the_parts_of_its_step(registry: Registry) -> None:
     parts = ["training.discriminator_steps=5", "ema.half_life_kimg=10", 'augmentations=["diffaugment"]']
-    spec, _ = load_spec("dcgan-fashion", registry, [*parts, 'penalties=[{name="r1",weight=0.1}]'])
+    spec = load_spec("dcgan-fashion", registry, [*parts, 'penalties=[{name="r1",weight=0.1}]'])
     rows = step_rows(spec.to_dict())
     assert list(rows) == ["updates", "penalties", "augmentations", "moving average"]
     assert "r1 (" in rows["penalties"]
     assert "weight 0.1" in rows["penalties"] or "weight=0.1" in rows["penalties"]
-    assert step_rows(load_spec("dcgan-fashion", registry)[0].to_dict()) == {}
+    assert step_rows(load_spec("dcgan-fashion", registry).to_dict()) == {}

@@ -47,7 +47,7 @@ def received(directory: Path) -> list[dict[str, Any]]:
 def tracked_run(out: Path, *trackers: str, callback: Callback | None = None) -> Result:
     """Train with trackers. Windows are as short as possible, so that there are several."""
     registry = Registry.load([FAKE])
-    spec, _ = load_spec("dcgan-fashion", registry, OVERRIDES)
+    spec = load_spec("dcgan-fashion", registry, OVERRIDES)
     chosen = choose_trackers(trackers, spec.name, registry)
     return run(spec, device="cpu", out=out, trackers=chosen, callback=callback, window_seconds=1e-9)[0]
 

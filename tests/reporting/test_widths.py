@@ -32,12 +32,11 @@ from ganbench.reporting.plugin_tables import list_table, options_table, plugins_
 from ganbench.reporting.result_tables import (
     history_table,
     metrics_table,
-    profile_table,
     protocols_table,
     references_table,
-    run_info_table,
-    speed_table,
 )
+from ganbench.reporting.run_info_table import run_info_table
+from ganbench.reporting.speed_tables import profile_table, speed_table
 from ganbench.reporting.target_tables import targets_table
 from ganbench.results.comparison import compare
 from ganbench.results.leaderboard import Leaderboard, Row
@@ -127,7 +126,7 @@ def gate_tables() -> Iterable[Table]:
 
 def run_tables(registry: Registry) -> Iterable[Table]:
     one = long_result()
-    spec, _ = load_spec("wgan-gp-fashion", registry)
+    spec = load_spec("wgan-gp-fashion", registry)
     parameters = {"generator": 12_345_678, "discriminator": 9_876_543}
     info = RunInfo(spec.to_dict(), "cuda:0", "NVIDIA H100 80GB HBM3", one.data, parameters, 79, 3950)
     yield run_info_table(info)

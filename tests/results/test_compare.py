@@ -36,7 +36,7 @@ def results(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> dic
         "other-protocol": ["training.batch_size=32", "metrics.0.num_samples=50"],
     }
     for name, overrides in variants.items():
-        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", *overrides])
+        spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", *overrides])
         run(spec, device="cpu", out=folder / name)
     return {name: folder / name for name in variants}
 

@@ -78,7 +78,7 @@ def judge(finished: tuple[Path, str], own: Path, registry: Registry) -> Judge:
     """Judge the finished run as if its spec had overrides and its result other values."""
 
     def make(*overrides: str, **changes: Any) -> ReferenceResult:
-        spec, _ = load_spec(str(own), registry, overrides)
+        spec = load_spec(str(own), registry, overrides)
         result = load_result(finished[0]).model_copy(update={"spec": spec.to_dict(), **changes})
         (judged,) = judge_references(result)
         return judged
@@ -224,8 +224,8 @@ def test_a_copied_and_edited_spec_is_still_held_to_the_published_settings(
     copy = tmp_path / "copy.toml"
     copy.write_text(shown.replace("\nsteps = 2\n", "\nsteps = 3\n", 1))
     for spec, changed in (
-        (load_spec(str(copy), registry)[0], {"batch_size": 8, "steps": 3}),
-        (load_stopped_spec(finished[0], registry, ["training.steps=4"])[0], {"steps": 4}),
+        (load_spec(str(copy), registry), {"batch_size": 8, "steps": 3}),
+        (load_stopped_spec(finished[0], registry, ["training.steps=4"]), {"steps": 4}),
     ):
         assert {name: getattr(spec.training, name) for name in changed} == changed
         result: Result = load_result(finished[0]).model_copy(update={"spec": spec.to_dict()})
@@ -235,7 +235,7 @@ def test_a_copied_and_edited_spec_is_still_held_to_the_published_settings(
 
 
 def test_references_do_not_affect_the_hash_of_a_spec(own: Path, registry: Registry) -> None:
-    with_reference, without = (load_spec(str(own), registry, more)[0] for more in ([], ["references=[]"]))
+    with_reference, without = (load_spec(str(own), registry, more) for more in ([], ["references=[]"]))
     assert with_reference.sha256() == without.sha256()
     assert not without.references
 

@@ -131,7 +131,7 @@ def test_a_run_uses_the_dropout_of_its_spec(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(name: str, *overrides: str) -> Result:
-        spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", *overrides])
+        spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2", *overrides])
         return run(spec, device="cpu", out=tmp_path / name)[0]
 
     masks = []

@@ -44,7 +44,7 @@ def test_during_training_it_names_batch_size_and_peak_and_keeps_the_partial_resu
             run_out()
         return load(self, *inputs)
 
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.epochs=2"])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.epochs=2"])
     monkeypatch.setattr("ganbench.training.warmup.examples_of_each_size", lambda p: [next(iter(p.batches.epoch()))])
     monkeypatch.setattr(ResidentBatches, "load", short)
     with pytest.raises(GanbenchError, match=rf"the run failed after 78 steps: {MESSAGE}.*The result so far is in"):
@@ -60,7 +60,7 @@ def test_before_training_the_message_is_the_same_and_no_files_remain(
 ) -> None:
     model = registry.find(ModelPlugin.kind, "dcgan").plugin
     monkeypatch.setitem(model.__dict__, "build", lambda *_: too_much())
-    spec, _ = load_spec("dcgan-fashion", registry, UNSCORED)
+    spec = load_spec("dcgan-fashion", registry, UNSCORED)
     with pytest.raises(GanbenchError, match=MESSAGE):
         run(spec, device="cpu", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -68,7 +68,7 @@ def test_before_training_the_message_is_the_same_and_no_files_remain(
 
 def test_in_a_sweep_the_message_is_the_same(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ResidentBatches, "load", lambda *_: too_much())
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
     with pytest.raises(GanbenchError, match=MESSAGE):
         run_trial(spec, "cpu")
 

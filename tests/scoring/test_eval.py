@@ -22,7 +22,7 @@ import ganbench
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.rng import make_rng
-from ganbench.scoring.reference import REAL_DATA_SEED
+from ganbench.scoring.real_data import REAL_DATA_SEED
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_features.fashion_cnn import FashionCNN
 

@@ -221,7 +221,7 @@ def test_the_state_of_a_network_is_its_parameters_and_buffers() -> None:
 
 
 def test_what_a_loss_wraps_is_among_the_plugins_of_the_spec(own: Registry) -> None:
-    data, _ = load_spec("dcgan-fashion", own)
+    data = load_spec("dcgan-fashion", own)
     wrapped = {"name": "wrapper", "base": "bce", "others": ["thumbnail"]}
     spec = resolve({**data.to_dict(), "loss": wrapped}, own, origin="a test's")
     used: list[PluginConfig] = spec.plugin_configs()
@@ -231,7 +231,7 @@ def test_what_a_loss_wraps_is_among_the_plugins_of_the_spec(own: Registry) -> No
 
 def test_metrics_get_ids_of_their_own(registry: Registry) -> None:
     fid = '{name="fid",features="fashion-cnn"}'
-    spec, _ = load_spec("dcgan-fashion", registry, [f"metrics=[{fid},{fid},{fid[:-1]},id='fid'}}]"])
+    spec = load_spec("dcgan-fashion", registry, [f"metrics=[{fid},{fid},{fid[:-1]},id='fid'}}]"])
     assert [metric.id for metric in spec.metrics] == ["fid-2", "fid-3", "fid"]
     assert resolve(spec.to_dict(), registry, origin="itself").metrics == spec.metrics
     with pytest.raises(UsageError, match="metrics: two metrics have the id 'a'"):

@@ -101,7 +101,7 @@ def test_a_run_scores_the_trained_generator_and_its_average(registry: Registry, 
     both = [metric.replace("ID", weights).replace("WEIGHTS", weights) for weights in ("raw", "ema")]
     overrides = ["dataset.source=embedded", "model.width=2", "training.steps=4", "sample_images.generated=0"]
     overrides += [f"metrics=[{', '.join(both)}]", "ema.half_life_kimg=0.1", "training.batch_size=128"]
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     raw, ema = result.metrics
     assert raw.curve[0].value == ema.curve[0].value  # before training they are the same

@@ -45,7 +45,7 @@ EXAMPLES = int(os.environ.get("GANBENCH_EXAMPLES", "60"))
 tried = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
-SPEC: dict[str, Any] = load_spec("dcgan-fashion", Registry.load())[0].to_dict()
+SPEC: dict[str, Any] = load_spec("dcgan-fashion", Registry.load()).to_dict()
 # some fields take any value, and the score and the protocol of a reference may be any
 FREE = ("name", "summary", "checkpoint", "gate.metric_percent")
 LEAVES = sorted(path for path in flatten(SPEC) if path not in FREE and not path.startswith("references."))
@@ -139,7 +139,7 @@ def damaged(content: bytes, data: st.DataObject) -> bytes:
 def finished(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a finished run."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2"])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=2"])
     run(spec, device="cpu", out=out)
     return out
 

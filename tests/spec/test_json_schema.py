@@ -56,7 +56,7 @@ def schema() -> dict[str, Any]:
 @pytest.fixture
 def spec(registry: Registry) -> dict[str, Any]:
     """The spec of the homework, resolved."""
-    return load_spec("dcgan-fashion", registry)[0].to_dict()
+    return load_spec("dcgan-fashion", registry).to_dict()
 
 
 def test_the_schemas_that_come_with_ganbench_are_those_of_its_plugins(registry: Registry) -> None:
@@ -85,7 +85,7 @@ def test_shipped_benchmarks_keep_the_schema_as_files_and_resolved(
     file: Path, schema: dict[str, Any], registry: Registry
 ) -> None:
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    for document in (content, load_spec(str(file), registry)[0].to_dict()):
+    for document in (content, load_spec(str(file), registry).to_dict()):
         assert not errors(schema, document)
         assert not errors(json.loads(SPEC.read_text(encoding="utf-8")), document)
 

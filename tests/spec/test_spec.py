@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ganbench import UsageError
+from ganbench.api.spec import resolve_spec
 from ganbench.plugin.registry import Registry
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec
@@ -51,7 +52,7 @@ def load(registry: Registry) -> Load:
     """`load("model.width=8")` returns the homework's spec with overrides; `benchmark=` selects another name or file."""
 
     def load(*overrides: str, benchmark: str | Path = "dcgan-fashion", registry: Registry = registry) -> BenchmarkSpec:
-        return load_spec(str(benchmark), registry, overrides)[0]
+        return load_spec(str(benchmark), registry, overrides)
 
     return load
 
@@ -117,8 +118,9 @@ def test_the_default_benchmark_is_scored_by_fid_of_10_000_images(load: Load) -> 
     }
 
 
-def test_the_default_benchmark_comes_with_the_published_curve(registry: Registry) -> None:
-    _, published = load_spec("dcgan-fashion", registry)
+@pytest.mark.parametrize("name", ["dcgan-fashion", "dcgan-fashion@ganbench"])
+def test_the_default_benchmark_comes_with_the_published_curve(name: str) -> None:
+    published = resolve_spec(name, (), ()).published_curve
     assert published is not None
     with published.history.open(newline="") as file:
         rows = list(csv.DictReader(file))

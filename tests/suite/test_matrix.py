@@ -86,7 +86,7 @@ def test_benchmarks_are_an_axis_and_files_are_found_next_to_the_suite(cells_of: 
 
 def test_published_references_stay_tied_to_the_settings_of_the_benchmark(cells_of: CellsOf, registry: Registry) -> None:
     (cell,) = cells_of("[axes]\ntraining.batch_size = [32]", head='benchmark = "sngan-cifar10"\n')
-    expected, _ = load_spec("sngan-cifar10", registry, ["training.batch_size=32"])
+    expected = load_spec("sngan-cifar10", registry, ["training.batch_size=32"])
     assert cell.spec.references == expected.references
 
 

@@ -11,7 +11,7 @@ import pytest
 from broken_plugins import SOUND, Broken, metric
 
 from ganbench import Registry
-from ganbench.authoring.check import Verdict, verdict_of
+from ganbench.authoring.check import CheckedRule, check_rule
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.installed import Provider
 from ganbench.plugin.registrations import Kind
@@ -22,13 +22,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
 RULES = [(kind, rule.name) for kind in Kind for rule in rules_of(CONTRACTS[kind])]
 
 
-def verdict(plugin: Any, rule: str, registry: Registry, attributes: Mapping[str, Any] = {}) -> Verdict:
+def checked(plugin: Any, rule: str, registry: Registry, attributes: Mapping[str, Any] = {}) -> CheckedRule:
     """Check one rule as `ganbench plugin check` does."""
     base = CONTRACTS[plugin.kind]
     own = {"plugin": plugin, "registry": lambda _: registry}
     contract: type[Contract] = type("Checked", (base,), {**own, **attributes})
     (found,) = (each for each in rules_of(contract) if each.name == rule)
-    return verdict_of(contract, found, Registered(plugin, Provider("mine.py", "1", "mine", "mine")))
+    return check_rule(contract, found, Registered(plugin, Provider("mine.py", "1", "mine", "mine")))
 
 
 def test_every_kind_has_a_contract_with_rules_of_its_own() -> None:
@@ -52,7 +52,7 @@ def test_for_every_rule_there_is_a_plugin_that_breaks_it(kind: Kind) -> None:
 @pytest.mark.parametrize(("kind", "rule"), RULES, ids=[f"{kind}-{rule.replace(' ', '-')}" for kind, rule in RULES])
 def test_a_plugin_that_breaks_a_rule_is_caught(kind: Kind, rule: str, registry: Registry) -> None:
     example: Broken = broken_plugins.broken(kind)[rule]
-    found = verdict(example.plugin, rule, registry, example.attributes)
+    found = checked(example.plugin, rule, registry, example.attributes)
     assert found.rule == rule
     assert example.failure in (found.failure or f"kept the rule: {found}")
 
@@ -63,7 +63,7 @@ SOUND_PLUGINS = [*SOUND.values(), metric.SOUND_OF_NETWORKS]
 @pytest.mark.parametrize("plugin", SOUND_PLUGINS, ids=lambda plugin: f"{plugin.kind}-{plugin.summary}")
 def test_a_sound_plugin_keeps_every_rule(plugin: Any, registry: Registry) -> None:
     for rule in rules_of(CONTRACTS[plugin.kind]):
-        found = verdict(plugin, rule.name, registry)
+        found = checked(plugin, rule.name, registry)
         assert found.failure is None, found
 
 
@@ -85,7 +85,7 @@ def test_a_file_in_the_current_folder_is_a_trace(registry: Registry) -> None:
         return Callback()
 
     plugin = SOUND[Kind.TRACKER].model_copy(update={"build": build})
-    assert "got log.txt: use context" in str(verdict(plugin, "build leaves no trace", registry).failure)
+    assert "got log.txt: use context" in str(checked(plugin, "build leaves no trace", registry).failure)
 
 
 def test_the_docs_list_every_rule_with_what_it_checks() -> None:

@@ -339,7 +339,7 @@ def test_frozen_modules_that_were_built_in_eval_mode_stay_in_it() -> None:
 
 
 def small(out: Path, overrides: Iterable[str], **more: Any) -> Any:
-    spec, _ = load_spec(
+    spec = load_spec(
         "dcgan-fashion", with_small_fashion(), [*SMALL[:2], "metrics=[]", "sample_images.real=0", *overrides]
     )
     return run(spec, device="cpu", out=out, **more)[0]
@@ -370,7 +370,7 @@ ODD = """
 
 def test_an_error_of_a_last_batch_with_one_image_says_so(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(dedent(ODD))
-    spec, _ = load_spec(
+    spec = load_spec(
         "dcgan-fashion",
         Registry.load([str(tmp_path / "odd.py")]),
         ["dataset=odd", "model.width=2", "metrics=[]", "training.epochs=1"],

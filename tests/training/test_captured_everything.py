@@ -29,7 +29,7 @@ from ganbench.training.warmup import examples_of_each_size
 def prepared(folder: Path, source: str, overrides: list[str], device: str = "cpu") -> PreparedRun:
     (folder / "conditional.py").write_text(source)
     registry = Registry.load([str(folder / "conditional.py")])
-    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
     return prepare(spec, torch.device(device), folder, Callback())
 
 

@@ -23,7 +23,7 @@ def conditional(tmp_path: Path) -> Any:
     def make(*overrides: str, source: str = SOURCE, name: str = "run", **arguments: Any) -> tuple[Result, Noting]:
         (tmp_path / "conditional.py").write_text(source)
         registry = Registry.load([str(tmp_path / "conditional.py")])
-        spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
+        spec = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides])
         watch = Noting()
         return run(spec, device="cpu", out=tmp_path / name, callback=watch, **arguments)[0], watch
 

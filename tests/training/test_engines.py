@@ -47,7 +47,7 @@ UNSEEN = "GANBENCH_TEST_COUNTER"
 
 def build(registry: Registry, device: str = "cpu", loss: Any = None, overrides: list[str] = []) -> EagerEngine:  # noqa: B006
     """Return the homework's step with narrow networks, on the embedded subset; `loss` replaces its own if given."""
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, *overrides])
     context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device=device, cache_dir=None, seed=0)
     torch.manual_seed(0)
     networks: Networks = spec.model.build(context)

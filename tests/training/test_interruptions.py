@@ -70,7 +70,7 @@ def test_a_run_that_is_terminated_before_its_final_scores_is_not_complete(regist
     result, directory = small_run(registry, tmp_path / "run", ["training.steps=2"], callback=SignalInLastWindow())
     assert result.status == "interrupted"
     assert "not scored" in str(result.message)
-    resumed, _ = run(load_stopped_spec(directory.path, registry, [])[0], device="cpu", resume=directory.path)
+    resumed, _ = run(load_stopped_spec(directory.path, registry, []), device="cpu", resume=directory.path)
     assert resumed.status == "completed"
     assert resumed.metrics[0].curve[-1].images == sum(row.images for row in resumed.history)
 

@@ -21,7 +21,7 @@ from ganbench.training.runner import run
 
 
 def spec_of(registry: Registry, *overrides: str) -> BenchmarkSpec:
-    return load_spec("dcgan-fashion", registry, overrides)[0]
+    return load_spec("dcgan-fashion", registry, overrides)
 
 
 def length_of(registry: Registry, train_images: int, *overrides: str) -> Length:
@@ -242,7 +242,7 @@ def test_events_within_epochs_with_a_smaller_last_step_are_at_the_right_images(u
 
 def assert_equals_uninterrupted(linear: Registry, folder: Path, uninterrupted: Uninterrupted) -> None:
     """Resume the run in the folder to its end and compare it."""
-    result, _ = run(load_stopped_spec(folder, linear, [])[0], device="cpu", resume=folder)
+    result, _ = run(load_stopped_spec(folder, linear, []), device="cpu", resume=folder)
     assert result.status == "completed"
     assert losses(result) == losses(uninterrupted.result)
     assert [metric.model_dump() for metric in result.metrics] == [

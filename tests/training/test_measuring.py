@@ -18,7 +18,7 @@ from ganbench.runtime.networks import NetworkState, set_train_mode
 from ganbench.scoring.sampling import generator_mode
 from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines import EagerEngine
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.state.measuring import untouched
 
 
@@ -115,11 +115,11 @@ def test_scoring_does_not_affect_training(make: Callable[[], nn.Module]) -> None
     take(eager, 1)
     parts = list(eager.step.networks.generator.named_modules())
     parameters = list(eager.step.networks.generator.named_parameters())
-    before = flatten(snapshot_state(eager.step, eager.batches))
+    before = leaves_of(snapshot_state(eager.step, eager.batches))
     with untouched(eager.step, eager.batches, warnings.append):
         score(eager)
         torch.rand((), generator=eager.step.latents)
-    assert first_difference(before, flatten(snapshot_state(eager.step, eager.batches))) is None
+    assert first_difference(before, leaves_of(snapshot_state(eager.step, eager.batches))) is None
     assert [name for name, _ in eager.step.networks.generator.named_modules()] == [name for name, _ in parts]
     now = dict(eager.step.networks.generator.named_parameters())
     assert all(now[name] is parameter for name, parameter in parameters)
@@ -130,7 +130,7 @@ def test_scoring_does_not_affect_training(make: Callable[[], nn.Module]) -> None
 
 def test_state_is_restored_after_an_error_too() -> None:
     eager = make_engine(Averaged())
-    before = flatten(snapshot_state(eager.step, eager.batches))
+    before = leaves_of(snapshot_state(eager.step, eager.batches))
 
     def fail_in_eval() -> None:
         with untouched(eager.step, eager.batches, print):
@@ -139,7 +139,7 @@ def test_state_is_restored_after_an_error_too() -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail_in_eval()
-    assert first_difference(before, flatten(snapshot_state(eager.step, eager.batches))) is None
+    assert first_difference(before, leaves_of(snapshot_state(eager.step, eager.batches))) is None
 
 
 class OneWay(nn.Module):

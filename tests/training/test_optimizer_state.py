@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.runner import run
 
@@ -122,15 +122,15 @@ def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_wa
     registry = plugin(tmp_path, ENCODER)
     steps = {"whole": 6, "begun": 3}
     for name, length in steps.items():
-        spec, _ = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
+        spec = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
         callback = Noting()
         run(spec, device="cpu", out=tmp_path / name, callback=callback)
         assert callback.warnings == []
-    spec, _ = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
+    spec = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
     run(spec, device="cpu", resume=tmp_path / "begun")
     whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in steps)
     for part in ("networks", "plugin_optimizers", "python"):
-        assert first_difference(flatten(whole[part]), flatten(resumed[part])) is None
+        assert first_difference(leaves_of(whole[part]), leaves_of(resumed[part])) is None
     assert len(whole["plugin_optimizers"]) == 3
     for state in whole["plugin_optimizers"].values():
         assert [each["step"].item() for each in state["state"].values()] == [6, 6]

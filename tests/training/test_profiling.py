@@ -15,7 +15,7 @@ from ganbench.training.runner import run
 
 
 def test_a_profiled_run_reports_the_time_by_phase_and_kernel(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=3"])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=3"])
     result, directory = run(spec, device="cpu", out=tmp_path / "run", profile=True)
     profile = load_result(directory.path).profile
     assert profile == result.profile
@@ -37,7 +37,7 @@ def test_a_profiled_run_reports_the_time_by_phase_and_kernel(registry: Registry,
 
 
 def test_a_run_that_was_not_profiled_has_no_profile(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.profile is None
     assert "trace" not in result.artifacts

@@ -19,7 +19,7 @@ from ganbench import Networks, Players
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.rng import make_rng
 from ganbench.training.checkpoint import restore_state, snapshot_state
-from ganbench.training.engines.verification import first_difference, flatten, python_values
+from ganbench.training.engines.verification import first_difference, leaves_of, python_values
 from ganbench.training.state.python_state import Snapshot, inspect_step
 from ganbench.training.step import TrainingStep
 
@@ -150,7 +150,7 @@ def test_the_state_can_be_loaded_into_a_new_step(name: str) -> None:
     restore_state(snapshot_state(first, BATCHES), second, BATCHES)
     take(first)
     take(second)
-    state, other = (flatten(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
+    state, other = (leaves_of(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
     assert first_difference(state, other) is None
 
 

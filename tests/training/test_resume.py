@@ -43,12 +43,12 @@ ONE_STEP = [*UNSCORED, "training.steps=1"]
 
 
 def small_run(registry: Registry, out: Path, overrides: list[str], **more: Any) -> Result:
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     return run(spec, device="cpu", out=out, window_seconds=1e-9, **more)[0]
 
 
 def resumed(registry: Registry, directory: Path, *overrides: str, **more: Any) -> Result:
-    spec, _ = load_stopped_spec(directory, registry, overrides)
+    spec = load_stopped_spec(directory, registry, overrides)
     return run(spec, device="cpu", resume=directory, window_seconds=1e-9, **more)[0]
 
 
@@ -250,7 +250,7 @@ def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> N
 def test_a_run_that_stopped_before_its_first_checkpoint_starts_over(
     uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
 ) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
+    spec = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
     (tmp_path / "run" / ".result.json.0123.part.json").write_text("{")
@@ -368,7 +368,7 @@ def test_a_trained_run_without_its_checkpoint_is_not_started_over(
 
 
 def test_a_run_without_a_checkpoint_is_only_started_over_with_its_own_spec(registry: Registry, tmp_path: Path) -> None:
-    spec, _ = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
+    spec = load_spec("dcgan-fashion", registry, THREE_EPOCHS)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
     with pytest.raises(UsageError, match=r"--resume can only extend a run; changed: loss\.name: bce, now hinge"):

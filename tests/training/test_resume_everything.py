@@ -12,7 +12,7 @@ from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
 from ganbench import Callback, Registry, Result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.runner import run
 
 
@@ -34,13 +34,13 @@ def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> 
     """Return the result and the final state of a run that was interrupted after these steps."""
     registry, out = registry_of(folder), folder / name
     often = ["checkpoint.every_minutes=0"] if stops else []
-    spec, _ = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, *often])
+    spec = load_spec("dcgan-fashion", registry, [*CONDITIONAL, *overrides, *often])
     short: dict[str, Any] = {"device": "cpu", "window_seconds": 1e-9}
     result, _ = run(spec, out=out, callback=break_at(stops[0] if stops else None), **short)
     for number, stop in enumerate([*stops[1:], None] if stops else []):
         assert result.status == "interrupted"
         assert load_checkpoint(out / "checkpoint.pt").progress.steps == stops[number] - 1  # within an epoch
-        stopped, _ = load_stopped_spec(out, registry)
+        stopped = load_stopped_spec(out, registry)
         result, _ = run(stopped, resume=out, callback=break_at(stop), **short)
     assert result.status == "completed"
     return result, load_checkpoint(out / "checkpoint.pt").state
@@ -59,7 +59,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], stops: 
     ]
     assert [metric.curve for metric in resumed.metrics] == [metric.curve for metric in uninterrupted.metrics]
     for part in ("networks", "optimizers", "ema", "augmentations", "penalty_values", "rngs"):
-        assert first_difference(flatten(resumed_state[part], part), flatten(state[part], part)) is None
+        assert first_difference(leaves_of(resumed_state[part], part), leaves_of(state[part], part)) is None
 
 
 def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
-from ganbench.spec.loading import load_spec
+from ganbench.spec.loading import find_published_curve, load_spec
 from ganbench.training.callbacks import Callbacks
 from ganbench.training.runner import run
 
@@ -57,7 +57,7 @@ def test_a_run_writes_all_files_and_they_can_be_opened(two_epochs: tuple[Result,
     for picture in folder.rglob("*.png"):
         with Image.open(picture) as image:
             image.verify()
-    assert load_spec(str(folder / "spec.toml"), registry)[0].sha256() == result.spec_sha256
+    assert load_spec(str(folder / "spec.toml"), registry).sha256() == result.spec_sha256
     progress = load_checkpoint(folder / "checkpoint.pt").progress
     assert (progress.steps, progress.images) == (16, 1_000)
     with (folder / "history.csv").open() as file:
@@ -185,11 +185,11 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
         drawn.append(published_curve)
 
     monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_losses)
-    _, reference = load_spec("dcgan-fashion", registry)
+    reference = find_published_curve("dcgan-fashion", registry)
     assert reference is not None
     small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
     fingerprint = load_result(tmp_path / "subset").data.fingerprint
     on_full_data = reference.model_copy(update={"data_fingerprint": fingerprint})
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
     run(spec, device="cpu", out=tmp_path / "full", published_curve=on_full_data)
     assert drawn == [None, on_full_data]

@@ -21,7 +21,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
 from ganbench.training.runner import run
@@ -101,7 +101,7 @@ def test_a_run_follows_its_schedule_to_the_end(tmp_path: Path) -> None:
     states = []
     for name, steps in (("one", 1), ("five", 5)):
         own_run(tmp_path, "", [*rates, f"training.steps={steps}"], name=name)
-        states.append(flatten(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
+        states.append(leaves_of(load_checkpoint(tmp_path / name / "checkpoint.pt").state["networks"]))
     assert first_difference(*states) is None
 
 
@@ -164,7 +164,7 @@ def test_a_schedule_is_checked_at_any_depth_of_options(tmp_path: Path) -> None:
     registry = Registry.load([str(tmp_path / "wrapped.py")])
     loss = 'loss={name="outer",inner={name="inner",margin={name="linear",start=1.0,end=-1.0}}}'
     short = ["dataset.source=embedded", "metrics=[]", "training.steps=5"]
-    spec, _ = load_spec("dcgan-fashion", registry, [loss, *short])
+    spec = load_spec("dcgan-fashion", registry, [loss, *short])
     with pytest.raises(UsageError, match=r"^loss\.inner\.margin: schedule 'linear' .* returned -"):
         run(spec, device="cpu", out=tmp_path / "run")
 

@@ -27,7 +27,7 @@ from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.selection import make_capturer
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.interrupt import Interrupt
 from ganbench.training.preparation import PreparedRun
 from ganbench.training.run_state import RunState
@@ -84,7 +84,7 @@ def press_terminate() -> None:
 
 def specs(registry: Registry, overrides: Sequence[str]) -> list[BenchmarkSpec]:
     changes = [[*overrides, f"training.seed={seed}"] for seed in SEEDS]
-    return [load_spec("dcgan-fashion", registry, change)[0] for change in changes]
+    return [load_spec("dcgan-fashion", registry, change) for change in changes]
 
 
 def at_once(
@@ -115,7 +115,7 @@ def require_equal(seed: int, own_runs: Path) -> None:
     folders = [parent / str(seed) for parent in (Path("at-once"), own_runs)]
     assert reproducible(load_result(folders[0])) == reproducible(load_result(folders[1]))
     shared, own = (load_checkpoint(folder / "checkpoint.pt") for folder in folders)
-    assert first_difference(flatten(shared.state), flatten(own.state)) is None
+    assert first_difference(leaves_of(shared.state), leaves_of(own.state)) is None
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -230,7 +230,7 @@ def test_ctrl_c_ends_all_and_each_can_be_resumed_alone(registry: Registry, own_r
     for seed, result in zip(SEEDS, results, strict=True):
         assert isinstance(result, Result)
         assert result.status == "interrupted"
-        spec, _ = load_stopped_spec(Path("at-once") / str(seed), registry)
+        spec = load_stopped_spec(Path("at-once") / str(seed), registry)
         resumed, _ = run(spec, device="cpu", resume=Path("at-once") / str(seed))
         assert "same process" in (resumed.throughput.disturbed_by or "")  # some of its windows were
         require_equal(seed, own_runs)

@@ -54,12 +54,12 @@ def points(plain: Path) -> list[MetricPoint]:
 
 
 def train(registry: Registry, out: str | Path, *overrides: str, callback: Callback | None = None) -> Result:
-    spec, _ = load_spec("dcgan-fashion", registry, [*FIVE_EPOCHS, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*FIVE_EPOCHS, *overrides])
     return run(spec, device="cpu", out=Path(out), callback=callback, window_seconds=0.001)[0]
 
 
 def resume(registry: Registry, out: str, *overrides: str, callback: Callback | None = None) -> Result:
-    spec, _ = load_stopped_spec(Path(out), registry, overrides)
+    spec = load_stopped_spec(Path(out), registry, overrides)
     return run(spec, device="cpu", resume=Path(out), callback=callback, window_seconds=0.001)[0]
 
 
@@ -203,7 +203,7 @@ def test_higher_is_better_and_one_of_several_values(learner: Registry) -> None:
 
 def test_a_game_ends_when_its_players_are_near_the_solution(registry: Registry) -> None:
     overrides = ["loss.r1_gamma=1", "metrics.0.at_epochs=[]", "metrics.0.every_kimg=0.01"]
-    spec, _ = load_spec("dirac-gan", registry, [*overrides, 'targets=[{metric="distance", value=0.1, stop=true}]'])
+    spec = load_spec("dirac-gan", registry, [*overrides, 'targets=[{metric="distance", value=0.1, stop=true}]'])
     result, _ = run(spec, device="cpu", out=Path("run"))
     (target,) = result.targets
     assert target.reached.value <= 0.1 < target.missed.value
@@ -213,7 +213,7 @@ def test_a_game_ends_when_its_players_are_near_the_solution(registry: Registry) 
 
 def test_a_sweep_ignores_targets_as_it_scores_only_the_end(registry: Registry) -> None:
     target = 'targets=[{metric="distance", value=0.1, stop=true}]'
-    spec, _ = load_spec("dirac-gan", registry, ["training.steps=5", "metrics.0.at_epochs=[]", target])
+    spec = load_spec("dirac-gan", registry, ["training.steps=5", "metrics.0.at_epochs=[]", target])
     assert run_trial(spec, "cpu").steps == 5
 
 

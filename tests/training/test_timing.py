@@ -86,7 +86,7 @@ def test_windows_adapt_if_the_machine_was_busy_during_the_warm_up(
 
 def test_training_does_not_depend_on_the_timing_windows(registry: Registry, tmp_path: Path) -> None:
     """Only the timings may differ."""
-    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.num_images=8"])
+    spec = load_spec("saddle-quadratic", registry, ["dataset.num_images=8"])
     files, counts = [], []
     for name, window_seconds in (("short", 1e-9), ("long", 1e9)):
         result, _ = run(spec, device="cpu", out=tmp_path / name, window_seconds=window_seconds)
@@ -115,7 +115,7 @@ def test_the_end_of_the_data_workers_is_within_the_window_that_ends_the_epoch(
             counts.append((len(begun), len(ended)))
 
     counts: list[tuple[int, int]] = []
-    spec, _ = load_spec("saddle-quadratic", registry, ["dataset.num_images=8", "training.batch_size=4"])
+    spec = load_spec("saddle-quadratic", registry, ["dataset.num_images=8", "training.batch_size=4"])
     spec = spec.model_copy(update={"training": spec.training.model_copy(update={"steps": 6, "epochs": 1})})
     monkeypatch.setattr(ResidentBatches, "epoch", watched)
     run(spec, device="cpu", out=tmp_path / "run", window_seconds=1e-9, callback=Watch())
@@ -212,7 +212,7 @@ def test_steps_after_restoring_are_repeated_exactly(registry: Registry) -> None:
     """The warm-up requires it: weights, buffers, optimizers and all random number generators are restored."""
     from ganbench.plugin.registrations import BuildContext, DatasetContext
 
-    spec, _ = load_spec("dcgan-fashion", registry, SMALL)
+    spec = load_spec("dcgan-fashion", registry, SMALL)
     data = spec.dataset.build(DatasetContext(data_dir=None, cache_dir=None, seed=0))
     context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=None, seed=0)
     networks = spec.model.build(context)

@@ -51,7 +51,7 @@ def test_a_run_says_what_comes_next_which_score_is_best_and_where_its_sample_ima
         "training.steps=6", "metrics.0.num_samples=20", "metrics.0.at_epochs=[0]", "metrics.0.at_kimg=[0.192]",
         "sample_images.at_kimg=[0.256]", "checkpoint.every_kimg=0.128",
     ]  # fmt: skip
-    spec, _ = load_spec("dcgan-fashion", registry, [*SMALL, *schedule])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, *schedule])
     seen = Recorder()
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=seen, window_seconds=1e-9)
 
@@ -78,7 +78,7 @@ def test_a_run_says_what_comes_next_which_score_is_best_and_where_its_sample_ima
 
 def state_at(step: int, registry: Registry, *overrides: str) -> Any:
     """The state of a run of 10 epochs of 100 steps, each of which has taken 2 s."""
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
     length = Length(steps=1000, steps_per_epoch=100, images_per_step=64, images_per_epoch=6400)
     prepared = SimpleNamespace(
         spec=spec, length=length, events=Events(spec, length), sampler=SimpleNamespace(data_shape=(1, 28, 28))

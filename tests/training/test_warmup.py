@@ -19,7 +19,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training import warmup
 from ganbench.training.checkpoint import snapshot_state
-from ganbench.training.engines.verification import first_difference, flatten
+from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
 from ganbench.training.warmup import examples_of_each_size, loading_rate, warm_up
@@ -28,15 +28,15 @@ CPU = torch.device("cpu")
 
 
 def prepared(registry: Registry, *overrides: str) -> PreparedRun:
-    spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, *overrides])
     return prepare(spec, CPU, Path(), Callback())
 
 
 def test_the_warm_up_restores_all_state(registry: Registry, tmp_path: Path) -> None:
     run = prepared(registry)
-    before = flatten(snapshot_state(run.step, run.batches))
+    before = leaves_of(snapshot_state(run.step, run.batches))
     warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
-    assert first_difference(before, flatten(snapshot_state(run.step, run.batches))) is None
+    assert first_difference(before, leaves_of(snapshot_state(run.step, run.batches))) is None
     assert warmed_up.step_seconds > 0
     assert warmed_up.component_throughput.data_only > warmed_up.component_throughput.compute_only > 0
     assert warmed_up.engine_record.name == "eager"

@@ -7,7 +7,7 @@ import inspect
 from ganbench.plugin import hookspecs
 from ganbench.plugin.registrations import Buildable, Kind
 from ganbench.plugin.registry import Registered, Registry
-from ganbench.spec.configs import CONFIGS, engine_keys
+from ganbench.spec.configs import CONFIGS, engine_options
 from ganbench.spec.loading import load_spec
 
 from .fields import options_table
@@ -75,8 +75,8 @@ def plugins_page(kind: Kind, registry: Registry) -> str:
         f"[`{kind.hook}`](../hooks.md#{kind.hook}).",
         table(["Name", "Summary"], [[f"[`{each.name}`](#{each.name})", text(each.summary)] for each in registrations]),
     ]
-    if kind in CONFIGS and CONFIGS[kind].own_keys():
-        blocks += [f"## Options of every {kind}", options_table(engine_keys(CONFIGS[kind]), kind_links())]
+    if kind in CONFIGS and CONFIGS[kind].engine_keys():
+        blocks += [f"## Options of every {kind}", options_table(engine_options(CONFIGS[kind]), kind_links())]
     for found in plugins:
         blocks += [f"## {found.plugin.name}", f"{text(found.plugin.summary)}.", details(found, registry)]
     return page(title_of(kind), *blocks)
@@ -86,7 +86,7 @@ def details(found: Registered, registry: Registry) -> str:
     """Return a plugin's options, or a benchmark's spec."""
     if isinstance(found.plugin, Buildable):
         return options_table(found.plugin.options, kind_links())
-    spec, _ = load_spec(found.plugin.name, registry)
+    spec = load_spec(found.plugin.name, registry)
     return collapsed("Spec", code(spec.to_toml(), "toml"))
 
 

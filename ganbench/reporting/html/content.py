@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ganbench.reporting import comparison_tables, result_tables
+from ganbench.reporting import comparison_tables, result_tables, speed_tables
 from ganbench.reporting.formatting import with_owners
 from ganbench.reporting.target_tables import target_comparison_table, targets_table
 from ganbench.results.comparison import Comparison, Quantity, compare
 from ganbench.results.schema import providers
 
 from .curves import loss_charts, monitor_charts, speed_charts
-from .runs import Run
+from .runs import ReportedRun
 from .scores import headlines
 from .tables import PageTable, fields_table, from_terminal, to_text
 
 MANY = 6  # runs; the list of more is folded, so that the leaderboard and the scores are on top
 
 
-def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
+def content(runs: Sequence[ReportedRun], suite: str | None) -> dict[str, Any]:
     """Return the variables of the template; `suite` is the name of the suite that has all runs, if there is one."""
     results = [run.result for run in runs]
     comparison = compare(results)
@@ -40,17 +40,17 @@ def content(runs: Sequence[Run], suite: str | None) -> dict[str, Any]:
     }
 
 
-def notices(runs: Sequence[Run]) -> list[str]:
+def notices(runs: Sequence[ReportedRun]) -> list[str]:
     """Return what the runs say about their data, each once, with the names of the runs unless it is about all."""
     return with_owners([(run.name, [run.result.data.notice] if run.result.data.notice else []) for run in runs])
 
 
-def one_run(run: Run) -> dict[str, list[PageTable]]:
+def one_run(run: ReportedRun) -> dict[str, list[PageTable]]:
     """Return the tables of a single run."""
     result = run.result
-    speed = [result_tables.speed_table(result)]
+    speed = [speed_tables.speed_table(result)]
     if result.profile:
-        speed.append(result_tables.profile_table(result.profile))
+        speed.append(speed_tables.profile_table(result.profile))
     return {
         "target_tables": [from_terminal(targets_table(result.targets))] if result.targets else [],
         "reference_tables": (
@@ -62,7 +62,7 @@ def one_run(run: Run) -> dict[str, list[PageTable]]:
     }
 
 
-def several_runs(runs: Sequence[Run], comparison: Comparison) -> dict[str, list[PageTable]]:
+def several_runs(runs: Sequence[ReportedRun], comparison: Comparison) -> dict[str, list[PageTable]]:
     """Return the tables of several runs side by side."""
     names = [run.name for run in runs]
 
@@ -94,7 +94,7 @@ def several_runs(runs: Sequence[Run], comparison: Comparison) -> dict[str, list[
     }
 
 
-def settings_tables(runs: Sequence[Run]) -> list[PageTable]:
+def settings_tables(runs: Sequence[ReportedRun]) -> list[PageTable]:
     """Return the environment, plugins and data of all runs side by side."""
     results, names = [run.result for run in runs], [run.name for run in runs]
     environments = [result.environment for result in results]

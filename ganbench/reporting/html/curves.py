@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from ganbench.reporting.formatting import column_title
-from ganbench.reporting.result_tables import MIN_ROOFLINE_SHARE
+from ganbench.reporting.speed_tables import MIN_ROOFLINE_SHARE
 from ganbench.results.schema import LOSS_COLUMNS, monitor_names
 from ganbench.results.throughput import Roofline
 
 from .line_chart import Line, LineChart, Points
 from .range_chart import Range, RangeChart
-from .runs import Run
+from .runs import ReportedRun
 
 
-def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
+def loss_charts(runs: Sequence[ReportedRun]) -> Iterator[LineChart]:
     """Yield the mean losses by epoch: both in one chart for one run, else one chart per loss.
 
     Published losses are drawn behind those of the runs.
@@ -34,7 +34,7 @@ def loss_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
         yield column_chart(f"Loss of the {player}", runs, column)
 
 
-def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
+def monitor_charts(runs: Sequence[ReportedRun]) -> Iterator[LineChart]:
     """Yield each value that the losses reported for the last batch of each epoch."""
     monitors = [monitor_names(run.result.history) for run in runs]
     for name in dict.fromkeys(name for names in monitors for name in names):
@@ -42,13 +42,15 @@ def monitor_charts(runs: Sequence[Run]) -> Iterator[LineChart]:
         yield column_chart(column_title(name), reporting, name)
 
 
-def column_chart(title: str, runs: Sequence[Run], column: str) -> LineChart:
+def column_chart(title: str, runs: Sequence[ReportedRun], column: str) -> LineChart:
     """Return a loss or monitor of several runs, with the published values behind."""
     published = published_lines(runs, column, style=max(run.style for run in runs) + 1)
     return LineChart(title, [*published, *(Line(run.name, run.style, points(run, column)) for run in runs)])
 
 
-def published_lines(runs: Sequence[Run], column: str, name: str | None = None, style: int = 0) -> Iterator[Line]:
+def published_lines(
+    runs: Sequence[ReportedRun], column: str, name: str | None = None, style: int = 0
+) -> Iterator[Line]:
     """Yield the published curve of each benchmark among the runs, by default named after the benchmark."""
     published = {run.result.benchmark: run.published for run in runs if run.published}
     for number, (benchmark, curve) in enumerate(published.items()):
@@ -56,7 +58,7 @@ def published_lines(runs: Sequence[Run], column: str, name: str | None = None, s
             yield Line(f"{name or benchmark}, {curve.label}", style + number, curve.columns[column], is_behind=True)
 
 
-def points(run: Run, column: str) -> Points:
+def points(run: ReportedRun, column: str) -> Points:
     """Return a loss or monitor at the end of each epoch."""
     history = run.result.history
     return [
@@ -65,7 +67,7 @@ def points(run: Run, column: str) -> Points:
     ]
 
 
-def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:
+def speed_charts(runs: Sequence[ReportedRun]) -> Iterator[LineChart | RangeChart]:
     """Yield the speed of the runs beside one another, and over training."""
     ranges, lines = [], []
     for run in runs:
@@ -83,7 +85,7 @@ def speed_charts(runs: Sequence[Run]) -> Iterator[LineChart | RangeChart]:
         yield LineChart("Images per second, by timing window", lines)
 
 
-def bound(run: Run, roofline: Roofline | None, mean: float) -> tuple[float | None, str | None]:
+def bound(run: ReportedRun, roofline: Roofline | None, mean: float) -> tuple[float | None, str | None]:
     """Return how many images per second the device allows by its measured peak rates, or why that is unknown.
 
     `mean` is how many images per second the run reached.

@@ -10,7 +10,7 @@ from ganbench.results.leaderboard import Leaderboard, make_leaderboards
 from ganbench.results.run_collection import find_runs
 
 from .scores import protocol_line
-from .tables import PageTable, Row
+from .tables import PageRow, PageTable
 
 
 def leaderboards(paths: Sequence[Path]) -> Iterator[PageTable]:
@@ -28,6 +28,6 @@ def leaderboards(paths: Sequence[Path]) -> Iterator[PageTable]:
 def to_table(board: Leaderboard) -> PageTable:
     """Return a leaderboard with the rows as headers, to be sorted by any column."""
     rank, label, *others = leaderboard_tables.HEADER
-    rows = [Row(label, [rank, *cells]) for rank, label, *cells in leaderboard_tables.rows(board)]
+    rows = [PageRow(label, [rank, *cells]) for rank, label, *cells in leaderboard_tables.rows(board)]
     notes = [protocol_line(board.protocol, {}), *leaderboard_tables.notes(board)]
     return PageTable(leaderboard_tables.title(board), [label, rank, *others], rows, notes, sortable=True)

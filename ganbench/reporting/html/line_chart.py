@@ -9,7 +9,7 @@ from functools import cached_property
 from ganbench.reporting.formatting import number
 
 from .scale import Scale, finite
-from .tables import PageTable, Row
+from .tables import PageRow, PageTable
 
 MAX_POINTS = 200  # per line
 MAX_TABLE_ROWS = 600  # if no two lines share a point
@@ -105,7 +105,7 @@ class LineChart:
     def table(self) -> PageTable:
         columns = [dict(line.points) for line in self.lines]
         rows = [
-            Row(f"{x:,.0f}", [number(finite(column[x])) if x in column else "" for column in columns])
+            PageRow(f"{x:,.0f}", [number(finite(column[x])) if x in column else "" for column in columns])
             for x in sorted({x for column in columns for x in column})
         ]
         notes = ["Points at equal intervals; result.json has all of them."] if self.thinned else []

@@ -12,13 +12,13 @@ from ganbench.reporting.console import printable
 from ganbench.version import __version__
 
 from .content import content
-from .runs import Run
+from .runs import ReportedRun
 from .tables import PageTable
 
 SCRIPTS = ("slider.js", "sort.js")
 
 
-def render(runs: Sequence[Run], leaderboards: Sequence[PageTable] = (), suite: str | None = None) -> str:
+def render(runs: Sequence[ReportedRun], leaderboards: Sequence[PageTable] = (), suite: str | None = None) -> str:
     """Return a report as one HTML file: all text from files and plugins is escaped, and the page loads nothing.
 
     `suite` is the name of the suite that has all runs, if there is one.

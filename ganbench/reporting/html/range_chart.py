@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .scale import Scale, finite
-from .tables import PageTable, Row
+from .tables import PageRow, PageTable
 
 MAX_BOUND = 4.0  # times the largest value; a bound further away is not drawn, only written
 NAME_LENGTH = 30  # characters that fit into the chart beside the bound
@@ -80,5 +80,5 @@ class RangeChart:
             bound = f"unknown: {each.why_no_bound}" if each.bound is None else f"{each.bound:,.0f}"
             return [f"{each.mean:,.0f}", f"{each.p10:,.0f}", f"{each.p90:,.0f}", bound]
 
-        rows = [Row(each.name, cells(each)) for each in self.ranges]
+        rows = [PageRow(each.name, cells(each)) for each in self.ranges]
         return PageTable(self.title, ["run", "mean", "p10", "p90", self.bound_title], rows)

@@ -20,20 +20,20 @@ from ganbench.results.suite_record import is_suite, read_suite
 from ganbench.spec.launch import read_launch
 
 from .published import Published, find_published
-from .samples import Samples, read_samples
+from .samples import SampleGrids, read_samples
 
 SAMPLES_BYTES = 2_000_000  # of all runs together; as text, they take a third more
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A result, its name in the report, and the directory with its other files."""
 
     name: str
     style: int  # decides the color of its lines
     result: Result
     directory: Path
-    samples: Samples
+    samples: SampleGrids
     published: Published | None
 
     @cached_property
@@ -64,7 +64,7 @@ class Run:
         return run_command(*words, processes=self.result.throughput.processes)
 
 
-def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
+def load_runs(paths: Sequence[Path], registry: Registry) -> list[ReportedRun]:
     """Load results from run directories, result.json files, and suites' and other folders that contain runs.
 
     Each has the registered published curve. Raises `MissingError` if one cannot be read and `UsageError` if one is
@@ -87,7 +87,7 @@ def load_runs(paths: Sequence[Path], registry: Registry) -> list[Run]:
     for style, (path, name) in enumerate(zip(labels, names, strict=True)):
         result, directory = load_result(path), path if path.is_dir() else path.parent
         samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(labels))
-        runs.append(Run(name, style, result, directory, samples, find_published(result, registry)))
+        runs.append(ReportedRun(name, style, result, directory, samples, find_published(result, registry)))
     return runs
 
 

@@ -17,7 +17,7 @@ NAME = re.compile(r"(epoch|step)-(\d+)")
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleGrid:
     """A grid of images."""
 
     caption: str  # such as "epoch 5"
@@ -27,15 +27,15 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleGrids:
     """Real images, and generated ones in the order of training."""
 
-    real: Sample | None
-    generated: Sequence[Sample]
+    real: SampleGrid | None
+    generated: Sequence[SampleGrid]
     notes: Sequence[str]
 
 
-def read_samples(folder: Path, result: Result, max_bytes: int) -> Samples:
+def read_samples(folder: Path, result: Result, max_bytes: int) -> SampleGrids:
     """Read the PNG files of a result from the samples folder of its run.
 
     If they exceed `max_bytes`, some steps are left out; if even the last one does, it is reduced to fewer pixels.
@@ -54,7 +54,7 @@ def read_samples(folder: Path, result: Result, max_bytes: int) -> Samples:
             samples[file.stem] = read_sample(file, max_bytes if fits else max_bytes // 2)
         except Exception as error:  # Pillow raises errors of many types for invalid files
             notes.append(f"{file.name} cannot be shown: {describe(error)}")
-    return Samples(samples.pop(REAL, None), list(samples.values()), notes)
+    return SampleGrids(samples.pop(REAL, None), list(samples.values()), notes)
 
 
 def images_until(stem: str, result: Result) -> tuple[float, str]:
@@ -77,7 +77,7 @@ def total_size(files: list[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def read_sample(file: Path, max_bytes: int) -> Sample:
+def read_sample(file: Path, max_bytes: int) -> SampleGrid:
     """Read a PNG file, with half as many pixels a side until it fits. Raises an error of any type if it is invalid."""
     from PIL import Image
 
@@ -92,4 +92,4 @@ def read_sample(file: Path, max_bytes: int) -> Sample:
         content = buffer.getvalue()
     match = NAME.fullmatch(file.stem)
     caption = f"{match[1]} {int(match[2]):,}" if match else file.stem
-    return Sample(caption, f"data:image/png;base64,{base64.b64encode(content).decode()}", *size)
+    return SampleGrid(caption, f"data:image/png;base64,{base64.b64encode(content).decode()}", *size)

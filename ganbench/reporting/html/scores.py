@@ -11,7 +11,7 @@ from ganbench.results.comparison import Quantity, metric_rows
 from ganbench.results.schema import MetricResult, epochs_text
 
 from .line_chart import Level, Line, LineChart
-from .runs import Run
+from .runs import ReportedRun
 from .tables import PageTable, fields_table
 
 # fields of a protocol that its line shows, in this order
@@ -30,7 +30,7 @@ SHOWN = {
 class RunScore:
     """A score of one run."""
 
-    run: Run
+    run: ReportedRun
     value: str
     details: str  # best value and real-data score
     is_best: bool
@@ -51,7 +51,7 @@ class Headline:
     chart: LineChart
 
 
-def headlines(runs: Sequence[Run], metrics: Sequence[Quantity]) -> Iterator[Headline]:
+def headlines(runs: Sequence[ReportedRun], metrics: Sequence[Quantity]) -> Iterator[Headline]:
     """Yield each score at the end of training. `metrics` are those of the comparison of the runs."""
     for quantity, row in zip(metrics, metric_rows([run.result for run in runs]), strict=True):
         scored = [(run, metric) for run, metric in zip(runs, row, strict=True) if metric is not None]
@@ -77,7 +77,7 @@ def headlines(runs: Sequence[Run], metrics: Sequence[Quantity]) -> Iterator[Head
         )
 
 
-def score_chart(quantity: Quantity, scored: Sequence[tuple[Run, MetricResult]]) -> LineChart:
+def score_chart(quantity: Quantity, scored: Sequence[tuple[ReportedRun, MetricResult]]) -> LineChart:
     """Draw a score over images, with its targets and, if the protocols are equal, the score of real data."""
     levels = {}
     for run, metric in scored:
@@ -93,7 +93,7 @@ def score_chart(quantity: Quantity, scored: Sequence[tuple[Run, MetricResult]]) 
     )
 
 
-def final(run: Run, metric: MetricResult) -> str:
+def final(run: ReportedRun, metric: MetricResult) -> str:
     return run.result.why_missing(metric) if metric.value is None else number(metric.value)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """The header of a row and its cells. A note has no cells: it belongs to the row before it."""
 
     header: str
@@ -24,7 +24,7 @@ class Row:
 class PageTable:
     title: str
     columns: Sequence[str]  # empty if the table has no header
-    rows: Sequence[Row]
+    rows: Sequence[PageRow]
     notes: Sequence[str] = field(default_factory=list)
     sortable: bool = False
 
@@ -35,11 +35,11 @@ def from_terminal(table: Table) -> PageTable:
     for row in zip(*(column.cells for column in table.columns), strict=True):
         header, *cells = map(to_text, row)
         if header.style == "dim":
-            rows.append(Row(header.plain.strip()))
+            rows.append(PageRow(header.plain.strip()))
             continue
         best = next((position for position, cell in enumerate(cells) if cell.style == "bold"), None)
         is_part = header.plain.startswith("  ")
-        rows.append(Row(header.plain.strip(), [cell.plain for cell in cells], best, is_part))
+        rows.append(PageRow(header.plain.strip(), [cell.plain for cell in cells], best, is_part))
     columns = [to_text(column.header).plain for column in table.columns] if table.show_header else []
     notes = to_text(table.caption).plain.splitlines() if table.caption else []
     return PageTable(to_text(table.title or "").plain, columns, rows, notes)
@@ -53,6 +53,7 @@ def fields_table(title: str, names: Sequence[str], records: Sequence[Mapping[str
     """Return the fields of one record per run side by side."""
     fields = dict.fromkeys(name for record in records for name in record)
     rows = [
-        Row(name, ["none" if record.get(name) is None else str(record[name]) for record in records]) for name in fields
+        PageRow(name, ["none" if record.get(name) is None else str(record[name]) for record in records])
+        for name in fields
     ]
     return PageTable(title, ["", *names], rows)

@@ -11,7 +11,7 @@ from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.reporting.console import print_text
 from ganbench.reporting.display import Display
 from ganbench.reporting.formatting import duration, losses_line, number
-from ganbench.reporting.result_tables import run_info_table
+from ganbench.reporting.run_info_table import run_info_table
 from ganbench.results.schema import EpochRow, MetricPoint, epochs_text
 from ganbench.system.cpu_features import has_bf16_instructions
 

@@ -27,7 +27,7 @@ GAP = 2  # characters between columns
 
 
 @dataclass(frozen=True)
-class Row:
+class ViewRow:
     """A quantity with its latest value, its curve so far, and a note."""
 
     name: str
@@ -86,7 +86,7 @@ class RunView:
         line.add_row(position, done, f"{progress.step / progress.total_steps:.0%}", Text(left))
         return line
 
-    def _quantity_rows(self) -> Iterator[Row]:
+    def _quantity_rows(self) -> Iterator[ViewRow]:
         """Yield losses, speed and monitors; not the loss of a network that has nothing to train."""
         losses = [
             name for name, player in LOSS_COLUMNS.items() if name in self.curves and self.info.parameters.get(player, 1)
@@ -98,24 +98,24 @@ class RunView:
         for name in monitors:
             yield curve_row(column_title(name), self.curves[name], number)
 
-    def _score_rows(self) -> Iterator[Row]:
+    def _score_rows(self) -> Iterator[ViewRow]:
         for label, points in self.scores.items():
             best, latest = self.best.get(label), points[-1]
             note = ""
             if best is not None:
                 note = "best" if best == latest else f"best {number(best.value)} (epoch {epochs_text(best.epoch)})"
             values = [point.value for point in points if point.value is not None]
-            yield Row(label, number(latest.value), note, values, "bold" if best == latest else "")
+            yield ViewRow(label, number(latest.value), note, values, "bold" if best == latest else "")
 
 
-def curve_row(name: str, curve: Curve, form: Callable[[float], str], style: str = "") -> Row:
+def curve_row(name: str, curve: Curve, form: Callable[[float], str], style: str = "") -> ViewRow:
     """Return a row with the latest value of a curve and its range."""
     points = curve.points
     note = f"{form(min(points))} to {form(max(points))}" if points else ""
-    return Row(name, form(curve.latest) if isfinite(curve.latest) else "not finite", note, points, style)
+    return ViewRow(name, form(curve.latest) if isfinite(curve.latest) else "not finite", note, points, style)
 
 
-def draw_rows(groups: list[list[Row]], width: int, with_curves: bool) -> Table:
+def draw_rows(groups: list[list[ViewRow]], width: int, with_curves: bool) -> Table:
     """Draw groups of rows below each other: name, value, curve and note. Curves of one group have one width."""
     rows = [row for group in groups for row in group]
     values, names = (max(cell_len(getattr(row, part)) for row in rows) for part in ("value", "name"))

@@ -19,10 +19,10 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.dataset import open_dataset
-from ganbench.scoring.eval.evaluate import Reference, prepare, require_images
+from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
-from ganbench.scoring.reference import PreparedMetric, RealData
+from ganbench.scoring.real_data import PreparedMetric, RealData
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
@@ -30,7 +30,7 @@ from ganbench.system.files import default_data_dir
 
 from .extractor import extractor_fault
 from .flaws import REPEATS, RealImages, flaws
-from .scoring import Values, score_images
+from .scoring import NamedValues, score_images
 
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
@@ -131,7 +131,7 @@ def audit_metrics(
     with fresh_process_state(device), deterministic_convolutions():
         data, record = open_dataset(spec.dataset, DEFAULT_SEED, device, data_dir or default_data_dir(), warn)
         require_images(data, str(spec.dataset.plugin))
-        reference = Reference(str(spec.dataset.plugin), data, record)
+        reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
         prepared = prepare(spec, reference, real_data, conditional=False, warn=warn)
         return audit_prepared(prepared, real_data, count, draws, status)
@@ -199,6 +199,6 @@ def load(split: Split, indices: Tensor, real_data: RealData) -> Tensor:
         return torch.cat(list(select_images(split, indices, real_data.batch_size, torch.device("cpu"))))
 
 
-def by_name(draws: Sequence[Values]) -> Scores:
+def by_name(draws: Sequence[NamedValues]) -> Scores:
     """Collect the values of several draws by their name."""
     return Scores({name: [math.nan if (one := each[name]) is None else one for each in draws] for name in draws[0]})

@@ -10,13 +10,13 @@ from torch import Tensor
 from ganbench.plugin.interfaces import FeatureMetric
 from ganbench.scoring.calls import compute, extract, score_features, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from ganbench.scoring.reference import PreparedMetric, RealData
+from ganbench.scoring.real_data import PreparedMetric, RealData
 from ganbench.scoring.sampling import evaluation_context
 
-Values = dict[str, float | None]  # by name of the metric's value; None if it is not finite
+NamedValues = dict[str, float | None]  # by name of the metric's value; None if it is not finite
 
 
-def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images: Tensor) -> list[Values]:
+def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images: Tensor) -> list[NamedValues]:
     """Return the values of each metric for images on the CPU, without caching anything."""
     batches = [batch.to(real_data.device) for batch in images.split(real_data.batch_size)]
     files: dict[int, FeatureFile] = {}  # by id(extractor)
@@ -44,7 +44,7 @@ def features_of(
     return writer.result()
 
 
-def score(prepared: PreparedMetric, batches: Sequence[Tensor], files: dict[int, FeatureFile]) -> Values:
+def score(prepared: PreparedMetric, batches: Sequence[Tensor], files: dict[int, FeatureFile]) -> NamedValues:
     metric, config = prepared.metric, prepared.config
     if isinstance(metric, FeatureMetric):
         generated = StoredFeatures(files[id(metric.features)], None)

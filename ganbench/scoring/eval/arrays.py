@@ -64,7 +64,7 @@ def load_array(path: Path, name: str | None) -> np.ndarray:
     except UNREADABLE as error:
         reason = one_line(error)
         raise UsageError(f"{path}: not a NumPy file of numbers, or truncated: {reason}") from None
-    found = ", ".join(f"'{key}' {described(array)}" for key, array in arrays.items()) or "none"
+    found = ", ".join(f"'{key}' {describe_entry(array)}" for key, array in arrays.items()) or "none"
     if name is not None:
         chosen = arrays.get(name)
         if not isinstance(chosen, np.ndarray):
@@ -88,7 +88,7 @@ def numbers(archive: Any, key: str) -> np.ndarray | str:
     return array if isinstance(array, np.ndarray) else "no array"  # other files are returned as bytes
 
 
-def described(array: np.ndarray | str) -> str:
+def describe_entry(array: np.ndarray | str) -> str:
     return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"({array})"
 
 

@@ -15,7 +15,7 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.scoring.calls import score_warnings
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
-from ganbench.scoring.reference import PreparedMetric, RealData, score_images
+from ganbench.scoring.real_data import PreparedMetric, RealData, score_images
 from ganbench.scoring.requirements import require_real_labels, uses_labels
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.scoring.scored_metric import ScoredMetric
@@ -23,7 +23,7 @@ from ganbench.scoring.trained import TrainedRun
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.system.files import cache_dir
 
-from .samples import Samples, Shape
+from .samples import GivenImages, Shape
 
 Warn = Callable[[str], None]
 
@@ -36,13 +36,13 @@ def require_images(data: ImageData, name: str) -> Shape:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceData:
     """The images to compare with: a dataset, or files."""
 
     name: str  # for error messages
     data: ImageData
     record: DataRecord
-    files: Samples | None = None
+    files: GivenImages | None = None
 
     def real_data(self, seed: int, device: torch.device, batch_size: int) -> RealData:
         context = BuildContext(
@@ -56,7 +56,7 @@ class Reference:
 
 
 def evaluate_samples(
-    spec: EvaluationSpec, samples: Samples, reference: Reference, seed: int, device: torch.device, warn: Warn
+    spec: EvaluationSpec, samples: GivenImages, reference: ReferenceData, seed: int, device: torch.device, warn: Warn
 ) -> list[MetricResult]:
     """Score images from files. Each extractor reads them once, whatever the number of metrics.
 
@@ -84,7 +84,7 @@ def evaluate_samples(
 def evaluate_run(
     spec: EvaluationSpec,
     trained: TrainedRun,
-    reference: Reference,
+    reference: ReferenceData,
     data_seed: int,
     seed: int,
     device: torch.device,
@@ -122,7 +122,7 @@ def evaluate_run(
 
 
 def prepare(
-    spec: EvaluationSpec, reference: Reference, real_data: RealData, conditional: bool, warn: Warn
+    spec: EvaluationSpec, reference: ReferenceData, real_data: RealData, conditional: bool, warn: Warn
 ) -> list[PreparedMetric]:
     """Build the metrics, and let them process the reference."""
     prepared = []

@@ -91,7 +91,7 @@ class Request:
             return {}
         path, file = Path(self.against), spec_file(self.against)
         if file is not None or is_registered(self.against, Kind.BENCHMARK, registry):
-            spec = load_spec(file or self.against, registry)[0].to_dict()
+            spec = load_spec(file or self.against, registry).to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
         is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):

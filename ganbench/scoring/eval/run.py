@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +21,12 @@ from ganbench.spec.launch import read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 
 from .arrays import Layout
-from .evaluate import Reference, evaluate_run, evaluate_samples, require_images
+from .evaluate import ReferenceData, Warn, evaluate_run, evaluate_samples, require_images
 from .request import Request
 from .result import build_result
 from .samples import count_copies, load_samples
 
 DEFAULT_SEED = 42  # of datasets, as in runs
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def open_reference(
     shape: tuple[int, ...] | None,
     warn: Warn,
     layout: Layout | None = None,
-) -> Reference:
+) -> ReferenceData:
     """Open the images to compare with; those from files must have the shape of an image, if one is given.
 
     `layout` is the order of the axes of an array.
@@ -154,11 +152,11 @@ def open_reference(
         data, record = open_dataset(spec.dataset, seed, device, data_dir, warn)
         if data.notice:
             warn(data.notice)
-        return Reference(str(spec.dataset.plugin), data, record)
+        return ReferenceData(str(spec.dataset.plugin), data, record)
     assert request.against is not None
     if shape is not None and len(shape) != 3:
         raise UsageError(f"--against {request.against}: the run generates vectors; compare with a dataset of vectors")
     files = load_samples(Path(request.against), shape, layout=layout)
     for message in files.warnings:
         warn(message)
-    return Reference(request.against, *files.as_data(), files)
+    return ReferenceData(request.against, *files.as_data(), files)

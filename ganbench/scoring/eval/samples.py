@@ -26,7 +26,7 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 
 @dataclass
-class Samples:
+class GivenImages:
     """Images from files, as a dataset with a single split and without classes."""
 
     path: Path
@@ -67,7 +67,7 @@ def load_samples(
     count: int | None = None,
     array: str | None = None,
     layout: Layout | None = None,
-) -> Samples:
+) -> GivenImages:
     """Read the first `count` images of a folder, a file or an array, or all.
 
     `shape` is the required shape of an image, (C, H, W); None accepts any. `array` selects one of several arrays in an
@@ -87,7 +87,7 @@ def load_samples(
         raise UsageError(f"{path}: {found}; {EXPECTED_IMAGES}")
     if len(images) < 2:
         raise UsageError(f"{path}: contains only one image; a score needs many, such as 10,000")
-    samples = Samples(path, images, protocol, warnings)
+    samples = GivenImages(path, images, protocol, warnings)
     if shape is not None:
         match_shape(samples, shape)
     if copies := len(images) - len(set(digests(images))):
@@ -97,7 +97,7 @@ def load_samples(
     return samples
 
 
-def match_shape(samples: Samples, shape: Shape) -> None:
+def match_shape(samples: GivenImages, shape: Shape) -> None:
     """Convert gray to color, or color without colors to gray, if the required shape differs only in that.
 
     Raises `UsageError` for images of another size, and for color images where gray ones are required.

@@ -80,7 +80,7 @@ def sweep(
     registry = load_registry(plugins, benchmark)
 
     def load(values: Sequence[str]) -> BenchmarkSpec:
-        return load_spec(benchmark, registry, [*plain, *values])[0]
+        return load_spec(benchmark, registry, [*plain, *values])
 
     # reports invalid specs before anything is trained
     planned = plan_trials(load, axes, load_theory(theory) if theory else None)

@@ -79,7 +79,7 @@ class Verification:
             output = engine(inputs, at)
             for name, value in zip(output.names, output.values.clone(), strict=True):
                 outputs[f"{name} of step {number}"] = value
-        state = flatten(snapshot_state(self.eager.step, self.eager.batches))
+        state = leaves_of(snapshot_state(self.eager.step, self.eager.batches))
         # on the CPU, as the device may not have enough memory for several of these
         return {path: leaf.cpu() if isinstance(leaf, Tensor) else leaf for path, leaf in (outputs | state).items()}
 
@@ -160,7 +160,7 @@ def vector_of(path: str) -> str:
     return path
 
 
-def flatten(value: Any, path: str = "") -> Leaves:
+def leaves_of(value: Any, path: str = "") -> Leaves:
     """Return the leaves of nested dictionaries, lists and tuples by path."""
     if isinstance(value, Mapping):
         items: Any = value.items()
@@ -170,7 +170,7 @@ def flatten(value: Any, path: str = "") -> Leaves:
         return {path: value}
     leaves: Leaves = {}
     for key, inner in items:
-        leaves |= flatten(inner, f"{path}.{key}" if path else str(key))
+        leaves |= leaves_of(inner, f"{path}.{key}" if path else str(key))
     return leaves
 
 

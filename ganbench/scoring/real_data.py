@@ -1,4 +1,4 @@
-"""The reference of metrics: real images, their features, and the scores of real images themselves."""
+"""The real images that metrics compare with, their features, and the scores of real images themselves."""
 
 from __future__ import annotations
 

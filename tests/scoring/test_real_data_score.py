@@ -1,0 +1,60 @@
+"""The score of real data, which is computed once and kept between runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from brightness import Brightness, BrightnessScoring
+
+from ganbench import ScoreWarning
+from ganbench.scoring.scored_metric import ScoredMetric
+
+
+@pytest.mark.parametrize(("split", "other"), [("test", "train"), ("train", "test")])
+def test_the_score_of_real_data_is_that_of_the_other_split(split: str, other: str, scoring: BrightnessScoring) -> None:
+    evaluator = scoring.evaluator({"split": split, "num_samples": 400})
+    evaluator.evaluate(scoring.networks, 0)
+    (result,) = evaluator.results(0)
+    images = getattr(scoring.data, other).tensors[0]
+    assert result.real_data_score == pytest.approx(images.double().mean().item())
+    assert result.real_data_samples == len(images)  # as many as there are
+
+
+def test_the_score_of_real_data_is_computed_once_for_each_protocol(scoring: BrightnessScoring) -> None:
+    (first,), (second,), (other,) = (scoring.evaluator({"num_samples": samples}).metrics for samples in (20, 20, 30))
+    assert real_data_score(first) == real_data_score(second)
+    assert [scored.metric.seen for scored in (first, second, other)] == [20, 0, 30]
+
+
+def real_data_score(scored: ScoredMetric) -> float | None:
+    """Of a metric with one value."""
+    (score,) = scored.prepared.real_data_scores.values()
+    return score
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda whole: whole[:-1] + b"7"], ids=["empty", "digit"])
+def test_an_altered_cached_score_of_real_data_is_computed_anew(
+    damage: Callable[[bytes], bytes], tmp_path: Path, scoring: BrightnessScoring
+) -> None:
+    score = real_data_score(scoring.evaluator().metrics[0])
+    (cached,) = (tmp_path / "real-data-scores").iterdir()
+    cached.write_bytes(damage(cached.read_bytes()))
+    again, from_new_file = scoring.evaluator().metrics[0], scoring.evaluator().metrics[0]
+    assert score == real_data_score(again) == real_data_score(from_new_file)
+    assert (again.metric.seen, from_new_file.metric.seen) == (20, 0)
+
+
+def test_a_warning_about_real_images_is_kept_with_their_cached_score(
+    monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
+) -> None:
+    def compute(_: Brightness) -> float:
+        warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
+        return 1.0
+
+    monkeypatch.setattr(Brightness, "compute", compute)
+    computed, cached = (scoring.evaluator().metrics[0].prepared for _ in range(2))
+    assert computed.warnings == cached.warnings == ["too dark to compare"]
+    assert (computed.metric.seen, cached.metric.seen) == (20, 0)
