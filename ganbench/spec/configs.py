@@ -36,19 +36,19 @@ ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 PLUGIN_KIND = "x-ganbench-plugin"  # keyword in JSON schemas: the value configures a plugin of this kind
 
 
-def _configs_in(value: Any) -> Iterator[PluginConfig]:
+def configs_in(value: Any) -> Iterator[PluginConfig]:
     """Yield the plugin configs in a value, but not those in their options."""
     if isinstance(value, PluginConfig):
         yield value
     elif isinstance(value, BaseModel):
         for _, item in value:
-            yield from _configs_in(item)
+            yield from configs_in(item)
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _configs_in(item)
+            yield from configs_in(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _configs_in(item)
+            yield from configs_in(item)
 
 
 class PluginConfig(StrictModel):
@@ -128,7 +128,7 @@ class PluginConfig(StrictModel):
     def nested(self) -> list[PluginConfig]:
         """Return this config and all configs nested in its keys and options, at any depth."""
         own = [getattr(self, key) for key in sorted(self.own_keys())]
-        return [self, *(inner for config in _configs_in([own, self.options]) for inner in config.nested())]
+        return [self, *(inner for config in configs_in([own, self.options]) for inner in config.nested())]
 
 
 def _plain(value: Any) -> Any:
