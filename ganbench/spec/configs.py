@@ -249,7 +249,8 @@ class PenaltyConfig(PluginConfig):
         1,
         ge=1,
         le=1000,
-        description="lazy regularization: steps between two computations; the value is multiplied by it",
+        description="lazy regularization: steps between two computations; the value is multiplied by it and added to "
+        "the same update, so do not correct lr and betas as StyleGAN2 does",
     )
 
 
