@@ -14,6 +14,7 @@ from documented_commands import commands_in
 from torch import Tensor
 
 from ganbench import Registry
+from ganbench.plugin.registrations import Kind
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import make_cells, read_suite_file
@@ -81,6 +82,16 @@ def test_the_recipe_of_r3gan_is_part_of_a_valid_spec(registry: Registry) -> None
         "augmentations.0.p": 0.55,
         "ema.half_life_kimg": 5000,
     }
+
+
+@pytest.mark.parametrize("kind", [Kind.LOSS, Kind.PENALTY, Kind.AUGMENTATION, Kind.OPTIMIZER, Kind.SCHEDULE])
+def test_the_page_of_losses_has_every_shipped_plugin_with_its_options(kind: Kind, registry: Registry) -> None:
+    text = page("losses")
+    for registered in registry.of_kind(kind):
+        if registered.provider.module != "ganbench_games":
+            assert f"\n| `{registered.plugin.name}` |" in text
+            for option in registered.plugin.options.model_fields:
+                assert re.search(rf"`[^`]*\b{option}\b[^`]*`", text), (registered.plugin.name, option)
 
 
 @pytest.mark.filterwarnings("ignore:FID")
