@@ -284,7 +284,14 @@ def new_file(folder: Path) -> Path:
     return folder / "new" / "ganbench_mine.py"
 
 
-@pytest.mark.parametrize("write", [example_file, hook_file, new_file])
+def tutorial_file(folder: Path) -> Path:
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    code = page.partition("<!-- file: ganbench_huber.py -->\n```python\n")[2].partition("```")[0]
+    (folder / "huber.py").write_text(code, encoding="utf-8")
+    return folder / "huber.py"
+
+
+@pytest.mark.parametrize("write", [example_file, hook_file, new_file, tutorial_file])
 def test_ada_warns_of_a_documented_loss_whose_output_is_not_a_logit(write: Any, tmp_path: Path) -> None:
     file = str(write(tmp_path))
     registry = Registry.load([file])
