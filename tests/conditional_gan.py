@@ -101,7 +101,10 @@ CONDITIONAL = [
 PARTS = {
     "ema": ["ema.half_life_kimg=0.02", 'metrics=[{name="fid",features="fashion-cnn",num_samples=20,weights="ema"}]'],
     "adaptive": ['augmentations=["adaptive"]'],
-    "schedule": ["optimizer.discriminator.lr={name='cosine',start=1e-2,end=1e-4}"],
+    "schedule": [
+        "optimizer.discriminator.lr={name='cosine',start=1e-2,end=1e-4}",
+        "ema.half_life_kimg={name='cosine',start=0.0,end=0.02}",
+    ],
     "lazy": ['penalties=[{name="r1",weight=0.1,every=4},{name="gradient-penalty",weight=1.0,every=2}]'],
     "updates": ["training.discriminator_steps=3", "training.generator_batch_size=8"],
     "flips": ["training.horizontal_flips=true"],

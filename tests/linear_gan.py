@@ -20,6 +20,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
+from ganbench.runtime.precision import Precision
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
@@ -59,7 +60,13 @@ class LeastSquares:
         return (players.discriminate(players.generate(batch)) - 1).square().mean(), {}
 
 
-def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any = None, **options: Any) -> EagerEngine:
+def make_eager(
+    loss: Any = None,
+    networks: Networks | None = None,
+    factory: Any = None,
+    precision: Precision = "fp32",
+    **options: Any,
+) -> EagerEngine:
     """A step of equal seeds, in batches of 8."""
     if networks is None:
         torch.manual_seed(0)
@@ -70,7 +77,7 @@ def make_eager(loss: Any = None, networks: Networks | None = None, factory: Any 
         loss or LeastSquares(),
         dict.fromkeys(PLAYERS, factory or partial(SGD, lr=1e-4)),
         latents,
-        "fp32",
+        precision,
         PLUGIN_NAMES,
         **options,
     )

@@ -2,12 +2,15 @@
 
 ganbench run dcgan-fashion -p wgan_gp.py -o loss=wasserstein -o training.discriminator_steps=5
     -o 'penalties=[{name = "gradient-penalty", weight = 10.0}]'
+    -o 'optimizer.generator.betas=[0.0, 0.9]' -o 'optimizer.discriminator.betas=[0.0, 0.9]'
 """
 
 from ganbench import LossPlugin, hookimpl
 
 
 class Wasserstein:
+    gives_logits = False  # the output is known up to a constant only
+
     def discriminator_loss(self, players, batch):
         real = players.discriminate(batch.real, batch.labels).float().mean()
         fake = players.discriminate(players.generate(batch), batch.fake_labels).float().mean()

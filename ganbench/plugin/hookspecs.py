@@ -64,6 +64,8 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
     from ganbench import LossPlugin, hookimpl
 
     class LeastSquares:  # Mao et al. 2016, arXiv:1611.04076
+        gives_logits = False  # the threshold of the output is 1/2
+
         def discriminator_loss(self, players, batch):
             real = players.discriminate(batch.real, batch.labels)
             fake = players.discriminate(players.generate(batch), batch.fake_labels)

@@ -114,13 +114,14 @@ class Penalty(Protocol):
 class Augmentation(Protocol):
     """A random, differentiable transformation of all images that the discriminator sees, real and generated.
 
-    Use torch's default random number generators. Keep state in buffers of an `nn.Module` on the device, so that
-    checkpoints include it and a step can be captured as a CUDA graph. An adaptive augmentation implements
-    `adapt(logits)`: it is called after each discriminator update with the output on the real images, `(N, 1)`.
+    Both are float32 and outside of autocast, also with bf16. Use torch's default random number generators. Keep state
+    in buffers of an `nn.Module` on the device, so that checkpoints include it and a step can be captured as a CUDA
+    graph. An adaptive augmentation implements `adapt(logits)`: it is called after each discriminator update with the
+    output on the real images, `(N, 1)`.
     """
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return images of the same shape and dtype, `(N, C, H, W)` in [-1, 1]."""
+        """Return images of the same shape and dtype: float32, `(N, C, H, W)` in [-1, 1]."""
 
 
 Schedule = Callable[[int], float]  # from the number of real images seen to a value

@@ -53,5 +53,7 @@ def step_rows(spec: dict[str, Any]) -> dict[str, str]:
         if spec[kind]:
             rows[kind] = "; ".join(format_plugin(plugin) for plugin in spec[kind])
     if "ema" in spec:
-        rows["moving average"] = f"half-life {spec['ema']['half_life_kimg']:g} kimg"
+        half_life = spec["ema"]["half_life_kimg"]
+        number = format_plugin(half_life) if isinstance(half_life, dict) else f"{half_life:g}"
+        rows["moving average"] = f"half-life {number} kimg"
     return rows

@@ -15,7 +15,7 @@ from ganbench.plugin.registrations import Kind
 from ganbench.results.environment import ganbench_version
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec, EMAOptions, TrainingOptions
-from ganbench.spec.configs import MetricConfig
+from ganbench.spec.configs import MetricConfig, ScheduleConfig
 
 from .calls import extractor_name, score_warnings
 from .identity import add_declared, config_identity, networks_identity, software_of
@@ -162,4 +162,10 @@ def weights_of(config: MetricConfig, ema: EMAOptions | None) -> str:
         return "raw"
     assert ema is not None
     ramp = "" if ema.ramp == 0 else f", ramp {ema.ramp:g}"
-    return f"EMA, half-life {ema.half_life_kimg:g} kimg{ramp}"
+    half_life = ema.half_life_kimg
+    if isinstance(half_life, ScheduleConfig):
+        options = half_life.options.model_dump(mode="json", exclude_none=True)
+        number = f"{half_life.name} ({', '.join(f'{name} {value}' for name, value in options.items())})"
+    else:
+        number = f"{half_life:g}"
+    return f"EMA, half-life {number} kimg{ramp}"

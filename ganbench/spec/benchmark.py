@@ -26,7 +26,10 @@ from .configs import (
     OptimizerConfig,
     PenaltyConfig,
     PluginConfig,
+    Schedulable,
+    ScheduleConfig,
     Weights,
+    configs_in,
 )
 from .ids import ID, unique_ids
 from .references import Reference
@@ -153,8 +156,9 @@ class EngineOptions(StrictModel):
 class EMAOptions(StrictModel):
     """An exponential moving average of the generator's weights."""
 
-    half_life_kimg: float = Field(
-        gt=0, description="half-life of the average, in thousands of real images (StyleGAN: 10, R3GAN: 500)"
+    half_life_kimg: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = Field(
+        description="half-life of the average, in thousands of real images, a number or a schedule (StyleGAN2: 10; "
+        "R3GAN: from 0 to 5,000 for CIFAR-10, to 500 for FFHQ)"
     )
     ramp: float = Field(
         0.05, ge=0, description="limit the half-life to this fraction of the images seen so far; 0 does not limit it"
@@ -276,11 +280,7 @@ class BenchmarkSpec(StrictModel):
 
     def plugin_configs(self) -> list[PluginConfig]:
         """Return the configs of all plugins in the spec, including those nested in options."""
-        direct = [
-            *(self.model, self.loss, self.dataset, self.optimizer.generator, self.optimizer.discriminator),
-            *(*self.penalties, *self.augmentations, *self.metrics),
-        ]
-        return [inner for config in direct for inner in config.nested()]
+        return [inner for config in configs_in(self) for inner in config.nested()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain JSON types, without unset fields."""

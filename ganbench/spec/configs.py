@@ -37,19 +37,19 @@ Kimgs = list[Annotated[float, Field(ge=0)]]
 PLUGIN_KIND = "x-ganbench-plugin"  # keyword in JSON schemas: the value configures a plugin of this kind
 
 
-def _configs_in(value: Any) -> Iterator[PluginConfig]:
+def configs_in(value: Any) -> Iterator[PluginConfig]:
     """Yield the plugin configs in a value, but not those in their options."""
     if isinstance(value, PluginConfig):
         yield value
     elif isinstance(value, BaseModel):
         for _, item in value:
-            yield from _configs_in(item)
+            yield from configs_in(item)
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _configs_in(item)
+            yield from configs_in(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _configs_in(item)
+            yield from configs_in(item)
 
 
 class PluginConfig(StrictModel):
@@ -129,7 +129,7 @@ class PluginConfig(StrictModel):
     def nested(self) -> list[PluginConfig]:
         """Return this config and all configs nested in its keys and options, at any depth."""
         own = [getattr(self, key) for key in sorted(self.engine_keys())]
-        return [self, *(inner for config in _configs_in([own, self.options]) for inner in config.nested())]
+        return [self, *(inner for config in configs_in([own, self.options]) for inner in config.nested())]
 
 
 def _plain(value: Any) -> Any:
@@ -250,7 +250,8 @@ class PenaltyConfig(PluginConfig):
         1,
         ge=1,
         le=1000,
-        description="lazy regularization: steps between two computations; the value is multiplied by it",
+        description="lazy regularization: steps between two computations; the value is multiplied by it and added to "
+        "the same update, so do not correct lr and betas as StyleGAN2 does",
     )
 
 

@@ -65,7 +65,7 @@ def build_step(
             for each in spec.augmentations
         ],
         labels=build_fake_labels(data, spec, context, device) if networks.conditional else None,
-        ema=EMA(networks.generator, spec.ema, plugin_names.model) if spec.ema else None,
+        ema=build_average(networks.generator, spec, schedules, context),
         schedules=schedules,
         fast_dropout=spec.engine.dropout == "fast" and device.type == "cpu" and not spec.engine.compile,
         ranks=ranks,
@@ -85,6 +85,15 @@ def build_penalties(spec: BenchmarkSpec, context: BuildContext) -> Penalties:
             for each in spec.penalties
         ]
     )
+
+
+def build_average(
+    generator: nn.Module, spec: BenchmarkSpec, schedules: ScheduledValues, context: BuildContext
+) -> EMA | None:
+    if spec.ema is None:
+        return None
+    half_life_kimg = schedules.schedule_of(spec.ema.half_life_kimg, context)
+    return EMA(generator, half_life_kimg, spec.ema.ramp, PluginNames.of(spec).model)
 
 
 def with_whole_state(config: PluginConfig, context: BuildContext) -> Any:

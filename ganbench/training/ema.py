@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ganbench.errors import PluginError, describe
+from ganbench.plugin.interfaces import Schedule
 from ganbench.runtime.spectral_norm import set_exact_singular_vectors
-from ganbench.spec.benchmark import EMAOptions
 
 from .position import Position
 
@@ -17,16 +17,16 @@ from .position import Position
 class EMA:
     """A copy of the generator whose parameters follow those of the trained one.
 
-    With a half-life of h images, a step of n images gives an old value the weight 2^(-n/h). Early on, h is at most
-    `ramp` times the images shown so far, so that the initial weights are soon forgotten (Karras et al. 2020,
-    arXiv:1912.04958, and its code); a `ramp` of 0 disables this. Buffers, such as batch norm's running statistics, are
-    copied.
+    With a half-life of h images, a step of n images gives an old value the weight 2^(-n/h); 0 copies the weights. Early
+    on, h is at most `ramp` times the images shown so far, so that the initial weights are soon forgotten (Karras et al.
+    2020, arXiv:1912.04958, and its code); a `ramp` of 0 disables this. Buffers, such as batch norm's running
+    statistics, are copied.
     """
 
-    def __init__(self, generator: nn.Module, options: EMAOptions, plugin: str) -> None:
+    def __init__(self, generator: nn.Module, half_life_kimg: Schedule, ramp: float, plugin: str) -> None:
         """Raises `PluginError` naming the model's `plugin` if its generator cannot be copied."""
-        self.half_life = 1000 * options.half_life_kimg  # images
-        self.ramp = options.ramp
+        self.half_life_kimg = half_life_kimg
+        self.ramp = ramp
         try:
             self.generator = deepcopy(generator)
         except Exception as error:
@@ -45,7 +45,7 @@ class EMA:
 
     def decay(self, images_before: int, images: int) -> float:
         """Return the weight of the old average in a step."""
-        half_life = self.half_life
+        half_life = 1000 * self.half_life_kimg(images_before)  # images
         if self.ramp:
             half_life = min(half_life, self.ramp * images_before)
         return 0.5 ** (images / half_life) if half_life > 0 else 0.0

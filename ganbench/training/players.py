@@ -67,9 +67,7 @@ class UpdatePlayers:
         return images
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
-        augmented = images
-        for plugin, augment in self._augmentations:
-            augmented = self._augment(plugin, augment, augmented)
+        augmented = self._augment_all(images) if self._augmentations else images
         arguments = (augmented, labels) if self.networks.conditional else (augmented,)
         with unchanged(images, f"{self.model}: its discriminator"):
             output = self._discriminator(*arguments)
@@ -119,6 +117,17 @@ class UpdatePlayers:
                 augmentation.adapt(ranks.all_rows(logits.detach().float()))
             except (Exception, SystemExit) as error:
                 raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
+
+    def _augment_all(self, images: Tensor) -> Tensor:
+        """Apply all augmentations in float32, also with bf16, so that real and generated images are treated alike.
+
+        With bf16, generated images are bfloat16, and real ones float32.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            augmented = images.to(torch.promote_types(images.dtype, torch.float32))
+            for plugin, augment in self._augmentations:
+                augmented = self._augment(plugin, augment, augmented)
+        return augmented
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:
         try:

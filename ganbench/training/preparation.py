@@ -83,7 +83,7 @@ def prepare(
     length = Length.of(training, len(data.train))
     events = Events(spec, length)
     require_scores_before_the_end(spec, events)
-    schedules = ScheduledValues(device)
+    schedules = ScheduledValues(device, spec)
     context = BuildContext(
         data_shape=data.data_shape,
         num_classes=data.num_classes,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -20,96 +19,127 @@ from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
 from .position import Position
 
+NUMBER = TypeAdapter(float)  # of an option without bounds
 CHECKED_POSITIONS = 101  # spread over the run, at which a schedule's values are checked before training
 
 
 @dataclass(frozen=True)
-class Scheduled:
-    """A schedule and the tensor with its value for the current step."""
+class ScheduledOption:
+    """An option that follows a schedule."""
 
+    path: str  # in the spec
+    config: ScheduleConfig
+    number: TypeAdapter[float]  # validates a constant
+
+    def build(self, context: BuildContext) -> Schedule:
+        """Build the schedule. Each value is checked against the bounds of the option.
+
+        It raises `PluginError` if the plugin raises, and `UsageError` naming option, schedule and position for a value
+        that would be invalid as a constant.
+        """
+        schedule: Schedule = self.config.build(context)
+
+        def value(images: int) -> float:
+            try:
+                number = float(schedule(images))
+            except GanbenchError:
+                raise
+            except Exception as error:
+                raise PluginError(f"{self.config.plugin} raised {describe(error)}") from error
+            try:
+                return self.number.validate_python(number)
+            except ValidationError as error:
+                raise UsageError(
+                    f"{self.path}: {self.config.plugin} returned {number:g} after {images:,} images: "
+                    f"{first_problem(error)}"
+                ) from None
+
+        return value
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """An option, its schedule, and the tensor with its value for the current step."""
+
+    option: ScheduledOption
     schedule: Schedule
-    plugin: str
-    config: ScheduleConfig  # in the spec
     value: Tensor  # float32, shape ()
 
 
 class ScheduledValues:
     """All schedules of a run. They depend only on the position, so there is no state to save."""
 
-    def __init__(self, device: torch.device | str) -> None:
+    def __init__(self, device: torch.device | str, spec: BenchmarkSpec | None = None) -> None:
+        """`spec` has the bounds of the options; without it, there are none."""
         self.device = device
         self.all: list[Scheduled] = []
+        self._options = {id(option.config): option for option in scheduled_options(spec)}
+
+    def schedule_of(self, value: float | ScheduleConfig, context: BuildContext) -> Schedule:
+        """Return the value of an option as a function of the number of images seen; a constant one for a number."""
+        return self._option(value).build(context) if isinstance(value, ScheduleConfig) else lambda _: value
 
     def value_of(self, option: Any, context: BuildContext) -> float | Tensor:
         """Return a constant as it is; for a schedule, a tensor with its current value, always the same one."""
         if not isinstance(option, ScheduleConfig):
             return option
         for scheduled in self.all:
-            if scheduled.config is option:
+            if scheduled.option.config is option:
                 return scheduled.value
-        schedule: Schedule = option.build(context)
-        scheduled = Scheduled(schedule, str(option.plugin), option, torch.zeros((), device=self.device))
-        self.all.append(scheduled)
+        value = torch.zeros((), device=self.device)
+        self.all.append(Scheduled(self._option(option), self.schedule_of(option, context), value))
         self.set(Position(0, 0))
-        return scheduled.value
+        return value
 
     def set(self, at: Position) -> None:
-        """Set every value for the step at this position, without waiting for the device."""
+        """Set every value for the step at this position, without waiting for the device.
+
+        Raises `PluginError` or `UsageError`, as described in `ScheduledOption.build`.
+        """
         for scheduled in self.all:
-            with schedule_errors(scheduled.plugin):
-                scheduled.value.fill_(float(scheduled.schedule(at.images)))
+            scheduled.value.fill_(scheduled.schedule(at.images))
+
+    def _option(self, config: ScheduleConfig) -> ScheduledOption:
+        """Return the option of a schedule: that of the spec, or one without bounds for a schedule made by a plugin."""
+        return self._options.get(id(config), ScheduledOption("a schedule", config, NUMBER))
 
 
-@contextmanager
-def schedule_errors(plugin: str) -> Iterator[None]:
-    """Raise `PluginError` with the name of the schedule's plugin for any exception in the block."""
-    try:
-        yield
-    except GanbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{plugin} raised {describe(error)}") from error
+def scheduled_options(value: Any, path: str = "", number: TypeAdapter[float] = NUMBER) -> Iterator[ScheduledOption]:
+    """Yield the scheduled options in a part of a spec, at any depth; `number` validates a constant at its place."""
+    if isinstance(value, ScheduleConfig):
+        yield ScheduledOption(path, value, number)
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from scheduled_options(item, f"{path}.{position}", number)
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            inside = path if isinstance(value, PluginConfig) and name == "options" else f"{path}.{name}".lstrip(".")
+            marks = [mark for annotation in (field.annotation, *field.metadata) for mark in marks_in(annotation)]
+            yield from scheduled_options(getattr(value, name), inside, marks[0].number if marks else NUMBER)
 
 
-def scheduled_options(value: Any, path: str = "") -> Iterator[tuple[str, ScheduleConfig, TypeAdapter[float]]]:
-    """Yield the scheduled options of a spec, at any depth: path, schedule, and the validator of a constant."""
-    if isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from scheduled_options(item, f"{path}.{number}")
-    if not isinstance(value, BaseModel):
-        return
-    for name, field in type(value).model_fields.items():
-        inner = getattr(value, name)
-        inside = path if isinstance(value, PluginConfig) and name == "options" else f"{path}.{name}".lstrip(".")
-        if isinstance(inner, ScheduleConfig):
-            marks = [mark for mark in field.metadata if isinstance(mark, Schedulable)]
-            yield inside, inner, marks[0].number if marks else TypeAdapter(float)
-        else:
-            yield from scheduled_options(inner, inside)
+def marks_in(annotation: Any) -> Iterator[Schedulable]:
+    """Yield the marks in a type, such as in a union with None."""
+    if isinstance(annotation, Schedulable):
+        yield annotation
+    for part in get_args(annotation):
+        yield from marks_in(part)
 
 
 def check_schedules(spec: BenchmarkSpec, context: BuildContext) -> list[str]:
     """Check the values of all schedules over the run against the bounds of their options; return warnings.
 
-    Raises `UsageError` naming option, schedule and position for a value that would be invalid as a constant.
+    Values between the checked positions are checked in training. Raises the errors of `ScheduledOption.build`.
     """
     warnings = []
-    for path, config, number_type in scheduled_options(spec):
-        schedule = config.build(context)
+    for option in scheduled_options(spec):
+        schedule = option.build(context)
         for number in range(CHECKED_POSITIONS):
-            images = (context.total_images - 1) * number // (CHECKED_POSITIONS - 1)  # before the last step at most
-            with schedule_errors(str(config.plugin)):
-                value = float(schedule(images))
-            try:
-                number_type.validate_python(value)
-            except ValidationError as error:
-                raise UsageError(
-                    f"{path}: {config.plugin} returned {value:g} after {images:,} images: {first_problem(error)}"
-                ) from None
-        kimg = length_kimg(config.options)
+            schedule((context.total_images - 1) * number // (CHECKED_POSITIONS - 1))  # before the last step at most
+        kimg = length_kimg(option.config.options)
         if kimg is not None and kimg * 1000 > context.total_images:
             warnings.append(
-                f"{path}: {config.plugin} takes {kimg:g} kimg, but the run ends after "
+                f"{option.path}: {option.config.plugin} takes {kimg:g} kimg, but the run ends after "
                 f"{context.total_images / 1000:g} kimg, before the end of the schedule"
             )
     return warnings
@@ -121,14 +151,13 @@ def changed_schedules(spec: BenchmarkSpec, now: BuildContext, before: BuildConte
     The contexts differ in the length of the run.
     """
     changes = []
-    for path, config, _ in scheduled_options(spec):
-        schedules = config.build(before), config.build(now)
+    for option in scheduled_options(spec):
+        schedules = option.build(before), option.build(now)
         for number in reversed(range(CHECKED_POSITIONS if images else 0)):
             position = (images - 1) * number // (CHECKED_POSITIONS - 1)
-            with schedule_errors(str(config.plugin)):
-                then, new = (float(schedule(position)) for schedule in schedules)
+            then, new = (schedule(position) for schedule in schedules)
             if then != new:
-                changes.append(f"{path}: {then:g}, now {new:g} after {position:,} images")
+                changes.append(f"{option.path}: {then:g}, now {new:g} after {position:,} images")
                 break
     return changes
 

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganbench.plugin.interfaces import PLAYERS
-from ganbench.spec.benchmark import BenchmarkSpec
 
-from .schedules import scheduled_options
 from .state.inspection import Inspection
 from .step import TrainingStep
 
@@ -73,12 +71,11 @@ def parameters_outside(inspection: Inspection) -> Iterator[tuple[str, Tensor]]:
             yield place.path, place.value
 
 
-def unused_schedule_warnings(spec: BenchmarkSpec, step: TrainingStep, inspection: Inspection) -> list[str]:
+def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
     """Return warnings about schedules whose value nothing holds: it was converted to a number, or used in a formula."""
-    paths = {id(config): path for path, config, _ in scheduled_options(spec)}
     warnings = []
     for scheduled in step.schedules.all:
-        path = paths.get(id(scheduled.config), "")
+        path = scheduled.option.path
         section, _, rest = path.partition(".")
         player = rest.partition(".")[0]
         if section == "optimizer" and player in step.optimizers:
@@ -88,8 +85,9 @@ def unused_schedule_warnings(spec: BenchmarkSpec, step: TrainingStep, inspection
             held = section in ("optimizer", "penalties") or inspection.reaches(scheduled.value)
         if not held:
             warnings.append(
-                f"{path}: {scheduled.plugin} has no effect after the first step, because the plugin does not keep the "
-                "tensor that context.scheduled(...) returned; use this tensor itself, without float() or a formula"
+                f"{path}: {scheduled.option.config.plugin} has no effect after the first step, because the plugin does "
+                "not keep the tensor that context.scheduled(...) returned; use this tensor itself, without float() or "
+                "a formula"
             )
     return warnings
 

@@ -99,7 +99,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *stale_average_warnings(step),
             *missing.warnings(),
             *untrained_parameter_warnings(step, inspection),
-            *unused_schedule_warnings(spec, step, inspection),
+            *unused_schedule_warnings(step, inspection),
         ]
         refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)

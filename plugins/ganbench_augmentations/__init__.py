@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from ganbench import Augmentation, AugmentationPlugin, BuildContext, Options, UsageError, hookimpl
+from ganbench import (
+    Augmentation,
+    AugmentationPlugin,
+    BuildContext,
+    Options,
+    Schedulable,
+    ScheduleConfig,
+    UsageError,
+    hookimpl,
+)
 
 Transform = Literal["color", "translation", "cutout"]
 
@@ -23,6 +33,23 @@ class ADAOptions(Options):
     )
     every: int = Field(4, ge=1, description="discriminator updates between changes of the probability")
     kimg: float = Field(500.0, gt=0, description="thousands of real images in which the probability changes by 1")
+    p: Annotated[float | ScheduleConfig, Schedulable(ge=0, le=1)] | None = Field(
+        None,
+        description="probability of each transformation, a number or a schedule, instead of an adaptive one; default: "
+        "adaptive",
+    )
+    color: float = Field(1.0, ge=0, le=1, description="factor of the probability for color transformations")
+    cutout: float = Field(0.0, ge=0, le=1, description="factor of the probability for cutout; 0 is without it")
+
+    @model_validator(mode="after")
+    def _adaptive_or_given(self) -> ADAOptions:
+        adaptive = ("target", "every", "kimg")
+        changed = [name for name in adaptive if getattr(self, name) != type(self).model_fields[name].default]
+        if self.p is not None and changed:
+            raise PydanticCustomError(
+                "p", "with p, the probability does not adapt, so {name} has no effect; remove one", {"name": changed[0]}
+            )
+        return self
 
 
 def build_diffaugment(options: DiffAugmentOptions, context: BuildContext) -> Augmentation:
@@ -39,9 +66,11 @@ def build_ada(options: ADAOptions, context: BuildContext) -> Augmentation:
             f"augmentation 'ada' transforms grayscale and RGB images, but this dataset has {channels} channels; use "
             "another augmentation"
         )
-    from .ada import ADA
+    from .ada import ADA, Pipeline
 
-    return ADA(size, options.target, options.every, options.kimg)
+    if options.p is not None:
+        return Pipeline(size, options.color, options.cutout, context.scheduled(options.p))
+    return ADA(size, options.color, options.cutout, options.target, options.every, options.kimg)
 
 
 @hookimpl

@@ -14,9 +14,10 @@ FRACTIONAL_TRANSLATION_STD = 1 / 8  # as a fraction of the image's side
 BRIGHTNESS_STD = 0.2
 CONTRAST_STD = 0.5  # of log2
 SATURATION_STD = 1.0  # of log2
+CUTOUT_SIZE = 1 / 2  # as a fraction of the image's side
 
 # the low-pass filter of the wavelet sym6 (Daubechies 1992), as in the authors' code; copies of it shifted by an even
-# number of samples are orthonormal, so images that are not transformed are reconstructed exactly
+# number of samples are orthonormal, so images that are not transformed are reconstructed, up to rounding
 SYM6 = (
     *(0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633),
     *(0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252),
@@ -25,43 +26,57 @@ SYM6 = (
 CENTER = 5  # the sample of the filter at the position of the pixel
 
 
-class ADA(nn.Module):
-    """Transforms each image at random, with a probability p that follows the overfitting of the discriminator.
+class Pipeline(nn.Module):
+    """Transforms each image at random: each transformation is applied with probability p.
 
     The transformations are the pixel blits, the general geometric and the color transformations of appendix B ("bgc"),
-    each applied with probability p. Every `every` updates of the discriminator, the mean sign of its logits on the real
-    images, r_t (eq. 1), is compared with `target`: p increases if it is larger and decreases if it is smaller, at a
-    rate of 1 in `kimg` thousand images, and stays in [0, 1]. p is 0 at first.
+    and cutout. Those of colors have the probability `color` times p, and cutout `cutout` times p.
+    """
+
+    p: Tensor
+
+    def __init__(self, size: Sequence[int], color: float, cutout: float, p: float | Tensor) -> None:
+        """`size` is the height and width of the images; if `p` is a tensor, its value may change between steps."""
+        super().__init__()
+        self.filters = nn.ModuleList([Filters(side) for side in size])  # of the vertical and the horizontal axis
+        self.color = color
+        self.cutout = cutout
+        self.register_buffer("p", torch.as_tensor(p))
+
+    def forward(self, images: Tensor) -> Tensor:
+        linear, shift = draw_geometry(len(images), images.shape[2:], self.p)
+        images = resample(images, linear.to(images.dtype), shift.to(images.dtype), *self.filters)
+        if self.color:
+            images = draw_color(images, self.color * self.p)
+        return cut_out(images, self.cutout * self.p) if self.cutout else images
+
+
+class ADA(Pipeline):
+    """A pipeline whose probability p follows the overfitting of the discriminator.
+
+    Every `every` updates of the discriminator, the mean sign of its logits on the real images, r_t (eq. 1), is compared
+    with `target`: p increases if it is larger and decreases if it is smaller, at a rate of 1 in `kimg` thousand images,
+    and stays in [0, 1]. p is 0 at first.
 
     The sign presumes a loss for which positive logits mean real images: `bce`, `minimax` or `hinge`. `lsgan` has its
     threshold at 1/2, and the logits of `wgan` and `rpgan` have none.
     """
 
-    p: Tensor
     sign_sum: Tensor
     count: Tensor
     updates: Tensor
 
-    def __init__(self, size: Sequence[int], target: float, every: int, kimg: float) -> None:
-        """`size` is the height and width of the images."""
-        super().__init__()
-        self.filters = nn.ModuleList([Filters(side) for side in size])  # of the vertical and the horizontal axis
+    def __init__(
+        self, size: Sequence[int], color: float, cutout: float, target: float, every: int, kimg: float
+    ) -> None:
+        super().__init__(size, color, cutout, p=0.0)
         self.target = target
         self.every = every
         self.kimg = kimg
-        self.register_buffer("p", torch.zeros(()))
         # of the logits since the last change of p
         self.register_buffer("sign_sum", torch.zeros(()))
         self.register_buffer("count", torch.zeros(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, images: Tensor) -> Tensor:
-        # float32 even with bf16: a bfloat16 cannot represent a pixel's position
-        with torch.autocast(images.device.type, enabled=False):
-            precise = images.to(torch.promote_types(images.dtype, torch.float32))
-            linear, shift = draw_geometry(len(images), images.shape[2:], self.p)
-            transformed = resample(precise, linear.to(precise.dtype), shift.to(precise.dtype), *self.filters)
-            return draw_color(transformed, self.p).to(images.dtype)
 
     def adapt(self, logits: Tensor) -> None:
         """Count the signs of the logits on real images, and change p if it is due: no branch, for CUDA graphs."""
@@ -141,6 +156,7 @@ def resample(images: Tensor, linear: Tensor, shift: Tensor, vertical: Filters, h
 
     The images are mirrored at their edges, upsampled by 2, interpolated linearly, and downsampled by 2. The
     interpolation is written with `gather`, because torch cannot differentiate its `grid_sample` twice, as R1 requires.
+    On a GPU with TF32, the filters round to 10 bits, a fraction of a level of an 8-bit image.
     """
     count, channels, height, width = images.shape
     upsampled = vertical.up.to(images.dtype) @ images @ horizontal.up.to(images.dtype).T
@@ -212,7 +228,17 @@ def recolor(
     return gray + (rotated - gray) * saturation
 
 
-# products written without matmul, which TF32 would round to 10 bits
+def cut_out(images: Tensor, p: Tensor) -> Tensor:
+    """Set a square with half the side to 0 with probability p, centered anywhere in the image."""
+    chosen = torch.rand(len(images), 1, 1, 1, device=p.device) < p
+    rows, columns = (
+        ((torch.arange(side, device=images.device) + 0.5) / side - center).abs() < CUTOUT_SIZE / 2
+        for side, center in zip(images.shape[2:], torch.rand(2, len(images), 1, device=p.device), strict=True)
+    )
+    return images * ~(rows[:, None, :, None] & columns[:, None, None, :] & chosen)
+
+
+# products of positions, written without matmul, which TF32 would round to 10 bits
 
 
 def times(first: Tensor, second: Tensor) -> Tensor:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 from command_line import run_command
 from conftest import SMALL
 from documented_commands import commands_in
 from torch import Tensor
 
 from ganbench import Registry
+from ganbench.plugin.registrations import Kind
 from ganbench.results.schema import Result, load_result
+from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import make_cells, read_suite_file
+from ganbench.training.schedules import scheduled_options
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -61,6 +66,32 @@ def test_the_suite_of_the_page_has_a_cell_for_each_loss_and_seed() -> None:
         Path(name).write_text(block, encoding="utf-8")
     suite = read_suite_file(Path("losses.toml"))
     assert len(make_cells(suite, Registry.load(["softplus.py"]), Path())) == 10
+
+
+def test_the_recipe_of_r3gan_is_part_of_a_valid_spec(registry: Registry) -> None:
+    (recipe,) = re.findall(r"```toml\n(.*?)```", page("models"), re.DOTALL)
+    spec, _ = load_spec("dcgan-cifar10", registry)
+    Path("recipe.toml").write_text(tomli_w.dumps(spec.to_dict() | tomllib.loads(recipe)), encoding="utf-8")
+    spec, _ = load_spec("recipe.toml", registry)
+    ends = {option.path: option.config.options.model_dump()["end"] for option in scheduled_options(spec)}
+    assert ends == {
+        "optimizer.generator.lr": 5e-5,
+        "optimizer.discriminator.lr": 5e-5,
+        "penalties.0.weight": 0.005,
+        "penalties.1.weight": 0.005,
+        "augmentations.0.p": 0.55,
+        "ema.half_life_kimg": 5000,
+    }
+
+
+@pytest.mark.parametrize("kind", [Kind.LOSS, Kind.PENALTY, Kind.AUGMENTATION, Kind.OPTIMIZER, Kind.SCHEDULE])
+def test_the_page_of_losses_has_every_shipped_plugin_with_its_options(kind: Kind, registry: Registry) -> None:
+    text = page("losses")
+    for registered in registry.of_kind(kind):
+        if registered.provider.module != "ganbench_games":
+            assert f"\n| `{registered.plugin.name}` |" in text
+            for option in registered.plugin.options.model_fields:
+                assert re.search(rf"`[^`]*\b{option}\b[^`]*`", text), (registered.plugin.name, option)
 
 
 @pytest.mark.filterwarnings("ignore:FID")

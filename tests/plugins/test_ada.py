@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import UNSCORED
+from linear_gan import Noting
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -26,7 +27,8 @@ BATCH = 50
 
 
 def ada(p: float = 0.0, **options: Any) -> ADA:
-    augment = ADA(**{"size": (28, 28), "target": 0.6, "every": 4, "kimg": 500.0, **options})
+    defaults = {"size": (28, 28), "color": 1.0, "cutout": 0.0, "target": 0.6, "every": 4, "kimg": 500.0}
+    augment = ADA(**defaults | options)
     augment.p.fill_(p)
     return augment
 
@@ -155,6 +157,30 @@ def test_a_luma_flip_of_a_grayscale_image_is_its_negative(images: Tensor) -> Non
     torch.testing.assert_close(recolor(images[:2], zero, one, one, one, one), -images[:2])
 
 
+@pytest.mark.parametrize(("color", "changed"), [(0.0, 0.0), (0.5, 1 - 0.5 * 0.5 * 0.75), (1.0, 1.0)])
+def test_color_is_a_factor_of_the_probability(color: float, changed: float) -> None:
+    """Brightness and contrast change a gray image, and a luma flip does half of the time; its center stays inside."""
+    torch.manual_seed(0)
+    gray = torch.full((5000, 1, 8, 8), 0.25)
+    augmented = ada(p=1.0, size=(8, 8), color=color)(gray)
+    share = ((augmented - gray)[:, 0, 4, 4].abs() > 1e-5).double().mean().item()
+    assert share == pytest.approx(changed, abs=0.02)
+
+
+@pytest.mark.parametrize(("p", "cutout"), [(1.0, 1.0), (0.8, 0.5), (1.0, 0.0)])
+def test_cutout_clears_a_square_of_half_the_side_with_its_probability(p: float, cutout: float) -> None:
+    """Around a center anywhere in the image, 7/16 of each axis on average: as in AugmentPipe of the authors' code."""
+    torch.manual_seed(0)
+    count, side = 4000, 32
+    augmented = ada(p=p, size=(side, side), color=0.0, cutout=cutout)(torch.ones(count, 1, side, side))[:, 0]
+    cleared = augmented.abs() < 1e-5
+    rows, columns = cleared.any(2), cleared.any(1)
+    assert torch.equal(cleared, rows[:, :, None] & columns[:, None, :])
+    for axis in (rows, columns):
+        assert axis.sum(1).max().item() <= side // 2
+        assert axis.sum(1).sum().item() / count == pytest.approx(p * cutout * side * 7 / 16, rel=0.05)
+
+
 def test_it_can_be_differentiated_twice_as_r1_requires(images: Tensor) -> None:
     augment = ada(p=1.0, size=(8, 8))
     real = images[:2, :, 10:18, 10:18].double().requires_grad_()
@@ -182,6 +208,40 @@ def test_a_run_with_r1_adapts_p_and_saves_it(registry: Registry, tmp_path: Path)
     (state,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
     assert state["updates"].item() == 6
     assert state["p"].item() == pytest.approx(3 * 2 * 16 / 1000)
+
+
+R3GAN = 'p={name="linear",start=0.0,end=0.6},color=0.5,cutout=1.0'
+
+
+@pytest.mark.parametrize(("options", "last"), [("p=0.3", 0.3), (R3GAN, 0.6 * 5 / 6)])
+def test_p_may_be_given_or_follow_a_schedule_also_without_logits(options: str, last: float, tmp_path: Path) -> None:
+    """R3GAN's loss gives no logits to adapt to. Before the last of 6 steps, 5/6 of the images were seen."""
+    augmentation = f'augmentations=[{{name="ada",{options}}}]'
+    overrides = ["loss=rpgan", "model.width=8", "training.steps=6", "training.batch_size=16", augmentation]
+    spec, _ = load_spec("dcgan-fashion", Registry.load(), [*UNSCORED, *overrides])
+    warnings = Noting()
+    result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=warnings)
+    assert result.status == "completed"
+    (state,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
+    assert state["p"].item() == pytest.approx(last)
+    assert not [each for each in warnings.warnings if "ada" in each]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("p=1.5", r"augmentations\.0\.p: must be at most 1 \(got 1\.5\)"),
+        ('p={name="linear",start=0.0,end=2.0}', r"^augmentations\.0\.p: schedule 'linear' .* returned 1\."),
+        ("p=0.3,target=0.5", r"with p, the probability does not adapt, so target has no effect"),
+    ],
+)
+def test_an_invalid_p_is_refused(options: str, message: str, registry: Registry, tmp_path: Path) -> None:
+    def train() -> None:
+        spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, f'augmentations=[{{name="ada",{options}}}]'])
+        run(spec, device="cpu", out=tmp_path / "run")
+
+    with pytest.raises(UsageError, match=message):
+        train()
 
 
 def test_images_with_other_channels_are_rejected() -> None:

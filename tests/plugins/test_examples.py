@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +80,11 @@ def test_a_conditional_gan_has_sample_images_and_scores_by_class(example: Any, t
 
 
 def test_wgan_gp_is_a_loss_a_penalty_and_five_updates(example: Any) -> None:
-    penalty = 'penalties=[{name="gradient-penalty",weight=10.0}]'
-    result = example("wgan_gp", "loss=wasserstein", "training.discriminator_steps=5", penalty)
+    documented = shlex.split((FOLDER / "wgan_gp.py").read_text(encoding="utf-8").split('"""')[1].partition("\n\n")[2])
+    overrides = [word for before, word in pairwise(documented) if before == "-o"]
+    assert len(overrides) == 5
+    result = example("wgan_gp", *overrides)
+    assert {tuple(result.spec["optimizer"][player]["betas"]) for player in ("generator", "discriminator")} == {(0, 0.9)}
     assert set(result.history[0].monitors) == {"critic_distance", "gradient-penalty"}
     assert result.history[0].images == 6 * 5 * 64
 

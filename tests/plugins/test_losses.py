@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from linear_gan import Noting
 from torch import Tensor, nn
 
 from ganbench import Batch, Networks, Registry
+from ganbench.authoring.new import Package, write_package
+from ganbench.plugin import hookspecs
+from ganbench.plugin.registrations import Kind
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.training.players import UpdatePlayers
@@ -263,3 +267,37 @@ def test_a_benchmark_trains_without_warning_of_batch_norm(name: str, registry: R
     weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["networks"]["discriminator"].values()
     largest = max(weight.abs().max().item() for weight in weights)
     assert (largest == pytest.approx(0.01)) == (name == "wgan-fashion")
+
+
+def example_file(folder: Path) -> Path:
+    return Path(__file__).parents[2] / "docs" / "examples" / "wgan_gp.py"
+
+
+def hook_file(folder: Path) -> Path:
+    code = (inspect.getdoc(hookspecs.ganbench_losses) or "").partition("\n\n")[2]
+    (folder / "hook.py").write_text(code, encoding="utf-8")
+    return folder / "hook.py"
+
+
+def new_file(folder: Path) -> Path:
+    write_package(Package("mine", Kind.LOSS), folder / "new")
+    return folder / "new" / "ganbench_mine.py"
+
+
+def tutorial_file(folder: Path) -> Path:
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    code = page.partition("<!-- file: ganbench_huber.py -->\n```python\n")[2].partition("```")[0]
+    (folder / "huber.py").write_text(code, encoding="utf-8")
+    return folder / "huber.py"
+
+
+@pytest.mark.parametrize("write", [example_file, hook_file, new_file, tutorial_file])
+def test_ada_warns_of_a_documented_loss_whose_output_is_not_a_logit(write: Any, tmp_path: Path) -> None:
+    file = str(write(tmp_path))
+    registry = Registry.load([file])
+    (name,) = [each.plugin.name for each in registry.of_kind(Kind.LOSS) if each.provider.given == file]
+    overrides = [f"loss={name}", 'augmentations=["ada"]', "model.width=4", "training.steps=1", *UNSCORED]
+    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    callback = Noting()
+    run(spec, device="cpu", out=tmp_path / "run", callback=callback)
+    assert [each for each in callback.warnings if "adapts to the sign of the discriminator's output" in each]

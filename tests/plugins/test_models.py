@@ -66,6 +66,8 @@ def test_the_linear_output_of_r3gan_is_declared() -> None:
 
 # published sizes
 
+IMAGENET: dict[str, Any] = {"width": 1536, "group_width": 16, "conditional": True, "num_classes": 1000}  # of R3GAN
+
 
 @pytest.mark.parametrize(
     ("name", "shape", "options", "generator", "discriminator"),
@@ -85,6 +87,8 @@ def test_the_linear_output_of_r3gan_is_declared() -> None:
         # as in the authors' code (brownvc/R3GAN)
         ("r3gan", (3, 32, 32), {}, 20_732_160, 20_683_776),
         ("r3gan", (3, 32, 32), {"conditional": True}, 20_781_952, 21_280_512),
+        ("r3gan", (3, 32, 32), IMAGENET, 82_914_304, 86_548_992),
+        ("r3gan", (3, 64, 64), IMAGENET, 103_570_432, 107_205_120),
     ],
 )
 def test_the_networks_have_the_published_numbers_of_parameters(
@@ -160,6 +164,11 @@ def test_r3gans_residual_blocks_start_as_the_identity_with_scaled_inner_layers()
     assert blocks[0].layers[0].weight.std().item() == pytest.approx(gain / math.sqrt(64), rel=0.05)
     assert blocks[0].layers[2].weight.std().item() == pytest.approx(gain / math.sqrt(16 * 9), rel=0.05)
     assert blocks[0].layers[2].groups == 8
+
+
+def test_r3gans_width_is_a_multiple_of_its_group_width() -> None:
+    with pytest.raises(ValueError, match=r"width must be a multiple of group_width, 16; got 24"):
+        build("r3gan", width=24, group_width=16)
 
 
 def test_r3gan_resamples_bilinearly() -> None:

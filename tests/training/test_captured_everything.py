@@ -50,10 +50,13 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
 
 # the shipped adaptive augmentation, with a penalty that differentiates it twice
 ADA = ['augmentations=[{name="ada",every=2,kimg=0.01}]', 'penalties=[{name="r1",weight=0.1}]']
+SCHEDULED_ADA = ['augmentations=[{name="ada",p={name="cosine",start=0.0,end=1.0},color=0.5,cutout=1.0}]', ADA[1]]
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("overrides", [*PARTS.values(), EVERYTHING, ADA], ids=[*PARTS, "everything", "ada"])
+@pytest.mark.parametrize(
+    "overrides", [*PARTS.values(), EVERYTHING, ADA, SCHEDULED_ADA], ids=[*PARTS, "everything", "ada", "scheduled ada"]
+)
 def test_a_captured_step_equals_the_eager_one(overrides: list[str], device: str, tmp_path: Path) -> None:
     with deterministic_convolutions():
         graph, verification = captured(prepared(tmp_path, SOURCE, overrides, device))

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
 from ganbench import PluginError, UsageError
-from ganbench.spec.benchmark import EMAOptions
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.training.ema import EMA
 from ganbench.training.position import Position
 
@@ -28,14 +28,16 @@ def walk(generator: nn.Module, ema: EMA, steps: int, images: int, lr: float = 0.
         ema.update()
 
 
-@pytest.mark.parametrize("ramp", [0.0, 0.05])
-def test_the_average_follows_the_recurrence(ramp: float) -> None:
+@pytest.mark.parametrize(
+    ("growth", "ramp"), [(0, 0.0), (0, 0.05), (0.2, 0.0)], ids=["constant", "ramp", "scheduled, from 0"]
+)
+def test_the_average_follows_the_recurrence(growth: float, ramp: float) -> None:
     torch.manual_seed(0)
     generator = nn.Linear(8, 4)
-    ema = EMA(generator, EMAOptions(half_life_kimg=0.5, ramp=ramp), "the model")
+    ema = EMA(generator, lambda images: growth * images / 1000 if growth else 0.5, ramp, "the model")
     expected = [parameter.detach().double() for parameter in generator.parameters()]
     for step in range(100):
-        half_life = 500.0 if ramp == 0 else min(500.0, 0.05 * 64 * step)
+        half_life = growth * 64 * step if growth else 500.0 if ramp == 0 else min(500.0, 0.05 * 64 * step)
         decay = 0.5 ** (64 / half_life) if half_life else 0.0
         walk_one(generator, ema, step)
         expected = [
@@ -57,7 +59,7 @@ def walk_one(generator: nn.Module, ema: EMA, step: int) -> None:
 def test_batch_norms_running_statistics_are_the_trained_ones() -> None:
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 4))
-    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    ema = EMA(generator, lambda _: 1, 0.05, "the model")
     walk(generator, ema, 20, 64)
     for name, buffer in generator.named_buffers():
         assert torch.equal(ema.generator.get_buffer(name), buffer)
@@ -70,7 +72,7 @@ def test_batch_norms_running_statistics_are_the_trained_ones() -> None:
 def test_the_largest_singular_value_of_an_averaged_spectral_norm_is_1(norm: Any, mode: bool, lr: float) -> None:
     torch.manual_seed(0)
     generator = nn.Sequential(norm(nn.Linear(8, 32)), nn.BatchNorm1d(32), nn.ReLU(), norm(nn.Linear(32, 12)))
-    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    ema = EMA(generator, lambda _: 1, 0.05, "the model")
     walk(generator, ema, 200, 64, lr)
     average = ema.for_sampling().train(mode)
     average(torch.randn(16, 8))
@@ -88,7 +90,7 @@ def test_spectral_norm_of_an_average_may_follow_another_parametrization() -> Non
     layer = nn.Linear(8, 32)
     parametrize.register_parametrization(layer, "weight", Doubled())
     generator = nn.Sequential(parametrizations.spectral_norm(layer))
-    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    ema = EMA(generator, lambda _: 1, 0.05, "the model")
     walk(generator, ema, 50, 64, lr=0.2)
     weight = ema.for_sampling().eval()[0].weight.detach().double()
     assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=1e-3)
@@ -106,7 +108,7 @@ def test_complex_parameters_are_averaged() -> None:
             return torch.fft.irfft(torch.fft.rfft(latent) * self.gains)
 
     generator = Filter()
-    ema = EMA(generator, EMAOptions(half_life_kimg=0.064, ramp=0), "the model")
+    ema = EMA(generator, lambda _: 0.064, 0, "the model")
     with torch.no_grad():
         generator.gains.copy_(torch.full((5,), 3 - 2j))
     ema.set(Position(0, 0), 64)
@@ -127,7 +129,7 @@ def test_a_buffer_created_in_the_first_forward_pass_is_in_the_average() -> None:
             return self.linear(latent) * self.scale
 
     generator = Late()
-    ema = EMA(generator, EMAOptions(half_life_kimg=1), "the model")
+    ema = EMA(generator, lambda _: 1, 0.05, "the model")
     walk(generator, ema, 3, 64)
     assert torch.equal(ema.generator.scale, torch.full((4,), 2.0))
 
@@ -138,7 +140,7 @@ def test_a_generator_that_cannot_be_copied_is_named() -> None:
             raise RuntimeError("one of a kind")
 
     with pytest.raises(PluginError, match=r"^the model: \[ema\] needs a copy .* RuntimeError: one of a kind"):
-        EMA(Stubborn(8, 4), EMAOptions(half_life_kimg=1), "the model")
+        EMA(Stubborn(8, 4), lambda _: 1, 0.05, "the model")
 
 
 def test_raw_and_averaged_weights_are_scored_separately_in_one_run(tmp_path: Any) -> None:
@@ -153,6 +155,29 @@ def test_raw_and_averaged_weights_are_scored_separately_in_one_run(tmp_path: Any
     assert raw.curve[0].value == averaged.curve[0].value  # before training, the weights are equal
     assert raw.protocol["weights"] == "raw"
     assert averaged.protocol["weights"] == "EMA, half-life 0.05 kimg, ramp 0.05"
+
+
+FALLING = '{name="step",start=9.0,factor=1e-9,every_kimg=0.032}'  # in the last of 5 steps, the half-life is nearly 0
+
+
+@pytest.mark.parametrize(
+    ("half_life", "described", "follows"),
+    [(FALLING, "step (start 9.0, factor 1e-09, every_kimg 0.032)", True), ("9.0", "9", False)],
+)
+def test_a_half_life_can_follow_a_schedule(half_life: str, described: str, follows: bool, tmp_path: Any) -> None:
+    metrics = 'metrics=[{name="fid",features="fashion-cnn",num_samples=20,weights="ema"}]'
+    parts = [metrics, "optimizer.generator={name='adam',lr=0.1}", "ema.ramp=0", f"ema.half_life_kimg={half_life}"]
+    result, _ = own_run(tmp_path, "", parts)
+    state = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state
+    assert torch.equal(state["ema"]["0.weight"], state["networks"]["generator"]["0.weight"]) == follows
+    assert result.metrics[0].protocol["weights"] == f"EMA, half-life {described} kimg"
+    assert ("schedule" in {plugin.kind for plugin in result.plugins}) == follows
+
+
+@pytest.mark.parametrize("half_life", ["-1", "{name='linear',start=1.0,end=-1.0}"])
+def test_a_negative_half_life_is_refused(half_life: str, tmp_path: Any) -> None:
+    with pytest.raises(UsageError, match=r"ema\.half_life_kimg: .*greater than or equal to 0|must be at least 0"):
+        own_run(tmp_path, "", [f"ema.half_life_kimg={half_life}"])
 
 
 def test_an_average_does_not_affect_training(tmp_path: Any) -> None:

@@ -18,6 +18,7 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.precision import autocast
 from ganbench.runtime.ranks import SINGLE
 from ganbench.runtime.rng import make_rng
+from ganbench.training.penalties import Penalties, WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench.training.step import TrainingStep
 from ganbench_penalties.gradients import r1, r2
@@ -127,6 +128,22 @@ def test_a_change_of_the_images_in_place_is_refused(
     augmentations = [NamedAugmentation("the augmentation", augment)] if augment else []
     with pytest.raises(PluginError, match=message):
         take(make_eager(loss, networks, augmentations=augmentations), 1)
+
+
+def test_real_and_generated_images_are_augmented_in_float32_with_bf16() -> None:
+    """A generator returns bfloat16 images then, and autocast would run a convolution such as a blur in bfloat16."""
+    seen = []
+
+    def blur(images: Tensor) -> Tensor:
+        seen.append(images.dtype)
+        return nn.functional.conv2d(images, torch.full((1, 1, 3, 3), 1 / 9), padding=1)
+
+    augmentations = [NamedAugmentation("the augmentation", blur)] * 2
+    eager = make_eager(
+        augmentations=augmentations, penalties=Penalties([WeightedPenalty("r2", "r2", r2, 1.0)]), precision="bf16"
+    )
+    take(eager, 1)
+    assert seen == [torch.float32] * 6  # real and generated images for the discriminator, and generated ones
 
 
 def test_an_augmentation_through_which_the_generator_cannot_learn_is_named() -> None:

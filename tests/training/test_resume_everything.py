@@ -15,6 +15,8 @@ from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.runner import run
 
+SCHEDULED_ADA = ['augmentations=[{name="ada",p={name="cosine",start=0.0,end=1.0},color=0.5,cutout=1.0}]']
+
 
 def lose_the_step() -> None:
     """End the run as a second Ctrl-C does, so that it resumes from the checkpoint of the step before."""
@@ -48,8 +50,8 @@ def trained(folder: Path, name: str, overrides: list[str], stops: list[int]) -> 
 
 @pytest.mark.parametrize(
     ("overrides", "stops"),
-    [*((part, [3]) for part in PARTS.values()), (EVERYTHING, [3, 5])],
-    ids=[*PARTS, "everything, twice"],
+    [*((part, [3]) for part in PARTS.values()), (SCHEDULED_ADA, [3]), (EVERYTHING, [3, 5])],
+    ids=[*PARTS, "scheduled ada", "everything, twice"],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(overrides: list[str], stops: list[int], tmp_path: Path) -> None:
     uninterrupted, state = trained(tmp_path, "uninterrupted", overrides, [])

@@ -132,6 +132,39 @@ def test_an_invalid_rate_is_refused_with_its_path_before_training(lr: str, messa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_rate_that_is_invalid_between_the_positions_checked_before_training_ends_the_run(tmp_path: Path) -> None:
+    """240 images are checked at 101 positions, 96 is not one of them."""
+    source = """
+    from ganbench import SchedulePlugin
+    @hookimpl
+    def ganbench_schedules():
+        build = lambda options, context: lambda images: -1.0 if images == 96 else 1e-4
+        return [SchedulePlugin(name="dip", summary="-", build=build)]
+    """
+    with pytest.raises(
+        UsageError, match=r"optimizer\.discriminator\.lr: .*'dip' .* returned -1 after 96 images: .*than 0"
+    ):
+        own_run(tmp_path, source, ["optimizer.discriminator={name='sgd',lr={name='dip'}}", "training.steps=30"])
+
+
+def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list(tmp_path: Path) -> None:
+    source = """
+    from typing import Annotated
+    from ganbench import Options, Schedulable, ScheduleConfig
+    Share = Annotated[float | ScheduleConfig, Schedulable(le=1)]
+    class Shares(Options):
+        first: Share | None = None
+        others: list[Share] = []
+    @hookimpl(specname="ganbench_losses")
+    def shared():
+        return [LossPlugin(name="shared", summary="-", options=Shares, build=lambda o, c: LeastSquares())]
+    """
+    rising = "{name='linear',start=0.0,end=2.0}"
+    for options, path in ((f"first={rising}", "first"), (f"others=[0.5,{rising}]", r"others\.1")):
+        with pytest.raises(UsageError, match=rf"^loss\.{path}: schedule 'linear' .* returned 1\."):
+            own_run(tmp_path, source, [f"loss={{name='shared',{options}}}"])
+
+
 def test_a_rate_may_fall_to_zero_by_the_end(tmp_path: Path) -> None:
     _, warnings = own_run(tmp_path, "", ["optimizer.generator={name='adam',lr={name='linear',start=1e-3}}"])
     assert warnings == []

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-GROUP = 8  # channels of a residual block's input for each group of its 3x3 convolution
 EXPANSION = 2  # channels inside a residual block, relative to its input
 SLOPE = 0.2  # of the leaky ReLUs
 RELU_GAIN = math.sqrt(2 / (1 + SLOPE**2))
@@ -27,6 +26,7 @@ class Generator(nn.Module):
         doublings: int,
         latent_dim: int,
         width: int,
+        group_width: int,
         blocks: int,
         num_classes: int | None,
     ) -> None:
@@ -36,9 +36,9 @@ class Generator(nn.Module):
         self.linear = initialized(nn.Linear(inputs, width, bias=False), 1.0)
         self.basis = nn.Parameter(torch.randn(width, first, first))
         count = blocks * (doublings + 1)
-        layers: list[nn.Module] = [ResidualBlock(width, count) for _ in range(blocks)]
+        layers: list[nn.Module] = [ResidualBlock(width, group_width, count) for _ in range(blocks)]
         for _ in range(doublings):
-            layers += [Upsample(), *(ResidualBlock(width, count) for _ in range(blocks))]
+            layers += [Upsample(), *(ResidualBlock(width, group_width, count) for _ in range(blocks))]
         self.layers = nn.Sequential(*layers, initialized(nn.Conv2d(width, channels, 1, bias=False), 1.0))
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -51,14 +51,21 @@ class Discriminator(nn.Module):
     """Maps images `(N, C, H, W)` in [-1, 1], with labels `(N,)` if conditional, to logits `(N, 1)`."""
 
     def __init__(
-        self, channels: int, first: int, doublings: int, width: int, blocks: int, num_classes: int | None
+        self,
+        channels: int,
+        first: int,
+        doublings: int,
+        width: int,
+        group_width: int,
+        blocks: int,
+        num_classes: int | None,
     ) -> None:
         super().__init__()
         count = blocks * (doublings + 1)
         layers: list[nn.Module] = [initialized(nn.Conv2d(channels, width, 1, bias=False), 1.0)]
         for _ in range(doublings):
-            layers += [*(ResidualBlock(width, count) for _ in range(blocks)), Downsample()]
-        layers += [ResidualBlock(width, count) for _ in range(blocks)]
+            layers += [*(ResidualBlock(width, group_width, count) for _ in range(blocks)), Downsample()]
+        layers += [ResidualBlock(width, group_width, count) for _ in range(blocks)]
         basis = initialized(nn.Conv2d(width, width, first, groups=width, bias=False), 1.0)
         outputs = 1 if num_classes is None else width
         linear = initialized(nn.Linear(width, outputs, bias=False), 1.0)
@@ -73,17 +80,18 @@ class Discriminator(nn.Module):
 class ResidualBlock(nn.Module):
     """Three convolutions with leaky ReLUs between them; the last one is initially 0, so that the block is the identity.
 
+    The 3x3 convolution has one group for each `group_width` channels of the block's input.
     As in Fixup, a residual branch with m = 3 layers, in a network of `count` blocks, has its first layers scaled by
     count^(-1 / (2m - 2)).
     """
 
-    def __init__(self, channels: int, count: int) -> None:
+    def __init__(self, channels: int, group_width: int, count: int) -> None:
         super().__init__()
         hidden, gain = EXPANSION * channels, RELU_GAIN * count ** (-1 / 4)
         self.layers = nn.Sequential(
             initialized(nn.Conv2d(channels, hidden, 1), gain),
             nn.LeakyReLU(SLOPE),
-            initialized(nn.Conv2d(hidden, hidden, 3, padding=1, groups=channels // GROUP), gain),
+            initialized(nn.Conv2d(hidden, hidden, 3, padding=1, groups=channels // group_width), gain),
             nn.LeakyReLU(SLOPE),
             initialized(nn.Conv2d(hidden, channels, 1, bias=False), 0.0),
         )
