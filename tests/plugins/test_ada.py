@@ -218,7 +218,7 @@ def test_p_may_be_given_or_follow_a_schedule_also_without_logits(options: str, l
     """R3GAN's loss gives no logits to adapt to. Before the last of 6 steps, 5/6 of the images were seen."""
     augmentation = f'augmentations=[{{name="ada",{options}}}]'
     overrides = ["loss=rpgan", "model.width=8", "training.steps=6", "training.batch_size=16", augmentation]
-    spec, _ = load_spec("dcgan-fashion", Registry.load(), [*UNSCORED, *overrides])
+    spec = load_spec("dcgan-fashion", Registry.load(), [*UNSCORED, *overrides])
     warnings = Noting()
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=warnings)
     assert result.status == "completed"
@@ -237,7 +237,7 @@ def test_p_may_be_given_or_follow_a_schedule_also_without_logits(options: str, l
 )
 def test_an_invalid_p_is_refused(options: str, message: str, registry: Registry, tmp_path: Path) -> None:
     def train() -> None:
-        spec, _ = load_spec("dcgan-fashion", registry, [*UNSCORED, f'augmentations=[{{name="ada",{options}}}]'])
+        spec = load_spec("dcgan-fashion", registry, [*UNSCORED, f'augmentations=[{{name="ada",{options}}}]'])
         run(spec, device="cpu", out=tmp_path / "run")
 
     with pytest.raises(UsageError, match=message):

@@ -297,7 +297,7 @@ def test_ada_warns_of_a_documented_loss_whose_output_is_not_a_logit(write: Any, 
     registry = Registry.load([file])
     (name,) = [each.plugin.name for each in registry.of_kind(Kind.LOSS) if each.provider.given == file]
     overrides = [f"loss={name}", 'augmentations=["ada"]', "model.width=4", "training.steps=1", *UNSCORED]
-    spec, _ = load_spec("dcgan-fashion", registry, overrides)
+    spec = load_spec("dcgan-fashion", registry, overrides)
     callback = Noting()
     run(spec, device="cpu", out=tmp_path / "run", callback=callback)
     assert [each for each in callback.warnings if "adapts to the sign of the discriminator's output" in each]
