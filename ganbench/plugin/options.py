@@ -52,9 +52,9 @@ class StrictModel(BaseModel):
     def _known_keys(cls, key: str, context: Mapping[str, Any]) -> str:
         """Return the known key that is most similar to an unknown one, or else all known keys."""
         known = [*cls.model_fields, *context.get("engine_keys", [])]
-        described = [name for name, field in cls.model_fields.items() if key in words(field.description)]
-        if described:  # by its usual name, such as n_critic
-            return f"did you mean '{described[0]}'?"
+        for name, field in cls.model_fields.items():
+            if f"({key})" in (field.description or ""):  # its usual name, such as (n_critic)
+                return f"did you mean '{name}'?"
         return suggestion(key, known) if known else f"{context.get('plugin', 'this table')} has no options"
 
 
@@ -67,10 +67,6 @@ MESSAGES = {
     **dict.fromkeys(["int_type", "int_parsing", "int_from_float"], "must be an integer"),
     **dict.fromkeys(["float_type", "float_parsing"], "must be a number"),
 }  # in the terms of TOML, by pydantic's type of problem
-
-
-def words(text: str | None) -> set[str]:
-    return set(re.findall(r"\w+", text or ""))
 
 
 class Options(StrictModel):

@@ -106,7 +106,7 @@ def test_images_steps_and_epochs_count_real_images_shown_to_the_discriminator(tm
         ),
         (["training.generator_batch_size=9"], "generator_batch_size must be at most .* = 8, .*; got 9"),
         (["training.discriminator_steps=6"], r"training.batch_size \* discriminator_steps: 48 is more than the 40"),
-        (["training.discriminator_steps=0"], r"training\.discriminator_steps: .* greater than or equal to 1"),
+        (["training.discriminator_steps=0"], r"training\.discriminator_steps: .* at least 1"),
     ],
 )
 def test_invalid_combinations_are_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
