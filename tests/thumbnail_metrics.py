@@ -119,7 +119,7 @@ class ByClass(Means):
 
 
 class LabelledImages:
-    """A metric of images with labels: the share of labels that are 0. Notes the labels that it sees."""
+    """An image metric with labels: the share of labels that are 0. Notes the labels that it sees."""
 
     label, higher_is_better, protocol, uses_labels = "labelled", False, {}, True
     came: list[Tensor] = []

@@ -200,7 +200,7 @@ Values = float | Mapping[str, float]  # a metric's value, or several values by n
 class MetricInfo(Protocol):
     """Attributes shared by all metrics.
 
-    A metric of images may have the attribute `min_images`, an int: the engine refuses, before training, to score fewer
+    An image metric may have the attribute `min_images`, an int: the engine refuses, before training, to score fewer
     real or generated images. With the attribute `uses_labels = True`, it gets the labels of real and generated images,
     and the engine refuses unconditional models. With `uses_real_labels = True`, it gets the labels of real images only,
     for any model. In both cases, the engine refuses datasets without classes.

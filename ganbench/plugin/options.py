@@ -40,10 +40,7 @@ class StrictModel(BaseModel):
             description = cls.model_fields[str(path[0])].description if len(path) == 1 else None
             message = f"required: {description}" if description else "required"
         else:
-            message = MESSAGES.get(kind) or re.sub(r"^\w+ should ", "must ", message)
-            message = message.replace("greater than or equal to", "at least").replace(
-                "less than or equal to", "at most"
-            )
+            message = plain_message(line)
         return InitErrorDetails(
             type=PydanticCustomError(EXPLAINED, "{problem}", {"problem": message}), loc=path, input=shown
         )
@@ -67,6 +64,12 @@ MESSAGES = {
     **dict.fromkeys(["int_type", "int_parsing", "int_from_float"], "must be an integer"),
     **dict.fromkeys(["float_type", "float_parsing"], "must be a number"),
 }  # in the terms of TOML, by pydantic's type of problem
+
+
+def plain_message(problem: ErrorDetails) -> str:
+    """Return what is wrong with a value, without pydantic's terms."""
+    message = MESSAGES.get(problem["type"]) or re.sub(r"^\w+ should ", "must ", problem["msg"])
+    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 
 
 class Options(StrictModel):

@@ -71,7 +71,7 @@ def extractor_name(config: MetricConfig, extractor: FeatureExtractor) -> str:
 def score_features(
     config: MetricConfig, metric: FeatureMetric, real: StoredFeatures | None, generated: StoredFeatures
 ) -> dict[str, float | None]:
-    """Return the values of a metric of features. See `finite_values`."""
+    """Return the values of a feature metric. See `finite_values`."""
     assert real is not None
     with config.plugin.wrap_errors("raised in score"):
         return finite_values(config, metric, metric.score(real, generated))

@@ -60,7 +60,7 @@ class Evaluator:
     ) -> None:
         """Generate batches of `training_batch_size` images in train mode, else of `batch_size` images.
 
-        `loss` is only needed for metrics of networks. `warn` is called with each new warning about a score. Ranks
+        `loss` is only needed for network metrics. `warn` is called with each new warning about a score. Ranks
         generate images and extract features together, and the first one computes the scores.
         """
         self.metrics = [ScoredMetric(prepared) for prepared in metrics]

@@ -22,22 +22,22 @@ from .networks import LogisticLoss, two_layer_networks
 
 
 class MetricContract(PluginContract):
-    """For a metric of networks, override `networks` and `loss` if it needs particular ones."""
+    """For a network metric, override `networks` and `loss` if it needs particular ones."""
 
     plugin: ClassVar[MetricPlugin]
 
     def networks(self, device: str = "cpu") -> Networks:
-        """Return the networks for a metric of networks."""
+        """Return the networks for a network metric."""
         return two_layer_networks(self.image_shape, SEED)
 
     def loss(self, device: str = "cpu") -> Loss:
         return LogisticLoss()
 
     def metric_of_images(self) -> Any:
-        """Return the metric, for rules that do not apply to metrics of networks."""
+        """Return the metric, for rules that do not apply to network metrics."""
         metric = self.build()
         if isinstance(metric, NetworksMetric):
-            self.skip("it is a metric of networks")
+            self.skip("it is a network metric")
         return metric
 
     def scores(self, metric: Any, images: Tensor, batch_size: int) -> dict[str, float]:
@@ -123,10 +123,10 @@ class MetricContract(PluginContract):
         assert_unchanged(generated, before[1], "generated images")
 
     def test_it_does_not_change_the_networks(self) -> None:
-        """A metric of networks leaves weights, buffers and modes as they were."""
+        """A network metric leaves weights, buffers and modes as they were."""
         metric = self.build()
         if not isinstance(metric, NetworksMetric):
-            self.skip("it is a metric of images")
+            self.skip("it is an image metric")
         networks = self.networks()
         states = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
         self.measured(metric, networks)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
+from ganbench.plugin.options import plain_message
 from ganbench.plugin.registrations import BuildContext
-from ganbench.results.record import first_problem
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
@@ -49,9 +49,9 @@ class ScheduledOption:
             try:
                 return self.number.validate_python(number)
             except ValidationError as error:
+                problem = plain_message(error.errors(include_url=False)[0])
                 raise UsageError(
-                    f"{self.path}: {self.config.plugin} returned {number:g} after {images:,} images: "
-                    f"{first_problem(error)}"
+                    f"{self.path}: {self.config.plugin} returned {number:g} after {images:,} images: {problem}"
                 ) from None
 
         return value

@@ -83,7 +83,7 @@ class OnDisk(Nearest):
 
 
 class Size:
-    """A metric of networks: the norm of the generator's weights."""
+    """A network metric: the norm of the generator's weights."""
 
     higher_is_better, label, protocol = False, "size", {}  # type: ignore[var-annotated]
 

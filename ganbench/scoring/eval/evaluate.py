@@ -60,7 +60,7 @@ def evaluate_samples(
 ) -> list[MetricResult]:
     """Score images from files. Each extractor reads them once, whatever the number of metrics.
 
-    Raises `UsageError` for a metric of networks, or one that needs labels.
+    Raises `UsageError` for a network metric, or one that needs labels.
     """
     real_data = reference.real_data(seed, device, spec.scoring.batch_size)
     data, record = samples.as_data()
@@ -94,7 +94,7 @@ def evaluate_run(
 
     `data_seed` is the seed with which the data was built, `seed` that of the images.
 
-    Raises `UsageError` for a metric of networks, or one that needs labels if the model is unconditional.
+    Raises `UsageError` for a network metric, or one that needs labels if the model is unconditional.
     """
     conditional = trained.networks.conditional
     real_data = reference.real_data(data_seed, device, spec.scoring.batch_size)
@@ -129,9 +129,7 @@ def prepare(
     for number, config in enumerate(spec.metrics):
         metric = config.build(real_data.context)
         if not isinstance(metric, FeatureMetric | Metric):
-            raise UsageError(
-                f"metrics.{number}: {config.plugin} scores networks, not images; choose a metric of images"
-            )
+            raise UsageError(f"metrics.{number}: {config.plugin} scores networks, not images; choose an image metric")
         if uses_labels(metric) and not conditional:
             raise UsageError(f"metrics.{number}: {config.plugin} requires labels, but the images have none")
         require_real_labels(number, config, metric, reference.name, reference.data.num_classes)
