@@ -22,7 +22,7 @@ from ganbench.gate.looks import looks
 from ganbench.gate.options import MAX_BLOCKS
 from ganbench.gate.statistics import paired, predicted
 from ganbench.gate.verdict import ALPHA, Threshold, Verdict, decide
-from ganbench.spec.benchmark import GateOptions
+from ganbench.spec.sections import GateOptions
 
 from .checkout import ROOT
 from .results_file import write_results

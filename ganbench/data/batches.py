@@ -15,7 +15,7 @@ from ganbench.errors import GanbenchError, restated
 from ganbench.plugin.interfaces import Split
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
-from ganbench.spec.benchmark import DataOptions
+from ganbench.spec.sections import DataOptions
 
 
 def normalize_images(images: Tensor) -> Tensor:

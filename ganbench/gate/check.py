@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ganbench.errors import UsageError
-from ganbench.spec.benchmark import GateOptions
+from ganbench.spec.sections import GateOptions
 
 from . import smoke, speed
 from .baseline import (

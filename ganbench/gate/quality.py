@@ -9,7 +9,7 @@ from statistics import median, stdev
 from ganbench.errors import NotComparableError, UsageError
 from ganbench.reporting.formatting import number
 from ganbench.results.schema import metric_titles
-from ganbench.spec.benchmark import GateOptions
+from ganbench.spec.sections import GateOptions
 
 from .rank_statistics import RankEstimate, spread
 from .side import SessionConfig, Side

@@ -9,7 +9,7 @@ from typing import Any
 from ganbench.reporting.formatting import mebibytes
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.schema import providers
-from ganbench.spec.benchmark import GateOptions
+from ganbench.spec.sections import GateOptions
 
 from .measuring import Sessions, log_ratio
 from .session import Session

@@ -46,10 +46,10 @@ def show(
     references, checkpoint and gate.
     """
     from ganbench.plugin.registrations import Buildable, Kind
-    from ganbench.spec.benchmark import sections
     from ganbench.spec.configs import CONFIGS, engine_options
     from ganbench.spec.loading import is_spec_file, load_spec
     from ganbench.spec.schema_files import SPEC, schema_line
+    from ganbench.spec.sections import sections
 
     from .plugin_tables import options_table
 

@@ -14,8 +14,9 @@ from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetr
 from ganbench.plugin.registrations import Kind
 from ganbench.results.environment import ganbench_version
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import BenchmarkSpec, EMAOptions, TrainingOptions
+from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig, ScheduleConfig
+from ganbench.spec.sections import EMAOptions, TrainingOptions
 
 from .calls import extractor_name, score_warnings
 from .identity import add_declared, config_identity, networks_identity, software_of

@@ -30,8 +30,8 @@ from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.spectral_norm import set_exact_singular_vectors
-from ganbench.spec.benchmark import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
 from ganbench.spec.configs import GeneratorMode, ModelConfig, Weights
+from ganbench.spec.sections import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
 from ganbench.system.files import cache_dir
 
 from .networks import MEMORY_FORMATS, build_networks

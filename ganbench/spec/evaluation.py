@@ -8,9 +8,10 @@ from pydantic import Field, field_validator
 
 from ganbench.plugin.options import StrictModel
 
-from .benchmark import ScoringOptions, without_none
+from .benchmark import without_none
 from .configs import DatasetConfig, MetricConfig, PluginConfig
 from .ids import unique_ids
+from .sections import ScoringOptions
 
 
 class EvaluationSpec(StrictModel):

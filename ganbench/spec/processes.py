@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ganbench.errors import UsageError
 
-from .benchmark import BenchmarkSpec, EngineOptions, TrainingOptions
+from .benchmark import BenchmarkSpec
+from .sections import EngineOptions, TrainingOptions
 
 
 def check_processes(spec: BenchmarkSpec, processes: int) -> None:

@@ -19,7 +19,8 @@ from ganbench.results.run_collection import read_spec
 from ganbench.results.run_directory import CHECKPOINT, RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
-from ganbench.spec.benchmark import BenchmarkSpec, TrainingOptions
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.sections import TrainingOptions
 
 from .length import Length
 from .preparation import PreparedRun

@@ -18,7 +18,7 @@ from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.dropout import fast_dropout
 from ganbench.runtime.precision import Precision, autocast
 from ganbench.runtime.ranks import SINGLE, Ranks
-from ganbench.spec.benchmark import UpdateScheme
+from ganbench.spec.sections import UpdateScheme
 
 from .ema import EMA
 from .loss_contract import invalid_return, objective

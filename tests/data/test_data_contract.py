@@ -24,8 +24,8 @@ from ganbench.data.batches import (
 )
 from ganbench.data.contract import check_data
 from ganbench.scoring.dataset import open_dataset
-from ganbench.spec.benchmark import DataOptions
 from ganbench.spec.configs import DatasetConfig
+from ganbench.spec.sections import DataOptions
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 CPU = torch.device("cpu")

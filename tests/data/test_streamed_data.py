@@ -20,8 +20,8 @@ from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import DataOptions
 from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.spec.sections import DataOptions
 from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 

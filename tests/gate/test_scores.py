@@ -36,7 +36,7 @@ from ganbench.gate.verdict import (
     decide_all,
     significance_level,
 )
-from ganbench.spec.benchmark import GateOptions
+from ganbench.spec.sections import GateOptions
 
 
 def check(*arguments: str) -> tuple[int, str]:

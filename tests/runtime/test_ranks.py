@@ -18,7 +18,7 @@ from ganbench.data.batches import Batches, RankShare, ResidentBatches, StreamedB
 from ganbench.errors import GanbenchError, PluginError, UsageError
 from ganbench.runtime.ranks import SINGLE, Ranks, explain_lost_contact
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import DataOptions, EngineOptions, TrainingOptions
+from ganbench.spec.sections import DataOptions, EngineOptions, TrainingOptions
 from ganbench.training.rank_checks import batch_norm_warnings, check_launch, check_ranks
 
 UPDATE_IMAGES = 4

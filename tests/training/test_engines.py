@@ -24,8 +24,8 @@ from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.rng import make_rng
-from ganbench.spec.benchmark import EngineOptions
 from ganbench.spec.loading import load_spec
+from ganbench.spec.sections import EngineOptions
 from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import (
     EagerEngine,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 
 from ganbench.plugin.options import StrictModel
-from ganbench.spec.benchmark import BenchmarkSpec, Optimizers, sections
+from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.sections import Optimizers, sections
 
 from .fields import options_table
 from .markdown import page

@@ -10,7 +10,7 @@ import torch
 from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError, UsageError
 from ganbench.results.throughput import EngineRecord
-from ganbench.spec.benchmark import EngineOptions
+from ganbench.spec.sections import EngineOptions
 from ganbench.training.step import TrainingStep
 
 from .capture import CudaCapturer, GraphCapturer
