@@ -98,6 +98,10 @@ def cases(images: Path) -> list[Case]:
         ],
         "diffaugment": ['augmentations=["diffaugment"]'],
         "ada": ['augmentations=["ada"]'],
+        "ada with a scheduled probability": [
+            'augmentations=[{name="ada",p={name="cosine",start=0.0,end=0.55},color=0.5,cutout=1}]'
+        ],
+        "ada with bf16": ['augmentations=["ada"]', "training.precision=bf16"],
         "diffaugment and gradient-penalty": [
             'augmentations=["diffaugment"]',
             'penalties=[{name="gradient-penalty",weight=10}]',
