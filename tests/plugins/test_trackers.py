@@ -77,6 +77,15 @@ def words(option: str, values: list[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
+def event_reader() -> Any:
+    """Return TensorBoard's class that reads its files; skip the test without it (the tracker only needs tensorboardX).
+
+    A tracker's folder is called tensorboard, too, and would be imported in its place.
+    """
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    return pytest.importorskip(module, exc_type=ImportError).EventAccumulator
+
+
 def require(name: str) -> None:
     for module in PLUGINS[name].requires:
         pytest.importorskip(module)
@@ -110,17 +119,15 @@ def test_a_resumed_run_is_one_run_in_each_tracker(tracked: Path) -> None:
 
 
 def test_tensorboard(tracked: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+    read_events = event_reader()
     result = load_result(tracked)
-    events = EventAccumulator(str(tracked / "tensorboard"), {"images": 0, "scalars": 0, "tensors": 0}).Reload()
+    events = read_events(str(tracked / "tensorboard"), {"images": 0, "scalars": 0, "tensors": 0}).Reload()
     assert [(event.step, event.value) for event in events.Scalars("FID__fashion-cnn_")] == scores(tracked)
     losses = [event.step for event in events.Scalars("d_loss")]
     assert len(losses) == len(set(losses)) == len(result.throughput.windows)
     assert [event.step for event in events.Images("samples/generated")] == [500, 1_000]
     assert [event.step for event in events.Images("samples/real")]
-    at_end = EventAccumulator(str(tracked / "tensorboard" / "final")).Reload()
+    at_end = read_events(str(tracked / "tensorboard" / "final")).Reload()
     (final,) = at_end.Scalars("final/FID__fashion-cnn_")[-1:]
     assert (final.step, final.value) == (1_000, pytest.approx(result.metrics[0].value))
     settings = at_end.summary_metadata["_hparams_/session_start_info"].plugin_data.content
@@ -238,9 +245,7 @@ def test_a_run_that_is_resumed_and_ends_without_scores_does_not_keep_the_earlier
 
 
 def tensorboard_score(directory: Path, _: str) -> float:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    return EventAccumulator(str(directory / "tensorboard" / "final")).Reload().Scalars("final/FID__test_")[-1].value
+    return event_reader()(str(directory / "tensorboard" / "final")).Reload().Scalars("final/FID__test_")[-1].value
 
 
 def mlflow_score(_: Path, run: str) -> float:
@@ -266,9 +271,7 @@ FINAL_SCORE = {
 
 
 def test_tensorboard_hides_all_that_was_logged_before_a_run_was_resumed_at_its_start(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+    read_events = event_reader()
     from ganbench_trackers.tensorboard import TensorBoard
 
     for tracked_run, images in ((None, [64, 128]), (TrackedRun("tensorboard"), [64])):
@@ -278,5 +281,5 @@ def test_tensorboard_hides_all_that_was_logged_before_a_run_was_resumed_at_its_s
             tracker.log({"d_loss": 1.0}, seen)
         tracker.writer.close()
         time.sleep(1.1)  # the name of the next file contains the second
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    events = read_events(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("d_loss")] == [64]
