@@ -27,7 +27,7 @@ from rich.table import Table
 
 from ganbench import MissingError, Registry, Result, Run, load_spec, run
 from ganbench.errors import describe
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench_datasets.downloads import DownloadError
 
 from .results_file import write_results

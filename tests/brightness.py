@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench import BuildContext, ImageData, MetricPlugin, Networks, Options, ReferenceImages
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.evaluation import Evaluator

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganbench import BuildContext, MetricPlugin, Options
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import Result
 from ganbench.spec.configs import GeneratorMode, Weights

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ganbench
 from ganbench.errors import UsageError, suggestion
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.system.files import explained_write
 from ganbench.version import __version__

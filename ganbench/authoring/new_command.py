@@ -7,20 +7,22 @@ from typing import Annotated
 
 import typer
 
+from ganbench.plugin.kinds import Kind
 from ganbench.reporting.console import out, print_text
-from ganbench.spec.plugins import load_registry
-
-from .new import TEMPLATES, new_package, write_package
 
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, such as my-loss.")],
-    kind: Annotated[str, typer.Option(metavar="KIND", help=f"Kind of the plugin: {', '.join(TEMPLATES)}.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help=f"Kind of the plugin: {', '.join(Kind)}.")],
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="New folder for the package; default: ganbench-NAME.")
     ] = None,
 ) -> None:
     """Create a pip-installable plugin package: a working plugin, a test by its contract, and a CI build."""
+    from ganbench.spec.plugins import load_registry
+
+    from .new import new_package, write_package
+
     package = new_package(name, kind, load_registry([]))
     folder = folder or Path(package.distribution)
     for path in write_package(package, folder):

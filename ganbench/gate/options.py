@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel
 
 from ganbench.spec.plugins import load_registry
 
 if TYPE_CHECKING:
-    from ganbench.spec.benchmark import BenchmarkSpec
-
     from .check import CheckConfig
 
 WINDOWS = 20
@@ -63,6 +59,7 @@ def make_config(
     from ganbench.spec.loading import load_spec
 
     from .check import CheckConfig
+    from .non_paths import non_path_values
     from .side import SessionConfig
 
     spec = load_spec(benchmark, load_registry(plugins), overrides)
@@ -84,22 +81,3 @@ def make_config(
         non_paths=non_path_values(spec),
         order_seed=random.SystemRandom().randrange(2**32) if order_seed is None else order_seed,
     )
-
-
-def non_path_values(spec: BenchmarkSpec) -> frozenset[str]:
-    """Return plugin names, and the values of fields with a fixed set of choices, such as `split = "test"`."""
-    choices = spec.plugin_configs()
-    models = [type(spec), *(type(choice) for choice in choices), *(type(choice.options) for choice in choices)]
-    return frozenset({value for model in models for value in fixed_values(model)} | {choice.name for choice in choices})
-
-
-def fixed_values(annotation: Any) -> Iterator[str]:
-    """Yield the text of all `Literal`s in a type, and in the fields of a model, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for field in annotation.model_fields.values():
-            yield from fixed_values(field.annotation)
-    for argument in get_args(annotation):
-        if get_origin(annotation) is Literal and isinstance(argument, str):
-            yield argument
-        else:
-            yield from fixed_values(argument)

@@ -36,12 +36,8 @@ from .installed import (
     Stage,
     installed_plugins,
 )
-from .registrations import (
-    REGISTRATIONS,
-    Buildable,
-    Kind,
-    Registration,
-)
+from .kinds import Kind
+from .registrations import REGISTRATIONS, Buildable, Registration
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
 

@@ -13,7 +13,7 @@ from ganbench.spec.plugins import load_registry
 from .console import AsJson, Overrides, PluginArguments, out, print_json, print_text
 
 if TYPE_CHECKING:
-    from ganbench.plugin.registrations import Kind
+    from ganbench.plugin.kinds import Kind
 
 
 def list_plugins(
@@ -45,7 +45,8 @@ def show(
     A spec can be saved, edited and run. The sections are training, data, engine, ema, scoring, sample_images, targets,
     references, checkpoint and gate.
     """
-    from ganbench.plugin.registrations import Buildable, Kind
+    from ganbench.plugin.kinds import Kind
+    from ganbench.plugin.registrations import Buildable
     from ganbench.spec.configs import CONFIGS, engine_options
     from ganbench.spec.loading import is_spec_file, load_spec
     from ganbench.spec.schema_files import SPEC, schema_line
@@ -116,7 +117,7 @@ def show_plugins(
 
 def parse_kind(text: str) -> Kind:
     """Return a kind by its singular or plural name. Raises `UsageError` for anything else."""
-    from ganbench.plugin.registrations import Kind
+    from ganbench.plugin.kinds import Kind
 
     if (kind := Kind.named(text)) is not None:
         return kind

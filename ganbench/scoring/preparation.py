@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.results.environment import ganbench_version
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec

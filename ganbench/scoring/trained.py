@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ganbench.data.labels import LabelSampler
 from ganbench.errors import GanbenchWarning, MissingError, NotComparableError, UsageError, describe
 from ganbench.plugin.interfaces import PLAYERS, Networks
-from ganbench.plugin.registrations import BuildContext, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import CHECKPOINT, require_run_directory

@@ -24,8 +24,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.options import Options, StrictModel
-from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registered, Registry
 
 from .ids import ID

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registered
 
 from .benchmark import BenchmarkSpec

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ganbench.errors import UsageError, describe
-from ganbench.plugin.registrations import Benchmark, Kind, PublishedCurve
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Benchmark, PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.references import training_settings
 from ganbench.results.run_directory import run_spec_file

@@ -12,7 +12,8 @@ import platformdirs
 from pydantic import ValidationError
 
 from ganbench.errors import MissingError, UsageError, describe
-from ganbench.plugin.registrations import Benchmark, Kind, TrackerPlugin
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Benchmark, TrackerPlugin
 from ganbench.plugin.registry import Registry
 
 from .configs import TrackerConfig

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ganbench.errors import UsageError, describe
 from ganbench.plugin.jobs import Executor
-from ganbench.plugin.registrations import ExecutorContext, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import ExecutorContext
 from ganbench.plugin.registry import Registry
 from ganbench.spec.configs import ExecutorConfig
 from ganbench.spec.overrides import apply_overrides

@@ -13,7 +13,8 @@ import torch
 
 from ganbench.errors import UsageError, describe
 from ganbench.plugin.interfaces import PLAYERS, Batch
-from ganbench.plugin.registrations import Benchmark, BuildContext, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Benchmark, BuildContext
 from ganbench.results.schema import LOSS_COLUMNS, EpochRow
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import ScheduleConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 
 from .augmentation import AugmentationContract
 from .benchmark import BenchmarkContract

@@ -16,7 +16,7 @@ from typer.testing import Result
 from ganbench import Registry
 from ganbench.authoring.check import Conditions, check
 from ganbench.authoring.new import TEMPLATES, Package, write_package
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.spec.loading import load_spec
 from ganbench.testing import CONTRACTS
 from ganbench.training.runner import run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 
 from . import (
     any_kind,

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ganbench.authoring.new import Package, write_package
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 # what `pip install -e .` does with a package of one module, because tests use no network: its metadata goes to a folder

@@ -14,7 +14,7 @@ from gitlab_runner import TEMPLATE
 from plugin_repository import pasted_text
 
 from ganbench.authoring.new import Package
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 
 ROOT = Path(__file__).parents[2]
 ACTIONS, WORKFLOWS, GITLAB = "vendor.github-actions", "vendor.github-workflows", "vendor.gitlab-ci"

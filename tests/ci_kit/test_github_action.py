@@ -16,7 +16,7 @@ from plugin_repository import INSTALL, git, job_environment, make_repository, pa
 
 from ganbench import Registry
 from ganbench.authoring.new import TEMPLATES, Package, write_package
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.spec.loading import load_spec
 
 WORKFLOW = ".github/workflows/ganbench.yml"

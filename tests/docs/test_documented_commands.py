@@ -15,7 +15,7 @@ from documented_commands import ELLIPSES, DocumentedCommand, commands_in
 
 from ganbench import Registry, load_spec
 from ganbench.cli import app
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.scoring.eval.request import Request
 from ganbench.suite.sweep.axis import split_overrides
 from ganbench_docs.pages import generated_pages

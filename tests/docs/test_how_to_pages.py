@@ -14,7 +14,7 @@ from documented_commands import commands_in
 from torch import Tensor
 
 from ganbench import Registry
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import make_cells, read_suite_file

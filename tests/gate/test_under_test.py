@@ -20,7 +20,7 @@ from ganbench import load_spec
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
 from ganbench.gate.measuring import Sessions
-from ganbench.gate.options import non_path_values
+from ganbench.gate.non_paths import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
 from ganbench.gate.probe import Probe, are_equal, probe_sides
 from ganbench.gate.revision import Revision, checked_out

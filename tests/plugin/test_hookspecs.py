@@ -11,7 +11,7 @@ import pytest
 from ganbench import Registry
 from ganbench.authoring.check import Conditions, check
 from ganbench.plugin import hookspecs
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.spec.loading import load_spec
 from ganbench.training.runner import run
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from ganbench import PluginError, UsageError
-from ganbench.plugin.registrations import REGISTRATIONS, Buildable, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import REGISTRATIONS, Buildable
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
 from ganbench.spec.configs import CONFIGS
 from ganbench.spec.loading import load_spec, resolve

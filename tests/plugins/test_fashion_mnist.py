@@ -17,7 +17,7 @@ from published_files import Files, altered, idx, put, serve, sha256, truncated
 from torchvision.datasets import FashionMNIST
 
 from ganbench import DataError, ImageData
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench_datasets.fashion_mnist import sources
 from ganbench_datasets.fashion_mnist.sources import embedded_subset, load

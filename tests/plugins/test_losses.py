@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganbench import Batch, Networks, Registry
 from ganbench.authoring.new import Package, write_package
 from ganbench.plugin import hookspecs
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.training.players import UpdatePlayers

@@ -10,7 +10,7 @@ import pytest
 
 from ganbench import BuildContext, DataError, MissingError
 from ganbench.errors import ExitCode
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench_features.published_weights import find_weights
 

@@ -10,7 +10,7 @@ import pytest
 from command_line import run_command
 
 from ganbench import ExecutorContext, Registry
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.testing import ExecutorContract
 from ganbench_executors import ganbench_executors
 

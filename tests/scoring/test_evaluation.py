@@ -10,7 +10,7 @@ import torch
 from brightness import BATCH, RECORD, SCORING_BATCH, Brightness, BrightnessScoring, spec_with, unfinished
 
 from ganbench import Options, PluginError, ScoreWarning
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
 from ganbench.spec.configs import GeneratorMode

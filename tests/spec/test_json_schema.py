@@ -15,7 +15,8 @@ from command_line import run_command
 from jsonschema import Draft202012Validator
 
 from ganbench.errors import ExitCode
-from ganbench.plugin.registrations import Benchmark, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Benchmark
 from ganbench.plugin.registry import Registry
 from ganbench.spec.json_schema import spec_schema, suite_schema
 from ganbench.spec.loading import load_spec

@@ -14,7 +14,7 @@ from ganbench import Registry
 from ganbench.authoring.check import CheckedRule, check_rule
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.installed import Provider
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registered
 from ganbench.testing import CONTRACTS, Contract, TrackerContract, rules_of
 

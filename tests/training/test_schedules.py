@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 
 from ganbench import BuildContext, UsageError
-from ganbench.plugin.registrations import Kind
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.spec.configs import ScheduleConfig

@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench import Networks, PluginError
 from ganbench.plugin.interfaces import PLAYERS
-from ganbench.plugin.registrations import BuildContext, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.rng import make_rng
 from ganbench.training.step import TrainingStep

@@ -9,7 +9,8 @@ from typing import Any
 
 from ganbench import PLUGIN_API
 from ganbench.plugin import callbacks, hookspecs, interfaces, jobs, registrations
-from ganbench.plugin.registrations import REGISTRATIONS, Buildable, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import REGISTRATIONS, Buildable
 from ganbench.plugin.registrations import Registration as BaseRegistration
 
 from .markdown import code, page, table, text

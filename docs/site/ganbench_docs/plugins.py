@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 
 from ganbench.plugin import hookspecs
-from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registered, Registry
 from ganbench.spec.configs import CONFIGS, engine_options
 from ganbench.spec.loading import load_spec

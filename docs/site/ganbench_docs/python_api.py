@@ -7,7 +7,8 @@ from typing import Any
 
 import ganbench
 from ganbench import GanbenchError
-from ganbench.plugin.registrations import REGISTRATIONS, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import REGISTRATIONS
 from ganbench.results.schema import Result
 
 from . import hooks, result

@@ -20,11 +20,8 @@ from ganbench.reporting.console import (
     print_json,
     print_warning,
 )
-from ganbench.results.run_directory import is_run_directory
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
 from ganbench.spec.plugins import load_registry
-
-from .request import Request, check_arguments, spec_file
 
 
 def evaluate(
@@ -90,6 +87,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score images that were generated elsewhere, or the trained model of a run."""
+    from ganbench.results.run_directory import is_run_directory
+
+    from .request import Request, check_arguments, spec_file
+
     is_run = is_run_directory(samples)
     run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
     check_arguments(samples, is_run, against, run_only, {"--array": array, "--layout": layout})

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import UsageError
-from ganbench.plugin.registrations import Buildable, Kind
+from ganbench.plugin.kinds import Kind
+from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import is_run_directory, refuse_folder_of_runs
 from ganbench.spec.evaluation import EvaluationSpec
