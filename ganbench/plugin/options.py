@@ -37,8 +37,8 @@ class StrictModel(BaseModel):
         elif kind == "model_type" and not path:
             message = f"must be a table with {', '.join(cls.model_fields)}"
         elif kind == "missing":
-            description = cls.model_fields[str(path[0])].description if len(path) == 1 else None
-            message = f"required: {description}" if description else "required"
+            field = cls.model_fields.get(str(path[0])) if len(path) == 1 else None
+            message = f"required: {field.description}" if field and field.description else "required"
         else:
             message = plain_message(line)
         return InitErrorDetails(
@@ -57,19 +57,22 @@ class StrictModel(BaseModel):
 
 EXPLAINED = "explained"  # type of a problem with a message of this file
 MESSAGES = {
-    "list_type": "must be a list",
+    **dict.fromkeys(["list_type", "tuple_type", "set_type"], "must be a list"),
     "dict_type": "must be a table",
     "string_type": "must be a string",
     **dict.fromkeys(["bool_type", "bool_parsing"], "must be true or false"),
     **dict.fromkeys(["int_type", "int_parsing", "int_from_float"], "must be an integer"),
     **dict.fromkeys(["float_type", "float_parsing"], "must be a number"),
 }  # in the terms of TOML, by pydantic's type of problem
+PHRASES = {"greater than or equal to": "at least", "less than or equal to": "at most", " after validation": ""}
 
 
 def plain_message(problem: ErrorDetails) -> str:
     """Return what is wrong with a value, without pydantic's terms."""
     message = MESSAGES.get(problem["type"]) or re.sub(r"^\w+ should ", "must ", problem["msg"])
-    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    for theirs, ours in PHRASES.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 class Options(StrictModel):

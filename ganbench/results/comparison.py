@@ -155,7 +155,7 @@ def metric_quantities(results: Sequence[Result]) -> Iterable[Quantity]:
 
 
 def metric_rows(results: Sequence[Result]) -> list[list[MetricResult | None]]:
-    """Align the metrics of all results in rows: by equal label, and by protocol if possible, else by id.
+    """Align the metrics of all results in rows: by equal label and protocol if possible, else by equal label and id.
 
     The values of one metric, such as precision and recall, have equal protocols.
     """

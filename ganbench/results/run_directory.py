@@ -49,7 +49,7 @@ def require_run_directory(folder: Path) -> None:
 def refuse_folder_of_runs(folder: Path) -> None:
     """Raise `UsageError` for a folder that contains run directories, such as that of a benchmark or of a suite."""
     levels = ("*", "*/*", "*/*/*")  # a folder of suites has three: SUITE/runs/RUN
-    runs = sorted({file.parent for level in levels for name in RUN_FILES for file in folder.glob(f"{level}/{name}")})
+    runs = sorted(file.parent for level in levels for file in folder.glob(f"{level}/spec.toml"))
     if runs:
         advice = f"{len(runs):,} runs; pass the directory of one, such as" if len(runs) > 1 else "a run; pass"
         raise UsageError(f"{folder}: contains {advice} {runs[-1]}")

@@ -166,7 +166,7 @@ def weights_of(config: MetricConfig, ema: EMAOptions | None) -> str:
     half_life = ema.half_life_kimg
     if isinstance(half_life, ScheduleConfig):
         options = half_life.options.model_dump(mode="json", exclude_none=True)
-        number = f"{half_life.name} ({', '.join(f'{name} {value}' for name, value in options.items())})"
+        number = f"{half_life.plugin.plugin.name} ({', '.join(f'{name} {value}' for name, value in options.items())})"
     else:
         number = f"{half_life:g}"
     return f"EMA, half-life {number} kimg{ramp}"

@@ -101,13 +101,20 @@ def filled_folder(folder: Path) -> Iterator[Path]:
 
 
 def move_all(part: Path, folder: Path) -> None:
-    """Move the files of a folder to another, or none of them if that fails or is interrupted."""
-    moves = {file: folder / file.name for file in sorted(part.iterdir())}
+    """Move the files of a folder to another, or none of them if that fails or is interrupted.
+
+    Raises `UsageError` if the other folder has a file of the same name by now.
+    """
+    moved: list[Path] = []
     try:
-        for file, target in moves.items():
+        for file in sorted(part.iterdir()):
+            target = folder / file.name
+            if target.exists():
+                raise UsageError(f"{target}: was written while images were generated; choose another folder with --out")
+            moved.append(target)  # before the move, after which an interruption may come at once
             file.rename(target)
     except BaseException:
-        for target in moves.values():
+        for target in moved:
             target.unlink(missing_ok=True)
         raise
 

@@ -83,7 +83,7 @@ class SuiteRun:
                         self._record_end(cell, None, None)
 
     def _submit(self, cells: Sequence[str], again: bool = False) -> None:
-        """Submit cells. If the executor refuses cells that are submitted again, this ends only their attempts."""
+        """Submit cells, those that are submitted again one by one: a refusal then only ends the attempt of one cell."""
         if not cells:
             return
         for cell in cells:
@@ -91,13 +91,14 @@ class SuiteRun:
             self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
             self._logged[cell] = self.folder.log_size(cell)
             self.folder.add_attempt(cell, self._attempts[cell])
-        try:
-            futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in cells])
-        except Exception as error:
-            if not again:
-                raise
-            futures = [failed(error) for _ in cells]
-        self._futures |= dict(zip(futures, cells, strict=True))
+        for group in [[cell] for cell in cells] if again else [cells]:
+            try:
+                futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in group])
+            except Exception as error:
+                if not again:
+                    raise
+                futures = [failed(error)]
+            self._futures |= dict(zip(futures, group, strict=True))
 
     def _tell(self, show: Callable[[T], None], what: T) -> None:
         """Show something, unless showing has failed before: no run depends on it."""

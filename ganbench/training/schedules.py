@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -111,6 +111,9 @@ def scheduled_options(value: Any, path: str = "", number: TypeAdapter[float] = N
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from scheduled_options(item, f"{path}.{position}", number)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from scheduled_options(item, f"{path}.{key}", number)
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
             inside = path if isinstance(value, PluginConfig) and name == "options" else f"{path}.{name}".lstrip(".")

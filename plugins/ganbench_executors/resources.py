@@ -22,7 +22,9 @@ def require_gpus(executor: str, jobs: Sequence[Job], gpus: float, remedy: str) -
 
 
 def settled_threads(executor: str, folder: Path, cores: int, remedy: str, wanted: int | None = None) -> int:
-    """Return the number of threads with which the suite began: the one wanted, that of OMP_NUM_THREADS, or one a core.
+    """Return the number of threads with which the suite began on this executor.
+
+    Then it was the one wanted, or else that of OMP_NUM_THREADS, or else one for each core.
 
     The number of threads changes the rounding of sums: with another one, runs would neither resume nor be comparable.
     Warns if the runs of now have fewer `cores`. Raises `UsageError` if another number is wanted now.

@@ -16,6 +16,7 @@ from torch import Tensor
 from trained_run import make_run, trained_run
 from typer.testing import Result
 
+from ganbench.errors import UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.sample_files import save_images
 from ganbench.scoring.trained import open_run
@@ -119,6 +120,19 @@ def test_an_interrupted_folder_has_no_images(target: str, stage: str, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         save_images(Path("place", target), 3, interrupted(images) if stage == "generating" else [(images, None)])
     assert list(Path("place").rglob("*")) == [Path("place/empty")]
+
+
+def test_a_file_that_someone_else_writes_into_the_folder_meanwhile_is_kept() -> None:
+    other = Path("place/000001.png")
+    other.parent.mkdir()
+
+    def slow_images() -> Iterator[tuple[torch.Tensor, None]]:
+        yield torch.zeros(3, 1, 4, 4, dtype=torch.uint8), None
+        other.write_text("another")
+
+    with pytest.raises(UsageError, match=r"000001\.png: was written while images were generated"):
+        save_images(Path("place"), 3, slow_images())
+    assert [file.read_text() for file in Path("place").iterdir()] == ["another"]
 
 
 def test_a_conditional_model_cycles_through_chosen_classes(install: Callable[..., Path], tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_rate_that_is_invalid_between_the_positions_checked_before_training_en
         own_run(tmp_path, source, ["optimizer.discriminator={name='sgd',lr={name='dip'}}", "training.steps=30"])
 
 
-def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list(tmp_path: Path) -> None:
+def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list_or_table(tmp_path: Path) -> None:
     source = """
     from typing import Annotated
     from ganbench import Options, Schedulable, ScheduleConfig
@@ -155,12 +155,17 @@ def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list(tmp_path: Path
     class Shares(Options):
         first: Share | None = None
         others: list[Share] = []
+        named: dict[str, Share] = {}
     @hookimpl(specname="ganbench_losses")
     def shared():
         return [LossPlugin(name="shared", summary="-", options=Shares, build=lambda o, c: LeastSquares())]
     """
     rising = "{name='linear',start=0.0,end=2.0}"
-    for options, path in ((f"first={rising}", "first"), (f"others=[0.5,{rising}]", r"others\.1")):
+    for options, path in (
+        (f"first={rising}", "first"),
+        (f"others=[0.5,{rising}]", r"others\.1"),
+        (f"named={{a={rising}}}", r"named\.a"),
+    ):
         with pytest.raises(UsageError, match=rf"^loss\.{path}: schedule 'linear' .* returned 1\."):
             own_run(tmp_path, source, [f"loss={{name='shared',{options}}}"])
 
