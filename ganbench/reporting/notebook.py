@@ -42,7 +42,7 @@ class NotebookDisplay(Display):
 
     def on_window_end(self, progress: Progress) -> None:
         self.progress = progress.step / progress.total_steps
-        rate = f"{progress.images_per_second:,.0f} images/s"
+        rate = f"{speed(progress.images_per_second, progress.disturbed)} images/s"
         self.status = f"epoch {progress.epoch}, {rate}, {duration(progress.seconds_left)} left"
         self.losses = losses_line(progress.losses)
         self._update_sometimes()

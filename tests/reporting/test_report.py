@@ -313,6 +313,16 @@ def test_without_a_terminal_progress_is_plain_lines(info: RunInfo) -> None:
     assert "epoch 1: FID (fashion-cnn) 4.0000" in text
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_speed_is_marked_while_other_runs_share_the_machine(terminal: bool, info: RunInfo) -> None:
+    console = Console(file=io.StringIO(), width=140, force_terminal=terminal)
+    live = terminal_display(console)
+    live.on_run_start(info)
+    live.on_window_end(Progress(1, 10, 3950, {"d_loss": 0.5}, 150.0, 60.0, disturbed=True))
+    live.stop()
+    assert "~150" in console.file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (19_200, "5 h 20 min"), (5399, "1 h 30 min")]
 )

@@ -10,7 +10,7 @@ from rich.markup import escape
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.reporting.console import print_text
 from ganbench.reporting.display import Display
-from ganbench.reporting.formatting import duration, losses_line, number
+from ganbench.reporting.formatting import duration, losses_line, number, speed
 from ganbench.reporting.run_info_table import run_info_table
 from ganbench.results.schema import EpochRow, MetricPoint, epochs_text
 from ganbench.system.cpu_features import has_bf16_instructions
@@ -51,7 +51,7 @@ class LineDisplay(Display):
             self._next_progress = monotonic() + PROGRESS_SECONDS
             self.print_line(
                 f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {losses_line(progress.losses)}  "
-                f"{progress.images_per_second:,.0f} images/s  {duration(progress.seconds_left)} left"
+                f"{speed(progress.images_per_second, progress.disturbed)} images/s  {duration(progress.seconds_left)} left"
             )
 
     def on_epoch_end(self, row: EpochRow) -> None:

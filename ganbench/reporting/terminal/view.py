@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from math import isfinite
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.plugin.callbacks import Progress, RunInfo, UpcomingEvent
-from ganbench.reporting.formatting import column_title, duration, number
+from ganbench.reporting.formatting import column_title, duration, number, speed
 from ganbench.results.schema import LOSS_COLUMNS, MetricPoint, epochs_text
 
 from .curve import Curve, sparkline
@@ -94,7 +95,8 @@ class RunView:
         monitors = [name for name in self.curves if name not in LOSS_COLUMNS][:MAX_MONITORS]
         for name in losses:
             yield curve_row(column_title(name), self.curves[name], number, STYLES[name])
-        yield curve_row("Images/s", self.speed, "{:,.0f}".format)
+        disturbed = self.progress is not None and self.progress.disturbed
+        yield curve_row("Images/s", self.speed, partial(speed, unreliable=disturbed))
         for name in monitors:
             yield curve_row(column_title(name), self.curves[name], number)
 
