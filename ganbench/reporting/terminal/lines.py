@@ -49,9 +49,10 @@ class LineDisplay(Display):
             self.print_estimate(progress)
         if monotonic() >= self._next_progress:
             self._next_progress = monotonic() + PROGRESS_SECONDS
+            rate = speed(progress.images_per_second, progress.disturbed)
             self.print_line(
                 f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}: {losses_line(progress.losses)}  "
-                f"{speed(progress.images_per_second, progress.disturbed)} images/s  {duration(progress.seconds_left)} left"
+                f"{rate} images/s  {duration(progress.seconds_left)} left"
             )
 
     def on_epoch_end(self, row: EpochRow) -> None:
