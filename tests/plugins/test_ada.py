@@ -171,7 +171,7 @@ def test_color_is_a_factor_of_the_probability(color: float, changed: float) -> N
 def test_cutout_clears_a_square_of_half_the_side_with_its_probability(p: float, cutout: float) -> None:
     """Around a center anywhere in the image, 7/16 of each axis on average: as in AugmentPipe of the authors' code."""
     torch.manual_seed(0)
-    count, side = 4000, 32
+    count, side = 4000, 8
     augmented = ada(p=p, size=(side, side), color=0.0, cutout=cutout)(torch.ones(count, 1, side, side))[:, 0]
     cleared = augmented.abs() < 1e-5
     rows, columns = cleared.any(2), cleared.any(1)
