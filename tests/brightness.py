@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from ganbench import BuildContext, ImageData, MetricPlugin, Networks, Options, ReferenceImages
+from ganbench import BuildContext, ImageData, MetricPlugin, Networks, Options, ReferenceImages, ScoreWarning
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import DataRecord
@@ -37,6 +38,12 @@ RECORD = DataRecord(
     test_images=200,
     notice=None,
 )
+
+
+def compute_with_warning(_: Brightness) -> float:
+    """Replaces `Brightness.compute` in tests of warnings."""
+    warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
+    return 1.0
 
 
 class BrightnessOptions(Options):

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import pytest
 import torch
-from brightness import BATCH, RECORD, SCORING_BATCH, Brightness, BrightnessScoring, spec_with, unfinished
+from brightness import (
+    BATCH,
+    RECORD,
+    SCORING_BATCH,
+    Brightness,
+    BrightnessScoring,
+    compute_with_warning,
+    spec_with,
+    unfinished,
+)
 
-from ganbench import Options, PluginError, ScoreWarning
+from ganbench import Options, PluginError
 from ganbench.plugin.kinds import Kind
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
@@ -84,11 +92,7 @@ def test_a_score_that_is_not_finite_is_none_and_never_the_best(
 def test_a_warning_about_a_score_is_reported_once_and_stored(
     monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
 ) -> None:
-    def compute(_: Brightness) -> float:
-        warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
-        return 1.0
-
-    monkeypatch.setattr(Brightness, "compute", compute)
+    monkeypatch.setattr(Brightness, "compute", compute_with_warning)
     evaluator, reported = scoring.evaluator(), []
     evaluator.warn = reported.append
     (scored,) = evaluator.metrics

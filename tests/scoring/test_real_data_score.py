@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from brightness import Brightness, BrightnessScoring
+from brightness import Brightness, BrightnessScoring, compute_with_warning
 
-from ganbench import ScoreWarning
 from ganbench.scoring.scored_metric import ScoredMetric
 
 
@@ -50,11 +48,7 @@ def test_an_altered_cached_score_of_real_data_is_computed_anew(
 def test_a_warning_about_real_images_is_kept_with_their_cached_score(
     monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
 ) -> None:
-    def compute(_: Brightness) -> float:
-        warnings.warn(ScoreWarning("too dark to compare"), stacklevel=1)
-        return 1.0
-
-    monkeypatch.setattr(Brightness, "compute", compute)
+    monkeypatch.setattr(Brightness, "compute", compute_with_warning)
     computed, cached = (scoring.evaluator().metrics[0].prepared for _ in range(2))
     assert computed.warnings == cached.warnings == ["too dark to compare"]
     assert (computed.metric.seen, cached.metric.seen) == (20, 0)

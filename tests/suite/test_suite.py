@@ -200,6 +200,18 @@ def test_a_refusal_ends_the_suite_at_its_start_and_later_only_the_cells_that_it_
     assert "2 cells: 1 failed, 1 completed" in text
 
 
+def test_a_refused_retry_does_not_end_the_retry_of_another_cell(inline: Any) -> None:
+    class AllJobs(set[str]):
+        def __contains__(self, _: object) -> bool:
+            return True
+
+    write(["bce"], [0, 1])
+    inline.kill, inline.refuse_at = AllJobs(), {3}
+    code, text = suite("--retries", "1")
+    assert (code, len(inline.started)) == (ExitCode.FAILED, 3)
+    assert text.count("attempt 2 failed: the queue is not available") == 1
+
+
 def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     write(["bce", "hinge"], [0])
     monkeypatch.setattr(inline, "interrupt_at", 1)
