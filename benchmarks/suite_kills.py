@@ -27,7 +27,8 @@ import typer
 from benchmarks.results_file import write_results
 from benchmarks.robustness import SMALL, comparable_content
 from ganbench.errors import ExitCode
-from ganbench.results.suite_record import is_suite, read_suite
+from ganbench.results.layout import is_suite
+from ganbench.results.suite_record import read_suite
 from ganbench.suite.cell_state import CellStatus, read_status
 from ganbench.system.locks import LOCK, is_locked
 

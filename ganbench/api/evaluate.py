@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ganbench.errors import UsageError
 from ganbench.reporting.display import warn_caller
-from ganbench.results.run_directory import is_run_directory
 from ganbench.results.schema import Result
-from ganbench.scoring.eval.request import Request, check_arguments, spec_file
-from ganbench.spec.plugins import load_registry
+from ganbench.scoring.eval.request import Request
 from ganbench.system.files import StrPath, named_data_dir
 
 from .finished import Run
@@ -57,36 +55,33 @@ def evaluate(
     line, for errors that a user can cause.
     """
     source = source_of(images)
-    is_run = isinstance(source, Path) and is_run_directory(source)
-    named = source if isinstance(source, Path) else "images"
     if not isinstance(against, str | os.PathLike | None):
         raise UsageError(
             f"against: expected a name, or the path of a folder or file of images, got {type(against).__name__}; save "
             "an array with numpy.save, and give its path"
         )
-    reference = None if against is None else os.fspath(against)
-    run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
-    check_arguments(named, is_run, reference, run_only, {"--array": array, "--layout": layout})
     names = metrics.split(",") if isinstance(metrics, str) else metrics
     request = Request(
-        reference, [name.strip() for name in names], features, check_overrides(overrides), count, weights, mode
-    )
-    registry = load_registry(
-        [os.fspath(plugin) for plugin in plugins], spec_file(reference), resume=Path(named) if is_run else None
-    )
-
-    from ganbench.scoring.eval.run import ArrayOptions, run_evaluation
-
-    return run_evaluation(
-        source,
-        request,
-        registry,
-        str(device),
-        None if data_dir is None else named_data_dir(Path(data_dir)),
+        None if against is None else os.fspath(against),
+        [name.strip() for name in names],
+        features,
+        check_overrides(overrides),
+        count,
+        weights,
+        mode,
         seed,
-        ArrayOptions(array, layout),
-        warn=warn_caller,
+        array,
+        layout,
     )
+    named = source if isinstance(source, Path) else "images"
+    request.check(named)
+    registry = request.registry_for(named, [os.fspath(plugin) for plugin in plugins])
+
+    from ganbench.runtime.device import resolve_device
+    from ganbench.scoring.eval.run import RequestedEvaluation
+
+    folder = None if data_dir is None else named_data_dir(Path(data_dir))
+    return RequestedEvaluation(request, registry, resolve_device(str(device)), folder, warn_caller).score(source)
 
 
 def source_of(images: Any) -> Path | np.ndarray:

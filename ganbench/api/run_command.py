@@ -135,6 +135,7 @@ def run_several(
     """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.seed_tables import show_seeds
+    from ganbench.results.layout import has_result
     from ganbench.results.schema import Result, load_result
 
     from .seeds import train_seeds
@@ -147,7 +148,7 @@ def run_several(
         with warn_on_error("the report"):
             write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
     if as_json:
-        stored = [load_result(folder) for folder in trained.outcomes if (folder / "result.json").exists()]
+        stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])
     codes = {STATUS_EXIT_CODES[result.status] for result in results}
     if len(results) < len(trained.outcomes) or ExitCode.FAILED in codes:

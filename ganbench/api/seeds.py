@@ -14,6 +14,7 @@ from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.console import warn_on_error
 from ganbench.reporting.display import Display, choose_display
+from ganbench.results.layout import has_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -154,7 +155,7 @@ def train_seeds(
             else:
                 ended = [run(group[0], out=directories[0], display=display, interrupt=interrupt, **arguments)[0]]
         except GanbenchError as error:
-            if not outcomes and not (directories[0] / "result.json").exists():  # nothing has been trained
+            if not outcomes and not has_result(directories[0]):  # nothing has been trained
                 raise
             ended = [error]
         except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ganbench.errors import ExitCode, GanbenchError
+from ganbench.results.layout import SPEC
 from ganbench.results.schema import load_result
 from ganbench.system import openmp
 from ganbench.system.locks import is_locked
@@ -56,7 +57,7 @@ class Job:
     @property
     def command(self) -> tuple[str, ...]:
         """The command of the next attempt."""
-        return self.resume if (self.directory / "spec.toml").is_file() else self.begin
+        return self.resume if (self.directory / SPEC).is_file() else self.begin
 
 
 class JobProcess:

@@ -38,7 +38,8 @@ def write_report(results: list[Path], file: Path, registry: Registry, console: C
 
     Raises `UsageError` if the name is not that of an HTML file, or its folder does not exist.
     """
-    from ganbench.results.suite_record import is_suite, read_suite
+    from ganbench.results.layout import is_suite
+    from ganbench.results.suite_record import read_suite
     from ganbench.system.files import explained_write, require_output_file, write_text
 
     from .html.page import render

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.reporting.console import print_text
+from ganbench.results.layout import RESULT
 from ganbench.results.schema import (
     LOSS_COLUMNS,
     EpochRow,
@@ -52,7 +53,7 @@ def show_result(console: Console, result: Result, directory: Path) -> None:
         console.print()
         console.print(table)
     console.print(f"\n{format_outcome(result.status, result.message)}", highlight=False)
-    files = ", ".join(["result.json", *result.artifacts.values()])
+    files = ", ".join([RESULT, *result.artifacts.values()])
     console.print(f"files in [bold]{escape(str(directory))}[/]: {escape(files)}", highlight=False)
     for name, run in read_tracked_runs(directory).items():
         where = f"{run.id}, {run.url}" if run.url else run.id

@@ -13,9 +13,9 @@ from typing import Any
 
 from ganbench.errors import GanbenchWarning, MissingError, UsageError
 
-from .run_directory import LAUNCH
+from .layout import CELL_RUNS, LAUNCH, SPEC, cell_run, cell_spec, has_result, is_suite, run_of
 from .schema import Result, load_result
-from .suite_record import is_suite, read_attempts, read_suite
+from .suite_record import read_attempts, read_suite
 
 UNFINISHED = "unfinished"  # killed, still running, or never started
 
@@ -33,8 +33,7 @@ class FoundRun:
     @property
     def place(self) -> Path:
         """The directory or file of the run, the same for all paths and links that lead to it."""
-        path = self.path.resolve()
-        return path.parent if path.name == "result.json" else path
+        return run_of(self.path.resolve())
 
     @property
     def trained(self) -> bool:
@@ -76,12 +75,12 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
 
     `above` are the folders that contain it, to which a link may lead back.
     """
-    if path.is_file() or (path / "result.json").is_file():
+    if path.is_file() or has_result(path):
         yield with_result(path, load_result(path))
     elif is_suite(path):
         yield from runs_of_suite(path)
-    elif (path / "spec.toml").is_file():
-        yield FoundRun(path, read_spec(path / "spec.toml"), UNFINISHED, None, read_processes(path))
+    elif (path / SPEC).is_file():
+        yield FoundRun(path, read_spec(path / SPEC), UNFINISHED, None, read_processes(path))
     elif path.is_dir() and (folder := path.resolve()) not in above:
         for inner in sorted(path.iterdir()):
             try:
@@ -115,15 +114,15 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
     """Yield a run for each cell, also for those that never wrote a file; warn of cells that are left out."""
     suite = read_suite(folder)
     if suite.note:
-        warnings.warn(f"{folder}: {suite.note}; {folder / 'runs'} has all runs", GanbenchWarning, stacklevel=2)
+        warnings.warn(f"{folder}: {suite.note}; {folder / CELL_RUNS} has all runs", GanbenchWarning, stacklevel=2)
     for cell in suite.cells:
-        directory = folder / "runs" / cell.id
-        if (directory / "result.json").is_file():
+        directory = cell_run(folder, cell.id)
+        if has_result(directory):
             yield with_result(directory, load_result(directory))
         else:
             attempts = read_attempts(folder, cell.id)
             status = "failed" if attempts and attempts[-1].problem else UNFINISHED
-            yield FoundRun(directory, read_spec(folder / "specs" / f"{cell.id}.toml"), status, None, cell.processes)
+            yield FoundRun(directory, read_spec(cell_spec(folder, cell.id)), status, None, cell.processes)
 
 
 def with_result(path: Path, result: Result) -> FoundRun:

@@ -15,28 +15,18 @@ from ganbench.errors import GanbenchError, UsageError, describe
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
+from .layout import CHECKPOINT, HISTORY, PROGRESS, RESULT, SPEC, is_run_directory
 from .schema import LOSS_COLUMNS, EpochRow, Result, load_result, monitor_names
-
-CHECKPOINT = "checkpoint.pt"
-RUN_FILES = (CHECKPOINT, "spec.toml")  # by which a run directory is known
-LAUNCH = "launch.json"  # how the run was started
-TRACKERS = "trackers.json"  # the runs that trackers made of the run
-PROGRESS = "progress.json"  # the state of training, while the run lasts
 
 
 def run_spec_file(directory: Path) -> Path:
     """Return the path of spec.toml in a run directory. Raises `UsageError` if it does not exist."""
-    file = directory / "spec.toml"
+    file = directory / SPEC
     if not file.is_file():
         raise UsageError(
-            f"--resume {directory}: not a run directory (spec.toml not found); pass the directory of an earlier run"
+            f"--resume {directory}: not a run directory ({SPEC} not found); pass the directory of an earlier run"
         )
     return file
-
-
-def is_run_directory(folder: Path) -> bool:
-    """Return whether a folder holds the spec or the checkpoint of a run."""
-    return any((folder / name).is_file() for name in RUN_FILES)
 
 
 def require_run_directory(folder: Path) -> None:
@@ -49,7 +39,7 @@ def require_run_directory(folder: Path) -> None:
 def refuse_folder_of_runs(folder: Path) -> None:
     """Raise `UsageError` for a folder that contains run directories, such as that of a benchmark or of a suite."""
     levels = ("*", "*/*", "*/*/*")  # a folder of suites has three: SUITE/runs/RUN
-    runs = sorted(file.parent for level in levels for file in folder.glob(f"{level}/spec.toml"))
+    runs = sorted(file.parent for level in levels for file in folder.glob(f"{level}/{SPEC}"))
     if runs:
         advice = f"{len(runs):,} runs; pass the directory of one, such as" if len(runs) > 1 else "a run; pass"
         raise UsageError(f"{folder}: contains {advice} {runs[-1]}")
@@ -121,7 +111,7 @@ class RunDirectory:
         try:
             return bool(load_result(self.path).throughput.windows)
         except GanbenchError:  # there is none, or it cannot be read
-            return (self.path / "history.csv").is_file()
+            return (self.path / HISTORY).is_file()
 
     def file(self, name: str, artifact: str) -> Path:
         """Return the path of a file in the directory, and list it in the result under `artifact`."""
@@ -143,8 +133,8 @@ class RunDirectory:
             self.file(name, artifact)
 
     def write_spec(self, toml: str) -> None:
-        self.write_text("spec.toml", toml)
-        self.artifacts["spec"] = "spec.toml"
+        self.write_text(SPEC, toml)
+        self.artifacts["spec"] = SPEC
 
     def write_history(self, history: list[EpochRow], warn: Callable[[str], None]) -> None:
         """Write history.csv, one row per epoch, with the monitors between losses and speed."""
@@ -153,11 +143,11 @@ class RunDirectory:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(row.model_dump() for row in history)
-        with self.extra("history.csv", "history", warn) as path:
+        with self.extra(HISTORY, "history", warn) as path:
             write_text(path, text.getvalue())
 
     def write_result(self, result: Result) -> None:
-        self.write_text("result.json", result.to_json())
+        self.write_text(RESULT, result.to_json())
 
     def write_progress(self, text: str) -> None:
         """Write the state of training; a failure is ignored, because only displays read it."""

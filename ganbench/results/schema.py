@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ganbench.errors import MissingError, UsageError
 from ganbench.system.files import StrPath
 
+from .layout import RESULT, SPEC
 from .record import Finite, explain_invalid
 from .record import Record as Record
 from .target import TargetResult
@@ -257,11 +258,11 @@ def load_result(path: StrPath) -> Result:
 
     Raises `MissingError` if there is none and `UsageError` if the file cannot be read or is not a valid result.
     """
-    file = Path(path) / "result.json" if Path(path).is_dir() else Path(path)
+    file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
     try:
         return Result.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
-        if (file.parent / "spec.toml").is_file():
+        if (file.parent / SPEC).is_file():
             raise MissingError(
                 f"run directory {file.parent}: no {file.name}, because the run was killed or is not over; continue it "
                 f"with --resume {file.parent}"

@@ -1,10 +1,4 @@
-"""What a suite's folder says of its cells. The folder is the state of the suite: nothing else is kept anywhere.
-
-suite.json        the suite's file, all cells that it describes, and those of earlier versions of it
-specs/CELL.toml   the resolved spec of each cell
-runs/CELL/        its run directory, named by the content of the spec
-attempts/CELL.json, logs/CELL.log
-"""
+"""What a suite's folder says of its cells."""
 
 from __future__ import annotations
 
@@ -16,9 +10,8 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import UsageError
 
+from .layout import SUITE, cell_attempts
 from .record import Record, first_problem
-
-SUITE = "suite.json"
 
 
 class CellRecord(Record):
@@ -71,10 +64,6 @@ class Attempts(Record):
     attempts: list[Attempt] = Field([], description="all attempts so far, the first one first")
 
 
-def is_suite(folder: Path) -> bool:
-    return (folder / SUITE).is_file()
-
-
 def read_suite(folder: Path) -> SuiteRecord:
     """Read suite.json. Raises `UsageError` if the folder is not a suite's, or the file is invalid."""
     file = folder / SUITE
@@ -88,7 +77,7 @@ def read_suite(folder: Path) -> SuiteRecord:
 
 def read_attempts(folder: Path, cell: str) -> list[Attempt]:
     """Return the attempts of a cell so far, the first one first. Raises `UsageError` if the file is invalid."""
-    file = folder / "attempts" / f"{cell}.json"
+    file = cell_attempts(folder, cell)
     try:
         return Attempts.model_validate_json(file.read_bytes()).attempts
     except FileNotFoundError:

@@ -22,8 +22,9 @@ from ganbench.plugin.interfaces import PLAYERS, Networks
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import BuildContext
 from ganbench.plugin.registry import Registry
+from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
-from ganbench.results.run_directory import CHECKPOINT, require_run_directory
+from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import PluginRecord, load_result
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.checkpoint_file import load_checkpoint

@@ -16,8 +16,8 @@ from ganbench.errors import (
     NotComparableError,
     UsageError,
 )
+from ganbench.results.layout import LAUNCH
 from ganbench.results.record import Record, first_problem
-from ganbench.results.run_directory import LAUNCH
 from ganbench.system.files import file_version
 
 from .benchmark import BenchmarkSpec

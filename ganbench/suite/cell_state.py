@@ -14,7 +14,7 @@ from statistics import median
 
 from ganbench.errors import MissingError, UsageError
 from ganbench.plugin.callbacks import Progress
-from ganbench.results.run_directory import PROGRESS
+from ganbench.results.layout import PROGRESS, SPEC, cell_run
 from ganbench.results.schema import Result, load_result
 from ganbench.results.suite_record import Attempt, CellRecord, read_attempts
 from ganbench.system.locks import is_locked
@@ -57,7 +57,7 @@ class CellStatus:
 
 def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
     """Return the status of a cell; `alive` is whether a command is running the suite now."""
-    directory = folder / "runs" / cell.id
+    directory = cell_run(folder, cell.id)
     attempts = read_attempts(folder, cell.id)
     try:
         result = read_result(directory)
@@ -75,7 +75,7 @@ def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
 
 def unfinished_status(folder: Path, cell: CellRecord, attempt: Attempt, attempts: int) -> CellStatus:
     """Return the status of a cell whose last attempt has not ended; fast, because a suite asks often."""
-    directory = folder / "runs" / cell.id
+    directory = cell_run(folder, cell.id)
     if not has_begun(directory, attempt) and not is_locked(directory):
         return CellStatus(cell, State.QUEUED, attempts)
     progress = read_progress(directory)
@@ -115,7 +115,7 @@ def read_progress(directory: Path) -> Progress | None:
 
 def has_begun(directory: Path, attempt: Attempt) -> bool:
     """Return whether the run has written to its directory since the attempt was submitted, by the clocks of both."""
-    files = (directory / name for name in ("spec.toml", PROGRESS))
+    files = (directory / name for name in (SPEC, PROGRESS))
     since = attempt.submitted_at.timestamp()
     return any(file.stat().st_mtime >= since for file in files if file.exists())
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ganbench.errors import ExitCode, GanbenchError, UsageError, describe
 from ganbench.plugin.jobs import Executor, JobEnd
 from ganbench.reporting.console import warn_on_error
+from ganbench.results.layout import RESULT, cell_log, cell_run
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.system.signals import interrupt_once
 
@@ -159,7 +160,7 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged:
 
     The first `logged` bytes of the log are of earlier attempts.
     """
-    file = folder / "runs" / cell / "result.json"
+    file = cell_run(folder, cell) / RESULT
     try:
         result = read_result(file)
     except UsageError as error:
@@ -173,7 +174,7 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged:
     stopped_early = end.exit_code in HOPELESS  # before it wrote a result
     if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message
-    return last_error(folder / "logs" / f"{cell}.log", logged) or f"exit code {end.exit_code}"
+    return last_error(cell_log(folder, cell), logged) or f"exit code {end.exit_code}"
 
 
 def last_error(log: Path, start: int = 0) -> str | None:

@@ -13,6 +13,7 @@ from ganbench.plugin.jobs import Executor
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import ExecutorContext
 from ganbench.plugin.registry import Registry
+from ganbench.results.layout import EXECUTORS
 from ganbench.spec.configs import ExecutorConfig
 from ganbench.spec.overrides import apply_overrides
 
@@ -43,7 +44,7 @@ def choose_executor(
 
 def build_executor(config: ExecutorConfig, folder: Path, device: str) -> Executor:
     """Build the executor with a folder of its own in the suite's folder. Raises what its `build` raises."""
-    directory = folder / "executors" / config.plugin.plugin.name
+    directory = folder / EXECUTORS / config.plugin.plugin.name
     directory.mkdir(exist_ok=True)
     executor: Executor = config.build(ExecutorContext(directory, device))
     return executor

@@ -11,14 +11,22 @@ from pathlib import Path
 from ganbench.errors import UsageError
 from ganbench.plugin.jobs import Job
 from ganbench.results.differences import differing_fields
+from ganbench.results.layout import (
+    CELL_SPECS,
+    SUITE,
+    SUITE_FOLDERS,
+    cell_attempts,
+    cell_log,
+    cell_run,
+    cell_spec,
+    is_suite,
+)
 from ganbench.results.run_directory import is_leftover
 from ganbench.results.suite_record import (
-    SUITE,
     Attempt,
     Attempts,
     CellRecord,
     SuiteRecord,
-    is_suite,
     read_attempts,
     read_suite,
 )
@@ -28,7 +36,6 @@ from ganbench.system.locks import is_locked, locked_folder
 
 from .cell_state import read_result
 
-FOLDERS = ("specs", "runs", "attempts", "logs", "executors")
 WHERE = ("executors",)  # parts of the file that say where cells run, not which
 
 
@@ -57,7 +64,7 @@ class SuiteFolder:
     def _is_begun(self) -> bool:
         """Return whether a folder has nothing but specs, because a command was killed before it wrote suite.json."""
         files = (file for file in self.path.rglob("*") if file.is_file() and not is_leftover(file))
-        return self.path.is_dir() and all(file.parent == self.path / "specs" for file in files)
+        return self.path.is_dir() and all(file.parent == self.path / CELL_SPECS for file in files)
 
     def _require_shared_cells(self, before: SuiteRecord, known: Sequence[CellRecord]) -> None:
         if not known or any(cell.id in self.cells for cell in known):
@@ -96,17 +103,17 @@ class SuiteFolder:
         file = self.suite.model_dump(mode="json", exclude_defaults=True)
         record = SuiteRecord(name=self.suite.name, file=file, cells=self.records, earlier_cells=self.earlier)
         with explained_write(self.path, REMEDY):
-            for name in FOLDERS:
+            for name in SUITE_FOLDERS:
                 (self.path / name).mkdir(exist_ok=True)
             for cell in self.cells.values():
-                write_text(self.path / "specs" / f"{cell.id}.toml", cell.spec.to_toml())
+                write_text(cell_spec(self.path, cell.id), cell.spec.to_toml())
             write_text(self.path / SUITE, record.model_dump_json(indent=2) + "\n")
 
     def run_directory(self, cell: str) -> Path:
-        return self.path / "runs" / cell
+        return cell_run(self.path, cell)
 
     def log(self, cell: str) -> Path:
-        return self.path / "logs" / f"{cell}.log"
+        return cell_log(self.path, cell)
 
     def log_size(self, cell: str) -> int:
         """Return how many bytes all attempts of a cell have printed so far."""
@@ -122,7 +129,7 @@ class SuiteFolder:
         attempts = [*attempts[: len(attempts) - replace], attempt]
         text = Attempts(attempts=attempts).model_dump_json(indent=2) + "\n"
         with explained_write(self.path, REMEDY):
-            write_text(self.path / "attempts" / f"{cell}.json", text)
+            write_text(cell_attempts(self.path, cell), text)
 
     def require_readable_results(self) -> None:
         """Raise `UsageError` if a result cannot be read: its cell may be finished, and would be run again."""
@@ -155,7 +162,7 @@ class SuiteFolder:
     def job(self, cell: str, arguments: Sequence[str]) -> Job:
         """Return the job of a cell; `arguments` are added to both of its commands."""
         directory = self.run_directory(cell).absolute()
-        spec = (self.path / "specs" / f"{cell}.toml").absolute()
+        spec = cell_spec(self.path, cell).absolute()
         processes = self.cells[cell].processes
         launcher = ("-m", "ganbench.runtime.torchrun", str(processes)) if processes > 1 else ()
         # -P: no module in the current folder takes the place of another, as for `ganbench run` itself

@@ -14,9 +14,10 @@ from ganbench.errors import (
     UsageError,
 )
 from ganbench.results.differences import differing_fields, flatten
+from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_collection import read_spec
-from ganbench.results.run_directory import CHECKPOINT, RunDirectory, run_spec_file
+from ganbench.results.run_directory import RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec

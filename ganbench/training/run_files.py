@@ -12,7 +12,8 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
-from ganbench.results.run_directory import CHECKPOINT, LAUNCH, RunDirectory
+from ganbench.results.layout import CHECKPOINT, LAUNCH, LOSSES
+from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint_file import Checkpoint
@@ -97,7 +98,7 @@ class RunFiles:
         build = partial(build_result, self.state, self.directory, warmed_up, roofline, status, message)
         self.directory.write_result(build())
         prepared = self.state.prepared
-        with self.directory.extra("losses.png", "losses", self.callback.on_warning) as path:
+        with self.directory.extra(LOSSES, "losses", self.callback.on_warning) as path:
             plots.save_losses(
                 self.state.history,
                 prepared.spec.name,

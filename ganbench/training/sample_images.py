@@ -12,6 +12,7 @@ from torch import Tensor
 from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback, SampleImages
 from ganbench.reporting import plots
+from ganbench.results.layout import SAMPLES
 from ganbench.results.run_directory import RunDirectory
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Source, evaluation_context
@@ -26,7 +27,7 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
     if not count or not can_be_shown(prepared.sampler.data_shape):
         return
     images = choose_real_images(prepared, count).numpy()
-    with directory.extra("samples/real.png", "samples_real", callback.on_warning) as path:
+    with directory.extra(f"{SAMPLES}/real.png", "samples_real", callback.on_warning) as path:
         if prepared.sampler.are_images:
             plots.save_grid(images, path, columns=4)
         else:
@@ -55,7 +56,7 @@ def save_generated_images(
             prepared.sampler.warn_once("not finite", str(error))
             return
     shown = images[: options.generated].cpu().numpy()
-    name, artifact = f"samples/{moment}.png", f"samples_{moment.replace('-', '_')}"
+    name, artifact = f"{SAMPLES}/{moment}.png", f"samples_{moment.replace('-', '_')}"
     with directory.extra(name, artifact, callback.on_warning) as path:
         if prepared.sampler.are_images:
             plots.save_grid(shown, path)

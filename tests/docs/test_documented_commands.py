@@ -102,7 +102,7 @@ def check(cli: Any, tmp_path: Path) -> Callable[[DocumentedCommand], None]:
         if against in registered:  # else, it is a file or folder of the reader
             metrics = [given["metric"]] if "metric" in given else (given["metrics"] or "").split(",")
             names = [name for name in metrics if name]
-            request = Request(against, names, given["features"], given["overrides"], given["count"], None, None)
+            request = Request(against, names, given["features"], given["overrides"], given["count"])
             request.spec(registry, None, given["count"])
 
     def check_command(command: DocumentedCommand) -> None:

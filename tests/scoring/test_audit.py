@@ -42,7 +42,7 @@ def audited(
     plugins: Sequence[str] = (),
 ) -> list[Audit]:
     registry = Registry.load(plugins)
-    spec = Request("fashion-mnist", metrics, features, options, count, None, None).spec(registry, None, count)
+    spec = Request("fashion-mnist", metrics, features, options, count).spec(registry, None, count)
     return audit_metrics(spec, torch.device("cpu"), None, count, draws, lambda _: None, lambda _: None)
 
 

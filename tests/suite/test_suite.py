@@ -21,7 +21,7 @@ from ganbench import GanbenchError, load_result, run
 from ganbench.errors import ExitCode
 from ganbench.plugin.callbacks import Progress
 from ganbench.plugin.jobs import Job, JobEnd
-from ganbench.results.run_directory import PROGRESS
+from ganbench.results.layout import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import CellStatus, State, unfinished_status
 from ganbench.suite.execution import last_error

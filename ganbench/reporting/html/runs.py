@@ -14,9 +14,10 @@ from ganbench.errors import MissingError
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.formatting import run_command
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
+from ganbench.results.layout import SAMPLES, SPEC, cell_run, has_result, is_suite, run_of
 from ganbench.results.run_collection import find_runs
 from ganbench.results.schema import Result, load_result
-from ganbench.results.suite_record import is_suite, read_suite
+from ganbench.results.suite_record import read_suite
 from ganbench.spec.launch import read_launch
 
 from .published import Published, find_published
@@ -56,7 +57,7 @@ class ReportedRun:
         if "training" not in self.result.spec:
             return None
         launch = read_launch(self.directory)
-        words = ["spec.toml", "--device", launch.device]
+        words = [SPEC, "--device", launch.device]
         for plugin in launch.plugins:
             words += ["-p", plugin.given]
         if launch.data_dir is not None:
@@ -74,7 +75,7 @@ def load_runs(paths: Sequence[Path], registry: Registry) -> list[ReportedRun]:
     for path in paths:
         if is_suite(path):
             labels |= ended_runs(path)
-        elif path.is_dir() and not (path / "result.json").exists():
+        elif path.is_dir() and not has_result(path):
             labels |= runs_inside(path)
         else:
             labels[path] = ""
@@ -86,14 +87,14 @@ def load_runs(paths: Sequence[Path], registry: Registry) -> list[ReportedRun]:
     runs = []
     for style, (path, name) in enumerate(zip(labels, names, strict=True)):
         result, directory = load_result(path), path if path.is_dir() else path.parent
-        samples = read_samples(directory / "samples", result, SAMPLES_BYTES // len(labels))
+        samples = read_samples(directory / SAMPLES, result, SAMPLES_BYTES // len(labels))
         runs.append(ReportedRun(name, style, result, directory, samples, find_published(result, registry)))
     return runs
 
 
 def each_once(paths: Iterable[Path]) -> Iterable[Path]:
     """Return one path for each run: a run may be given as a directory, as its result.json, and through links."""
-    return {(path.parent if path.name == "result.json" else path).resolve(): path for path in paths}.values()
+    return {run_of(path).resolve(): path for path in paths}.values()
 
 
 def ended_runs(suite: Path) -> dict[Path, str]:
@@ -101,8 +102,8 @@ def ended_runs(suite: Path) -> dict[Path, str]:
 
     Raises `MissingError` if there are none, and `UsageError` if suite.json is invalid.
     """
-    labels = {suite / "runs" / cell.id: cell.label for cell in read_suite(suite).cells}
-    ended = {directory: label for directory, label in labels.items() if (directory / "result.json").is_file()}
+    labels = {cell_run(suite, cell.id): cell.label for cell in read_suite(suite).cells}
+    ended = {directory: label for directory, label in labels.items() if has_result(directory)}
     if not ended:
         raise MissingError(f"{suite}: no run of this suite has a result yet; `ganbench suite status {suite}` shows why")
     return ended
@@ -118,7 +119,7 @@ def runs_inside(folder: Path) -> dict[Path, str]:
 
 def short_names(paths: Sequence[Path]) -> list[str]:
     """Return the last parts of the paths, as many as it takes to tell them apart."""
-    parts = [(path.absolute().parent if path.name == "result.json" else path.absolute()).parts for path in paths]
+    parts = [run_of(path.absolute()).parts for path in paths]
     for count in range(1, max(map(len, parts))):
         names = ["/".join(each[-count:]) for each in parts]
         if len(set(names)) == len(names):

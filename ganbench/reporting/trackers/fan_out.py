@@ -14,7 +14,8 @@ from ganbench.errors import describe
 from ganbench.plugin.callbacks import RunInfo, TrackedRun
 from ganbench.plugin.registrations import TrackerContext
 from ganbench.reporting.display import warn_caller
-from ganbench.results.run_directory import TRACKERS, RunDirectory
+from ganbench.results.layout import TRACKERS
+from ganbench.results.run_directory import RunDirectory
 from ganbench.spec.configs import TrackerConfig
 from ganbench.system.files import write_text
 

@@ -45,7 +45,7 @@ def audit(
     from .plot import save_plot
     from .tables import audit_table
 
-    spec = Request(dataset, [metric], features, overrides, count, None, None).spec(registry, None, count)
+    spec = Request(dataset, [metric], features, overrides, count).spec(registry, None, count)
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
     with err.status("opening the dataset") as status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -21,7 +21,9 @@ from ganbench.reporting.console import (
     print_warning,
 )
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
-from ganbench.spec.plugins import load_registry
+
+if TYPE_CHECKING:
+    from .arrays import Layout
 
 
 def evaluate(
@@ -87,25 +89,33 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score images that were generated elsewhere, or the trained model of a run."""
-    from ganbench.results.run_directory import is_run_directory
-
-    from .request import Request, check_arguments, spec_file
-
-    is_run = is_run_directory(samples)
-    run_only = {"--weights": weights, "--mode": mode, "--seed": seed}
-    check_arguments(samples, is_run, against, run_only, {"--array": array, "--layout": layout})
-    if target is not None:
-        check_target(target)
-    registry = load_registry(plugins, spec_file(against), resume=samples if is_run else None)
-    from ganbench.reporting.result_tables import metrics_table, protocols_table
-    from ganbench.system.files import explained_write, write_text
-
-    from .run import ArrayOptions, run_evaluation
+    from .request import Request
 
     names = [name.strip() for name in metrics.split(",")] if metrics else []
-    request = Request(against, names, features, overrides, count, weights and weights.value, mode and mode.value)
-    options = ArrayOptions(array, "NCHW" if layout == "NCHW" else "NHWC" if layout else None)
-    result = run_evaluation(samples, request, registry, device, data_dir, seed, options, print_warning)
+    request = Request(
+        against,
+        names,
+        features,
+        overrides,
+        count,
+        weights and weights.value,
+        mode and mode.value,
+        seed,
+        array,
+        cast("Layout | None", layout),
+    )
+    request.check(samples)
+    if target is not None:
+        check_target(target)
+    registry = request.registry_for(samples, plugins)
+    from ganbench.reporting.result_tables import metrics_table, protocols_table
+    from ganbench.runtime.device import resolve_device
+    from ganbench.system.files import explained_write, write_text
+
+    from .run import RequestedEvaluation
+
+    evaluation = RequestedEvaluation(request, registry, resolve_device(device), data_dir, print_warning)
+    result = evaluation.score(samples)
     console = err if as_json else out
     console.print(metrics_table(result))
     console.print()

@@ -1,4 +1,4 @@
-"""What an evaluation was asked for: its spec and its reference, from the arguments of the command."""
+"""What an evaluation was asked for: its spec and its reference, from the arguments of `ganbench eval`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganbench.errors import UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registry
-from ganbench.results.run_directory import is_run_directory, refuse_folder_of_runs
+from ganbench.results.layout import SPEC, is_run_directory
+from ganbench.results.run_directory import refuse_folder_of_runs
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.loading import load_spec, validated
 from ganbench.spec.overrides import apply_overrides
+from ganbench.spec.plugins import load_registry
+
+if TYPE_CHECKING:
+    from .arrays import Layout
 
 PARTS = ("dataset", "metrics", "scoring")  # of a benchmark that an evaluation takes over
 EXPECTED_IMAGES = "give a folder of images, a .npy or .npz file, or a run directory"
@@ -23,15 +28,45 @@ EXPECTED_IMAGES = "give a folder of images, a .npy or .npz file, or a run direct
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `ganbench eval` that choose the metrics and the reference."""
+    """The arguments of `ganbench eval` that say how something is scored."""
 
     against: str | None
-    metrics: Sequence[str]
-    features: str | None
-    overrides: Sequence[str]
-    count: int | None  # images to score
-    weights: str | None
-    mode: str | None
+    metrics: Sequence[str] = ()
+    features: str | None = None
+    overrides: Sequence[str] = ()
+    count: int | None = None  # images to score
+    weights: str | None = None  # of a run, as are mode and seed
+    mode: str | None = None
+    seed: int | None = None
+    array: str | None = None  # of a NumPy file, as is the layout
+    layout: Layout | None = None
+
+    def check(self, images: Path | str) -> None:
+        """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory.
+
+        What the spec says is checked by `spec`.
+        """
+        is_path = isinstance(images, Path)
+        is_run = is_path and is_run_directory(images)
+        if is_path and not images.exists():
+            raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
+        if is_path and not is_run:
+            refuse_folder_of_runs(images)
+        if not is_run and self.against is None:
+            raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
+        of_runs = {"--weights": self.weights, "--mode": self.mode, "--seed": self.seed}
+        of_files = {"--array": self.array, "--layout": self.layout}
+        if wrong := [name for name, value in (of_files if is_run else of_runs).items() if value is not None]:
+            raise UsageError(f"{wrong[0]} is for a {'file' if is_run else 'run directory'}, but {images} is not one")
+        if self.layout not in (None, "NHWC", "NCHW"):
+            raise UsageError(f"--layout {self.layout}: choose NHWC (channels last) or NCHW (channels first)")
+        if self.count is not None and self.count < 2:
+            raise UsageError(f"the number of images to score must be at least 2, got {self.count}")
+
+    def registry_for(self, images: Path | str, plugins: list[str]) -> Registry:
+        """Load all plugins, including those that the run, and the spec to compare with, were started with."""
+        is_run = isinstance(images, Path) and is_run_directory(images)
+        return load_registry(plugins, spec_file(self.against), resume=images if is_run else None)
 
     def spec(self, registry: Registry, run: dict[str, Any] | None, count: int | None) -> EvaluationSpec:
         """Return the resolved spec; `run` is that of the run to score, and `count` the number of images in files.
@@ -136,23 +171,7 @@ def spec_file(against: str | None) -> str | None:
     """Return the spec that --against names: a TOML file, or that of a run directory; None if it names anything else."""
     if against is None or against.endswith(".toml"):
         return against
-    return str(Path(against) / "spec.toml") if is_run_directory(Path(against)) else None
-
-
-def check_arguments(
-    images: Path | str, is_run: bool, against: str | None, run_only: dict[str, Any], files_only: dict[str, Any]
-) -> None:
-    """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory."""
-    if isinstance(images, Path) and not images.exists():
-        raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
-    if isinstance(images, Path) and not is_run:
-        refuse_folder_of_runs(images)
-    if not is_run and against is None:
-        raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
-    if wrong := [name for name, value in (files_only if is_run else run_only).items() if value is not None]:
-        raise UsageError(f"{wrong[0]} is for a {'file' if is_run else 'run directory'}, but {images} is not one")
-    if (layout := files_only["--layout"]) not in (None, "NHWC", "NCHW"):
-        raise UsageError(f"--layout {layout}: choose NHWC (channels last) or NCHW (channels first)")
+    return str(Path(against) / SPEC) if is_run_directory(Path(against)) else None
 
 
 def is_registered(name: str, kind: Kind, registry: Registry) -> bool:

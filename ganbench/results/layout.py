@@ -1,0 +1,78 @@
+"""Where runs and suites keep their files: the one place that knows the names.
+
+The run directory:
+
+spec.toml         the resolved spec; a directory with this file is a run's, even before the first checkpoint
+launch.json       how the run was started
+checkpoint.pt     everything that resuming needs, and the networks
+progress.json     the state of training, while the run lasts
+result.json       the result, once there is one
+history.csv       one row per epoch
+losses.png        plot of the losses
+samples/          grids of images, real and generated
+trackers.json     the runs that trackers made of the run
+
+The suite's folder, which is the state of the suite: nothing else is kept anywhere.
+
+suite.json        the suite's file, all cells that it describes, and those of earlier versions of it
+specs/CELL.toml   the resolved spec of each cell
+runs/CELL/        its run directory, named by the content of the spec
+attempts/CELL.json, logs/CELL.log
+executors/NAME/   what an executor keeps
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SPEC = "spec.toml"
+LAUNCH = "launch.json"
+CHECKPOINT = "checkpoint.pt"
+PROGRESS = "progress.json"
+RESULT = "result.json"
+HISTORY = "history.csv"
+LOSSES = "losses.png"
+SAMPLES = "samples"
+TRACKERS = "trackers.json"
+
+SUITE = "suite.json"
+CELL_SPECS = "specs"
+CELL_RUNS = "runs"
+CELL_ATTEMPTS = "attempts"
+CELL_LOGS = "logs"
+EXECUTORS = "executors"
+SUITE_FOLDERS = (CELL_SPECS, CELL_RUNS, CELL_ATTEMPTS, CELL_LOGS, EXECUTORS)
+
+
+def is_run_directory(folder: Path) -> bool:
+    """Return whether a folder holds the spec or the checkpoint of a run."""
+    return any((folder / name).is_file() for name in (SPEC, CHECKPOINT))
+
+
+def has_result(directory: Path) -> bool:
+    return (directory / RESULT).is_file()
+
+
+def run_of(path: Path) -> Path:
+    """Return the run directory, given it or its result.json; any other path is returned as it is."""
+    return path.parent if path.name == RESULT else path
+
+
+def is_suite(folder: Path) -> bool:
+    return (folder / SUITE).is_file()
+
+
+def cell_spec(suite: Path, cell: str) -> Path:
+    return suite / CELL_SPECS / f"{cell}.toml"
+
+
+def cell_run(suite: Path, cell: str) -> Path:
+    return suite / CELL_RUNS / cell
+
+
+def cell_attempts(suite: Path, cell: str) -> Path:
+    return suite / CELL_ATTEMPTS / f"{cell}.json"
+
+
+def cell_log(suite: Path, cell: str) -> Path:
+    return suite / CELL_LOGS / f"{cell}.log"
