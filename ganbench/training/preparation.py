@@ -22,10 +22,10 @@ from ganbench.scoring.preparation import prepare_metrics
 from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.length import Events, Length
 from ganbench.system.files import cache_dir
 
 from .building import build_step, suspicious_combinations
-from .length import Events, Length
 from .loading import load_data
 from .rank_checks import batch_norm_warnings, check_ranks, own_training_warnings, require_same_on_all_ranks
 from .schedules import ScheduledValues, check_schedules

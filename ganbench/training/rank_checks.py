@@ -12,10 +12,10 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import BATCH_NORMS
 from ganbench.runtime.ranks import Ranks
+from ganbench.spec.length import Length
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 from ganbench.spec.sections import EngineOptions, TrainingOptions
 
-from .length import Length
 from .state.python_state import plugin_optimizers
 from .step import TrainingStep
 

@@ -21,9 +21,9 @@ from ganbench.results.run_directory import RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.length import Length
 from ganbench.spec.sections import TrainingOptions
 
-from .length import Length
 from .preparation import PreparedRun
 from .schedules import changed_schedules
 

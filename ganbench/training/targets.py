@@ -11,9 +11,8 @@ from ganbench.results.time_to_target import first_reached, time_to_target
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.scored_metric import MetricValue
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.length import Events
 from ganbench.spec.targets import TargetOptions
-
-from .length import Events
 
 
 def require_scores_before_the_end(spec: BenchmarkSpec, events: Events) -> None:

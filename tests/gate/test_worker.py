@@ -25,7 +25,7 @@ from ganbench.errors import MissingError, UsageError
 from ganbench.gate.job_specs import make_complete, make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
 from ganbench.gate.slowdown import slow_down
-from ganbench.training.length import Events, Length
+from ganbench.spec.length import Events, Length
 from ganbench.training.schedules import check_schedules
 
 TIME_LIMIT = 60.0  # seconds, after which a worker that hangs is ended

@@ -22,7 +22,7 @@ from ganbench.plugin.kinds import Kind
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
 from ganbench.spec.configs import GeneratorMode
-from ganbench.training.length import Events, Length
+from ganbench.spec.length import Events, Length
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
 from ganbench_losses.bce import BinaryCrossEntropy
 

@@ -12,8 +12,8 @@ from conftest import SMALL, UNSCORED
 from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint
+from ganbench.spec.length import Events, Length
 from ganbench.spec.loading import load_spec
-from ganbench.training.length import Events, Length
 from ganbench.training.runner import run
 from ganbench.training.upcoming import upcoming_events
 

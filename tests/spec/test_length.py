@@ -15,8 +15,8 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.length import Events, Length
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.length import Events, Length
 from ganbench.training.runner import run
 
 

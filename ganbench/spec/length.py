@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.sections import TrainingOptions
+from .benchmark import BenchmarkSpec
+from .sections import TrainingOptions
 
 
 @dataclass(frozen=True)
