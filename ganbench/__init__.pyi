@@ -61,13 +61,21 @@ from .plugin.registry import Registry
 from .reporting.display import Display
 from .results.schema import EpochRow, MetricPoint, Result, load_result
 from .spec.benchmark import BenchmarkSpec
-from .spec.configs import FeatureExtractorConfig, LossConfig, OptimizerConfig, Schedulable, ScheduleConfig
+from .spec.configs import (
+    AugmentationConfig,
+    FeatureExtractorConfig,
+    LossConfig,
+    OptimizerConfig,
+    Schedulable,
+    ScheduleConfig,
+)
 from .system.files import atomic_write, read_cache, write_cache
 from .version import PLUGIN_API, __version__
 
 __all__ = [
     "PLUGIN_API",
     "Augmentation",
+    "AugmentationConfig",
     "AugmentationPlugin",
     "Batch",
     "Benchmark",

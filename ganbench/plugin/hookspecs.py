@@ -186,7 +186,9 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
-    """Penalties: terms that the engine adds to the discriminator's loss, with the spec keys `weight` and `every`.
+    """Penalties: terms that the engine adds to the loss of a network, with the spec keys `weight` and `every`.
+
+    Its network is the discriminator, or with `PenaltyPlugin(player="generator", ...)` the generator.
 
     from ganbench import PenaltyPlugin, hookimpl
 

@@ -22,7 +22,9 @@ class Networks:
     All parameters must exist when `build` returns. `generator` maps latent vectors `(N, latent_dim)` to images
     `(N, channels, height, width)` in [-1, 1], or to vectors `(N, features)` if the dataset has vectors. The output of
     `discriminator` only has to suit the loss: usually logits of shape `(N, 1)`, or a tuple whose first item is the
-    logits. The networks of a conditional model take labels `(N,)`, int64, as a second argument.
+    logits. Several discriminators are one module that concatenates their logits to `(N, k)`, because penalties and
+    adaptive augmentations use the first item of a tuple alone. The networks of a conditional model take labels `(N,)`,
+    int64, as a second argument.
 
     With `unbounded`, images may lie outside [-1, 1], because the generator does not end with tanh or the like. Scores
     and sample images clip them.
@@ -57,7 +59,7 @@ class Players(Protocol):
 
     @property
     def networks(self) -> Networks:
-        """The networks themselves, without labels, augmentations, mixed precision or compilation."""
+        """The networks themselves: they are called without labels, augmentations and compilation."""
 
     def generate(self, batch: Batch) -> Tensor:
         """Return the images generated from `batch.latent` (and `batch.fake_labels`), `(N, C, H, W)`.
@@ -67,6 +69,15 @@ class Players(Protocol):
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Augment images and return the discriminator's output; unconditional models ignore `labels`."""
+
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the discriminator's logits, for penalties: its output, or the first item of the output.
+
+        If the loss has passed the tensors `images` and `labels` to `discriminate`, that forward pass is reused.
+        """
+
+    def augment(self, images: Tensor) -> Tensor:
+        """Return images as the discriminator sees them, for losses that call `networks.discriminator` themselves."""
 
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.
@@ -101,9 +112,10 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Penalty(Protocol):
-    """A term that the engine multiplies by its weight and adds to the discriminator's loss.
+    """A term that the engine multiplies by its weight and adds to the loss of one network.
 
-    A penalty with state implements `state_dict` and `load_state_dict`, like a `Loss`.
+    In this network's updates, the other one is frozen. A penalty with state implements `state_dict` and
+    `load_state_dict`, like a `Loss`.
     """
 
     def __call__(self, players: Players, batch: Batch) -> Tensor:

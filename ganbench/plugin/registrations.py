@@ -28,6 +28,7 @@ from .interfaces import (
     Networks,
     NetworksMetric,
     Penalty,
+    Player,
 )
 from .jobs import Executor
 from .kinds import Kind
@@ -178,11 +179,13 @@ class OptimizerPlugin(Buildable):
 
 
 class PenaltyPlugin(Buildable):
-    """`build(options, context)` returns a `Penalty`, which is added to the discriminator's loss."""
+    """`build(options, context)` returns a `Penalty`, which is added to the loss of the network `player`."""
 
     kind: ClassVar[Kind] = Kind.PENALTY
     build_types: ClassVar[tuple[type, ...]] = (Penalty,)
     reserved: ClassVar[frozenset[str]] = frozenset({"name", "id", "weight", "every"})
+
+    player: Player = "discriminator"
 
 
 class AugmentationPlugin(Buildable):

@@ -63,8 +63,8 @@ class PluginNames:
         if module is not None:
             return PluginError(f"{self.model} raised in its {module}: {describe(error)}")
         hint = (
-            f"; {', '.join(penalties)} differentiates the discriminator and the augmentations twice, which not all "
-            "operations of torch support"
+            f"; {', '.join(penalties)} may differentiate networks and augmentations twice, which not all operations of "
+            "torch support"
             if penalties
             else ""
         )
@@ -84,9 +84,9 @@ class PluginNames:
         )
         return PluginError(f"{self.model} raised in its {module or 'generator'}: {describe(error)}{hint}")
 
-    def optimizer_error(self, error: BaseException, player: Player) -> PluginError:
-        """Return the error for an exception in an optimizer's `step`."""
-        return PluginError(f"{self.optimizers[player]} raised in step() for the {player}: {describe(error)}")
+    def optimizer_error(self, error: BaseException, player: Player, method: str = "step") -> PluginError:
+        """Return the error for an exception in a method of an optimizer."""
+        return PluginError(f"{self.optimizers[player]} raised in {method}() for the {player}: {describe(error)}")
 
 
 def innermost_module(error: BaseException, networks: Networks) -> tuple[str | None, bool]:

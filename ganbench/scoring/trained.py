@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, get_args
@@ -32,7 +33,8 @@ from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.spectral_norm import set_exact_singular_vectors
-from ganbench.spec.configs import GeneratorMode, ModelConfig, Weights
+from ganbench.spec.configs import GeneratorMode, ModelConfig, ScheduleConfig, Weights
+from ganbench.spec.length import Length
 from ganbench.spec.sections import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
 from ganbench.system.files import cache_dir
 
@@ -150,15 +152,19 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     training = TrainingOptions.model_validate(spec["training"])
     assert data.data_shape is not None  # checkpoints of this schema version have it
     assert data.num_classes is not None
+    length = Length.of(training, data.train_images)
     context = BuildContext(
         data_shape=data.data_shape,
         num_classes=data.num_classes,
         device=str(device),
         cache_dir=cache_dir(),
         seed=training.seed,
-        total_steps=max(1, progress.steps),
-        total_images=max(1, progress.images),
+        total_steps=length.steps,
+        total_images=length.images,
     )
+    # as in the last step so far, after which the run scored
+    last = length.images_after(max(0, progress.steps - 1))
+    context = replace(context, scheduled=partial(value_at, images=last, context=context))
     memory_format = MEMORY_FORMATS[EngineOptions.model_validate(spec.get("engine", {})).memory_format]
     networks = build_networks(model, context, memory_format)
     average = deepcopy(networks.generator).requires_grad_(False) if state["ema"] else None
@@ -196,6 +202,13 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     return TrainedRun(
         directory, progress, model, training, scoring, ema, networks, average, sampler, device, incomplete
     )
+
+
+def value_at(option: Any, images: int, context: BuildContext) -> Any:
+    """Return a constant as it is; for a schedule, a tensor with its value after `images` images."""
+    if not isinstance(option, ScheduleConfig):
+        return option
+    return torch.tensor(float(option.build(context)(images)), device=context.device)
 
 
 def explain_incomplete(directory: Path, progress: RunProgress, training: TrainingOptions) -> str | None:

@@ -24,9 +24,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
+from ganbench.plugin.interfaces import Player
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.options import Options, StrictModel
-from ganbench.plugin.registrations import Buildable
+from ganbench.plugin.registrations import Buildable, PenaltyPlugin
 from ganbench.plugin.registry import Registered, Registry
 
 from .ids import ID
@@ -152,6 +153,8 @@ class DatasetConfig(PluginConfig):
 
 
 class AugmentationConfig(PluginConfig):
+    """An augmentation, for the options of a loss that augments images itself."""
+
     kind = Kind.AUGMENTATION
 
 
@@ -240,6 +243,12 @@ class PenaltyConfig(PluginConfig):
     """A penalty with its weight and interval."""
 
     kind = Kind.PENALTY
+
+    @property
+    def player(self) -> Player:
+        """The network to whose loss the penalty is added."""
+        assert isinstance(self.plugin.plugin, PenaltyPlugin)
+        return self.plugin.plugin.player
 
     id: str | None = Field(
         None, pattern=ID, description="column in the history; default: the name of the penalty, numbered if repeated"

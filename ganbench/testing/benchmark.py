@@ -19,6 +19,7 @@ from ganbench.results.schema import LOSS_COLUMNS, EpochRow
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import resolve
+from ganbench.training.building import build_penalties
 
 from .contract import BATCH, SEED, TOTAL_IMAGES, Contract
 from .without_values import StepParts, take_without_values
@@ -97,7 +98,7 @@ class BenchmarkContract(Contract):
         parts = StepParts(
             networks,
             spec.loss.build(context),
-            [penalty.build(context) for penalty in spec.penalties],
+            build_penalties(spec, context).all,
             [augmentation.build(context) for augmentation in spec.augmentations],
             {player: spec.optimizer[player].build(context) for player in PLAYERS},
         )

@@ -6,9 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ganbench.plugin.interfaces import Batch, Networks, Penalty
+from ganbench.plugin.interfaces import PLAYERS, Batch, Networks
 from ganbench.plugin.registrations import PenaltyPlugin
 from ganbench.runtime.precision import autocast
+from ganbench.training.loss_contract import objective
+from ganbench.training.penalties import WeightedPenalty
 from ganbench.training.players import UpdatePlayers
 
 from .assertions import assert_finite_scalar, assert_gradients, assert_unchanged
@@ -21,26 +23,29 @@ class PenaltyContract(UpdateContract):
 
     plugin: ClassVar[PenaltyPlugin]
 
-    def penalties(self, device: str = "cpu") -> list[Penalty]:
-        return [self.build(device)]
+    def penalties(self, device: str = "cpu") -> list[WeightedPenalty]:
+        return [WeightedPenalty("penalty", "the penalty", self.build(device), 1.0, player=self.plugin.player)]
 
     def value(self, networks: Networks) -> tuple[Tensor, UpdatePlayers, Batch]:
         """Return the penalty as the engine computes it, after the loss, and its arguments."""
-        (penalty,) = self.penalties()
-        networks.generator.requires_grad_(False)
-        players = UpdatePlayers(networks, networks.generator, networks.discriminator, differentiable_images=True)
-        plain = self.batch(networks)
-        batch = Batch(plain.real.requires_grad_(), plain.labels, plain.latent, plain.fake_labels)
-        self.loss().discriminator_loss(players, batch)
-        return penalty(players, batch), players, batch
+        (penalty,), player = self.penalties(), self.plugin.player
+        for other in PLAYERS:
+            networks[other].requires_grad_(other == player)
+        of_discriminator, batch = player == "discriminator", self.batch(networks)
+        players = UpdatePlayers(
+            networks, networks.generator, networks.discriminator, differentiable_images=of_discriminator
+        )
+        batch.real.requires_grad_(of_discriminator)
+        objective(self.loss(), player)(players, batch)
+        return penalty.penalty(players, batch), players, batch
 
-    def test_it_is_a_finite_scalar_with_gradients_for_the_discriminator(self) -> None:
-        """The value is a scalar tensor, without NaN or infinity, that depends on the discriminator's parameters."""
+    def test_it_is_a_finite_scalar_with_gradients_for_its_network(self) -> None:
+        """The value is a scalar tensor, without NaN or infinity, that depends on the parameters of its network."""
         networks = self.networks()
         value, _, _ = self.value(networks)
         assert isinstance(value, Tensor), f"expected a tensor, got {value!r}"
         assert_finite_scalar(value, "the penalty")
-        assert_gradients(value, networks.discriminator, "the penalty")
+        assert_gradients(value, networks[self.plugin.player], "the penalty")
 
     def test_it_passes_the_labels_of_the_images(self) -> None:
         """A conditional discriminator gets the labels of its images: `batch.labels` or `batch.fake_labels`."""
@@ -57,9 +62,9 @@ class PenaltyContract(UpdateContract):
         assert_unchanged(batch.real, self.images(), "batch.real")
 
     def test_it_is_finite_in_bf16(self) -> None:
-        """With `training.precision = "bf16"`, the value is finite, and depends on the discriminator's parameters."""
+        """With `training.precision = "bf16"`, the value is finite, and depends on the parameters of its network."""
         networks = self.networks()
         with autocast("bf16", CPU):
             value, _, _ = self.value(networks)
         assert_finite_scalar(value, "the penalty")
-        assert_gradients(value, networks.discriminator, "the penalty")
+        assert_gradients(value, networks[self.plugin.player], "the penalty")

@@ -10,7 +10,7 @@ import torch
 from torch.optim import SGD
 
 from ganbench.data.labels import LabelSampler
-from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Players
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Players
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.rng import make_rng, seed_default_rngs
 from ganbench.training.checkpoint import restore_state, snapshot_state
@@ -47,7 +47,7 @@ class UpdateContract(PluginContract):
     def optimizer(self, device: str = "cpu") -> OptimizerFactory:
         return partial(SGD, lr=0.1)
 
-    def penalties(self, device: str = "cpu") -> list[Penalty]:
+    def penalties(self, device: str = "cpu") -> list[WeightedPenalty]:
         return []
 
     def augmentations(self, device: str = "cpu") -> list[Augmentation]:
@@ -108,10 +108,6 @@ class UpdateContract(PluginContract):
         seed_default_rngs(SEED, CPU)
         networks = self.networks()
         sampler = LabelSampler([1] * self.num_classes, CPU)
-        penalties = [
-            WeightedPenalty(f"penalty-{number}", "the penalty", penalty, 1.0)
-            for number, penalty in enumerate(self.penalties())
-        ]
         return TrainingStep(
             networks,
             self.loss(),
@@ -119,7 +115,7 @@ class UpdateContract(PluginContract):
             make_rng(SEED, "latents"),
             "fp32",
             NAMES,
-            penalties=Penalties(penalties),
+            penalties=Penalties(self.penalties()),
             augmentations=[NamedAugmentation("the augmentation", each) for each in self.augmentations()],
             labels=FakeLabels(sampler, make_rng(SEED, "labels")) if networks.conditional else None,
         )

@@ -18,10 +18,11 @@ import torch
 
 import ganbench
 from ganbench.errors import UsageError, causes, describe
-from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Penalty, Player
+from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Player
 from ganbench.runtime.ranks import SINGLE
 from ganbench.training.building import to_device
 from ganbench.training.loss_contract import objective
+from ganbench.training.penalties import WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
 
 META = torch.device("meta")
@@ -35,7 +36,7 @@ class StepParts:
 
     networks: Networks
     loss: Loss
-    penalties: Sequence[Penalty]
+    penalties: Sequence[WeightedPenalty]
     augmentations: Sequence[Augmentation]
     optimizers: Mapping[Player, OptimizerFactory]
 
@@ -45,18 +46,20 @@ def take_without_values(parts: StepParts, batch: Batch) -> None:
     networks = parts.networks
     for player in PLAYERS:
         networks[player].to(META)
+    loss = to_device(parts.loss, META)
     augmentations = [NamedAugmentation("the augmentation", to_device(each, META)) for each in parts.augmentations]
     fake_labels = None if batch.fake_labels is None else batch.fake_labels.to(META)
-    real = batch.real.to(META).requires_grad_(bool(parts.penalties))
-    batch = Batch(real, batch.labels.to(META), batch.latent.to(META), fake_labels)
+    labels, latent = batch.labels.to(META), batch.latent.to(META)
     with without_reading():
         for player in PLAYERS:
+            penalties = [to_device(each.penalty, META) for each in parts.penalties if each.player == player]
+            image_gradients = player == "discriminator" and bool(penalties)
+            batch = Batch(batch.real.to(META).requires_grad_(image_gradients), labels, latent, fake_labels)
             players = UpdatePlayers(
-                networks, networks.generator, networks.discriminator, augmentations, bool(parts.penalties)
+                networks, networks.generator, networks.discriminator, augmentations, image_gradients
             )
-            value, _ = objective(parts.loss, player)(players, batch)
-            if player == "discriminator":
-                value = sum((penalty(players, batch) for penalty in parts.penalties), value)
+            value, _ = objective(loss, player)(players, batch)
+            value = sum((penalty(players, batch) for penalty in penalties), value)
             trainable = [pair for pair in networks[player].named_parameters() if pair[1].requires_grad]
             if trainable:
                 optimizer = parts.optimizers[player](trainable)

@@ -9,7 +9,7 @@ from torch import nn
 
 from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.errors import PluginError, UsageError
-from ganbench.plugin.interfaces import PLAYERS, Augmentation, ImageData
+from ganbench.plugin.interfaces import PLAYERS, ImageData
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.networks import BATCH_NORMS
@@ -61,8 +61,7 @@ def build_step(
         clipping={player: Clipping(each.max_grad_norm, each.clip_weights) for player, each in optimizers.items()},
         penalties=build_penalties(spec, context),
         augmentations=[
-            NamedAugmentation(str(each.plugin), to_device(with_whole_state(each, context), device))
-            for each in spec.augmentations
+            NamedAugmentation(str(each.plugin), with_whole_state(each, context)) for each in spec.augmentations
         ],
         labels=build_fake_labels(data, spec, context, device) if networks.conditional else None,
         ema=build_average(networks.generator, spec, schedules, context),
@@ -81,6 +80,7 @@ def build_penalties(spec: BenchmarkSpec, context: BuildContext) -> Penalties:
                 with_whole_state(each, context),
                 context.scheduled(each.weight),
                 each.every,
+                each.player,
             )
             for each in spec.penalties
         ]
@@ -93,12 +93,16 @@ def build_average(
     if spec.ema is None:
         return None
     half_life_kimg = schedules.schedule_of(spec.ema.half_life_kimg, context)
-    return EMA(generator, half_life_kimg, spec.ema.ramp, PluginNames.of(spec).model)
+    values = [scheduled.value for scheduled in schedules.all]
+    return EMA(generator, half_life_kimg, spec.ema.ramp, PluginNames.of(spec).model, shared=values)
 
 
 def with_whole_state(config: PluginConfig, context: BuildContext) -> Any:
-    """Build a plugin that may have state. Raises `PluginError` if it can be saved, but not restored, or vice versa."""
-    built = config.build(context)
+    """Build a plugin that may have state, on the run's device.
+
+    Raises `PluginError` if the state can be saved, but not restored, or vice versa.
+    """
+    built = to_device(config.build(context), torch.device(context.device))
     own = [name for name in ("state_dict", "load_state_dict") if hasattr(built, name)]
     if len(own) == 1:
         (missing,) = {"state_dict", "load_state_dict"} - set(own)
@@ -109,9 +113,9 @@ def with_whole_state(config: PluginConfig, context: BuildContext) -> Any:
     return built
 
 
-def to_device(augmentation: Augmentation, device: torch.device) -> Augmentation:
-    """Move an augmentation's buffers to the device, if it has any."""
-    return augmentation.to(device) if isinstance(augmentation, nn.Module) else augmentation
+def to_device(plugin: Any, device: torch.device) -> Any:
+    """Move the tensors of a loss, a penalty or an augmentation to the device, if it is a module."""
+    return plugin.to(device) if isinstance(plugin, nn.Module) else plugin
 
 
 def build_fake_labels(data: ImageData, spec: BenchmarkSpec, context: BuildContext, device: torch.device) -> FakeLabels:
@@ -130,9 +134,10 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
             "another loss or augmentation"
         )
     batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
-    if not spec.penalties or not batch_norms:
+    on_discriminator = [penalty for penalty in spec.penalties if penalty.player == "discriminator"]
+    if not on_discriminator or not batch_norms:
         return warnings
-    penalties = ", ".join(str(penalty.plugin) for penalty in spec.penalties)
+    penalties = ", ".join(str(penalty.plugin) for penalty in on_discriminator)
     return [
         *warnings,
         f"{penalties}: the discriminator of {step.plugin_names.model} has batch norm, so its output for an image "

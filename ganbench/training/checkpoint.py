@@ -6,6 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
 
 from ganbench.data.batches import Batches
 from ganbench.plugin.interfaces import PLAYERS
@@ -25,16 +27,20 @@ def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 
 def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
     """Like `snapshot_state`, but without copies: the next step changes the tensors in place."""
+    held = plugin_optimizers(step)
     return {
         "networks": {player: step.networks[player].state_dict() for player in PLAYERS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
-        "plugin_optimizers": {path: each.state_dict() for path, each in plugin_optimizers(step).items()},
+        "plugin_optimizers": {path: each.state_dict() for path, each in held.items()},
+        # which a loss can use in its next call, as nothing of it is called once the gradients are computed
+        "plugin_gradients": {path: [each.grad for each in parameters_of(held[path])] for path in held},
         "buffers": {player: all_buffers(step.networks[player]) for player in PLAYERS},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
         "ema_buffers": all_buffers(step.ema.generator) if step.ema else None,
         "penalties": [saved_state(penalty.penalty) for penalty in step.penalties.all],
         "penalty_values": step.penalty_values,
+        "schedules": [scheduled.value for scheduled in step.schedules.all],
         "augmentations": [saved_state(each.augmentation) for each in step.augmentations],
         "python": step.python_state.state_dict(),
         "random": default_rng_states(step.latents.device),
@@ -58,6 +64,8 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
         load_saved_state(penalty.penalty, saved)
     step.penalty_values.copy_(state["penalty_values"])
+    for scheduled, saved in zip(step.schedules.all, state["schedules"], strict=True):
+        scheduled.value.copy_(saved)
     for each, saved in zip(step.augmentations, state["augmentations"], strict=True):
         load_saved_state(each.augmentation, saved)
     step.python_state.load_state_dict(state["python"])
@@ -65,6 +73,8 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for path, saved in state["plugin_optimizers"].items():
         if path in held:
             load_optimizer_state(held[path], saved)
+            for parameter, gradient in zip(parameters_of(held[path]), state["plugin_gradients"][path], strict=True):
+                parameter.grad = None if gradient is None else gradient.clone().to(parameter.device)
     set_default_rng_states(state["random"], step.latents.device)
     for name, rng in all_rngs(step, batches).items():
         rng.set_state(state["rngs"][name])
@@ -76,6 +86,10 @@ def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
     Its tensors are on the CPU: on another device, each would occupy that device in the process that receives it.
     """
     return {name: on_cpu(value) for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
+
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def all_rngs(step: TrainingStep, batches: Batches) -> dict[str, torch.Generator]:

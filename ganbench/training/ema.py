@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganbench.errors import PluginError, describe
 from ganbench.plugin.interfaces import Schedule
@@ -23,12 +24,22 @@ class EMA:
     statistics, are copied.
     """
 
-    def __init__(self, generator: nn.Module, half_life_kimg: Schedule, ramp: float, plugin: str) -> None:
-        """Raises `PluginError` naming the model's `plugin` if its generator cannot be copied."""
+    def __init__(
+        self,
+        generator: nn.Module,
+        half_life_kimg: Schedule,
+        ramp: float,
+        plugin: str,
+        shared: Sequence[Tensor] = (),
+    ) -> None:
+        """`shared` are tensors that the copy holds, too, such as values that follow a schedule.
+
+        Raises `PluginError` naming the model's `plugin` if its generator cannot be copied.
+        """
         self.half_life_kimg = half_life_kimg
         self.ramp = ramp
         try:
-            self.generator = deepcopy(generator)
+            self.generator = deepcopy(generator, {id(tensor): tensor for tensor in shared})
         except Exception as error:
             raise PluginError(
                 f"{plugin}: [ema] needs a copy of the generator, and copy.deepcopy raised {describe(error)}; do not "

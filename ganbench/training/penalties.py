@@ -1,4 +1,4 @@
-"""Penalties on the discriminator: their weighted sum, and the steps in which each is computed."""
+"""Penalties: the weighted sum of those of a network, and the steps in which each is computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganbench.data.contract import described
 from ganbench.errors import PluginError, UsageError, describe
-from ganbench.plugin.interfaces import Batch, Penalty, Players
+from ganbench.plugin.interfaces import Batch, Penalty, Player, Players
 from ganbench.runtime.precision import Precision, autocast
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
@@ -32,6 +32,7 @@ class WeightedPenalty:
     penalty: Penalty
     weight: float | Tensor  # a tensor of shape () if it follows a schedule
     every: int = 1  # steps
+    player: Player = "discriminator"  # the network to whose loss it is added
 
     @property
     def factor(self) -> float | Tensor:
@@ -65,6 +66,10 @@ class Penalties:
     def due(self, step: int) -> Variant:
         """Return which penalties are computed in the step with this index, counted from 0."""
         return tuple(step % penalty.every == 0 for penalty in self.all)
+
+    def of(self, player: Player, due: Variant) -> Variant:
+        """Return which of the penalties that are due belong to the loss of this network."""
+        return tuple(each.player == player and is_due for each, is_due in zip(self.all, due, strict=True))
 
     @cached_property
     def period(self) -> int:
@@ -122,7 +127,7 @@ def require_second_derivatives(value: Tensor, plugin: str) -> None:
         seen.add(node)
         if node.name() == ONCE_DIFFERENTIABLE:
             raise PluginError(
-                f"{plugin} differentiates the discriminator and the augmentations twice, but the backward of an "
-                "operation is marked with once_differentiable, so the penalty would have no effect; use another one"
+                f"{plugin} differentiates a network or an augmentation twice, but the backward of an operation is "
+                "marked with once_differentiable, so the penalty would have no effect; use another one"
             )
         nodes += [following for following, _ in node.next_functions]

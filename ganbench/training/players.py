@@ -52,6 +52,7 @@ class UpdatePlayers:
         self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether gradients were enabled
         # images before augmentation, their labels, and the output
         self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
+        self._augmented = False
 
     def generate(self, batch: Batch) -> Tensor:
         for known, with_gradients, images in self._generated:
@@ -67,16 +68,19 @@ class UpdatePlayers:
         return images
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
-        augmented = self._augment_all(images) if self._augmentations else images
+        augmented = self.augment(images)
         arguments = (augmented, labels) if self.networks.conditional else (augmented,)
         with unchanged(images, f"{self.model}: its discriminator"):
             output = self._discriminator(*arguments)
         self._outputs.append((images, labels, output))
         return output
 
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        known = self._differentiable_logits(images, labels)
+        return first(self.discriminate(images, labels)) if known is None else known
+
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        # not an output that was computed without gradients, as for a monitor
-        logits = next((known for known in self.logits_of(images, labels) if known.requires_grad), None)
+        logits = self._differentiable_logits(images, labels)
         if logits is None or not images.requires_grad:
             images = images.detach().requires_grad_()
             logits = first(self.discriminate(images, labels))
@@ -90,6 +94,10 @@ class UpdatePlayers:
         # with bf16, the gradient for generated images is bfloat16, in which a penalty would sum squares too coarsely
         return gradient.to(torch.promote_types(gradient.dtype, torch.float32))
 
+    def _differentiable_logits(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
+        """Return known logits, unless they were computed without gradients, as for a monitor."""
+        return next((logits for logits in self.logits_of(images, labels) if logits.requires_grad), None)
+
     def logits_of(self, images: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
         """Yield the discriminator's logits of each call with the tensors `images` and `labels` themselves.
 
@@ -98,6 +106,18 @@ class UpdatePlayers:
         for known, known_labels, output in self._outputs:
             if known is images and (known_labels is labels or not self.networks.conditional):
                 yield first(output)
+
+    def require_augmented(self, loss: str) -> None:
+        """Raise `PluginError` if there are augmentations, but this update did not apply them.
+
+        `loss` is the name of the loss's plugin, for errors.
+        """
+        if self._augmentations and not self._augmented:
+            raise PluginError(
+                f"{self._augmentations[0].plugin} has no effect, because {loss} calls neither players.discriminate nor "
+                "players.augment, but networks.discriminator with images that are not augmented: pass it "
+                "players.augment(images), or remove the augmentation"
+            )
 
     def adapt_augmentations(self, batch: Batch, loss: str, ranks: Ranks) -> None:
         """Call `adapt` of adaptive augmentations with the discriminator's logits on the real images of all ranks.
@@ -118,11 +138,14 @@ class UpdatePlayers:
             except (Exception, SystemExit) as error:
                 raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
-    def _augment_all(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor) -> Tensor:
         """Apply all augmentations in float32, also with bf16, so that real and generated images are treated alike.
 
         With bf16, generated images are bfloat16, and real ones float32.
         """
+        self._augmented = True
+        if not self._augmentations:
+            return images
         with torch.autocast(images.device.type, enabled=False):
             augmented = images.to(torch.promote_types(images.dtype, torch.float32))
             for plugin, augment in self._augmentations:

@@ -117,11 +117,12 @@ class TrainingStep:
                 f"{plugin_names.model}: its networks share parameters, which training.update_scheme=simultaneous does "
                 "not support: the gradients of both networks would add up; use -o training.update_scheme=alternating"
             )
-        if self.penalties.all and not self.trainable["discriminator"]:
-            raise UsageError(
-                f"{self.penalties.all[0].plugin}: the discriminator of {plugin_names.model} has no trainable "
-                "parameters, so there is nothing to penalize; remove it from penalties"
-            )
+        for penalty in self.penalties.all:
+            if not self.trainable[penalty.player]:
+                raise UsageError(
+                    f"{penalty.plugin}: the {penalty.player} of {plugin_names.model} has no trainable parameters, so "
+                    "there is nothing to penalize; remove it from penalties"
+                )
         # a network without trainable parameters has no optimizer; its loss is still computed
         self.optimizers = {
             player: build_optimizer(
@@ -224,8 +225,10 @@ class TrainingStep:
             parameter.requires_grad_(False)
         for parameter in self.trainable[player]:
             parameter.requires_grad_(True)
-        penalized = player == "discriminator" and any(due)
-        if penalized:
+        due = self.penalties.of(player, due)
+        penalized = any(due)
+        with_image_gradients = penalized and player == "discriminator"
+        if with_image_gradients:
             batch = Batch(batch.real.detach().requires_grad_(), batch.labels, batch.latent, batch.fake_labels)
         called = self.networks if penalized else self.called  # torch.compile does not support double backward
         players = UpdatePlayers(
@@ -233,10 +236,11 @@ class TrainingStep:
             called.generator,
             called.discriminator,
             self.augmentations,
-            differentiable_images=penalized,
+            differentiable_images=with_image_gradients,
             detached_images=player == "discriminator",
             model=self.plugin_names.model,
         )
+        self._zero_gradients(player)
         returned: Any = NOT_RETURNED
         try:
             with autocast(self.precision, batch.latent.device), unchanged(batch.real, self.plugin_names.loss):
@@ -249,7 +253,6 @@ class TrainingStep:
                         f"{self.plugin_names.loss}: the loss for the {player} does not depend on the {player}'s "
                         "parameters: it was detached, created as a new tensor, or computed without gradients"
                     )
-                self.optimizers[player].zero_grad()
                 if penalized:
                     penalty = self.penalties.total(players, batch, due, self.penalty_values, self.precision)
                     plugins = [parameter for parameter in self.trained_by_plugins if parameter.requires_grad]
@@ -267,8 +270,18 @@ class TrainingStep:
             penalties = self.penalties.plugins(due) if penalized else []
             raise self.plugin_names.gradient_error(error, player, self.networks, penalties) from error
         if player == "discriminator":
+            players.require_augmented(self.plugin_names.loss)
             players.adapt_augmentations(batch, self.plugin_names.loss, self.ranks)
         return loss.detach(), monitors
+
+    def _zero_gradients(self, player: Player) -> None:
+        """Do so before the loss, which may itself call `backward` for parts of the batch."""
+        if player not in self.optimizers:
+            return
+        try:
+            self.optimizers[player].zero_grad()
+        except (Exception, SystemExit) as error:
+            raise self.plugin_names.optimizer_error(error, player, "zero_grad") from error
 
     def _update(self, player: Player) -> None:
         if player not in self.optimizers:

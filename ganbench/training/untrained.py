@@ -37,8 +37,8 @@ class MissingGradients:
     def warnings(self) -> list[str]:
         return [
             f"{self.step.plugin_names.model}: training will not change the {player}'s {listed('parameter', names)}, "
-            "as the first steps gave no gradient: the forward pass does not use, or detaches, such a parameter. If "
-            "that is intended, freeze it with requires_grad_(False)"
+            f"as the first steps gave no gradient in the {player}'s updates: the loss for the {player} does not use, "
+            "or detaches, such a parameter. If that is intended, freeze it with requires_grad_(False)"
             for player, parameters in self.left.items()
             # an optimizer may remove all gradients in its step
             if (names := list(parameters)) and len(names) < len(self.step.trainable[player])

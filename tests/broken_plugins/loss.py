@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ganbench import Batch, LossPlugin, Players
 
@@ -68,11 +69,23 @@ class Disturbed(Wasserstein):
         return self.disturbance(super().value(real, fake) * 2)
 
 
+class WithBuffer(nn.Module, Wasserstein):
+    """Its tensor has to be on the device of the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.ones(()))
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.factor * super().value(real, fake)
+
+
 def loss(make: Callable[[], Wasserstein]) -> LossPlugin:
     return LossPlugin(name="mine", summary="A Wasserstein loss", build=lambda *_: make())
 
 
 SOUND = loss(Wasserstein)
+SOUND_MODULE = loss(WithBuffer)
 BROKEN = {
     "each loss is a finite scalar with gradients for its network": Broken(
         loss(Vector), "expected a scalar, got shape (16, 1) for discriminator_loss"

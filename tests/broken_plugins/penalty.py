@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganbench import Batch, PenaltyPlugin, Players
@@ -42,17 +43,27 @@ class Disturbed:
         return self.disturbance(at_real_images(players, batch))
 
 
-def penalty(make: Callable[[], Any]) -> PenaltyPlugin:
-    return PenaltyPlugin(name="mine", summary="The squared gradient", build=lambda *_: make())
+def of_the_latents(players: Players, batch: Batch) -> Tensor:
+    """A gradient through the generator, as for path-length regularization."""
+    latent = batch.latent.detach().requires_grad_()
+    labels = (batch.fake_labels,) if players.networks.conditional else ()
+    images = players.networks.generator(latent, *labels)
+    (gradient,) = torch.autograd.grad(images.sum(), latent, create_graph=True)
+    return gradient.square().mean()
+
+
+def penalty(make: Callable[[], Any], **fields: Any) -> PenaltyPlugin:
+    return PenaltyPlugin(name="mine", summary="The squared gradient", build=lambda *_: make(), **fields)
 
 
 SOUND = penalty(lambda: at_real_images)
+SOUND_ON_THE_GENERATOR = penalty(lambda: of_the_latents, player="generator")
 BROKEN = {
-    "it is a finite scalar with gradients for the discriminator": Broken(
+    "it is a finite scalar with gradients for its network": Broken(
         penalty(lambda: without_mean), "expected a scalar, got shape (16, 1, 28, 28) for the penalty"
     ),
     "it passes the labels of the images": Broken(penalty(lambda: without_labels), "got None: pass batch.labels"),
     "it does not change the batch": Broken(penalty(lambda: darkening), "expected unchanged batch.real, got"),
     "it is finite in bf16": Broken(penalty(lambda: in_numpy), "BFloat16"),
-    **disturbed(lambda disturbance: penalty(lambda: Disturbed(disturbance())), "penalty penalty-0.disturbance"),
+    **disturbed(lambda disturbance: penalty(lambda: Disturbed(disturbance())), "penalty penalty.disturbance"),
 }

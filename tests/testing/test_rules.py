@@ -8,7 +8,7 @@ from typing import Any
 
 import broken_plugins
 import pytest
-from broken_plugins import SOUND, Broken, metric
+from broken_plugins import SOUND, Broken, loss, metric, penalty
 
 from ganbench import Registry
 from ganbench.authoring.check import CheckedRule, check_rule
@@ -57,7 +57,12 @@ def test_a_plugin_that_breaks_a_rule_is_caught(kind: Kind, rule: str, registry: 
     assert example.failure in (found.failure or f"kept the rule: {found}")
 
 
-SOUND_PLUGINS = [*SOUND.values(), metric.SOUND_OF_NETWORKS]
+SOUND_PLUGINS = [
+    *SOUND.values(),
+    metric.SOUND_OF_NETWORKS,
+    penalty.SOUND_ON_THE_GENERATOR,
+    loss.SOUND_MODULE,
+]
 
 
 @pytest.mark.parametrize("plugin", SOUND_PLUGINS, ids=lambda plugin: f"{plugin.kind}-{plugin.summary}")

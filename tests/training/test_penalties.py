@@ -11,6 +11,7 @@ from linear_gan import LeastSquares, make_eager, own_run, take
 from torch import Tensor, nn
 
 from ganbench import Batch, Networks, PluginError, UsageError
+from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.penalties import MAX_VARIANTS, Penalties, WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
@@ -231,3 +232,90 @@ def test_a_penalty_does_not_take_the_gradients_of_parameters_that_the_loss_train
         scales.append(loss.scale.item())
     assert scales[0] == pytest.approx(scales[1])
     assert scales[0] != 1.0
+
+
+def squared_weights(players: Any, batch: Batch) -> Tensor:
+    return players.networks.generator[0].weight.square().sum()
+
+
+def test_a_penalty_on_the_generator_is_in_its_loss_alone_and_counts_every_steps() -> None:
+    weight, every, lr = 3.0, 2, 1e-4
+    penalty = WeightedPenalty("l2", "the penalty", squared_weights, weight, every, player="generator")
+    plain, penalized = make_eager(), make_eager(penalties=Penalties([penalty]))
+    initial = plain.step.networks.generator[0].weight.detach().clone()
+    ((*losses,), (*with_penalty, value)) = (take(engine, 1)[0] for engine in (plain, penalized))
+    assert with_penalty == pytest.approx(losses)
+    assert value == pytest.approx(initial.square().sum().item())
+    first, second = (engine.step.networks for engine in (plain, penalized))
+    expected = first.generator[0].weight - lr * weight * every * 2 * initial
+    torch.testing.assert_close(second.generator[0].weight, expected)
+    assert torch.equal(first.discriminator[1].weight, second.discriminator[1].weight)
+
+
+PATH_LENGTH = """
+from ganbench import PenaltyPlugin
+def path_length(players, batch):
+    latent = batch.latent.detach().requires_grad_()
+    images = players.networks.generator(latent)
+    (gradient,) = torch.autograd.grad((images * torch.randn_like(images)).sum(), latent, create_graph=True)
+    return (gradient.square().sum(1).sqrt() - 1).square().mean()
+
+@hookimpl
+def ganbench_penalties():
+    return [PenaltyPlugin(name="path", summary="-", player="generator", build=lambda o, c: path_length)]
+"""
+
+
+def test_a_run_may_penalize_both_networks(tmp_path: Any) -> None:
+    penalties = 'penalties=[{name="path",weight=1.0,every=4},{name="r1",weight=1.0,every=2}]'
+    result, warnings = own_run(tmp_path, PATH_LENGTH, [penalties, "optimizer.generator=adam"])
+    assert not warnings
+    (row,) = result.history
+    assert row.monitors["path"] is not None
+    assert row.monitors["r1"] is not None
+
+
+def test_a_penalty_on_logits_costs_no_other_forward_pass() -> None:
+    def lecam(players: Any, batch: Batch) -> Tensor:
+        return (players.logits(batch.real) - players.logits(players.generate(batch))).square().mean()
+
+    calls = []
+    for penalties in (Penalties(), Penalties([WeightedPenalty("lecam", "the penalty", lecam, 1.0)])):
+        engine, seen = make_eager(penalties=penalties), []
+        engine.step.networks.discriminator.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        take(engine, 1)
+        calls.append(len(seen))
+    assert calls == [3, 3]
+
+
+class InParts(LeastSquares):
+    """Accumulates the gradients of both halves of a batch."""
+
+    def discriminator_loss(self, players: Any, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        half = len(batch.real) // 2
+        losses = []
+        for part in (slice(half), slice(half, None)):
+            smaller = Batch(batch.real[part], batch.labels[part], batch.latent[part])
+            losses.append(super().discriminator_loss(players, smaller)[0] / 2)
+            if len(losses) == 1:
+                losses[0].backward()
+        return losses[1], {}
+
+
+def test_a_loss_may_accumulate_gradients() -> None:
+    whole, parts = make_eager(), make_eager(InParts())
+    for engine in (whole, parts):
+        take(engine, 2)
+    first, second = (engine.step.networks.discriminator[1].weight for engine in (whole, parts))
+    torch.testing.assert_close(first, second)
+
+
+def test_gradients_that_a_loss_uses_in_its_next_call_are_saved_and_restored() -> None:
+    uninterrupted, resumed = make_eager(Scaled()), make_eager(Scaled())
+    take(uninterrupted, 2)
+    state = snapshot_state(uninterrupted.step, uninterrupted.batches)
+    take(resumed, 1)
+    restore_state(state, resumed.step, resumed.batches)
+    for engine in (uninterrupted, resumed):
+        take(engine, 1)
+    assert uninterrupted.step.loss.scale.item() == resumed.step.loss.scale.item() != 1.0

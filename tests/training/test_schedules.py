@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 
 import pytest
 import torch
-from linear_gan import PLUGIN, own_run
+from linear_gan import PLUGIN, make_eager, own_run, plugin
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 
-from ganbench import BuildContext, UsageError
+from ganbench import BuildContext, GanbenchWarning, UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.scoring.trained import open_run
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
+from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
@@ -28,6 +31,7 @@ from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
 
 TOTAL = 10_000
+WEIGHTS = ("raw", "ema")
 
 
 @pytest.fixture
@@ -216,3 +220,58 @@ def test_a_penaltys_weight_can_follow_a_schedule(tmp_path: Path) -> None:
     assert first.history[-1].d_loss != second.history[-1].d_loss
     with pytest.raises(UsageError, match=r"penalties\.0\.weight: .* returned -"):
         own_run(tmp_path, "", [f"penalties=[{{name='r1',weight={weights[2]}}}]"])
+
+
+FADING = """
+from typing import Annotated
+from ganbench import Options, Schedulable, ScheduleConfig
+class FadeOptions(Options):
+    alpha: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = 0.0
+
+class Fading(nn.Module):
+    def __init__(self, alpha):
+        super().__init__()
+        self.inner = generator()
+        {keep}
+    def forward(self, latent):
+        return self.alpha * self.inner(latent)
+
+@hookimpl(specname="ganbench_models")
+def fading():
+    def build(options, context):
+        return Networks(Fading(context.scheduled(options.alpha)), discriminator(), LATENT)
+    return [ModelPlugin(name="fading", summary="-", options=FadeOptions, build=build)]
+"""
+
+
+@pytest.mark.parametrize("keep", ["self.alpha = alpha", 'self.register_buffer("alpha", alpha)'])
+def test_a_network_can_follow_a_schedule_in_training_averages_and_afterwards(keep: str, tmp_path: Path) -> None:
+    source = FADING.format(keep=keep)
+    metrics = ",".join(f'{{name="fid",features="fashion-cnn",num_samples=20,weights="{name}"}}' for name in WEIGHTS)
+    overrides = [
+        'model={name="fading",alpha={name="linear",start=0.0,end=1.0}}',
+        f"metrics=[{metrics}]",
+        *("ema.half_life_kimg=0", "ema.ramp=0"),  # the average is the last weights
+    ]
+    result, messages = own_run(tmp_path, source, overrides)
+    assert not [message for message in messages if "alpha" in message]
+    raw, averaged = result.metrics
+    assert raw.value == averaged.value != raw.curve[0].value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GanbenchWarning)
+        opened = open_run(tmp_path / "run", plugin(tmp_path, source), torch.device("cpu"))
+    assert torch.equal(opened.sample(20, weights="raw")[0], opened.sample(20, weights="ema")[0])
+    # before the last of five steps, the schedule had reached 4/5
+    assert opened.generator.alpha.item() == opened.networks.generator.alpha.item() == pytest.approx(0.8)
+
+
+def test_the_value_of_a_schedule_is_restored(context: BuildContext) -> None:
+    """A run that is resumed after its last step scores before it takes another one."""
+    eager = make_eager(schedules=ScheduledValues("cpu"))
+    config = ScheduleConfig.model_validate({"name": "linear", "start": 1.0}, context={"registry": Registry.load()})
+    value = eager.step.schedules.value_of(config, context)
+    eager.step.schedules.set(Position(1, TOTAL // 2))
+    state = snapshot_state(eager.step, eager.batches)
+    eager.step.schedules.set(Position(2, TOTAL))
+    restore_state(state, eager.step, eager.batches)
+    assert value == 0.5

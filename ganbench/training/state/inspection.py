@@ -169,6 +169,7 @@ class Inspection:
         held = dict(attributes or {})
         if isinstance(value, nn.Module):
             self.modules[path] = value
+            self._seen |= {id(buffer): buffer for buffer in value._buffers.values()}
             for name in TENSORS_OF_MODULES:
                 held.pop(name, None)
             yield from value._modules.items()

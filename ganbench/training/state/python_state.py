@@ -61,9 +61,10 @@ def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
 
 
 def saved_elsewhere(step: TrainingStep) -> set[int]:
-    """Return the addresses of tensors that checkpoints save otherwise: in networks, optimizers and state_dicts."""
+    """Return the addresses of tensors that checkpoints save otherwise, as parts of networks or as schedules, say."""
     networks = (step.networks.generator, step.networks.discriminator)
     tensors: list[Any] = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
+    tensors += [scheduled.value for scheduled in step.schedules.all]
     for optimizer in step.optimizers.values():
         tensors += [value for state in optimizer.state.values() for value in state.values()]
     plugins = [
