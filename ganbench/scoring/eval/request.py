@@ -46,11 +46,10 @@ class Request:
 
         What the spec says is checked by `spec`.
         """
-        is_path = isinstance(images, Path)
-        is_run = is_path and is_run_directory(images)
-        if is_path and not images.exists():
+        is_run = isinstance(images, Path) and is_run_directory(images)
+        if isinstance(images, Path) and not images.exists():
             raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
-        if is_path and not is_run:
+        if isinstance(images, Path) and not is_run:
             refuse_folder_of_runs(images)
         if not is_run and self.against is None:
             raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
