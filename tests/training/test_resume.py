@@ -21,7 +21,7 @@ from command_line import run_command
 from reproducible import reproducible
 from short_epochs import SMALL, with_small_fashion
 
-from ganbench import UsageError
+from ganbench import PluginError, UsageError
 from ganbench.errors import ExitCode, GanbenchWarning, MissingError, NotComparableError
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
@@ -173,6 +173,31 @@ def test_a_run_is_not_extended_if_its_schedules_depend_on_its_length(
         return
     extended = resumed(registry, tmp_path / "run", "training.steps=10")
     assert reproducible(extended) == reproducible(small_run(registry, tmp_path / "whole", [*own, "training.steps=10"]))
+
+
+@pytest.mark.parametrize("by", ["an error", "a signal"])
+def test_a_resumed_run_that_ends_before_a_step_keeps_its_result(
+    by: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=2", "metrics.0.at_epochs=[]"])
+    kept = load_result(tmp_path / "run")
+    assert kept.scores["fid"] is not None
+
+    def end(*arguments: Any) -> None:
+        if by == "a signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ganbench.training.loop.warm_up", end)
+        if by == "a signal":
+            assert resumed(registry, tmp_path / "run", "training.steps=4").status == "interrupted"
+        else:
+            message = r"the run failed after 2 steps: ValueError: no memory\. The result so far is in"
+            with pytest.raises(PluginError, match=message):
+                resumed(registry, tmp_path / "run", "training.steps=4")
+    assert load_result(tmp_path / "run") == kept
+    assert resumed(registry, tmp_path / "run").images == 4 * 25
 
 
 @pytest.mark.slow
