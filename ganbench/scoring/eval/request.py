@@ -47,12 +47,12 @@ class Request:
 
         What the spec says is checked by `spec`.
         """
-        is_path = isinstance(images, Path)
-        is_run = is_path and is_run_directory(images)
-        if is_path and not images.exists():
+        path = images if isinstance(images, Path) else None
+        is_run = path is not None and is_run_directory(path)
+        if path is not None and not path.exists():
             raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
-        if is_path and not is_run:
-            refuse_folder_of_runs(images)
+        if path is not None and not is_run:
+            refuse_folder_of_runs(path)
         if not is_run and self.against is None:
             raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
         of_runs = {"--weights": self.weights, "--mode": self.mode, "--seed": self.seed}
