@@ -57,7 +57,7 @@ class Run:
 
         Called with latent vectors `(N, latent_dim)`, and labels `(N,)` if the model is conditional, it returns images
         in [-1, 1], `(N, C, H, W)`. It is a copy: changing it does not affect `sample`. Warns if the run is not
-        complete. Raises `MissingError` if there is no checkpoint or a plugin is missing.
+        complete. Raises `MissingError` if there is no checkpoint or the plugin of the model is missing.
         """
         return deepcopy(self._trained.generator).eval()
 
@@ -96,7 +96,7 @@ class Run:
         from ganbench.runtime.device import resolve_device
         from ganbench.scoring.trained import open_run
 
-        registry = load_registry(self._plugins, resume=self.directory)
+        registry = load_registry(self._plugins, use=[self.directory])
         return open_run(self.directory, registry, resolve_device(self._device))
 
     def __repr__(self) -> str:

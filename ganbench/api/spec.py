@@ -12,7 +12,7 @@ from ganbench.errors import UsageError
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.loading import find_published_curve, load_stopped_spec, resolve
+from ganbench.spec.loading import find_published_curve, is_spec_file, load_stopped_spec, resolve
 from ganbench.spec.loading import load_spec as load_named_spec
 from ganbench.spec.overrides import apply_overrides
 from ganbench.spec.plugins import load_registry
@@ -43,7 +43,9 @@ def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: Iterable[Str
     if isinstance(benchmark, str | os.PathLike):
         name = os.fspath(benchmark)
         registry = load_registry(given, name)
-        return FoundSpec(load_named_spec(name, registry, changes), find_published_curve(name, registry), registry)
+        spec = load_named_spec(name, registry, changes)
+        registered = spec.name if is_spec_file(name, registry) else name
+        return FoundSpec(spec, find_published_curve(registered, registry), registry)
     if not isinstance(benchmark, BenchmarkSpec):
         expected = "a name, the path of a TOML file or a spec from load_spec"
         raise UsageError(f"benchmark: expected {expected}, got {type(benchmark).__name__}")

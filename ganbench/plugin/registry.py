@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pluggy
 
 from ganbench.errors import (
     GanbenchError,
+    GanbenchWarning,
     ImagesOnlyError,
     PluginError,
     UsageError,
@@ -95,11 +97,11 @@ class Registry:
     _registered: dict[Kind, dict[str, list[Registered]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
 
     @classmethod
-    def load(cls, extra: Iterable[str] = ()) -> Registry:
-        """Load all installed plugins, then the `extra` ones: paths of Python files or names of modules.
+    def load(cls, extra: Iterable[str] = (), optional: Iterable[str] = ()) -> Registry:
+        """Load all installed plugins, then the `extra` and `optional` ones: paths of Python files or names of modules.
 
         Failures of installed plugins are recorded in `failures`. A failure of an extra plugin raises `PluginError`, or
-        `UsageError` if the file or module does not exist.
+        `UsageError` if the file or module does not exist; that of an optional one is a warning.
         """
         registry = cls()
         loader = _Loader(registry)
@@ -108,6 +110,11 @@ class Registry:
             loader.load_entry_point(provider, entry_point)
         for name in dict.fromkeys(extra):
             loader.load_extra(name)
+        for name in dict.fromkeys(optional):
+            try:
+                loader.load_extra(name)
+            except GanbenchError as error:
+                warnings.warn(f"{error}; continuing without this plugin of the run", GanbenchWarning, stacklevel=3)
         return registry
 
     def of_kind(self, kind: Kind) -> list[Registered]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .differences import differing_fields, flatten
@@ -12,23 +13,45 @@ from .run_collection import FoundRun
 from .schema import NON_TRAINING_FIELDS, Result
 
 SEED = "training.seed"
-CODE = "code of "
+CODE, DATA = "code of ", "content of the data"
 # kinds of plugins that scores have in their protocol and software, or that affect no results
 NON_TRAINING_KINDS = {"benchmark", "metric", "feature-extractor", "tracker", "executor"}
 GANBENCH = "ganbench"  # the distribution whose changes are noted, like those of torch, and split no rows
+DIGITS = 16  # hexadecimal digits of a SHA-256 in a label, as in a protocol
 
 
 def group_by_row(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
     """Return the runs by row, that is, by everything that affects results except the seed; keys are distinct labels."""
     with_settings: dict[str, list[FoundRun]] = {}
-    for run in runs:
+    for run in with_common_datasets(list(runs)):
         with_settings.setdefault(json.dumps(settings(run), sort_keys=True), []).append(run)
-    rows = [row for same in with_settings.values() for row in split_by_code(same)]
+    rows = [row for same in with_settings.values() for row in split_by_content(same)]
     return dict(zip(row_labels([row[0] for row in rows]), rows, strict=True))
 
 
-def split_by_code(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
-    """Split runs with equal settings by the code of the user's plugins, as far as it is known.
+def with_common_datasets(runs: Sequence[FoundRun]) -> list[FoundRun]:
+    """Return the runs with one `dataset` in the specs of all that had the same data, such as a folder that moved.
+
+    The data of a run without a result is that of the runs with the same `dataset`.
+    """
+    first: dict[str, Any] = {}  # by the content of the data
+    known: dict[str, Any] = {}  # by the dataset of a spec
+    for run in runs:
+        if run.result is not None:
+            dataset = run.spec.get("dataset")
+            known[json.dumps(dataset, sort_keys=True)] = first.setdefault(run.result.data.content_sha256, dataset)
+
+    def common_dataset(run: FoundRun) -> Any:
+        if run.result is not None:
+            return first[run.result.data.content_sha256]
+        dataset = run.spec.get("dataset")
+        return known.get(json.dumps(dataset, sort_keys=True), dataset)
+
+    return [replace(run, spec={**run.spec, "dataset": common_dataset(run)}) for run in runs]
+
+
+def split_by_content(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
+    """Split runs with equal settings by their data and the code of the user's plugins, as far as it is known.
 
     Runs without a result join the row with the latest result.
     """
@@ -36,7 +59,7 @@ def split_by_code(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
     for run in runs:
         if run.result is None:
             continue
-        own = code(run)
+        own = content(run)
         alike = (row for row in rows if all(row[0].get(name, source) == source for name, source in own.items()))
         known, members = next(alike, ({}, []))
         if not members:
@@ -53,14 +76,14 @@ def split_by_code(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
 
 def row_fields(run: FoundRun) -> dict[str, Any]:
     """Return what the runs of a row have in common, by name."""
-    return settings(run) | code(run)
+    return settings(run) | content(run)
 
 
-def code(run: FoundRun) -> dict[str, str]:
-    """Return the hash of the code of each of the user's plugins that took part in training, if it was recorded."""
-    return {
-        name: source for name, (distribution, source) in training_code(run.result).items() if distribution != GANBENCH
-    }
+def content(run: FoundRun) -> dict[str, str]:
+    """Return the hashes of the data, and of the code of the user's plugins that took part in training, if recorded."""
+    data = {DATA: run.result.data.content_sha256[:DIGITS]} if run.result else {}
+    code = training_code(run.result).items()
+    return data | {name: source for name, (distribution, source) in code if distribution != GANBENCH}
 
 
 def training_code(result: Result | None) -> dict[str, tuple[str, str]]:
@@ -96,7 +119,8 @@ def row_labels(runs: Sequence[FoundRun]) -> list[str]:
     labels = [run.name for run in runs]
     flat = [row_fields(run) for run in runs]
     differing = sorted(
-        differing_fields(flat), key=lambda path: (path.startswith(CODE), path.count("."), not path.endswith("name"))
+        differing_fields(flat),
+        key=lambda path: (path.startswith((CODE, DATA)), path.count("."), not path.endswith("name")),
     )
     for path in differing:
         if len(set(labels)) == len(runs):

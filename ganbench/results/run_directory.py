@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,7 +47,7 @@ def refuse_folder_of_runs(folder: Path) -> None:
 
 
 def is_leftover(file: Path) -> bool:
-    """Return whether a run that was killed left this file behind: its lock file or a partial file."""
+    """Return whether a killed command left this behind: a lock file, or a partial file or folder."""
     return file.name == LOCK or (file.name.startswith(".") and ".part" in file.suffixes)
 
 
@@ -94,16 +95,19 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Create the folder if needed and lock it, so that no other run writes to it within the block.
 
-        Removes partial files of killed runs. Raises `UsageError` if the folder cannot be created or another run has
-        locked it.
+        Removes partial files and folders of killed commands. Raises `UsageError` if the folder cannot be created or
+        another run has locked it.
         """
         name, in_use = f"run directory {self.path}", "another run is writing to it"
         with locked_folder(self.path, name, in_use, "do not start a second run in it"):
             if self._is_new:
                 self._require_empty()  # again: another run may have begun and ended since
-            for file in self.path.rglob(".*"):
+            for file in list(self.path.rglob(".*")):
                 if is_leftover(file) and file.name != LOCK:
-                    file.unlink()
+                    if file.is_dir():
+                        shutil.rmtree(file)
+                    else:
+                        file.unlink(missing_ok=True)  # it may have been in such a folder
             yield
 
     def has_trained(self) -> bool:

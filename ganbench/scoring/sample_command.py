@@ -70,7 +70,7 @@ def sample(
     With the weights and mode of one of its metrics, they are the first images that the metric scored.
     """
     classes = None if labels is None else parse_labels(labels)
-    registry = load_registry(plugins, resume=run)
+    registry = load_registry(plugins, use=[run])
     from ganbench.runtime.device import resolve_device
 
     from .sample_files import check_target, save_images

@@ -25,19 +25,20 @@ from .configs import TrackerConfig
 
 
 class GivenPlugin(Record):
-    """A plugin given with -p and used by the spec."""
+    """A plugin given with -p and used by the run."""
 
     given: str = Field(description="absolute path of a file, or name of a module")
     from_run: str | None = Field(
         description="path of a file relative to the run directory, in case both are moved; null for a module"
     )
     version: str | None = Field(description="hash of a file; null for a module")
+    in_spec: bool = Field(True, description="whether the spec uses it; false if it provides only trackers of the run")
 
 
 class Launch(Record):
     """How a run was started."""
 
-    plugins: list[GivenPlugin] = Field([], description="plugins given with -p and used by the spec")
+    plugins: list[GivenPlugin] = Field([], description="plugins given with -p and used by the run")
     data_dir: str | None = Field(None, description="absolute path given with --data-dir; null if none was given")
     device: str = Field("auto", description="value of --device")
     trackers: list[dict[str, Any]] = Field([], description="trackers: tables with name and options")
@@ -67,12 +68,17 @@ def make_launch(
     processes: int = 1,
 ) -> Launch:
     """Record how a run of `spec` in `folder` is started."""
+    in_spec = {config.plugin.provider for config in spec.plugin_configs()}
     providers = dict.fromkeys(config.plugin.provider for config in (*spec.plugin_configs(), *trackers))
     plugins = []
     for provider in providers:
         if provider.given is not None:
             from_run = os.path.relpath(provider.given, folder.absolute()) if provider.version else None
-            plugins.append(GivenPlugin(given=provider.given, from_run=from_run, version=provider.version))
+            plugins.append(
+                GivenPlugin(
+                    given=provider.given, from_run=from_run, version=provider.version, in_spec=provider in in_spec
+                )
+            )
     return Launch(
         plugins=plugins,
         data_dir=str(data_dir.absolute()) if data_dir else None,
@@ -98,27 +104,45 @@ def read_launch(folder: Path) -> Launch:
 
 
 def plugins_for_spec(given: list[str], benchmark: str) -> list[str]:
-    """Return the plugins to load for a benchmark: those given and, for the spec.toml of a run, those of that run."""
+    """Return the plugins to load for a benchmark: those given and, for the spec.toml of a run, those of that run.
+
+    Raises `MissingError` if a plugin file no longer exists.
+    """
     if not Path(benchmark).is_file():
         return given
     folder = Path(benchmark).parent
-    return [*given, *(locate_plugin(plugin, folder) for plugin in recorded_plugins(given, folder))]
+    return [*given, *(require_plugin(plugin, folder) for plugin in recorded_plugins(given, folder) if plugin.in_spec)]
 
 
 def plugins_to_resume(given: list[str], folder: Path) -> list[str]:
-    """Return the plugins to load to resume a run: those given and those that it was started with.
+    """Return the plugins to load to resume a run: those given and those of its spec.
 
-    Raises `NotComparableError` if a plugin file has changed since.
+    Raises `MissingError` if a plugin file no longer exists, and `NotComparableError` if one has changed.
     """
     names = list(given)
     for plugin in recorded_plugins(given, folder):
-        path = locate_plugin(plugin, folder)
-        if plugin.version and (now := file_version(Path(path))) != plugin.version:
-            raise NotComparableError(
-                f"{folder}: the plugin {path} has changed since the run was started, from {plugin.version} to {now}; "
-                "restore it, or start a new run"
-            )
-        names.append(path)
+        if plugin.in_spec:
+            names.append(require_plugin(plugin, folder))
+            if change := describe_change(plugin, folder):
+                raise NotComparableError(f"{change}; restore it, or start a new run")
+    return names
+
+
+def plugins_of_trackers(given: list[str], folder: Path) -> list[str]:
+    """Return the plugins of a run that provide only trackers and are not given again."""
+    return [locate_plugin(plugin, folder) for plugin in recorded_plugins(given, folder) if not plugin.in_spec]
+
+
+def plugins_to_use(given: list[str], folder: Path) -> list[str]:
+    """Return the plugins of the spec of a run that are not given again; warns of those that have changed instead."""
+    names = []
+    for plugin in recorded_plugins(given, folder):
+        if not plugin.in_spec:
+            continue
+        if change := describe_change(plugin, folder):
+            warnings.warn(f"{change}; it is not loaded: pass it with -p if it is needed", GanbenchWarning, stacklevel=3)
+        else:
+            names.append(locate_plugin(plugin, folder))
     return names
 
 
@@ -134,17 +158,32 @@ def recorded_plugins(given: list[str], folder: Path) -> list[GivenPlugin]:
 
 
 def locate_plugin(plugin: GivenPlugin, folder: Path) -> str:
-    """Return the argument of -p for a plugin: its old path, or its path after moving with the run directory.
+    """Return the argument of -p for a plugin: its path after moving with the run directory, or else its old path.
 
-    Prefers a file with unchanged content. Raises `MissingError` if neither file exists.
+    Prefers a file that exists, and one with unchanged content.
     """
     if plugin.from_run is None:
         return plugin.given
     places = ((folder / plugin.from_run).resolve(), Path(plugin.given))
-    candidates = [path for path in places if path.is_file()]
-    if not candidates:
+    candidates = [path for path in places if path.is_file()] or [Path(plugin.given)]
+    unchanged = (path for path in candidates if path.is_file() and file_version(path) == plugin.version)
+    return str(next(unchanged, candidates[0]))
+
+
+def require_plugin(plugin: GivenPlugin, folder: Path) -> str:
+    """Like `locate_plugin`, but raise `MissingError` if the file no longer exists."""
+    path = locate_plugin(plugin, folder)
+    if plugin.version and not Path(path).is_file():
         raise MissingError(
-            f"{folder}: the plugin {plugin.given} ({plugin.version}), which the run was started with, no longer "
-            "exists; restore it, or pass a copy with -p"
+            f"{folder}: the plugin {path} ({plugin.version}), which the run was started with, no longer exists; "
+            "restore it, or pass a copy with -p"
         )
-    return str(next((path for path in candidates if file_version(path) == plugin.version), candidates[0]))
+    return path
+
+
+def describe_change(plugin: GivenPlugin, folder: Path) -> str | None:
+    """Return how the file of a plugin has changed since the run was started; None if it has not, or is missing."""
+    path = Path(locate_plugin(plugin, folder))
+    if plugin.version and path.is_file() and (now := file_version(path)) != plugin.version:
+        return f"{folder}: the plugin {path} has changed since the run was started, from {plugin.version} to {now}"
+    return None

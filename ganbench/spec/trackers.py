@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import platformdirs
 from pydantic import ValidationError
 
-from ganbench.errors import MissingError, UsageError, describe
+from ganbench.errors import GanbenchError, GanbenchWarning, MissingError, UsageError, describe
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Benchmark, TrackerPlugin
 from ganbench.plugin.registry import Registry
 
 from .configs import TrackerConfig
+
+RESUME = "--resume"
 
 
 def config_file() -> Path:
@@ -34,7 +37,7 @@ def choose_trackers(
 
     An option that is set in several of these places has the value of the last one. Raises `UsageError` for an unknown
     tracker, a repeated name, an invalid option and a configuration that cannot be read, and `MissingError` for a
-    tracker that is not installed.
+    tracker that is not installed. If that concerns a recorded tracker, it is a warning, and the tracker is left out.
     """
     own = [
         name
@@ -49,7 +52,7 @@ def choose_trackers(
     sources = [
         *((f"benchmark {benchmark}", {"name": name}) for name in own),
         *((str(config_file()), table) for table in read_config(config_file(), registry)),
-        *(("--resume", table) for table in recorded),
+        *((RESUME, table) for table in recorded),
         *requested,
     ]
     tables: dict[str, dict[str, Any]] = {}
@@ -57,9 +60,17 @@ def choose_trackers(
     for where, table in sources:
         tables[table["name"]] = {**tables.get(table["name"], {}), **table}
         places[table["name"]] = where
-    configs = [validate(table, registry, places[name]) for name, table in tables.items()]
-    for config in configs:
-        require_installed(config, places[config.name])
+    configs = []
+    for name, table in tables.items():
+        try:
+            config = validate(table, registry, places[name])
+            require_installed(config, places[name])
+        except GanbenchError as error:
+            if places[name] != RESUME:
+                raise
+            warnings.warn(f"{error}; continuing without this tracker of the run", GanbenchWarning, stacklevel=2)
+        else:
+            configs.append(config)
     return configs
 
 

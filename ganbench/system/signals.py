@@ -66,5 +66,5 @@ def defer_signals() -> Iterator[None]:
     received: list[int] = []
     with handle_signals(lambda number, _: received.append(number)):
         yield
-    for number in received[:1]:
+    for number in received:
         signal.raise_signal(number)

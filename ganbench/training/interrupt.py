@@ -9,19 +9,22 @@ from ganbench.system.signals import handle_signals
 
 
 class Interrupt:
-    """Within the block, set `requested` on a first signal during training, which then ends after the current step.
+    """Within the block, set `requested` on a first signal; training then ends after the current step.
 
-    A second Ctrl-C raises `KeyboardInterrupt`. So does a first SIGTERM or SIGHUP outside training: a cluster that is
-    about to reclaim the machine does not wait long. Once `storing` is set, the run is about to end anyway, and signals
-    are ignored. Python delivers signals to the main thread only: in another thread, `requested` is never set.
+    SIGTERM, SIGHUP and a second Ctrl-C also end scoring and the warm-up: they raise `KeyboardInterrupt`, because a
+    cluster that is about to reclaim the machine does not wait long. While training is `unsaved`, they only set
+    `terminated`, so that it ends with a checkpoint; a step that hangs is ended by a third Ctrl-C, which always raises.
+    Once `storing` is set, the run is about to end anyway, and signals are ignored. Python delivers signals to the main
+    thread only: in another thread, `requested` is never set.
     """
 
     def __init__(self) -> None:
         self.requested = False
         self.terminated = False  # by SIGTERM, SIGHUP or a second Ctrl-C: nothing is to be scored
-        self.training = False
+        self.unsaved = False  # from the first step of a window to the next checkpoint between windows
         self.storing = False
-        self._raised = False  # KeyboardInterrupt, for SIGTERM or SIGHUP; a closed terminal sends SIGHUP twice
+        self._presses = 0  # of Ctrl-C
+        self._raised = False  # once is enough: a closed terminal sends SIGHUP twice
         self._handling = handle_signals(self._handle)
 
     def __enter__(self) -> Interrupt:
@@ -35,12 +38,11 @@ class Interrupt:
         again, self.requested = self.requested, True
         if self.storing:
             return
-        if number == signal.SIGINT:
-            if again:
-                self.terminated = True
-                raise KeyboardInterrupt
+        pressed = number == signal.SIGINT
+        self._presses += pressed
+        if pressed and not again:
             return
         self.terminated = True
-        if not self.training and not self._raised:
+        if (pressed and self._presses > 2) or not (self.unsaved or self._raised):
             self._raised = True
             raise KeyboardInterrupt

@@ -78,6 +78,7 @@ class TrainingLoop:
         """Restore the state of the run from a checkpoint of an earlier process."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
         self.state.resume_from(checkpoint)
+        self.files.saved_steps = self.state.steps
         if (reached := self.prepared.targets.reached_stop()) is not None:
             self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
 
@@ -92,16 +93,19 @@ class TrainingLoop:
                 raise KeyboardInterrupt  # skip the warm-up
             warmed_up = self._warm_up()
             status, message = yield from self._train(warmed_up, interrupt)
-            if not self.ranks.any(interrupt.terminated):
-                if self.ranks.alone:
-                    self._measure_roofline(warmed_up)
-                self._evaluate(None, sample_images=True)
-            elif status == "completed":
+            if self.ranks.any(interrupt.terminated):
                 raise KeyboardInterrupt  # without its scores, the run is not complete
+            if self.ranks.alone:
+                self._measure_roofline(warmed_up)
+            self._evaluate(None, sample_images=True)
         except DivergedError as error:
             status, message = "diverged", str(error)
         except KeyboardInterrupt:
-            status, message = "interrupted", f"interrupted after step {self.state.steps}, and not scored"
+            interrupt.storing = True
+            message = f"interrupted after step {self.state.steps}, and not scored"
+            if self.files.saved_steps < self.state.steps:
+                message += f"; the last checkpoint is that of step {self.files.saved_steps}"
+            return self._store("interrupted", message, scored=False)
         except (Exception, SystemExit) as error:
             interrupt.storing = True
             raise self._failed(error) from error
@@ -115,7 +119,7 @@ class TrainingLoop:
             cause = str(error) if isinstance(error, GanbenchError) else describe(error)
         message = f"the run failed after {self.state.steps} step{'s' * (self.state.steps != 1)}: {cause}"
         try:
-            self._store("failed", message)
+            self._store("failed", message, scored=False)
             message += f". The result so far is in {self.directory.path}"
         except Exception as another:
             message += f". The result so far could not be stored: {describe(another)}"
@@ -148,16 +152,16 @@ class TrainingLoop:
             self.files.save_checkpoint()  # a run can always be resumed
         while True:
             if (ended := self._ended(interrupt)) is not None:
-                self.files.save_checkpoint()
+                self._save_checkpoint(interrupt)
                 self._end_epoch()
                 return ended
-            self._handle_events()
+            self._handle_events(interrupt)
             if self._ended(interrupt) is not None:
                 continue  # interrupted while an event was handled, or a score reached a target
             losses = state.open_epoch_losses()
             state.inputs_left()  # a resumed run skips those of earlier steps now, and not within a window
             steps_left = self.prepared.events.steps_to_next(state.steps)
-            interrupt.training = True  # at each pause
+            interrupt.unsaved = True  # also at each pause
             while steps_left:
                 window_steps = clock.window_steps(steps_left, self.window_seconds, period, state.steps % period)
                 window_steps = self.ranks.from_first(window_steps)
@@ -184,7 +188,6 @@ class TrainingLoop:
                     break
                 if self.ranks.any(self.files.checkpoint_due):
                     self.files.save_checkpoint()
-            interrupt.training = False
 
     def _deadline(self) -> float:
         """Return the budget in seconds of training; infinite if there is none."""
@@ -244,7 +247,12 @@ class TrainingLoop:
         self.callback.on_window_end(progress)
         self.files.write_progress(progress)
 
-    def _handle_events(self) -> None:
+    def _save_checkpoint(self, interrupt: Interrupt) -> None:
+        """Save a checkpoint between two windows; until the next window, a signal can end the run at once."""
+        self.files.save_checkpoint()
+        interrupt.unsaved = False
+
+    def _handle_events(self, interrupt: Interrupt) -> None:
         """Handle the events that are due between two steps; save a checkpoint before scoring, which takes long."""
         step, events = self.state.steps, self.prepared.events
         if step == 0:
@@ -253,7 +261,7 @@ class TrainingLoop:
             self._end_epoch()
         scores = events.scores(step)
         if scores or events.checkpoint(step):
-            self.files.save_checkpoint()
+            self._save_checkpoint(interrupt)
         self._evaluate(scores, events.sample_images(step))
 
     def _end_epoch(self) -> None:
@@ -281,8 +289,8 @@ class TrainingLoop:
                     )
         self.state.evaluation_seconds += perf_counter() - start
 
-    def _store(self, status: Status, message: str | None) -> Result:
+    def _store(self, status: Status, message: str | None, scored: bool = True) -> Result:
         self._end_epoch()
-        result = self.files.write_result(self.warmed_up, self.roofline, status, message)
+        result = self.files.write_result(self.warmed_up, self.roofline, status, message, scored)
         self.callback.on_run_end(result)
         return result

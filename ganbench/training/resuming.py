@@ -34,8 +34,8 @@ IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_di
 def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint | None:
     """Return the checkpoint of a run of this spec; None if the run stopped before its first one.
 
-    Raises `UsageError` if the specs differ in more than length, or if the file is corrupt, and `MissingError` if it is
-    gone, although the run has trained.
+    Raises `UsageError` if the specs differ in more than `extends` allows, or if the file is corrupt, and `MissingError`
+    if it is gone, although the run has trained.
     """
     try:
         checkpoint = load_checkpoint(directory.path / CHECKPOINT)
@@ -74,8 +74,13 @@ def require_same_spec(stored: Mapping[str, Any], spec: BenchmarkSpec, folder: Pa
 
 
 def extends(path: str) -> bool:
-    """Return whether a field of the spec may change: the length of a run, and its targets, which can end it."""
-    return path in LENGTH or path.partition(".")[0] == "targets"
+    """Return whether a field of the spec may change.
+
+    These are the length of a run, its targets, which can end it, and the options of its dataset, such as the path: once
+    the data is read, its content tells whether it is the same.
+    """
+    section = path.partition(".")[0]
+    return path in LENGTH or section == "targets" or (section == "dataset" and path != "dataset.name")
 
 
 def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:

@@ -8,16 +8,18 @@ from dataclasses import asdict, replace
 from functools import partial
 from time import perf_counter
 
+from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting import plots
 from ganbench.results.layout import CHECKPOINT, LAUNCH, LOSSES
 from ganbench.results.run_directory import RunDirectory
-from ganbench.results.schema import Result, Status
+from ganbench.results.schema import Result, Status, load_result
 from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint_file import Checkpoint
 from ganbench.spec.launch import Launch
+from ganbench.system.signals import defer_signals
 
 from .outcome import build_result
 from .resuming import require_readable
@@ -42,6 +44,7 @@ class RunFiles:
             if published_curve and published_curve.data_fingerprint == state.prepared.data.fingerprint
             else None
         )
+        self.saved_steps = 0  # the step of the last checkpoint
         self._checkpoint_at = perf_counter()
         self._checkpoint_verified = False
         self._history_at = self._progress_at = -math.inf
@@ -62,11 +65,15 @@ class RunFiles:
         return max(0.0, self._checkpoint_at + 60 * minutes - perf_counter())
 
     def save_checkpoint(self) -> None:
-        """Save a checkpoint. Raises `PluginError` if it cannot be read back because of a plugin's state."""
-        checkpoint = self.state.checkpoint(self.directory)
-        if self.state.prepared.ranks.is_first:
-            self._write_checkpoint(checkpoint)
-        self._checkpoint_at = perf_counter()
+        """Save a checkpoint, without being interrupted.
+
+        Raises `PluginError` if it cannot be read back because of a plugin's state.
+        """
+        with defer_signals():
+            checkpoint = self.state.checkpoint(self.directory)
+            if self.state.prepared.ranks.is_first:
+                self._write_checkpoint(checkpoint)
+            self.saved_steps, self._checkpoint_at = self.state.steps, perf_counter()
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint.save(self.directory.file(CHECKPOINT, "checkpoint"))
@@ -92,10 +99,17 @@ class RunFiles:
         roofline: Roofline | None,
         status: Status,
         message: str | None,
+        scored: bool,
     ) -> Result:
-        """Write the result, and the files it lists. The result comes first, in case a later file fails."""
-        self.write_history(force=True)
+        """Write the result, and the files it lists. The result comes first, in case a later file fails.
+
+        One that is not `scored` does not replace that of an earlier process, if no step was taken since.
+        """
         build = partial(build_result, self.state, self.directory, warmed_up, roofline, status, message)
+        if not scored and self._result_is_current():
+            self.directory.remove_progress()
+            return build()
+        self.write_history(force=True)
         self.directory.write_result(build())
         prepared = self.state.prepared
         with self.directory.extra(LOSSES, "losses", self.callback.on_warning) as path:
@@ -111,3 +125,10 @@ class RunFiles:
         self.directory.write_result(result)
         self.directory.remove_progress()
         return result
+
+    def _result_is_current(self) -> bool:
+        """Return whether the stored result is that of the current step, of an earlier process."""
+        try:
+            return self.state.steps > 0 and load_result(self.directory.path).images == self.state.images
+        except GanbenchError:  # there is none, or it cannot be read
+            return False

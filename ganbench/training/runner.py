@@ -68,9 +68,10 @@ def run(
     - `window_seconds`: the approximate length of a timing window.
     - `interrupt`: shows the caller afterwards whether an interruption was requested, even if the run was complete.
 
-    Ctrl-C ends training after the current step, and the generator is scored; SIGTERM ends the run immediately. If
-    training has started, the result so far and a checkpoint are always on disk afterwards; an error before that leaves
-    no files.
+    Ctrl-C ends training after the current step, and the generator is scored; after a second one or SIGTERM, it is not.
+    Once the run directory is created, the result so far is always on disk afterwards, and if training has started, a
+    checkpoint too. Only a third Ctrl-C, which ends a step that hangs, loses training since the last checkpoint. An
+    error before that directory is created leaves no files.
 
     In processes started by torchrun, each is a rank of one run and trains on its share of each batch. Only the first
     rank calls `display`, `callback` and the trackers, and writes to the run directory; the others return a result too.

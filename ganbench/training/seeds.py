@@ -96,7 +96,7 @@ def run_at_once(
                 if begun and not (begun[-1].ready and len(begun) < number_that_fits(chosen, len(begun))):
                     break
                 try:
-                    interrupt.training = False
+                    interrupt.unsaved = False
                     begin(*arguments)
                 except GanbenchError:
                     if not begun:

@@ -110,7 +110,7 @@ class Turns:
 
     def _end(self, outcome: Result | GanbenchError) -> None:
         self.outcome = outcome
-        self._interrupt.storing, self._interrupt.training = False, True  # as at a pause of another run
+        self._interrupt.storing, self._interrupt.unsaved = False, True  # as at a pause of another run
 
 
 def take_turns(runs: Sequence[Turns]) -> None:

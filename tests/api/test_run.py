@@ -13,6 +13,7 @@ from command_line import run_command
 from conftest import SMALL, UNSCORED
 
 import ganbench
+from ganbench.api.spec import resolve_spec
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.callbacks import Callback, Progress
 
@@ -67,6 +68,15 @@ def test_a_benchmark_is_a_name_a_file_or_a_spec(tmp_path: Path) -> None:
     changed = ganbench.run(spec, "training.steps=1", out="b", device="cpu", quiet=True)
     assert by_file.result.spec == ganbench.load_spec("mine.toml").to_dict() == spec.to_dict()
     assert changed.result.spec["training"]["steps"] == 1
+
+
+def test_a_spec_has_the_published_curve_of_its_benchmark_in_any_form(tmp_path: Path) -> None:
+    spec = ganbench.load_spec("dcgan-fashion")
+    (tmp_path / "cell.toml").write_text(spec.to_toml())
+    forms = ["dcgan-fashion", "dcgan-fashion@ganbench", spec, "cell.toml"]
+    first, *others = [resolve_spec(form, [], []).published_curve for form in forms]
+    assert first is not None
+    assert others == [first] * 3
 
 
 def test_a_plugin_file_is_given_once_also_for_a_spec(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from conftest import UNSCORED
 from reproducible import reproducible
 
 from ganbench import Callback, Progress, Registry, Result, TrackerContext, UsageError, load_result
-from ganbench.errors import ExitCode, GanbenchWarning
+from ganbench.errors import ExitCode, GanbenchWarning, MissingError
 from ganbench.plugin.callbacks import TrackedRun
 from ganbench.reporting.trackers import fan_out, process
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
@@ -237,6 +238,31 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_run(
     message = f"{where}: the tracker 'absent' requires no_such_module, which is not installed; run pip install"
     assert f"{message} 'ganbench[absent]'" in " ".join(outcome.output.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recorded_tracker_that_is_not_available_is_left_out_with_a_warning() -> None:
+    registry = Registry.load([FAKE])
+    recorded = [{"name": "absent"}, {"name": "unknown"}, {"name": "fake", "no_option": 1}, {"name": "tensorboard"}]
+    with pytest.warns(GanbenchWarning) as caught:
+        chosen = choose_trackers([], "dcgan-fashion", registry, recorded)
+    assert [tracker.name for tracker in chosen] == ["tensorboard"]
+    absent, unknown, fake = (str(warning.message) for warning in caught)
+    assert absent.startswith("--resume: the tracker 'absent' requires no_such_module, which is not installed")
+    assert "unknown tracker 'unknown'" in unknown
+    assert "no_option" in fake
+    with pytest.raises(MissingError, match="--track absent: the tracker 'absent' requires no_such_module"):
+        choose_trackers(["absent"], "dcgan-fashion", registry, recorded[:1])
+
+
+def test_a_run_is_resumed_without_the_file_of_its_tracker() -> None:
+    file = Path(shutil.copy(FAKE, "tracker.py"))
+    arguments = [str(file) if each == FAKE else each for each in RUN]
+    ganbench(*arguments, "--track", "fake", "--out", "run")
+    file.unlink()
+    shown = ganbench("run", "--resume", "run", "--steps", "5")
+    assert f"-p {file.resolve()}: no such file; continuing without this plugin of the run" in shown
+    assert "unknown tracker 'fake'" in shown
+    assert load_result("run").status == "completed"
 
 
 def test_an_option_given_later_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,3 +161,34 @@ def test_an_unfinished_run_over_processes_is_in_the_row_of_the_finished_ones(tmp
     (killed / "launch.json").write_text('{"processes": 2}')
     (board,) = boards("runs")
     assert [row["statuses"] for row in board["rows"]] == [{"completed": 2, "unfinished": 1}]
+
+
+def set_data(directory: Path, path: str, content: str) -> None:
+    """Change the data of a result to that of a folder."""
+    file = directory / "result.json"
+    result = json.loads(file.read_text())
+    result["data"]["content_sha256"] = content
+    result["spec"]["dataset"] = {"name": "image-folder", "path": path}
+    file.write_text(json.dumps(result))
+
+
+def test_a_row_has_the_runs_on_the_same_data_wherever_that_was(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed, (path, content) in enumerate([("here", "a" * 64), ("there", "a" * 64), ("here", "b" * 64)]):
+        write(tmp_path, "good", seed, score(10.0 + seed))
+        set_data(runs / f"good-{seed}", path, content)
+    (runs / "killed").mkdir()
+    (runs / "killed" / "spec.toml").write_text(
+        'name = "dcgan-fashion"\nloss = {name = "good", margin = 0.1}\ntraining = {seed = 4, epochs = 1}\n'
+        'dataset = {name = "image-folder", path = "there"}'
+    )
+    (board,) = boards("runs")
+    assert [(row["label"], row["statuses"]) for row in board["rows"]] == [
+        (f"dcgan-fashion, content of the data={'a' * 16}", {"completed": 2, "unfinished": 1}),
+        (f"dcgan-fashion, content of the data={'b' * 16}", {"completed": 1}),
+    ]
+    set_data(runs / "good-2", "elsewhere", "b" * 64)
+    (board,) = boards("runs")
+    assert [row["label"] for row in board["rows"]] == [
+        "dcgan-fashion, dataset.path=here", "dcgan-fashion, dataset.path=elsewhere",
+    ]  # fmt: skip

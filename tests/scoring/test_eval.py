@@ -195,6 +195,48 @@ def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None
     assert values(evaluated(f"place/run --against {against}")) == {"classes": 10}
 
 
+def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_warned_of() -> None:
+    Path("saved.py").write_text(SAVED_DATASET)
+    Path("data").mkdir()
+    images = embedded_subset().train.tensors[0]
+    np.save("data/images.npy", images[:60].numpy())
+    np.save("x.npy", images[60:80].numpy())
+    own = [item for override in (*SMALL[1:], "dataset=saved", "metrics=[]") for item in ("-o", override)]
+    started = run_command("run", "dcgan-fashion", *own, "-p", "saved.py", "--data-dir", "data", "--out", "run")
+    assert started.exit_code == 0, started.output
+    arguments = "x.npy --against run -n 20 --metrics fid --features raw -o metrics.0.features.size=2"
+    outcome = command(arguments)
+    assert outcome.exit_code == 0, outcome.output
+    assert "are not those of the run" not in outcome.stderr
+    np.save("data/images.npy", images[1:61].numpy())
+    message = "run: the images to compare with are not those of the run: dataset 'saved' (from saved.py"
+    assert message in command(arguments).stderr
+    assert message in command(arguments.replace("x.npy", "run")).stderr
+    Path("run/result.json").unlink()  # as if the run had been killed
+    assert message in command(arguments).stderr
+
+
+SAVED_DATASET = """
+import hashlib
+
+import numpy as np
+import torch
+from torch.utils.data import TensorDataset
+
+from ganbench import DatasetPlugin, ImageData, hookimpl
+
+def build(options, context):
+    images = torch.from_numpy(np.load(context.data_dir / "images.npy"))
+    split = TensorDataset(images, torch.zeros(len(images), dtype=torch.int64))
+    fingerprint = hashlib.sha256(images.numpy().tobytes()).hexdigest()
+    return ImageData(split, split, num_classes=1, source="saved", fingerprint=fingerprint)
+
+@hookimpl
+def ganbench_datasets():
+    return [DatasetPlugin(name="saved", summary="Saved images", build=build)]
+"""
+
+
 METRIC_OF_CLASSES = """
 from ganbench import MetricPlugin, hookimpl
 

@@ -9,7 +9,8 @@ import pytest
 from command_line import run_command
 from conftest import UNSCORED
 
-from ganbench.errors import ExitCode
+from ganbench import load
+from ganbench.errors import ExitCode, GanbenchWarning
 from ganbench.results.schema import load_result
 from ganbench.spec.launch import read_launch
 
@@ -76,6 +77,28 @@ def test_a_copy_of_the_plugin_in_another_folder_is_accepted(started: Path, tmp_p
     shutil.move(started.parent / "lsq.py", tmp_path / "copies" / "lsq.py")
     code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "copies/lsq.py")
     assert code == ExitCode.DONE, text
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_run_is_used_without_the_plugin_of_its_loss(lost: bool, started: Path) -> None:
+    file = started.parent / "lsq.py"
+    if lost:
+        file.unlink()
+        warning = f"-p {file}: no such file; continuing without this plugin of the run"
+    else:
+        file.write_text(LEAST_SQUARES + "# changed")
+        warning = f"the plugin {file} has changed since the run was started, from sha256:"
+    scores = ["--metrics", "fid", "--features", "raw", "-o", "metrics.0.features.size=2", "-n", "20"]
+    for command in (
+        ["sample", started, "-n", "20", "--out", "x.npz"],
+        ["eval", started, *scores],
+        ["eval", "x.npz", "--against", started, *scores],
+    ):
+        code, text = ganbench(*command)
+        assert code == ExitCode.DONE, text
+        assert warning in text
+    with pytest.warns(GanbenchWarning, match="no such file" if lost else "has changed"):
+        assert len(load(started).sample(2).images) == 2
 
 
 @pytest.mark.parametrize("again", [["--resume", "place/run"], ["place/run/spec.toml"]])

@@ -54,3 +54,12 @@ def test_a_deferred_signal_comes_at_the_end_of_the_block() -> None:
             steps.append("cleaned up")
         steps.append("went on")
     assert steps == ["cleaned up"]
+
+
+def test_all_deferred_signals_come_if_the_first_one_does_not_raise() -> None:
+    received = []
+    with handle_signals(lambda number, _: received.append(number)):
+        with defer_signals():
+            for number in SIGNALS:
+                os.kill(os.getpid(), number)
+        assert received == SIGNALS

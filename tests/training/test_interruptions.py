@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from rich.console import Console
 from short_epochs import with_small_fashion
 from small_run import small_run
 
-from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import load_result
+from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_stopped_spec
+from ganbench.training.run_state import RunState
 from ganbench.training.runner import run
 
 
@@ -73,6 +76,86 @@ def test_a_run_that_is_terminated_before_its_final_scores_is_not_complete(regist
     resumed, _ = run(load_stopped_spec(directory.path, registry, []), device="cpu", resume=directory.path)
     assert resumed.status == "completed"
     assert resumed.metrics[0].curve[-1].images == sum(row.images for row in resumed.history)
+
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+def send(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        os.kill(os.getpid(), number)
+
+
+def call_in_step(step: int, call: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call a function within a step of training."""
+    add = RunState.add
+
+    def add_and_call(state: RunState, images: int) -> None:
+        add(state, images)
+        if state.steps == step:
+            call()
+
+    monkeypatch.setattr(RunState, "add", add_and_call)
+
+
+@pytest.mark.parametrize(
+    ("in_step", "in_save"),
+    [
+        ([INT, INT], []),
+        ([TERM, TERM], []),
+        ([INT, TERM], []),
+        ([TERM, INT], []),
+        ([HUP], [HUP, TERM]),
+        ([INT], [INT, INT, INT]),
+        ([], [TERM]),
+    ],
+)
+def test_repeated_signals_lose_no_training(
+    in_step: list[signal.Signals],
+    in_save: list[signal.Signals],
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save = Checkpoint.save
+
+    def send_and_save(checkpoint: Checkpoint, path: Path) -> None:
+        if checkpoint.progress.steps:
+            send(in_save)
+        save(checkpoint, path)
+
+    call_in_step(3, lambda: send(in_step), monkeypatch)
+    monkeypatch.setattr(Checkpoint, "save", send_and_save)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=5", "metrics.0.at_epochs=[]"])
+    steps = 3 if in_step else 5
+    assert (result.status, result.message) == ("interrupted", f"interrupted after step {steps}, and not scored")
+    assert load_checkpoint(directory.path / "checkpoint.pt").progress.steps == steps
+
+
+def test_a_third_ctrl_c_ends_a_step_that_hangs_and_the_last_checkpoint_is_named(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang() -> None:
+        send([INT, INT, INT])
+        raise AssertionError("not interrupted")
+
+    call_in_step(3, hang, monkeypatch)
+    result, directory = small_run(registry, tmp_path / "run", ["training.steps=5", "metrics.0.at_epochs=[]"])
+    message = "interrupted after step 3, and not scored; the last checkpoint is that of step 0"
+    assert (result.status, result.message) == ("interrupted", message)
+    assert load_checkpoint(directory.path / "checkpoint.pt").progress.steps == 0
+
+
+def test_sigterm_while_sample_images_are_saved_loses_no_training(registry: Registry, tmp_path: Path) -> None:
+    class Preempted(Callback):
+        def on_sample_images(self, samples: SampleImages) -> None:
+            if samples.images:
+                os.kill(os.getpid(), TERM)
+
+    overrides = ["training.epochs=2", "metrics.0.at_epochs=[]", "sample_images.at_epochs=[1]"]
+    result, directory = small_run(registry, tmp_path / "run", overrides, callback=Preempted())
+    assert result.status == "interrupted"
+    assert load_checkpoint(directory.path / "checkpoint.pt").progress.images == 500
 
 
 class SendsWhen(Callback):

@@ -18,10 +18,11 @@ import pytest
 import torch
 from callbacks import StopAt
 from command_line import run_command
+from PIL import Image
 from reproducible import reproducible
 from short_epochs import SMALL, with_small_fashion
 
-from ganbench import UsageError
+from ganbench import PluginError, UsageError
 from ganbench.errors import ExitCode, GanbenchWarning, MissingError, NotComparableError
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
@@ -30,6 +31,7 @@ from ganbench.results.schema import Environment, Result, load_result
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.runner import run
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 QUICK = [
     *SMALL,
@@ -175,6 +177,31 @@ def test_a_run_is_not_extended_if_its_schedules_depend_on_its_length(
     assert reproducible(extended) == reproducible(small_run(registry, tmp_path / "whole", [*own, "training.steps=10"]))
 
 
+@pytest.mark.parametrize("by", ["an error", "a signal"])
+def test_a_resumed_run_that_ends_before_a_step_keeps_its_result(
+    by: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_run(registry, tmp_path / "run", [*QUICK, "training.steps=2", "metrics.0.at_epochs=[]"])
+    kept = load_result(tmp_path / "run")
+    assert kept.scores["fid"] is not None
+
+    def end(*arguments: Any) -> None:
+        if by == "a signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ganbench.training.loop.warm_up", end)
+        if by == "a signal":
+            assert resumed(registry, tmp_path / "run", "training.steps=4").status == "interrupted"
+        else:
+            message = r"the run failed after 2 steps: ValueError: no memory\. The result so far is in"
+            with pytest.raises(PluginError, match=message):
+                resumed(registry, tmp_path / "run", "training.steps=4")
+    assert load_result(tmp_path / "run") == kept
+    assert resumed(registry, tmp_path / "run").images == 4 * 25
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_after_its_last_step_is_scored_and_stored(
     uninterrupted: Uninterrupted, registry: Registry, tmp_path: Path
@@ -223,6 +250,22 @@ def test_a_changed_spec_is_refused_with_the_differences(registry: Registry, tmp_
     assert load_result(out) == before
 
 
+def test_data_that_moved_is_recognized_by_its_content(tmp_path: Path) -> None:
+    registry, photos, moved = Registry.load(), tmp_path / "photos", tmp_path / "moved"
+    photos.mkdir()
+    for number, image in enumerate(embedded_subset().train.tensors[0][:40, 0].numpy()):
+        Image.fromarray(image).save(photos / f"{number}.png")
+    own = [*UNSCORED, "dataset=image-folder", f"dataset.path={photos}", "dataset.size=28", "dataset.channels=1"]
+    small_run(registry, tmp_path / "run", [*own, "training.steps=2"])
+    photos.rename(moved)
+    assert resumed(registry, tmp_path / "run", f"dataset.path={moved}", "training.steps=3").status == "completed"
+    with pytest.raises(UsageError, match=r"changed: dataset\.name: image-folder, now digits\. Start a new run"):
+        resumed(registry, tmp_path / "run", "dataset=digits", "training.steps=4")
+    (moved / "0.png").unlink()
+    with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: data: "):
+        resumed(registry, tmp_path / "run", "training.steps=4")
+
+
 def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> None:
     """Other data, another device, or another version of a library or a plugin."""
     out = tmp_path / "run"
@@ -254,6 +297,9 @@ def test_a_run_that_stopped_before_its_first_checkpoint_starts_over(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "spec.toml").write_text(spec.to_toml())
     (tmp_path / "run" / ".result.json.0123.part.json").write_text("{")
+    images = tmp_path / "run" / ".images.0123abcd.part"  # of `ganbench sample`
+    images.mkdir()
+    (images / ".000000.png.0123.part.png").touch()
     assert reproducible(resumed(registry, tmp_path / "run")) == reproducible(uninterrupted.result)
     assert not list((tmp_path / "run").glob(".*.part*"))
 

@@ -19,7 +19,7 @@ SCHEDULED_ADA = ['augmentations=[{name="ada",p={name="cosine",start=0.0,end=1.0}
 
 
 def lose_the_step() -> None:
-    """End the run as a second Ctrl-C does, so that it resumes from the checkpoint of the step before."""
+    """End the run as a third Ctrl-C does, so that it resumes from the checkpoint of the step before."""
     raise KeyboardInterrupt
 
 

@@ -78,6 +78,11 @@ def press_twice() -> None:
     press_ctrl_c()
 
 
+def press_three_times() -> None:
+    press_twice()
+    press_ctrl_c()
+
+
 def press_terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -252,9 +257,19 @@ def test_all_are_scored_after_ctrl_c_but_not_after_a_second_one_or_sigterm(
         assert isinstance(result, Result)
         assert result.status == "interrupted"
         steps = load_checkpoint(Path("at-once") / str(seed) / "checkpoint.pt").progress.steps
-        assert steps > 0 or press is press_twice  # which does not wait for the end of a step
+        assert steps > 0
     assert scores[:2] == [0, 0]
     assert len(scores) == (4 if scored else 2)
+
+
+def test_a_third_ctrl_c_ends_one_seed_at_once_and_the_others_after_a_step(registry: Registry) -> None:
+    results = at_once(registry, displays=[AtStep(3, press_three_times), Callback()], window_seconds=1e-6)
+    steps = []
+    for seed, result in zip(SEEDS, results, strict=True):
+        assert isinstance(result, Result)
+        assert result.status == "interrupted"
+        steps.append(load_checkpoint(Path("at-once") / str(seed) / "checkpoint.pt").progress.steps)
+    assert steps[0] == 0 < steps[1]
 
 
 def test_an_interruption_while_a_seed_is_prepared_ends_those_that_have_begun(

@@ -13,6 +13,7 @@ from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Buildable
 from ganbench.plugin.registry import Registry
 from ganbench.results.layout import SPEC, is_run_directory
+from ganbench.results.run_collection import read_spec
 from ganbench.results.run_directory import refuse_folder_of_runs
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.loading import load_spec, validated
@@ -46,11 +47,12 @@ class Request:
 
         What the spec says is checked by `spec`.
         """
-        is_run = isinstance(images, Path) and is_run_directory(images)
-        if isinstance(images, Path) and not images.exists():
+        path = images if isinstance(images, Path) else None
+        is_run = path is not None and is_run_directory(path)
+        if path is not None and not path.exists():
             raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
-        if isinstance(images, Path) and not is_run:
-            refuse_folder_of_runs(images)
+        if path is not None and not is_run:
+            refuse_folder_of_runs(path)
         if not is_run and self.against is None:
             raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
         of_runs = {"--weights": self.weights, "--mode": self.mode, "--seed": self.seed}
@@ -63,9 +65,16 @@ class Request:
             raise UsageError(f"the number of images to score must be at least 2, got {self.count}")
 
     def registry_for(self, images: Path | str, plugins: list[str]) -> Registry:
-        """Load all plugins, including those that the run, and the spec to compare with, were started with."""
-        is_run = isinstance(images, Path) and is_run_directory(images)
-        return load_registry(plugins, spec_file(self.against), resume=images if is_run else None)
+        """Load all plugins, including those that the runs, and the spec to compare with, were started with."""
+        scored = images if isinstance(images, Path) and is_run_directory(images) else None
+        runs = [run for run in (scored, self.reference_run(scored)) if run is not None]
+        return load_registry(plugins, self.against if is_toml(self.against) else None, use=runs)
+
+    def reference_run(self, scored: Path | None) -> Path | None:
+        """Return the run whose dataset is compared with: that of --against, or else the one that is scored, if any."""
+        if self.against is None:
+            return scored
+        return Path(self.against) if is_run_directory(Path(self.against)) else None
 
     def spec(self, registry: Registry, run: dict[str, Any] | None, count: int | None) -> EvaluationSpec:
         """Return the resolved spec; `run` is that of the run to score, and `count` the number of images in files.
@@ -124,9 +133,9 @@ class Request:
         """Return the parts of a spec that --against names; the dataset is None if it names files."""
         if self.against is None:
             return {}
-        path, file = Path(self.against), spec_file(self.against)
-        if file is not None or is_registered(self.against, Kind.BENCHMARK, registry):
-            spec = load_spec(file or self.against, registry).to_dict()
+        path, run = Path(self.against), self.reference_run(None)
+        if run is not None or is_toml(self.against) or is_registered(self.against, Kind.BENCHMARK, registry):
+            spec = read_spec(run / SPEC) if run else load_spec(self.against, registry).to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
         is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
         if is_files and not is_registered(self.against, Kind.DATASET, registry):
@@ -166,11 +175,8 @@ def takes_features(metric: dict[str, Any], registry: Registry) -> bool:
     return "features" in plugin.options.model_fields
 
 
-def spec_file(against: str | None) -> str | None:
-    """Return the spec that --against names: a TOML file, or that of a run directory; None if it names anything else."""
-    if against is None or against.endswith(".toml"):
-        return against
-    return str(Path(against) / SPEC) if is_run_directory(Path(against)) else None
+def is_toml(against: str | None) -> bool:
+    return against is not None and against.endswith(".toml")
 
 
 def is_registered(name: str, kind: Kind, registry: Registry) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ganbench.errors import UsageError
+from ganbench.errors import GanbenchError, UsageError
 from ganbench.plugin.registry import Registry
-from ganbench.results.layout import is_run_directory
-from ganbench.results.schema import Result
+from ganbench.results.layout import CHECKPOINT, is_run_directory
+from ganbench.results.schema import Result, load_result
+from ganbench.runtime.checkpoint_file import load_checkpoint
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.trained import open_run
@@ -47,8 +49,7 @@ class RequestedEvaluation:
     def _score_images(self, images: Path | np.ndarray) -> Result:
         request = self.request
         spec = request.spec(self.registry, None, request.count)  # its counts are only known when the images are read
-        folder = self.data_dir or default_data_dir()
-        reference = self._open_reference(spec, DEFAULT_SEED, folder, None)
+        reference = self._open_reference(spec, DEFAULT_SEED, None, None)
         shape = require_images(reference.data, reference.name)
         samples = load_samples(images, shape, count=request.count, array=request.array, layout=request.layout)
         asked = max(metric.num_samples for metric in spec.metrics)
@@ -76,18 +77,11 @@ class RequestedEvaluation:
             spec = self.request.spec(self.registry, trained.progress.spec, None)
             for metric in spec.metrics:
                 trained.source(metric.weights)  # raises if there are none
-            folder = self.data_dir or named_data_dir(None) or data_dir_of(path) or default_data_dir()
-            reference = self._open_reference(spec, own, folder, trained.sampler.data_shape)
+            reference = self._open_reference(spec, own, path, trained.sampler.data_shape)
             if reference.data.data_shape != trained.sampler.data_shape:
                 raise UsageError(
                     f"{path}: its images have the shape {trained.sampler.data_shape} (channels, height, width), but "
                     f"those of {reference.name} {reference.data.data_shape}; compare with other images"
-                )
-            content = reference.record.content_sha256
-            if self.request.against is None and content != trained.progress.data.content_sha256:
-                self.warn(
-                    f"{path}: the images to compare with are not those of the run: {reference.name} now has other "
-                    "images, labels or classes, so the scores may differ from the run's for that reason alone"
                 )
             seed = own if self.request.seed is None else self.request.seed
             metrics = evaluate_run(spec, trained, reference, own, seed, self.device, self.warn)
@@ -97,13 +91,24 @@ class RequestedEvaluation:
             )
 
     def _open_reference(
-        self, spec: EvaluationSpec, seed: int, data_dir: Path, shape: tuple[int, ...] | None
+        self, spec: EvaluationSpec, seed: int, scored: Path | None, shape: tuple[int, ...] | None
     ) -> ReferenceData:
-        """Open the images to compare with; those from files must have the shape of an image, if one is given."""
+        """Open the images to compare with; those from files must have the shape of an image, if one is given.
+
+        `scored` is the run that is scored, if it is one. The dataset of a run is read from the folder that the run read
+        it from; warns if it has other content now.
+        """
         if spec.dataset is not None:
-            data, record = open_dataset(spec.dataset, seed, self.device, data_dir, self.warn)
+            run = self.request.reference_run(scored)
+            folder = self.data_dir or named_data_dir(None) or data_dir_of(run or scored) or default_data_dir()
+            data, record = open_dataset(spec.dataset, seed, self.device, folder, self.warn)
             if data.notice:
                 self.warn(data.notice)
+            if run and content_of(run) not in (None, record.content_sha256):
+                self.warn(
+                    f"{run}: the images to compare with are not those of the run: {spec.dataset.plugin} now has other "
+                    "images, labels or classes, so the scores may differ from the run's for that reason alone"
+                )
             return ReferenceData(str(spec.dataset.plugin), data, record)
         against = self.request.against
         assert against is not None
@@ -115,7 +120,16 @@ class RequestedEvaluation:
         return ReferenceData(against, *files.as_data(), files)
 
 
-def data_dir_of(run: Path) -> Path | None:
-    """Return the data folder that a run was started with, if it still exists."""
-    given = read_launch(run).data_dir
+def data_dir_of(run: Path | None) -> Path | None:
+    """Return the data folder that a run, if there is one, was started with, if it still exists."""
+    given = read_launch(run).data_dir if run else None
     return Path(given) if given and Path(given).is_dir() else None
+
+
+def content_of(run: Path) -> str | None:
+    """Return the hash of the data of a run; None if it was not recorded, because the run has not trained."""
+    with suppress(GanbenchError):
+        return load_result(run).data.content_sha256
+    with suppress(GanbenchError):
+        return load_checkpoint(run / CHECKPOINT).progress.data.content_sha256
+    return None
