@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ganbench.errors import NotComparableError, UsageError
@@ -16,6 +17,7 @@ from .check import (
     check_interleaved,
     check_stored,
 )
+from .dependencies import dependencies_finding
 from .path_mapping import PathMapping
 from .revision import checked_out
 from .side import Code, Side
@@ -58,7 +60,10 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
             localize=path_mapping.head,
             require_own=require_head_code,
         )
-        return check_interleaved(base, head, config)
+        check = check_interleaved(base, head, config)
+        if finding := dependencies_finding(revision):
+            return replace(check, findings={**check.findings, "dependencies": finding})
+        return check
 
 
 def check_with_python(python: Path, config: CheckConfig) -> Check:

@@ -19,6 +19,7 @@ from stand_in import FAST, SLOW
 from ganbench import load_spec
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
+from ganbench.gate.dependencies import changed_declarations
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.non_paths import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
@@ -51,6 +52,53 @@ def test_equal_sides_are_not_measured(commit: Any) -> None:
     assert "PASS: code, spec, data and environment are the same on both sides, so there is nothing to measure" in text
     assert "block" not in text
     assert "block 1 of at most 1, " in invoke(*AGAINST, "--always-measure", "--no-smoke", "--blocks", "1")[1]
+
+
+PROJECT = '[project]\nname = "own"\nversion = "{}"\ndependencies = ["torch=={}"]\n'
+SETUP = "[options]\ninstall_requires =\n    torch=={}\n[tool:pytest]\naddopts = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "found"),
+    [
+        ("pyproject.toml", PROJECT.format(1, "2.9"), PROJECT.format(1, "2.10"), True),
+        ("pyproject.toml", PROJECT.format(1, "2.9"), PROJECT.format(2, "2.9"), False),
+        ("pyproject.toml", "invalid", PROJECT.format(1, "2.9"), True),
+        ("plugins/own/pyproject.toml", "", '[dependency-groups]\ntest = ["torch"]\n', True),
+        ("pyproject.toml", '[build-system]\nrequires = ["torch==2.9"]\n', "", True),
+        ("setup.cfg", SETUP.format("2.9", ""), SETUP.format("2.10", ""), True),
+        ("setup.cfg", SETUP.format("2.9", ""), SETUP.format("2.9", "-q"), False),
+        ("requirements-gpu.txt", "torch==2.9\n", "torch==2.10\n", True),
+        ("requirements/gpu.txt", "torch==2.9\n", "torch==2.10\n", True),
+        ("constraints.txt", "torch==2.9  # old\n", "\n# comment\ntorch==2.9\n", False),
+        ("uv.lock", "2.9", "2.10", True),
+        ("environment.yml", "- torch=2.9", "- torch=2.10", True),
+        ("setup.py", "setup(install_requires=['torch==2.9'])", "setup(install_requires=['torch==2.10'])", True),
+        ("notes.txt", "torch 2.9", "torch 2.10", False),
+    ],
+)
+def test_changed_dependencies_are_found(file: str, before: str, after: str, found: bool, commit: Any) -> None:
+    repository = commit(FAST)
+    (repository / file).parent.mkdir(parents=True, exist_ok=True)
+    (repository / file).write_text(before)
+    commit(FAST)
+    (repository / file).write_text(after)
+    with checked_out("HEAD") as base:
+        assert changed_declarations(base) == ([file] if found else [])
+
+
+def test_a_check_warns_of_dependencies_whose_change_it_cannot_measure(commit: Any) -> None:
+    for version in ("2.9", "2.10"):
+        Path("requirements.txt").write_text(f"torch=={version}\n")
+        commit(FAST)
+    code, text = invoke(*AGAINST, "--strict")
+    assert code == ExitCode.DONE
+    assert "PASS: code, spec, data and environment are the same on both sides" in text
+    assert "WARNING: the declared dependencies differ from the revision's: requirements.txt. Both sides ran" in text
+    assert "use --against-python" in text
+    commit(SLOW)
+    assert "requirements.txt" not in invoke(*AGAINST, "--no-smoke")[1]
+    assert "requirements.txt" in invoke("-p", "own_loss.py", "--against", "HEAD~2", "--no-smoke")[1]
 
 
 def revision(folder: Path, files: str = "") -> Revision:
