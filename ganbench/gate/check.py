@@ -22,7 +22,7 @@ from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import FRESH_SESSIONS, MAX_BLOCKS
 from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
-from .quality import Quality, seeds_of, train_both, train_side
+from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
 from .targets import TargetTimes
@@ -33,6 +33,7 @@ from .verdict import (
     Verdict,
     decide_all,
     overall,
+    shared_levels,
     significance_level,
 )
 
@@ -173,6 +174,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     for name, baseline in baselines.items():
         if config.quality:
             require_same_training(baseline.quality[0], quality_runs[0])
+            require_same_protocols(TrainingRuns(baseline.quality, quality_runs))
         measurements = Measurements(
             Sessions(baseline.sessions, sessions, in_pairs=False) if config.speed else None,
             TrainingRuns(baseline.smoke, smoke_runs) if config.smoke else None,
@@ -211,18 +213,28 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
     if measurements.smoke:
         findings["smoke"] = smoke.smoke_finding(measurements.smoke)
     if measurements.quality:
-        quality = Quality(measurements.quality, config.margins)
-        percent = config.margins.target_percent
-        targets = TargetTimes(measurements.quality, {"images": percent, "seconds": max(percent, throughput_margin)})
-        scores, times = quality.estimates(), targets.estimates()
-        thresholds = {
-            **{label: quality.threshold(label) for label in scores},
-            **{label: targets.threshold(label) for label in times},
-        }
-        decisions = decide_all({**scores, **times}, thresholds, config.level)
-        findings |= quality.findings(decisions)
-        findings |= targets.findings(decisions, config.level)
+        findings |= score_findings(measurements.quality, config, throughput_margin)
     return findings
+
+
+def score_findings(runs: TrainingRuns, config: CheckConfig, throughput_margin: float) -> dict[str, Finding]:
+    """Return the findings on failed seeds, scores and targets, which share one significance level."""
+    percent = config.margins.target_percent
+    quality = Quality(runs, config.margins)
+    targets = TargetTimes(runs, {"images": percent, "seconds": max(percent, throughput_margin)})
+    scores, times, failures = quality.estimates(), targets.estimates(), quality.failures()
+    thresholds = {
+        **{title: quality.threshold(title) for title in scores},
+        **{title: targets.threshold(title) for title in times},
+    }
+    p_values = {title: failed.p_value for title, failed in failures.items()}
+    levels = shared_levels({**scores, **times}, thresholds, p_values, config.level)
+    decisions = decide_all({**scores, **times}, thresholds, levels)
+    return {
+        **{title: failed.finding(levels[title]) for title, failed in failures.items()},
+        **dict(quality.findings(decisions)),
+        **dict(targets.findings(decisions, config.level)),
+    }
 
 
 def throughput_threshold(margin: float, session_config: SessionConfig) -> Callable[[Session], Threshold]:

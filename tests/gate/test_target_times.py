@@ -17,7 +17,7 @@ from ganbench.gate import worker
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.targets import TargetTimes
 from ganbench.gate.training_runs import TrainingRun, TrainingRuns
-from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all
+from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all, shared_levels
 from ganbench.results.schema import Environment
 from ganbench.results.target import Evaluation, TargetResult
 
@@ -55,7 +55,8 @@ NEVER = 10**9
 def findings(base: list[TrainingRun], head: list[TrainingRun]) -> dict[str, Finding]:
     times = TargetTimes(TrainingRuns(base, head), {"images": 5.0, "seconds": 5.0})
     estimates = times.estimates()
-    decisions = decide_all(estimates, {title: times.threshold(title) for title in estimates}, ALPHA)
+    thresholds = {title: times.threshold(title) for title in estimates}
+    decisions = decide_all(estimates, thresholds, shared_levels(estimates, thresholds, {}, ALPHA))
     return dict(times.findings(decisions, ALPHA))
 
 
