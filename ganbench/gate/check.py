@@ -21,7 +21,7 @@ from .baseline import (
 from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import FRESH_SESSIONS, MAX_BLOCKS
-from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
+from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides, require_same_scores
 from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
@@ -110,17 +110,22 @@ class Check:
 def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     """Measure both sides, and compare head with base. If both would run the same, pass at once.
 
-    Raises `NotComparableError` if the sides ran under different conditions or not their own code, and `SessionError` if
-    a session crashed.
+    Raises `NotComparableError` if the sides ran under different conditions or not their own code, or if requested
+    scores cannot be compared, and `SessionError` if a session crashed.
     """
     session_config, log = config.session_config, config.log
-    scores = config.smoke or config.quality
-    if not config.always_measure and are_equal(base, head, probe_sides(base, head, session_config, scores)):
-        findings = {"code": NOTHING_TO_MEASURE}
-        return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+    if config.quality or not config.always_measure:
+        probes = probe_sides(base, head, session_config, scores=config.smoke or config.quality)
+        if not config.always_measure and are_equal(base, head, probes):
+            findings = {"code": NOTHING_TO_MEASURE}
+            return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+        if config.quality:
+            require_same_scores(*probes)
     sessions = smoke_runs = quality_runs = None
     if config.smoke:
-        smoke_runs = smoke.train_both(base, head, session_config, log)
+        smoke_runs = smoke.train_both(base, head, session_config, config.training_seed, log)
+        if config.quality:
+            require_same_protocol(smoke_runs.base[0], smoke_runs.head[0])
     if config.speed:
         threshold = throughput_threshold(config.margins.time_percent, session_config)
         order = random.Random(config.order_seed)
@@ -162,7 +167,8 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     for baseline in baselines.values() if config.smoke else ():
         require_same_training(baseline.smoke[0], smoke_runs[0])
         require_same_seed(baseline.smoke[0], smoke_runs[0])
-        require_same_protocol(baseline.smoke[0], smoke_runs[0])
+        if config.quality:
+            require_same_protocol(baseline.smoke[0], smoke_runs[0])
     sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     quality_runs = (
         train_side(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)

@@ -69,7 +69,7 @@ def test_equal_results_for_the_same_seed_pass(commit: Any) -> None:
 
 def test_a_smoke_run_that_diverges_is_exit_5(commit: Any) -> None:
     commit(FAST)
-    commit(FAST + "DIVERGED = [0]\n")
+    commit(FAST + "DIVERGED = [42]\n")
     code, text = check()
     assert code == ExitCode.FAILED
     assert "a training run of the working tree diverged within 40 steps: d_loss is nan" in text
@@ -100,7 +100,9 @@ def test_a_smoke_run_that_diverges_is_exit_5(commit: Any) -> None:
         ),
         ("NOT_FINITE = [52]\n", ExitCode.DONE, "PASS: FID (tiny) is"),  # by the other seeds
         ("NOT_FINITE = range(52, 57)\n", ExitCode.REGRESSION, "REGRESSED: 5 of 5 seeds of head ended without"),
-        ("NUM_SAMPLES = 50\n", ExitCode.NOT_COMPARABLE, "FID (tiny), num_samples: 100 and 50"),
+        ("NUM_SAMPLES = 50\n", ExitCode.NOT_COMPARABLE, "num_samples of fid: 100 and 50"),
+        ('METRICS = ["fid", "kid"]\n', ExitCode.NOT_COMPARABLE, "only head has the metric kid"),
+        ('LABEL = "FID (renamed)"\n', ExitCode.DONE, "PASS: FID (renamed) is"),
         ('TORCH = "2.15"\n', ExitCode.DONE, "PASS: FID (tiny) is"),  # may be what was changed
     ],
 )
@@ -329,24 +331,52 @@ def test_a_loss_that_only_one_side_has_or_that_is_finite_on_one_side_only(penalt
     assert "penalty is missing or not finite on one side" in finding.message
 
 
-def test_other_scores_are_refused_before_anything_is_timed(commit: Any) -> None:
+OTHER_SCORES = [
+    ("NUM_SAMPLES = 50\n", "FID (tiny), num_samples: 100 and 50"),
+    ('METRICS = ["fid", "kid"]\n', "only head has the metric kid, kid"),
+    ("METRICS = []\n", "only base has the metric fid, FID (tiny)"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), OTHER_SCORES)
+def test_a_smoke_run_leaves_out_scores_that_are_not_comparable(text: str, reason: str, commit: Any) -> None:
     commit(FAST)
-    commit(FAST + "NUM_SAMPLES = 50\n")
-    arguments = ("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1")
-    outcome = run_command(*arguments)
-    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
-    assert "num_samples: 100 and 50" in " ".join(outcome.output.split())
-    assert "block" not in outcome.output
+    commit(FAST + text)
+    outcome = run_command("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1")
+    output = " ".join(outcome.output.split())
+    assert "PASS: throughput" in output
+    assert (
+        "WARNING: training results agree for the same seed. Scores that cannot be compared were left out: "
+        f"{reason}" in output
+    )
+    assert outcome.exit_code == ExitCode.DONE
 
 
-def test_scores_of_another_protocol_than_the_baseline_are_refused_before_anything_is_timed(commit: Any) -> None:
-    repository = commit(FAST)
-    ours = ("dcgan-fashion", "-p", "own_loss.py")
-    run_command("baseline", "record", *ours, "--out", "baseline.json", "--sessions", "2")
-    (repository / "own_loss.py").write_text(FAST + "NUM_SAMPLES = 50\n")
-    outcome = run_command("check", *ours, "--baseline", "baseline.json")
-    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
-    assert "session 1" not in outcome.output
+def test_a_metric_with_another_label_is_the_same(commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + 'LABEL = "FID (renamed)"\n')
+    assert "PASS: training results agree for the same seed" in check()[1]
+
+
+@pytest.mark.parametrize("text", [text for text, _ in OTHER_SCORES])
+def test_other_scores_are_refused_before_anything_is_trained(text: str, commit: Any) -> None:
+    commit(FAST)
+    commit(FAST + text)
+    code, output = check("--quality", "--always-measure")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "the scores of the two sides are not comparable" in output
+    assert "smoke run" not in output
+
+
+def test_a_smoke_run_trains_the_seed_of_head_on_both_sides(commit: Any) -> None:
+    given = run_command("show", "dcgan-fashion").stdout
+    for seed in (1, 2):
+        Path("mine.toml").write_text(given.replace("seed = 42", f"seed = {seed}"), encoding="utf-8")
+        commit(FAST + f"# {seed}\n")
+    arguments = ("mine.toml", "-p", "own_loss.py", "--against", "HEAD~1", "--no-speed", "--json")
+    (report,) = json.loads(run_command("check", *arguments).stdout)["checks"]
+    runs = [run for side in ("base", "head") for run in report["smoke"][side]]
+    assert [run["spec"]["training"]["seed"] for run in runs] == [2, 2]
 
 
 def test_the_envelope_extends_the_range_by_its_width_or_by_rounding() -> None:
@@ -392,6 +422,16 @@ def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, 
     outcome = run_command(*ours, *arguments)
     assert message in " ".join(outcome.output.split())
     assert outcome.exit_code == code
+
+
+@pytest.mark.parametrize(("arguments", "code"), [((), ExitCode.DONE), (("--quality",), ExitCode.NOT_COMPARABLE)])
+def test_scores_of_another_protocol_than_the_baseline(arguments: tuple[str, ...], code: int, recorded: Path) -> None:
+    recorded.write_text(FAST + "NUM_SAMPLES = 50\n")
+    ours = ("dcgan-fashion", "-p", "own_loss.py", "--baseline", "baseline.json")
+    outcome = run_command("check", *ours, *arguments)
+    assert "FID (tiny), num_samples: 100 and 50" in " ".join(outcome.output.split())
+    assert outcome.exit_code == code
+    assert ("session 1" in outcome.output) == (code == ExitCode.DONE)  # refused before anything is timed
 
 
 @pytest.mark.parametrize(
