@@ -34,6 +34,7 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
         under_test = UnderTest(revision, config.session_config)
         path_mapping = PathMapping(revision, config.non_paths)
         path_mapping.require_in_base(config.session_config)
+        path_mapping.link_untracked_data(config.session_config)
 
         def require_head_code(code: Mapping[str, Code]) -> None:
             under_test.require_head_code(code)

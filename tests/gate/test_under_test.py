@@ -260,6 +260,32 @@ def test_tracked_paths_are_mapped_to_each_side(commit: Any, monkeypatch: pytest.
         ]
 
 
+def test_a_data_folder_of_which_git_tracks_a_part_has_the_same_untracked_files_on_both_sides(commit: Any) -> None:
+    repository: Path = commit(FAST)
+    for name in ("data/.gitkeep", ".gitignore"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("images/\nloss.txt\n*.so\n")
+    commit(FAST)
+    for name in ("data/images/a/1.png", "data/loss.txt", "data/staged.txt", "data/built.so"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("1.5")
+    git("add", "data/staged.txt")
+    with checked_out("HEAD") as found:
+        mapping = PathMapping(found, frozenset())
+        for config in (SessionConfig("any", ["dataset.path=data"]), SessionConfig("any", data_dir=Path("data"))):
+            mapping.link_untracked_data(config)
+            data = found.folder / "data"
+            assert {path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file()} == {
+                *(".gitkeep", "images/a/1.png", "loss.txt"),
+            }
+    assert (repository / "data/images/a/1.png").read_text() == "1.5"
+    for comment in ("# before\n", "# after\n"):
+        commit(FAST + comment + "LOSS = float(open('data/loss.txt').read())\n")
+    code, text = invoke(*AGAINST, "--data-dir", "data", "--no-speed")
+    assert "PASS: training results agree" in text
+    assert code == ExitCode.DONE
+
+
 def test_plugin_names_are_not_paths(commit: Any) -> None:
     (commit(FAST) / "dcgan").mkdir()
     with checked_out("HEAD") as found:
@@ -373,14 +399,16 @@ def test_the_revision_gets_modules_that_a_build_generated_and_git_ignores(commit
     repository: Path = commit(FAST)
     for name in ("src/own/__init__.py", ".gitignore"):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        (repository / name).write_text("_version.py\nbuild/\n")
+        (repository / name).write_text("_version.py\nbuild/\ngenerated/\nenv/\n")
     commit(FAST)
-    for name in ("src/own/_version.py", "src/own/new.py", "build/_version.py", "src/other/_version.py"):
+    generated = ("src/own/_version.py", "src/own/generated/__init__.py", "src/own/generated/deep/own.py")
+    others = ("src/own/new.py", "build/_version.py", "src/other/_version.py", "src/own/env/site-packages/other.py")
+    for name in (*generated, *others):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text("version = 2")
     with checked_out("HEAD") as found:
         added = {path.relative_to(found.folder).as_posix() for path in found.folder.rglob("*.py")} - found.files
-        assert added == {"src/own/_version.py"}
+        assert added == set(generated)
         assert (found.folder / "src/own/_version.py").read_text() == "version = 2"
 
 
