@@ -20,7 +20,7 @@ from .check import (
 from .dependencies import dependencies_finding
 from .path_mapping import PathMapping
 from .revision import checked_out
-from .side import Code, Side
+from .side import CURRENT_CODE, Code, Side
 from .under_test import UnderTest, installed_from
 
 
@@ -96,4 +96,4 @@ def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
 
 def check_baselines(baselines: Mapping[str, Baseline], config: CheckConfig) -> list[Check]:
     """Check the current code against each baseline. Raises as `check_stored` does."""
-    return check_stored(baselines, Side("current code"), config) if baselines else []
+    return check_stored(baselines, Side(CURRENT_CODE), config) if baselines else []

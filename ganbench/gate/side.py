@@ -27,6 +27,7 @@ from .options import WINDOW_SECONDS, WINDOWS
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # shown from the log of a crashed session
+CURRENT_CODE = "current code"  # name of the side that is compared with a baseline
 ERRORS = {ExitCode.USAGE: UsageError, ExitCode.NOT_COMPARABLE: MissingError}  # that a session reports
 
 
