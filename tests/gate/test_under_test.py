@@ -429,6 +429,26 @@ def test_a_built_extension_module_that_the_revision_would_lack(built: str, accep
             under_test.require_head_code(code)
 
 
+@pytest.mark.parametrize(
+    ("tracked", "compiled", "accepted"), [("", "", False), ("own/fast.so", "", True), ("", "own/fast.so", True)]
+)
+def test_a_library_that_the_revision_lacks_after_it_ran(
+    tracked: str, compiled: str, accepted: bool, tmp_path: Path
+) -> None:
+    found = revision(tmp_path, f"own/__init__.py {tracked}")
+    for file in (found.repository / "own/fast.so", found.folder / "own/__init__.py", found.folder / compiled):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_dir():
+            file.touch()
+    code = {"own": Code(path=str(found.folder / "own"), source="0")}
+    under_test = UnderTest(found, SessionConfig("any"))
+    if accepted:
+        under_test.require_base_code(code)
+    else:
+        with pytest.raises(NotComparableError, match=r"own/fast.so is built .*--against-python"):
+            under_test.require_base_code(code)
+
+
 def test_a_plugin_that_the_revision_lacks(commit: Any) -> None:
     repository = commit(FAST)
     (repository / "new_loss.py").write_text(FAST)
