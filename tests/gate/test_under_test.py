@@ -449,6 +449,21 @@ def test_a_library_that_the_revision_lacks_after_it_ran(
             under_test.require_base_code(code)
 
 
+@pytest.mark.parametrize("base", [("--against", "HEAD~1"), ("--against-python", sys.executable)])
+def test_each_side_compiles_extensions_of_torch_in_its_own_temporary_folder(base: tuple[str, str], commit: Any) -> None:
+    record = (
+        "import os\nopen({!r}, 'a').write(os.environ.get('TORCH_EXTENSIONS_DIR', '') + '\\n')\n"  # the gate has none
+    )
+    repository = commit(FAST)
+    record = record.format(str(repository.parent / "seen"))
+    commit(FAST + record)
+    commit(FAST + record + "# changed\n")
+    assert invoke("-p", "own_loss.py", *base, "--no-speed", "--always-measure")[0] == ExitCode.DONE
+    folders = set((repository.parent / "seen").read_text().split())
+    assert len(folders) == 2
+    assert not any(Path(folder).parent.exists() for folder in folders)
+
+
 def test_a_plugin_that_the_revision_lacks(commit: Any) -> None:
     repository = commit(FAST)
     (repository / "new_loss.py").write_text(FAST)
