@@ -1,8 +1,9 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
-CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED (seeds), NUM_SAMPLES,
-SCORER and REACHED (by seed, the images between which a target is reached) for training runs.
+CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE (seeds),
+METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between which a target is
+reached) for training runs.
 """
 
 from __future__ import annotations
@@ -74,8 +75,10 @@ def targets():
     if "REACHED" not in namespace or not request["targets"]:
         return []
     missed, reached = map(evaluation, namespace["REACHED"](seed))
-    target = {"metric": "fid", "label": "FID (tiny)", "value": 30.0, "higher_is_better": False, "stop": False}
-    return [{**target, "missed": missed, "reached": reached}]
+    target = {"metric": "fid", "label": "FID (tiny)", "higher_is_better": False, "stop": False}
+    return [{**target, "value": namespace.get("TARGET", 30.0), "missed": missed, "reached": reached}]
+
+metrics, num_samples = namespace.get("METRICS", ["fid"]), namespace.get("NUM_SAMPLES", 100)
 
 def train():
     diverged = seed in namespace.get("DIVERGED", [])
@@ -84,18 +87,24 @@ def train():
         "status": "diverged" if diverged else "completed", "message": "d_loss is nan" if diverged else None,
         "losses": {"d_loss": namespace.get("LOSS", 1.0), "g_loss": 2.0},
         "metrics": [{
-            "id": "fid", "name": "fid", "label": "FID (tiny)", "value": fid,
+            "id": metric, "name": metric, "label": namespace.get("LABEL", "FID (tiny)") if metric == "fid" else metric,
+            "value": None if seed in namespace.get("NOT_FINITE", []) else fid,
             "higher_is_better": False,
-            "protocol": {"num_samples": namespace.get("NUM_SAMPLES", 100)},
+            "protocol": {"num_samples": num_samples},
             "software": {"torch": namespace.get("TORCH", "2.14"), "scorer": namespace.get("SCORER", "1")},
-        }] if not diverged else [],
+        } for metric in metrics if not diverged],
         "targets": targets(), "disturbed": namespace.get("DISTURBED", False),
         **run_context,
     })
 
 def probe():
-    reply = {name: run_context[name] for name in ("code", "spec", "data")}
-    answer({**reply, "files": {path.name: source}, "environment": environment})
+    targets = [{"metric": "fid", "value": namespace.get("TARGET", 30.0)}] if "REACHED" in namespace else []
+    scored = [{"id": metric, "name": metric, "num_samples": num_samples} for metric in metrics]
+    spec = {**run_context["spec"], "metrics": scored, "targets": targets}
+    answer({
+        "code": run_context["code"], "files": {path.name: source}, "spec": spec, "data": run_context["data"],
+        "environment": environment,
+    })
 
 {"probe": probe, "time": time_windows, "train": train}[request["job"]]()
 """

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ganbench.errors import NotComparableError, UsageError
+from ganbench.system.signals import defer_signals
 
 from .baseline import Baseline
 from .check import (
@@ -16,10 +21,13 @@ from .check import (
     check_interleaved,
     check_stored,
 )
+from .dependencies import dependencies_finding
 from .path_mapping import PathMapping
 from .revision import checked_out
-from .side import Code, Side
+from .side import CURRENT_CODE, Code, Side
 from .under_test import UnderTest, installed_from
+
+EXTENSIONS_VARIABLE = "TORCH_EXTENSIONS_DIR"  # where `torch.utils.cpp_extension.load` compiles
 
 
 def check_revision(reference: str, config: CheckConfig) -> Check:
@@ -28,10 +36,11 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
     Raises `UsageError` if the revision does not exist, `MissingError` if it lacks a given file, `NotComparableError` if
     nothing that is measured comes from the repository, and otherwise as `check_interleaved` does.
     """
-    with checked_out(reference) as revision:
+    with checked_out(reference) as revision, extensions_folder() as extensions:
         under_test = UnderTest(revision, config.session_config)
         path_mapping = PathMapping(revision, config.non_paths)
         path_mapping.require_in_base(config.session_config)
+        path_mapping.link_untracked_data(config.session_config)
 
         def require_head_code(code: Mapping[str, Code]) -> None:
             under_test.require_head_code(code)
@@ -39,13 +48,15 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
 
         checkouts = (revision.folder, revision.repository)
         repository_packages = tuple(installed_from(revision.repository))
+        temporary = (revision.folder.parent, extensions)
         base = Side(
             revision.title(reference),
             folder=path_mapping.base_folder,
             import_paths=under_test.base,
             checkouts=checkouts,
             repository_packages=repository_packages,
-            temporary=(revision.folder.parent,),
+            environment={EXTENSIONS_VARIABLE: str(extensions / "base")},
+            temporary=temporary,
             localize=path_mapping.base,
             require_own=under_test.require_base_code,
         )
@@ -54,11 +65,15 @@ def check_revision(reference: str, config: CheckConfig) -> Check:
             import_paths=under_test.head,
             checkouts=checkouts,
             repository_packages=repository_packages,
-            temporary=(revision.folder.parent,),
+            environment={EXTENSIONS_VARIABLE: str(extensions / "head")},
+            temporary=temporary,
             localize=path_mapping.head,
             require_own=require_head_code,
         )
-        return check_interleaved(base, head, config)
+        check = check_interleaved(base, head, config)
+        if finding := dependencies_finding(revision):
+            return replace(check, findings={**check.findings, "dependencies": finding})
+        return check
 
 
 def check_with_python(python: Path, config: CheckConfig) -> Check:
@@ -68,8 +83,32 @@ def check_with_python(python: Path, config: CheckConfig) -> Check:
     """
     if not python.is_file():
         raise UsageError(f"--against-python {python}: file not found")
-    base = Side(str(python), python=str(python), require_own=require_own_packages(python))
-    return check_interleaved(base, Side(sys.executable), config)
+    with extensions_folder() as extensions:
+        base = Side(
+            str(python),
+            python=str(python),
+            environment={EXTENSIONS_VARIABLE: str(extensions / "base")},
+            temporary=(extensions,),
+            require_own=require_own_packages(python),
+        )
+        head = Side(
+            sys.executable, environment={EXTENSIONS_VARIABLE: str(extensions / "head")}, temporary=(extensions,)
+        )
+        return check_interleaved(base, head, config)
+
+
+@contextmanager
+def extensions_folder() -> Iterator[Path]:
+    """Yield a temporary folder for the extensions that torch compiles when a side loads them.
+
+    By default, it compiles all extensions of one name in one folder, where the sides would replace each other's.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ganbench-extensions-"))
+    try:
+        yield folder
+    finally:
+        with defer_signals():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
@@ -90,4 +129,4 @@ def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
 
 def check_baselines(baselines: Mapping[str, Baseline], config: CheckConfig) -> list[Check]:
     """Check the current code against each baseline. Raises as `check_stored` does."""
-    return check_stored(baselines, Side("current code"), config) if baselines else []
+    return check_stored(baselines, Side(CURRENT_CODE), config) if baselines else []

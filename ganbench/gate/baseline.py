@@ -57,14 +57,19 @@ class Baseline(Record):
     def require(self, name: str, *, speed: bool, smoke: bool, quality: bool) -> None:
         """Raise `MissingError` if a requested part is missing, `NotComparableError` if there are too few sessions."""
         again = f"record it with `ganbench baseline record {self.benchmark} --out {name}"
+        fill = "check with --missing-baseline record"
         if speed and len(self.sessions) < 2:
             raise NotComparableError(
                 f"baseline {name}: estimating variability needs at least two sessions; record more"
             )
         if smoke and not self.smoke:
-            raise MissingError(f"baseline {name}: it has no smoke runs; {again}`, or check with --no-smoke")
+            raise MissingError(f"baseline {name}: it has no smoke runs; {again}`, or {fill} or --no-smoke")
         if quality and not self.quality:
-            raise MissingError(f"baseline {name}: it has no scores; {again} --quality`")
+            raise MissingError(f"baseline {name}: it has no scores; {again} --quality`, or {fill}")
+
+    def missing_parts(self, *, smoke: bool, quality: bool) -> list[str]:
+        """Return which of the requested parts are missing, as after an interrupted recording."""
+        return [*["smoke runs"] * (smoke and not self.smoke), *["scores"] * (quality and not self.quality)]
 
     def advisory_scores(self, fresh: TrainingRun) -> list[str]:
         """Return the reasons why a verdict on scores must not fail a build, if any."""

@@ -21,8 +21,8 @@ from .baseline import (
 from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import FRESH_SESSIONS, MAX_BLOCKS
-from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides
-from .quality import Quality, seeds_of, train_both, train_side
+from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides, require_same_scores
+from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
 from .targets import TargetTimes
@@ -33,6 +33,7 @@ from .verdict import (
     Verdict,
     decide_all,
     overall,
+    shared_levels,
     significance_level,
 )
 
@@ -109,17 +110,22 @@ class Check:
 def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     """Measure both sides, and compare head with base. If both would run the same, pass at once.
 
-    Raises `NotComparableError` if the sides ran under different conditions or not their own code, and `SessionError` if
-    a session crashed.
+    Raises `NotComparableError` if the sides ran under different conditions or not their own code, or if requested
+    scores cannot be compared, and `SessionError` if a session crashed.
     """
     session_config, log = config.session_config, config.log
-    scores = config.smoke or config.quality
-    if not config.always_measure and are_equal(base, head, probe_sides(base, head, session_config, scores)):
-        findings = {"code": NOTHING_TO_MEASURE}
-        return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+    if config.quality or not config.always_measure:
+        probes = probe_sides(base, head, session_config, scores=config.smoke or config.quality)
+        if not config.always_measure and are_equal(base, head, probes):
+            findings = {"code": NOTHING_TO_MEASURE}
+            return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+        if config.quality:
+            require_same_scores(*probes)
     sessions = smoke_runs = quality_runs = None
     if config.smoke:
-        smoke_runs = smoke.train_both(base, head, session_config, log)
+        smoke_runs = smoke.train_both(base, head, session_config, config.training_seed, log)
+        if config.quality:
+            require_same_protocol(smoke_runs.base[0], smoke_runs.head[0])
     if config.speed:
         threshold = throughput_threshold(config.margins.time_percent, session_config)
         order = random.Random(config.order_seed)
@@ -161,7 +167,8 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     for baseline in baselines.values() if config.smoke else ():
         require_same_training(baseline.smoke[0], smoke_runs[0])
         require_same_seed(baseline.smoke[0], smoke_runs[0])
-        require_same_protocol(baseline.smoke[0], smoke_runs[0])
+        if config.quality:
+            require_same_protocol(baseline.smoke[0], smoke_runs[0])
     sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable) if config.speed else []
     quality_runs = (
         train_side(head, session_config, seeds_of(config.training_seed)[1], config.margins, log)
@@ -173,6 +180,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
     for name, baseline in baselines.items():
         if config.quality:
             require_same_training(baseline.quality[0], quality_runs[0])
+            require_same_protocols(TrainingRuns(baseline.quality, quality_runs))
         measurements = Measurements(
             Sessions(baseline.sessions, sessions, in_pairs=False) if config.speed else None,
             TrainingRuns(baseline.smoke, smoke_runs) if config.smoke else None,
@@ -211,18 +219,28 @@ def make_findings(measurements: Measurements, config: CheckConfig, throughput_ma
     if measurements.smoke:
         findings["smoke"] = smoke.smoke_finding(measurements.smoke)
     if measurements.quality:
-        quality = Quality(measurements.quality, config.margins)
-        percent = config.margins.target_percent
-        targets = TargetTimes(measurements.quality, {"images": percent, "seconds": max(percent, throughput_margin)})
-        scores, times = quality.estimates(), targets.estimates()
-        thresholds = {
-            **{label: quality.threshold(label) for label in scores},
-            **{label: targets.threshold(label) for label in times},
-        }
-        decisions = decide_all({**scores, **times}, thresholds, config.level)
-        findings |= quality.findings(decisions)
-        findings |= targets.findings(decisions, config.level)
+        findings |= score_findings(measurements.quality, config, throughput_margin)
     return findings
+
+
+def score_findings(runs: TrainingRuns, config: CheckConfig, throughput_margin: float) -> dict[str, Finding]:
+    """Return the findings on failed seeds, scores and targets, which share one significance level."""
+    percent = config.margins.target_percent
+    quality = Quality(runs, config.margins)
+    targets = TargetTimes(runs, {"images": percent, "seconds": max(percent, throughput_margin)})
+    scores, times, failures = quality.estimates(), targets.estimates(), quality.failures()
+    thresholds = {
+        **{title: quality.threshold(title) for title in scores},
+        **{title: targets.threshold(title) for title in times},
+    }
+    p_values = {title: failed.p_value for title, failed in failures.items()}
+    levels = shared_levels({**scores, **times}, thresholds, p_values, config.level)
+    decisions = decide_all({**scores, **times}, thresholds, levels)
+    return {
+        **{title: failed.finding(levels[title]) for title, failed in failures.items()},
+        **dict(quality.findings(decisions)),
+        **dict(targets.findings(decisions, config.level)),
+    }
 
 
 def throughput_threshold(margin: float, session_config: SessionConfig) -> Callable[[Session], Threshold]:

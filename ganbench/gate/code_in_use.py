@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import distributions, entry_points
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 PATHS = {"open": 1, "ctypes.dlopen": 1, "import": 2}  # position of the path in audit events; of "import", extensions'
+METADATA = (".egg-info", ".dist-info")  # folders that builds leave beside packages, with nothing that a side runs
 
 
 def describe_code(source: Any, spec: Any, registry: Any, request: Json) -> dict[str, Json]:
@@ -93,9 +94,16 @@ def files_in_use(source: Any, opened: Iterable[str], code: Json, registry: Any, 
         if checkout is None or not source.is_source(path, checkout) or any(map(path.is_relative_to, ignored)):
             continue
         name = path.relative_to(checkout)
-        if ".git" not in name.parts:
+        if ".git" not in name.parts and not any(part.endswith(METADATA) for part in name.parts):
             hashes[f"./{name.as_posix()}"] = source.hash_files(source.all_files(path))
     return hashes
+
+
+def installed_distributions(source: Any, request: Json) -> list[str]:
+    """Return where the metadata of all distributions is, sorted, except what builds left in the repository."""
+    paths = (Path(str(getattr(found, "_path", found))).resolve() for found in distributions())
+    checkouts = [Path(folder) for folder in request["checkouts"]]
+    return sorted(str(path) for path in paths if not any(source.is_source(path, folder) for folder in checkouts))
 
 
 def source_of(opened: str) -> Path:

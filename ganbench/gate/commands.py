@@ -29,7 +29,6 @@ from ganbench.system.signals import interrupt_once
 from .options import (
     FRESH_SESSIONS,
     MAX_BLOCKS,
-    STORED_SESSIONS,
     WINDOW_SECONDS,
     WINDOWS,
     BenchmarkArgument,
@@ -46,7 +45,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from .baseline import Baseline
-    from .check import CheckConfig
+    from .check import Check, CheckConfig
 
 
 class MissingBaseline(StrEnum):
@@ -78,7 +77,7 @@ def check(
         ),
     ] = [],  # noqa: B006 - typer reads it, nothing writes it
     missing_baseline: Annotated[
-        MissingBaseline, typer.Option(help="What to do if a baseline file does not exist.")
+        MissingBaseline, typer.Option(help="What to do if a baseline file does not exist, or lacks a requested part.")
     ] = MissingBaseline.FAIL,
     self_test: Annotated[
         bool,
@@ -151,7 +150,8 @@ def check(
     elif against_python is not None:
         checks = [check_with_python(against_python, config)]
     else:
-        checks = check_baselines(load_baselines(baselines, missing_baseline, config), config)
+        stored, recorded = load_or_record(baselines, missing_baseline, config)
+        checks = [*recorded, *check_baselines(stored, config)]
     report(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
 
@@ -165,20 +165,20 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
             raise UsageError(f"{option} has no effect with {mode}: leave it out")
 
 
-def load_baselines(files: list[Path], missing: MissingBaseline, config: CheckConfig) -> dict[str, Baseline]:
-    """Load baselines by file. If requested, record missing ones and leave them out."""
+def load_or_record(
+    files: list[Path], missing: MissingBaseline, config: CheckConfig
+) -> tuple[dict[str, Baseline], list[Check]]:
+    """Load baselines by file. If requested, record those that are missing or lack a part, and return that as checks."""
     from .baseline import load_baseline
-    from .recording import record_into
+    from .recording import record_missing
 
-    baselines = {}
+    baselines, checks = {}, []
     for file in files:
-        if missing == MissingBaseline.RECORD and not file.exists():
-            config.log(f"{file} not found: recording it instead of checking against it")
-            recorded = record_into(file, replace(config, sessions=STORED_SESSIONS))
-            config.log(f"{len(recorded.sessions)} sessions in {file}; the next check will use this baseline")
+        if missing == MissingBaseline.RECORD and (recorded := record_missing(file, config)):
+            checks.append(recorded)
         else:
             baselines[str(file)] = load_baseline(file, config.session_config.benchmark)
-    return baselines
+    return baselines, checks
 
 
 @interrupt_once()

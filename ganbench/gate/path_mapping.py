@@ -49,6 +49,13 @@ class PathMapping:
                     "a revision that has it, or a file outside of the repository, which both sides share"
                 )
 
+    def link_untracked_data(self, config: SessionConfig) -> None:
+        """Let data folders that git tracks in part have the same untracked files in the checkout."""
+        mapped = self.base(config)
+        for path in (*mapped.files, *filter(None, [mapped.data_dir])):
+            if path.is_dir() and path.is_relative_to(self.revision.folder):
+                self.revision.link_untracked(path)
+
     def _map(self, config: SessionConfig, in_base: bool) -> SessionConfig:
         benchmark, files = self._map_code(config.benchmark, in_base), dict[Path, None]()
         given = [text.partition("=")[0].strip().removesuffix(".name") for text in config.overrides]

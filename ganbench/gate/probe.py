@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from ganbench.errors import NotComparableError
 from ganbench.results.record import Record
 from ganbench.results.schema import NON_TRAINING_FIELDS
 
@@ -18,6 +19,9 @@ from .side import (
     Worker,
 )
 from .verdict import Finding, Verdict
+
+# fields of a metric in the spec that are part of its scores' protocol
+SCORED = ("num_samples", "real_samples", "split", "weights", "generator_mode")
 
 
 class Probe(Record):
@@ -76,6 +80,32 @@ def what_runs(side: Side, probe: Probe) -> dict[str, Any]:
     for folder in side.checkouts:  # so that paths in the repository are equal on both sides
         text = text.replace(json.dumps(str(folder))[1:-1], "")
     return {"spec": text, "files": probe.files, "data": probe.data, "environment": probe.environment}
+
+
+def require_same_scores(base: Probe, head: Probe) -> None:
+    """Raise `NotComparableError` if the specs show that scores or targets cannot be compared, before any training.
+
+    Plugins' options are left out: how they enter a protocol is known only when there are scores.
+    """
+    before, now = ({metric["id"]: metric for metric in probe.spec.get("metrics", [])} for probe in (base, head))
+    reasons = [f"only base has the metric {metric_id}" for metric_id in before.keys() - now.keys()]
+    reasons += [f"only head has the metric {metric_id}" for metric_id in now.keys() - before.keys()]
+    for metric_id in before.keys() & now.keys():
+        old, new = before[metric_id], now[metric_id]
+        known = [name for name in SCORED if name in old and name in new]  # an earlier ganbench has fewer fields
+        reasons += [f"{name} of {metric_id}: {old[name]} and {new[name]}" for name in known if old[name] != new[name]]
+    targets = [", ".join(map(describe_target, probe.spec.get("targets", []))) or "none" for probe in (base, head)]
+    if targets[0] != targets[1]:
+        reasons.append(f"targets: {' and '.join(targets)}")
+    if reasons:
+        raise NotComparableError(
+            f"the scores of the two sides are not comparable: {'; '.join(sorted(reasons))}. Set these with -o for both "
+            "sides, or check without --quality"
+        )
+
+
+def describe_target(target: dict[str, Any]) -> str:
+    return f"{target['metric']} {target['value']}"
 
 
 NOTHING_TO_MEASURE = Finding(

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median, stdev
 
-from ganbench.errors import NotComparableError, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting.formatting import number
 from ganbench.results.schema import metric_titles
 from ganbench.spec.sections import GateOptions
 
+from .failures import Failures
 from .rank_statistics import RankEstimate, spread
 from .side import SessionConfig, Side
 from .statistics import Estimate, welch
@@ -30,7 +31,6 @@ from .verdict import (
 )
 
 BASE_SEEDS, HEAD_SEEDS = 10, 5
-MAX_DIVERGED_SEEDS = 1  # more of base are refused, more of head are a regression
 
 
 def train_side(
@@ -55,13 +55,24 @@ def train_side(
 def train_both(
     base: Side, head: Side, config: SessionConfig, seed: int, margins: GateOptions, log: Callable[[str], None]
 ) -> TrainingRuns:
-    """Train the seeds of both sides in turn, two of base and one of head: a machine that drifts slows down both."""
+    """Train the seeds of both sides in turn, two of base and one of head: a machine that drifts slows down both.
+
+    Raises as `train_side` does, and `NotComparableError` as soon as the protocols of scores differ.
+    """
     base_seeds, head_seeds = seeds_of(seed)
     runs = TrainingRuns([], [])
     for first, second, head_seed in zip(base_seeds[::2], base_seeds[1::2], head_seeds, strict=True):
         runs.base.extend(train_side(base, config, [first, second], margins, log))
         runs.head.extend(train_side(head, config, [head_seed], margins, log))
+        require_same_protocols(runs)
     return runs
+
+
+def require_same_protocols(runs: TrainingRuns) -> None:
+    """Raise `NotComparableError` if protocols of scores differ between the sides."""
+    for base in completed(runs.base)[:1]:
+        for head in completed(runs.head):
+            require_same_protocol(base, head)
 
 
 def require_known_metrics(margins: GateOptions, scores: Sequence[Score]) -> None:
@@ -79,20 +90,14 @@ def seeds_of(seed: int) -> tuple[range, range]:
 
 
 class Quality:
-    """The scores of both sides, by metric, over the seeds that completed with finite scores."""
+    """The scores of both sides, by metric, over the seeds that did not diverge."""
 
     def __init__(self, runs: TrainingRuns, margins: GateOptions) -> None:
-        """Raises `NotComparableError` if the scores' protocols differ or too many of base's seeds diverged."""
         self.sides = (runs.base, runs.head)
         self.margins = margins
-        self.completed = tuple([run for run in side if is_complete(run)] for side in self.sides)
-        failed = len(runs.base) - len(self.completed[0])
-        if failed > MAX_DIVERGED_SEEDS:
-            raise NotComparableError(f"{failed} of base's {len(runs.base)} seeds diverged, so head cannot be compared")
-        for run in self.completed[1]:
-            require_same_protocol(self.completed[0][0], run)
-        ranked = [score for score in self.completed[0][0].metrics if score.higher_is_better is not None]
-        self.metrics = {score.id: score for score in ranked}
+        self.completed = (completed(runs.base), completed(runs.head))
+        scores = next((run.metrics for side in reversed(self.completed) for run in side), [])
+        self.metrics = {score.id: score for score in scores if score.higher_is_better is not None}
         self.titles = metric_titles(self.metrics.values())
 
     def estimates(self) -> dict[str, Estimate | RankEstimate]:
@@ -109,6 +114,17 @@ class Quality:
             estimates[self.titles[score.id]] = test(base, head)
         return estimates
 
+    def failures(self) -> dict[str, Failures]:
+        """Return the seeds that diverged, and those without a finite score, by title.
+
+        Those without any on either side are left out: there is nothing to test, so the other tests keep their level.
+        """
+        failures = {"divergence": Failures.among("diverged", self.sides, self.completed)}
+        for metric_id, title in self.titles.items():
+            how = f"ended without a finite {title}"
+            failures[f"{title}, not finite"] = Failures.among(how, self.completed, self._values(metric_id))
+        return {title: each for title, each in failures.items() if each.base[0] or each.head[0]}
+
     def threshold(self, title: str) -> Threshold:
         """Return the margin from the spec, or a multiple of the standard deviation over base's seeds if larger."""
         score = next(score for score in self.metrics.values() if self.titles[score.id] == title)
@@ -120,15 +136,12 @@ class Quality:
         return Threshold.over_seeds(percent / 100, std_dev)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
-        """Yield the finding on each score and on diverged seeds."""
-        failed = [len(side) - len(completed) for side, completed in zip(self.sides, self.completed, strict=True)]
-        if any(failed):
-            yield "divergence", divergence_finding(failed, [len(side) for side in self.sides])
+        """Yield the finding on each score."""
         for metric_id, title in self.titles.items():
-            values = [[value_of(run, metric_id) for run in side] for side in self.completed]
+            values = self._values(metric_id)
             base, head = (f"{number(median(side))} ({len(side)} seeds)" if side else "none" for side in values)
             if title not in decisions:
-                why = f"{title} cannot be tested: this needs two seeds on each side, and no negative values"
+                why = f"{title} cannot be tested: this needs two finite scores on each side, none of them negative"
                 yield title, Finding(Verdict.INCONCLUSIVE, (base, head), why)
                 continue
             decision = decisions[title]
@@ -148,10 +161,15 @@ class Quality:
 
     def _costs(self, score: Score) -> tuple[list[float], list[float]]:
         """Return the costs of both sides: the scores, inverted if higher is better, so that 0 costs infinitely much."""
-        base, head = ([value_of(run, score.id) for run in side] for side in self.completed)
+        base, head = self._values(score.id)
         if score.higher_is_better:
             base, head = ([1 / value if value else math.inf for value in side] for side in (base, head))
         return base, head
+
+    def _values(self, metric_id: str) -> tuple[list[float], list[float]]:
+        """Return the finite scores of base and head."""
+        base, head = ([value_of(run, metric_id) for run in side] for side in self.completed)
+        return [value for value in base if value is not None], [value for value in head if value is not None]
 
 
 def have_logarithms(costs: Sequence[float]) -> bool:
@@ -167,19 +185,10 @@ def rank_message(title: str, decision: Decision, zeros: Sequence[int], values: S
     return f"{title} is {change}, compared by rank: it is 0 for {head} of head and {base} of base{noisy}"
 
 
-def is_complete(run: TrainingRun) -> bool:
-    """Return whether training completed with a finite value for every score."""
-    return run.status == "completed" and all(score.value is not None for score in run.metrics)
+def completed(runs: Sequence[TrainingRun]) -> list[TrainingRun]:
+    """Return the training runs that did not diverge."""
+    return [run for run in runs if run.status == "completed"]
 
 
-def value_of(run: TrainingRun, metric_id: str) -> float:
-    value = next(score.value for score in run.metrics if score.id == metric_id)
-    assert value is not None
-    return value
-
-
-def divergence_finding(failed: list[int], seeds: list[int]) -> Finding:
-    """One diverged seed of head may be chance; more are a regression."""
-    base, head = (f"{diverged} of {count} seeds" for diverged, count in zip(failed, seeds, strict=True))
-    verdict = Verdict.REGRESSED if failed[1] > MAX_DIVERGED_SEEDS else Verdict.WARNING
-    return Finding(verdict, (base, head), f"{head} of head diverged, and {base} of base")
+def value_of(run: TrainingRun, metric_id: str) -> float | None:
+    return next(score.value for score in run.metrics if score.id == metric_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from .baseline import (
@@ -11,12 +12,36 @@ from .baseline import (
     require_same_conditions,
     require_same_environment,
 )
-from .check import CheckConfig
+from .check import Check, CheckConfig, Measurements
 from .measuring import measure_fresh
+from .options import STORED_SESSIONS
 from .quality import seeds_of, train_side
 from .session import Session
-from .side import Side
+from .side import CURRENT_CODE, Side
 from .smoke import REPEATS, train_repeats
+from .verdict import Finding, Verdict
+
+
+def record_missing(file: Path, config: CheckConfig) -> Check | None:
+    """Record the requested parts that a baseline lacks, or all of them if there is no file; None if it lacks nothing.
+
+    A recording that was interrupted has left a file without its later parts. Returns a check with a warning, because
+    nothing was compared. Raises as `record_into` does.
+    """
+    benchmark, log = config.session_config.benchmark, config.log
+    if file.exists():
+        parts = load_baseline(file, benchmark).missing_parts(smoke=config.smoke, quality=config.quality)
+        if not parts:
+            return None
+        log(f"{file} has no {' and no '.join(parts)}: recording them instead of checking against it")
+        record_into(file, replace(config, sessions=0))
+    else:
+        parts = ["sessions", *["smoke runs"] * config.smoke, *["scores"] * config.quality]
+        log(f"{file} not found: recording it instead of checking against it")
+        record_into(file, replace(config, sessions=STORED_SESSIONS))
+    message = f"{file}: recorded, not checked ({', '.join(parts)}); the next check will use this baseline"
+    finding = Finding(Verdict.WARNING, ("recorded", "not checked"), message)
+    return Check(benchmark, (str(file), CURRENT_CODE), Measurements(), {"baseline": finding})
 
 
 def record_into(file: Path, config: CheckConfig) -> Baseline:
@@ -25,7 +50,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
     baseline was measured under other conditions, in another environment, or with other code.
     """
-    session_config, log, side = config.session_config, config.log, Side("current code")
+    session_config, log, side = config.session_config, config.log, Side(CURRENT_CODE)
     stored = load_baseline(file, session_config.benchmark) if file.exists() else None
 
     def require_comparable(session: Session) -> None:

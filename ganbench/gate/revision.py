@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ganbench.errors import UsageError
 from ganbench.system.signals import defer_signals
+from ganbench.system.source import CODE_SUFFIXES, code_files, is_source
 
 from .git import git
 
@@ -48,6 +49,21 @@ class Revision:
         is_tracked = name in self.tracked or any(file.startswith(f"{name}/") for file in self.tracked)
         return self.locate(path) if is_tracked or self.locate(path).exists() else path
 
+    def link_untracked(self, folder: Path) -> None:
+        """Link the untracked files of a folder of the working tree into this folder of the checkout.
+
+        Code is left out: it is under test, and would not be the revision's own.
+        """
+        original = self.repository / folder.relative_to(self.folder)
+        if not original.is_dir():
+            return
+        for name in list_files(original, "ls-files", "--others"):
+            file, link = original / name, folder / name
+            is_data = file.suffix not in CODE_SUFFIXES and is_source(file, self.repository)
+            if is_data and not link.exists() and not link.is_symlink():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file)
+
 
 @contextmanager
 def checked_out(reference: str) -> Iterator[Revision]:
@@ -74,7 +90,8 @@ def checked_out(reference: str) -> Iterator[Revision]:
 def check_out(reference: str, repository: Path, commit: str, folder: Path, index: Path) -> set[str]:
     """Write the files of a commit and of its submodules to a folder, and return their names, relative to it.
 
-    Generated modules that git ignores, such as the `_version.py` of a build, have no revision: they are copied.
+    Generated modules that git ignores, such as the `_version.py` of a build, have no revision: they are copied. So are
+    folders of them in a package.
     """
     environment = {"GIT_INDEX_FILE": str(index)}
     at = ("-C", str(repository))
@@ -93,10 +110,20 @@ def check_out(reference: str, repository: Path, commit: str, folder: Path, index
             inner = check_out(reference, repository / name, found, folder / name, index)
             files |= {f"{name}/{file}" for file in inner}
     for name in list_files(repository, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory"):
-        generated, target = repository / name, folder / name
-        if name.endswith(".py") and generated.is_file() and target.parent.is_dir() and not target.exists():
-            shutil.copyfile(generated, target)
+        generated, parent = repository / name, (folder / name).parent
+        belongs = (parent / "__init__.py").is_file() if generated.is_dir() else parent.is_dir()
+        if belongs and not generated.name.startswith("."):
+            copy_modules(generated, parent)
     return files
+
+
+def copy_modules(generated: Path, parent: Path) -> None:
+    """Copy a generated module, or a folder of them, into the folder `parent`, except those that are there."""
+    for name, module in code_files(generated).items():
+        target = parent / name
+        if module.suffix == ".py" and is_source(module, generated.parent) and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(module, target)
 
 
 def list_files(repository: Path, command: str, *options: str) -> list[str]:

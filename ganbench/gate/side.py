@@ -27,6 +27,7 @@ from .options import WINDOW_SECONDS, WINDOWS
 
 WORKER = Path(__file__).with_name("worker.py")
 LOG_LINES = 30  # shown from the log of a crashed session
+CURRENT_CODE = "current code"  # name of the side that is compared with a baseline
 ERRORS = {ExitCode.USAGE: UsageError, ExitCode.NOT_COMPARABLE: MissingError}  # that a session reports
 
 
@@ -75,6 +76,7 @@ class Side:
     checkouts: tuple[Path, ...] = ()  # root folders of both sides, when comparing revisions
     localize: Callable[[SessionConfig], SessionConfig] = keep_paths  # maps paths to this side's
     repository_packages: tuple[str, ...] = ()  # treated as code under test even where installed
+    environment: Mapping[str, str] = field(default_factory=dict)  # replaces variables of the environment
     temporary: tuple[Path, ...] = ()  # folders that its sessions remove if the gate is killed
     require_own: Callable[[Mapping[str, Code]], None] = accept_any_code  # raises `NotComparableError`
     delay: float = 0.0  # seconds added to each step, to test the gate itself
@@ -125,7 +127,7 @@ class Worker:
         self._folder = tempfile.mkdtemp(prefix="ganbench-session-")
         request |= {"folder": self._folder, "temporary": [self._folder, *map(str, side.temporary)]}
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `__exit__` does
-        environment = without_git_locals()
+        environment = without_git_locals() | dict(side.environment)
         if side.import_paths is not None:
             environment["PYTHONPATH"] = os.pathsep.join(map(str, side.import_paths))
         try:

@@ -11,7 +11,8 @@ from .side import SessionConfig, SessionError, Side
 from .training_runs import (
     TrainingRun,
     TrainingRuns,
-    require_same_protocol,
+    incomparable_scores,
+    require_same_data,
     train,
     train_pair,
 )
@@ -23,17 +24,19 @@ REPEATS = 3  # of base, to see how much identical runs vary, unless they do not 
 ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
 
 
-def train_both(base: Side, head: Side, config: SessionConfig, log: Callable[[str], None]) -> TrainingRuns:
-    """Train both sides once, and repeat base only if they differ and base's own repeats differ too.
+def train_both(base: Side, head: Side, config: SessionConfig, seed: int, log: Callable[[str], None]) -> TrainingRuns:
+    """Train the seed on both sides once, and repeat base only if they differ and base's own repeats differ too.
 
-    Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the scores' protocols differ.
+    Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the data of the sides differs.
     """
-    first, other = train_pair(base, head, config, LENGTH)
+    length_and_seed = {**LENGTH, "seed": seed}
+    first, other = train_pair(base, head, config, length_and_seed)
     runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
-    require_same_protocol(first, other)
-    while len(runs.base) < REPEATS and quantities(runs.head[0]) != quantities(runs.base[0]):
-        runs.base.append(checked(train(base, config, LENGTH), base, log))
-        if quantities(runs.base[-1]) == quantities(runs.base[0]):
+    require_same_data(first, other)
+    titles = comparable_titles(runs)
+    while len(runs.base) < REPEATS and quantities(runs.head[0], titles) != quantities(runs.base[0], titles):
+        runs.base.append(checked(train(base, config, length_and_seed), base, log))
+        if quantities(runs.base[-1], titles) == quantities(runs.base[0], titles):
             break  # base repeats itself exactly
     return runs
 
@@ -52,19 +55,23 @@ def checked(run: TrainingRun, side: Side, log: Callable[[str], None]) -> Trainin
 
 
 def smoke_finding(runs: TrainingRuns) -> Finding:
-    """Warn if a loss, monitor or score of head lies outside the envelope of base's repeats."""
-    base, head = runs.base, runs.head[0]
-    seen, now = [quantities(run) for run in base], quantities(head)
+    """Warn if a loss, monitor or score of head lies outside the envelope of base's repeats, or is not comparable."""
+    base, head, titles = runs.base, runs.head[0], comparable_titles(runs)
+    seen, now = [quantities(run, titles) for run in base], quantities(head, titles)
     outliers = [f"{name} is missing or not finite on one side" for name in seen[0].keys() ^ now.keys()]
     for name in seen[0].keys() & now.keys():
         lowest, highest = envelope([repeated[name] for repeated in seen])
         if not lowest <= now[name] <= highest:
             outliers.append(f"{name} is {now[name]:.4g}, outside {lowest:.4g} to {highest:.4g}")
-    sides = (format_losses(base[0]), format_losses(head))
+    message = "training results agree for the same seed"
     if outliers:
         message = f"training results differ for the same seed: {'; '.join(sorted(outliers))}"
-        return Finding(Verdict.WARNING, sides, f"{message}. Use --quality to test whether scores are worse")
-    return Finding(Verdict.PASS, sides, "training results agree for the same seed")
+        message += ". Use --quality to test whether scores are worse"
+    left_out = incomparable_scores(base[0], head)
+    if left_out:
+        message += f". Scores that cannot be compared were left out: {'; '.join(left_out.values())}"
+    verdict = Verdict.WARNING if outliers or left_out else Verdict.PASS
+    return Finding(verdict, (format_losses(base[0]), format_losses(head)), message)
 
 
 def envelope(values: list[float]) -> tuple[float, float]:
@@ -74,10 +81,16 @@ def envelope(values: list[float]) -> tuple[float, float]:
     return lowest - beyond, highest + beyond
 
 
-def quantities(run: TrainingRun) -> dict[str, float]:
-    """Return the losses and monitors of the last epoch, and the scores."""
-    titles = metric_titles(run.metrics)
-    scores = {titles[score.id]: score.value for score in run.metrics}
+def comparable_titles(runs: TrainingRuns) -> dict[str, str]:
+    """Return the titles of the metrics whose scores are comparable, by id."""
+    left_out = incomparable_scores(runs.base[0], runs.head[0])
+    titles = metric_titles(runs.head[0].metrics)
+    return {metric_id: title for metric_id, title in titles.items() if metric_id not in left_out}
+
+
+def quantities(run: TrainingRun, titles: dict[str, str]) -> dict[str, float]:
+    """Return the losses and monitors of the last epoch, and the scores of the metrics with these titles, by id."""
+    scores = {titles[score.id]: score.value for score in run.metrics if score.id in titles}
     return {name: value for name, value in {**run.losses, **scores}.items() if value is not None}
 
 

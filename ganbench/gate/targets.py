@@ -28,12 +28,14 @@ class TargetTimes:
         """`percents` are the margins. Raises `NotComparableError` if the targets of the sides differ."""
         self.sides = (runs.base, runs.head)
         self.percents = percents
-        titles = [tuple(str(target) for target in run.targets) for side in self.sides for run in side]
-        if len(different := dict.fromkeys(titles)) > 1:
-            each = " and ".join(", ".join(targets) or "none" for targets in different)
+        targets = {tuple(map(identity, run.targets)): run.targets for side in self.sides for run in side}
+        if len(targets) > 1:
+            each = " and ".join(", ".join(map(str, different)) or "none" for different in targets.values())
             raise NotComparableError(f"the training runs have different targets: {each}")
         self.quantities: dict[str, tuple[int, CostUnit]] = {
-            f"{title}, {unit}": (number, unit) for number, title in enumerate(titles[0]) for unit in percents
+            f"{target}, {unit}": (number, unit)
+            for number, target in enumerate(runs.head[0].targets)
+            for unit in percents
         }
 
     def estimates(self) -> dict[str, RankEstimate]:
@@ -94,6 +96,11 @@ class TargetTimes:
         if not math.isfinite(middle):
             return f"not reached ({reached})"
         return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
+
+
+def identity(target: TargetResult) -> tuple[str, float, bool]:
+    """Return what defines a target; its label is only for display."""
+    return target.metric, target.value, target.higher_is_better
 
 
 def cost(reached: Evaluation | None, unit: CostUnit) -> float:

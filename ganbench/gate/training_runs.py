@@ -10,7 +10,6 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
-from ganbench.results.differences import differing_fields
 from ganbench.results.record import Record
 from ganbench.results.schema import Environment, PluginRecord
 from ganbench.results.target import TargetResult
@@ -93,18 +92,34 @@ def training_run_of(worker: Worker) -> TrainingRun:
     return training_run
 
 
+def require_same_data(base: TrainingRun, head: TrainingRun) -> None:
+    """Raise `NotComparableError` if the sides trained on different data."""
+    if base.data != head.data:
+        raise NotComparableError(f"the data of the two sides differs (SHA-256 {base.data} and {head.data})")
+
+
 def require_same_protocol(base: TrainingRun, head: TrainingRun) -> None:
-    """Raise `NotComparableError` if a score is missing on one side, or if protocols differ.
+    """Raise `NotComparableError` if a score is missing on one side, or if data or protocols differ.
 
     The software may differ: it may be what was changed.
     """
-    fields = differing_fields([{"data": base.data, **labels(base)}, {"data": head.data, **labels(head)}])
-    for score, other in paired_scores(base, head):
-        differences = compare_scores([score, other])
-        fields |= {f"{score.label}, {name}": values for name, values in differences.protocol.items()}
-    if fields:
-        differing = "; ".join(f"{name}: {before} and {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(f"the scores of the two sides are not comparable, because they differ in {differing}")
+    require_same_data(base, head)
+    if reasons := incomparable_scores(base, head):
+        raise NotComparableError(f"the scores of the two sides are not comparable: {'; '.join(reasons.values())}")
+
+
+def incomparable_scores(base: TrainingRun, head: TrainingRun) -> dict[str, str]:
+    """Return why scores are not comparable, by the id of the metric: one side lacks it, or its protocols differ."""
+    before, now = ({score.id: score for score in run.metrics} for run in (base, head))
+    reasons = {}
+    for metric_id in before | now:
+        if metric_id not in before or metric_id not in now:
+            side, score = ("base", before[metric_id]) if metric_id in before else ("head", now[metric_id])
+            reasons[metric_id] = f"only {side} has the metric {metric_id}, {score.label}"
+        elif fields := compare_scores([before[metric_id], now[metric_id]]).protocol:
+            differing = (f"{name}: {old} and {new}" for name, (old, new) in fields.items())
+            reasons[metric_id] = f"{now[metric_id].label}, {', '.join(differing)}"
+    return reasons
 
 
 def software_differences(base: TrainingRun, head: TrainingRun) -> dict[str, tuple[Any, ...]]:
@@ -113,10 +128,6 @@ def software_differences(base: TrainingRun, head: TrainingRun) -> dict[str, tupl
     for score, other in paired_scores(base, head):
         fields |= compare_scores([score, other]).software
     return fields
-
-
-def labels(training_run: TrainingRun) -> dict[str, str]:
-    return {f"metric {score.id}": score.label for score in training_run.metrics}
 
 
 def paired_scores(base: TrainingRun, head: TrainingRun) -> list[tuple[Score, Score]]:

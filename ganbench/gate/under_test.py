@@ -25,8 +25,10 @@ from ganbench.system.source import is_source
 from .revision import Revision
 from .side import Code, SessionConfig
 
-# of extension modules that belong to a build; a module that torch compiles when a plugin is imported has only ".so"
+# of extension modules that belong to a build of the package, which base cannot have
 BUILT_SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix.count(".") > 1)
+# of all libraries; if a plugin compiles one when it is imported, base has its own as soon as it has run
+LIBRARY_SUFFIXES = (".so", ".pyd")
 
 
 class UnderTest:
@@ -66,14 +68,18 @@ class UnderTest:
         return tuple(dict.fromkeys(paths))
 
     def require_base_code(self, code: Mapping[str, Code]) -> None:
-        """Raise `NotComparableError` if base ran code that is not from the revision."""
+        """Raise `NotComparableError` if base ran code that is not from the revision, or without a library of head."""
         self._require_own("the revision", self.revision.folder, self.revision.repository, code)
+        for imported in code.values():
+            if is_source(path := Path(imported.path), self.revision.folder):
+                self._require_built(self.revision.repository / path.relative_to(self.revision.folder), LIBRARY_SUFFIXES)
 
     def require_head_code(self, code: Mapping[str, Code]) -> None:
         """Raise `NotComparableError` if head ran code that is not from the working tree, or that base cannot have."""
         self._require_own("the working tree", self.revision.repository, self.revision.folder, code)
         for imported in code.values():
-            self._require_no_build(Path(imported.path))
+            if is_source(path := Path(imported.path), self.revision.repository):
+                self._require_built(path, BUILT_SUFFIXES)
 
     def _require_own(self, side: str, folder: Path, other_folder: Path, code: Mapping[str, Code]) -> None:
         for name, imported in code.items():
@@ -86,13 +92,12 @@ class UnderTest:
                     "--against-python"
                 )
 
-    def _require_no_build(self, root: Path) -> None:
-        """Raise `NotComparableError` if a package of the repository has extension modules that git does not track."""
-        if not is_source(root, self.revision.repository):
-            return
+    def _require_built(self, root: Path, suffixes: tuple[str, ...]) -> None:
+        """Raise `NotComparableError` if a package of head has untracked files of these suffixes that base lacks."""
         for file in source.code_files(root).values():
             name = file.relative_to(self.revision.repository).as_posix()
-            if name.endswith(BUILT_SUFFIXES) and name not in self.revision.files:
+            untracked = name.endswith(suffixes) and name not in self.revision.tracked
+            if untracked and not (self.revision.folder / name).exists():
                 raise NotComparableError(
                     f"{name} is built from source, and the revision would run without it: install the revision into a "
                     "separate environment, and use --against-python"

@@ -107,14 +107,26 @@ def significance_level(*, speed: bool, scores: bool) -> float:
     return ALPHA / 2 if speed and scores else ALPHA
 
 
+def shared_levels(
+    estimates: Mapping[str, Estimate | RankEstimate],
+    thresholds: Mapping[str, Threshold],
+    p_values: Mapping[str, float],
+    alpha: float = ALPHA,
+) -> dict[str, float]:
+    """Return the level of each estimate, and of each test without one, by Holm's correction across all of them.
+
+    `p_values` are those of the tests without an estimate.
+    """
+    floors = {name: math.log1p(thresholds[name].noise_floor) for name in estimates}
+    all_p_values = {name: estimate.p_value(floors[name]) for name, estimate in estimates.items()} | dict(p_values)
+    return dict(zip(all_p_values, holm(list(all_p_values.values()), alpha), strict=True))
+
+
 def decide_all(
-    estimates: Mapping[str, Estimate | RankEstimate], thresholds: Mapping[str, Threshold], alpha: float = ALPHA
+    estimates: Mapping[str, Estimate | RankEstimate], thresholds: Mapping[str, Threshold], levels: Mapping[str, float]
 ) -> dict[str, Decision]:
-    """Decide on each quantity, with Holm's correction across all of them."""
-    names = list(estimates)
-    p_values = [estimates[name].p_value(math.log1p(thresholds[name].noise_floor)) for name in names]
-    levels = holm(p_values, alpha)
-    return {name: decide(estimates[name], thresholds[name], level) for name, level in zip(names, levels, strict=True)}
+    """Decide on each quantity, at its level."""
+    return {name: decide(estimate, thresholds[name], levels[name]) for name, estimate in estimates.items()}
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:

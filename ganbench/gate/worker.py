@@ -18,7 +18,6 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from importlib.metadata import distributions
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NoReturn
@@ -129,7 +128,7 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
             "environment": {
                 "python": sys.version,
                 "prefix": sys.prefix,
-                "installed": sorted(str(getattr(found, "_path", found)) for found in distributions()),
+                "installed": code_in_use.installed_distributions(source, request),
             },
         }
 

@@ -25,6 +25,7 @@ DOCUMENTS = {
         for file in sorted((ROOT / ".github" / "workflows").iterdir())
     },
     "the workflow in docs/ci.md": (WORKFLOWS, pasted_text(".github/workflows/ganbench.yml")),
+    "the workflow for dependencies in docs/ci.md": (WORKFLOWS, pasted_text(".github/workflows/dependencies.yml")),
     **{
         f"the workflow of a new {kind}": (WORKFLOWS, Package("own", kind).files()[".github/workflows/ci.yml"])
         for kind in (Kind.METRIC, Kind.TRACKER)

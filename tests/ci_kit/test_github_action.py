@@ -105,6 +105,12 @@ def test_the_base_is_the_target_branch_or_the_commit_before(
     assert against == expected
 
 
+def test_the_base_may_be_the_python_of_another_environment(runner: Runner) -> None:
+    given = action_step(pasted(".github/workflows/dependencies.yml"))["with"]
+    (command,) = commands(runner.run({**given, "install": "true", "run-options": ""}))
+    assert command[2:5] == ["--against-python", ".old/bin/python", "--summary"]
+
+
 def test_newer_commits_of_the_target_branch_are_not_held_against_a_pull_request(runner: Runner) -> None:
     base = make_repository(runner.checkout)
     tree = git(runner.checkout, "rev-parse", f"{base}^{{tree}}")

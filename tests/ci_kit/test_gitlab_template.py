@@ -115,6 +115,12 @@ def test_the_base_of_a_merged_result_is_the_target_branch(
     assert checked[2:4] == ["--against", expected]
 
 
+def test_the_base_may_be_the_python_of_another_environment(gitlab: dict[str, str], tmp_path: Path) -> None:
+    job = start(gitlab, tmp_path, run_options="", against_python=".old/bin/python")
+    (checked,) = (json.loads(line) for line in job.output.splitlines() if line.startswith("["))
+    assert checked[2:5] == ["--against-python", ".old/bin/python", "--summary"]
+
+
 def test_a_failed_check_fails_the_job_with_its_exit_code_and_is_commented(
     gitlab: dict[str, str], api: Notes, tmp_path: Path
 ) -> None:

@@ -119,8 +119,24 @@ def test_a_rolling_and_a_pinned_baseline_catch_gradual_slowdowns(plugin: Any) ->
 
 def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
     assert_outcome(check(), ExitCode.NOT_COMPARABLE, "or check with --missing-baseline record")
-    assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "baseline.json not found: recording it")
+    outputs = ("--junit", "junit.xml", "--summary", "summary.md", "--strict")
+    recorded = check("--missing-baseline", "record", *outputs)
+    assert_outcome(recorded, ExitCode.DONE, "baseline.json not found: recording it")
+    warning = "baseline.json: recorded, not checked (sessions, smoke runs); the next check will use this baseline"
+    assert f"WARNING: {warning}" in recorded[1]
+    assert warning in Path("junit.xml").read_text()
+    assert warning in Path("summary.md").read_text()
     assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
+
+
+def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugin: Any) -> None:
+    record("--sessions", "3", "--no-smoke")
+    plugin(FAST + "# another text\n")  # the next commit
+    outcome = check("--missing-baseline", "record", "--quality")
+    assert_outcome(outcome, ExitCode.DONE, "baseline.json has no smoke runs and no scores: recording them")
+    assert "WARNING: baseline.json: recorded, not checked (smoke runs, scores)" in outcome[1]
+    assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 3
+    assert_outcome(check("--missing-baseline", "record", "--quality"), ExitCode.DONE, "PASS: FID (tiny)")
 
 
 def test_a_spec_file_is_one_benchmark_by_any_relative_path(plugin: Any) -> None:

@@ -59,6 +59,20 @@ def test_an_unused_plugin_and_the_session_itself_do_not_count(
     assert files_in_use(repository, "other/__init__.py", "session/run.log") == {}
 
 
+def test_metadata_that_a_build_left_does_not_count(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only head has it, because git ignores it."""
+    installed = repository / ".venv/lib/site-packages/dependency-1.dist-info"
+    left = repository / "lib/own.egg-info"
+    for folder, name in ((installed, "METADATA"), (left, "PKG-INFO")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text("Name: any\n")
+        monkeypatch.syspath_prepend(str(folder.parent))
+    assert files_in_use(repository, "lib/own.egg-info/PKG-INFO", "lib/networks.py").keys() == {"./lib/networks.py"}
+    found = code_in_use.installed_distributions(source, {"checkouts": [str(repository)]})
+    assert str(installed.resolve()) in found
+    assert str(left.resolve()) not in found
+
+
 @pytest.mark.parametrize(("environment", "counts"), [(".", True), ("repository/lib", False)])
 def test_an_environment_in_the_repository_does_not_count_but_a_repository_in_an_environment_does(
     environment: str, counts: bool, repository: Path, monkeypatch: pytest.MonkeyPatch

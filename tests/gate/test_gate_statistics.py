@@ -26,6 +26,7 @@ from ganbench.gate.verdict import (
     decide,
     decide_all,
     overall,
+    shared_levels,
 )
 
 FIVE_PERCENT = Threshold(margin=0.05)
@@ -136,7 +137,8 @@ def test_a_pass_reports_the_minimum_detectable_effect() -> None:
 
 def test_several_quantities_share_the_level_and_one_regression_is_enough() -> None:
     estimates = {"throughput": effect_of(0, 0.002), "fid": effect_of(30, 0.01)}
-    findings = decide_all(estimates, dict.fromkeys(estimates, FIVE_PERCENT))
+    thresholds = dict.fromkeys(estimates, FIVE_PERCENT)
+    findings = decide_all(estimates, thresholds, shared_levels(estimates, thresholds, {}))
     alone = decide(estimates["throughput"], FIVE_PERCENT)
     assert findings["fid"].verdict == Verdict.REGRESSED
     assert findings["throughput"].upper == pytest.approx(alone.upper)  # the last one has the whole level

@@ -17,7 +17,7 @@ from ganbench.gate import worker
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.targets import TargetTimes
 from ganbench.gate.training_runs import TrainingRun, TrainingRuns
-from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all
+from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all, shared_levels
 from ganbench.results.schema import Environment
 from ganbench.results.target import Evaluation, TargetResult
 
@@ -55,7 +55,8 @@ NEVER = 10**9
 def findings(base: list[TrainingRun], head: list[TrainingRun]) -> dict[str, Finding]:
     times = TargetTimes(TrainingRuns(base, head), {"images": 5.0, "seconds": 5.0})
     estimates = times.estimates()
-    decisions = decide_all(estimates, {title: times.threshold(title) for title in estimates}, ALPHA)
+    thresholds = {title: times.threshold(title) for title in estimates}
+    decisions = decide_all(estimates, thresholds, shared_levels(estimates, thresholds, {}, ALPHA))
     return dict(times.findings(decisions, ALPHA))
 
 
@@ -141,7 +142,27 @@ def test_different_targets_are_not_comparable() -> None:
         TargetTimes(TrainingRuns([seed_run(1000)], [seed_run(1000, targets=[])]), {"images": 5.0})
 
 
+def test_a_target_of_a_metric_with_another_label_is_the_same() -> None:
+    base, head = seed_run(1000), seed_run(1000)
+    head.targets[0] = head.targets[0].model_copy(update={"label": "FID (renamed)"})
+    times = TargetTimes(TrainingRuns([base], [head]), {"images": 5.0})
+    assert list(times.quantities) == ["FID (renamed) at most 30, images"]
+
+
 REACHED = "REACHED = lambda seed: (1000 * (90 + seed % 5), 1000 * (91 + seed % 5))\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(REACHED + "TARGET = 20.0\n", "targets: fid 30.0 and fid 20.0"), ("# none\n", "targets: fid 30.0 and none")],
+)
+def test_other_targets_are_refused_before_anything_is_trained(text: str, message: str, commit: Any) -> None:
+    commit(FAST + REACHED)
+    commit(FAST + text)
+    outcome = run_command("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", "--quality")
+    assert message in " ".join(outcome.output.split())
+    assert "smoke run" not in outcome.output
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(

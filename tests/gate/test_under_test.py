@@ -19,6 +19,7 @@ from stand_in import FAST, SLOW
 from ganbench import load_spec
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
+from ganbench.gate.dependencies import changed_declarations
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.non_paths import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
@@ -51,6 +52,53 @@ def test_equal_sides_are_not_measured(commit: Any) -> None:
     assert "PASS: code, spec, data and environment are the same on both sides, so there is nothing to measure" in text
     assert "block" not in text
     assert "block 1 of at most 1, " in invoke(*AGAINST, "--always-measure", "--no-smoke", "--blocks", "1")[1]
+
+
+PROJECT = '[project]\nname = "own"\nversion = "{}"\ndependencies = ["torch=={}"]\n'
+SETUP = "[options]\ninstall_requires =\n    torch=={}\n[tool:pytest]\naddopts = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "found"),
+    [
+        ("pyproject.toml", PROJECT.format(1, "2.9"), PROJECT.format(1, "2.10"), True),
+        ("pyproject.toml", PROJECT.format(1, "2.9"), PROJECT.format(2, "2.9"), False),
+        ("pyproject.toml", "invalid", PROJECT.format(1, "2.9"), True),
+        ("plugins/own/pyproject.toml", "", '[dependency-groups]\ntest = ["torch"]\n', True),
+        ("pyproject.toml", '[build-system]\nrequires = ["torch==2.9"]\n', "", True),
+        ("setup.cfg", SETUP.format("2.9", ""), SETUP.format("2.10", ""), True),
+        ("setup.cfg", SETUP.format("2.9", ""), SETUP.format("2.9", "-q"), False),
+        ("requirements-gpu.txt", "torch==2.9\n", "torch==2.10\n", True),
+        ("requirements/gpu.txt", "torch==2.9\n", "torch==2.10\n", True),
+        ("constraints.txt", "torch==2.9  # old\n", "\n# comment\ntorch==2.9\n", False),
+        ("uv.lock", "2.9", "2.10", True),
+        ("environment.yml", "- torch=2.9", "- torch=2.10", True),
+        ("setup.py", "setup(install_requires=['torch==2.9'])", "setup(install_requires=['torch==2.10'])", True),
+        ("notes.txt", "torch 2.9", "torch 2.10", False),
+    ],
+)
+def test_changed_dependencies_are_found(file: str, before: str, after: str, found: bool, commit: Any) -> None:
+    repository = commit(FAST)
+    (repository / file).parent.mkdir(parents=True, exist_ok=True)
+    (repository / file).write_text(before)
+    commit(FAST)
+    (repository / file).write_text(after)
+    with checked_out("HEAD") as base:
+        assert changed_declarations(base) == ([file] if found else [])
+
+
+def test_a_check_warns_of_dependencies_whose_change_it_cannot_measure(commit: Any) -> None:
+    for version in ("2.9", "2.10"):
+        Path("requirements.txt").write_text(f"torch=={version}\n")
+        commit(FAST)
+    code, text = invoke(*AGAINST, "--strict")
+    assert code == ExitCode.DONE
+    assert "PASS: code, spec, data and environment are the same on both sides" in text
+    assert "WARNING: the declared dependencies differ from the revision's: requirements.txt. Both sides ran" in text
+    assert "use --against-python" in text
+    commit(SLOW)
+    assert "requirements.txt" not in invoke(*AGAINST, "--no-smoke")[1]
+    assert "requirements.txt" in invoke("-p", "own_loss.py", "--against", "HEAD~2", "--no-smoke")[1]
 
 
 def revision(folder: Path, files: str = "") -> Revision:
@@ -212,6 +260,32 @@ def test_tracked_paths_are_mapped_to_each_side(commit: Any, monkeypatch: pytest.
         ]
 
 
+def test_a_data_folder_of_which_git_tracks_a_part_has_the_same_untracked_files_on_both_sides(commit: Any) -> None:
+    repository: Path = commit(FAST)
+    for name in ("data/.gitkeep", ".gitignore"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("images/\nloss.txt\n*.so\n")
+    commit(FAST)
+    for name in ("data/images/a/1.png", "data/loss.txt", "data/staged.txt", "data/built.so"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("1.5")
+    git("add", "data/staged.txt")
+    with checked_out("HEAD") as found:
+        mapping = PathMapping(found, frozenset())
+        for config in (SessionConfig("any", ["dataset.path=data"]), SessionConfig("any", data_dir=Path("data"))):
+            mapping.link_untracked_data(config)
+            data = found.folder / "data"
+            assert {path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file()} == {
+                *(".gitkeep", "images/a/1.png", "loss.txt"),
+            }
+    assert (repository / "data/images/a/1.png").read_text() == "1.5"
+    for comment in ("# before\n", "# after\n"):
+        commit(FAST + comment + "LOSS = float(open('data/loss.txt').read())\n")
+    code, text = invoke(*AGAINST, "--data-dir", "data", "--no-speed")
+    assert "PASS: training results agree" in text
+    assert code == ExitCode.DONE
+
+
 def test_plugin_names_are_not_paths(commit: Any) -> None:
     (commit(FAST) / "dcgan").mkdir()
     with checked_out("HEAD") as found:
@@ -325,14 +399,16 @@ def test_the_revision_gets_modules_that_a_build_generated_and_git_ignores(commit
     repository: Path = commit(FAST)
     for name in ("src/own/__init__.py", ".gitignore"):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        (repository / name).write_text("_version.py\nbuild/\n")
+        (repository / name).write_text("_version.py\nbuild/\ngenerated/\nenv/\n")
     commit(FAST)
-    for name in ("src/own/_version.py", "src/own/new.py", "build/_version.py", "src/other/_version.py"):
+    generated = ("src/own/_version.py", "src/own/generated/__init__.py", "src/own/generated/deep/own.py")
+    others = ("src/own/new.py", "build/_version.py", "src/other/_version.py", "src/own/env/site-packages/other.py")
+    for name in (*generated, *others):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text("version = 2")
     with checked_out("HEAD") as found:
         added = {path.relative_to(found.folder).as_posix() for path in found.folder.rglob("*.py")} - found.files
-        assert added == {"src/own/_version.py"}
+        assert added == set(generated)
         assert (found.folder / "src/own/_version.py").read_text() == "version = 2"
 
 
@@ -351,6 +427,41 @@ def test_a_built_extension_module_that_the_revision_would_lack(built: str, accep
     else:
         with pytest.raises(NotComparableError, match=rf"{re.escape(built)} is built .*--against-python"):
             under_test.require_head_code(code)
+
+
+@pytest.mark.parametrize(
+    ("tracked", "compiled", "accepted"), [("", "", False), ("own/fast.so", "", True), ("", "own/fast.so", True)]
+)
+def test_a_library_that_the_revision_lacks_after_it_ran(
+    tracked: str, compiled: str, accepted: bool, tmp_path: Path
+) -> None:
+    found = revision(tmp_path, f"own/__init__.py {tracked}")
+    for file in (found.repository / "own/fast.so", found.folder / "own/__init__.py", found.folder / compiled):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_dir():
+            file.touch()
+    code = {"own": Code(path=str(found.folder / "own"), source="0")}
+    under_test = UnderTest(found, SessionConfig("any"))
+    if accepted:
+        under_test.require_base_code(code)
+    else:
+        with pytest.raises(NotComparableError, match=r"own/fast.so is built .*--against-python"):
+            under_test.require_base_code(code)
+
+
+@pytest.mark.parametrize("base", [("--against", "HEAD~1"), ("--against-python", sys.executable)])
+def test_each_side_compiles_extensions_of_torch_in_its_own_temporary_folder(base: tuple[str, str], commit: Any) -> None:
+    record = (
+        "import os\nopen({!r}, 'a').write(os.environ.get('TORCH_EXTENSIONS_DIR', '') + '\\n')\n"  # the gate has none
+    )
+    repository = commit(FAST)
+    record = record.format(str(repository.parent / "seen"))
+    commit(FAST + record)
+    commit(FAST + record + "# changed\n")
+    assert invoke("-p", "own_loss.py", *base, "--no-speed", "--always-measure")[0] == ExitCode.DONE
+    folders = set((repository.parent / "seen").read_text().split())
+    assert len(folders) == 2
+    assert not any(Path(folder).parent.exists() for folder in folders)
 
 
 def test_a_plugin_that_the_revision_lacks(commit: Any) -> None:
