@@ -145,6 +145,6 @@ def locate_plugin(plugin: GivenPlugin, folder: Path) -> str:
     if not candidates:
         raise MissingError(
             f"{folder}: the plugin {plugin.given} ({plugin.version}), which the run was started with, no longer "
-            "exists; restore it, or pass a copy with -p"
+            "exists; restore it, or pass a copy of the same name with -p"
         )
     return str(next((path for path in candidates if file_version(path) == plugin.version), candidates[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -86,13 +87,20 @@ def test_a_copy_of_the_plugin_in_another_folder_is_accepted(started: Path, tmp_p
     assert code == ExitCode.DONE, text
 
 
+def test_a_plugin_with_another_name_is_refused_with_both_names(started: Path, tmp_path: Path) -> None:
+    shutil.move(started.parent / "lsq.py", tmp_path / "least_squares.py")
+    code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "least_squares.py")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert re.search(r"conditions changed: loss lsq: lsq.py sha256:.*, now least_squares.py sha256:.*Restore", text)
+
+
 @pytest.mark.parametrize("again", [["--resume", "place/run"], ["place/run/spec.toml"]])
 def test_the_error_for_a_missing_plugin_names_it_with_its_hash(again: list[str], started: Path) -> None:
     (started.parent / "lsq.py").unlink()
     code, text = ganbench("run", *again)
     assert code == ExitCode.NOT_COMPARABLE
     assert f"the plugin {started.parent / 'lsq.py'} (sha256:" in text
-    assert "pass a copy with -p" in text
+    assert "pass a copy of the same name with -p" in text
 
 
 @pytest.mark.parametrize("modified", [f"{LEAST_SQUARES}# changed", WITH_AN_OPTION])
