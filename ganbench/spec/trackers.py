@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -15,8 +16,11 @@ from ganbench.errors import MissingError, UsageError, describe
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Benchmark, TrackerPlugin
 from ganbench.plugin.registry import Registry
+from ganbench.results.layout import LAUNCH
 
 from .configs import TrackerConfig
+
+CREDENTIALS = re.compile(r"//[^/\s]*@")  # in an address such as https://user:password@host
 
 
 def config_file() -> Path:
@@ -33,8 +37,8 @@ def choose_trackers(
     - `recorded`: tables with name and options, of the trackers with which a resumed run was started.
 
     An option that is set in several of these places has the value of the last one. Raises `UsageError` for an unknown
-    tracker, a repeated name, an invalid option and a configuration that cannot be read, and `MissingError` for a
-    tracker that is not installed.
+    tracker, a repeated name, an invalid option, a password in an option and a configuration that cannot be read, and
+    `MissingError` for a tracker that is not installed.
     """
     own = [
         name
@@ -59,6 +63,7 @@ def choose_trackers(
         places[table["name"]] = where
     configs = [validate(table, registry, places[name]) for name, table in tables.items()]
     for config in configs:
+        refuse_credentials(config, places[config.name])
         require_installed(config, places[config.name])
     return configs
 
@@ -103,6 +108,20 @@ def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
         return TrackerConfig.model_validate(tracker, context={"registry": registry})
     except ValidationError as error:
         raise UsageError(f"{where}: {describe(error)}") from None
+
+
+def refuse_credentials(config: TrackerConfig, where: str) -> None:
+    """Raise `UsageError` for an address with a user or a password, because options are stored in the run directory.
+
+    The description of the option says where else the tracker looks for them.
+    """
+    for option, field in type(config.options).model_fields.items():
+        if CREDENTIALS.search(str(getattr(config.options, option))):
+            raise UsageError(
+                f"{CREDENTIALS.sub('//…@', where)}: {option} contains a user or a password, which would be stored in "
+                f"{LAUNCH} in the run directory; remove them from the address, and set an environment variable "
+                f"instead. {option}: {field.description}"
+            )
 
 
 def require_installed(config: TrackerConfig, where: str) -> None:
