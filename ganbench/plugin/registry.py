@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ from ganbench.errors import (
     describe,
     suggestion,
 )
-from ganbench.system.files import file_version
+from ganbench.system.files import StrPath, file_version
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
 
@@ -95,8 +96,8 @@ class Registry:
     _registered: dict[Kind, dict[str, list[Registered]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
 
     @classmethod
-    def load(cls, extra: Iterable[str] = ()) -> Registry:
-        """Load all installed plugins, then the `extra` ones: paths of Python files or names of modules.
+    def load(cls, extra: StrPath | Iterable[StrPath] = ()) -> Registry:
+        """Load all installed plugins, then the `extra` ones: paths of Python files or names of modules, one or several.
 
         Failures of installed plugins are recorded in `failures`. A failure of an extra plugin raises `PluginError`, or
         `UsageError` if the file or module does not exist.
@@ -106,7 +107,7 @@ class Registry:
         installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)
         for provider, entry_point in installed:
             loader.load_entry_point(provider, entry_point)
-        for name in dict.fromkeys(extra):
+        for name in dict.fromkeys(plugin_names(extra)):
             loader.load_extra(name)
         return registry
 
@@ -262,6 +263,18 @@ class _Loader:
             if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
                 problems.append(f"{hook} is not marked with @ganbench.hookimpl")
         return problems
+
+
+def plugin_names(given: StrPath | Iterable[StrPath]) -> list[str]:
+    """Return plugins that are given as files or modules, one or several, as values of -p.
+
+    Raises `UsageError` for anything else.
+    """
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    try:
+        return [os.fsdecode(each) for each in several]
+    except TypeError:
+        raise UsageError(f"plugins: expected Python files or names of modules, got {given!r}") from None
 
 
 def _import_extra(name: str) -> tuple[ModuleType, Provider]:
