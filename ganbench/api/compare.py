@@ -24,6 +24,12 @@ def compare(*runs: Run | Result | StrPath) -> RunComparison:
 
     Raises `UsageError` for fewer than two, and `MissingError` for a file that does not exist.
     """
+    for run in runs:
+        if not isinstance(run, Run | Result | str | os.PathLike):
+            raise UsageError(
+                "compare: expected runs, results, run directories or result.json files, as separate arguments, got "
+                f"{type(run).__name__}"
+            )
     if len(runs) < 2:
         raise UsageError("compare needs at least two results: run directories or result.json files")
     results = [result_of(run) for run in runs]
@@ -65,15 +71,10 @@ class RunComparison:
         return console
 
 
-def result_of(run: Any) -> Result:
+def result_of(run: Run | Result | StrPath) -> Result:
     if isinstance(run, Result):
         return run
-    if isinstance(run, Run):
-        return run.result
-    if not isinstance(run, str | os.PathLike):
-        expected = "runs, results, run directories or result.json files"
-        raise UsageError(f"compare: expected {expected}, got {type(run).__name__}")
-    return load_result(run)
+    return run.result if isinstance(run, Run) else load_result(run)
 
 
 def name_of(run: Run | Result | StrPath) -> str:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ganbench.errors import UsageError
+from ganbench.plugin.registry import plugin_names
 from ganbench.reporting.display import warn_caller
 from ganbench.results.schema import Result
 from ganbench.scoring.eval.request import Request
 from ganbench.system.files import StrPath, named_data_dir
 
+from .arguments import check_overrides, optional_integer, optional_path, texts
 from .finished import Run
 from .samples import Samples
-from .spec import check_overrides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ def evaluate(
     array: str | None = None,
     layout: Literal["NHWC", "NCHW"] | None = None,
     device: str = "auto",
-    plugins: Iterable[StrPath] = (),
+    plugins: StrPath | Iterable[StrPath] = (),
     data_dir: StrPath | None = None,
 ) -> Result:
     """Score images exactly as a run scores its own, as `ganbench eval` does, and return a result without training.
@@ -60,27 +61,28 @@ def evaluate(
             f"against: expected a name, or the path of a folder or file of images, got {type(against).__name__}; save "
             "an array with numpy.save, and give its path"
         )
-    names = metrics.split(",") if isinstance(metrics, str) else metrics
+    names = metrics.split(",") if isinstance(metrics, str) else texts("metrics", metrics, "names of metrics")
     request = Request(
         None if against is None else os.fspath(against),
         [name.strip() for name in names],
         features,
         check_overrides(overrides),
-        count,
+        optional_integer("count", count),
         weights,
         mode,
-        seed,
+        optional_integer("seed", seed),
         array,
         layout,
     )
     named = source if isinstance(source, Path) else "images"
     request.check(named)
-    registry = request.registry_for(named, [os.fspath(plugin) for plugin in plugins])
+    registry = request.registry_for(named, plugin_names(plugins))
 
     from ganbench.runtime.device import resolve_device
     from ganbench.scoring.eval.run import RequestedEvaluation
 
-    folder = None if data_dir is None else named_data_dir(Path(data_dir))
+    given = optional_path("data_dir", data_dir)
+    folder = None if given is None else named_data_dir(given)
     return RequestedEvaluation(request, registry, resolve_device(str(device)), folder, warn_caller).score(source)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import cached_property
 from html import escape
-from os import fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ganbench.errors import GanbenchError
+from ganbench.plugin.registry import plugin_names
 from ganbench.reporting.pictures import file_html
 from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.plugins import load_registry
-from ganbench.system.files import StrPath
+from ganbench.system.files import StrPath, as_path
 
+from .arguments import integer, items, optional_integer
 from .samples import Samples
 
 if TYPE_CHECKING:
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
     from ganbench.scoring.trained import TrainedRun
 
 
-def load(directory: StrPath, *, device: str = "auto", plugins: Iterable[StrPath] = ()) -> Run:
+def load(directory: StrPath, *, device: str = "auto", plugins: StrPath | Iterable[StrPath] = ()) -> Run:
     """Open the directory of an earlier run; the dataset is not needed.
 
     `device` is where its networks will be. `plugins` are files or modules of plugins, in addition to those that the run
     was started with. Raises `UsageError` if it is not a run directory.
     """
-    require_run_directory(Path(directory))
-    return Run(Path(directory), device=str(device), plugins=[fspath(plugin) for plugin in plugins])
+    folder = as_path("directory", directory)
+    require_run_directory(folder)
+    return Run(folder, device=str(device), plugins=plugin_names(plugins))
 
 
 class Run:
@@ -78,7 +80,7 @@ class Run:
         seed: int | None = None,
         weights: Literal["raw", "ema"] | None = None,
         mode: Literal["train", "eval"] = "eval",
-        labels: Sequence[int] | None = None,
+        labels: Iterable[int] | None = None,
     ) -> Samples:
         """Return images of the generator, which are the same for every call with equal arguments.
 
@@ -87,8 +89,12 @@ class Run:
         through the classes in `labels`; by default, it samples them by their frequencies. Warns as `generator` does.
         Raises its errors, and `UsageError` for an argument that does not fit the model.
         """
+        number, seed = integer("count", count), optional_integer("seed", seed)
+        classes = None
+        if labels is not None:
+            classes = [integer("labels", label) for label in items("labels", labels, "a list of classes")]
         trained = self._trained
-        images, drawn = trained.sample(count, weights=weights, mode=mode, seed=seed, classes=labels)
+        images, drawn = trained.sample(number, weights=weights, mode=mode, seed=seed, classes=classes)
         return Samples(images, drawn, trained.training.seed if seed is None else seed)
 
     @cached_property

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
 from ganbench.errors import UsageError
 from ganbench.plugin.callbacks import Callback
@@ -15,6 +14,7 @@ from ganbench.spec.launch import read_launch
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
 
+from .arguments import optional_count, optional_path, seconds, tracker_texts
 from .finished import Run
 from .spec import resolve_spec, resolve_stopped_spec
 
@@ -30,9 +30,9 @@ def run(
     device: str = "auto",
     out: StrPath | None = None,
     resume: StrPath | None = None,
-    plugins: Iterable[StrPath] = (),
+    plugins: StrPath | Iterable[StrPath] = (),
     data_dir: StrPath | None = None,
-    track: Sequence[str] | None = (),
+    track: str | Iterable[str] | None = (),
     quiet: bool = False,
     display: Display | None = None,
     callback: Callback | None = None,
@@ -49,10 +49,11 @@ def run(
     - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `out`: a new run directory; by default one in runs/BENCHMARK.
     - `resume`: the directory of an earlier run, to continue it from its checkpoint.
-    - `plugins`: files or modules of plugins that are not installed.
+    - `plugins`: files or modules of plugins that are not installed, one or several.
     - `data_dir`: folder that holds the datasets.
-    - `track`: names of trackers, or TOML tables with their options such as '{name = "wandb", mode = "offline"}', in
-      addition to those of the benchmark, of the user's configuration, and of the resumed run; None: no trackers at all.
+    - `track`: names of trackers, or TOML tables with their options such as '{name = "wandb", mode = "offline"}', one or
+      several, in addition to those of the benchmark, of the user's configuration, and of the resumed run; None: no
+      trackers at all.
     - `quiet`: show no progress; warnings are then Python warnings.
     - `display`: shows the progress, instead of the terminal or the notebook.
     - `callback`: also receives the events of the run.
@@ -71,12 +72,15 @@ def run(
         raise UsageError("pass either BENCHMARK or --resume DIR; `ganbench list benchmarks` lists the benchmarks")
     if resume is not None and out is not None:
         raise UsageError("--resume continues in the run's own directory; omit --out")
+    stopped = optional_path("resume", resume)
     changes = [*overrides, *training_overrides(epochs, steps, budget, precision, seed)]
     found = (
-        resolve_spec(benchmark, changes, plugins) if resume is None else resolve_stopped_spec(resume, changes, plugins)
+        resolve_spec(benchmark, changes, plugins)
+        if stopped is None
+        else resolve_stopped_spec(stopped, changes, plugins)
     )
-    recorded = [] if resume is None else read_launch(Path(resume)).trackers
-    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry, recorded)
+    recorded = [] if stopped is None else read_launch(stopped).trackers
+    trackers = [] if track is None else choose_trackers(tracker_texts(track), found.spec.name, found.registry, recorded)
 
     from ganbench.training.runner import run as run_spec
     from ganbench.training.timing import WINDOW_SECONDS
@@ -86,16 +90,16 @@ def run(
         result, directory = run_spec(
             found.spec,
             device=str(device),
-            out=optional_path(out),
-            resume=optional_path(resume),
-            data_dir=optional_path(data_dir),
+            out=optional_path("out", out),
+            resume=stopped,
+            data_dir=optional_path("data_dir", data_dir),
             published_curve=found.published_curve,
             display=display,
             callback=callback,
             trackers=trackers,
-            verify_engine=verify_engine,
+            verify_engine=optional_count("verify_engine", verify_engine),
             profile=profile,
-            window_seconds=WINDOW_SECONDS if window_seconds is None else window_seconds,
+            window_seconds=seconds("window_seconds", window_seconds, WINDOW_SECONDS),
         )
     finally:
         with warn_on_error("the display"):
@@ -119,10 +123,6 @@ def training_overrides(
         "precision": precision,
     }
     return [f"training.{field}={value}" for field, value in fields.items() if value is not None]
-
-
-def optional_path(given: StrPath | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def parse_duration(text: str) -> float:

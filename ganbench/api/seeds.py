@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import clear_frames
@@ -22,14 +22,15 @@ from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
 from ganbench.system.launcher import Launcher
 
+from .arguments import as_integer, check_overrides, items, optional_count, optional_path, seconds, tracker_texts
 from .finished import Run
-from .run import optional_path, training_overrides
-from .spec import check_overrides, resolve_spec
+from .run import training_overrides
+from .spec import resolve_spec
 
 
 def run_seeds(
     benchmark: StrPath | BenchmarkSpec,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     *overrides: str,
     epochs: int | None = None,
     steps: int | None = None,
@@ -37,9 +38,9 @@ def run_seeds(
     precision: str | None = None,
     device: str = "auto",
     out: StrPath | None = None,
-    plugins: Iterable[StrPath] = (),
+    plugins: StrPath | Iterable[StrPath] = (),
     data_dir: StrPath | None = None,
-    track: Sequence[str] | None = (),
+    track: str | Iterable[str] | None = (),
     quiet: bool = False,
     verify_engine: int | None = None,
     profile: bool = False,
@@ -96,7 +97,7 @@ class TrainedSeeds:
 
 def train_seeds(
     benchmark: StrPath | BenchmarkSpec,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     *overrides: str,
     make_display: Callable[[], Display],
     epochs: int | None,
@@ -105,9 +106,9 @@ def train_seeds(
     precision: str | None,
     device: str,
     out: StrPath | None,
-    plugins: Iterable[StrPath],
+    plugins: StrPath | Iterable[StrPath],
     data_dir: StrPath | None,
-    track: Sequence[str] | None,
+    track: str | Iterable[str] | None,
     verify_engine: int | None,
     profile: bool,
     window_seconds: float | None = None,
@@ -123,9 +124,9 @@ def train_seeds(
         raise UsageError("seeds and -o training.seed exclude each other; remove one of them")
     found = resolve_spec(benchmark, [*changes, *training_overrides(epochs, steps, budget, precision)], plugins)
     specs = with_seeds(found.spec, seeds)
-    folder = RunDirectory(found.spec.name, optional_path(out)).path  # which must be new
+    folder = RunDirectory(found.spec.name, optional_path("out", out)).path  # which must be new
     folders = [folder / f"seed-{spec.training.seed}" for spec in specs]
-    trackers = [] if track is None else choose_trackers(track, found.spec.name, found.registry)
+    trackers = [] if track is None else choose_trackers(tracker_texts(track), found.spec.name, found.registry)
 
     from ganbench.runtime.device import resolve_device
     from ganbench.training.interrupt import Interrupt
@@ -135,12 +136,12 @@ def train_seeds(
 
     arguments: dict[str, Any] = {
         "device": str(device),
-        "data_dir": optional_path(data_dir),
+        "data_dir": optional_path("data_dir", data_dir),
         "published_curve": found.published_curve,
         "trackers": trackers,
-        "verify_engine": verify_engine,
+        "verify_engine": optional_count("verify_engine", verify_engine),
         "profile": profile,
-        "window_seconds": WINDOW_SECONDS if window_seconds is None else window_seconds,
+        "window_seconds": seconds("window_seconds", window_seconds, WINDOW_SECONDS),
     }
     size = AT_ONCE if can_take_turns(found.spec, resolve_device(str(device))) else 1
     outcomes: dict[Path, Result | GanbenchError] = {}
@@ -192,16 +193,17 @@ class WarningsOfSeed(Callback):
         self.display.on_warning(f"seed {self.seed}: {message}")
 
 
-def with_seeds(spec: BenchmarkSpec, seeds: Sequence[int]) -> list[BenchmarkSpec]:
+def with_seeds(spec: BenchmarkSpec, seeds: Iterable[int]) -> list[BenchmarkSpec]:
     """Return the spec with each of the seeds. Raises `UsageError` for an invalid seed, a repeated one, or none."""
-    if not seeds:
-        raise UsageError("seeds: give at least one")
-    specs = []
-    for number, seed in enumerate(seeds):
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-            raise UsageError(f"seeds: {seed!r} is not an integer from 0 to 2^63 - 1")
-        if seed in seeds[:number]:
+    specs: dict[int, BenchmarkSpec] = {}
+    for given in items("seeds", seeds, "a list of integers"):
+        seed = as_integer(given)
+        if seed is None or not 0 <= seed < 2**63:
+            raise UsageError(f"seeds: {given!r} is not an integer from 0 to 2^63 - 1")
+        if seed in specs:
             raise UsageError(f"seeds: {seed} is given twice")
         training = spec.training.model_copy(update={"seed": seed})
-        specs.append(spec.model_copy(update={"training": training}))
-    return specs
+        specs[seed] = spec.model_copy(update={"training": training})
+    if not specs:
+        raise UsageError("seeds: give at least one")
+    return list(specs.values())

@@ -10,13 +10,15 @@ from typing import Any
 
 from ganbench.errors import UsageError
 from ganbench.plugin.registrations import PublishedCurve
-from ganbench.plugin.registry import Registry
+from ganbench.plugin.registry import Registry, plugin_names
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import find_published_curve, is_spec_file, load_stopped_spec, resolve
 from ganbench.spec.loading import load_spec as load_named_spec
 from ganbench.spec.overrides import apply_overrides
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath
+
+from .arguments import check_overrides
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class FoundSpec:
     registry: Registry
 
 
-def load_spec(benchmark: StrPath | BenchmarkSpec, *overrides: str, plugins: Iterable[StrPath] = ()) -> BenchmarkSpec:
+def load_spec(
+    benchmark: StrPath | BenchmarkSpec, *overrides: str, plugins: StrPath | Iterable[StrPath] = ()
+) -> BenchmarkSpec:
     """Return the resolved spec of a registered benchmark, a TOML file, or another spec, with overrides "PATH=VALUE".
 
     `plugins` are files or modules of plugins that are not installed. Raises `UsageError` with the path of each invalid
@@ -37,9 +41,9 @@ def load_spec(benchmark: StrPath | BenchmarkSpec, *overrides: str, plugins: Iter
     return resolve_spec(benchmark, overrides, plugins).spec
 
 
-def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: Iterable[StrPath]) -> FoundSpec:
+def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: StrPath | Iterable[StrPath]) -> FoundSpec:
     """Like `load_spec`, with what belongs to the spec."""
-    changes, given = check_overrides(overrides), [os.fspath(plugin) for plugin in plugins]
+    changes, given = check_overrides(overrides), plugin_names(plugins)
     if isinstance(benchmark, str | os.PathLike):
         name = os.fspath(benchmark)
         registry = load_registry(given, name)
@@ -57,10 +61,10 @@ def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: Iterable[Str
     return FoundSpec(spec, find_published_curve(spec.name, registry), registry)
 
 
-def resolve_stopped_spec(directory: StrPath, overrides: Iterable[str], plugins: Iterable[StrPath]) -> FoundSpec:
+def resolve_stopped_spec(folder: Path, overrides: Iterable[str], plugins: StrPath | Iterable[StrPath]) -> FoundSpec:
     """Like `resolve_spec`, for the run in a run directory."""
-    changes, folder = check_overrides(overrides), Path(directory)
-    registry = load_registry([os.fspath(plugin) for plugin in plugins], resume=folder)
+    changes = check_overrides(overrides)
+    registry = load_registry(plugin_names(plugins), resume=folder)
     spec = load_stopped_spec(folder, registry, changes)
     return FoundSpec(spec, find_published_curve(spec.name, registry), registry)
 
@@ -69,15 +73,3 @@ def given_plugins(spec: BenchmarkSpec) -> list[str]:
     """Return the files and modules of the plugins in a spec that are not installed."""
     given = (config.plugin.provider.given for config in spec.plugin_configs())
     return list(dict.fromkeys(each for each in given if each is not None))
-
-
-def check_overrides(overrides: Iterable[Any]) -> list[str]:
-    """Return the overrides. Raises `UsageError` for one that is not text, such as a list or a dictionary."""
-    checked = list(overrides)
-    for override in checked:
-        if not isinstance(override, str):
-            raise UsageError(
-                f"override {override!r}: expected text of the form PATH=VALUE, such as 'training.batch_size=128'; pass "
-                "several as separate arguments"
-            )
-    return checked

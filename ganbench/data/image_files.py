@@ -31,6 +31,8 @@ LOOP = "symbolic link to a folder that contains it"
 CHUNK = 256  # files of which the values are in memory at a time
 PART = 32  # files of a chunk that a thread takes at a time
 MIN_THREADED = 4096  # mean size of files in bytes; with smaller ones, threads mostly wait for Python's lock
+SIGNATURE_BYTES = 12  # at the start of a file, which tell its format
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 Value = TypeVar("Value")
 
 
@@ -156,9 +158,17 @@ def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:
     except (InvalidImageError, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise InvalidImageError("not an image of a known format") from None
+        raise InvalidImageError(why_unknown_format(content)) from None
     except Exception as error:  # PIL's decoders raise many types for corrupt files
         raise InvalidImageError(f"truncated, corrupt or too large ({' '.join(str(error).split())})") from None
+
+
+def why_unknown_format(start: bytes) -> str:
+    """Return why PIL cannot read a file, given at least its first `SIGNATURE_BYTES`."""
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
+        settings = "for new photos of an iPhone: Settings, Camera, Formats, Most Compatible"
+        return f"HEIC or AVIF, which Pillow cannot read; convert it to JPEG or PNG ({settings})"
+    return "not an image of a known format"
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ganbench.api.arguments import optional_path, texts
 from ganbench.errors import GanbenchError
+from ganbench.plugin.registry import plugin_names
+from ganbench.system.files import StrPath
 
 from .against import check_baselines, check_revision
 from .baseline import load_baseline
@@ -36,28 +40,29 @@ def ganbench_check() -> GanbenchCheck:
         benchmark: str,
         *,
         against: str | None = None,
-        baselines: Sequence[Path | str] = (),
-        overrides: Sequence[str] = (),
-        plugins: Sequence[str] = (),
+        baselines: StrPath | Iterable[StrPath] = (),
+        overrides: str | Iterable[str] = (),
+        plugins: StrPath | Iterable[StrPath] = (),
         device: str = "auto",
-        data_dir: Path | None = None,
+        data_dir: StrPath | None = None,
         windows: int = WINDOWS,
         window_seconds: float = WINDOW_SECONDS,
         **options: Any,
     ) -> list[Check]:
-        if (against is not None) == bool(baselines):
+        files = [baselines] if isinstance(baselines, str | os.PathLike) else list(baselines)
+        if (against is not None) == bool(files):
             raise TypeError("pass ganbench_check either against=REF or baselines=[FILE, ...]")
         checks, problem = [], ""
         try:
-            config = replace(
-                make_config(benchmark, list(overrides), list(plugins), device, data_dir, windows, window_seconds),
-                **options,
-            )
+            changes, given = texts("overrides", overrides, "texts PATH=VALUE"), plugin_names(plugins)
+            folder = optional_path("data_dir", data_dir)
+            config = make_config(benchmark, changes, given, str(device), folder, windows, window_seconds)
+            config = replace(config, **options)
             if against is not None:
                 checks = [check_revision(against, config)]
             else:
                 name = config.session_config.benchmark
-                checks = check_baselines({str(file): load_baseline(Path(file), name) for file in baselines}, config)
+                checks = check_baselines({str(file): load_baseline(Path(file), name) for file in files}, config)
         except GanbenchError as error:
             problem = str(error)
         if problem:

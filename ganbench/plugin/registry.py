@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import warnings
@@ -26,7 +27,7 @@ from ganbench.errors import (
     describe,
     suggestion,
 )
-from ganbench.system.files import file_version
+from ganbench.system.files import StrPath, file_version
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
 
@@ -97,7 +98,7 @@ class Registry:
     _registered: dict[Kind, dict[str, list[Registered]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
 
     @classmethod
-    def load(cls, extra: Iterable[str] = (), optional: Iterable[str] = ()) -> Registry:
+    def load(cls, extra: StrPath | Iterable[StrPath] = (), optional: Iterable[str] = ()) -> Registry:
         """Load all installed plugins, then the `extra` and `optional` ones: paths of Python files or names of modules.
 
         Failures of installed plugins are recorded in `failures`. A failure of an extra plugin raises `PluginError`, or
@@ -108,7 +109,7 @@ class Registry:
         installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)
         for provider, entry_point in installed:
             loader.load_entry_point(provider, entry_point)
-        for name in dict.fromkeys(extra):
+        for name in dict.fromkeys(plugin_names(extra)):
             loader.load_extra(name)
         for name in dict.fromkeys(optional):
             try:
@@ -269,6 +270,18 @@ class _Loader:
             if function is not None and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
                 problems.append(f"{hook} is not marked with @ganbench.hookimpl")
         return problems
+
+
+def plugin_names(given: StrPath | Iterable[StrPath]) -> list[str]:
+    """Return plugins that are given as files or modules, one or several, as values of -p.
+
+    Raises `UsageError` for anything else.
+    """
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    try:
+        return [os.fsdecode(each) for each in several]
+    except TypeError:
+        raise UsageError(f"plugins: expected Python files or names of modules, got {given!r}") from None
 
 
 def _import_extra(name: str) -> tuple[ModuleType, Provider]:

@@ -7,7 +7,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +117,23 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
         warnings.warn(f"{folder}: {suite.note}; {folder / CELL_RUNS} has all runs", GanbenchWarning, stacklevel=2)
     for cell in suite.cells:
         directory = cell_run(folder, cell.id)
+        spec = read_spec(cell_spec(folder, cell.id))
         if has_result(directory):
-            yield with_result(directory, load_result(directory))
+            run = with_result(directory, load_result(directory))
+            yield replace(run, spec=with_new_options(run.spec, spec))
         else:
             attempts = read_attempts(folder, cell.id)
             status = "failed" if attempts and attempts[-1].problem else UNFINISHED
-            yield FoundRun(directory, read_spec(cell_spec(folder, cell.id)), status, None, cell.processes)
+            yield FoundRun(directory, spec, status, None, cell.processes)
+
+
+def with_new_options(spec: Any, of_cell: Any) -> Any:
+    """Return a run's spec with the options that a plugin or ganbench has gained since: those of its cell's spec."""
+    if isinstance(spec, dict) and isinstance(of_cell, dict):
+        return {**of_cell, **{key: with_new_options(value, of_cell.get(key)) for key, value in spec.items()}}
+    if isinstance(spec, list) and isinstance(of_cell, list) and len(spec) == len(of_cell):
+        return [with_new_options(*pair) for pair in zip(spec, of_cell, strict=True)]
+    return spec
 
 
 def with_result(path: Path, result: Result) -> FoundRun:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganbench.errors import MissingError, UsageError
-from ganbench.system.files import StrPath
+from ganbench.system.files import StrPath, as_path
 
 from .layout import RESULT, SPEC
 from .record import Finite, explain_invalid
@@ -258,7 +257,8 @@ def load_result(path: StrPath) -> Result:
 
     Raises `MissingError` if there is none and `UsageError` if the file cannot be read or is not a valid result.
     """
-    file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
+    given = as_path("load_result", path)
+    file = given / RESULT if given.is_dir() else given
     try:
         return Result.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:

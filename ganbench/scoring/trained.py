@@ -246,7 +246,7 @@ def find_model(directory: Path, progress: RunProgress, registry: Registry) -> Mo
         others = f"; {' and '.join(str(each.provider) for each in found)} provides another one" if found else ""
         raise MissingError(
             f"{directory}: model '{record.name}' is not installed{others}. The run used {record}; install it, or pass "
-            "its file with -p"
+            "a file of that name with -p"
         )
     options = {**progress.spec["model"], "name": f"{record.name}@{record.distribution}"}
     try:

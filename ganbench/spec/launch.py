@@ -176,7 +176,7 @@ def require_plugin(plugin: GivenPlugin, folder: Path) -> str:
     if plugin.version and not Path(path).is_file():
         raise MissingError(
             f"{folder}: the plugin {path} ({plugin.version}), which the run was started with, no longer exists; "
-            "restore it, or pass a copy with -p"
+            "restore it, or pass a copy of the same name with -p"
         )
     return path
 

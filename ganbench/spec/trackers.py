@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,10 +17,12 @@ from ganbench.errors import GanbenchError, GanbenchWarning, MissingError, UsageE
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Benchmark, TrackerPlugin
 from ganbench.plugin.registry import Registry
+from ganbench.results.layout import LAUNCH
 
 from .configs import TrackerConfig
 
 RESUME = "--resume"
+CREDENTIALS = re.compile(r"//[^/\s]*@")  # in an address such as https://user:password@host
 
 
 def config_file() -> Path:
@@ -36,8 +39,9 @@ def choose_trackers(
     - `recorded`: tables with name and options, of the trackers with which a resumed run was started.
 
     An option that is set in several of these places has the value of the last one. Raises `UsageError` for an unknown
-    tracker, a repeated name, an invalid option and a configuration that cannot be read, and `MissingError` for a
-    tracker that is not installed. If that concerns a recorded tracker, it is a warning, and the tracker is left out.
+    tracker, a repeated name, an invalid option, a password in an option and a configuration that cannot be read, and
+    `MissingError` for a tracker that is not installed. If that concerns a recorded tracker, it is a warning, and the
+    tracker is left out.
     """
     own = [
         name
@@ -64,6 +68,7 @@ def choose_trackers(
     for name, table in tables.items():
         try:
             config = validate(table, registry, places[name])
+            refuse_credentials(config, places[name])
             require_installed(config, places[name])
         except GanbenchError as error:
             if places[name] != RESUME:
@@ -114,6 +119,20 @@ def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:
         return TrackerConfig.model_validate(tracker, context={"registry": registry})
     except ValidationError as error:
         raise UsageError(f"{where}: {describe(error)}") from None
+
+
+def refuse_credentials(config: TrackerConfig, where: str) -> None:
+    """Raise `UsageError` for an address with a user or a password, because options are stored in the run directory.
+
+    The description of the option says where else the tracker looks for them.
+    """
+    for option, field in type(config.options).model_fields.items():
+        if CREDENTIALS.search(str(getattr(config.options, option))):
+            raise UsageError(
+                f"{CREDENTIALS.sub('//…@', where)}: {option} contains a user or a password, which would be stored in "
+                f"{LAUNCH} in the run directory; remove them from the address, and set an environment variable "
+                f"instead. {option}: {field.description}"
+            )
 
 
 def require_installed(config: TrackerConfig, where: str) -> None:

@@ -83,7 +83,7 @@ def run(
     cells = make_cells(suite, registry, file.parent)
     check_device(device, max(cell.processes for cell in cells))
     choose_trackers(track, "", registry)  # an error is better now than in each cell
-    folder = SuiteFolder(directory or default_folder(suite), suite, cells)
+    folder = SuiteFolder(directory or default_folder(suite), suite, cells, registry)
     folder.require_readable_results()
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from ganbench.errors import UsageError
+from ganbench.errors import GanbenchError, UsageError
 from ganbench.plugin.jobs import Job
+from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.results.layout import (
     CELL_SPECS,
@@ -30,6 +31,7 @@ from ganbench.results.suite_record import (
     read_attempts,
     read_suite,
 )
+from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import Cell, SuiteFile, by_path
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
@@ -45,21 +47,38 @@ REMEDY = "; fix this and rerun the command to continue the suite"
 class SuiteFolder:
     """A suite's folder, for the command that runs it."""
 
-    def __init__(self, path: Path, suite: SuiteFile, cells: Sequence[Cell]) -> None:
+    def __init__(self, path: Path, suite: SuiteFile, cells: Sequence[Cell], registry: Registry) -> None:
         """Choose the folder; `locked` creates it. Raises `UsageError` if it belongs to another file."""
         self.path = path
         self.suite = suite
-        self.cells = {cell.id: cell for cell in cells}
+        self.cells = {cell.id: cell for cell in cells}  # by the name of their files and folders
         self.earlier: list[CellRecord] = []  # cells that have begun with an earlier version of the file
         if is_suite(path):
             before = read_suite(path)
             known = [*before.cells, *before.earlier_cells]
+            earlier_ids = self._earlier_ids(known, registry)
+            self.cells = {earlier_ids.get(name, name): cell for name, cell in self.cells.items()}
             self._require_shared_cells(before, known)
             self.earlier = [
                 cell for cell in known if cell.id not in self.cells and self.run_directory(cell.id).exists()
             ]
         elif path.exists() and not self._is_begun():
             raise UsageError(f"{path}: not a suite's folder, and not empty; choose another with --out")
+
+    def _earlier_ids(self, known: Sequence[CellRecord], registry: Registry) -> dict[str, str]:
+        """Return the ids that cells had before a plugin or ganbench gained an option, by the ids they would have now.
+
+        A cell is the same if its stored spec, with the defaults of the new options, is its spec now.
+        """
+        ids: dict[str, str] = {}
+        if self.cells.keys() <= {record.id for record in known}:
+            return ids
+        for record in known:
+            if record.id not in self.cells:
+                with suppress(GanbenchError):  # a spec that is no longer valid is not that of a cell
+                    spec = load_spec(str(cell_spec(self.path, record.id)), registry)
+                    ids.setdefault(Cell(record.axes, spec, record.processes).id, record.id)
+        return ids
 
     def _is_begun(self) -> bool:
         """Return whether a folder has nothing but specs, because a command was killed before it wrote suite.json."""
@@ -89,13 +108,13 @@ class SuiteFolder:
         """The cells of the file, in its order."""
         return [
             CellRecord(
-                id=cell.id,
+                id=name,
                 label=cell.label,
                 axes=cell.axes,
                 seed=cell.spec.training.seed,
                 processes=cell.processes,
             )
-            for cell in self.cells.values()
+            for name, cell in self.cells.items()
         ]
 
     def write(self) -> None:
@@ -105,8 +124,8 @@ class SuiteFolder:
         with explained_write(self.path, REMEDY):
             for name in SUITE_FOLDERS:
                 (self.path / name).mkdir(exist_ok=True)
-            for cell in self.cells.values():
-                write_text(cell_spec(self.path, cell.id), cell.spec.to_toml())
+            for name, cell in self.cells.items():
+                write_text(cell_spec(self.path, name), cell.spec.to_toml())
             write_text(self.path / SUITE, record.model_dump_json(indent=2) + "\n")
 
     def run_directory(self, cell: str) -> Path:
@@ -133,9 +152,9 @@ class SuiteFolder:
 
     def require_readable_results(self) -> None:
         """Raise `UsageError` if a result cannot be read: its cell may be finished, and would be run again."""
-        for cell in self.cells.values():
+        for name, cell in self.cells.items():
             try:
-                read_result(self.run_directory(cell.id))
+                read_result(self.run_directory(name))
             except UsageError as error:
                 raise UsageError(
                     f"{cell.label}: this cell may be finished, but {error}. If it is not, delete the file to resume it"

@@ -20,6 +20,13 @@ StrPath: TypeAlias = str | os.PathLike[str]
 SHA256_BYTES = 32  # length of the digest that precedes the content of a cache file
 
 
+def as_path(name: str, given: object) -> Path:
+    """Return the argument `name` of a public function, which is a path. Raises `UsageError` for anything else."""
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"{name}: expected a path, got {type(given).__name__}")
+    return Path(given)
+
+
 @contextmanager
 def atomic_write(target: StrPath) -> Iterator[Path]:
     """Yield a temporary path in the folder of `target`; it replaces `target` only if the block succeeds.

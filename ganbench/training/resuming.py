@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ganbench.errors import (
+    GanbenchError,
     MissingError,
     NotComparableError,
     PluginError,
     UsageError,
 )
+from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
@@ -22,6 +25,7 @@ from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginReco
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.length import Length
+from ganbench.spec.loading import resolve
 from ganbench.spec.sections import TrainingOptions
 
 from .preparation import PreparedRun
@@ -65,12 +69,25 @@ def require_same_spec(stored: Mapping[str, Any], spec: BenchmarkSpec, folder: Pa
     """Raise `UsageError` with the differences, if any, except those that extend a run or do not affect training."""
     sides = (
         {key: value for key, value in side.items() if key not in NON_TRAINING_FIELDS}
-        for side in (stored, spec.to_dict())
+        for side in (with_new_options(stored, spec), spec.to_dict())
     )
     fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if not extends(path)}
     if fields:
         changes = "; ".join(f"{path}: {before}, now {after}" for path, (before, after) in fields.items())
         raise UsageError(f"{folder}: --resume can only extend a run; changed: {changes}. Start a new run")
+
+
+def with_new_options(stored: Mapping[str, Any], spec: BenchmarkSpec) -> Mapping[str, Any]:
+    """Return a stored spec with the defaults of the options that ganbench, or a plugin of `spec`, has gained since.
+
+    A stored spec that is no longer valid, such as one with another plugin, is returned as it is.
+    """
+    registry = Registry()
+    for config in spec.plugin_configs():
+        registry.add(config.plugin)
+    with suppress(GanbenchError):
+        return resolve(stored, registry, origin="").to_dict()
+    return stored
 
 
 def extends(path: str) -> bool:

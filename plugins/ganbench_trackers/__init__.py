@@ -31,7 +31,9 @@ def build_wandb(options: WandbOptions, context: TrackerContext) -> Callback:
 
 class MlflowOptions(Options):
     tracking_uri: str | None = Field(
-        None, description="server, or database such as sqlite:///mlflow.db; default: that of $MLFLOW_TRACKING_URI"
+        None,
+        description="server, or database such as sqlite:///mlflow.db; default: $MLFLOW_TRACKING_URI. User and password "
+        "of a server are $MLFLOW_TRACKING_USERNAME and $MLFLOW_TRACKING_PASSWORD",
     )
     experiment: str | None = Field(None, description="name of the experiment; default: that of the benchmark")
 

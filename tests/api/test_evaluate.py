@@ -47,6 +47,7 @@ def test_any_kind_of_array_or_tensor_is_the_same_images(images: Tensor, tmp_path
     np.save("images.npy", images.numpy())
     for same in ("images.npy", Path("images.npy"), images[:, 0].numpy(), images.double() / 127.5 - 1):
         assert evaluate(same).scores == expected
+    assert evaluate(images, count=np.int64(COUNT), metrics=("fid",)).scores == expected
 
 
 def test_a_warning_about_a_score_is_a_python_warning(images: Tensor) -> None:
@@ -67,6 +68,10 @@ def test_a_warning_about_a_score_is_a_python_warning(images: Tensor) -> None:
         (np.zeros((3, 1, 28, 28)), {"seed": 1}, "--seed is for a run directory, but images is not one"),
         (np.full((3, 1, 28, 28), 7.5), {}, "images: the values range from 7.5 to 7.5; expected floats in"),
         ("nowhere", {}, "nowhere: no such file or folder; give a folder of images"),
+        (np.zeros((3, 1, 28, 28)), {"count": "20"}, "count: expected an integer, got '20'"),
+        (np.zeros((3, 1, 28, 28)), {"metrics": 5}, "metrics: expected names of metrics, got 5"),
+        (np.zeros((3, 1, 28, 28)), {"plugins": 5}, "plugins: expected Python files or names of modules, got 5"),
+        (np.zeros((3, 1, 28, 28)), {"data_dir": 5}, "data_dir: expected a path, got int"),
     ],
 )
 def test_a_wrong_argument_is_named_with_the_remedy(scored: Any, arguments: dict[str, Any], message: str) -> None:

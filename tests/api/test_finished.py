@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import UNSCORED
@@ -37,7 +38,7 @@ def test_samples_are_deterministic_and_leave_no_trace(run: ganbench.Run) -> None
     assert (samples.seed, samples.labels, len(samples)) == (42, None, 16)
     assert samples.images.float().std() > 1
     run.generator.train()(torch.randn(4, run.latent_dim))  # changes the running statistics of its own copy
-    assert torch.equal(run.sample(16).images, samples.images)
+    assert torch.equal(run.sample(np.int64(16), seed=np.int64(42)).images, samples.images)
     again = ganbench.load(Path("run").rename("moved")).sample(20)
     assert torch.equal(again.images[:16], samples.images)
     torch.manual_seed(1)
@@ -52,9 +53,15 @@ def test_no_images_cannot_be_sampled(run: ganbench.Run, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"mode": "Eval"}, "mode='Eval': choose 'train' or 'eval'"), ({"weights": "Raw"}, "weights='Raw': choose 'raw'")],
+    [
+        ({"mode": "Eval"}, "mode='Eval': choose 'train' or 'eval'"),
+        ({"weights": "Raw"}, "weights='Raw': choose 'raw'"),
+        ({"count": 2.5}, "count: expected an integer, got 2.5"),
+        ({"seed": "5"}, "seed: expected an integer, got '5'"),
+        ({"labels": 3}, "labels: expected a list of classes, got 3"),
+    ],
 )
-def test_unknown_values_are_errors(arguments: dict[str, Any], message: str, run: ganbench.Run) -> None:
+def test_invalid_values_are_errors(arguments: dict[str, Any], message: str, run: ganbench.Run) -> None:
     with pytest.raises(ganbench.UsageError, match=message):
         run.sample(**arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_spec_has_the_published_curve_of_its_benchmark_in_any_form(tmp_path: P
 
 def test_a_plugin_file_is_given_once_also_for_a_spec(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(LOSS)
-    spec = ganbench.load_spec("dcgan-fashion", *QUICK, "loss=own", plugins=[Path("own.py")])
+    spec = ganbench.load_spec("dcgan-fashion", *QUICK, "loss=own", plugins=Path("own.py"))
     run = ganbench.run(spec, "training.steps=1", out="run", device="cpu", quiet=True)
     assert "own_monitor" in run.result.history_lists()
     resumed = ganbench.run(resume="run", steps=2, quiet=True)
@@ -131,7 +132,9 @@ def test_an_interrupted_run_leaves_the_result_so_far_as_on_the_command_line() ->
         ("run dcgan-fashion --device tpu", lambda: ganbench.run("dcgan-fashion", device="tpu", quiet=True)),
         ("run dcgan-fashion --data-dir no", lambda: ganbench.run("dcgan-fashion", data_dir="no", quiet=True)),
         ("run dcgan-fashion --track none", lambda: ganbench.run("dcgan-fashion", track=["none"])),
+        ("run dcgan-fashion --track none", lambda: ganbench.run("dcgan-fashion", track="none")),
         ("run dcgan-fashion -p no.py", lambda: ganbench.run("dcgan-fashion", plugins=["no.py"])),
+        ("run dcgan-fashion -p no.py", lambda: ganbench.run("dcgan-fashion", plugins="no.py")),
         ("run --resume full", lambda: ganbench.run(resume="full")),
         ("run", lambda: ganbench.run()),
         ("compare full full", lambda: ganbench.compare("full", "full")),
@@ -149,16 +152,46 @@ def test_an_error_has_the_text_of_the_command_line(command: str, call: Any, tmp_
     assert "\n" not in str(caught.value)
 
 
+def start(*arguments: Any, **named: Any) -> Any:
+    return lambda: ganbench.run("dcgan-fashion", *arguments, quiet=True, **named)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("call", "message"),
     [
-        ((5,), "benchmark: expected a name, the path of a TOML file or a spec from load_spec, got int"),
-        (("dcgan-fashion", ["loss=hinge"]), "override \\['loss=hinge'\\]: expected text of the form PATH=VALUE"),
+        (
+            lambda: ganbench.run(5),
+            "benchmark: expected a name, the path of a TOML file or a spec from load_spec, got int",
+        ),
+        (start(["loss=hinge"]), "override ['loss=hinge']: expected text of the form PATH=VALUE"),
+        (start(epochs=2.5), "training.epochs: must be an integer"),
+        (start(out=5), "out: expected a path, got int"),
+        (start(data_dir=5), "data_dir: expected a path, got int"),
+        (lambda: ganbench.run(resume=5), "resume: expected a path, got int"),
+        (start(plugins=None), "plugins: expected Python files or names of modules, got None"),
+        (start(plugins=[5]), "plugins: expected Python files or names of modules, got [5]"),
+        (start(track={"name": "wandb"}), "track: expected names of trackers, or TOML tables as text such as '{name"),
+        (start(track=[{"name": "wandb"}]), "track: expected names of trackers, or TOML tables as text such as '{name"),
+        (start(device=None), "--device None: choose auto, cpu"),
+        (start(verify_engine=2.5), "verify_engine: expected an integer, got 2.5"),
+        (start(verify_engine=0), "verify_engine: must be at least 1, got 0"),
+        (start(window_seconds="long"), "window_seconds: expected a positive number of seconds, got 'long'"),
+        (start(window_seconds=0), "window_seconds: expected a positive number of seconds, got 0"),
+        (lambda: ganbench.load(5), "directory: expected a path, got int"),
+        (lambda: ganbench.load("full", plugins=5), "plugins: expected Python files or names of modules, got 5"),
+        (lambda: ganbench.load_result(5), "load_result: expected a path, got int"),
+        (lambda: ganbench.load_spec("dcgan-fashion", plugins=5), "plugins: expected Python files or names of modules"),
+        (
+            lambda: ganbench.compare(["a", "b"]),
+            "compare: expected runs, results, run directories or result.json files, as",
+        ),
     ],
 )
-def test_an_argument_of_another_type_is_named(arguments: Any, message: str) -> None:
-    with pytest.raises(ganbench.UsageError, match=message):
-        ganbench.run(*arguments)
+def test_an_argument_of_another_type_is_named(call: Any, message: str, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "checkpoint.pt").touch()
+    with pytest.raises(ganbench.UsageError, match=re.escape(message)):
+        call()
 
 
 def test_a_directory_that_is_no_run_and_a_run_without_result_are_told_apart(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from callbacks import press_ctrl_c
 from command_line import run_command
@@ -20,7 +22,7 @@ COMMAND = ["run", "dcgan-fashion", *(word for override in QUICK for word in ("-o
 
 
 def test_each_run_is_the_one_of_its_seed() -> None:
-    runs = ganbench.run_seeds("dcgan-fashion", [3, 1], *QUICK, out="seeds", device="cpu", quiet=True)
+    runs = ganbench.run_seeds("dcgan-fashion", np.array([3, 1]), *QUICK, out="seeds", device="cpu", quiet=True)
     assert [run.directory for run in runs] == [Path("seeds/seed-3"), Path("seeds/seed-1")]
     alone = ganbench.run("dcgan-fashion", *QUICK, seed=1, device="cpu", quiet=True)
     assert runs[1].result.spec == alone.result.spec
@@ -126,3 +128,18 @@ def test_wrong_arguments_are_refused_before_training(arguments: list[str], messa
     assert ended.exit_code == ExitCode.USAGE
     assert message in " ".join(ended.stderr.split())
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        (3, "seeds: expected a list of integers, got 3"),
+        ("1,2", "seeds: expected a list of integers, got '1,2'"),
+        ([1, 1.5], "seeds: 1.5 is not an integer"),
+        ([True], "seeds: True is not an integer"),
+        (range(0), "seeds: give at least one"),
+    ],
+)
+def test_seeds_of_another_type_are_named(seeds: Any, message: str) -> None:
+    with pytest.raises(ganbench.UsageError, match=message):
+        ganbench.run_seeds("dcgan-fashion", seeds, quiet=True)

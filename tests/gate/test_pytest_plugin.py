@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 
 SUITE = """
 def test_speed(ganbench_check):
-    checks = ganbench_check("dcgan-fashion", {against}, plugins=["own_loss.py"], order_seed=1)
+    checks = ganbench_check("dcgan-fashion", {against}, plugins="own_loss.py", order_seed=1)
     assert checks[0].findings["throughput"]
 """
 AGAINST = 'against="HEAD~1"'
@@ -28,7 +28,8 @@ AGAINST = 'against="HEAD~1"'
         (FAST, FAST + "LOSS = 2.0\n", AGAINST, "passed", "*training results differ*"),
         (FAST, FAST + "CRASH = True\n", AGAINST, "failed", "*a session of the working tree failed*"),
         (FAST, SLOW, 'against="nowhere"', "failed", "*--against nowhere: no such revision*"),
-        (FAST, SLOW, 'baselines=["none.json"]', "failed", "*baseline none.json: cannot read*"),
+        (FAST, SLOW, 'baselines="none.json"', "failed", "*baseline none.json: cannot read*"),
+        (FAST, SLOW, 'against="HEAD", overrides="seed"', "failed", "*-o seed: expected PATH=VALUE*"),
         (FAST, SLOW, 'against="HEAD~1", speed=False, smoke=False', "failed", "*nothing to check*"),
         (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*either against=REF or baselines=*"),
     ],

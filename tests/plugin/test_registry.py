@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -251,6 +251,13 @@ def test_the_version_of_an_extra_file_is_its_hash(tmp_path: Path) -> None:
         assert provider.distribution == path.name
         versions.add(provider.version)
     assert len(versions) == 2
+
+
+@pytest.mark.parametrize("given", [str, Path, lambda path: [path], lambda path: iter([str(path)])])
+def test_extra_plugins_are_one_or_several(given: Callable[[Path], Any], tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(offering("tiny"))
+    assert Registry.load(given(path)).find(Kind.MODEL, "tiny").provider.given == str(path)
 
 
 def test_an_extra_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

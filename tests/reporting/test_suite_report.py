@@ -19,14 +19,14 @@ HINGE, BCE = {1: 4.0, 2: 4.5, 3: 3.5}, {1: 12.0, 2: 12.6, 3: 11.5}  # scores by 
 def save_suite(folder: Path, images: Tensor, scores: dict[str, dict[int, float]]) -> Path:
     """Write the folder of a suite over losses whose runs have these scores; another run, of `wgan`, never began."""
     cells = [cell(loss, seed) for loss, by_seed in scores.items() for seed in by_seed]
-    unstarted = cell("wgan", 1)
     for each in cells:
         loss = each.axes["loss"]
         save_run(folder / "runs" / each.id, scored(loss, each.seed, scores[loss][each.seed]), images, ["epoch-0001"])
+    cells.append(cell("wgan", 1))
     (folder / "specs").mkdir(parents=True)
-    (folder / "specs" / f"{unstarted.id}.toml").write_text(tomli_w.dumps(spec("wgan", 1)))
-    record = SuiteRecord(name="losses", file={}, cells=[*cells, unstarted])
-    (folder / "suite.json").write_text(record.model_dump_json())
+    for each in cells:
+        (folder / "specs" / f"{each.id}.toml").write_text(tomli_w.dumps(spec(each.axes["loss"], each.seed)))
+    (folder / "suite.json").write_text(SuiteRecord(name="losses", file={}, cells=cells).model_dump_json())
     return folder
 
 

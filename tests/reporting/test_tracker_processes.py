@@ -281,6 +281,34 @@ def test_an_option_given_later_takes_precedence(tmp_path: Path, monkeypatch: pyt
     assert options('{name = "fake", does = "crash"}', resumed=True) == ("build", "crash")
 
 
+@pytest.mark.parametrize("address", ["https://me:secret@host", "mysql+pymysql://me:secret@host/runs", "//secret@host"])
+@pytest.mark.parametrize(
+    ("name", "option", "advice"),
+    [("fake", "at", "at: where it misbehaves"), ("mlflow", "tracking_uri", "$MLFLOW_TRACKING_PASSWORD")],
+)
+def test_a_password_is_refused_because_options_are_stored(
+    name: str, option: str, advice: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    registry, table = Registry.load([FAKE]), f'{{name = "{name}", {option} = "{address}"}}'
+    config_file().parent.mkdir(parents=True)
+    for given, configured, place in (
+        ([table], "trackers = []", "--track "),
+        ([], f"trackers = [{table}]", str(config_file())),
+    ):
+        config_file().write_text(configured)
+        with pytest.raises(UsageError, match=f"{option} contains a user or a password, which would be stored") as error:
+            choose_trackers(given, "", registry)
+        assert advice in str(error.value)
+        assert str(error.value).startswith(place)
+        assert "secret" not in str(error.value)
+
+
+def test_an_address_without_a_password_is_accepted() -> None:
+    (tracker,) = choose_trackers(['{name = "fake", at = "https://host:5000/@team"}'], "", Registry.load([FAKE]))
+    assert tracker.options.at == "https://host:5000/@team"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

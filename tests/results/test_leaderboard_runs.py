@@ -11,6 +11,7 @@ import pytest
 from test_leaderboard import PROTOCOL, boards, csv_rows, invoke, score, write
 
 from ganbench.errors import ExitCode
+from ganbench.results.suite_record import CellRecord, SuiteRecord
 
 
 def test_every_run_is_counted_however_it_ended(tmp_path: Path) -> None:
@@ -192,3 +193,19 @@ def test_a_row_has_the_runs_on_the_same_data_wherever_that_was(tmp_path: Path) -
     assert [row["label"] for row in board["rows"]] == [
         "dcgan-fashion, dataset.path=here", "dcgan-fashion, dataset.path=elsewhere",
     ]  # fmt: skip
+
+
+def test_cells_from_before_and_after_a_new_option_are_one_row(tmp_path: Path) -> None:
+    cells = [CellRecord(id=f"good-{seed}", label="", axes={}, seed=seed) for seed in range(2)]
+    (tmp_path / "specs").mkdir()
+    for cell in cells:
+        write(tmp_path, "good", cell.seed, score(10.0 + cell.seed))
+        (tmp_path / "specs" / f"{cell.id}.toml").write_text(
+            'name = "dcgan-fashion"\nloss = {name = "good", margin = 0.1, power = 2}\n'
+            f"training = {{seed = {cell.seed}, epochs = 1}}"
+        )
+    (tmp_path / "suite.json").write_text(SuiteRecord(name="mine", file={}, cells=cells).model_dump_json())
+    newer = tmp_path / "runs" / "good-1" / "result.json"
+    newer.write_text(newer.read_text().replace('"margin": 0.1', '"margin": 0.1, "power": 2'))
+    (board,) = boards(".")
+    assert [row["statuses"] for row in board["rows"]] == [{"completed": 2}]

@@ -85,6 +85,10 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: with_file(pngs("x"), "labels.csv", "1"),
         r"x: 1 of its files cannot be used as images: labels.csv \(not an image of a known format\). Remove or repair",
     ),
+    "photo of an iPhone": (
+        lambda: with_file(pngs("x"), "IMG_1.HEIC", "\0\0\0\x18ftypheic"),
+        r"x: 1 of its files cannot be used as images: IMG_1.HEIC \(HEIC or AVIF, which .* convert it to JPEG or PNG",
+    ),
     "broken image": (
         lambda: cut_short(pngs("x") / "3.png").parent,
         r"x: 1 of its files cannot be used as images: 3.png \(truncated, corrupt or too large",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,14 @@ class LeastSquares:
 def ganbench_losses():
     return [LossPlugin(name="lsq", summary="Least squares", build=lambda options, context: LeastSquares())]
 """
+OPTION = """
+from pydantic import Field
+from ganbench import Options
+
+class Margin(Options):
+    margin: float = Field(0.5, description="ignored")
+"""
+WITH_AN_OPTION = OPTION + LEAST_SQUARES.replace('name="lsq"', 'name="lsq", options=Margin')
 OVERRIDES = [*UNSCORED, "training.batch_size=25", "sample_images.real=0", "sample_images.generated=0"]
 SMALL_RUN = [argument for override in OVERRIDES for argument in ("-o", override)]
 
@@ -101,17 +110,25 @@ def test_a_run_is_used_without_the_plugin_of_its_loss(lost: bool, started: Path)
         assert len(load(started).sample(2).images) == 2
 
 
+def test_a_plugin_with_another_name_is_refused_with_both_names(started: Path, tmp_path: Path) -> None:
+    shutil.move(started.parent / "lsq.py", tmp_path / "least_squares.py")
+    code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "least_squares.py")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert re.search(r"conditions changed: loss lsq: lsq.py sha256:.*, now least_squares.py sha256:.*Restore", text)
+
+
 @pytest.mark.parametrize("again", [["--resume", "place/run"], ["place/run/spec.toml"]])
 def test_the_error_for_a_missing_plugin_names_it_with_its_hash(again: list[str], started: Path) -> None:
     (started.parent / "lsq.py").unlink()
     code, text = ganbench("run", *again)
     assert code == ExitCode.NOT_COMPARABLE
     assert f"the plugin {started.parent / 'lsq.py'} (sha256:" in text
-    assert "pass a copy with -p" in text
+    assert "pass a copy of the same name with -p" in text
 
 
-def test_a_modified_plugin_is_rejected(started: Path, tmp_path: Path) -> None:
-    (tmp_path / "lsq.py").write_text(LEAST_SQUARES + "# changed")
+@pytest.mark.parametrize("modified", [f"{LEAST_SQUARES}# changed", WITH_AN_OPTION])
+def test_a_modified_plugin_is_rejected(modified: str, started: Path, tmp_path: Path) -> None:
+    (tmp_path / "lsq.py").write_text(modified)
     code, text = ganbench("run", "--resume", started, "--steps", "2", "-p", "lsq.py")
     assert code == ExitCode.NOT_COMPARABLE
     assert "loss lsq: lsq.py sha256:" in text
@@ -119,6 +136,18 @@ def test_a_modified_plugin_is_rejected(started: Path, tmp_path: Path) -> None:
     code, text = ganbench("run", "--resume", started, "--steps", "2")
     assert code == ExitCode.NOT_COMPARABLE
     assert f"the plugin {started.parent / 'lsq.py'} has changed since the run was started" in text
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_may_have_a_plugin_with_a_new_option(started: Path) -> None:
+    for name in ("checkpoint.pt", "result.json", "history.csv"):
+        (started / name).unlink()
+    (started.parent / "lsq.py").write_text(WITH_AN_OPTION)
+    code, text = ganbench("run", "--resume", started, "-p", "place/lsq.py", "-o", "loss.margin=0.6")
+    assert code == ExitCode.USAGE
+    assert "--resume can only extend a run; changed: loss.margin: 0.5, now 0.6" in text
+    code, text = ganbench("run", "--resume", started, "-p", "place/lsq.py")
+    assert code == ExitCode.DONE, text
+    assert load_result(started).spec["loss"] == {"name": "lsq", "margin": 0.5}
 
 
 def test_the_spec_of_a_run_loads_its_plugins(started: Path) -> None:

@@ -19,6 +19,14 @@ from ganbench.results.run_collection import find_runs
 from ganbench.system.files import write_text
 from ganbench.system.locks import locked_folder
 
+MARGIN = """
+from pydantic import Field
+from ganbench import Options
+
+class Margin(Options):
+    margin: float = Field(0.5, description="ignored")
+"""
+
 
 def test_restart_keeps_the_files_of_earlier_attempts() -> None:
     write(["moody"], [1], ["moody.py"])
@@ -72,6 +80,23 @@ def test_cells_that_the_file_no_longer_has_are_left_out_until_it_has_them_again(
     code, text = suite()
     assert (code, "not shown" in text, len(Inline.started)) == (ExitCode.DONE, False, 3)
     assert set(states().values()) == {"completed"}
+
+
+def test_cells_stay_the_same_if_a_plugin_gains_an_option() -> None:
+    write(["moody"], [0, 1], ["moody.py"])
+    assert suite()[0] == ExitCode.DONE
+    plugin = Path("moody.py")
+    plugin.write_text(MARGIN + plugin.read_text().replace('name="moody"', 'name="moody", options=Margin'))
+    assert "nothing to run" in suite("--dry-run")[1]
+    write(["moody"], [2, 1, 0], ["moody.py"])
+    for _ in range(2):
+        code, text = suite()
+        assert (code, "not shown" in text, len(Inline.started)) == (ExitCode.DONE, False, 3)
+    assert list(states().values()) == ["completed"] * 3
+    plugin.write_text(plugin.read_text().replace("0.5", "0.6"))  # of an option that the cells have
+    assert "the folder belongs to another suite" in suite("--dry-run")[1]
+    plugin.write_text(plugin.read_text().replace("margin", "limit"))
+    assert "the folder belongs to another suite" in suite("--dry-run")[1]
 
 
 def another_schema(file: Path) -> None:

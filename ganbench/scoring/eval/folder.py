@@ -10,7 +10,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ganbench.data.image_files import InvalidImageError, decode_image, find_files, map_files, why_unreadable
+from ganbench.data.image_files import (
+    SIGNATURE_BYTES,
+    InvalidImageError,
+    decode_image,
+    find_files,
+    map_files,
+    why_unknown_format,
+    why_unreadable,
+)
 from ganbench.errors import DataError, UsageError
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "GIF")  # PIL's names of formats that may lose information
@@ -70,11 +78,15 @@ def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, 
 
 def read_header(path: Path) -> Header | str:
     """Return the header of an image file, or the reason why it is not an image."""
+    start = b""
     try:
-        with Image.open(path) as image:
-            return Header(image.format or "unknown", image.mode in GRAY_MODES)
+        with path.open("rb") as file:
+            start = file.read(SIGNATURE_BYTES)
+            file.seek(0)
+            with Image.open(file) as image:
+                return Header(image.format or "unknown", image.mode in GRAY_MODES)
     except OSError as error:
-        return why_unreadable(error) if error.errno else "not an image of a known format"
+        return why_unreadable(error) if error.errno else why_unknown_format(start)
     except Exception as error:  # PIL raises many types for corrupt files
         return f"corrupt or too large ({' '.join(str(error).split())})"
 

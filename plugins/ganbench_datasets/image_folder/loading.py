@@ -83,7 +83,11 @@ def notice(invalid: Invalid, unused: list[str], root: Path) -> str | None:
 
 
 def described(invalid: Invalid, root: Path) -> str:
-    return "; ".join(f"{printable(str(path.relative_to(root)))} ({why})" for path, why in sorted(invalid.items()))
+    """Return the names of all invalid files, by reason: often it is the same for all photos of a camera."""
+    names: dict[str, list[str]] = {}
+    for path, why in sorted(invalid.items()):
+        names.setdefault(why, []).append(printable(str(path.relative_to(root))))
+    return "; ".join(f"{', '.join(files)} ({why})" for why, files in names.items())
 
 
 def counted(number: int, what: str) -> str:
