@@ -34,7 +34,6 @@ SENSITIVITY = ("<!-- sensitivity: made by python -m benchmarks.sensitivity -->\n
 FID = ("<!-- fid: made by python -m benchmarks.sensitivity -->\n", "<!-- end of fid -->")
 DRAWS = 3
 KINDS = ("blur", "noise", "missing classes", "duplicates", "collapse")
-SPREADS = ("std",)  # values that are not scores, but their spread
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,6 @@ def render_sensitivity(settings: Sequence[dict[str, Any]]) -> str:
         lines += [f"{data(setting)}, {real} images:", ""]
         lines += [f"| Score | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|"]
         scores = [(audit, name) for audit in setting["audits"] for name in audit["higher_is_better"]]
-        scores = [(audit, name) for audit, name in scores if name not in SPREADS]
         for audit, name in scores:
             cells = [trend(audit, name, kind, str(setting["images"])) for kind in KINDS]
             lines.append(f"| {title(audit, name)} | {' | '.join(cells)} |")

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import typer.main
 from documented_commands import ELLIPSES, DocumentedCommand, commands_in
+from PIL import Image
 
-from ganbench import Registry, load_spec
+from ganbench import BuildContext, DatasetContext, Registry, load_spec
 from ganbench.cli import app
 from ganbench.plugin.kinds import Kind
 from ganbench.scoring.eval.request import Request
+from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.suite.sweep.axis import split_overrides
 from ganbench_docs.pages import generated_pages
 
@@ -93,7 +95,19 @@ def check(cli: Any, tmp_path: Path) -> Callable[[DocumentedCommand], None]:
             if name == "sweep":
                 overrides, axes = split_overrides(overrides)
                 overrides += [axis.override(axis.values[0]) for axis in axes]
-            load_spec(given["benchmark"], *overrides, plugins=plugins)
+            spec = load_spec(given["benchmark"], *overrides, plugins=plugins)
+            if any(override.startswith("dataset=") for override in overrides):
+                check_data(spec)
+
+    def check_data(spec: BenchmarkSpec) -> None:
+        """Fail if the model or a metric does not support the data, which the benchmark's own do for its own data."""
+        for number in range(10):
+            Path("photos").mkdir(exist_ok=True)
+            Image.new("RGB", (50, 40), (number, 0, 0)).save(f"photos/{number}.png")
+        data = spec.dataset.build(DatasetContext(Path("data"), Path("cache"), seed=0))
+        context = BuildContext(data.data_shape, data.num_classes, "cpu", Path("cache"), seed=0)
+        for config in (spec.model, *spec.metrics):
+            config.build(context)
 
     def check_reference(given: dict[str, Any]) -> None:
         registry = Registry.load()
@@ -180,6 +194,8 @@ sbatch job.sh
         "ganbench run dcgan-fashion --epoch 3",
         "ganbench run dcgan-fashion -o model.widht=8",
         "ganbench run dcgan-fashion -o loss=hinges",
+        "ganbench run dcgan-fashion -o dataset=image-folder -o dataset.path=photos -o dataset.size=32",
+        "ganbench run mlp-ring -o dataset=gaussian-grid -o model=dcgan",
         "ganbench sweep dirac-gan -o loss.r2_gamma=0:2:21",
         "ganbench audit fid --on fashion-mnist",
         "ganbench eval FOLDER --against fashion-mnist",

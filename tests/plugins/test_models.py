@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,28 +70,29 @@ def test_the_linear_output_of_r3gan_is_declared() -> None:
 IMAGENET: dict[str, Any] = {"width": 1536, "group_width": 16, "conditional": True, "num_classes": 1000}  # of R3GAN
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "options", "generator", "discriminator"),
-    [
-        # Gulrajani et al.'s networks for 2-D data: 2-512-512-512-2 and 2-512-512-512-1
-        ("mlp", (2,), {"latent_dim": 2}, 527_874, 527_361),
-        # as in Figure 1 of Radford et al., without biases
-        ("dcgan-radford", (3, 64, 64), {}, 18_885_760, 17_232_768),
-        # PyTorch's DCGAN example has 2,765,568 and 3,576,704; it normalizes 512 channels instead of 512 x 4 x 4 units
-        ("dcgan-radford", (3, 64, 64), {"width": 64, "kernel_size": 4}, 3_576_704 + 2 * (8192 - 512), 2_765_568),
-        # as in mimicry (kwotsin/mimicry), whose smaller discriminators have one more bias
-        ("mimicry-resnet", (3, 32, 32), {}, 4_276_739, 1_053_825),
-        ("sngan-resnet", (3, 32, 32), {}, 4_276_739, 1_053_824),
-        ("sngan-resnet", (3, 32, 32), {"conditional": True}, 4_304_387, 1_055_104),
-        ("sngan-resnet", (3, 64, 64), {}, 12_220_675, 10_141_441),
-        ("wgan-gp-convnet", (3, 32, 32), {}, 5_179_907, 4_114_689),
-        # as in the authors' code (brownvc/R3GAN)
-        ("r3gan", (3, 32, 32), {}, 20_732_160, 20_683_776),
-        ("r3gan", (3, 32, 32), {"conditional": True}, 20_781_952, 21_280_512),
-        ("r3gan", (3, 32, 32), IMAGENET, 82_914_304, 86_548_992),
-        ("r3gan", (3, 64, 64), IMAGENET, 103_570_432, 107_205_120),
-    ],
-)
+PUBLISHED: list[tuple[str, tuple[int, ...], dict[str, Any], int, int]] = [
+    # Gulrajani et al.'s networks for 2-D data: 2-512-512-512-2 and 2-512-512-512-1
+    ("mlp", (2,), {"latent_dim": 2}, 527_874, 527_361),
+    # the homework's
+    ("dcgan", (1, 28, 28), {}, 2_305_473, 212_865),
+    # as in Figure 1 of Radford et al., without biases
+    ("dcgan-radford", (3, 64, 64), {}, 18_885_760, 17_232_768),
+    # PyTorch's DCGAN example has 2,765,568 and 3,576,704; it normalizes 512 channels instead of 512 x 4 x 4 units
+    ("dcgan-radford", (3, 64, 64), {"width": 64, "kernel_size": 4}, 3_576_704 + 2 * (8192 - 512), 2_765_568),
+    # as in mimicry (kwotsin/mimicry), whose smaller discriminators have one more bias
+    ("mimicry-resnet", (3, 32, 32), {}, 4_276_739, 1_053_825),
+    ("sngan-resnet", (3, 32, 32), {}, 4_276_739, 1_053_824),
+    ("sngan-resnet", (3, 32, 32), {"conditional": True}, 4_304_387, 1_055_104),
+    ("sngan-resnet", (3, 64, 64), {}, 12_220_675, 10_141_441),
+    ("wgan-gp-convnet", (3, 32, 32), {}, 5_179_907, 4_114_689),
+    # as in the authors' code (brownvc/R3GAN), whose models of CIFAR-10 and ImageNet are class-conditional
+    ("r3gan", (3, 32, 32), {"conditional": True}, 20_781_952, 21_280_512),
+    ("r3gan", (3, 32, 32), IMAGENET, 82_914_304, 86_548_992),
+    ("r3gan", (3, 64, 64), IMAGENET, 103_570_432, 107_205_120),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "options", "generator", "discriminator"), PUBLISHED)
 def test_the_networks_have_the_published_numbers_of_parameters(
     name: str, shape: tuple[int, ...], options: dict[str, Any], generator: int, discriminator: int
 ) -> None:
@@ -98,6 +100,14 @@ def test_the_networks_have_the_published_numbers_of_parameters(
         networks = build(name, shape, **options)
     assert sum(parameter.numel() for parameter in networks.generator.parameters()) == generator
     assert sum(parameter.numel() for parameter in networks.discriminator.parameters()) == discriminator
+
+
+def test_the_page_of_models_has_the_published_numbers_of_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` .* \| ([\d,]+), ([\d,]+) \(", page, re.MULTILINE)
+    found = {(name, int(first.replace(",", "")), int(second.replace(",", ""))) for name, first, second in rows}
+    assert found <= {(name, generator, discriminator) for name, _, _, generator, discriminator in PUBLISHED}
+    assert {name for name, _, _ in found} == PLUGINS.keys()
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)

@@ -6,15 +6,19 @@ import hashlib
 import io
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
 from command_line import run_command
+from features_in_memory import InMemory
 from PIL import Image
 from rich.console import Console
+from torch import Tensor
 
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metrics
@@ -22,6 +26,8 @@ from ganbench.scoring.audit.flaws import RealImages, flaws
 from ganbench.scoring.audit.tables import audit_table
 from ganbench.scoring.eval.request import Request
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_features.fashion_cnn import load_extractor
+from ganbench_metrics.inception_score import InceptionScore
 
 OPTIONS = ["dataset.source=embedded", "metrics.0.features.size=4"]
 
@@ -40,10 +46,12 @@ def audited(
     features: str = "raw",
     draws: int = 2,
     plugins: Sequence[str] = (),
+    dataset: str = "fashion-mnist",
+    warn: Callable[[str], None] = lambda _: None,
 ) -> list[Audit]:
     registry = Registry.load(plugins)
-    spec = Request("fashion-mnist", metrics, features, options, count).spec(registry, None, count)
-    return audit_metrics(spec, torch.device("cpu"), None, count, draws, lambda _: None, lambda _: None)
+    spec = Request(dataset, metrics, features, options, count).spec(registry, None, count)
+    return audit_metrics(spec, torch.device("cpu"), None, count, draws, lambda _: None, warn)
 
 
 def rated(audit: Audit) -> dict[str, str]:
@@ -68,8 +76,7 @@ def test_each_flaw_changes_the_images_as_it_says() -> None:
     data = embedded_subset()
     real = RealImages(data.train.tensors[0], data.train.tensors[1].long(), data.test.tensors[0])
     made = {
-        f"{flaw.name}, {flaw.strength}": flaw.make(real, 60, torch.Generator().manual_seed(0))
-        for flaw in flaws(torch.arange(10), (1, 28, 28))
+        f"{flaw.name}, {flaw.strength}": flaw.make(real, 60, torch.Generator().manual_seed(0)) for flaw in flaws(real)
     }
     assert all(images.shape == (60, 1, 28, 28) and images.dtype == torch.uint8 for images in made.values())
     unique = {name: len(images.unique(dim=0)) for name, images in made.items()}
@@ -82,10 +89,12 @@ def test_each_flaw_changes_the_images_as_it_says() -> None:
     classes = [label_of[image.numpy().tobytes()] for image in made["missing classes, half of the classes"]]
     assert set(classes) == {0, 1, 2, 3, 4}
     classes = [
-        label_of[image.numpy().tobytes()] for image in made["unbalanced classes, half of the images of one class"]
+        label_of[image.numpy().tobytes()]
+        for image in made["unbalanced classes, half of the images of the largest class"]
     ]
     assert classes.count(0) >= 30
-    assert classes[:30].count(0) < 30  # not sorted, as the inception score depends on the order
+    repeating = ("duplicates", "collapse", "memorized")
+    assert all(number == 60 for name, number in unique.items() if not name.startswith(repeating))
     clean = real.draw(60, torch.Generator().manual_seed(0)).float()
     distances = [(made[f"JPEG, quality {quality}"] - clean).square().mean() for quality in (90, 50, 10)]
     assert 0 < distances[0] < distances[1] < distances[2]
@@ -93,28 +102,96 @@ def test_each_flaw_changes_the_images_as_it_says() -> None:
     assert noise[(clean > 60) & (clean < 195)].std().item() == pytest.approx(15, rel=0.1)
 
 
+def test_flaws_are_in_a_random_order() -> None:
+    """The inception score is that of consecutive images, so each part has to have the flaw."""
+    data = embedded_subset()
+    real = RealImages(data.train.tensors[0], data.train.tensors[1].long(), data.test.tensors[0])
+    made = {flaw.strength: flaw.make(real, 200, torch.Generator().manual_seed(0)) for flaw in flaws(real)}
+    first_class = {image.numpy().tobytes() for image in real.images[real.labels == 0]}
+    for part in made["half of the images of the largest class"].split(50):
+        assert 15 < sum(image.numpy().tobytes() in first_class for image in part) < 45
+    for part in made["each image 10 times"].split(20):
+        assert len(part.unique(dim=0)) < 20
+
+
+def test_the_inception_score_falls_with_duplicates() -> None:
+    data = embedded_subset()
+    real = RealImages(data.train.tensors[0], data.train.tensors[1].long(), data.test.tensors[0])
+    (duplicates,) = [flaw for flaw in flaws(real) if flaw.strength == "each image 10 times"]
+    metric = InceptionScore(load_extractor((1, 28, 28), "cpu"), splits=10)
+
+    def mean_score(make: Callable[[int, torch.Generator], Tensor]) -> float:
+        draws = [make(200, torch.Generator().manual_seed(seed)) for seed in range(8)]
+        features = [InMemory(metric.features(images)) for images in draws]
+        return mean(metric.score(each, each)["mean"] for each in features)
+
+    assert mean_score(partial(duplicates.make, real)) < mean_score(real.draw) - 0.3
+
+
+def images_of_sizes(*sizes: int) -> RealImages:
+    """Distinct images of classes of these sizes; the first pixel is the label."""
+    labels = torch.cat([torch.full((size,), label) for label, size in enumerate(sizes)])
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (len(labels), 1, 8, 8), generator=rng, dtype=torch.uint8)
+    images[:, 0, 0, 0] = labels
+    return RealImages(images, labels, images)
+
+
 def test_flaws_of_classes_are_made_of_those_that_have_images() -> None:
     """A small class may have images in one split only."""
-    data = embedded_subset()
-    images, labels = data.train.tensors[0], data.train.tensors[1].long()
-    kept = (labels == 3) | (labels == 7)
-    real = RealImages(images[kept], labels[kept], data.test.tensors[0])
-    found = flaws(labels[kept].unique(), (1, 28, 28))
-    made = {flaw.strength: flaw.make(real, 40, torch.Generator().manual_seed(0)) for flaw in found}
-    threes = {image.numpy().tobytes() for image in images[labels == 3]}
-    share = {name: sum(image.numpy().tobytes() in threes for image in drawn) for name, drawn in made.items()}
+    real = images_of_sizes(0, 0, 0, 80, 0, 0, 0, 60)
+    made = {flaw.strength: flaw.make(real, 40, torch.Generator().manual_seed(0)) for flaw in flaws(real)}
+    share = {strength: int((images[:, 0, 0, 0] == 3).sum()) for strength, images in made.items()}
     assert share["the last class"] == share["half of the classes"] == 40
-    assert 20 < share["half of the images of one class"] < 40
-    assert not {flaw.name for flaw in flaws(torch.tensor([3]), (1, 28, 28))} & {"missing classes", "unbalanced classes"}
+    assert 20 < share["half of the images of the largest class"] < 40
+    kinds = {flaw.name for flaw in flaws(images_of_sizes(0, 80))}
+    assert not kinds & {"missing classes", "unbalanced classes"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "possible"),
+    [
+        ((10, 200), {"half of the images of the largest class"}),  # the other class is too small
+        ((50, 50), {"the last class", "half of the classes", "half of the images of the largest class"}),
+        ((20, 19, 18, 18), {"the last class", "half of the images of the largest class"}),
+        ((10,) * 10, {"the last class", "half of the classes"}),  # no class has half of the images
+    ],
+)
+def test_flaws_of_classes_repeat_no_image(sizes: tuple[int, ...], possible: set[str]) -> None:
+    real = images_of_sizes(*sizes)
+    found = [flaw for flaw in flaws(real) if flaw.limit is not None]
+    assert {flaw.strength for flaw in found if (flaw.limit or 0) >= 40} == possible
+    for flaw in found:
+        images = flaw.make(real, flaw.limit or 0, torch.Generator().manual_seed(0))
+        assert len(images) == len(images.unique(dim=0)) == flaw.limit
+
+
+def test_the_largest_class_is_preferred() -> None:
+    real = images_of_sizes(30, 100, 70)
+    (flaw,) = [flaw for flaw in flaws(real) if flaw.name == "unbalanced classes"]
+    images = flaw.make(real, 90, torch.Generator().manual_seed(0))
+    assert (images[:, 0, 0, 0] == 1).sum() > 45
+
+
+def test_a_flaw_that_would_repeat_images_is_left_out_with_a_warning() -> None:
+    for number in range(60):
+        file = Path("photos", f"class-{number % 12}", f"{number}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (4 * number, 0, 0)).save(file)
+    options = ["dataset.path=photos", "dataset.size=8", "dataset.test_fraction=0.25"]
+    warnings: list[str] = []
+    (audit,) = audited(["precision-recall"], options, 20, dataset="image-folder", warn=warnings.append)
+    assert "unbalanced classes" not in {flaw.name for flaw in audit.flaws}
+    assert (
+        "audit: unbalanced classes (half of the images of the largest class): left out, as the 45 images to draw from "
+        "have too few of these classes for -n 20 without repetitions"
+    ) in warnings
 
 
 def test_small_images_are_blurred_as_far_as_they_can_be() -> None:
     images = embedded_subset().train.tensors[0][:40, :, 10:14, 10:14]
     real = RealImages(images, torch.zeros(40, dtype=torch.int64), images)
-    made = {
-        flaw.strength: flaw.make(real, 20, torch.Generator().manual_seed(0))
-        for flaw in flaws(real.labels[:1], (1, 4, 4))
-    }
+    made = {flaw.strength: flaw.make(real, 20, torch.Generator().manual_seed(0)) for flaw in flaws(real)}
     assert [strength for strength in made if "sigma" in strength] == ["sigma 0.5 pixels", "sigma 1 pixels"]
     assert {tuple(flawed.shape) for flawed in made.values()} == {(20, 1, 4, 4)}
 

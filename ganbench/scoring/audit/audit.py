@@ -124,8 +124,8 @@ def audit_metrics(
     """Score real images of the other split and images with flaws, in several draws with different seeds.
 
     All metrics, which must have the same reference split, score the same images. `status` is called before each kind of
-    images. Raises `UsageError` if the dataset has no other split or too few images, and for a metric that cannot score
-    them.
+    images, and `warn` for each flaw that is left out. Raises `UsageError` if the dataset has no other split or too few
+    images, and for a metric that cannot score them.
     """
     assert spec.dataset is not None
     with fresh_process_state(device), deterministic_convolutions():
@@ -134,11 +134,16 @@ def audit_metrics(
         reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
         prepared = prepare(spec, reference, real_data, conditional=False, warn=warn)
-        return audit_prepared(prepared, real_data, count, draws, status)
+        return audit_prepared(prepared, real_data, count, draws, status, warn)
 
 
 def audit_prepared(
-    metrics: Sequence[PreparedMetric], real_data: RealData, count: int, draws: int, status: Callable[[str], None]
+    metrics: Sequence[PreparedMetric],
+    real_data: RealData,
+    count: int,
+    draws: int,
+    status: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> list[Audit]:
     (split,) = {prepared.config.split for prepared in metrics}
     real = load_real_images(real_data, split, count)
@@ -157,7 +162,13 @@ def audit_prepared(
         for index, each in zip(chosen, found, strict=True):
             curves[index][number] = each
     flawed: list[list[FlawScores]] = [[] for _ in metrics]
-    for flaw in flaws(real.labels.unique(), tuple(real.images.shape[1:])):
+    for flaw in flaws(real):
+        if flaw.limit is not None and flaw.limit < count:
+            warn(
+                f"audit: {flaw.name} ({flaw.strength}): left out, as the {len(real.images):,} images to draw from have "
+                f"too few of these classes for -n {count:,} without repetitions"
+            )
+            continue
         found = scores(f"{flaw.name}, {flaw.strength}", partial(flaw.make, real, count), metrics)
         for own, each in zip(flawed, found, strict=True):
             own.append(FlawScores(flaw.name, flaw.strength, each))

@@ -25,9 +25,9 @@ class RealImages:
     reference: Tensor  # images of the reference
 
     def draw(self, count: int, rng: torch.Generator, among: Tensor | None = None) -> Tensor:
-        """Return `count` images drawn without replacement if there are enough, from those at `among` or all."""
+        """Return `count` images drawn without replacement, from those at `among` or all; there must be that many."""
         source = torch.arange(len(self.images)) if among is None else among
-        return self.images[source[draw_indices(len(source), count, rng)]]
+        return self.images[source[torch.randperm(len(source), generator=rng)[:count]]]
 
     def of_classes(self, classes: Tensor) -> Tensor:
         """Return the indices of the images of these classes."""
@@ -44,17 +44,12 @@ class Flaw:
     name: str
     strength: str
     make: Make
+    limit: int | None = None  # the most images it can make without repeating any; None: as many as there are
 
 
-def draw_indices(size: int, count: int, rng: torch.Generator) -> Tensor:
-    if count <= size:
-        return torch.randperm(size, generator=rng)[:count]
-    return torch.randint(size, (count,), generator=rng)
-
-
-def flaws(classes: Tensor, image_shape: tuple[int, ...]) -> Iterator[Flaw]:
-    """Yield the flaws that images of these classes, int64 in ascending order, and this shape can have."""
-    channels, *sides = image_shape
+def flaws(real: RealImages) -> Iterator[Flaw]:
+    """Yield the flaws that images of this shape, with these labels, can have."""
+    _, channels, *sides = real.images.shape
     for sigma in (0.5, 1.0, 2.0):
         if blur_radius(sigma) < min(sides):
             yield changed("blur", f"sigma {sigma:g} pixels", blur(sigma))
@@ -63,14 +58,21 @@ def flaws(classes: Tensor, image_shape: tuple[int, ...]) -> Iterator[Flaw]:
     if channels in (1, 3):
         for quality in (90, 50, 10):
             yield changed("JPEG", f"quality {quality}", jpeg(quality))
-    if len(classes) > 1:
-        yield Flaw("missing classes", "the last class", only_classes(classes[:-1]))
-        yield Flaw("missing classes", "half of the classes", only_classes(classes[: len(classes) // 2]))
-        yield Flaw("unbalanced classes", "half of the images of one class", unbalanced(classes[:1]))
+    yield from class_flaws(real)
     for times in (2, 10):
         yield Flaw("duplicates", f"each image {times} times", repeated(times))
     yield Flaw("collapse", "one image only", lambda real, count, rng: real.draw(1, rng).expand(count, -1, -1, -1))
     yield Flaw("memorized", "copies of the reference", memorized)
+
+
+def class_flaws(real: RealImages) -> Iterator[Flaw]:
+    classes, sizes = real.labels.unique(return_counts=True)
+    if len(classes) > 1:
+        for strength, kept in (("the last class", classes[:-1]), ("half of the classes", classes[: len(classes) // 2])):
+            yield Flaw("missing classes", strength, only_classes(kept), limit=len(real.of_classes(kept)))
+        largest = sizes.argmax()
+        make, limit = unbalanced(classes[largest]), min(2 * int(sizes[largest]) + 1, len(real.images))
+        yield Flaw("unbalanced classes", "half of the images of the largest class", make, limit)
 
 
 def changed(name: str, strength: str, change: Change) -> Flaw:
@@ -123,21 +125,31 @@ def only_classes(classes: Tensor) -> Make:
 
 
 def unbalanced(preferred: Tensor) -> Make:
-    """Half of the images are of the preferred class, the others of all classes, in a random order."""
+    """Draw half of the images from the preferred class, and the others from all that remain."""
 
     def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
-        more = real.draw(count // 2, rng, real.of_classes(preferred))
-        return torch.cat([more, real.draw(count - count // 2, rng)])[torch.randperm(count, generator=rng)]
+        order = torch.randperm(len(real.images), generator=rng)
+        preferred_half = order[real.labels[order] == preferred][: count // 2]
+        others = order[~torch.isin(order, preferred_half)][: count - count // 2]
+        return shuffled(real.images[torch.cat([preferred_half, others])], rng)
 
     return draw
 
 
 def repeated(times: int) -> Make:
     def repeat(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
-        return real.draw(-(-count // times), rng).repeat(times, 1, 1, 1)[:count]
+        return shuffled(real.draw(-(-count // times), rng).repeat(times, 1, 1, 1)[:count], rng)
 
     return repeat
 
 
+def shuffled(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Return the images in a random order, as a generator makes them: the inception score depends on the order."""
+    return images[torch.randperm(len(images), generator=rng)]
+
+
 def memorized(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
-    return real.reference[draw_indices(len(real.reference), count, rng)]
+    """Copy random images of the reference, each at most once if it has enough."""
+    size = len(real.reference)
+    chosen = torch.randperm(size, generator=rng) if count <= size else torch.randint(size, (count,), generator=rng)
+    return real.reference[chosen[:count]]

@@ -3,7 +3,7 @@
 Its SNGAN, WGAN-GP and DCGAN share one backbone, that of Miyato et al. 2018 (arXiv:1802.05957) with bilinear upsampling,
 biases, and discriminator blocks whose shortcut receives the rectified input. The code is `kwotsin/mimicry`, commit
 a7fda06: `nets/sngan/sngan_32.py`, `nets/wgan_gp/wgan_gp_32.py` and `nets/dcgan/dcgan_cifar.py`. They are for 32x32
-images; `sizes.py` has the other sizes.
+images; `sizes.py` has the other sizes. mimicry's own networks for 48x48 and 64x64 images have other widths and depths.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ganbench import BuildContext, ModelPlugin, Networks, Options
 class MLPOptions(Options):
     width: int = Field(512, ge=1, description="units of each hidden layer")
     depth: int = Field(3, ge=1, description="hidden layers of each network")
-    latent_dim: int = Field(100, ge=1, description="dimension of the latent vectors")
+    latent_dim: int = Field(100, ge=1, description="dimension of the latent vectors; 2 as published for points")
 
 
 def build(options: MLPOptions, context: BuildContext) -> Networks:

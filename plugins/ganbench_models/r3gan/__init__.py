@@ -1,4 +1,4 @@
-"""The networks of R3GAN (Huang et al. 2024, arXiv:2501.05441), in the published configuration for CIFAR-10.
+"""The networks of R3GAN (Huang et al. 2024, arXiv:2501.05441), by default with the published sizes for CIFAR-10.
 
 Both networks have two residual blocks per resolution, with grouped 3x3 convolutions between 1x1 convolutions that
 double the number of channels, and bilinear resampling. There is no normalization: the residual branches start at zero,
@@ -6,9 +6,10 @@ and their inner layers are scaled by the number of blocks, as in Fixup (Zhang et
 `conditional = true`, the generator's input is extended by an embedding of the label, and the discriminator's output is
 the inner product of its features with another embedding.
 
-The authors train with the relativistic loss and both `r1` and `r2`. With width 1536, group_width 16 and
-`conditional = true`, the networks are those for ImageNet at 32x32 and 64x64. `sizes.py` has the other sizes. The
-generator's output is linear, as published: its images may lie slightly outside [-1, 1].
+The authors train with the relativistic loss and both `r1` and `r2`. Their models of CIFAR-10 and ImageNet are
+class-conditional. With `conditional = true`, width 1536 and group_width 16, the networks are those for ImageNet at
+32x32 and 64x64. `sizes.py` has the other sizes. The generator's output is linear, as published: its images may lie
+slightly outside [-1, 1].
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class R3GANOptions(Options):
     )
     blocks: int = Field(2, ge=1, description="residual blocks at each resolution")
     latent_dim: int = Field(64, ge=1, description="dimension of the latent vectors")
-    conditional: bool = Field(False, description="class-conditional networks")
+    conditional: bool = Field(False, description="class-conditional networks, as published for CIFAR-10 and ImageNet")
 
     @model_validator(mode="after")
     def _whole_groups(self) -> R3GANOptions:
