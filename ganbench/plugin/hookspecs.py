@@ -186,9 +186,7 @@ def ganbench_optimizers() -> list[OptimizerPlugin]:  # type: ignore[empty-body]
 
 @hookspec
 def ganbench_penalties() -> list[PenaltyPlugin]:  # type: ignore[empty-body]
-    """Penalties: terms that the engine adds to the loss of a network, with the spec keys `weight` and `every`.
-
-    Its network is the discriminator, or with `PenaltyPlugin(player="generator", ...)` the generator.
+    """Penalties: terms of a network's loss (by default the discriminator's), with spec keys `weight` and `every`.
 
     from ganbench import PenaltyPlugin, hookimpl
 
