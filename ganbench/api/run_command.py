@@ -122,7 +122,7 @@ def run_one(
             show_result(console, finished.result, finished.directory)
         if with_report:
             with warn_on_error("the report"):
-                registry = load_registry(options["plugins"], resume=finished.directory)
+                registry = load_registry(options["plugins"], use=[finished.directory])
                 write_report([finished.directory], finished.directory / "report.html", registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))

@@ -112,10 +112,7 @@ class Registry:
         for name in dict.fromkeys(plugin_names(extra)):
             loader.load_extra(name)
         for name in dict.fromkeys(optional):
-            try:
-                loader.load_extra(name)
-            except GanbenchError as error:
-                warnings.warn(f"{error}; continuing without this plugin of the run", GanbenchWarning, stacklevel=3)
+            loader.load_optional(name)
         return registry
 
     def of_kind(self, kind: Kind) -> list[Registered]:
@@ -215,6 +212,20 @@ class _Loader:
         self.collect(module, provider)
         if len(self.registry.failures) > known:
             raise PluginError(f"-p {name}: {self.registry.failures[known].cause}")
+
+    def load_optional(self, name: str) -> None:
+        """Like `load_extra`, but if that fails, warn and leave the registry as it was."""
+        registry = self.registry
+        providers, failures = list(registry.providers), list(registry.failures)
+        registered = {
+            kind: {claimed: list(claims) for claimed, claims in names.items()}
+            for kind, names in registry._registered.items()
+        }
+        try:
+            self.load_extra(name)
+        except GanbenchError as error:
+            registry.providers, registry.failures, registry._registered = providers, failures, registered
+            warnings.warn(f"{error}; continuing without this plugin of the run", GanbenchWarning, stacklevel=4)
 
     def collect(self, module: Any, provider: Provider) -> None:
         """Call each hook of a plugin module and add what it returns."""

@@ -16,7 +16,7 @@ The suite's folder, which is the state of the suite: nothing else is kept anywhe
 
 suite.json        the suite's file, all cells that it describes, and those of earlier versions of it
 specs/CELL.toml   the resolved spec of each cell
-runs/CELL/        its run directory, named by the content of the spec
+runs/CELL/        its run directory
 attempts/CELL.json, logs/CELL.log
 executors/NAME/   what an executor keeps
 """

@@ -117,14 +117,16 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
         warnings.warn(f"{folder}: {suite.note}; {folder / CELL_RUNS} has all runs", GanbenchWarning, stacklevel=2)
     for cell in suite.cells:
         directory = cell_run(folder, cell.id)
-        spec = read_spec(cell_spec(folder, cell.id))
+        file = cell_spec(folder, cell.id)
         if has_result(directory):
             run = with_result(directory, load_result(directory))
-            yield replace(run, spec=with_new_options(run.spec, spec))
+            with suppress(UsageError):  # the result suffices without it
+                run = replace(run, spec=with_new_options(run.spec, read_spec(file)))
+            yield run
         else:
             attempts = read_attempts(folder, cell.id)
             status = "failed" if attempts and attempts[-1].problem else UNFINISHED
-            yield FoundRun(directory, spec, status, None, cell.processes)
+            yield FoundRun(directory, read_spec(file), status, None, cell.processes)
 
 
 def with_new_options(spec: Any, of_cell: Any) -> Any:

@@ -17,7 +17,7 @@ from .record import Record, first_problem
 class CellRecord(Record):
     """One cell: a run with its place in the matrix."""
 
-    id: str = Field(description="name of its files and folders, which contains a hash of its spec")
+    id: str = Field(description="name of its files and folders, with a hash of its spec when the cell was new")
     label: str = Field(description='place in the matrix, such as "loss=hinge, seed=1"')
     axes: dict[str, Any] = Field(description="value on each axis; for a linked axis, the name of the value")
     seed: int = Field(description="`training.seed` of its spec")

@@ -45,7 +45,10 @@ class Launch(Record):
     processes: int = Field(1, description="processes over which the run is split")
 
     def resume(self, before: Launch, data_dir: Path | None) -> Launch:
-        """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence."""
+        """Combine with the launch of the resumed run; arguments given now, including `data_dir`, take precedence.
+
+        Its trackers are kept for the next time if they are not used now, for example because they are not installed.
+        """
         device = before.device if self.device == "auto" else self.device
         folder = before.data_dir if data_dir is None else self.data_dir
         if folder is not None and not Path(folder).is_dir():
@@ -56,7 +59,12 @@ class Launch(Record):
                 stacklevel=3,
             )
             folder = self.data_dir
-        return self.model_copy(update={"device": device, "data_dir": folder or self.data_dir})
+        used = {tracker["name"] for tracker in self.trackers}
+        trackers = [*self.trackers, *(tracker for tracker in before.trackers if tracker["name"] not in used)]
+        given = {plugin.given for plugin in self.plugins}
+        plugins = [*self.plugins, *(each for each in before.plugins if not each.in_spec and each.given not in given)]
+        update = {"device": device, "data_dir": folder or self.data_dir, "trackers": trackers, "plugins": plugins}
+        return self.model_copy(update=update)
 
 
 def make_launch(

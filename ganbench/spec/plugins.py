@@ -22,11 +22,11 @@ def load_registry(
     from ganbench.spec.launch import plugins_for_spec, plugins_of_trackers, plugins_to_resume, plugins_to_use
 
     optional: list[str] = []
-    for run in use:
-        optional += plugins_to_use([*plugins, *optional], run)
     if resume is not None:
         optional += plugins_of_trackers(plugins, resume)
         plugins = plugins_to_resume(plugins, resume)
     if benchmark is not None:
         plugins = plugins_for_spec(plugins, benchmark)
+    for run in use:
+        optional += plugins_to_use([*plugins, *optional], run)
     return Registry.load(plugins, optional)

@@ -22,7 +22,7 @@ from ganbench.results.layout import LAUNCH
 from .configs import TrackerConfig
 
 RESUME = "--resume"
-CREDENTIALS = re.compile(r"//[^/\s]*@")  # in an address such as https://user:password@host
+CREDENTIALS = re.compile(r"(?<!/)//[^/\s]*@")  # in an address such as https://user:password@host
 
 
 def config_file() -> Path:

@@ -71,13 +71,16 @@ class SuiteFolder:
         A cell is the same if its stored spec, with the defaults of the new options, is its spec now.
         """
         ids: dict[str, str] = {}
-        if self.cells.keys() <= {record.id for record in known}:
+        known_ids = {record.id for record in known}
+        if self.cells.keys() <= known_ids:
             return ids
         for record in known:
             if record.id not in self.cells:
                 with suppress(GanbenchError):  # a spec that is no longer valid is not that of a cell
                     spec = load_spec(str(cell_spec(self.path, record.id)), registry)
-                    ids.setdefault(Cell(record.axes, spec, record.processes).id, record.id)
+                    now = Cell(record.axes, spec, record.processes).id
+                    if now not in known_ids:  # else, the cell has run under its id of now as well
+                        ids.setdefault(now, record.id)
         return ids
 
     def _is_begun(self) -> bool:

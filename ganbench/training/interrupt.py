@@ -13,9 +13,9 @@ class Interrupt:
 
     SIGTERM, SIGHUP and a second Ctrl-C also end scoring and the warm-up: they raise `KeyboardInterrupt`, because a
     cluster that is about to reclaim the machine does not wait long. While training is `unsaved`, they only set
-    `terminated`, so that it ends with a checkpoint; a step that hangs is ended by a third Ctrl-C, which always raises.
-    Once `storing` is set, the run is about to end anyway, and signals are ignored. Python delivers signals to the main
-    thread only: in another thread, `requested` is never set.
+    `terminated`, so that it ends with a checkpoint; a step that hangs is ended by a third Ctrl-C, which raises even
+    then. Once `storing` is set, the run is about to end anyway, and signals are ignored. Python delivers signals to the
+    main thread only: in another thread, `requested` is never set.
     """
 
     def __init__(self) -> None:

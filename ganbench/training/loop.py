@@ -78,7 +78,7 @@ class TrainingLoop:
         """Restore the state of the run from a checkpoint of an earlier process."""
         self.directory.adopt(checkpoint.progress.run_id, checkpoint.progress.created_at, checkpoint.progress.artifacts)
         self.state.resume_from(checkpoint)
-        self.files.saved_steps = self.state.steps
+        self.files.saved_steps = self.files.resumed_steps = self.state.steps
         if (reached := self.prepared.targets.reached_stop()) is not None:
             self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
 

@@ -45,6 +45,7 @@ class RunFiles:
             else None
         )
         self.saved_steps = 0  # the step of the last checkpoint
+        self.resumed_steps = 0  # the step at which an earlier process stopped
         self._checkpoint_at = perf_counter()
         self._checkpoint_verified = False
         self._history_at = self._progress_at = -math.inf
@@ -129,6 +130,7 @@ class RunFiles:
     def _result_is_current(self) -> bool:
         """Return whether the stored result is that of the current step, of an earlier process."""
         try:
-            return self.state.steps > 0 and load_result(self.directory.path).images == self.state.images
+            taken = self.state.steps > self.resumed_steps or self.state.steps == 0
+            return not taken and load_result(self.directory.path).images == self.state.images
         except GanbenchError:  # there is none, or it cannot be read
             return False

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ganbench import PluginError, UsageError
+from ganbench import GanbenchWarning, PluginError, UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import REGISTRATIONS, Buildable
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
@@ -287,6 +287,16 @@ def test_an_extra_plugin_that_is_broken_is_an_error_with_its_cause(distribution:
 
     assert f"-p {path}: " in str(caught.value)
     assert fault.cause in str(caught.value)
+
+
+def test_an_optional_plugin_that_is_broken_leaves_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "half.py"
+    path.write_text(offering("tiny").replace("]", ", 'junk']"))
+    with pytest.warns(GanbenchWarning, match="must return only ModelPlugin objects.*continuing without this plugin"):
+        registry = Registry.load([], [str(path)])
+    assert "tiny" not in names(registry)
+    assert not registry.failures
+    assert "half" not in {provider.module for provider in registry.providers}
 
 
 def test_an_extra_plugin_cannot_use_an_installed_name(tmp_path: Path) -> None:

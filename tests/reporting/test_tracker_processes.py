@@ -24,6 +24,7 @@ from ganbench.plugin.callbacks import TrackedRun
 from ganbench.reporting.trackers import fan_out, process
 from ganbench.reporting.trackers.fan_out import read_tracked_runs
 from ganbench.reporting.trackers.process import TrackerProcess
+from ganbench.spec.launch import read_launch
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers, config_file
 from ganbench.training.runner import run
@@ -263,6 +264,9 @@ def test_a_run_is_resumed_without_the_file_of_its_tracker() -> None:
     assert f"-p {file.resolve()}: no such file; continuing without this plugin of the run" in shown
     assert "unknown tracker 'fake'" in shown
     assert load_result("run").status == "completed"
+    shutil.copy(FAKE, file)  # from now on, it is used again
+    assert "tracker fake: " in ganbench("run", "--resume", "run", "--steps", "6")
+    assert [tracker["name"] for tracker in read_launch(Path("run")).trackers] == ["fake"]
 
 
 def test_an_option_given_later_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +306,12 @@ def test_a_password_is_refused_because_options_are_stored(
         assert advice in str(error.value)
         assert str(error.value).startswith(place)
         assert "secret" not in str(error.value)
+
+
+def test_an_at_sign_in_a_path_is_no_password() -> None:
+    table = '{name = "fake", at = "sqlite:///me@lab.db"}'
+    (tracker,) = choose_trackers([table], "", Registry.load([FAKE]))
+    assert tracker.name == "fake"
 
 
 def test_an_address_without_a_password_is_accepted() -> None:

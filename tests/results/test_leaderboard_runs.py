@@ -209,3 +209,5 @@ def test_cells_from_before_and_after_a_new_option_are_one_row(tmp_path: Path) ->
     newer.write_text(newer.read_text().replace('"margin": 0.1', '"margin": 0.1, "power": 2'))
     (board,) = boards(".")
     assert [row["statuses"] for row in board["rows"]] == [{"completed": 2}]
+    (tmp_path / "specs" / "good-0.toml").unlink()  # the result suffices
+    assert sum(row["statuses"]["completed"] for row in boards(".")[0]["rows"]) == 2

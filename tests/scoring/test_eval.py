@@ -193,6 +193,7 @@ def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None
     assert values(evaluated(f"x.npy --against {against}")) == {"classes": 10}
     assert ganbench.evaluate("x.npy", against=against).scores == {"classes": 10}
     assert values(evaluated(f"place/run --against {against}")) == {"classes": 10}
+    assert "continuing without" not in run_command("eval", "place/run", "--against", against).output
 
 
 def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_warned_of() -> None:

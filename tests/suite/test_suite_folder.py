@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from test_suite import Inline, inline, states, suite, write  # noqa: F401 - one 
 from ganbench import GanbenchWarning, load_result
 from ganbench.errors import ExitCode
 from ganbench.results.run_collection import find_runs
+from ganbench.results.suite_record import read_suite
 from ganbench.system.files import write_text
 from ganbench.system.locks import locked_folder
 
@@ -97,6 +100,23 @@ def test_cells_stay_the_same_if_a_plugin_gains_an_option() -> None:
     assert "the folder belongs to another suite" in suite("--dry-run")[1]
     plugin.write_text(plugin.read_text().replace("margin", "limit"))
     assert "the folder belongs to another suite" in suite("--dry-run")[1]
+
+
+def test_a_cell_that_has_also_run_since_a_plugin_gained_an_option_keeps_its_newer_run() -> None:
+    write(["moody"], [0], ["moody.py"])
+    folder, older = Path("suites/mine"), Path("suites/older")
+    assert suite()[0] == ExitCode.DONE
+    folder.rename(older)
+    plugin = Path("moody.py")
+    plugin.write_text(MARGIN + plugin.read_text().replace('name="moody"', 'name="moody", options=Margin'))
+    assert suite()[0] == ExitCode.DONE
+    for part in ("specs", "runs"):
+        shutil.copytree(older / part, folder / part, dirs_exist_ok=True)
+    record, before = (json.loads((each / "suite.json").read_text()) for each in (folder, older))
+    (folder / "suite.json").write_text(json.dumps({**record, "earlier_cells": before["cells"]}))
+    write(["moody"], [0, 1], ["moody.py"])
+    assert suite()[0] == ExitCode.DONE
+    assert [cell.id for cell in read_suite(folder).cells] == Inline.started[1:]
 
 
 def another_schema(file: Path) -> None:
