@@ -94,7 +94,7 @@ def extends(path: str) -> bool:
     """Return whether a field of the spec may change.
 
     These are the length of a run, its targets, which can end it, and the options of its dataset, such as the path: once
-    the data is read, its content tells whether it is the same.
+    the data is read, its content shows whether it is the same.
     """
     section = path.partition(".")[0]
     return path in LENGTH or section == "targets" or (section == "dataset" and path != "dataset.name")

@@ -30,6 +30,7 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, Result, load_result
 from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.training.run_state import RunState
 from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
@@ -200,6 +201,28 @@ def test_a_resumed_run_that_ends_before_a_step_keeps_its_result(
                 resumed(registry, tmp_path / "run", "training.steps=4")
     assert load_result(tmp_path / "run") == kept
     assert resumed(registry, tmp_path / "run").images == 4 * 25
+
+
+def test_a_run_that_fails_again_at_the_same_step_stores_the_new_error(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = RunState.add
+
+    def fail_after_step_2(cause: str) -> None:
+        def failing(self: RunState, images: int) -> None:
+            if self.steps == 2:
+                raise ValueError(cause)
+            add(self, images)
+
+        monkeypatch.setattr(RunState, "add", failing)
+
+    fail_after_step_2("the first")
+    with pytest.raises(PluginError, match="the first"):
+        small_run(registry, tmp_path / "run", [*UNSCORED, "training.steps=3"])
+    fail_after_step_2("the second")
+    with pytest.raises(PluginError, match="the second"):
+        resumed(registry, tmp_path / "run")
+    assert "the second" in str(load_result(tmp_path / "run").message)
 
 
 @pytest.mark.slow
