@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 SOURCE = """
+from typing import Annotated
 import torch
 from torch import nn
 from linear_gan import LATENT, PIXELS, few_images
 from ganbench import (
-    AugmentationPlugin, DatasetPlugin, ImageData, LossPlugin, ModelPlugin, Networks, OptimizerPlugin, hookimpl
+    AugmentationPlugin, DatasetPlugin, ImageData, LossPlugin, ModelPlugin, Networks, Options, PenaltyPlugin,
+    Schedulable, ScheduleConfig, hookimpl
 )
 
+class Scheduled(Options):
+    contrast: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = 1.0
+
 class Generator(nn.Module):
-    def __init__(self):
+    def __init__(self, contrast):
         super().__init__()
+        self.contrast = contrast
         self.embed = nn.Embedding(10, LATENT)
         self.layers = nn.Sequential(
             nn.Linear(LATENT, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, PIXELS), nn.Tanh(),
@@ -21,7 +27,7 @@ class Generator(nn.Module):
 
     def forward(self, latent, labels):
         assert labels.dtype == torch.int64 and labels.shape == (len(latent),)
-        return self.layers(latent + self.embed(labels))
+        return self.contrast * self.layers(latent + self.embed(labels))
 
 class Discriminator(nn.Module):
     \"\"\"A projection discriminator (Miyato and Koyama 2018, arXiv:1802.05637).\"\"\"
@@ -43,6 +49,35 @@ class Hinge:
 
     def generator_loss(self, players, batch):
         return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
+
+class InHalves(Hinge, nn.Module):
+    \"\"\"Accumulates the gradients of both halves of the real images, relative to a running mean of the logits.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def discriminator_loss(self, players, batch):
+        fake = players.discriminate(players.generate(batch), batch.fake_labels)
+        (1 + fake).relu().mean().backward()
+        real = players.discriminate(batch.real, batch.labels) - self.mean
+        self.mean.lerp_(real.detach().mean(), 0.1)
+        return (1 - real).relu().mean(), {}
+
+class PathLength(nn.Module):
+    \"\"\"Path length regularization (Karras et al. 2020, arXiv:1912.04958), for the class embedding.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, players, batch):
+        latent = batch.latent.detach().requires_grad_()
+        images = players.networks.generator(latent, batch.fake_labels)
+        (gradient,) = torch.autograd.grad((images * torch.randn_like(images)).sum(), latent, create_graph=True)
+        length = gradient.square().sum(1).sqrt()
+        self.mean.lerp_(length.detach().mean(), 0.1)
+        return (length - self.mean).square().mean()
 
 class Adaptive(nn.Module):
     \"\"\"Dims images with a probability that follows the discriminator's logits, as ADA's p does.\"\"\"
@@ -69,12 +104,20 @@ class Streamed(torch.utils.data.Dataset):
 @hookimpl
 def ganbench_models():
     def build(options, context):
-        return Networks(Generator(), Discriminator(), LATENT, conditional=True)
-    return [ModelPlugin(name="projection", summary="Conditional", build=build)]
+        generator = Generator(context.scheduled(options.contrast))
+        return Networks(generator, Discriminator(), LATENT, conditional=True)
+    return [ModelPlugin(name="projection", summary="Conditional", options=Scheduled, build=build)]
 
 @hookimpl
 def ganbench_losses():
-    return [LossPlugin(name="hinge-test", summary="Hinge", build=lambda o, c: Hinge())]
+    return [
+        LossPlugin(name="hinge-test", summary="Hinge", build=lambda o, c: Hinge()),
+        LossPlugin(name="in-halves", summary="Hinge", build=lambda o, c: InHalves()),
+    ]
+
+@hookimpl
+def ganbench_penalties():
+    return [PenaltyPlugin(name="path-length", summary="-", player="generator", build=lambda o, c: PathLength())]
 
 @hookimpl
 def ganbench_augmentations():
@@ -105,9 +148,13 @@ PARTS = {
         "optimizer.discriminator.lr={name='cosine',start=1e-2,end=1e-4}",
         "ema.half_life_kimg={name='cosine',start=0.0,end=0.02}",
     ],
+    "generator penalty": ['penalties=[{name="path-length",weight=1.0,every=2}]'],
     "lazy": ['penalties=[{name="r1",weight=0.1,every=4},{name="gradient-penalty",weight=1.0,every=2}]'],
+    "accumulated gradients": ["loss=in-halves"],
+    "scheduled network": ["model.contrast={name='linear',start=0.1,end=1.0}", "ema.half_life_kimg=0.02"],
     "updates": ["training.discriminator_steps=3", "training.generator_batch_size=8"],
     "flips": ["training.horizontal_flips=true"],
     "streamed": ["dataset=few-streamed"],
 }
-EVERYTHING = [override for overrides in PARTS.values() for override in overrides]
+ALL_PENALTIES = PARTS["lazy"][0].replace("[{", '[{name="path-length",weight=1.0,every=2},{')
+EVERYTHING = [*(override for overrides in PARTS.values() for override in overrides), ALL_PENALTIES]
