@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,8 +15,8 @@ from ganbench.plugin.kinds import Kind
 from ganbench.results.environment import ganbench_version
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import MetricConfig, ScheduleConfig
-from ganbench.spec.sections import EMAOptions, TrainingOptions
+from ganbench.spec.configs import MetricConfig
+from ganbench.spec.sections import TrainingOptions
 
 from .calls import extractor_name, score_warnings
 from .identity import add_declared, config_identity, networks_identity, software_of
@@ -64,7 +64,7 @@ def prepare_metric(
     require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
     prepared = fit_to_real_images(number, config, metric, real_data, str(spec.dataset.plugin), warn)
     are_images = len(real_data.context.data_shape) == 3
-    prepared.protocol |= generation_protocol(config, spec.training, spec.ema, conditional, are_images)
+    prepared.protocol |= generation_protocol(config, spec.training, spec.to_dict().get("ema"), conditional, are_images)
     return prepared
 
 
@@ -126,9 +126,12 @@ def fit_to_real_images(
 
 
 def generation_protocol(
-    config: MetricConfig, training: TrainingOptions, ema: EMAOptions | None, conditional: bool, are_images: bool
+    config: MetricConfig, training: TrainingOptions, ema: Mapping[str, Any] | None, conditional: bool, are_images: bool
 ) -> dict[str, Any]:
-    """Return the part of a protocol that says how the images are generated."""
+    """Return the part of a protocol that says how the images are generated.
+
+    `ema` is that of the resolved spec, as plain values, so that the plugin of its schedule need not be installed.
+    """
     batches = f"batches of {training.generator_images}"
     protocol = {
         "generated_samples": config.num_samples,
@@ -157,16 +160,17 @@ def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
     return order[: config.real_samples].sort().values
 
 
-def weights_of(config: MetricConfig, ema: EMAOptions | None) -> str:
+def weights_of(config: MetricConfig, ema: Mapping[str, Any] | None) -> str:
     """Describe the generator weights that are scored, for the protocol."""
     if config.weights == "raw":
         return "raw"
     assert ema is not None
-    ramp = "" if ema.ramp == 0 else f", ramp {ema.ramp:g}"
-    half_life = ema.half_life_kimg
-    if isinstance(half_life, ScheduleConfig):
-        options = half_life.options.model_dump(mode="json", exclude_none=True)
-        number = f"{half_life.plugin.plugin.name} ({', '.join(f'{name} {value}' for name, value in options.items())})"
+    ramp = "" if ema["ramp"] == 0 else f", ramp {ema['ramp']:g}"
+    half_life = ema["half_life_kimg"]
+    if isinstance(half_life, Mapping):
+        schedule = half_life["name"].partition("@")[0]
+        options = ", ".join(f"{name} {value}" for name, value in half_life.items() if name != "name")
+        number = f"{schedule} ({options})"
     else:
         number = f"{half_life:g}"
     return f"EMA, half-life {number} kimg{ramp}"

@@ -35,7 +35,7 @@ from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.spectral_norm import set_exact_singular_vectors
 from ganbench.spec.configs import GeneratorMode, ModelConfig, ScheduleConfig, Weights
 from ganbench.spec.length import Length
-from ganbench.spec.sections import EMAOptions, EngineOptions, ScoringOptions, TrainingOptions
+from ganbench.spec.sections import EngineOptions, ScoringOptions, TrainingOptions
 from ganbench.system.files import cache_dir
 
 from .networks import MEMORY_FORMATS, build_networks
@@ -54,7 +54,7 @@ class TrainedRun:
     model: ModelConfig
     training: TrainingOptions
     scoring: ScoringOptions
-    ema: EMAOptions | None
+    ema: dict[str, Any] | None  # as in the spec
     networks: Networks  # with the raw weights
     average: nn.Module | None  # the generator with the moving average of the weights; None without [ema]
     sampler: Sampler
@@ -195,12 +195,11 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
         labels=LabelSampler(counts, device) if counts else None,
         average=None if average is None else lambda: average,
     )
-    ema = EMAOptions.model_validate(spec["ema"]) if "ema" in spec else None
     scoring = ScoringOptions.model_validate(spec.get("scoring", {}))
     if incomplete := explain_incomplete(directory, progress, training):
         warn(incomplete)
     return TrainedRun(
-        directory, progress, model, training, scoring, ema, networks, average, sampler, device, incomplete
+        directory, progress, model, training, scoring, spec.get("ema"), networks, average, sampler, device, incomplete
     )
 
 

@@ -34,13 +34,15 @@ METRICS = [
     "name='density-coverage'",
 ]
 COMMON = f"features='fashion-cnn',num_samples={COUNT},weights='ema',at_epochs=[]"
+AVERAGE = "EMA, half-life linear (start 0.1, end 0.2) kimg, ramp 1"
 EMBEDDED = "-o dataset.source=embedded"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    more = ["model.width=4", "training.steps=10", "optimizer.generator.lr=0.01", "ema.half_life_kimg=0.1", "ema.ramp=1"]
+    more = ["model.width=4", "training.steps=10", "optimizer.generator.lr=0.01"]
+    more += ["ema.half_life_kimg={name='linear',start=0.1,end=0.2}", "ema.ramp=1"]
     scored = ",".join(f"{{{metric},{COMMON}}}" for metric in METRICS)
     make_run(Registry.load(), folder, [*SMALL, *more, f"metrics=[{scored}]"])
     return folder
@@ -305,8 +307,8 @@ ADDED = "{name='kid',features='raw',subset_size=10}"
     ("flags", "weights", "mode"),
     [
         ("--weights raw --mode train", "raw", "batches of 20"),
-        ("--weights ema", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
-        ("", "EMA, half-life 0.1 kimg, ramp 1", "running statistics"),
+        ("--weights ema", AVERAGE, "running statistics"),
+        ("", AVERAGE, "running statistics"),
     ],
 )
 def test_weights_and_mode_hold_for_metrics_that_an_override_adds(

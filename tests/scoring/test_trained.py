@@ -106,6 +106,15 @@ def test_a_model_that_is_not_installed_is_named_with_its_distribution_version_an
     assert all(part in message for part in (model.distribution, str(model.version), str(model.source)))
 
 
+def test_of_the_plugins_of_a_run_only_the_model_is_needed(tmp_path: Path) -> None:
+    schedules = ["ema.half_life_kimg={name='cosine',start=0.1}", "optimizer.generator.lr={name='cosine',start=0.01}"]
+    folder, result = trained_run(tmp_path, *schedules)
+    others = [plugin.name for plugin in result.plugins if plugin.kind != "model"]
+    assert "cosine" in others
+    images, _ = open_run(folder, registry_without(*others), CPU).sample(33)
+    assert number_of(images) == result.metrics[1].value
+
+
 def test_changed_code_is_reported_and_weights_that_do_not_fit_are_refused(
     install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
