@@ -19,6 +19,7 @@
 #   engines         speed by engine, batch size and precision
 #   shared_gpu      speed of several seeds at once, as streams and as processes
 #   seeds_at_once   whether the runs of `ganbench run --seeds` equal their own runs, and their speed
+#   self_test       does the gate detect an injected slowdown, of a CUDA graph and of eager steps?
 #   outside_clock   speed by a clock outside the process
 #   reference       50 epochs with scores, compared with the published curve; seeds in SEEDS (default: 42)
 #   loss_table      two epochs with each loss for images; two seeds
@@ -127,6 +128,10 @@ run_parts() {
     --out "$OUT/shared_gpu.json"
   part seeds_at_once 120 "$python" -m benchmarks.seeds_at_once "${options[@]}" --epochs "$short_epochs" \
     --out "$OUT/seeds_at_once.json"
+  for engine in auto eager; do
+    part self_test 100 "${ganbench[@]}" check dcgan-fashion --self-test --device "$device" --blocks 2 \
+      -o "dataset.source=$source" -o "engine.mode=$engine"
+  done
   part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \
     --out "$OUT/outside_clock.json"
   part reference 300 "$python" -m benchmarks.reference "${options[@]}" --seeds "${SEEDS:-42}" --epochs "$epochs" \
