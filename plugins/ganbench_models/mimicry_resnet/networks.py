@@ -6,8 +6,9 @@ torch's default initialization, and so have the shortcuts and the generator's la
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.functional import avg_pool2d, relu
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganbench_models.mimicry_resnet import Variant
@@ -121,4 +122,14 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int, gain: flo
 
 
 def upsample(features: Tensor) -> Tensor:
-    return interpolate(features, scale_factor=2, mode="bilinear")
+    """Double height and width by bilinear interpolation, as `interpolate(features, scale_factor=2, mode="bilinear")`.
+
+    On a GPU, the gradient of `interpolate` adds in no fixed order, so equal runs would differ.
+    """
+    for dim in (2, 3):
+        size = features.shape[dim]
+        left = torch.cat([features.narrow(dim, 0, 1), features.narrow(dim, 0, size - 1)], dim)
+        right = torch.cat([features.narrow(dim, 1, size - 1), features.narrow(dim, size - 1, 1)], dim)
+        pairs = torch.stack([features.lerp(left, 0.25), features.lerp(right, 0.25)], dim + 1)
+        features = pairs.flatten(dim, dim + 1)
+    return features
