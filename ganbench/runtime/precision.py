@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import torch
@@ -116,6 +116,27 @@ def _set_modes(matmul: str, conv: str, rnn: str) -> None:
     MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = matmul, conv, rnn
 
 
-def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
-    """Return an autocast context, enabled only for bf16."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Within the block, compute in bf16 where torch's autocast does so, if that is the precision.
+
+    Autocast keeps the weights that it has cast until its outermost block ends, and this block may be within another,
+    such as one around the whole run. So they are dropped here, or every step would compute with those of the first.
+    """
+    torch.clear_autocast_cache()
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        torch.clear_autocast_cache()
+
+
+@contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """Disable autocast within the block, which does not count as an autocast block: see `autocast`."""
+    before = torch.is_autocast_enabled(device.type)
+    torch.set_autocast_enabled(device.type, False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled(device.type, before)

@@ -11,7 +11,7 @@ from ganbench.system.openmp import preserve_variables
 
 from .cpu import cpu_settings
 from .memory import reset_peak_rss
-from .precision import default_float32_precision
+from .precision import default_float32_precision, without_autocast
 from .rng import preserve_default_rngs
 
 
@@ -30,7 +30,7 @@ def fresh_process_state(device: torch.device) -> Iterator[None]:
         preserve_default_rngs(device),
         torch.inference_mode(False),
         torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
+        without_autocast(device),
         nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu"),
         default_float32_precision(),
         default_flags(),

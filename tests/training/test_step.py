@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import PLUGIN_NAMES
+from linear_gan import own_run
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.flop_counter import FlopCounterMode
@@ -171,6 +174,19 @@ def test_every_precision_trains_on_a_cpu(precision: str, registry: Registry, ima
     output = step(*real_batch(images), (), on_phase_end=lambda _: None)
     assert output.values.isfinite().all()
     assert networks.generator.layers[0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("around", ["nothing", "autocast"])
+def test_bf16_learns_as_fp32_does_also_within_an_autocast_block(around: str, tmp_path: Path) -> None:
+    learning = ["training.steps=40", "optimizer.generator={name='adam',lr=1e-3}"]
+    learning += ["optimizer.discriminator={name='adam',lr=1e-3}"]
+    exact, _ = own_run(tmp_path, "", learning, name="fp32")
+    with nullcontext() if around == "nothing" else torch.autocast("cpu", torch.bfloat16):
+        rounded, _ = own_run(tmp_path, "", [*learning, "training.precision=bf16"], name="bf16")
+    for loss in ("d_loss", "g_loss"):
+        first, *_, last = exact.history_lists()[loss]
+        assert abs(last - first) > 0.1 * first
+        assert rounded.history_lists()[loss][-1] == pytest.approx(last, rel=0.03)
 
 
 def test_a_parameter_that_both_networks_share_learns_in_both_updates(registry: Registry, images: Tensor) -> None:
