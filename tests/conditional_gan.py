@@ -154,6 +154,7 @@ PARTS = {
     "scheduled network": ["model.contrast={name='linear',start=0.1,end=1.0}", "ema.half_life_kimg=0.02"],
     "updates": ["training.discriminator_steps=3", "training.generator_batch_size=8"],
     "flips": ["training.horizontal_flips=true"],
+    "bf16": ["training.precision=bf16"],
     "streamed": ["dataset=few-streamed"],
 }
 ALL_PENALTIES = PARTS["lazy"][0].replace("[{", '[{name="path-length",weight=1.0,every=2},{')
