@@ -35,7 +35,7 @@ from .results_file import write_results
 MAX_SAMPLES = 1000  # of each metric
 # CIFAR-10 and the weights of its metric must be downloaded; these images have the same shape
 LIKE_CIFAR10 = ("dataset=emoji", "references=[]", 'metrics=[{name="fid",features={name="raw",size=8}}]')
-# on a CPU, a step of these would take minutes
+# these take longest, so they come last; on a CPU, a step at full width would take minutes
 NARROW = {
     "cgan-fashion": ("model.width=8",),
     "r3gan-fashion": ("model.width=32", "training.batch_size=64"),
@@ -81,7 +81,7 @@ class Setting:
 
 
 def cases(images: Path) -> list[Case]:
-    """Return all registered benchmarks, then the features that none of them uses; `images` is a folder of images."""
+    """Return all registered benchmarks, and the features that none of them uses; `images` is a folder of images."""
     registry = Registry.load()
     benchmarks = [registered.plugin.name for registered in registry.of_kind(Kind.BENCHMARK)]
     optimizers = [registered.plugin.name for registered in registry.of_kind(Kind.OPTIMIZER)]
@@ -134,12 +134,13 @@ def cases(images: Path) -> list[Case]:
             for name, options in SCHEDULES.items()
         ),
     ]
-    return [
+    every = [
         *(Case(name, name, LIKE_CIFAR10 if name.endswith("-cifar10") else ()) for name in benchmarks),
         *(Case(name, "dcgan-fashion", tuple(overrides)) for name, overrides in features.items()),
         Case("resumed run", "dcgan-fashion", resumed=True),
         *others,
     ]
+    return sorted(every, key=lambda case: case.benchmark in NARROW)
 
 
 def main(

@@ -170,7 +170,7 @@ SUITE
   part ranks 60 "${torchrun[@]}" --nproc-per-node 2 -m ganbench run dcgan-fashion --device cpu "${short[@]}" \
     --out "$folder/two"
   part r3gan 60 "${ganbench[@]}" run r3gan-fashion --device "$device" -o "dataset.source=$source" --steps 2 --profile \
-    -o 'metrics=[]' --out "$folder/r3gan"
+    -o training.batch_size=64 -o 'metrics=[]' --out "$folder/r3gan"
   part class_accuracy 60 "$python" -m benchmarks.class_accuracy --device "$device" --source "$source" \
     "${class_accuracy[@]}" --out "$OUT/class_accuracy.json"
 }
