@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from ganbench.errors import ExitCode, UsageError
+from ganbench.errors import ExitCode, GanbenchError, UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -27,6 +28,8 @@ from ganbench.system.launcher import Launcher
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ganbench.results.schema import Result
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -136,12 +139,11 @@ def run_several(
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.seed_tables import show_seeds
     from ganbench.results.layout import has_result
-    from ganbench.results.schema import Result, load_result
+    from ganbench.results.schema import load_result
 
     from .seeds import train_seeds
 
     trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
-    results = [outcome for outcome in trained.outcomes.values() if isinstance(outcome, Result)]
     with warn_on_error("the result tables"):
         show_seeds(console, trained.outcomes, trained.not_begun, trained.folder)
     if with_report:
@@ -150,10 +152,18 @@ def run_several(
     if as_json:
         stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])
-    codes = {STATUS_EXIT_CODES[result.status] for result in results}
-    if len(results) < len(trained.outcomes) or ExitCode.FAILED in codes:
-        raise typer.Exit(ExitCode.FAILED)
-    raise typer.Exit(ExitCode.INTERRUPTED if trained.not_begun else max(codes))
+    raise typer.Exit(exit_code(trained.outcomes.values(), trained.not_begun))
+
+
+def exit_code(outcomes: Iterable[Result | GanbenchError], not_begun: Sequence[Path]) -> ExitCode:
+    """Return the exit code of runs with several seeds: that of the worst one."""
+    codes = [
+        ExitCode.FAILED if isinstance(outcome, GanbenchError) else STATUS_EXIT_CODES[outcome.status]
+        for outcome in outcomes
+    ]
+    if ExitCode.FAILED in codes:
+        return ExitCode.FAILED
+    return ExitCode.INTERRUPTED if not_begun else max(codes)
 
 
 def parse_seeds(text: str) -> list[int]:

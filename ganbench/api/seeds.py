@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import clear_frames
@@ -18,6 +18,7 @@ from ganbench.results.layout import has_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.seeds import AT_ONCE, may_train_at_once, with_seed
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
 from ganbench.system.launcher import Launcher
@@ -128,25 +129,42 @@ def train_seeds(
     folders = [folder / f"seed-{spec.training.seed}" for spec in specs]
     trackers = [] if track is None else choose_trackers(tracker_texts(track), found.spec.name, found.registry)
 
+    from ganbench.training.timing import WINDOW_SECONDS
+
+    outcomes = train_specs(
+        dict(zip(folders, specs, strict=True)),
+        make_display,
+        device=str(device),
+        data_dir=optional_path("data_dir", data_dir),
+        published_curve=found.published_curve,
+        trackers=trackers,
+        verify_engine=optional_count("verify_engine", verify_engine),
+        profile=profile,
+        window_seconds=seconds("window_seconds", window_seconds, WINDOW_SECONDS),
+    )
+    return TrainedSeeds(folder, outcomes, folders[len(outcomes) :], found.registry)
+
+
+def train_specs(
+    specs: Mapping[Path, BenchmarkSpec], make_display: Callable[[], Display], *, device: str, **arguments: Any
+) -> dict[Path, Result | GanbenchError]:
+    """Train specs that differ only in their seed, by run directory: on a GPU several at once, else one after another.
+
+    `arguments` are those of `training.runner.run`. Returns the results, or the errors that ended training, in the same
+    order; after an interruption, only those of the runs that had begun. Raises only errors that occur before training.
+    """
     from ganbench.runtime.device import resolve_device
     from ganbench.training.interrupt import Interrupt
     from ganbench.training.runner import run
-    from ganbench.training.seeds import AT_ONCE, can_take_turns, run_at_once
-    from ganbench.training.timing import WINDOW_SECONDS
+    from ganbench.training.seeds import run_at_once
 
-    arguments: dict[str, Any] = {
-        "device": str(device),
-        "data_dir": optional_path("data_dir", data_dir),
-        "published_curve": found.published_curve,
-        "trackers": trackers,
-        "verify_engine": optional_count("verify_engine", verify_engine),
-        "profile": profile,
-        "window_seconds": seconds("window_seconds", window_seconds, WINDOW_SECONDS),
-    }
-    size = AT_ONCE if can_take_turns(found.spec, resolve_device(str(device))) else 1
+    arguments["device"] = device
+    on_gpu = resolve_device(device).type == "cuda"
+    size = AT_ONCE if on_gpu and all(map(may_train_at_once, specs.values())) else 1
     outcomes: dict[Path, Result | GanbenchError] = {}
     while len(outcomes) < len(specs):
-        group, directories = specs[len(outcomes) :][:size], folders[len(outcomes) :][:size]
+        directories = list(specs)[len(outcomes) :][:size]
+        group = [specs[directory] for directory in directories]
         display, interrupt = make_display(), Interrupt()
         ended: list[Result | GanbenchError]
         try:
@@ -170,7 +188,7 @@ def train_seeds(
         if interrupt.requested:
             break
         free_memory_of(ended)
-    return TrainedSeeds(folder, outcomes, folders[len(outcomes) :], found.registry)
+    return outcomes
 
 
 def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:
@@ -202,8 +220,7 @@ def with_seeds(spec: BenchmarkSpec, seeds: Iterable[int]) -> list[BenchmarkSpec]
             raise UsageError(f"seeds: {given!r} is not an integer from 0 to 2^63 - 1")
         if seed in specs:
             raise UsageError(f"seeds: {seed} is given twice")
-        training = spec.training.model_copy(update={"seed": seed})
-        specs[seed] = spec.model_copy(update={"training": training})
+        specs[seed] = with_seed(spec, seed)
     if not specs:
         raise UsageError("seeds: give at least one")
     return list(specs.values())

@@ -30,16 +30,18 @@ POLL_SECONDS = 0.2
 class Job:
     """One run of a suite as a command; `JobProcess` runs it. Plain text only, so that any executor can send it.
 
-    `begin` starts the run, and `resume` continues it once it has written its spec.
+    `begin` starts the run, and `resume` continues it once it has written its spec. With --seeds-at-once, one job trains
+    several seeds; it cannot be resumed.
     """
 
-    name: str  # unique in the suite
+    name: str  # that of its cell, or its first one; unique in the suite
     directory: Path  # the run directory
     begin: tuple[str, ...]
     resume: tuple[str, ...]
     log: Path  # receives standard output and error of all attempts
     working_directory: Path
     processes: int = 1  # of the run on one machine; both commands start them, each on a GPU of its own if it has GPUs
+    others: tuple[Path, ...] = ()  # the run directories of further seeds
 
     given_threads = staticmethod(openmp.given_threads)
 
@@ -48,16 +50,30 @@ class Job:
         return {"OMP_NUM_THREADS": str(max(1, threads // self.processes))}
 
     @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of the cells whose runs it trains, which name the run directories."""
+        return (self.name, *(directory.name for directory in self.others))
+
+    @property
     def finished(self) -> bool:
-        """Whether the run has a result that no further attempt would change."""
-        with suppress(GanbenchError):
-            return load_result(self.directory).status in ("completed", "diverged")
-        return False
+        """Whether every run has a result that no further attempt would change."""
+        return all(map(is_finished, (self.directory, *self.others)))
+
+    @property
+    def locked(self) -> bool:
+        """Whether a process writes to a run directory of the job."""
+        return any(map(is_locked, (self.directory, *self.others)))
 
     @property
     def command(self) -> tuple[str, ...]:
         """The command of the next attempt."""
         return self.resume if (self.directory / SPEC).is_file() else self.begin
+
+
+def is_finished(directory: Path) -> bool:
+    with suppress(GanbenchError):
+        return load_result(directory).status in ("completed", "diverged")
+    return False
 
 
 class JobProcess:
@@ -77,7 +93,7 @@ class JobProcess:
 
         Waits while another process still writes to the run directory, such as a process of a killed suite.
         """
-        while is_locked(self.job.directory) and not self._stopping.wait(POLL_SECONDS):
+        while self.job.locked and not self._stopping.wait(POLL_SECONDS):
             pass
         if self.job.finished:
             return ExitCode.DONE

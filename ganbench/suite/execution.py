@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -15,12 +17,13 @@ from typing import TypeVar
 from ganbench.errors import ExitCode, GanbenchError, UsageError, describe
 from ganbench.plugin.jobs import Executor, JobEnd
 from ganbench.reporting.console import warn_on_error
-from ganbench.results.layout import RESULT, cell_log, cell_run
+from ganbench.results.layout import RESULT, has_result
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.system.signals import interrupt_once
 
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
+from .seeds_at_once import group_seeds
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
@@ -43,8 +46,9 @@ class SuiteRun:
         arguments: Sequence[str],
         on_change: Callable[[CellStatus], None],
         on_poll: Callable[[Iterable[CellStatus]], None],
+        seeds_at_once: bool = False,
     ) -> None:
-        """`arguments` are passed to every run.
+        """`arguments` are passed to every run. With `seeds_at_once`, the first attempt of several seeds is one job.
 
         `on_change` is called when a cell ends, and `on_poll` up to twice a second with all cells.
         """
@@ -54,12 +58,13 @@ class SuiteRun:
         self.retries = retries
         self.arguments = arguments
         self.on_change, self.on_poll = on_change, on_poll
+        self.seeds_at_once = seeds_at_once
         self.statuses = {cell.id: read_status(folder.path, cell, alive=False) for cell in cells}
         self._tries: Counter[str] = Counter()
         self._problems: dict[str, str | None] = {}  # of the attempt before
         self._attempts: dict[str, Attempt] = {}
-        self._logged: dict[str, int] = {}  # bytes in the log before the attempt
-        self._futures: dict[Future[JobEnd], str] = {}
+        self._logs: dict[str, Log] = {}  # of the attempt
+        self._futures: dict[Future[JobEnd], list[str]] = {}  # with the cells of each job
         self._next_poll = 0.0
         self._shows = True  # until that fails
 
@@ -74,32 +79,36 @@ class SuiteRun:
                 self._submit([cell for cell, status in self.statuses.items() if not status.finished])
                 while self._futures:
                     done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
-                    ended = [(self._futures.pop(future), future) for future in done]
+                    ended = [(cell, future) for future in done for cell in self._futures.pop(future)]
                     self._submit([cell for cell, future in ended if self._try_again(cell, future)], again=True)
                     self._poll()
             finally:
                 self.executor.shut_down()
                 with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
-                    for cell in self._futures.values():
+                    for cell in chain.from_iterable(self._futures.values()):
                         self._record_end(cell, None, None)
 
     def _submit(self, cells: Sequence[str], again: bool = False) -> None:
         """Submit cells, those that are submitted again one by one: a refusal then only ends the attempt of one cell."""
         if not cells:
             return
-        for cell in cells:
-            self._tries[cell] += 1
-            self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
-            self._logged[cell] = self.folder.log_size(cell)
-            self.folder.add_attempt(cell, self._attempts[cell])
-        for group in [[cell] for cell in cells] if again else [cells]:
+        at_once = self.seeds_at_once and not again
+        jobs = group_seeds(self.folder, cells) if at_once else [[cell] for cell in cells]
+        for job in jobs:
+            log, size = self.folder.log(job[0]), self.folder.log_size(job[0])
+            for cell in job:
+                self._tries[cell] += len(job) == 1  # what ends a job of several seeds may concern only one of them
+                self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
+                self._logs[cell] = Log(log, size, of_cell=cell if len(job) > 1 else None)
+                self.folder.add_attempt(cell, self._attempts[cell])
+        for submitted in [[job] for job in jobs] if again else [jobs]:
             try:
-                futures = self.executor.submit([self.folder.job(cell, self.arguments) for cell in group])
+                futures = self.executor.submit([self.folder.job(job, self.arguments) for job in submitted])
             except Exception as error:
                 if not again:
                     raise
                 futures = [failed(error)]
-            self._futures |= dict(zip(futures, group, strict=True))
+            self._futures |= dict(zip(futures, submitted, strict=True))
 
     def _tell(self, show: Callable[[T], None], what: T) -> None:
         """Show something, unless showing has failed before: no run depends on it."""
@@ -122,12 +131,13 @@ class SuiteRun:
             end = future.result()
         except Exception as error:  # of the executor, for this job alone
             end = JobEnd(None, str(error) if isinstance(error, GanbenchError) else describe(error))
-        problem = find_problem(end, self.folder.path, cell, self._attempts[cell], self._logged[cell])
+        problem = find_problem(end, self.folder.run_directory(cell), self._attempts[cell], self._logs[cell])
         self._record_end(cell, end.exit_code, problem)
         # an error that repeats itself would do so every time
         repeated = problem == self._problems.get(cell) and end.exit_code == ExitCode.FAILED
         self._problems[cell] = problem
-        again = bool(problem) and self._tries[cell] <= self.retries and end.exit_code not in HOPELESS and not repeated
+        hopeless = end.exit_code in HOPELESS and self._tries[cell] > 0  # in a job of its own
+        again = bool(problem) and self._tries[cell] <= self.retries and not hopeless and not repeated
         if not again or problem:
             self._tell(self.on_change, self.statuses[cell])
         return again
@@ -139,8 +149,13 @@ class SuiteRun:
 
     def _refreshed(self) -> Iterable[CellStatus]:
         """Return the status of each cell, reading again what those in progress have written."""
-        for cell in self._futures.values():
+        for cell in chain.from_iterable(self._futures.values()):
             status = self.statuses[cell]
+            if status.finished:  # another seed of its job is not
+                continue
+            if has_result(self.folder.run_directory(cell)):
+                self.statuses[cell] = read_status(self.folder.path, status.cell, alive=True)
+                continue
             attempts = status.attempts + (status.state not in IN_PROGRESS)
             self.statuses[cell] = unfinished_status(self.folder.path, status.cell, self._attempts[cell], attempts)
         return self.statuses.values()
@@ -155,12 +170,31 @@ def failed(error: Exception) -> Future[JobEnd]:
     return future
 
 
-def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged: int) -> str | None:
-    """Return why an attempt did not finish the run; None if it did. The result file decides, then the exit code.
+@dataclass(frozen=True)
+class Log:
+    """The log of a job."""
 
-    The first `logged` bytes of the log are of earlier attempts.
-    """
-    file = cell_run(folder, cell) / RESULT
+    file: Path
+    begin: int  # bytes of earlier attempts
+    of_cell: str | None = None  # in a job of several cells: whose errors to look for
+
+    def last_error(self) -> str | None:
+        """Return the last error message of the attempt, or else its last line; None if there is none."""
+        try:
+            text = self.file.read_bytes()[self.begin :][-LOG_BYTES:].decode(errors="replace")
+        except OSError:
+            return None
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if self.of_cell is not None:
+            prefix = f"error: {self.of_cell}: "
+            lines = [line.replace(prefix, "error: ", 1) for line in lines if line.startswith(prefix)]
+        errors = [line for line in lines if re.match(r"(error|\w*(Error|Exception)): ", line)]
+        return next(reversed(errors or lines), None)
+
+
+def find_problem(end: JobEnd, directory: Path, attempt: Attempt, log: Log) -> str | None:
+    """Return why an attempt did not finish the run; None if it did. The result file decides, then the exit code."""
+    file = directory / RESULT
     try:
         result = read_result(file)
     except UsageError as error:
@@ -174,15 +208,4 @@ def find_problem(end: JobEnd, folder: Path, cell: str, attempt: Attempt, logged:
     stopped_early = end.exit_code in HOPELESS  # before it wrote a result
     if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message
-    return last_error(cell_log(folder, cell), logged) or f"exit code {end.exit_code}"
-
-
-def last_error(log: Path, start: int = 0) -> str | None:
-    """Return the last error message in a log after its first `start` bytes, or else its last line; None if empty."""
-    try:
-        text = log.read_bytes()[start:][-LOG_BYTES:].decode(errors="replace")
-    except OSError:
-        return None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(error|\w*(Error|Exception)): ", line)]
-    return next(reversed(errors or lines), None)
+    return log.last_error() or f"exit code {end.exit_code}"

@@ -181,21 +181,27 @@ class SuiteFolder:
                 unused.parent.mkdir(exist_ok=True)
                 directory.rename(unused)
 
-    def job(self, cell: str, arguments: Sequence[str]) -> Job:
-        """Return the job of a cell; `arguments` are added to both of its commands."""
+    def job(self, cells: Sequence[str], arguments: Sequence[str]) -> Job:
+        """Return the job of a cell, or of several to train at once; `arguments` are added to both of its commands."""
+        cell, *others = cells
         directory = self.run_directory(cell).absolute()
         spec = cell_spec(self.path, cell).absolute()
         processes = self.cells[cell].processes
         launcher = ("-m", "ganbench.runtime.torchrun", str(processes)) if processes > 1 else ()
         # -P: no module in the current folder takes the place of another, as for `ganbench run` itself
-        command = (sys.executable, "-P", *launcher, "-m", "ganbench", "run")
+        ganbench = (sys.executable, "-P", *launcher, "-m", "ganbench")
+        begin = (*ganbench, "run", str(spec), "--out", str(directory), *arguments)
+        resume = (*ganbench, "run", "--resume", str(directory), *arguments)
+        if others:
+            begin = resume = (*ganbench, "suite", "train", str(self.path.absolute()), *cells, *arguments)
         return Job(
             name=cell,
             directory=directory,
-            begin=(*command, str(spec), "--out", str(directory), *arguments),
-            resume=(*command, "--resume", str(directory), *arguments),
+            begin=begin,
+            resume=resume,
             log=self.log(cell).absolute(),
             working_directory=Path.cwd(),
+            others=tuple(self.run_directory(other).absolute() for other in others),
             processes=processes,
         )
 

@@ -20,6 +20,7 @@ from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import make_launch
+from ganbench.spec.seeds import AT_ONCE
 from ganbench.system.files import named_data_dir
 from ganbench.system.signals import interrupt_on_signals
 
@@ -30,16 +31,6 @@ from .loop import TrainingLoop
 from .runner import prepare_in_memory
 from .timing import WINDOW_SECONDS
 from .turns import Turns, take_turns
-
-AT_ONCE = 4  # more were not measured
-
-
-def can_take_turns(spec: BenchmarkSpec, device: torch.device) -> bool:
-    """Return whether seeds of a benchmark may be trained at once, which pays only for CUDA graphs.
-
-    A time budget would end seeds that share a device after fewer steps.
-    """
-    return device.type == "cuda" and spec.engine.mode != "eager" and spec.training.budget_seconds is None
 
 
 def run_at_once(

@@ -46,7 +46,7 @@ class SlurmExecutor:
     def __init__(self, options: SlurmOptions, context: ExecutorContext) -> None:
         self.options = options
         self.jobs_file = context.directory / JOBS
-        self.futures: dict[str, Future[JobEnd]] = {}  # by Slurm's id
+        self.futures: dict[str, list[Future[JobEnd]]] = {}  # by Slurm's id
         self.changed = threading.Lock()
         self.stopping = threading.Event()
         try:
@@ -65,27 +65,32 @@ class SlurmExecutor:
         require_gpus("slurm", jobs, self.options.gpus, "set -x gpus=N")
         futures: dict[str, Future[JobEnd]] = {job.name: Future() for job in jobs}
         known, alive = read_jobs(self.jobs_file), self._queue()
-        adopted = {job.name: known[job.name] for job in jobs if known.get(job.name) in alive}
-        self._add(adopted, futures)
-        new = [job for job in jobs if job.name not in adopted]
+        before = {job: [known[cell] for cell in job.cells if known.get(cell) in alive] for job in jobs}
+        self._add({job: numbers[0] for job, numbers in before.items() if numbers}, futures)
+        new = [job for job, numbers in before.items() if not numbers]
         for part in [new] if new and self.options.array else [[job] for job in new]:
             self._add(self._submit(part), futures)
         return list(futures.values())
 
-    def _add(self, ids: Mapping[str, str], futures: Mapping[str, Future[JobEnd]]) -> None:
-        """Remember jobs, by name, as soon as Slurm has them: to cancel them here, and to find them again."""
-        with self.changed:
-            self.futures |= {number: futures[name] for name, number in ids.items()}
-        with atomic_write(self.jobs_file) as part:
-            part.write_text(json.dumps({**read_jobs(self.jobs_file), **ids}, indent=2))
+    def _add(self, ids: Mapping[Job, str], futures: Mapping[str, Future[JobEnd]]) -> None:
+        """Remember jobs, by cell, as soon as Slurm has them: to cancel them here, and to find them again.
 
-    def _submit(self, jobs: Sequence[Job]) -> dict[str, str]:
-        """Submit jobs, several as an array, and return their ids in Slurm by name."""
+        Several jobs may have one id: an earlier command may have submitted their cells as one job.
+        """
+        with self.changed:
+            for job, number in ids.items():
+                self.futures.setdefault(number, []).append(futures[job.name])
+        by_cell = {cell: number for job, number in ids.items() for cell in job.cells}
+        with atomic_write(self.jobs_file) as part:
+            part.write_text(json.dumps({**read_jobs(self.jobs_file), **by_cell}, indent=2))
+
+    def _submit(self, jobs: Sequence[Job]) -> dict[Job, str]:
+        """Submit jobs, several as an array, and return their ids in Slurm."""
         shared_with = "" if self.options.exclusive else "possibly other jobs on the node"
         runs = [RunOnNode(job, job.thread_variables(self.threads), shared_with) for job in jobs]
         try:
             submitted = self.submitter.submit_array(runs)
-            return {job.name: str(each.job_id) for job, each in zip(jobs, submitted, strict=True)}
+            return {job: str(each.job_id) for job, each in zip(jobs, submitted, strict=True)}
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise GanbenchError(f"executor slurm: Slurm refused the jobs: {last_line(str(error))}") from None
 
@@ -100,11 +105,12 @@ class SlurmExecutor:
     def _end(self, numbers: set[str]) -> None:
         with self.changed:
             ended = {number: self.futures.pop(number) for number in numbers}
-        for number, future in ended.items():
-            try:
-                future.set_result(self._describe_end(number))
-            except Exception as error:  # of this job alone, such as an unreadable file
-                future.set_exception(error)
+        for number, futures in ended.items():
+            for future in futures:
+                try:
+                    future.set_result(self._describe_end(number))
+                except Exception as error:  # of this job alone, such as an unreadable file
+                    future.set_exception(error)
 
     def _describe_end(self, number: str) -> JobEnd:
         """Return the exit code of a job's run, or else why there is none, as far as Slurm still knows."""

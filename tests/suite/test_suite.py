@@ -24,7 +24,7 @@ from ganbench.plugin.jobs import Job, JobEnd
 from ganbench.results.layout import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import CellStatus, State, unfinished_status
-from ganbench.suite.execution import last_error
+from ganbench.suite.execution import Log
 from ganbench.suite.tables import estimate, speed_cell, summary
 from ganbench.system.locks import locked_folder
 
@@ -98,6 +98,10 @@ class Inline:
 
 
 def train(job: Job) -> int:
+    if job.others:
+        outcome = run_command(*job.command[job.command.index("suite") :])
+        job.log.write_text(outcome.output)
+        return outcome.exit_code
     plugins, track = (
         [word for option, word in zip(job.begin, job.begin[1:], strict=False) if option == wanted]
         for wanted in ("-p", "--track")
@@ -258,8 +262,8 @@ def test_the_speed_of_a_running_cell_is_marked_if_other_runs_share_the_machine(t
 def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -> None:
     log = tmp_path / "cell.log"
     log.write_text("error: no gradient today\n")
-    assert last_error(log) == "error: no gradient today"
-    assert last_error(log, start=log.stat().st_size) is None
+    assert Log(log, 0).last_error() == "error: no gradient today"
+    assert Log(log, log.stat().st_size).last_error() is None
 
 
 @pytest.mark.parametrize(

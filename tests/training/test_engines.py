@@ -16,6 +16,7 @@ import torch
 from conftest import DEVICES, PLUGIN_NAMES, SMALL
 from tape import TapeCapturer
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ganbench import GanbenchError, Networks, Players, UsageError
 from ganbench.data.batches import ResidentBatches
@@ -35,6 +36,7 @@ from ganbench.training.engines import (
 )
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from ganbench.training.engines.selection import make_capturer
+from ganbench.training.engines.unordered import unordered_operations
 from ganbench.training.engines.verification import distance
 from ganbench.training.position import Position
 from ganbench.training.step import TrainingStep
@@ -364,6 +366,21 @@ def test_a_step_that_is_too_nondeterministic_or_differs_is_not_captured(
     except GanbenchError as error:
         fallback_reason = str(error)
     assert re.search(message, fallback_reason)
+
+
+def upsampled(mode: str) -> Tensor:
+    images = torch.rand(2, 1, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(interpolate(images, scale_factor=2, mode=mode).square().sum(), images)
+    return gradient
+
+
+@pytest.mark.usefixtures("on_tape")
+def test_operations_that_a_gpu_adds_in_no_fixed_order_are_named(registry: Registry) -> None:
+    assert unordered_operations(lambda: upsampled("bilinear")) == ["upsample_bilinear2d_backward"]
+    assert unordered_operations(lambda: upsampled("nearest")) == []
+    loss = Nondeterministic(lambda: jitter(0.5)() + 0 * upsampled("bicubic").sum())
+    reason = choose(build(registry, loss=loss), None)[1].fallback_reason
+    assert reason.endswith("differs); on a GPU, these add in no fixed order: upsample_bicubic2d_backward")
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,10 @@ def verify(graph: Engine, verification: Verification, exactly: bool) -> float:
     if not exactly:
         nondeterminism = max(nondeterminism, distance(expected, verification.trace_in_fixed_order()))
     if nondeterminism > (0.0 if exactly else MAX_NONDETERMINISM):
+        names = ", ".join(verification.unordered_operations())
+        cause = f"; on a GPU, these add in no fixed order: {names}" if names else ""
         raise GraphCaptureError(
-            f"cannot verify the CUDA graph: eager execution is nondeterministic ({difference} differs)"
+            f"cannot verify the CUDA graph: eager execution is nondeterministic ({difference} differs){cause}"
         )
     if distance(expected, actual) > MAX_ERROR_RATIO * nondeterminism:
         raise GraphCaptureError(f"a captured step gives other results than an eager one: {difference} differs")

@@ -22,6 +22,7 @@ from ganbench.training.state.python_state import inspect_step
 from ganbench.training.step import TrainingStep
 
 from .eager import EagerEngine, Engine
+from .unordered import unordered_operations
 
 DETERMINISTIC: Any = torch.utils.deterministic  # missing in torch's annotations
 Leaves = dict[str, Any]  # values by their path, such as "networks.generator.layers.0.weight"
@@ -91,6 +92,11 @@ class Verification:
         """
         with deterministic_algorithms():
             return self.trace(self.eager)
+
+    def unordered_operations(self) -> list[str]:
+        """Return the names of operations in the steps that add in no fixed order on a GPU."""
+        self.restore()
+        return unordered_operations(lambda: [self.eager(inputs, at) for inputs, at in self.sequence])
 
 
 @contextmanager
