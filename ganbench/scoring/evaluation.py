@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ class Evaluator:
         This is also called if the values will be discarded, because `compute` resets the metric.
         """
         metric, prepared = scored.metric, scored.prepared
-        with self._report_warnings(metric.label, prepared.warnings):
+        with self._seeded(), self._report_warnings(metric.label, prepared.warnings):
             if isinstance(metric, FeatureMetric):
                 assert generated is not None
                 return score_features(scored.config, metric, prepared.real_features, generated)
@@ -217,8 +217,12 @@ class Evaluator:
         assert self.loss is not None
         errors = scored.config.plugin.wrap_errors("raised in measure")
         warnings = self._report_warnings(metric.label, scored.prepared.warnings)
-        with warnings, errors, preserve_state(networks, self.loss):
+        with self._seeded(), warnings, errors, preserve_state(networks, self.loss):
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
+
+    def _seeded(self) -> AbstractContextManager[None]:
+        """Seed again, so that the value of a metric does not depend on which others are computed before."""
+        return evaluation_context(self.seed, self.real_data.device)
 
     def curves(self) -> dict[str, list[MetricPoint]]:
         """Return the values so far, by id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 import torch
@@ -133,6 +134,16 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
             "sign does not tell real images from generated ones, so the augmentation's strength will be arbitrary; use "
             "another loss or augmentation"
         )
+    for player, optimizer in step.optimizers.items():
+        period = getattr(optimizer, "steps_per_update", 1)
+        updates = spec.training.discriminator_steps if player == "discriminator" else 1
+        warnings += [
+            f"{penalty.plugin}: with every={penalty.every}, it is never due in some of the {period} steps that make up "
+            f"an update of {step.plugin_names.optimizers[player]}, and may have no effect; choose a value of every "
+            f"that is not a multiple of {period}"
+            for penalty in spec.penalties
+            if penalty.player == player and updates == 1 and gcd(penalty.every, period) > 1
+        ]
     batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
     on_discriminator = [penalty for penalty in spec.penalties if penalty.player == "discriminator"]
     if not on_discriminator or not batch_norms:

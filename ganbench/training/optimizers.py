@@ -61,10 +61,18 @@ def configure(optimizer: Optimizer, device: torch.device) -> None:
     """
     for group in optimizer.param_groups:
         not_chosen = isinstance(optimizer, Adam | SGD) and group["fused"] is None and group["foreach"] is None
-        if not_chosen and not group["differentiable"] and all(p.is_floating_point() for p in group["params"]):
+        # with momentum, the fused SGD raises if a parameter gets its first gradient later than another
+        supported = not group.get("differentiable") and not group.get("momentum")
+        if not_chosen and supported and all(map(can_be_fused, group["params"])):
             group["fused"] = True
         if "capturable" in group and device.type == "cuda":
             group["capturable"] = True
+
+
+def can_be_fused(parameter: Tensor) -> bool:
+    """Return whether a fused optimizer is right for a parameter: on a CPU, it ignores gaps between the elements."""
+    span = 1 + sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+    return parameter.is_floating_point() and span == parameter.numel()
 
 
 def load_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:

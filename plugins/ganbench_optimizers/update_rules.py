@@ -71,6 +71,8 @@ class Extragradient(UpdateRule):
     updates and an even number of steps: after an odd number, the parameters are at the extrapolated point.
     """
 
+    steps_per_update = 2
+
     def update(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
         if not state:

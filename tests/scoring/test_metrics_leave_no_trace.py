@@ -69,6 +69,18 @@ def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(scoring:
     assert "loss bce" in result.software
 
 
+def test_the_value_of_a_metric_does_not_depend_on_what_other_metrics_draw(
+    monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
+) -> None:
+    monkeypatch.setattr(Brightness, "compute", lambda _: torch.rand(()).item())
+    plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
+    metrics = [{"name": "touching", "id": name} for name in "ab"]
+    of_networks = spec_with(with_plugin(scoring.registry, plugin), *metrics)
+    for spec in (of_networks, scoring.brightness_spec({}, {})):
+        points = scoring.evaluator_for(spec, Counting()).evaluate(scoring.networks, 0)
+        assert len({point.value for _, point in points}) == 1
+
+
 def test_what_a_metric_draws_and_computes_is_kept_from_the_training(
     monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
 ) -> None:

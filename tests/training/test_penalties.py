@@ -185,6 +185,17 @@ def test_a_batch_norm_discriminator_under_a_penalty_is_a_warning(tmp_path: Any) 
     assert warning.startswith("penalty 'r1' (from ganbench")
 
 
+@pytest.mark.parametrize(("every", "steps", "warned"), [(1, 1, False), (3, 1, False), (4, 1, True), (2, 2, False)])
+def test_a_penalty_that_is_due_only_in_extrapolations_is_a_warning(
+    every: int, steps: int, warned: bool, tmp_path: Any
+) -> None:
+    penalty = f'penalties=[{{name="r1",weight=0.1,every={every}}}]'
+    more = [f"training.discriminator_steps={steps}", "optimizer.discriminator=extragradient"]
+    _, warnings = own_run(tmp_path, "", [penalty, *more])
+    found = [each for each in warnings if "choose a value of every that is not a multiple of 2" in each]
+    assert bool(found) == warned, warnings
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

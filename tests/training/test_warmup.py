@@ -19,10 +19,11 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training import warmup
 from ganbench.training.checkpoint import snapshot_state
+from ganbench.training.engines import EagerEngine
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
-from ganbench.training.warmup import examples_of_each_size, loading_rate, warm_up
+from ganbench.training.warmup import compile_networks, examples_of_each_size, loading_rate, warm_up
 
 CPU = torch.device("cpu")
 
@@ -91,6 +92,24 @@ def test_compiled_networks_train_and_the_time_to_compile_is_reported(
     for player in PLAYERS:
         for ours, theirs in zip(run.step.trainable[player], plain.step.trainable[player], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_networks_are_compiled_however_many_runs_a_process_has_had(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> torch.fx.GraphModule:
+        compiled[-1] += 1
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    for width in range(1, 7):
+        compiled.append(0)
+        run = prepared(registry, "engine.compile=true", f"model.width={width}")
+        compile_networks(EagerEngine(run.step, run.batches), examples_of_each_size(run))
+    assert len(set(compiled)) == 1
+    assert compiled[0] > 0
 
 
 def test_a_failure_to_compile_does_not_name_the_loss(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
