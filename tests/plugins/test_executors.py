@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,18 @@ def test_slurm_cancels_or_finds_the_jobs_that_it_had_submitted_before_an_error(
     first.shut_down()
 
 
+def test_slurm_finds_every_cell_of_a_job_of_several_seeds(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:
+    first = build("slurm", tmp_path)
+    first.submit([replace(job("a", ""), others=(tmp_path / "b", tmp_path / "c"))])
+    second = build("slurm", tmp_path, poll_seconds=0.01)
+    futures = second.submit([job("c", ""), job("a", "")])
+    (number,) = first.futures
+    assert list(second.futures) == [number]
+    fake_slurm.end(second, number, ("success", 5))
+    assert [future.result(30).exit_code for future in futures] == [5, 5]
+    first.shut_down(), second.shut_down()
+
+
 def test_slurm_reports_the_error_of_a_job_that_failed(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:
     executor = build("slurm", tmp_path, poll_seconds=0.01)
     futures = executor.submit([job("failed", ""), job("lost", "")])
@@ -308,7 +321,7 @@ def test_slurm_reports_a_cancelled_job_and_finishes_the_others(job: Any, slurm: 
     sleeping, good = executor.submit(jobs)
     ids = executor.futures
     assert len(ids) == 2  # one array
-    (number,) = (number for number, future in ids.items() if future is sleeping)
+    (number,) = (number for number, futures in ids.items() if sleeping in futures)
     subprocess.run(["scancel", number], check=True)
     end = sleeping.result(60)
     assert (end.exit_code, number in end.reason) == (None, True)
