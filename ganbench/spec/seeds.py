@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .benchmark import BenchmarkSpec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .benchmark import BenchmarkSpec
 
 AT_ONCE = 4  # more were not measured
 

@@ -178,8 +178,9 @@ class Inspection:
             held = {name: item for name, item in held.items() if name not in ("state", "param_groups")}
         if attributes is not None:
             yield from self._record(path, held, in_dictionary(attributes), library)
-        filled = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        yield from self._record(path, filled, in_attributes(value), library)
+        if slots:
+            filled = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+            yield from self._record(path, filled, in_attributes(value), library)
 
     def _function(self, path: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
