@@ -19,7 +19,7 @@
 #   engines         speed by engine, batch size and precision
 #   shared_gpu      speed of several seeds at once, as streams and as processes
 #   seeds_at_once   whether the runs of `ganbench run --seeds` equal their own runs, and their speed
-#   self_test       does the gate detect an injected slowdown, of a CUDA graph and of eager steps?
+#   self_test       whether the gate detects a slowdown injected into a CUDA graph and into eager steps
 #   outside_clock   speed by a clock outside the process
 #   reference       50 epochs with scores, compared with the published curve; seeds in SEEDS (default: 42)
 #   loss_table      two epochs with each loss for images; two seeds

@@ -51,7 +51,7 @@ class Hinge:
         return -players.discriminate(players.generate(batch), batch.fake_labels).mean(), {}
 
 class InHalves(Hinge, nn.Module):
-    \"\"\"Accumulates the gradients of both halves of the real images, relative to a running mean of the logits.\"\"\"
+    \"\"\"Accumulates the gradients of generated and of real images, whose logits are relative to a running mean.\"\"\"
 
     def __init__(self):
         super().__init__()
@@ -65,7 +65,7 @@ class InHalves(Hinge, nn.Module):
         return (1 - real).relu().mean(), {}
 
 class PathLength(nn.Module):
-    \"\"\"Path length regularization (Karras et al. 2020, arXiv:1912.04958), for the class embedding.\"\"\"
+    \"\"\"Path length regularization (Karras et al. 2020, arXiv:1912.04958), for the latent vectors.\"\"\"
 
     def __init__(self):
         super().__init__()

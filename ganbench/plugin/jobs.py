@@ -30,8 +30,8 @@ POLL_SECONDS = 0.2
 class Job:
     """One run of a suite as a command; `JobProcess` runs it. Plain text only, so that any executor can send it.
 
-    `begin` starts the run, and `resume` continues it once it has written its spec. With --seeds-at-once, one job trains
-    several seeds; it cannot be resumed.
+    `begin` starts the run, and `resume` continues it once it has written its spec. With --seeds-at-once, a job may
+    train several seeds at once, and cannot be resumed.
     """
 
     name: str  # that of its cell, or its first one; unique in the suite
@@ -91,7 +91,7 @@ class JobProcess:
         - `cpus`: the only CPUs on which it may run; all if empty.
         - `shared_with`: which other work the machine does meanwhile; the result then marks its speed as unreliable.
 
-        Waits while another process still writes to the run directory, such as a process of a killed suite.
+        Waits while another process still writes to a run directory of the job, such as a process of a killed suite.
         """
         while self.job.locked and not self._stopping.wait(POLL_SECONDS):
             pass

@@ -121,7 +121,7 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
     """Within the block, compute in bf16 where torch's autocast does so, if that is the precision.
 
     Autocast keeps the weights that it has cast until its outermost block ends, and this block may be within another,
-    such as one around the whole run. So they are dropped here, or every step would compute with those of the first.
+    such as one around the whole run. They are dropped here; otherwise, every step would use the first step's weights.
     """
     torch.clear_autocast_cache()
     try:
@@ -133,7 +133,7 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def without_autocast(device: torch.device) -> Iterator[None]:
-    """Disable autocast within the block, which does not count as an autocast block: see `autocast`."""
+    """Disable autocast without an autocast block, so that blocks inside still drop their weights when they end."""
     before = torch.is_autocast_enabled(device.type)
     torch.set_autocast_enabled(device.type, False)
     try:

@@ -221,7 +221,7 @@ class Evaluator:
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def _seeded(self) -> AbstractContextManager[None]:
-        """Seed again, so that the value of a metric does not depend on which others are computed before."""
+        """Seed again, so that what a metric draws in its computation does not depend on other metrics."""
         return evaluation_context(self.seed, self.real_data.device)
 
     def curves(self) -> dict[str, list[MetricPoint]]:

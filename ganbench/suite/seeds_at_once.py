@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def group_seeds(folder: SuiteFolder, cells: Iterable[str]) -> list[list[str]]:
     """Return the cells of each job, in their order. A run that has begun is resumed in a job of its own."""
     groups: list[list[str]] = []
-    incomplete: dict[str, list[str]] = {}  # the last group of each spec, without its seed
+    last: dict[str, list[str]] = {}  # the last group of each spec, without its seed
     for name in cells:
         cell = folder.cells[name]
         begun = is_run_directory(folder.run_directory(name))
@@ -33,9 +33,9 @@ def group_seeds(folder: SuiteFolder, cells: Iterable[str]) -> list[list[str]]:
             groups.append([name])
             continue
         key = with_seed(cell.spec, 0).to_toml()
-        group = incomplete.get(key)
+        group = last.get(key)
         if group is None or len(group) == AT_ONCE:
-            group = incomplete[key] = []
+            group = last[key] = []
             groups.append(group)
         group.append(name)
     return groups
@@ -53,11 +53,10 @@ def train(
     from ganbench.api.run_command import exit_code
 
     files = {cell_run(folder, cell): cell_spec(folder, cell) for cell in cells}
-    if begun := [directory.name for directory in files if is_run_directory(directory)]:
-        # a cluster has queued the job again
-        raise GanbenchError(f"{', '.join(begun)}: has begun; the suite resumes it in a job of its own")
     outcomes: dict[Path, Result | GanbenchError]
     try:
+        if any(map(is_run_directory, files)):
+            raise GanbenchError("a cluster has queued the job again; the suite resumes each cell in a job of its own")
         outcomes = train_files(files, track, device, data_dir, plugins)
     except GanbenchError as error:  # before training
         outcomes = dict.fromkeys(files, error)
@@ -77,7 +76,6 @@ def train_files(
     from ganbench.reporting.display import terminal_display
     from ganbench.spec.loading import load_spec
     from ganbench.spec.trackers import choose_trackers
-    from ganbench.training.timing import WINDOW_SECONDS
 
     found = resolve_spec(next(iter(files.values())), [], plugins)
     return train_specs(
@@ -87,5 +85,4 @@ def train_files(
         data_dir=data_dir,
         published_curve=found.published_curve,
         trackers=choose_trackers(track, found.spec.name, found.registry),
-        window_seconds=WINDOW_SECONDS,
     )

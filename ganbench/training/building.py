@@ -140,9 +140,9 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
         warnings += [
             f"{penalty.plugin}: with every={penalty.every}, it is never due in some of the {period} steps that make up "
             f"an update of {step.plugin_names.optimizers[player]}, and may have no effect; choose a value of every "
-            f"that is not a multiple of {period}"
+            f"that shares no factor with {period}"
             for penalty in spec.penalties
-            if penalty.player == player and updates == 1 and gcd(penalty.every, period) > 1
+            if penalty.player == player and gcd(penalty.every * updates, period) > updates
         ]
     batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
     on_discriminator = [penalty for penalty in spec.penalties if penalty.player == "discriminator"]

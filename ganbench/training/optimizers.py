@@ -55,14 +55,16 @@ def build_optimizer(
 
 
 def configure(optimizer: Optimizer, device: torch.device) -> None:
-    """Use the fused Adam or SGD unless the plugin chose an implementation, and keep all state on a GPU.
+    """Use the fused Adam or SGD unless the plugin chose an implementation or it would fail; keep all state on a GPU.
 
     The latter is required by CUDA graphs. It is set for every engine, so that all engines compute the same numbers.
     """
     for group in optimizer.param_groups:
         not_chosen = isinstance(optimizer, Adam | SGD) and group["fused"] is None and group["foreach"] is None
-        # with momentum, the fused SGD raises if a parameter gets its first gradient later than another
-        supported = not group.get("differentiable") and not group.get("momentum")
+        # with momentum, the fused SGD raises if a parameter gets its first gradient later than another; the others
+        # read a scheduled learning rate on the host, which a CUDA graph cannot capture
+        scheduled_on_gpu = device.type == "cuda" and isinstance(group["lr"], Tensor)
+        supported = not group["differentiable"] and (not group.get("momentum") or scheduled_on_gpu)
         if not_chosen and supported and all(map(can_be_fused, group["params"])):
             group["fused"] = True
         if "capturable" in group and device.type == "cuda":

@@ -148,7 +148,7 @@ class TrainingStep:
 
     def compile(self) -> None:
         """Compile both networks with torch.compile for fixed shapes, starting with the next step."""
-        torch._dynamo.reset()  # it compiles a function only eight times, also over all runs of a process
+        torch._dynamo.reset()  # it compiles a function at most eight times per process
         # by default, dynamo's guards do not detect a change of requires_grad, and so would not notice the freezing
         torch._dynamo.config.skip_tensor_guards_with_matching_dict_tags = False
         torch._dynamo.config.use_recursive_dict_tags_for_guards = False

@@ -19,7 +19,7 @@ from ganbench import ExecutorContext, GanbenchError, Job, JobEnd, JobProcess, at
 from . import SlurmOptions
 from .resources import require_gpus, settled_threads
 
-JOBS = "jobs.json"  # from job name to Slurm's id, so that a later command finds jobs that are still in the queue
+JOBS = "jobs.json"  # from cell to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
 STOP_SECONDS = 90  # from scancel to the end of waiting: Slurm itself kills after KillWait, 30 s by default
 
@@ -65,24 +65,31 @@ class SlurmExecutor:
         require_gpus("slurm", jobs, self.options.gpus, "set -x gpus=N")
         futures: dict[str, Future[JobEnd]] = {job.name: Future() for job in jobs}
         known, alive = read_jobs(self.jobs_file), self._queue()
-        before = {job: [known[cell] for cell in job.cells if known.get(cell) in alive] for job in jobs}
-        self._add({job: numbers[0] for job, numbers in before.items() if numbers}, futures)
+        before = {job: {known[cell] for cell in job.cells if known.get(cell) in alive} for job in jobs}
+        for job, numbers in before.items():
+            for number in numbers:
+                self._follow(number, futures[job.name])
         new = [job for job, numbers in before.items() if not numbers]
         for part in [new] if new and self.options.array else [[job] for job in new]:
-            self._add(self._submit(part), futures)
+            ids = self._submit(part)
+            for job, number in ids.items():
+                self._follow(number, futures[job.name])
+            self._remember({cell: number for job, number in ids.items() for cell in job.cells})
         return list(futures.values())
 
-    def _add(self, ids: Mapping[Job, str], futures: Mapping[str, Future[JobEnd]]) -> None:
-        """Remember jobs, by cell, as soon as Slurm has them: to cancel them here, and to find them again.
+    def _follow(self, number: str, future: Future[JobEnd]) -> None:
+        """Watch a job of Slurm, and cancel it when the suite stops.
 
-        Several jobs may have one id: an earlier command may have submitted their cells as one job.
+        An earlier command may have submitted the cells of a job apart, or those of several jobs together: a future ends
+        with its first job, and several futures may have the same.
         """
         with self.changed:
-            for job, number in ids.items():
-                self.futures.setdefault(number, []).append(futures[job.name])
-        by_cell = {cell: number for job, number in ids.items() for cell in job.cells}
+            self.futures.setdefault(number, []).append(future)
+
+    def _remember(self, ids: Mapping[str, str]) -> None:
+        """Store the ids of jobs in Slurm, by cell, for later commands."""
         with atomic_write(self.jobs_file) as part:
-            part.write_text(json.dumps({**read_jobs(self.jobs_file), **by_cell}, indent=2))
+            part.write_text(json.dumps({**read_jobs(self.jobs_file), **ids}, indent=2))
 
     def _submit(self, jobs: Sequence[Job]) -> dict[Job, str]:
         """Submit jobs, several as an array, and return their ids in Slurm."""
@@ -107,6 +114,8 @@ class SlurmExecutor:
             ended = {number: self.futures.pop(number) for number in numbers}
         for number, futures in ended.items():
             for future in futures:
+                if future.done():  # another job of its cells ended before
+                    continue
                 try:
                     future.set_result(self._describe_end(number))
                 except Exception as error:  # of this job alone, such as an unreadable file

@@ -277,6 +277,22 @@ def test_slurm_cancels_or_finds_the_jobs_that_it_had_submitted_before_an_error(
     first.shut_down()
 
 
+def test_slurm_finds_the_jobs_of_all_cells_of_a_job_of_several_seeds(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm
+) -> None:
+    first = build("slurm", tmp_path)
+    first.submit([job("a", ""), job("b", "")])
+    second = build("slurm", tmp_path, poll_seconds=0.01)
+    (future,) = second.submit([replace(job("a", ""), others=(tmp_path / "b",))])
+    assert set(second.futures) == set(first.futures) == {"1_0", "1_1"}
+    fake_slurm.end(second, "1_0", ("success", 0))
+    assert future.result(30).exit_code == 0
+    again = second.submit([job("b", "")])[0]  # which has not ended
+    fake_slurm.end(second, "1_1", ("success", 5))
+    assert again.result(30).exit_code == 5
+    first.shut_down(), second.shut_down()
+
+
 def test_slurm_finds_every_cell_of_a_job_of_several_seeds(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:
     first = build("slurm", tmp_path)
     first.submit([replace(job("a", ""), others=(tmp_path / "b", tmp_path / "c"))])

@@ -192,7 +192,7 @@ def test_a_penalty_that_is_due_only_in_extrapolations_is_a_warning(
     penalty = f'penalties=[{{name="r1",weight=0.1,every={every}}}]'
     more = [f"training.discriminator_steps={steps}", "optimizer.discriminator=extragradient"]
     _, warnings = own_run(tmp_path, "", [penalty, *more])
-    found = [each for each in warnings if "choose a value of every that is not a multiple of 2" in each]
+    found = [each for each in warnings if "choose a value of every that shares no factor with 2" in each]
     assert bool(found) == warned, warnings
 
 
