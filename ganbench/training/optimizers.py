@@ -60,21 +60,28 @@ def configure(optimizer: Optimizer, device: torch.device) -> None:
     The latter is required by CUDA graphs. It is set for every engine, so that all engines compute the same numbers.
     """
     for group in optimizer.param_groups:
-        not_chosen = isinstance(optimizer, Adam | SGD) and group["fused"] is None and group["foreach"] is None
-        # with momentum, the fused SGD raises if a parameter gets its first gradient later than another; the others
-        # read a scheduled learning rate on the host, which a CUDA graph cannot capture
-        scheduled_on_gpu = device.type == "cuda" and isinstance(group["lr"], Tensor)
-        supported = not group["differentiable"] and (not group.get("momentum") or scheduled_on_gpu)
-        if not_chosen and supported and all(map(can_be_fused, group["params"])):
+        if isinstance(optimizer, Adam | SGD) and can_fuse(group, device):
             group["fused"] = True
         if "capturable" in group and device.type == "cuda":
             group["capturable"] = True
 
 
-def can_be_fused(parameter: Tensor) -> bool:
-    """Return whether a fused optimizer is right for a parameter: on a CPU, it ignores gaps between the elements."""
+def can_fuse(group: dict[str, Any], device: torch.device) -> bool:
+    """Return whether to use the fused Adam or SGD for a group whose plugin chose no implementation."""
+    if group["fused"] is not None or group["foreach"] is not None or group["differentiable"]:
+        return False
+    # with momentum, the fused SGD raises if a parameter gets its first gradient later than another; the others read a
+    # scheduled learning rate on the host, which a CUDA graph cannot capture
+    scheduled_on_gpu = device.type == "cuda" and isinstance(group["lr"], Tensor)
+    if group.get("momentum") and not scheduled_on_gpu:
+        return False
+    return all(parameter.is_floating_point() and not has_gaps(parameter) for parameter in group["params"])
+
+
+def has_gaps(parameter: Tensor) -> bool:
+    """Return whether a parameter has gaps in memory, of which fused optimizers are unaware on a CPU."""
     span = 1 + sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
-    return parameter.is_floating_point() and span == parameter.numel()
+    return span != parameter.numel()
 
 
 def load_optimizer_state(optimizer: Optimizer, saved: dict[str, Any]) -> None:

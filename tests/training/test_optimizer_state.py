@@ -62,6 +62,14 @@ def test_sgd_as_configured_equals_torchs_own(options: dict[str, float]) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+def test_sgd_with_momentum_is_fused_where_a_cuda_graph_needs_it() -> None:
+    """Unfused, it reads a learning rate that is a tensor on the host."""
+    for lr, fused in ((0.1, None), (torch.tensor(0.1), True)):
+        optimizer = SGD([nn.Parameter(torch.ones(2))], lr=lr, momentum=0.9)
+        configure(optimizer, torch.device("cuda"))
+        assert optimizer.param_groups[0]["fused"] is fused
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_state_keeps_its_dtypes_and_continues_as_uninterrupted(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
