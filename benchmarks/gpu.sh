@@ -129,7 +129,7 @@ run_parts() {
   part seeds_at_once 120 "$python" -m benchmarks.seeds_at_once "${options[@]}" --epochs "$short_epochs" \
     --out "$OUT/seeds_at_once.json"
   for engine in auto eager; do
-    part self_test 100 "${ganbench[@]}" check dcgan-fashion --self-test --device "$device" --blocks 2 \
+    part self_test 250 "${ganbench[@]}" check dcgan-fashion --self-test --device "$device" --blocks 2 \
       -o "dataset.source=$source" -o "engine.mode=$engine"
   done
   part outside_clock 45 "$python" -m benchmarks.outside_clock "${options[@]}" --seconds $((3 * seconds)) \

@@ -158,7 +158,6 @@ def train_specs(
     from ganbench.training.runner import run
     from ganbench.training.seeds import run_at_once
 
-    arguments["device"] = device
     on_gpu = resolve_device(device).type == "cuda"
     size = AT_ONCE if on_gpu and all(map(may_train_at_once, specs.values())) else 1
     outcomes: dict[Path, Result | GanbenchError] = {}
@@ -170,9 +169,11 @@ def train_specs(
         try:
             if len(group) > 1:
                 displays = [display, *(WarningsOfSeed(display, spec.training.seed) for spec in group[1:])]
-                ended = run_at_once(group, directories, displays, interrupt, **arguments)
+                ended = run_at_once(group, directories, displays, interrupt, device=device, **arguments)
             else:
-                ended = [run(group[0], out=directories[0], display=display, interrupt=interrupt, **arguments)[0]]
+                spec, directory = group[0], directories[0]
+                result, _ = run(spec, out=directory, display=display, interrupt=interrupt, device=device, **arguments)
+                ended = [result]
         except GanbenchError as error:
             if not outcomes and not has_result(directories[0]):  # nothing has been trained
                 raise

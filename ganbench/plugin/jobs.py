@@ -51,7 +51,7 @@ class Job:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The names of the cells whose runs it trains, which name the run directories."""
+        """The names of its cells, which are also those of the run directories."""
         return (self.name, *(directory.name for directory in self.others))
 
     @property

@@ -121,15 +121,7 @@ def run(
         built = build_executor(config, folder.path, device)
         with SuiteDisplay(console, suite.name) as display:
             running = SuiteRun(
-                folder,
-                records,
-                built,
-                executor,
-                retries,
-                arguments,
-                display.on_change,
-                display.on_poll,
-                seeds_at_once,
+                folder, records, built, executor, retries, arguments, seeds_at_once, display.on_change, display.on_poll
             )
             running.run()
     statuses = list(running.statuses.values())

@@ -44,9 +44,9 @@ class SuiteRun:
         executor_name: str,
         retries: int,
         arguments: Sequence[str],
+        seeds_at_once: bool,
         on_change: Callable[[CellStatus], None],
         on_poll: Callable[[Iterable[CellStatus]], None],
-        seeds_at_once: bool = False,
     ) -> None:
         """`arguments` are passed to every run. With `seeds_at_once`, the first attempt of several seeds is one job.
 
@@ -149,15 +149,16 @@ class SuiteRun:
 
     def _refreshed(self) -> Iterable[CellStatus]:
         """Return the status of each cell, reading again what those in progress have written."""
-        for cell in chain.from_iterable(self._futures.values()):
-            status = self.statuses[cell]
-            if status.finished:  # another seed of its job is not
-                continue
-            if has_result(self.folder.run_directory(cell)):
-                self.statuses[cell] = read_status(self.folder.path, status.cell, alive=True)
-                continue
-            attempts = status.attempts + (status.state not in IN_PROGRESS)
-            self.statuses[cell] = unfinished_status(self.folder.path, status.cell, self._attempts[cell], attempts)
+        for job in self._futures.values():
+            for cell in job:
+                status = self.statuses[cell]
+                if status.finished:  # other seeds of its job are not
+                    continue
+                if len(job) > 1 and has_result(self.folder.run_directory(cell)):
+                    self.statuses[cell] = read_status(self.folder.path, status.cell, alive=True)
+                    continue
+                attempts = status.attempts + (status.state not in IN_PROGRESS)
+                self.statuses[cell] = unfinished_status(self.folder.path, status.cell, self._attempts[cell], attempts)
         return self.statuses.values()
 
     def failed(self) -> list[CellStatus]:

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d, interpolate, relu
 
 from ganbench import BuildContext, Networks, Registry, UsageError
 from ganbench.spec.loading import load_spec
+from ganbench.training.engines.unordered import unordered_operations
 from ganbench.training.runner import run
 from ganbench_models import ganbench_models
 from ganbench_models.mimicry_resnet import networks as mimicry
@@ -344,6 +345,18 @@ def test_gradients_reach_all_weights_of_both_networks(name: str, options: dict[s
         for key, parameter in player.named_parameters():
             assert parameter.grad.isfinite().all(), key
             assert parameter.ndim == 1 or parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradients_add_in_a_fixed_order_on_a_gpu(name: str) -> None:
+    networks = small(name)
+
+    def train() -> None:
+        labels = labels_for(networks, 4)
+        images = networks.generator(torch.randn(4, networks.latent_dim), *labels)
+        networks.discriminator(images, *labels).sum().backward()
+
+    assert unordered_operations(train) == []
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)
