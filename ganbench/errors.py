@@ -66,7 +66,7 @@ class PluginError(GanbenchError):
 
 
 class DivergedError(GanbenchError):
-    """A loss or weight became non-finite during training."""
+    """A loss or weight became NaN or infinite during training, or the absolute value of a loss exceeded 1e9."""
 
 
 class ScoreWarning(UserWarning):
