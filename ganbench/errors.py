@@ -62,7 +62,7 @@ class DataError(GanbenchError):
 
 
 class PluginError(GanbenchError):
-    """A plugin raised an error or violated its contract; the message names the plugin and its distribution."""
+    """A plugin raised an error or violated its contract; the message names the plugin and its package."""
 
 
 class DivergedError(GanbenchError):

@@ -135,10 +135,10 @@ class PluginRecord(Record):
     kind: str = Field(description="kind of plugin, such as model or metric")
     name: str = Field(description="name of the plugin")
     distribution: str = Field(
-        description="Python distribution that provides it, or the name of the file or module given with -p"
+        description="Python package that provides it, or the name of the file or module given with -p"
     )
     version: str | None = Field(
-        description="version of the distribution, or a hash of the file; null for a module given with -p"
+        description="version of the package, or a hash of the file; null for a module given with -p"
     )
     source: str | None = Field(
         None, description="hash of the plugin's code; null in results written before it was recorded"
