@@ -229,8 +229,8 @@ def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
 
     assert conclusion(blur=9, noise=9) == "rated as worse: blur, noise"
     assert conclusion(blur=9, noise=1, JPEG=0.1) == "rated as worse: blur; not rated as worse: noise, JPEG"
-    assert conclusion(blur=1, collapse=9) == "worthless here: only repeated images are rated as worse (collapse)"
-    assert conclusion(blur=1, collapse=0.1) == "worthless here: no flaw is rated as worse than real images"
+    assert conclusion(blur=1, collapse=9) == "not meaningful here: only repeated images are rated as worse (collapse)"
+    assert conclusion(blur=1, collapse=0.1) == "not meaningful here: no flaw is rated as worse than real images"
 
 
 BAD_EXTRACTORS = """
@@ -276,9 +276,9 @@ def ganbench_feature_extractors():
 @pytest.mark.parametrize(
     ("name", "conclusion"),
     [
-        ("constant", "worthless here: {} returns the same features for all images"),
-        ("random", "worthless here: {} returns different features for the same images at each call"),
-        ("hash", "worthless here: only repeated images are rated as worse (duplicates, collapse)"),
+        ("constant", "not meaningful here: {} returns the same features for all images"),
+        ("random", "not meaningful here: {} returns different features for the same images at each call"),
+        ("hash", "not meaningful here: only repeated images are rated as worse (duplicates, collapse)"),
     ],
 )
 def test_a_bad_extractor_is_found_out_by_name(name: str, conclusion: str) -> None:

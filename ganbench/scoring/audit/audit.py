@@ -89,11 +89,11 @@ class Audit:
         kinds = dict.fromkeys(flaw.name for flaw in self.flaws)
         seen = {flaw.name for flaw in self.flaws if self.verdict(flaw, name) == "worse"}
         if self.extractor_fault is not None:
-            return f"worthless here: {self.extractor_fault}"
+            return f"not meaningful here: {self.extractor_fault}"
         if not seen:
-            return "worthless here: no flaw is rated as worse than real images"
+            return "not meaningful here: no flaw is rated as worse than real images"
         if seen <= REPEATS:
-            return f"worthless here: only repeated images are rated as worse ({listed(kinds, seen)})"
+            return f"not meaningful here: only repeated images are rated as worse ({listed(kinds, seen)})"
         missed = listed(kinds, kinds.keys() - seen)
         return f"rated as worse: {listed(kinds, seen)}" + (f"; not rated as worse: {missed}" if missed else "")
 
