@@ -69,7 +69,7 @@ def test_strong_flaws_are_rated_worse_and_copies_of_the_reference_are_not(fid: A
     for flaw in ("collapse, one image only", "missing classes, half of the classes", "blur, sigma 2 pixels"):
         assert verdicts[flaw] == "worse"
     assert verdicts["memorized, copies of the reference"] != "worse"
-    assert verdicts["noise, std 5 of 255"] == "not noticed"
+    assert verdicts["noise, std 5 of 255"] == "not detected"
 
 
 def test_each_flaw_changes_the_images_as_it_says() -> None:
@@ -202,7 +202,7 @@ def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:
 
     audit = Audit("x", {"": False}, 100, {100: one(0.9, 1.0, 1.1)}, [])
     assert audit.needed("") == 10_000  # a relative deviation of 10% at 100 images
-    for values, verdict in (((1.2, 1.2), "not noticed"), ((1.4, 1.4), "worse"), ((0.6, 0.6), "better")):
+    for values, verdict in (((1.2, 1.2), "not detected"), ((1.4, 1.4), "worse"), ((0.6, 0.6), "better")):
         assert audit.verdict(FlawScores("", "", one(*values)), "") == verdict
     failed = FlawScores("collapse", "", one(math.nan, 1.0))
     assert audit.verdict(failed, "") == "no score"
@@ -222,7 +222,7 @@ def test_a_metric_is_rated_alike_alone_and_next_to_others() -> None:
     assert together[1].directions == {"mean": False}  # a deviation is neither good nor bad
 
 
-def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
+def test_the_conclusion_names_what_is_detected_and_what_is_not() -> None:
     def conclusion(**means: float) -> str:
         flawed = [FlawScores(name, "", Scores({"": [mean, mean]})) for name, mean in means.items()]
         return Audit("x", {"": False}, 100, {100: Scores({"": [0.9, 1.1]})}, flawed).conclusion("")
