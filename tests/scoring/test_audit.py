@@ -207,8 +207,9 @@ def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:
     failed = FlawScores("collapse", "", one(math.nan, 1.0))
     assert audit.verdict(failed, "") == "no score"
     console = Console(file=io.StringIO(), width=100)
-    console.print(audit_table(replace(audit, flaws=[failed])))
+    console.print(table := audit_table(replace(audit, flaws=[failed])))
     assert "no score" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert str(table.caption).endswith("\na standard deviation of 1% of the score requires about 10,000 images")
     assert Audit("x", {"": False}, 100, {100: one(-0.1, 0.0, 0.1)}, []).needed("") is None
 
 

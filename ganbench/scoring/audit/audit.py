@@ -98,7 +98,7 @@ class Audit:
         return f"rated as worse: {listed(kinds, seen)}" + (f"; not rated as worse: {missed}" if missed else "")
 
     def needed(self, name: str) -> int | None:
-        """Estimate the number of images for a standard deviation of 1%, which is taken to fall with the root of it.
+        """Estimate how many images give a standard deviation of 1% of the score, if it falls with the root of them.
 
         None if the mean is not clearly different from 0, as of an unbiased distance, or the spread is 0.
         """
