@@ -136,7 +136,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 def percent(effect: float) -> str:
     """Format a fraction of cost, with its sign."""
-    return f"{effect:+.1%}" if math.isfinite(effect) else "unlimited"
+    return f"{effect:+.1%}" if math.isfinite(effect) else "infinite"
 
 
 def decision_message(name: str, unit: str, decision: Decision) -> str:
