@@ -147,7 +147,7 @@ class Quality:
             decision = decisions[title]
             zeros = [sum(value == 0 for value in side) for side in values]
             by_rank = any(zeros)
-            message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, "", decision)
+            message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, decision)
             message += f"; margin {self.threshold(title).margin:.1%}"
             better = decision.upper < 0 and -decision.effect >= self.threshold(title).margin
             verdict = decision.verdict

@@ -139,9 +139,9 @@ def percent(effect: float) -> str:
     return f"{effect:+.1%}" if math.isfinite(effect) else "infinite"
 
 
-def decision_message(name: str, unit: str, decision: Decision) -> str:
+def decision_message(name: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
-    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
+    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}"
     bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
     detectable = f"minimum detectable effect (50% power): {decision.minimum_detectable_effect:.1%}"
