@@ -59,7 +59,7 @@ class Players(Protocol):
 
     @property
     def networks(self) -> Networks:
-        """The networks themselves: they are called without labels, augmentations and compilation."""
+        """The networks themselves: calling them directly bypasses label handling, augmentations and compilation."""
 
     def generate(self, batch: Batch) -> Tensor:
         """Return the images generated from `batch.latent` (and `batch.fake_labels`), `(N, C, H, W)`.
