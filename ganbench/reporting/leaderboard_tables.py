@@ -146,6 +146,6 @@ def pair_note(board: Leaderboard, pair: RowComparison) -> str:
     seeds = pair.seeds_needed
     needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
     return (
-        f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm's level "
-        f"{pair.level:.2g}); {needed} would have a power of {POWER:.0%} for a difference of this size"
+        f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm-corrected level "
+        f"{pair.level:.2g}); with {needed}, the test would have {POWER:.0%} power to detect a difference of this size"
     )

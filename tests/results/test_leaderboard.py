@@ -93,7 +93,8 @@ def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path:
     assert tied["seeds_needed"] > 5
     text = invoke("runs")[1]
     assert "not significantly different: dcgan-fashion, loss=" in text
-    assert f"about {tied['seeds_needed']} seeds would have a power of 90% for a difference of this size" in text
+    detects = "the test would have 90% power to detect a difference of this size"
+    assert f"Holm-corrected level 0.05); with about {tied['seeds_needed']} seeds, {detects}" in text
 
 
 def test_a_value_without_a_direction_is_not_ranked(tmp_path: Path) -> None:
