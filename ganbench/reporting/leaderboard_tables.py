@@ -117,7 +117,7 @@ def notes(board: Leaderboard) -> Iterator[str]:
     warned = warnings(board)
     yield from warned[:SHOWN_NOTES]
     if (more := len(warned) - SHOWN_NOTES) > 0:
-        yield f"{more} more warning{'s' * (more != 1)} about scores, which result.json has"
+        yield f"{more} more warning{'s' * (more != 1)} about scores; see result.json"
     if board.has_partial_tests:
         yield "rows have different seeds: means are over all seeds of a row, tests only over those that two rows share"
     if repeats := sum(row.repeats for row in board.rows):

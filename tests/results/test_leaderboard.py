@@ -158,7 +158,7 @@ def test_warnings_about_scores_are_notes_with_the_rows_and_seeds_that_they_conce
     assert rows == {"a": {"0": ["few images", "copies"], "1": ["few images"]}, "b": {"0": ["few images"]}}
     for seed in range(20):
         write(tmp_path, "c", seed, score(10.0).model_copy(update={"warnings": [f"{seed} copies"]}))
-    assert "12 more warnings about scores" in invoke("runs")[1]
+    assert "12 more warnings about scores; see result.json" in invoke("runs")[1]
 
 
 def test_runs_that_ended_before_their_schedule_are_counted(tmp_path: Path) -> None:
