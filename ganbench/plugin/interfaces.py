@@ -183,7 +183,7 @@ class ReferenceImages:
     # uint8 (N, channels, height, width), or float32 (N, features) if the dataset has vectors; on the metric's device
     batches: Callable[[], Iterator[Tensor]]
     count: int
-    fingerprint: str  # a cache key for derived data: equal for equal images, metric, options and plugins
+    cache_key: str  # for derived data: equal for equal images, metric, options and plugins
     labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels` or `uses_real_labels`
 
 
