@@ -100,7 +100,7 @@ class Loss(Protocol):
     warm-up steps before training and restores the state afterwards. If the meaning of a `NetworksMetric`'s score
     depends on options of the loss, the loss lists these in `protocol`, a mapping. A loss for conditional models only
     has the attribute `needs_labels = True`. A loss for which the discriminator's output is not a logit, positive for
-    real images and negative for generated ones, has `gives_logits = False`: augmentations cannot adapt to it. A loss
+    real images and negative for generated ones, has `output_is_logit = False`: augmentations cannot adapt to it. A loss
     that pairs the n-th real image with the n-th generated one has `pairs_images = True`: a conditional model then
     generates images of the same classes, with `batch.fake_labels` equal to `batch.labels`.
     """
