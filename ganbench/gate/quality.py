@@ -132,8 +132,8 @@ class Quality:
         for name in (score.name, score.label, score.id):  # the most specific one last
             percent = self.margins.metric_percent.get(name, percent)
         costs = self._costs(score)[0]
-        std_dev = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
-        return Threshold.over_seeds(percent / 100, std_dev)
+        std = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
+        return Threshold.over_seeds(percent / 100, std)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each score."""

@@ -40,12 +40,12 @@ class Threshold:
     pass_alpha: float = ALPHA
 
     @classmethod
-    def over_seeds(cls, margin: float, std_dev: float) -> Threshold:
+    def over_seeds(cls, margin: float, std: float) -> Threshold:
         """Return the threshold for training runs with several seeds: the more these vary, the larger its margin.
 
-        `std_dev` is the standard deviation over base's seeds, of the logarithm of the cost.
+        `std` is the standard deviation over base's seeds, of the logarithm of the cost.
         """
-        return cls(max(margin, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=SEEDS_PASS_ALPHA)
+        return cls(max(margin, math.expm1(MIN_STD_DEVS * std)), pass_alpha=SEEDS_PASS_ALPHA)
 
 
 @dataclass(frozen=True)

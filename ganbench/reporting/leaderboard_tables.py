@@ -82,7 +82,7 @@ def seeds_cell(row: Row) -> str:
 def mean_cell(summary: Summary | None) -> str:
     if summary is None:
         return "none"
-    return number(summary.mean) + ("" if summary.deviation is None else f" ± {number(summary.deviation)}")
+    return number(summary.mean) + ("" if summary.std is None else f" ± {number(summary.std)}")
 
 
 def interval_cell(summary: Summary | None) -> str:

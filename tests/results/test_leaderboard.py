@@ -177,6 +177,7 @@ def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
         write(tmp_path, "a_b", seed, score(10.0 + seed))
     rows = csv_rows("runs")
     assert (float(rows[0]["mean"]), float(rows[0]["best"]), rows[0]["seeds"]) == (10.5, 9.5, "2")
+    assert float(rows[0]["std"]) == boards("runs")[0]["rows"][0]["last"]["std"] == pytest.approx(0.5**0.5)
     assert "| 1 | dcgan-fashion | 2 | 10.5000 ± 0.7071 |" in invoke("runs", "--format", "markdown")[1]
     write(tmp_path, "c_d", 0, score(11.0))
     assert r"loss=a\_b & 2 & 10.5000 $\pm$ 0.7071" in invoke("runs", "--format", "latex")[1]
