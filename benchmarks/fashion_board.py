@@ -35,7 +35,7 @@ TEXT = """\
 
 {benchmarks} benchmarks with {seeds} seeds each, {seconds} of runs in all, two at once with {threads} thread each (CPU:
 {device}). These runs are short, and their networks small: {epochs} epochs of the embedded subset, which has 5,000 train
-images, and width {width} instead of 64. The order may be another one after 50 epochs of the full dataset.
+images, and width {width} instead of 64. The ranking may differ after 50 epochs of the full dataset.
 
 ```sh
 ganbench suite benchmarks/fashion_losses.toml --jobs 2 --device cpu

@@ -80,7 +80,7 @@ def over_seeds(results: list[Result], column: str) -> dict[str, Any]:
     """Return a loss by epoch: for every seed, and the mean and standard deviation over the seeds."""
     by_seed = [[getattr(row, column) for row in result.history] for result in results]
     by_epoch = [[value for value in values if value is not None] for values in zip(*by_seed, strict=True)]
-    return {"by_seed": by_seed, **mean_and_std_dev(by_epoch)}
+    return {"by_seed": by_seed, **mean_and_std(by_epoch)}
 
 
 def scores(results: list[Result]) -> dict[str, Any]:
@@ -94,17 +94,17 @@ def scores(results: list[Result]) -> dict[str, Any]:
         by_metric[metric.label] = {
             "epochs": epochs,
             "by_seed": by_seed,
-            **mean_and_std_dev(by_epoch),
+            **mean_and_std(by_epoch),
             "protocol": metric.protocol,
             "software": metric.software,
         }
     return by_metric
 
 
-def mean_and_std_dev(by_epoch: list[list[float]]) -> dict[str, list[float]]:
+def mean_and_std(by_epoch: list[list[float]]) -> dict[str, list[float]]:
     return {
         "mean": [mean(values) for values in by_epoch],
-        "std_dev": [stdev(values) if len(values) > 1 else 0.0 for values in by_epoch],
+        "std": [stdev(values) if len(values) > 1 else 0.0 for values in by_epoch],
     }
 
 
@@ -113,9 +113,9 @@ def draw(losses: dict[str, Any], published: dict[str, list[float]], seeds: int, 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for column, label, color in (("d_loss", "discriminator", "tab:blue"), ("g_loss", "generator", "tab:orange")):
-        means, std_devs = losses[column]["mean"], losses[column]["std_dev"]
+        means, stds = losses[column]["mean"], losses[column]["std"]
         epochs = range(1, len(means) + 1)
-        low, high = ([m + sign * d for m, d in zip(means, std_devs, strict=True)] for sign in (-1, 1))
+        low, high = ([m + sign * d for m, d in zip(means, stds, strict=True)] for sign in (-1, 1))
         axes.plot(
             published["epoch"], published[column], color=color, alpha=0.4, linestyle="--", label=f"{label}, published"
         )

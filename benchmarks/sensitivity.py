@@ -152,8 +152,8 @@ def title(audit: dict[str, Any], name: str) -> str:
 def trend(audit: dict[str, Any], name: str, kind: str, images: str) -> str:
     """Return how the mean changes from real images to the strongest flaw of a kind, and how the strongest is rated."""
     flaws = [flaw for flaw in audit["flaws"] if flaw["kind"] == kind]
-    if all(flaw["rated"][name] == "not noticed" for flaw in flaws):
-        return "not noticed"
+    if all(flaw["rated"][name] == "not detected" for flaw in flaws):
+        return "not detected"
     draws = [audit["real"][images][name], *(flaw["scores"][name] for flaw in flaws)]
     if any(None in each for each in draws):
         return "no score"

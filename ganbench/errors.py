@@ -62,11 +62,11 @@ class DataError(GanbenchError):
 
 
 class PluginError(GanbenchError):
-    """A plugin raised an error or violated its contract; the message names the plugin and its distribution."""
+    """A plugin raised an error or violated its contract; the message names the plugin and its package."""
 
 
 class DivergedError(GanbenchError):
-    """A loss or weight became non-finite during training."""
+    """A loss or weight became NaN or infinite during training, or the absolute value of a loss exceeded 1e9."""
 
 
 class ScoreWarning(UserWarning):

@@ -25,10 +25,10 @@ def test_the_tables_of_the_scores_are_made_from_the_stored_audits() -> None:
     ("means", "rated", "expected"),
     [
         ((2, 3), ("worse", "worse"), "rises (worse)"),
-        ((0.5, 0.25), ("not noticed", "better"), "falls (better)"),
+        ((0.5, 0.25), ("not detected", "better"), "falls (better)"),
         ((3, 2), ("worse", "worse"), "not monotone (worse)"),
         ((2, 2), ("worse", "worse"), "not monotone (worse)"),
-        ((1.1, 1.2), ("not noticed", "not noticed"), "not noticed"),
+        ((1.1, 1.2), ("not detected", "not detected"), "not detected"),
         ((2, None), ("worse", "no score"), "no score"),
     ],
 )

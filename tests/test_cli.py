@@ -71,7 +71,7 @@ def files_in(folder: Path) -> set[Path]:
 # list
 
 
-def test_list_shows_every_plugin_with_its_summary_and_distribution(registry: Registry) -> None:
+def test_list_shows_every_plugin_with_its_summary_and_package(registry: Registry) -> None:
     table = printed("list")
     for registered in registry.all_plugins():
         for text in (registered.plugin.name, registered.plugin.summary, str(registered.provider)):
@@ -211,9 +211,10 @@ def test_a_spec_on_a_narrow_terminal_is_complete(monkeypatch: pytest.MonkeyPatch
 # plugins
 
 
-def test_plugins_lists_plugins_by_distribution_and_failures(install: Install) -> None:
+def test_plugins_lists_plugins_by_package_and_failures(install: Install) -> None:
     install("broken-plugin", "import no_such_package", version="1.2", entry_point="models")
     shown = printed("plugins")
+    assert "Package" in shown
     assert "model dcgan" in shown
     assert "failed: broken-plugin 1.2, entry point 'models', import: ModuleNotFoundError: No module named" in shown
 

@@ -145,17 +145,17 @@ def run_several(
 
     trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
     with warn_on_error("the result tables"):
-        show_seeds(console, trained.outcomes, trained.not_begun, trained.folder)
+        show_seeds(console, trained.outcomes, trained.not_started, trained.folder)
     if with_report:
         with warn_on_error("the report"):
             write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
     if as_json:
         stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])
-    raise typer.Exit(exit_code(trained.outcomes.values(), trained.not_begun))
+    raise typer.Exit(exit_code(trained.outcomes.values(), trained.not_started))
 
 
-def exit_code(outcomes: Iterable[Result | GanbenchError], not_begun: Sequence[Path]) -> ExitCode:
+def exit_code(outcomes: Iterable[Result | GanbenchError], not_started: Sequence[Path]) -> ExitCode:
     """Return the exit code of runs with several seeds: that of the worst one."""
     codes = [
         ExitCode.FAILED if isinstance(outcome, GanbenchError) else STATUS_EXIT_CODES[outcome.status]
@@ -163,7 +163,7 @@ def exit_code(outcomes: Iterable[Result | GanbenchError], not_begun: Sequence[Pa
     ]
     if ExitCode.FAILED in codes:
         return ExitCode.FAILED
-    return ExitCode.INTERRUPTED if not_begun else max(codes)
+    return ExitCode.INTERRUPTED if not_started else max(codes)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -55,7 +55,7 @@ def run_seeds(
     are unknown.
 
     `out` is a new folder for the run directories `seed-1`, `seed-2` and so on; by default, one in runs/BENCHMARK. The
-    other arguments are those of `run`. Ctrl-C ends all runs; those that had not begun are not returned.
+    other arguments are those of `run`. Ctrl-C ends all runs; those that had not started are not returned.
 
     Raises the errors of `run`; that of a seed whose training had begun is raised when the other seeds have ended.
     """
@@ -92,7 +92,7 @@ class TrainedSeeds:
 
     folder: Path  # contains all run directories
     outcomes: dict[Path, Result | GanbenchError]  # by run directory: the result, or the error that ended training
-    not_begun: list[Path]  # because the runs before were interrupted
+    not_started: list[Path]  # because the runs before were interrupted
     registry: Registry
 
 
@@ -122,7 +122,7 @@ def train_seeds(
         raise UsageError("seeds: a run over several processes has one seed; use a suite with `processes` instead")
     changes = check_overrides(overrides)
     if any(change.partition("=")[0].strip() == "training.seed" for change in changes):
-        raise UsageError("seeds and -o training.seed exclude each other; remove one of them")
+        raise UsageError("seeds and -o training.seed are mutually exclusive; remove one of them")
     found = resolve_spec(benchmark, [*changes, *training_overrides(epochs, steps, budget, precision)], plugins)
     specs = with_seeds(found.spec, seeds)
     folder = RunDirectory(found.spec.name, optional_path("out", out)).path  # which must be new

@@ -45,7 +45,7 @@ class Calibration(Record):
         return math.expm1(max(-estimate.lower(LEVEL), estimate.upper(LEVEL)))
 
     @property
-    def std_dev(self) -> float:
+    def std(self) -> float:
         """Standard deviation between pairs, as a fraction of time."""
         return stdev(self.log_ratios)
 
@@ -56,7 +56,7 @@ class Calibration(Record):
     def minimum_detectable_effect(self, margin: float, look: Look) -> float:
         """Return the smallest slowdown, as a fraction, that about half of all checks flag at this look."""
         pairs = 2 * look.blocks
-        estimate = Estimate(0.0, self.std_dev / math.sqrt(pairs), pairs - 1)
+        estimate = Estimate(0.0, self.std / math.sqrt(pairs), pairs - 1)
         return max(margin, math.expm1(math.log1p(self.noise_floor) + estimate.upper(ALPHA * look.share)))
 
     def store(self) -> Path:

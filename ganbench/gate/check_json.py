@@ -25,12 +25,12 @@ class FindingRecord(SparseRecord):
     base: str = Field(description="value of base, with its unit")
     head: str = Field(description="value of head, with its unit")
     worse_by: float | None = Field(
-        None, description="estimate, as a fraction of base: 0.05 is 5% worse, negative is better; null if unlimited"
+        None, description="estimate, as a fraction of base: 0.05 is 5% worse, negative is better; null if infinite"
     )
-    lower: float | None = Field(None, description="lower bound of `worse_by`, one-sided; null if unlimited")
-    upper: float | None = Field(None, description="upper bound of `worse_by`, one-sided; null if unlimited")
+    lower: float | None = Field(None, description="lower bound of `worse_by`, one-sided; null if infinite")
+    upper: float | None = Field(None, description="upper bound of `worse_by`, one-sided; null if infinite")
     minimum_detectable_effect: float | None = Field(
-        None, description="smallest true `worse_by` that about half of such checks flag; null if unlimited"
+        None, description="smallest true `worse_by` that about half of such checks flag; null if infinite"
     )
     message: str = Field(description="the verdict in words")
 

@@ -91,7 +91,7 @@ def calibration_table(calibration: Calibration, margin: float) -> Table:
     pairs = len(calibration.log_ratios)
     table = Table("", "", title="Calibration", title_justify="left", show_header=False)
     table.add_row("pairs of sessions", f"{pairs}")
-    table.add_row("standard deviation", f"{calibration.std_dev:.2%} of time per image")
+    table.add_row("standard deviation", f"{calibration.std:.2%} of time per image")
     table.add_row("bound on systematic bias", f"{calibration.bias_bound:.2%}")
     table.add_row("noise floor", f"{calibration.noise_floor:.2%}")
     for look in looks(MAX_BLOCKS):

@@ -209,7 +209,7 @@ def calibrate(
     )
     if as_json:
         values = result.model_dump(mode="json")
-        print_json({**values, "std_dev": result.std_dev, "noise_floor": result.noise_floor})
+        print_json({**values, "std": result.std, "noise_floor": result.noise_floor})
     else:
         out.print(calibration_table(result, config.margins.time_percent / 100))
     file = result.store()  # after the figures are shown: they are not lost if it fails

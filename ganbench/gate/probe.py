@@ -33,7 +33,7 @@ class Probe(Record):
     )
     spec: dict[str, Any] = Field(description="the resolved spec")
     data: str = Field(description="SHA-256 of the content of the data")
-    environment: dict[str, Any] = Field(description="versions of Python and of all installed distributions")
+    environment: dict[str, Any] = Field(description="versions of Python and of all installed packages")
 
 
 def probe_sides(base: Side, head: Side, config: SessionConfig, scores: bool = True) -> tuple[Probe, Probe]:

@@ -132,8 +132,8 @@ class Quality:
         for name in (score.name, score.label, score.id):  # the most specific one last
             percent = self.margins.metric_percent.get(name, percent)
         costs = self._costs(score)[0]
-        std_dev = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
-        return Threshold.over_seeds(percent / 100, std_dev)
+        std = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
+        return Threshold.over_seeds(percent / 100, std)
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each score."""
@@ -147,7 +147,7 @@ class Quality:
             decision = decisions[title]
             zeros = [sum(value == 0 for value in side) for side in values]
             by_rank = any(zeros)
-            message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, "", decision)
+            message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, decision)
             message += f"; margin {self.threshold(title).margin:.1%}"
             better = decision.upper < 0 and -decision.effect >= self.threshold(title).margin
             verdict = decision.verdict

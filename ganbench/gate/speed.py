@@ -23,7 +23,7 @@ def throughput_finding(sessions: Sessions, decision: Decision, threshold: Thresh
         f"{median(1 / session.seconds_per_image for session in side):,.0f} images/s"
         for side in (sessions.base, sessions.head)
     )
-    message = decision_message("throughput", " in time per image", decision)
+    message = decision_message("time per image", decision)
     if decision.verdict == Verdict.REGRESSED:
         message += f"; most of the slowdown is in the {most_slowed_phase(sessions)} phase"
     if threshold.noise_floor > max(threshold.margin, NOISE_FLOOR):
@@ -49,7 +49,7 @@ def rare_slowdown_finding(sessions: Sessions, decision: Decision, threshold: Thr
     base, head = (
         f"{1 / mean(map(mean_seconds_per_image, side)):,.0f} images/s" for side in (sessions.base, sessions.head)
     )
-    message = decision_message("mean throughput", " in time per image", of_mean)
+    message = decision_message("mean time per image", of_mean)
     message += ". The median window does not show it, so something slow happens in a few windows"
     return Finding(Verdict.WARNING, (base, head), message, of_mean)
 

@@ -40,12 +40,12 @@ class Threshold:
     pass_alpha: float = ALPHA
 
     @classmethod
-    def over_seeds(cls, margin: float, std_dev: float) -> Threshold:
+    def over_seeds(cls, margin: float, std: float) -> Threshold:
         """Return the threshold for training runs with several seeds: the more these vary, the larger its margin.
 
-        `std_dev` is the standard deviation over base's seeds, of the logarithm of the cost.
+        `std` is the standard deviation over base's seeds, of the logarithm of the cost.
         """
-        return cls(max(margin, math.expm1(MIN_STD_DEVS * std_dev)), pass_alpha=SEEDS_PASS_ALPHA)
+        return cls(max(margin, math.expm1(MIN_STD_DEVS * std)), pass_alpha=SEEDS_PASS_ALPHA)
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 def percent(effect: float) -> str:
     """Format a fraction of cost, with its sign."""
-    return f"{effect:+.1%}" if math.isfinite(effect) else "unlimited"
+    return f"{effect:+.1%}" if math.isfinite(effect) else "infinite"
 
 
-def decision_message(name: str, unit: str, decision: Decision) -> str:
+def decision_message(name: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
-    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}{unit}"
+    change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}"
     bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
     detectable = f"minimum detectable effect (50% power): {decision.minimum_detectable_effect:.1%}"

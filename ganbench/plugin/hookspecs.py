@@ -64,7 +64,7 @@ def ganbench_losses() -> list[LossPlugin]:  # type: ignore[empty-body]
     from ganbench import LossPlugin, hookimpl
 
     class LeastSquares:  # Mao et al. 2016, arXiv:1611.04076
-        gives_logits = False  # the threshold of the output is 1/2
+        output_is_logit = False  # the threshold of the output is 1/2
 
         def discriminator_loss(self, players, batch):
             real = players.discriminate(batch.real, batch.labels)

@@ -14,7 +14,7 @@ from typing import Literal
 from ganbench.errors import UsageError, describe
 from ganbench.system.source import source_hash
 
-ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the distributions to load, separated by commas
+ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the packages to load, separated by commas
 
 Stage = Literal["metadata", "import", "register", "hook", "name"]
 
@@ -64,7 +64,7 @@ def installed_plugins(group: str) -> tuple[list[tuple[Provider, EntryPoint]], li
             points = distribution.entry_points.select(group=group) if group in text else ()
         except Exception as error:
             cause = (
-                f"cannot read entry_points.txt: {describe(error)}; reinstall the distribution, or remove "
+                f"cannot read entry_points.txt: {describe(error)}; reinstall the package, or remove "
                 f"{metadata_folder(distribution)}"
             )
             failures.append(LoadFailure(Provider(folder_name(distribution), None, "", ""), "metadata", cause))
@@ -109,12 +109,12 @@ def make_provider(distribution: Distribution, point: EntryPoint) -> Provider:
     if not name or not version:
         raise ValueError(
             f"{metadata_folder(distribution)}: METADATA with a name and a version not found, perhaps after an "
-            "interrupted uninstall; reinstall the distribution, or remove the folder"
+            "interrupted uninstall; reinstall the package, or remove the folder"
         )
     try:
         return Provider(name, version, point.name, point.module)
     except AttributeError:
-        raise ValueError(f"'{point.value}' is not MODULE or MODULE:OBJECT; reinstall the distribution") from None
+        raise ValueError(f"'{point.value}' is not MODULE or MODULE:OBJECT; reinstall the package") from None
 
 
 def filter_by_environment(

@@ -59,7 +59,7 @@ class Players(Protocol):
 
     @property
     def networks(self) -> Networks:
-        """The networks themselves: they are called without labels, augmentations and compilation."""
+        """The networks themselves: calling them directly bypasses label handling, augmentations and compilation."""
 
     def generate(self, batch: Batch) -> Tensor:
         """Return the images generated from `batch.latent` (and `batch.fake_labels`), `(N, C, H, W)`.
@@ -100,7 +100,7 @@ class Loss(Protocol):
     warm-up steps before training and restores the state afterwards. If the meaning of a `NetworksMetric`'s score
     depends on options of the loss, the loss lists these in `protocol`, a mapping. A loss for conditional models only
     has the attribute `needs_labels = True`. A loss for which the discriminator's output is not a logit, positive for
-    real images and negative for generated ones, has `gives_logits = False`: augmentations cannot adapt to it. A loss
+    real images and negative for generated ones, has `output_is_logit = False`: augmentations cannot adapt to it. A loss
     that pairs the n-th real image with the n-th generated one has `pairs_images = True`: a conditional model then
     generates images of the same classes, with `batch.fake_labels` equal to `batch.labels`.
     """
@@ -183,7 +183,7 @@ class ReferenceImages:
     # uint8 (N, channels, height, width), or float32 (N, features) if the dataset has vectors; on the metric's device
     batches: Callable[[], Iterator[Tensor]]
     count: int
-    fingerprint: str  # a cache key for derived data: equal for equal images, metric, options and plugins
+    cache_key: str  # for derived data: equal for equal images, metric, options and plugins
     labels: Tensor | None = None  # (count,), int64, on the CPU; for metrics with `uses_labels` or `uses_real_labels`
 
 

@@ -53,7 +53,7 @@ class Registered:
     provider: Provider
 
     def build(self, options: Any, context: Any) -> Any:
-        """Call the plugin's `build`. An exception becomes a `PluginError` that names the plugin and distribution."""
+        """Call the plugin's `build`. An exception becomes a `PluginError` that names the plugin and package."""
         assert isinstance(self.plugin, Buildable)
         with self.wrap_errors("raised in build"), preserve_torch_defaults(f"{self}: its build changed"):
             try:
@@ -67,7 +67,7 @@ class Registered:
 
     @contextmanager
     def wrap_errors(self, action: str) -> Iterator[None]:
-        """Convert exceptions other than `GanbenchError` to a `PluginError` that names the plugin and distribution."""
+        """Convert exceptions other than `GanbenchError` to a `PluginError` that names the plugin and package."""
         try:
             yield
         except GanbenchError:
@@ -76,7 +76,7 @@ class Registered:
             raise PluginError(f"{self} {action}: {describe(error)}") from error
 
     def record(self) -> dict[str, str | None]:
-        """Return kind and name of the plugin, and distribution, version and source hash of its provider."""
+        """Return kind and name of the plugin, and package, version and source hash of its provider."""
         return {
             "kind": self.plugin.kind.value,
             "name": self.plugin.name,
@@ -124,9 +124,9 @@ class Registry:
         return [registered for kind in Kind for registered in self.of_kind(kind)]
 
     def find(self, kind: Kind, name: str) -> Registered:
-        """Return the plugin called `name`, which may have the form `name@distribution`.
+        """Return the plugin called `name`, which may have the form `name@package`.
 
-        Raises `UsageError` if there is none, or if several distributions provide the name and none is given.
+        Raises `UsageError` if there is none, or if several packages provide the name and none is given.
         """
         name, _, distribution = name.partition("@")
         claims = self._registered[kind].get(name, [])
@@ -141,7 +141,7 @@ class Registry:
             owners = " and ".join(str(claim.provider) for claim in claims)
             raise UsageError(
                 f"{kind} '{name}' is provided by {owners}: select one as {name}@{claims[0].provider.distribution}, "
-                f"uninstall one, or list the distributions to load in the environment variable {ONLY_VARIABLE}"
+                f"uninstall one, or list the packages to load in the environment variable {ONLY_VARIABLE}"
             )
         return claims[0]
 
@@ -170,7 +170,7 @@ class Registry:
     def add(self, registered: Registered) -> None:
         """Register a plugin. A name registered twice is recorded as a failure.
 
-        If both plugins come from the same distribution, the second one is dropped.
+        If both plugins come from the same package, the second one is dropped.
         """
         plugin, provider = registered.plugin, registered.provider
         claims = self._registered[plugin.kind].setdefault(plugin.name, [])

@@ -13,7 +13,7 @@ from .console import printable
 from .leaderboard_tables import HEADER, rows, title
 
 CSV_HEADER = (
-    "metric", "protocol", "rank", "row", "seeds", "mean", "deviation", "low", "high", "best", "images_per_second",
+    "metric", "protocol", "rank", "row", "seeds", "mean", "std", "low", "high", "best", "images_per_second",
     "disturbed", "diverged", "failed", "interrupted", "unfinished", "not_finite", "other_protocol", "ended_early",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # at the beginning of a text, which a spreadsheet would then evaluate
@@ -36,11 +36,11 @@ def to_csv(boards: Iterable[Leaderboard]) -> str:
         protocol = ", ".join(field_text(*field) for field in board.distinctive.items())
         for rank, row in zip(board.ranks, board.rows, strict=True):
             low, high = (row.summary and row.summary.interval) or (None, None)
-            mean, deviation = (row.summary.mean, row.summary.deviation) if row.summary else (None, None)
+            mean, std = (row.summary.mean, row.summary.std) if row.summary else (None, None)
             best = row.best.mean if row.best else None
             ends = [row.statuses.get(status, 0) for status in ("diverged", "failed", "interrupted", "unfinished")]
             writer.writerow(
-                [plain(board.metric), plain(protocol), rank, plain(row.label), len(row.last), mean, deviation, low,
+                [plain(board.metric), plain(protocol), rank, plain(row.label), len(row.last), mean, std, low,
                  high, best, row.images_per_second, row.disturbed, *ends, row.not_finite, row.other_protocol,
                  row.ended_early]
             )  # fmt: skip

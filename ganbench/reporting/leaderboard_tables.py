@@ -82,7 +82,7 @@ def seeds_cell(row: Row) -> str:
 def mean_cell(summary: Summary | None) -> str:
     if summary is None:
         return "none"
-    return number(summary.mean) + ("" if summary.deviation is None else f" ± {number(summary.deviation)}")
+    return number(summary.mean) + ("" if summary.std is None else f" ± {number(summary.std)}")
 
 
 def interval_cell(summary: Summary | None) -> str:
@@ -117,7 +117,7 @@ def notes(board: Leaderboard) -> Iterator[str]:
     warned = warnings(board)
     yield from warned[:SHOWN_NOTES]
     if (more := len(warned) - SHOWN_NOTES) > 0:
-        yield f"{more} more warning{'s' * (more != 1)} about scores, which result.json has"
+        yield f"{more} more warning{'s' * (more != 1)} about scores; see result.json"
     if board.has_partial_tests:
         yield "rows have different seeds: means are over all seeds of a row, tests only over those that two rows share"
     if repeats := sum(row.repeats for row in board.rows):
@@ -146,6 +146,6 @@ def pair_note(board: Leaderboard, pair: RowComparison) -> str:
     seeds = pair.seeds_needed
     needed = f"more than {MAX_SEEDS:,} seeds" if seeds is None else f"about {seeds} seeds"
     return (
-        f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm's level "
-        f"{pair.level:.2g}); {needed} would have a power of {POWER:.0%} for a difference of this size"
+        f"not significantly different: {first} and {second} (p = {pair.difference.p_value:.2g}, Holm-corrected level "
+        f"{pair.level:.2g}); with {needed}, the test would have {POWER:.0%} power to detect a difference of this size"
     )

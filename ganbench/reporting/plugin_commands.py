@@ -95,7 +95,7 @@ def show_plugins(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 if a plugin failed to load.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List plugins by distribution, with load failures and causes."""
+    """List plugins by package, with load failures and causes."""
     from .plugin_tables import plugins_table
 
     registry = load_registry(plugins)

@@ -16,7 +16,7 @@ from .schema_types import describe_type
 
 def plugins_table(registry: Registry) -> Table:
     """List every provider and its plugins."""
-    table = Table("Distribution", "Entry point", "Provides", title="Plugins", title_justify="left")
+    table = Table("Package", "Entry point", "Provides", title="Plugins", title_justify="left")
     provided: dict[Any, list[str]] = {provider: [] for provider in registry.providers}
     for registered in registry.all_plugins():
         provided[registered.provider].append(f"{registered.plugin.kind} {registered.plugin.name}")

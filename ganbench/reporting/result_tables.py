@@ -142,7 +142,7 @@ def references_table(references: list[ReferenceResult]) -> Table:
     """Show whether the run reproduces the reference scores, and what else is known about them."""
     table = Table("Reference", "Score", "Band", "This run", "Verdict", title="Reference scores", title_justify="left")
     for reference in references:
-        spread = "" if reference.deviation is None else f" ± {reference.deviation:g}"
+        spread = "" if reference.std is None else f" ± {reference.std:g}"
         table.add_row(
             escape(f"{reference.label}: {reference.metric}"),
             f"{reference.value:g}{spread}",

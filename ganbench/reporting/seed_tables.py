@@ -18,11 +18,11 @@ from .leaderboard_tables import print_leaderboards_of
 
 
 def show_seeds(
-    console: Console, outcomes: Mapping[Path, Result | GanbenchError], not_begun: Sequence[Path], folder: Path
+    console: Console, outcomes: Mapping[Path, Result | GanbenchError], not_started: Sequence[Path], folder: Path
 ) -> None:
     """Print how each run ended, their leaderboards, and where their files are.
 
-    `outcomes` are the results and errors by run directory, and `not_begun` the directories of the other runs; all are
+    `outcomes` are the results and errors by run directory, and `not_started` the directories of the other runs; all are
     in `folder`.
     """
     results = {run: outcome for run, outcome in outcomes.items() if isinstance(outcome, Result)}
@@ -37,8 +37,8 @@ def show_seeds(
         elif outcome.status == "interrupted":
             command = run_command("--resume", str(run), processes=outcome.throughput.processes)
             print_text(console, f"{run.name} was interrupted; resume with: {command}")
-    if not_begun:
-        print_text(console, f"not begun: {', '.join(run.name for run in not_begun)}")
+    if not_started:
+        print_text(console, f"not started: {', '.join(run.name for run in not_started)}")
     print_text(console, f"files in {folder}")
 
 

@@ -264,7 +264,7 @@ def same_score(result: Result | None, metric: MetricResult) -> MetricResult | No
 
 
 def is_same(one: MetricResult, other: MetricResult) -> bool:
-    names = {metric.name.partition("@")[0] for metric in (one, other)}  # a distribution may be given, as fid@ganbench
+    names = {metric.name.partition("@")[0] for metric in (one, other)}  # a package may be given, as fid@ganbench
     same = len(names) == 1 and one.label == other.label and one.higher_is_better == other.higher_is_better
     return same and compare_scores([one, other]).comparable
 

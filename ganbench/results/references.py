@@ -52,7 +52,7 @@ def judge_reference(reference: Mapping[str, Any], result: Result) -> ReferenceRe
         verdict = "not comparable"
     else:
         verdict = "within" if abs(measured - reference["value"]) <= reference["band"] else "outside"
-    stored = {name: reference.get(name) for name in ("label", "metric", "value", "deviation", "band", "source", "note")}
+    stored = {name: reference.get(name) for name in ("label", "metric", "value", "std", "band", "source", "note")}
     return ReferenceResult(**stored, measured=measured, verdict=verdict, differences=differences)
 
 

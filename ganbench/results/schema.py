@@ -82,7 +82,8 @@ class MetricResult(Record):
         description="the score at the end of training; null if the run did not reach it, or if not finite"
     )
     higher_is_better: bool | None = Field(
-        description="whether higher scores are better; null for a value that is never ranked, such as a deviation"
+        description="whether higher scores are better; null for a value that is never ranked, such as a standard "
+        "deviation"
     )
     best: MetricPoint | None = Field(
         description="the first of the best scores of the run; null if none is finite, or if it is never ranked"
@@ -118,7 +119,7 @@ class ReferenceResult(Record):
     label: str = Field(description="short name of the publication")
     metric: str = Field(description="`id` of the score in `metrics`")
     value: float = Field(description="the published score")
-    deviation: float | None = Field(description="its published standard deviation; null if the spec has none")
+    std: float | None = Field(description="its published standard deviation; null if the spec has none")
     band: float = Field(description="largest distance from `value` that reproduces it, in the unit of the score")
     source: str = Field(description="where it is published: a URL, a DOI or a citation")
     note: str | None = Field(description="remaining differences from the publication; null if the spec names none")
@@ -135,10 +136,10 @@ class PluginRecord(Record):
     kind: str = Field(description="kind of plugin, such as model or metric")
     name: str = Field(description="name of the plugin")
     distribution: str = Field(
-        description="Python distribution that provides it, or the name of the file or module given with -p"
+        description="Python package that provides it, or the name of the file or module given with -p"
     )
     version: str | None = Field(
-        description="version of the distribution, or a hash of the file; null for a module given with -p"
+        description="version of the package, or a hash of the file; null for a module given with -p"
     )
     source: str | None = Field(
         None, description="hash of the plugin's code; null in results written before it was recorded"

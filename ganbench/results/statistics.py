@@ -23,7 +23,7 @@ class Summary(Record):
     """Mean, sample standard deviation and confidence interval."""
 
     mean: float = Field(description="mean of the values")
-    deviation: float | None = Field(description="sample standard deviation; null for fewer than two values")
+    std: float | None = Field(description="sample standard deviation; null for fewer than two values")
     interval: tuple[float, float] | None = Field(
         description="95% confidence interval of the mean, by Student's t distribution; null for fewer than two values"
     )
@@ -35,22 +35,22 @@ def summarize(values: Sequence[float]) -> Summary | None:
         return None
     mean = float(np.mean(values))
     if len(values) < 2:
-        return Summary(mean=mean, deviation=None, interval=None)
-    deviation = float(np.std(values, ddof=1))
-    half = float(special.stdtrit(len(values) - 1, 0.975)) * deviation / math.sqrt(len(values))
-    return Summary(mean=mean, deviation=deviation, interval=(mean - half, mean + half))
+        return Summary(mean=mean, std=None, interval=None)
+    std = float(np.std(values, ddof=1))
+    half = float(special.stdtrit(len(values) - 1, 0.975)) * std / math.sqrt(len(values))
+    return Summary(mean=mean, std=std, interval=(mean - half, mean + half))
 
 
 class PairedDifference(Record):
     """The differences between two rows, one for each common seed."""
 
     mean: float = Field(description="mean of the first row's score minus the second's")
-    deviation: float = Field(description="sample standard deviation of the differences")
+    std: float = Field(description="sample standard deviation of the differences")
     seeds: int = Field(description="number of common seeds")
 
     @property
     def _is_constant(self) -> bool:
-        return self.deviation <= ROUNDING * abs(self.mean)
+        return self.std <= ROUNDING * abs(self.mean)
 
     @property
     def p_value(self) -> float:
@@ -61,7 +61,7 @@ class PairedDifference(Record):
         """
         if self._is_constant:
             return 2.0 ** (1 - self.seeds) if self.mean else 1.0
-        statistic = abs(self.mean) / self.deviation * math.sqrt(self.seeds)
+        statistic = abs(self.mean) / self.std * math.sqrt(self.seeds)
         return float(2 * special.stdtr(self.seeds - 1, -statistic))
 
     def seeds_needed(self, alpha: float) -> int | None:
@@ -72,7 +72,7 @@ class PairedDifference(Record):
         """
         if self._is_constant:
             return 1 + math.ceil(-math.log2(alpha)) if self.mean else None
-        return seeds_needed(abs(self.mean) / self.deviation, alpha)
+        return seeds_needed(abs(self.mean) / self.std, alpha)
 
 
 def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | None:
@@ -81,7 +81,7 @@ def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | Non
         return None
     differences = np.subtract(one, other)
     return PairedDifference(
-        mean=float(np.mean(differences)), deviation=float(np.std(differences, ddof=1)), seeds=len(differences)
+        mean=float(np.mean(differences)), std=float(np.std(differences, ddof=1)), seeds=len(differences)
     )
 
 

@@ -130,7 +130,7 @@ def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Te
     elif isinstance(metric, Metric):
         labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
         reference = ReferenceImages(
-            batches=lambda: real_data.images(split, indices), count=len(indices), fingerprint=identity, labels=labels
+            batches=lambda: real_data.images(split, indices), count=len(indices), cache_key=identity, labels=labels
         )
         with prepared.config.plugin.wrap_errors("raised in fit"):
             metric.fit(reference)

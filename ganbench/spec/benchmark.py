@@ -49,7 +49,9 @@ class BenchmarkSpec(StrictModel):
     dataset: DatasetConfig = Field(description="the real images: a name, or a table with options")
     optimizer: Optimizers = Field(description="the optimizers of both networks")
     training: TrainingOptions = Field(description="the length of training, its batches and its precision")
-    penalties: list[PenaltyConfig] = Field([], description="terms added to the loss of the discriminator")
+    penalties: list[PenaltyConfig] = Field(
+        [], description="terms added to the loss of a network, by default the discriminator's"
+    )
     augmentations: list[AugmentationConfig] = Field([], description="changes to the images that the discriminator sees")
     ema: EMAOptions | None = Field(
         None, description="a moving average of the generator's weights, for scores and sample images; default: none"

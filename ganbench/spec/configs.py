@@ -57,7 +57,7 @@ def configs_in(value: Any) -> Iterator[PluginConfig]:
 class PluginConfig(StrictModel):
     """A plugin with its options: a table such as `{name = "adam", lr = 1e-4}`, or just the name.
 
-    If several distributions provide the name, `name@distribution` selects one. Validation needs the registry:
+    If several installed packages provide the name, `name@package` selects one. Validation needs the registry:
     `model_validate(data, context={"registry": registry})`.
     """
 
@@ -65,7 +65,7 @@ class PluginConfig(StrictModel):
 
     plugin: Registered
     options: SerializeAsAny[Options]
-    name: str  # as given in the spec, possibly with a distribution
+    name: str  # as given in the spec, possibly with a package
     _built: Any = PrivateAttr(None)
 
     @model_validator(mode="before")

@@ -69,7 +69,7 @@ def load_stopped_spec(directory: Path, registry: Registry, overrides: Iterable[s
 def find_published_curve(benchmark: str, registry: Registry) -> PublishedCurve | None:
     """Return the published curve of a registered benchmark; None if there is none, or no such benchmark.
 
-    As in `Registry.find`, the name may have the form `name@distribution`.
+    As in `Registry.find`, the name may have the form `name@package`.
     """
     name, _, distribution = benchmark.partition("@")
     benchmarks = {

@@ -19,7 +19,7 @@ class Reference(StrictModel):
     label: str = Field(min_length=1, description="short name of the publication")
     metric: str = Field(description="id of the score in the result, such as fid or kid.mean")
     value: float = Field(description="the published score")
-    deviation: float | None = Field(
+    std: float | None = Field(
         None, ge=0, description="its published standard deviation, shown and not used; default: none"
     )
     band: float = Field(

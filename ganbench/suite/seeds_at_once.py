@@ -63,8 +63,8 @@ def train(
     for directory, outcome in outcomes.items():
         if isinstance(outcome, GanbenchError):
             print_text(err, f"error: {directory.name}: {outcome}")
-    not_begun = [directory for directory in files if directory not in outcomes]
-    raise typer.Exit(exit_code(outcomes.values(), not_begun))
+    not_started = [directory for directory in files if directory not in outcomes]
+    raise typer.Exit(exit_code(outcomes.values(), not_started))
 
 
 def train_files(

@@ -51,7 +51,7 @@ class MetricContract(PluginContract):
                 metric.score(self.features(metric, real.split(5)), self.features(metric, generated.split(batch_size)))
             )
         labels = self.labels()
-        reference = ReferenceImages(lambda: iter(real.split(5)), count=BATCH, fingerprint="contract", labels=labels)
+        reference = ReferenceImages(lambda: iter(real.split(5)), count=BATCH, cache_key="contract", labels=labels)
         metric.fit(reference)
         for batch, batch_labels in zip(generated.split(batch_size), labels.split(batch_size), strict=True):
             metric.update(batch, *([batch_labels] if uses_labels(metric) else []))

@@ -128,7 +128,7 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
     """Return warnings about combinations that work but are rarely intended."""
     warnings = []
     adaptive = [each.plugin for each in step.augmentations if hasattr(each.augmentation, "adapt")]
-    if adaptive and not getattr(step.loss, "gives_logits", True):
+    if adaptive and not getattr(step.loss, "output_is_logit", True):
         warnings.append(
             f"{', '.join(adaptive)} adapts to the sign of the discriminator's output, but with {spec.loss.plugin} the "
             "sign does not tell real images from generated ones, so the augmentation's strength will be arbitrary; use "

@@ -80,7 +80,11 @@ class TrainingLoop:
         self.state.resume_from(checkpoint)
         self.files.saved_steps = self.files.resumed_steps = self.state.steps
         if (reached := self.prepared.targets.reached_stop()) is not None:
-            self.callback.on_warning(f"the run is complete, because {reached}; to train further, set its stop to false")
+            target, title = reached
+            self.callback.on_warning(
+                f"the run is complete, because {target} is reached: {title}; to train further, resume with "
+                f"-o {target}.stop=false"
+            )
 
     def execute(self, interrupt: Interrupt) -> Training[Result]:
         """Train until training is complete or interrupted, and store the result."""
@@ -201,7 +205,8 @@ class TrainingLoop:
         if self._is_interrupted(interrupt):
             return "interrupted", f"interrupted after step {state.steps}"
         if (reached := self.prepared.targets.reached_stop()) is not None:
-            return "completed", f"training ended after step {state.steps}, because {reached}"
+            target, title = reached
+            return "completed", f"training ended after step {state.steps}, because {target} is reached: {title}"
         if self._is_over_budget():
             return "completed", f"the budget of {self._deadline():g} s was used up after step {state.steps}"
         return None

@@ -44,12 +44,12 @@ class Targets:
             for target, scored in self._targets
         ]
 
-    def reached_stop(self) -> str | None:
-        """Describe the first target with `stop` that has been reached; None if training goes on."""
+    def reached_stop(self) -> tuple[str, str] | None:
+        """Return the path of the first target with `stop` that has been reached, and its title; None if none has."""
         for number, (target, scored) in enumerate(self._targets):
             if target.stop and first_reached(scored, target.value) is not None:
                 title = target_title(self._titles[scored.id], target.value, bool(scored.higher_is_better))
-                return f"targets.{number} is reached: {title}"
+                return f"targets.{number}", title
         return None
 
 

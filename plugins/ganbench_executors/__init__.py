@@ -30,7 +30,7 @@ class SlurmOptions(Options):
     warning_seconds: int = Field(90, ge=10, description="seconds before the limit at which a cell writes a checkpoint")
     cpus: int = Field(2, ge=1, description="CPUs of each cell; its processes divide them into threads")
     gpus: int = Field(0, ge=0, description="GPUs of each cell")
-    memory_gb: float | None = Field(None, gt=0, description="memory of each cell, in GiB; default: the cluster's")
+    memory_gib: float | None = Field(None, gt=0, description="memory of each cell, in GiB; default: the cluster's")
     exclusive: bool = Field(False, description="reserve whole nodes; otherwise, speeds are marked as unreliable")
     array: bool = Field(True, description="submit one job array instead of one job per cell")
     jobs: int = Field(256, ge=1, description="cells of an array that run at a time")
@@ -51,7 +51,7 @@ class RayOptions(Options):
     address: str = Field("auto", description="HOST:PORT of the cluster; auto: the one that this machine belongs to")
     cpus: float = Field(1, gt=0, description="CPUs of each cell; its processes divide them into threads")
     gpus: float = Field(0, ge=0, description="GPUs of each cell; a fraction shares one")
-    memory_gb: float | None = Field(
+    memory_gib: float | None = Field(
         None, gt=0, description="memory of each cell, in GiB, for scheduling only; default: none"
     )
     retries: int = Field(

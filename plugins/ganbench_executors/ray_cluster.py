@@ -35,8 +35,8 @@ class RayExecutor:
             ) from None
         self.threads = settled_threads("ray", context.directory, max(1, int(options.cpus)), "set -x cpus=N")
         needs: dict[str, Any] = {"num_cpus": options.cpus, "num_gpus": options.gpus, "max_retries": options.retries}
-        if options.memory_gb is not None:
-            needs["memory"] = int(options.memory_gb * 2**30)
+        if options.memory_gib is not None:
+            needs["memory"] = int(options.memory_gib * 2**30)
         self.task: Any = ray.remote(**needs)(run_job)
         self.options = options
         self.tasks: dict[Future[JobEnd], Any] = {}

@@ -160,7 +160,7 @@ def parameters(options: SlurmOptions) -> dict[str, Any]:
         "time": options.minutes,
         "cpus_per_task": options.cpus,
         "gpus_per_node": options.gpus or None,
-        "mem": None if options.memory_gb is None else f"{round(1024 * options.memory_gb)}MB",
+        "mem": None if options.memory_gib is None else f"{round(1024 * options.memory_gib)}MB",
         "exclusive": options.exclusive or None,
         "array_parallelism": options.jobs,
         "job_name": "ganbench",

@@ -15,7 +15,7 @@ class LeastSquares:
     the generator's loss is 1/8.
     """
 
-    gives_logits = False  # its threshold is 1/2
+    output_is_logit = False  # its threshold is 1/2
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         real = players.discriminate(batch.real, batch.labels).float()

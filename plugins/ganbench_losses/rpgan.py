@@ -20,7 +20,7 @@ class RelativisticPairing:
     monitor is the mean difference in a pair.
     """
 
-    gives_logits = False  # only differences of it matter
+    output_is_logit = False  # only differences of it matter
     pairs_images = True
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -78,7 +78,7 @@ def test_ctrl_c_ends_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run_command(*COMMAND, "--seeds", "1,2", "--out", "seeds")
     assert ended.exit_code == ExitCode.INTERRUPTED
     assert "resume with: ganbench run --resume seeds/seed-1" in " ".join(ended.stdout.split())
-    assert "not begun: seed-2" in ended.stdout
+    assert "not started: seed-2" in ended.stdout
     assert not Path("seeds/seed-2").exists()
 
 
@@ -92,7 +92,7 @@ def test_ctrl_c_while_a_seed_is_scored_also_ends_the_seeds_after_it(monkeypatch:
     ended = run_command(*COMMAND, "--seeds", "1,2", "--out", "seeds")
     assert ended.exit_code == ExitCode.INTERRUPTED
     assert "seed-1 │ completed" in ended.stdout
-    assert "not begun: seed-2" in ended.stdout
+    assert "not started: seed-2" in ended.stdout
 
 
 def test_a_run_over_several_processes_has_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_a_run_over_several_processes_has_one_seed(monkeypatch: pytest.MonkeyPat
         (["--seeds", "1,2,1"], "seeds: 1 is given twice"),
         (["--seeds", "1,-2"], "seeds: -2 is not an integer from 0"),
         (["--seeds", "1,2", "--seed", "3"], "omit --seed and --resume"),
-        (["--seeds", "1,2", "-o", "training.seed=3"], "seeds and -o training.seed exclude each other"),
+        (["--seeds", "1,2", "-o", "training.seed=3"], "seeds and -o training.seed are mutually exclusive"),
         (["--seeds", "1,2", "--out", "full"], "run directory full: not empty"),
         (["--seeds", "1,2", "-o", "training.batch_size=6000"], "training.batch_size"),
     ],

@@ -59,8 +59,8 @@ def record_lines(count: int) -> str:
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        (FAST, ExitCode.DONE, "PASS: throughput"),
-        (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
+        (FAST, ExitCode.DONE, "PASS: time per image"),
+        (SLOW, ExitCode.REGRESSION, "REGRESSED: time per image is worse by 25."),
         (FAST + f"PEAK = {2**31}\n", ExitCode.REGRESSION, "REGRESSED: peak memory"),
         (FAST + "BATCH = 32\n", ExitCode.NOT_COMPARABLE, "batch_size: 64, now 32"),
         (FAST + "CRASH = True\n", ExitCode.FAILED, "a session of current code failed"),
@@ -91,7 +91,7 @@ def test_an_unreliable_comparison_is_advisory(sessions: str, more: str, reason: 
     code, text = check("--junit", "junit.xml")
     assert code == ExitCode.DONE
     assert f"advisory only: {reason}" in text.replace("the environment differs from the baseline: ", "")
-    assert "INCONCLUSIVE: throughput is worse by 25." in text
+    assert "INCONCLUSIVE: time per image is worse by 25." in text
     assert 'failures="0" skipped="1"' in Path("junit.xml").read_text()
     assert check("--strict")[0] == ExitCode.INCONCLUSIVE
 
@@ -101,7 +101,7 @@ def test_other_software_of_the_scores_does_not_excuse_a_slowdown(plugin: Any) ->
     plugin(SLOW + 'SCORER = "2"\nFID = 23.0\n')
     code, text = check("--quality")
     assert code == ExitCode.REGRESSION
-    assert "REGRESSED: throughput is worse by 25." in text
+    assert "REGRESSED: time per image is worse by 25." in text
     assert "advisory only: the software of the scores differs from the baseline: scorer 1 -> 2" in text
 
 
@@ -126,7 +126,7 @@ def test_a_first_run_can_record_what_is_missing(plugin: Any) -> None:
     assert f"WARNING: {warning}" in recorded[1]
     assert warning in Path("junit.xml").read_text()
     assert warning in Path("summary.md").read_text()
-    assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: throughput")
+    assert_outcome(check("--missing-baseline", "record"), ExitCode.DONE, "PASS: time per image")
 
 
 def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugin: Any) -> None:
@@ -144,7 +144,7 @@ def test_a_spec_file_is_one_benchmark_by_any_relative_path(plugin: Any) -> None:
     arguments = ("-p", "own_loss.py", "--no-smoke")
     invoke("baseline", "record", "./mine.toml", *arguments, "--out", "baseline.json", "--sessions", "2")
     outcome = invoke("check", "mine.toml", *arguments, "--baseline", "baseline.json")
-    assert_outcome(outcome, ExitCode.DONE, "PASS: throughput")
+    assert_outcome(outcome, ExitCode.DONE, "PASS: time per image")
 
 
 def other_benchmark(text: str) -> str:
@@ -240,5 +240,5 @@ def test_a_pass_against_disturbed_sessions_is_only_a_warning(plugin: Any) -> Non
     plugin(FAST)
     code, text = check()
     assert code == ExitCode.DONE
-    assert "WARNING: throughput" in text
+    assert "WARNING: time per image" in text
     assert "12 of the baseline's 12 sessions were disturbed, so a regression may be hidden: a neighbor" in text

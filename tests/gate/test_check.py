@@ -45,7 +45,7 @@ def test_a_commit_that_slows_its_plugin_fails_and_the_phase_is_named(commit: Any
     repository = commit(SLOW)
     code, text = invoke(*AGAINST)
     assert code == ExitCode.REGRESSION
-    assert "REGRESSED: throughput is worse by 25." in text
+    assert "REGRESSED: time per image is worse by 25." in text
     assert "most of the slowdown is in the generator phase" in text
     assert not list(repository.parent.glob("ganbench-revision-*"))
     assert subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
@@ -56,7 +56,7 @@ def test_a_speedup_passes_with_the_minimum_detectable_effect(commit: Any) -> Non
     commit(FAST)
     code, text = invoke(*AGAINST)
     assert code == ExitCode.DONE
-    assert "PASS: throughput is better by 20." in text
+    assert "PASS: time per image is better by 20." in text
     assert "minimum detectable effect (50% power): 5.0%" in text
 
 
@@ -200,13 +200,13 @@ def test_all_outputs_agree(commit: Any, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
     code, text = invoke(*AGAINST, "--junit", "junit.xml", "--summary", "summary.md")
     assert code == ExitCode.REGRESSION
-    assert "::error title=ganbench check dcgan-fashion::throughput is worse by 25." in text
+    assert "::error title=ganbench check dcgan-fashion::time per image is worse by 25." in text
     assert "torch" in text
     (suite,) = JUnitXml.fromfile("junit.xml")
     assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (3, 1, 0, 0)
     results = {case.name: case.result for case in suite}
     assert list(results) == ["throughput", "memory", "smoke"]
-    assert "throughput is worse by" in results["throughput"][0].message
+    assert "time per image is worse by" in results["throughput"][0].message
     assert not results["memory"]
     summary = Path("summary.md").read_text()
     assert "❌ regressed" in summary
@@ -248,7 +248,7 @@ def test_the_self_test_annotates_no_build(commit: Any, tmp_path: Path, monkeypat
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
     code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
     assert code == ExitCode.DONE
-    assert "REGRESSED: throughput" in text
+    assert "REGRESSED: time per image" in text
     assert "::error" not in text
     assert not (tmp_path / "step.md").exists()
 
@@ -257,7 +257,7 @@ def test_the_self_test_slows_every_update_of_a_step_with_several(commit: Any, mo
     commit(FAST + "DISCRIMINATOR_STEPS = 5\n")
     code, text = invoke("-p", "own_loss.py", "--self-test", "--seed", "1")
     assert code == ExitCode.DONE
-    assert "throughput is worse by 10." in text
+    assert "time per image is worse by 10." in text
 
 
 def test_annotations_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:

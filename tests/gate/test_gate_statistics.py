@@ -72,7 +72,7 @@ def test_a_slowdown_in_few_windows_is_a_warning(rare: float, is_found: bool) -> 
     assert (finding is not None) == is_found
     if finding:
         assert finding.verdict == Verdict.WARNING
-        assert "mean throughput is worse by 2" in finding.message  # 20%, up to noise
+        assert "mean time per image is worse by 2" in finding.message  # 20%, up to noise
     assert rare_slowdown_finding(Sessions(head, head, in_pairs=True), decision, FIVE_PERCENT, ALPHA) is None
 
 

@@ -23,7 +23,7 @@ AGAINST = 'against="HEAD~1"'
     ("base", "head", "against", "outcome", "message"),
     [
         (SLOW, FAST, AGAINST, "passed", ""),
-        (FAST, SLOW, AGAINST, "failed", "*throughput is worse by 25.*generator phase*"),
+        (FAST, SLOW, AGAINST, "failed", "*time per image is worse by 25.*generator phase*"),
         (FAST, FAST + "NOISE = 0.5\n", AGAINST, "skipped", "*too noisy to decide*"),
         (FAST, FAST + "LOSS = 2.0\n", AGAINST, "passed", "*training results differ*"),
         (FAST, FAST + "CRASH = True\n", AGAINST, "failed", "*a session of the working tree failed*"),

@@ -183,7 +183,7 @@ def test_a_base_whose_seeds_diverge_does_not_discard_what_was_measured(
     arguments = ("dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1", *QUALITY, "--strict")
     outcome = run_command("check", *arguments)
     text = " ".join(outcome.output.split())
-    assert "PASS: throughput" in text
+    assert "PASS: time per image" in text
     assert message in text
     assert outcome.exit_code == code
 
@@ -344,7 +344,7 @@ def test_a_smoke_run_leaves_out_scores_that_are_not_comparable(text: str, reason
     commit(FAST + text)
     outcome = run_command("check", "dcgan-fashion", "-p", "own_loss.py", "--against", "HEAD~1")
     output = " ".join(outcome.output.split())
-    assert "PASS: throughput" in output
+    assert "PASS: time per image" in output
     assert (
         "WARNING: training results agree for the same seed. Scores that cannot be compared were left out: "
         f"{reason}" in output

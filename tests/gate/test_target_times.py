@@ -14,6 +14,7 @@ from stand_in import FAST
 
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate import worker
+from ganbench.gate.outputs import bounds
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.targets import TargetTimes
 from ganbench.gate.training_runs import TrainingRun, TrainingRuns
@@ -88,6 +89,7 @@ def test_seeds_that_never_reach_it_are_counted_not_dropped() -> None:
     assert finding.verdict != Verdict.PASS
     assert isinstance(finding.decision, Decision)
     assert finding.decision.upper == math.inf
+    assert bounds(finding)[1].endswith("% to infinite")
 
 
 def test_a_base_that_misses_it_now_and_then_does_not_excuse_what_takes_much_longer() -> None:

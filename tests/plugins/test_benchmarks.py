@@ -90,7 +90,7 @@ def test_r3gans_schedules_end_with_the_run(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "deviation", "steps", "betas", "counts"),
+    ("name", "value", "std", "steps", "betas", "counts"),
     [
         ("dcgan-cifar10", 28.95, 0.42, 200_000, [0.5, 0.999], (10_000, 10_000)),
         ("sngan-cifar10", 16.77, 0.04, 100_000, [0.0, 0.9], (50_000, 50_000)),
@@ -100,7 +100,7 @@ def test_r3gans_schedules_end_with_the_run(registry: Registry) -> None:
 def test_a_run_with_mimicrys_settings_is_held_to_its_score(
     name: str,
     value: float,
-    deviation: float,
+    std: float,
     steps: int,
     betas: list[float],
     counts: tuple[int, int],
@@ -116,7 +116,7 @@ def test_a_run_with_mimicrys_settings_is_held_to_its_score(
     assert optimizer["generator"] == optimizer["discriminator"]
     assert optimizer["generator"]["betas"] == betas
     (reference,) = spec.references
-    assert (reference.value, reference.deviation) == (value, deviation)
+    assert (reference.value, reference.std) == (value, std)
 
     short = train(name, data_dir, registry, tmp_path / "run")
     assert short.status == "completed"

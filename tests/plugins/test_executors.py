@@ -277,6 +277,14 @@ def test_slurm_cancels_or_finds_the_jobs_that_it_had_submitted_before_an_error(
     first.shut_down()
 
 
+def test_slurm_gets_the_memory_in_gib(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:
+    executor = build("slurm", tmp_path, memory_gib=1.5)
+    executor.submit([job("a", "")])
+    (script,) = Path(executor.submitter.folder).glob("*_submission.sh")
+    assert "#SBATCH --mem=1536MB" in script.read_text().splitlines()  # Slurm's MB are MiB
+    executor.shut_down()
+
+
 def test_slurm_finds_the_jobs_of_all_cells_of_a_job_of_several_seeds(
     job: Any, tmp_path: Path, fake_slurm: FakeSlurm
 ) -> None:

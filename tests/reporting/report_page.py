@@ -132,7 +132,7 @@ def hostile() -> Result:
         ],
         references=[
             ReferenceResult(
-                label=EVIL, metric=EVIL, value=4.0, deviation=None, band=0.5, source=EVIL, note=EVIL, measured=4.0,
+                label=EVIL, metric=EVIL, value=4.0, std=None, band=0.5, source=EVIL, note=EVIL, measured=4.0,
                 verdict="not comparable", differences=[EVIL],
             )
         ],

@@ -156,7 +156,7 @@ def run_tables(registry: Registry) -> Iterable[Table]:
     yield references_table(
         [
             ReferenceResult(
-                label=f"{NAME}, published", metric="fid", value=28.95, deviation=0.42, band=1.5, measured=30.1234,
+                label=f"{NAME}, published", metric="fid", value=28.95, std=0.42, band=1.5, measured=30.1234,
                 source="https://github.com/kwotsin/mimicry", note="mean of three seeds", verdict="not comparable",
                 differences=["generated_samples is 1000, not 50000", f"extractor is {NAME}, not inception-v3"],
             )

@@ -93,7 +93,8 @@ def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path:
     assert tied["seeds_needed"] > 5
     text = invoke("runs")[1]
     assert "not significantly different: dcgan-fashion, loss=" in text
-    assert f"about {tied['seeds_needed']} seeds would have a power of 90% for a difference of this size" in text
+    detects = "the test would have 90% power to detect a difference of this size"
+    assert f"Holm-corrected level 0.05); with about {tied['seeds_needed']} seeds, {detects}" in text
 
 
 def test_a_value_without_a_direction_is_not_ranked(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_warnings_about_scores_are_notes_with_the_rows_and_seeds_that_they_conce
     assert rows == {"a": {"0": ["few images", "copies"], "1": ["few images"]}, "b": {"0": ["few images"]}}
     for seed in range(20):
         write(tmp_path, "c", seed, score(10.0).model_copy(update={"warnings": [f"{seed} copies"]}))
-    assert "12 more warnings about scores" in invoke("runs")[1]
+    assert "12 more warnings about scores; see result.json" in invoke("runs")[1]
 
 
 def test_runs_that_ended_before_their_schedule_are_counted(tmp_path: Path) -> None:
@@ -176,6 +177,7 @@ def test_tables_are_written_for_other_programs(tmp_path: Path) -> None:
         write(tmp_path, "a_b", seed, score(10.0 + seed))
     rows = csv_rows("runs")
     assert (float(rows[0]["mean"]), float(rows[0]["best"]), rows[0]["seeds"]) == (10.5, 9.5, "2")
+    assert float(rows[0]["std"]) == boards("runs")[0]["rows"][0]["last"]["std"] == pytest.approx(0.5**0.5)
     assert "| 1 | dcgan-fashion | 2 | 10.5000 ± 0.7071 |" in invoke("runs", "--format", "markdown")[1]
     write(tmp_path, "c_d", 0, score(11.0))
     assert r"loss=a\_b & 2 & 10.5000 $\pm$ 0.7071" in invoke("runs", "--format", "latex")[1]

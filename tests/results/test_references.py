@@ -42,7 +42,7 @@ num_samples = 30
 label = "a paper"
 metric = "fid"
 value = 1.0
-deviation = 0.1
+std = 0.1
 band = 50.0
 source = "doi:10.0000/example"
 note = "its generator has a bias"
@@ -97,7 +97,7 @@ def test_a_run_within_the_band_says_so_in_its_result_and_its_tables(finished: tu
     (metric,) = load_result(directory).metrics
     assert metric.value is not None
     assert stored.model_dump() == {
-        **{"label": "a paper", "metric": "fid", "value": 1.0, "deviation": 0.1, "band": 50.0},
+        **{"label": "a paper", "metric": "fid", "value": 1.0, "std": 0.1, "band": 50.0},
         **{"source": "doi:10.0000/example", "note": "its generator has a bias"},
         **{"measured": metric.value, "verdict": "within", "differences": []},
     }

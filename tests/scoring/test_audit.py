@@ -69,7 +69,7 @@ def test_strong_flaws_are_rated_worse_and_copies_of_the_reference_are_not(fid: A
     for flaw in ("collapse, one image only", "missing classes, half of the classes", "blur, sigma 2 pixels"):
         assert verdicts[flaw] == "worse"
     assert verdicts["memorized, copies of the reference"] != "worse"
-    assert verdicts["noise, std 5 of 255"] == "not noticed"
+    assert verdicts["noise, std 5 of 255"] == "not detected"
 
 
 def test_each_flaw_changes_the_images_as_it_says() -> None:
@@ -202,13 +202,14 @@ def test_verdicts_and_the_number_of_images_follow_from_the_spread() -> None:
 
     audit = Audit("x", {"": False}, 100, {100: one(0.9, 1.0, 1.1)}, [])
     assert audit.needed("") == 10_000  # a relative deviation of 10% at 100 images
-    for values, verdict in (((1.2, 1.2), "not noticed"), ((1.4, 1.4), "worse"), ((0.6, 0.6), "better")):
+    for values, verdict in (((1.2, 1.2), "not detected"), ((1.4, 1.4), "worse"), ((0.6, 0.6), "better")):
         assert audit.verdict(FlawScores("", "", one(*values)), "") == verdict
     failed = FlawScores("collapse", "", one(math.nan, 1.0))
     assert audit.verdict(failed, "") == "no score"
     console = Console(file=io.StringIO(), width=100)
-    console.print(audit_table(replace(audit, flaws=[failed])))
+    console.print(table := audit_table(replace(audit, flaws=[failed])))
     assert "no score" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert str(table.caption).endswith("\na standard deviation of 1% of the score requires about 10,000 images")
     assert Audit("x", {"": False}, 100, {100: one(-0.1, 0.0, 0.1)}, []).needed("") is None
 
 
@@ -222,15 +223,15 @@ def test_a_metric_is_rated_alike_alone_and_next_to_others() -> None:
     assert together[1].directions == {"mean": False}  # a deviation is neither good nor bad
 
 
-def test_the_conclusion_names_what_is_noticed_and_what_is_not() -> None:
+def test_the_conclusion_names_what_is_detected_and_what_is_not() -> None:
     def conclusion(**means: float) -> str:
         flawed = [FlawScores(name, "", Scores({"": [mean, mean]})) for name, mean in means.items()]
         return Audit("x", {"": False}, 100, {100: Scores({"": [0.9, 1.1]})}, flawed).conclusion("")
 
     assert conclusion(blur=9, noise=9) == "rated as worse: blur, noise"
     assert conclusion(blur=9, noise=1, JPEG=0.1) == "rated as worse: blur; not rated as worse: noise, JPEG"
-    assert conclusion(blur=1, collapse=9) == "worthless here: only repeated images are rated as worse (collapse)"
-    assert conclusion(blur=1, collapse=0.1) == "worthless here: no flaw is rated as worse than real images"
+    assert conclusion(blur=1, collapse=9) == "not meaningful here: only repeated images are rated as worse (collapse)"
+    assert conclusion(blur=1, collapse=0.1) == "not meaningful here: no flaw is rated as worse than real images"
 
 
 BAD_EXTRACTORS = """
@@ -276,9 +277,9 @@ def ganbench_feature_extractors():
 @pytest.mark.parametrize(
     ("name", "conclusion"),
     [
-        ("constant", "worthless here: {} returns the same features for all images"),
-        ("random", "worthless here: {} returns different features for the same images at each call"),
-        ("hash", "worthless here: only repeated images are rated as worse (duplicates, collapse)"),
+        ("constant", "not meaningful here: {} returns the same features for all images"),
+        ("random", "not meaningful here: {} returns different features for the same images at each call"),
+        ("hash", "not meaningful here: only repeated images are rated as worse (duplicates, collapse)"),
     ],
 )
 def test_a_bad_extractor_is_found_out_by_name(name: str, conclusion: str) -> None:

@@ -147,7 +147,9 @@ def test_a_target_with_stop_ends_training_and_the_run_is_complete(
     assert curve_of(result) == points[: index + 1]
     noting = Noting()
     again = resume(learner, "run", callback=noting)
-    assert any("the run is complete, because targets.0 is reached" in message for message in noting.warnings)
+    (complete,) = (message for message in noting.warnings if "the run is complete" in message)
+    assert "because targets.0 is reached: FID (raw" in complete
+    assert complete.endswith("to train further, resume with -o targets.0.stop=false")  # as below
     assert (again.status, again.message, again.targets) == (result.status, result.message, result.targets)
     assert again.history == result.history
     onwards = resume(learner, "run", "targets.0.stop=false")

@@ -29,7 +29,7 @@ PLACES: dict[str, tuple[str, type[BaseModel]]] = {
     "ganbench sweep": ("{}.", SweepRecord),
     "ganbench check": ("A table with the key `checks`, a list of {}: one, or one for each baseline.", CheckRecord),
     "ganbench calibrate": (
-        "{}, with `std_dev`, the standard deviation between pairs, and `noise_floor`, both as fractions of time.",
+        "{}, with `std`, the standard deviation between pairs, and `noise_floor`, both as fractions of time.",
         Calibration,
     ),
     "ganbench baseline": ("{}: the file that `baseline record` writes and `baseline show` prints.", Baseline),

@@ -35,7 +35,7 @@ from .scoring import NamedValues, score_images
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
 TARGET = 0.01  # relative standard deviation
-NOTICED = 3.0  # standard deviations of the score of real images
+DETECTED = 3.0  # standard deviations of the score of real images
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Audit:
         return self.curve[self.count]
 
     def verdict(self, flaw: FlawScores, name: str) -> str:
-        """Return how a flaw is rated next to real images: "worse", "better", or "not noticed" within their spread."""
+        """Return how a flaw is rated next to real images: "worse", "better", or "not detected" within their spread."""
         difference = flaw.scores.mean(name) - self.real.mean(name)
         if math.isnan(difference):
             return "no score"
-        if abs(difference) <= NOTICED * self.real.std(name):
-            return "not noticed"
+        if abs(difference) <= DETECTED * self.real.std(name):
+            return "not detected"
         return "better" if (difference > 0) == self.directions[name] else "worse"
 
     def conclusion(self, name: str) -> str:
@@ -89,21 +89,21 @@ class Audit:
         kinds = dict.fromkeys(flaw.name for flaw in self.flaws)
         seen = {flaw.name for flaw in self.flaws if self.verdict(flaw, name) == "worse"}
         if self.extractor_fault is not None:
-            return f"worthless here: {self.extractor_fault}"
+            return f"not meaningful here: {self.extractor_fault}"
         if not seen:
-            return "worthless here: no flaw is rated as worse than real images"
+            return "not meaningful here: no flaw is rated as worse than real images"
         if seen <= REPEATS:
-            return f"worthless here: only repeated images are rated as worse ({listed(kinds, seen)})"
+            return f"not meaningful here: only repeated images are rated as worse ({listed(kinds, seen)})"
         missed = listed(kinds, kinds.keys() - seen)
         return f"rated as worse: {listed(kinds, seen)}" + (f"; not rated as worse: {missed}" if missed else "")
 
     def needed(self, name: str) -> int | None:
-        """Estimate the number of images for a standard deviation of 1%, which is taken to fall with the root of it.
+        """Estimate how many images give a standard deviation of 1% of the score, if it falls with the root of them.
 
         None if the mean is not clearly different from 0, as of an unbiased distance, or the spread is 0.
         """
         average, spread = abs(self.real.mean(name)), self.real.std(name)
-        if not 0 < spread < average / NOTICED:
+        if not 0 < spread < average / DETECTED:
             return None
         return round(self.count * (spread / average / TARGET) ** 2)
 

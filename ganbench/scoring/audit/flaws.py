@@ -1,4 +1,4 @@
-"""Flaws that a generator may have, made from real images: what a metric should notice."""
+"""Flaws that a generator may have, made from real images: what a metric should detect."""
 
 from __future__ import annotations
 

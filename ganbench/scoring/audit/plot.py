@@ -11,7 +11,7 @@ from ganbench.system.files import atomic_write
 
 from .audit import Audit
 
-COLORS = {"worse": "#5aa469", "not noticed": "#e8c547", "better": "#c8553d", "no score": "lightgray"}
+COLORS = {"worse": "#5aa469", "not detected": "#e8c547", "better": "#c8553d", "no score": "lightgray"}
 
 
 def save_plot(audit: Audit, path: Path) -> None:

@@ -47,4 +47,5 @@ def closing_lines(audit: Audit, name: str) -> Iterator[str]:
     if needed is None:
         yield f"{prefix}the score of real images is not clearly different from 0, so it has no relative spread"
     else:
-        yield f"{prefix}a standard deviation of {TARGET:.0%} takes about {float(f'{needed:.1g}'):,.0f} images"
+        images = f"{float(f'{needed:.1g}'):,.0f} images"
+        yield f"{prefix}a standard deviation of {TARGET:.0%} of the score requires about {images}"
