@@ -200,7 +200,7 @@ def find_problem(end: JobEnd, directory: Path, attempt: Attempt, log: Log) -> st
         result = read_result(file)
     except UsageError as error:
         return str(error)
-    if result and result.status in ("completed", "diverged"):
+    if result and result.is_final:
         return None
     if end.reason:
         return end.reason

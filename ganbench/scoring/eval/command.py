@@ -138,5 +138,5 @@ def check_target(target: Path) -> None:
             replaced = load_result(target)
         except (UsageError, MissingError):
             raise UsageError(f"--out {target}: exists and is not a ganbench result; choose another name") from None
-        if "training" in replaced.spec:
+        if replaced.was_trained:
             raise UsageError(f"--out {target}: exists and is the result of a training run; choose another name")
