@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -27,9 +27,9 @@ from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ganbench.results.schema import Result
+
+    from .seeds import RunOptions
 
 STATUS_EXIT_CODES = {
     "completed": ExitCode.DONE,
@@ -88,8 +88,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
-    console = err if as_json else out
-    common: dict[str, Any] = {
+    common: RunOptions = {
         "epochs": epochs,
         "steps": steps,
         "budget": budget,
@@ -101,31 +100,41 @@ def run(
         "track": track,
         "verify_engine": verify_engine,
         "profile": profile,
+        "window_seconds": None,
     }
     if seeds is None:
-        run_one(console, [benchmark, *overrides], {**common, "seed": seed, "resume": resume}, with_report, as_json)
+        run_one(benchmark, overrides, seed, resume, common, with_report, as_json)
     elif benchmark is None or seed is not None or resume is not None:
         raise UsageError("--seeds starts new runs of a benchmark: give BENCHMARK, and omit --seed and --resume")
     else:
-        run_several(console, [benchmark, parse_seeds(seeds), *overrides], common, with_report, as_json)
+        run_several(benchmark, overrides, parse_seeds(seeds), common, with_report, as_json)
 
 
 def run_one(
-    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+    benchmark: str | None,
+    overrides: list[str],
+    seed: int | None,
+    resume: Path | None,
+    options: RunOptions,
+    with_report: bool,
+    as_json: bool,
 ) -> NoReturn:
     """Run a benchmark, show its result, and exit with the code of its status."""
+    from ganbench.plugin.registry import plugin_names
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.result_tables import show_result
 
     from .run import run
 
-    finished = run(*arguments, **options, display=terminal_display(console))
+    console = err if as_json else out
+    display = terminal_display(console)
+    finished = run(benchmark, *overrides, **options, seed=seed, resume=resume, display=display)
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
             show_result(console, finished.result, finished.directory)
         if with_report:
             with warn_on_error("the report"):
-                registry = load_registry(options["plugins"], use=[finished.directory])
+                registry = load_registry(plugin_names(options["plugins"]), use=[finished.directory])
                 write_report([finished.directory], finished.directory / "report.html", registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
@@ -133,7 +142,7 @@ def run_one(
 
 
 def run_several(
-    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+    benchmark: str, overrides: list[str], seeds: list[int], options: RunOptions, with_report: bool, as_json: bool
 ) -> NoReturn:
     """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
     from ganbench.reporting.display import terminal_display
@@ -143,7 +152,8 @@ def run_several(
 
     from .seeds import train_seeds
 
-    trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
+    console = err if as_json else out
+    trained = train_seeds(benchmark, seeds, *overrides, **options, make_display=lambda: terminal_display(console))
     with warn_on_error("the result tables"):
         show_seeds(console, trained.outcomes, trained.not_begun, trained.folder)
     if with_report:

@@ -76,13 +76,14 @@ def train_files(
     from ganbench.reporting.display import terminal_display
     from ganbench.spec.loading import load_spec
     from ganbench.spec.trackers import choose_trackers
+    from ganbench.training.arguments import RunArguments
 
     found = resolve_spec(next(iter(files.values())), [], plugins)
-    return train_specs(
-        {directory: load_spec(str(file), found.registry) for directory, file in files.items()},
-        lambda: terminal_display(out),
+    arguments = RunArguments(
         device=device,
         data_dir=data_dir,
         published_curve=found.published_curve,
         trackers=choose_trackers(track, found.spec.name, found.registry),
     )
+    specs = {directory: load_spec(str(file), found.registry) for directory, file in files.items()}
+    return train_specs(specs, lambda: terminal_display(out), arguments)

@@ -10,7 +10,6 @@ import torch
 
 from ganbench.errors import GanbenchError
 from ganbench.plugin.callbacks import Callback
-from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
@@ -18,18 +17,17 @@ from ganbench.runtime.device import resolve_device
 from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import make_launch
 from ganbench.spec.seeds import AT_ONCE
 from ganbench.system.files import named_data_dir
 from ganbench.system.signals import interrupt_on_signals
 
+from .arguments import RunArguments
 from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
 from .loop import TrainingLoop
 from .runner import prepare_in_memory
-from .timing import WINDOW_SECONDS
 from .turns import Turns, take_turns
 
 
@@ -38,14 +36,7 @@ def run_at_once(
     folders: Sequence[Path],
     displays: Sequence[Callback],
     interrupt: Interrupt,
-    *,
-    device: str = "auto",
-    data_dir: Path | None = None,
-    published_curve: PublishedCurve | None = None,
-    trackers: Sequence[TrackerConfig] = (),
-    verify_engine: int | None = None,
-    profile: bool = False,
-    window_seconds: float = WINDOW_SECONDS,
+    arguments: RunArguments,
 ) -> list[Result | GanbenchError]:
     """Train, time and score specs that differ only in their seed, at the same time. See `runner.run`.
 
@@ -55,8 +46,9 @@ def run_at_once(
 
     Raises errors that occur before the training of the first one.
     """
-    chosen = resolve_device(device)
-    check_engine(specs[0].engine, chosen, verify_engine)
+    chosen = resolve_device(arguments.device)
+    check_engine(specs[0].engine, chosen, arguments.verify_engine)
+    data_dir = named_data_dir(arguments.data_dir)
     begun: list[Turns] = []
     with ExitStack() as stack:
         stack.enter_context(fresh_process_state(chosen))
@@ -64,31 +56,29 @@ def run_at_once(
 
         def begin(spec: BenchmarkSpec, folder: Path, display: Callback) -> None:
             directory = RunDirectory(spec.name, folder)
-            launch = make_launch(spec, folder, named_data_dir(data_dir), device, trackers)
+            launch = make_launch(spec, folder, data_dir, arguments.device, arguments.trackers)
             callbacks, turns = Callbacks([display], chosen), Turns(chosen)
             with turns.turn():
                 prepared = prepare_in_memory(spec, chosen, launch, callbacks)
             if interrupt.requested:
                 return
             stack.enter_context(directory.locked())
-            run = TrainingLoop(
-                prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
-            )
+            run = TrainingLoop(prepared, directory, launch, callbacks, arguments)
             if not begun:
                 stack.enter_context(interrupt)
-            stack.enter_context(callbacks.tracked(trackers, Trackers(directory), prepared.info))
+            stack.enter_context(callbacks.tracked(arguments.trackers, Trackers(directory), prepared.info))
             turns.begin(run, interrupt)
             begun.append(turns)
             with training_precision(prepared.precision):
                 turns.take()
 
         try:
-            for arguments in zip(specs, folders, displays, strict=True):
+            for spec, folder, display in zip(specs, folders, displays, strict=True):
                 if begun and not (begun[-1].ready and len(begun) < number_that_fits(chosen, len(begun))):
                     break
                 try:
                     interrupt.unsaved = False
-                    begin(*arguments)
+                    begin(spec, folder, display)
                 except GanbenchError:
                     if not begun:
                         raise

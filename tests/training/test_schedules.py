@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from linear_gan import PLUGIN, make_eager, own_run, plugin
+from run_spec import run
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 
@@ -27,7 +28,6 @@ from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
-from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
 
 TOTAL = 10_000
