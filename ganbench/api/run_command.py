@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from ganbench.errors import ExitCode, GanbenchError, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -26,17 +25,10 @@ from ganbench.reporting.report_command import write_report
 from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
 
+from .exit_codes import STATUS_EXIT_CODES, exit_code
+
 if TYPE_CHECKING:
-    from ganbench.results.schema import Result
-
     from .seeds import RunOptions
-
-STATUS_EXIT_CODES = {
-    "completed": ExitCode.DONE,
-    "interrupted": ExitCode.INTERRUPTED,
-    "diverged": ExitCode.FAILED,
-    "failed": ExitCode.FAILED,
-}
 
 
 def run(
@@ -163,17 +155,6 @@ def run_several(
         stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])
     raise typer.Exit(exit_code(trained.outcomes.values(), trained.not_begun))
-
-
-def exit_code(outcomes: Iterable[Result | GanbenchError], not_begun: Sequence[Path]) -> ExitCode:
-    """Return the exit code of runs with several seeds: that of the worst one."""
-    codes = [
-        ExitCode.FAILED if isinstance(outcome, GanbenchError) else STATUS_EXIT_CODES[outcome.status]
-        for outcome in outcomes
-    ]
-    if ExitCode.FAILED in codes:
-        return ExitCode.FAILED
-    return ExitCode.INTERRUPTED if not_begun else max(codes)
 
 
 def parse_seeds(text: str) -> list[int]:

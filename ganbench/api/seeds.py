@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from traceback import clear_frames
 from typing import TypedDict, Unpack
 
-from ganbench.errors import GanbenchError, UsageError, causes, restated
-from ganbench.plugin.callbacks import Callback
+from ganbench.errors import GanbenchError, UsageError, restated
 from ganbench.plugin.registry import Registry
-from ganbench.reporting.console import warn_on_error
 from ganbench.reporting.display import Display, choose_display
-from ganbench.results.layout import has_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.seeds import AT_ONCE, may_train_at_once, with_seed
+from ganbench.spec.seeds import with_seed
 from ganbench.system.files import StrPath
 from ganbench.system.launcher import Launcher
-from ganbench.training.arguments import RunArguments
 
 from .arguments import as_integer, check_overrides, items, optional_path
 from .finished import Run
@@ -143,75 +137,11 @@ def train_seeds(
         profile=options["profile"],
         window_seconds=options["window_seconds"],
     )
+
+    from ganbench.training.seeds import train_specs
+
     outcomes = train_specs(dict(zip(folders, specs, strict=True)), make_display, arguments)
     return TrainedSeeds(folder, outcomes, folders[len(outcomes) :], found.registry)
-
-
-def train_specs(
-    specs: Mapping[Path, BenchmarkSpec], make_display: Callable[[], Display], arguments: RunArguments
-) -> dict[Path, Result | GanbenchError]:
-    """Train specs that differ only in their seed, by run directory: on a GPU several at once, else one after another.
-
-    Returns the results, or the errors that ended training, in the same order; after an interruption, only those of the
-    runs that had begun. Raises only errors that occur before training.
-    """
-    from ganbench.runtime.device import resolve_device
-    from ganbench.training.interrupt import Interrupt
-    from ganbench.training.runner import run
-    from ganbench.training.seeds import run_at_once
-
-    on_gpu = resolve_device(arguments.device).type == "cuda"
-    size = AT_ONCE if on_gpu and all(map(may_train_at_once, specs.values())) else 1
-    outcomes: dict[Path, Result | GanbenchError] = {}
-    while len(outcomes) < len(specs):
-        directories = list(specs)[len(outcomes) :][:size]
-        group = [specs[directory] for directory in directories]
-        display, interrupt = make_display(), Interrupt()
-        ended: list[Result | GanbenchError]
-        try:
-            if len(group) > 1:
-                displays = [display, *(WarningsOfSeed(display, spec.training.seed) for spec in group[1:])]
-                ended = run_at_once(group, directories, displays, interrupt, arguments)
-            else:
-                spec, directory = group[0], directories[0]
-                result, _ = run(spec, arguments, out=directory, display=display, interrupt=interrupt)
-                ended = [result]
-        except GanbenchError as error:
-            if not outcomes and not has_result(directories[0]):  # nothing has been trained
-                raise
-            ended = [error]
-        except KeyboardInterrupt:
-            if not outcomes:
-                raise
-            break
-        finally:
-            with warn_on_error("the display"):
-                display.stop()
-        outcomes |= zip(directories, ended, strict=False)
-        if interrupt.requested:
-            break
-        free_memory_of(ended)
-    return outcomes
-
-
-def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:
-    """Free the networks of runs, which the frames of errors and reference cycles hold, for the runs that follow."""
-    for outcome in ended:
-        if isinstance(outcome, GanbenchError):
-            for cause in causes(outcome):
-                clear_frames(cause.__traceback__)
-    gc.collect()
-
-
-class WarningsOfSeed(Callback):
-    """Passes the warnings of a run to the display of the run that is trained at once with it."""
-
-    def __init__(self, display: Display, seed: int) -> None:
-        self.display = display
-        self.seed = seed
-
-    def on_warning(self, message: str) -> None:
-        self.display.on_warning(f"seed {self.seed}: {message}")
 
 
 def with_seeds(spec: BenchmarkSpec, seeds: Iterable[int]) -> list[BenchmarkSpec]:

@@ -23,7 +23,7 @@ from ganbench.system.signals import interrupt_once
 
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
-from .seeds_at_once import group_seeds
+from .grouping import group_seeds
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
