@@ -28,7 +28,7 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import PluginRecord, load_result
 from ganbench.runtime.attribution import PluginNames
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state

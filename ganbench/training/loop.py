@@ -15,7 +15,7 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.spec.launch import Launch
 

@@ -22,7 +22,7 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_collection import read_spec
 from ganbench.results.run_directory import RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.length import Length
 from ganbench.spec.loading import resolve

@@ -9,13 +9,13 @@ from ganbench.data.batches import Inputs
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import EpochRow
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.system.shared_machine import shared_with
 
-from .checkpoint import live_state, restore_state, state_of_rank
 from .history import EpochLosses
 from .position import Position
 from .preparation import PreparedRun
+from .state.step_state import live_state, restore_state, state_of_rank
 from .timing import TrainingClock
 
 

@@ -23,7 +23,6 @@ from ganbench.results.schema import Profile
 from ganbench.results.throughput import ComponentThroughput, EngineRecord
 from ganbench.system.torch_defaults import preserve_torch_defaults
 
-from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
     refuse_reserved_monitors,
@@ -37,6 +36,7 @@ from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
 from .state.python_state import Snapshot, inspect_step
+from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
 from .timing import synchronize
 from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings

@@ -18,7 +18,7 @@ from ganbench import DataError, PluginError
 from ganbench.data.batches import RankShare, StreamedBatches, make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec, load_stopped_spec

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganbench import Registry, UsageError
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench_augmentations.ada import ADA, Filters, draw_geometry, recolor, resample, rotation
 

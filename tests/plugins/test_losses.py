@@ -19,7 +19,7 @@ from ganbench import Batch, Networks, Registry
 from ganbench.authoring.new import Package, write_package
 from ganbench.plugin import hookspecs
 from ganbench.plugin.kinds import Kind
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.training.players import UpdatePlayers
 from ganbench_losses import ganbench_losses

@@ -35,7 +35,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
 from ganbench.results.schema import Environment, load_result
 from ganbench.results.throughput import Memory
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench_datasets.idx import unpack

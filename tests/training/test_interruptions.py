@@ -19,7 +19,7 @@ from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_stopped_spec
 from ganbench.training.run_state import RunState
 

@@ -13,7 +13,7 @@ from run_spec import run
 from torch import nn
 from torch.optim import SGD, Optimizer
 
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.verification import first_difference, leaves_of

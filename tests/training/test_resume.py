@@ -29,7 +29,7 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, Result, load_result
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.run_state import RunState
 from ganbench_datasets.fashion_mnist.sources import embedded_subset

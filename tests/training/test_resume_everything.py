@@ -11,7 +11,7 @@ from conditional_gan import CONDITIONAL, EVERYTHING, PARTS, SOURCE
 from run_spec import run
 
 from ganbench import Callback, Registry, Result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.verification import first_difference, leaves_of
 

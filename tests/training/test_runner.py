@@ -20,7 +20,7 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import find_published_curve, load_spec
 from ganbench.training.callbacks import Callbacks
 

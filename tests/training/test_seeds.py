@@ -24,7 +24,7 @@ from tape import TapeCapturer
 from ganbench import GanbenchError, PluginError, Registry, UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.results.schema import MetricPoint, Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.arguments import RunArguments

@@ -18,7 +18,7 @@ from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint, Result, load_result
 from ganbench.results.target import TargetResult
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.trial import run_trial
 

@@ -18,11 +18,11 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.throughput import GPUReading, Window
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.arguments import WINDOW_SECONDS
-from ganbench.training.checkpoint import restore_state, snapshot_state
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
 from ganbench.training.timing import TrainingClock
 

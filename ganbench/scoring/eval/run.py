@@ -13,7 +13,7 @@ from ganbench.errors import GanbenchError, UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.results.layout import CHECKPOINT, is_run_directory
 from ganbench.results.schema import Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.trained import open_run
