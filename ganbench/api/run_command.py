@@ -22,6 +22,7 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.reporting.report_command import write_report
+from ganbench.results.layout import REPORT
 from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
 
@@ -127,7 +128,7 @@ def run_one(
         if with_report:
             with warn_on_error("the report"):
                 registry = load_registry(plugin_names(options["plugins"]), use=[finished.directory])
-                write_report([finished.directory], finished.directory / "report.html", registry, console)
+                write_report([finished.directory], finished.directory / REPORT, registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])
@@ -150,7 +151,7 @@ def run_several(
         show_seeds(console, trained.outcomes, trained.not_begun, trained.folder)
     if with_report:
         with warn_on_error("the report"):
-            write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
+            write_report([trained.folder], trained.folder / REPORT, trained.registry, console)
     if as_json:
         stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])

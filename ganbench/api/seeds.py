@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 from ganbench.errors import GanbenchError, UsageError, restated
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.display import Display, choose_display
+from ganbench.results.layout import seed_run
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.spec.benchmark import BenchmarkSpec
@@ -127,7 +128,7 @@ def train_seeds(
     found = resolve_spec(benchmark, [*changes, *length], options["plugins"])
     specs = with_seeds(found.spec, seeds)
     folder = RunDirectory(found.spec.name, optional_path("out", options["out"])).path  # which must be new
-    folders = [folder / f"seed-{spec.training.seed}" for spec in specs]
+    folders = [seed_run(folder, spec.training.seed) for spec in specs]
     arguments = run_arguments(
         found,
         device=options["device"],

@@ -12,6 +12,7 @@ from time import perf_counter
 
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe, restated
 from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.results.layout import TRACE
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline
@@ -122,7 +123,7 @@ class TrainingLoop:
 
     def _warm_up(self) -> WarmupResult:
         self.callback.on_status("warming up")
-        trace = self.directory.file("trace.json", "trace") if self.arguments.profile else None
+        trace = self.directory.file(TRACE, "trace") if self.arguments.profile else None
         self.warmed_up = warm_up(self.prepared, self.arguments.verify_engine, trace)
         self.state.clock.graph_memory_bytes = self.warmed_up.engine.graph_memory_bytes
         self.state.clock.step_seconds = self.warmed_up.step_seconds
