@@ -281,9 +281,7 @@ class TrainingLoop:
                         if evaluator.best()[label] is point:
                             self.callback.on_best(label, point)
                 if sample_images and self.ranks.is_first:
-                    save_generated_images(
-                        self.prepared, self.state.moment, self.state.images, self.directory, self.callback
-                    )
+                    save_generated_images(self.prepared, self.state.position, self.directory, self.callback)
         self.state.evaluation_seconds += perf_counter() - start
 
     def _store(self, status: Status, message: str | None, scored: bool = True) -> Result:

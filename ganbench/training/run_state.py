@@ -39,12 +39,6 @@ class RunState:
         return self.steps % self.prepared.steps_per_epoch
 
     @property
-    def moment(self) -> str:
-        """The current position as a file name: "epoch-0010", or "step-000101" within an epoch."""
-        epochs = self.steps // self.prepared.steps_per_epoch
-        return f"step-{self.steps:06d}" if self.steps_into_epoch else f"epoch-{epochs:04d}"
-
-    @property
     def position(self) -> Position:
         return Position(self.steps, self.images)
 
