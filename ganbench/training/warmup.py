@@ -25,11 +25,14 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
+    MissingGradients,
     refuse_reserved_monitors,
     require_known_parameters,
     stale_average_warnings,
     unrestored_state_warnings,
     unsaved_state_warnings,
+    untrained_parameter_warnings,
+    unused_schedule_warnings,
 )
 from .position import Position
 from .preparation import PreparedRun
@@ -39,7 +42,6 @@ from .state.python_state import Snapshot, inspect_step
 from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
 from .timing import synchronize
-from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
 
 MEASURED_SECONDS, MEASURED_CALLS = 0.1, 2  # at least; a step on a CPU takes longer
 
