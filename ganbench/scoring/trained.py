@@ -45,7 +45,7 @@ ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "fa
 NOT_OVER = "was killed or is not over"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedRun:
     """The trained model of a run, which generates the images that the run scored."""
 
@@ -199,7 +199,17 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     if incomplete := explain_incomplete(directory, progress, training):
         warn(incomplete)
     return TrainedRun(
-        directory, progress, model, training, scoring, spec.get("ema"), networks, average, sampler, device, incomplete
+        directory=directory,
+        progress=progress,
+        model=model,
+        training=training,
+        scoring=scoring,
+        ema=spec.get("ema"),
+        networks=networks,
+        average=average,
+        sampler=sampler,
+        device=device,
+        incomplete=incomplete,
     )
 
 

@@ -84,7 +84,7 @@ class RequestedEvaluation:
                     f"those of {reference.name} {reference.data.data_shape}; compare with other images"
                 )
             seed = own if self.request.seed is None else self.request.seed
-            metrics = evaluate_run(spec, trained, reference, own, seed, self.device, self.warn)
+            metrics = evaluate_run(spec, trained, reference, self.device, self.warn, data_seed=own, seed=seed)
             plugins = [trained.model, *spec.plugin_configs()]
             return build_result(
                 trained.progress.spec["name"], spec, plugins, reference.record, metrics, str(self.device)
