@@ -27,7 +27,7 @@ import typer
 
 from ganbench.errors import ExitCode
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 
 from .checkout import ROOT
 

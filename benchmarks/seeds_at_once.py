@@ -19,7 +19,7 @@ from rich.table import Table
 
 import ganbench
 from ganbench import Run
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.training.engines.verification import first_difference, leaves_of
 
 from .results_file import write_results

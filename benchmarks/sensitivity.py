@@ -79,7 +79,13 @@ def measure(setting: Setting, device: str, data_dir: Path | None) -> list[Audit]
     from ganbench.scoring.audit.audit import audit_metrics
     from ganbench.scoring.eval.request import Request
 
-    request = Request(setting.dataset, setting.metrics, setting.features, setting.overrides, setting.images)
+    request = Request(
+        against=setting.dataset,
+        metrics=setting.metrics,
+        features=setting.features,
+        overrides=setting.overrides,
+        count=setting.images,
+    )
     spec = request.spec(Registry.load(), None, setting.images)
     console = Console(stderr=True)
     name = f"{setting.dataset}, {setting.features}"

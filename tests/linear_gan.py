@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from conftest import PLUGIN_NAMES
+from run_spec import run
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.utils.data import TensorDataset
@@ -25,7 +26,6 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training.engines import EagerEngine
 from ganbench.training.position import Position
-from ganbench.training.runner import run
 from ganbench.training.step import TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from run_spec import run
 from short_epochs import SMALL
 
 from ganbench import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.spec.loading import find_published_curve, load_spec
-from ganbench.training.runner import run
 
 
 def small_run(

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from run_spec import run
 from torch import Tensor
 
 from ganbench import BuildContext, MetricPlugin, Options
@@ -15,7 +16,6 @@ from ganbench.plugin.registry import Provider, Registered, Registry
 from ganbench.results.schema import Result
 from ganbench.spec.configs import GeneratorMode, Weights
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 SMALL = [
     *("dataset.source=embedded", "model.width=2", "training.steps=3", "training.batch_size=20"),

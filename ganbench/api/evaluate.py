@@ -63,16 +63,16 @@ def evaluate(
         )
     names = metrics.split(",") if isinstance(metrics, str) else texts("metrics", metrics, "names of metrics")
     request = Request(
-        None if against is None else os.fspath(against),
-        [name.strip() for name in names],
-        features,
-        check_overrides(overrides),
-        optional_integer("count", count),
-        weights,
-        mode,
-        optional_integer("seed", seed),
-        array,
-        layout,
+        against=None if against is None else os.fspath(against),
+        metrics=[name.strip() for name in names],
+        features=features,
+        overrides=check_overrides(overrides),
+        count=optional_integer("count", count),
+        weights=weights,
+        mode=mode,
+        seed=optional_integer("seed", seed),
+        array=array,
+        layout=layout,
     )
     named = source if isinstance(source, Path) else "images"
     request.check(named)

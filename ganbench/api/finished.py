@@ -13,6 +13,7 @@ from ganbench.errors import GanbenchError
 from ganbench.plugin.registry import plugin_names
 from ganbench.reporting.pictures import file_html
 from ganbench.results.run_directory import require_run_directory
+from ganbench.results.sample_names import generated_files
 from ganbench.results.schema import Result, load_result
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import StrPath, as_path
@@ -121,6 +122,6 @@ class Run:
 
     def _latest_samples(self) -> str:
         """Return the sample images that were saved last, as HTML; nothing if there are none."""
-        saved = [self.directory / file for name, file in self.result.artifacts.items() if name.startswith("samples_")]
-        generated = [file for file in saved if file.stem != "real" and file.is_file()]
-        return file_html(generated[-1]) if generated else ""
+        files = (self.directory / file for file in generated_files(self.result.artifacts))
+        saved = [file for file in files if file.is_file()]
+        return file_html(saved[-1]) if saved else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ganbench.errors import UsageError
 from ganbench.plugin.callbacks import Callback
@@ -13,10 +14,11 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.launch import read_launch
 from ganbench.spec.trackers import choose_trackers
 from ganbench.system.files import StrPath
+from ganbench.training.arguments import WINDOW_SECONDS, RunArguments
 
 from .arguments import optional_count, optional_path, seconds, tracker_texts
 from .finished import Run
-from .spec import resolve_spec, resolve_stopped_spec
+from .spec import FoundSpec, resolve_spec, resolve_stopped_spec
 
 
 def run(
@@ -80,31 +82,52 @@ def run(
         else resolve_stopped_spec(stopped, changes, plugins)
     )
     recorded = [] if stopped is None else read_launch(stopped).trackers
-    trackers = [] if track is None else choose_trackers(tracker_texts(track), found.spec.name, found.registry, recorded)
+    arguments = run_arguments(
+        found,
+        recorded,
+        device=device,
+        data_dir=data_dir,
+        track=track,
+        verify_engine=verify_engine,
+        profile=profile,
+        window_seconds=window_seconds,
+    )
 
     from ganbench.training.runner import run as run_spec
-    from ganbench.training.timing import WINDOW_SECONDS
 
     display = display or choose_display(quiet)
     try:
         result, directory = run_spec(
-            found.spec,
-            device=str(device),
-            out=optional_path("out", out),
-            resume=stopped,
-            data_dir=optional_path("data_dir", data_dir),
-            published_curve=found.published_curve,
-            display=display,
-            callback=callback,
-            trackers=trackers,
-            verify_engine=optional_count("verify_engine", verify_engine),
-            profile=profile,
-            window_seconds=seconds("window_seconds", window_seconds, WINDOW_SECONDS),
+            found.spec, arguments, out=optional_path("out", out), resume=stopped, display=display, callback=callback
         )
     finally:
         with warn_on_error("the display"):
             display.stop()
     return Run(directory.path, result=result, device=str(device), plugins=[])
+
+
+def run_arguments(
+    found: FoundSpec,
+    recorded: Iterable[Mapping[str, Any]] = (),
+    *,
+    device: str,
+    data_dir: StrPath | None,
+    track: str | Iterable[str] | None,
+    verify_engine: int | None,
+    profile: bool,
+    window_seconds: float | None,
+) -> RunArguments:
+    """Return the arguments of `run` that are not part of the spec; `recorded` are the trackers of the resumed run."""
+    trackers = [] if track is None else choose_trackers(tracker_texts(track), found.spec.name, found.registry, recorded)
+    return RunArguments(
+        device=str(device),
+        data_dir=optional_path("data_dir", data_dir),
+        published_curve=found.published_curve,
+        trackers=trackers,
+        verify_engine=optional_count("verify_engine", verify_engine),
+        profile=profile,
+        window_seconds=seconds("window_seconds", window_seconds, WINDOW_SECONDS),
+    )
 
 
 def training_overrides(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from ganbench.errors import ExitCode, GanbenchError, UsageError
+from ganbench.errors import UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -23,20 +22,14 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.reporting.report_command import write_report
+from ganbench.results.layout import REPORT
 from ganbench.spec.plugins import load_registry
 from ganbench.system.launcher import Launcher
 
+from .exit_codes import STATUS_EXIT_CODES, exit_code
+
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ganbench.results.schema import Result
-
-STATUS_EXIT_CODES = {
-    "completed": ExitCode.DONE,
-    "interrupted": ExitCode.INTERRUPTED,
-    "diverged": ExitCode.FAILED,
-    "failed": ExitCode.FAILED,
-}
+    from .seeds import RunOptions
 
 
 def run(
@@ -88,8 +81,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train, time and score a benchmark."""
-    console = err if as_json else out
-    common: dict[str, Any] = {
+    common: RunOptions = {
         "epochs": epochs,
         "steps": steps,
         "budget": budget,
@@ -101,39 +93,49 @@ def run(
         "track": track,
         "verify_engine": verify_engine,
         "profile": profile,
+        "window_seconds": None,
     }
     if seeds is None:
-        run_one(console, [benchmark, *overrides], {**common, "seed": seed, "resume": resume}, with_report, as_json)
+        run_one(benchmark, overrides, seed, resume, common, with_report, as_json)
     elif benchmark is None or seed is not None or resume is not None:
         raise UsageError("--seeds starts new runs of a benchmark: give BENCHMARK, and omit --seed and --resume")
     else:
-        run_several(console, [benchmark, parse_seeds(seeds), *overrides], common, with_report, as_json)
+        run_several(benchmark, overrides, parse_seeds(seeds), common, with_report, as_json)
 
 
 def run_one(
-    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+    benchmark: str | None,
+    overrides: list[str],
+    seed: int | None,
+    resume: Path | None,
+    options: RunOptions,
+    with_report: bool,
+    as_json: bool,
 ) -> NoReturn:
     """Run a benchmark, show its result, and exit with the code of its status."""
+    from ganbench.plugin.registry import plugin_names
     from ganbench.reporting.display import terminal_display
     from ganbench.reporting.result_tables import show_result
 
     from .run import run
 
-    finished = run(*arguments, **options, display=terminal_display(console))
+    console = err if as_json else out
+    display = terminal_display(console)
+    finished = run(benchmark, *overrides, **options, seed=seed, resume=resume, display=display)
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
             show_result(console, finished.result, finished.directory)
         if with_report:
             with warn_on_error("the report"):
-                registry = load_registry(options["plugins"], use=[finished.directory])
-                write_report([finished.directory], finished.directory / "report.html", registry, console)
+                registry = load_registry(plugin_names(options["plugins"]), use=[finished.directory])
+                write_report([finished.directory], finished.directory / REPORT, registry, console)
         if as_json:
             print_json(json.loads(finished.result.to_json()))
     raise typer.Exit(STATUS_EXIT_CODES[finished.result.status])
 
 
 def run_several(
-    console: Console, arguments: list[Any], options: dict[str, Any], with_report: bool, as_json: bool
+    benchmark: str, overrides: list[str], seeds: list[int], options: RunOptions, with_report: bool, as_json: bool
 ) -> NoReturn:
     """Run a benchmark with several seeds, show their results, and exit with the code of the worst status."""
     from ganbench.reporting.display import terminal_display
@@ -143,27 +145,17 @@ def run_several(
 
     from .seeds import train_seeds
 
-    trained = train_seeds(*arguments, **options, make_display=lambda: terminal_display(console))
+    console = err if as_json else out
+    trained = train_seeds(benchmark, seeds, *overrides, **options, make_display=lambda: terminal_display(console))
     with warn_on_error("the result tables"):
         show_seeds(console, trained.outcomes, trained.not_started, trained.folder)
     if with_report:
         with warn_on_error("the report"):
-            write_report([trained.folder], trained.folder / "report.html", trained.registry, console)
+            write_report([trained.folder], trained.folder / REPORT, trained.registry, console)
     if as_json:
         stored = [load_result(folder) for folder in trained.outcomes if has_result(folder)]
         print_json([json.loads(result.to_json()) for result in stored])
     raise typer.Exit(exit_code(trained.outcomes.values(), trained.not_started))
-
-
-def exit_code(outcomes: Iterable[Result | GanbenchError], not_started: Sequence[Path]) -> ExitCode:
-    """Return the exit code of runs with several seeds: that of the worst one."""
-    codes = [
-        ExitCode.FAILED if isinstance(outcome, GanbenchError) else STATUS_EXIT_CODES[outcome.status]
-        for outcome in outcomes
-    ]
-    if ExitCode.FAILED in codes:
-        return ExitCode.FAILED
-    return ExitCode.INTERRUPTED if not_started else max(codes)
 
 
 def parse_seeds(text: str) -> list[int]:

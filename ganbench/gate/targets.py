@@ -64,7 +64,7 @@ class TargetTimes:
             if verdict == Verdict.PASS and failed[1] * len(self.sides[0]) > failed[0] * len(self.sides[1]):
                 verdict = Verdict.WARNING
                 note = "; a larger proportion of head's seeds than of base's did not reach it"
-            message = f"{describe(title, decision)}; margin {percent(self.threshold(title).margin)}{note}"
+            message = f"{describe_decision(title, decision)}; margin {percent(self.threshold(title).margin)}{note}"
             base, head = (self._summary(side, title) for side in self.sides)
             yield title, Finding(verdict, (base, head), message, decision)
 
@@ -115,7 +115,7 @@ def earliest_cost(target: TargetResult, unit: CostUnit) -> float:
     return 0.0 if target.missed is None else float(getattr(target.missed, unit))
 
 
-def describe(title: str, decision: Decision) -> str:
+def describe_decision(title: str, decision: Decision) -> str:
     """Describe a decision on a target."""
     if decision.effect == math.inf:
         change = "does not reach it, unlike base"

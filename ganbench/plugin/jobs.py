@@ -72,7 +72,7 @@ class Job:
 
 def is_finished(directory: Path) -> bool:
     with suppress(GanbenchError):
-        return load_result(directory).status in ("completed", "diverged")
+        return load_result(directory).is_final
     return False
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ganbench.errors import UsageError
+from ganbench.results.layout import REPORT
 from ganbench.spec.plugins import load_registry
 
 from .console import PluginArguments, out, print_text
@@ -24,7 +25,7 @@ def report(
             metavar="RESULT...", help="Run directories, suites' folders, folders of runs, or result.json files."
         ),
     ],
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path("report.html"),
+    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path(REPORT),
     plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:
     """Write an HTML page that shows one run, several or a suite: scores, curves, samples, speed and settings."""

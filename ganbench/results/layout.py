@@ -9,8 +9,13 @@ progress.json     the state of training, while the run lasts
 result.json       the result, once there is one
 history.csv       one row per epoch
 losses.png        plot of the losses
-samples/          grids of images, real and generated
+samples/          grids of images, real and generated: see `sample_names`
+trace.json        with --profile, the trace of some steps
 trackers.json     the runs that trackers made of the run
+trackers/         what trackers print
+report.html       with --report, the result as one page
+
+A folder of runs with several seeds has a run directory seed-N for each of them.
 
 The suite's folder, which is the state of the suite: nothing else is kept anywhere.
 
@@ -19,10 +24,13 @@ specs/CELL.toml   the resolved spec of each cell
 runs/CELL/        its run directory
 attempts/CELL.json, logs/CELL.log
 executors/NAME/   what an executor keeps
+discarded/CELL-N/ run directories that --restart has moved aside
 """
 
 from __future__ import annotations
 
+import uuid
+from datetime import datetime
 from pathlib import Path
 
 SPEC = "spec.toml"
@@ -33,7 +41,10 @@ RESULT = "result.json"
 HISTORY = "history.csv"
 LOSSES = "losses.png"
 SAMPLES = "samples"
+TRACE = "trace.json"
 TRACKERS = "trackers.json"
+TRACKER_LOGS = "trackers"
+REPORT = "report.html"
 
 SUITE = "suite.json"
 CELL_SPECS = "specs"
@@ -41,7 +52,13 @@ CELL_RUNS = "runs"
 CELL_ATTEMPTS = "attempts"
 CELL_LOGS = "logs"
 EXECUTORS = "executors"
+DISCARDED = "discarded"
 SUITE_FOLDERS = (CELL_SPECS, CELL_RUNS, CELL_ATTEMPTS, CELL_LOGS, EXECUTORS)
+
+
+def new_id(created_at: datetime) -> str:
+    """Return a unique name for a run or a folder that was created at a time in UTC."""
+    return f"{created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
 
 
 def is_run_directory(folder: Path) -> bool:
@@ -56,6 +73,11 @@ def has_result(directory: Path) -> bool:
 def run_of(path: Path) -> Path:
     """Return the run directory, given it or its result.json; any other path is returned as it is."""
     return path.parent if path.name == RESULT else path
+
+
+def seed_run(folder: Path, seed: int) -> Path:
+    """Return the run directory of one of several seeds."""
+    return folder / f"seed-{seed}"
 
 
 def is_suite(folder: Path) -> bool:

@@ -71,7 +71,7 @@ def training_differences(reference: Mapping[str, Any], result: Result) -> Iterat
         # the fingerprint identifies the data, wherever it was read from
         if path not in FREE_SETTINGS and not (path.startswith("dataset.") and reference.get("data_fingerprint"))
     }
-    yield from (describe(path, values) for path, values in list(fields.items())[:MAX_NAMED])
+    yield from (describe_difference(path, values) for path, values in list(fields.items())[:MAX_NAMED])
     if len(fields) > MAX_NAMED:
         yield f"{len(fields) - MAX_NAMED} more settings"
 
@@ -93,9 +93,9 @@ def score_differences(reference: Mapping[str, Any], metric: MetricResult | None)
     published = StatedProtocol(reference["protocol"])
     found = StatedProtocol({name: metric.protocol.get(name, ABSENT) for name in published.protocol})
     for name, values in compare_scores([published, found]).protocol.items():
-        yield describe(name, values)
+        yield describe_difference(name, values)
 
 
-def describe(name: str, values: tuple[Any, ...]) -> str:
+def describe_difference(name: str, values: tuple[Any, ...]) -> str:
     expected, found = ("none" if value is ABSENT else value for value in values)
     return f"{name} is {found}, not {expected}"

@@ -121,7 +121,7 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
         if has_result(directory):
             run = with_result(directory, load_result(directory))
             with suppress(UsageError):  # the result suffices without it
-                run = replace(run, spec=with_new_options(run.spec, read_spec(file)))
+                run = replace(run, spec=filled_from_cell(run.spec, read_spec(file)))
             yield run
         else:
             attempts = read_attempts(folder, cell.id)
@@ -129,12 +129,12 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
             yield FoundRun(directory, read_spec(file), status, None, cell.processes)
 
 
-def with_new_options(spec: Any, of_cell: Any) -> Any:
+def filled_from_cell(spec: Any, of_cell: Any) -> Any:
     """Return a run's spec with the options that a plugin or ganbench has gained since: those of its cell's spec."""
     if isinstance(spec, dict) and isinstance(of_cell, dict):
-        return {**of_cell, **{key: with_new_options(value, of_cell.get(key)) for key, value in spec.items()}}
+        return {**of_cell, **{key: filled_from_cell(value, of_cell.get(key)) for key, value in spec.items()}}
     if isinstance(spec, list) and isinstance(of_cell, list) and len(spec) == len(of_cell):
-        return [with_new_options(*pair) for pair in zip(spec, of_cell, strict=True)]
+        return [filled_from_cell(*pair) for pair in zip(spec, of_cell, strict=True)]
     return spec
 
 

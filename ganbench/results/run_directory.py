@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from ganbench.errors import GanbenchError, UsageError, describe
 from ganbench.system.files import explained_write, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
-from .layout import CHECKPOINT, HISTORY, PROGRESS, RESULT, SPEC, is_run_directory
+from .layout import CHECKPOINT, HISTORY, PROGRESS, RESULT, SPEC, is_run_directory, new_id
 from .schema import LOSS_COLUMNS, EpochRow, Result, load_result, monitor_names
 
 
@@ -83,7 +82,7 @@ class RunDirectory:
 
     def _begin(self) -> None:
         self.created_at = datetime.now(UTC)
-        self.run_id = f"{self.created_at:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+        self.run_id = new_id(self.created_at)
         self.artifacts: dict[str, str] = {}
         self._failed_extras: set[str] = set()
 

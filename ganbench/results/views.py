@@ -41,9 +41,19 @@ class ResultViews:
         return "not finite" if scored else "not reached"
 
     @property
+    def is_final(self) -> bool:
+        """Whether the run is over, completed or diverged, so that a suite does not run it again."""
+        return self.status in ("completed", "diverged")
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether this is the result of a training run, not of an evaluation of images or of a checkpoint."""
+        return "training" in self.spec
+
+    @property
     def ended_early(self) -> bool:
         """Whether the run is complete, but its budget or a target ended it before the end of its schedule."""
-        return self.status == "completed" and self.message is not None and "training" in self.spec
+        return self.status == "completed" and self.message is not None and self.was_trained
 
     @property
     def images(self) -> int:

@@ -28,7 +28,7 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import PluginRecord, load_result
 from ganbench.runtime.attribution import PluginNames
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
@@ -45,7 +45,7 @@ ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "fa
 NOT_OVER = "was killed or is not over"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedRun:
     """The trained model of a run, which generates the images that the run scored."""
 
@@ -199,7 +199,17 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     if incomplete := explain_incomplete(directory, progress, training):
         warn(incomplete)
     return TrainedRun(
-        directory, progress, model, training, scoring, spec.get("ema"), networks, average, sampler, device, incomplete
+        directory=directory,
+        progress=progress,
+        model=model,
+        training=training,
+        scoring=scoring,
+        ema=spec.get("ema"),
+        networks=networks,
+        average=average,
+        sampler=sampler,
+        device=device,
+        incomplete=incomplete,
     )
 
 

@@ -63,7 +63,7 @@ def read_status(folder: Path, cell: CellRecord, alive: bool) -> CellStatus:
         result = read_result(directory)
     except UsageError as error:  # others of the suite can still be shown
         return CellStatus(cell, State.FAILED, len(attempts), str(error))
-    if result and result.status in (State.COMPLETED, State.DIVERGED):
+    if result and result.is_final:
         return finished_status(cell, result, len(attempts))
     if not attempts:
         return CellStatus(cell, State.NEW)

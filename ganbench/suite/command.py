@@ -25,7 +25,7 @@ from ganbench.reporting.console import (
 )
 from ganbench.spec.plugins import load_registry
 
-from .seeds_at_once import train
+from .train_command import train
 
 if TYPE_CHECKING:
     from .cell_state import CellStatus

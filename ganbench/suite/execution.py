@@ -23,7 +23,7 @@ from ganbench.system.signals import interrupt_once
 
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
-from .seeds_at_once import group_seeds
+from .grouping import group_seeds
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
@@ -200,7 +200,7 @@ def find_problem(end: JobEnd, directory: Path, attempt: Attempt, log: Log) -> st
         result = read_result(file)
     except UsageError as error:
         return str(error)
-    if result and result.status in ("completed", "diverged"):
+    if result and result.is_final:
         return None
     if end.reason:
         return end.reason

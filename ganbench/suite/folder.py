@@ -14,6 +14,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.results.layout import (
     CELL_SPECS,
+    DISCARDED,
     SUITE,
     SUITE_FOLDERS,
     cell_attempts,
@@ -176,7 +177,7 @@ class SuiteFolder:
             )
         with explained_write(self.path, REMEDY):
             for directory in directories:
-                names = (self.path / "discarded" / f"{directory.name}-{number}" for number in count(1))
+                names = (self.path / DISCARDED / f"{directory.name}-{number}" for number in count(1))
                 unused = next(name for name in names if not name.exists())
                 unused.parent.mkdir(exist_ok=True)
                 directory.rename(unused)

@@ -33,7 +33,7 @@ def set_wait_policy() -> None:
         added = passive_wait_policy(os.environ)
         os.environ.update(added)
         _added.update(added)
-    _in_effect = describe(os.environ)
+    _in_effect = describe_policy(os.environ)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def passive_wait_policy(environ: Mapping[str, str]) -> dict[str, str]:
     return {} if any(name in environ for name in VARIABLES) else {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def describe(environ: Mapping[str, str]) -> str:
+def describe_policy(environ: Mapping[str, str]) -> str:
     """Summarize the wait policy that an environment sets."""
     if "OMP_WAIT_POLICY" in environ and not any(name in environ for name in VARIABLES[1:]):
         return environ["OMP_WAIT_POLICY"].lower()

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ganbench.data.batches import Batches
-from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.engines.verification import Leaves, leaves_of
+from ganbench.training.state.step_state import snapshot_state
 from ganbench.training.step import TrainingStep
 
 

@@ -12,14 +12,15 @@ from time import perf_counter
 
 from ganbench.errors import DivergedError, GanbenchError, PluginError, describe, restated
 from ganbench.plugin.callbacks import Callback, Progress
-from ganbench.plugin.registrations import PublishedCurve
+from ganbench.results.layout import TRACE
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.spec.launch import Launch
 
+from .arguments import RunArguments
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt
 from .preparation import PreparedRun
@@ -41,22 +42,17 @@ class TrainingLoop:
         prepared: PreparedRun,
         directory: RunDirectory,
         launch: Launch,
-        published_curve: PublishedCurve | None,
         callback: Callback,
-        verify_engine: int | None,
-        profile: bool,
-        window_seconds: float,
+        arguments: RunArguments,
     ) -> None:
         self.prepared = prepared
         self.ranks = prepared.ranks
         self.directory = directory
         self.launch = launch
         self.callback = callback
-        self.verify_engine = verify_engine
-        self.profile = profile
-        self.window_seconds = window_seconds
+        self.arguments = arguments
         self.state = RunState(prepared)
-        self.files = RunFiles(self.state, directory, published_curve, callback)
+        self.files = RunFiles(self.state, directory, arguments.published_curve, callback)
         self.warmed_up: WarmupResult | None = None
         self.roofline: Roofline | None = None
 
@@ -131,8 +127,8 @@ class TrainingLoop:
 
     def _warm_up(self) -> WarmupResult:
         self.callback.on_status("warming up")
-        trace = self.directory.file("trace.json", "trace") if self.profile else None
-        self.warmed_up = warm_up(self.prepared, self.verify_engine, trace)
+        trace = self.directory.file(TRACE, "trace") if self.arguments.profile else None
+        self.warmed_up = warm_up(self.prepared, self.arguments.verify_engine, trace)
         self.state.clock.graph_memory_bytes = self.warmed_up.engine.graph_memory_bytes
         self.state.clock.step_seconds = self.warmed_up.step_seconds
         for warning in self.warmed_up.warnings:
@@ -151,7 +147,8 @@ class TrainingLoop:
         the start and the end of an epoch's data workers.
         """
         state, engine, clock = self.state, warmed_up.engine, self.state.clock
-        deadline, period = self._deadline(), self.prepared.step.penalties.period
+        deadline, window_seconds = self._deadline(), self.arguments.window_seconds
+        period = self.prepared.step.penalties.period
         if state.steps == 0:
             self.files.save_checkpoint()  # a run can always be resumed
         while True:
@@ -167,7 +164,7 @@ class TrainingLoop:
             steps_left = self.prepared.events.steps_to_next(state.steps)
             interrupt.unsaved = True  # also at each pause
             while steps_left:
-                window_steps = clock.window_steps(steps_left, self.window_seconds, period, state.steps % period)
+                window_steps = clock.window_steps(steps_left, window_seconds, period, state.steps % period)
                 window_steps = self.ranks.from_first(window_steps)
                 window_steps = yield Pause(barrier=True, window_steps=window_steps)
                 with clock.window(losses.epoch) as count:
@@ -289,9 +286,7 @@ class TrainingLoop:
                         if evaluator.best()[label] is point:
                             self.callback.on_best(label, point)
                 if sample_images and self.ranks.is_first:
-                    save_generated_images(
-                        self.prepared, self.state.moment, self.state.images, self.directory, self.callback
-                    )
+                    save_generated_images(self.prepared, self.state.position, self.directory, self.callback)
         self.state.evaluation_seconds += perf_counter() - start
 
     def _store(self, status: Status, message: str | None, scored: bool = True) -> Result:

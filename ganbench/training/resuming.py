@@ -22,7 +22,7 @@ from ganbench.results.progress import RunProgress
 from ganbench.results.run_collection import read_spec
 from ganbench.results.run_directory import RunDirectory, run_spec_file
 from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.length import Length
 from ganbench.spec.loading import resolve
@@ -69,7 +69,7 @@ def require_same_spec(stored: Mapping[str, Any], spec: BenchmarkSpec, folder: Pa
     """Raise `UsageError` with the differences, if any, except those that extend a run or do not affect training."""
     sides = (
         {key: value for key, value in side.items() if key not in NON_TRAINING_FIELDS}
-        for side in (with_new_options(stored, spec), spec.to_dict())
+        for side in (with_todays_defaults(stored, spec), spec.to_dict())
     )
     fields = {path: values for path, values in differing_fields(map(flatten, sides)).items() if not extends(path)}
     if fields:
@@ -77,7 +77,7 @@ def require_same_spec(stored: Mapping[str, Any], spec: BenchmarkSpec, folder: Pa
         raise UsageError(f"{folder}: --resume can only extend a run; changed: {changes}. Start a new run")
 
 
-def with_new_options(stored: Mapping[str, Any], spec: BenchmarkSpec) -> Mapping[str, Any]:
+def with_todays_defaults(stored: Mapping[str, Any], spec: BenchmarkSpec) -> Mapping[str, Any]:
     """Return a stored spec with the defaults of the options that ganbench, or a plugin of `spec`, has gained since.
 
     A stored spec that is no longer valid, such as one with another plugin, is returned as it is.

@@ -17,11 +17,11 @@ from ganbench.results.layout import CHECKPOINT, LAUNCH, LOSSES
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status, load_result
 from ganbench.results.throughput import Roofline
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.spec.launch import Launch
 from ganbench.system.signals import defer_signals
 
-from .outcome import build_result
+from .result import build_result
 from .resuming import require_readable
 from .run_state import RunState
 from .warmup import WarmupResult

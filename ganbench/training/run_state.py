@@ -9,13 +9,13 @@ from ganbench.data.batches import Inputs
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import EpochRow
-from ganbench.runtime.checkpoint_file import Checkpoint
+from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.system.shared_machine import shared_with
 
-from .checkpoint import live_state, restore_state, state_of_rank
 from .history import EpochLosses
 from .position import Position
 from .preparation import PreparedRun
+from .state.step_state import live_state, restore_state, state_of_rank
 from .timing import TrainingClock
 
 
@@ -37,12 +37,6 @@ class RunState:
     @property
     def steps_into_epoch(self) -> int:
         return self.steps % self.prepared.steps_per_epoch
-
-    @property
-    def moment(self) -> str:
-        """The current position as a file name: "epoch-0010", or "step-000101" within an epoch."""
-        epochs = self.steps // self.prepared.steps_per_epoch
-        return f"step-{self.steps:06d}" if self.steps_into_epoch else f"epoch-{epochs:04d}"
 
     @property
     def position(self) -> Position:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import torch
 
 from ganbench.plugin.callbacks import Callback
-from ganbench.plugin.registrations import PublishedCurve
 from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
@@ -22,12 +20,12 @@ from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.ranks import SINGLE, Ranks, join_ranks
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import Launch, make_launch, read_launch
 from ganbench.system.files import default_data_dir, named_data_dir
 from ganbench.system.launcher import Launcher
 from ganbench.system.signals import interrupt_on_signals
 
+from .arguments import RunArguments
 from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
@@ -35,37 +33,25 @@ from .loop import TrainingLoop
 from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
 from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
-from .timing import WINDOW_SECONDS
 from .turns import train_alone
 
 
 def run(
     spec: BenchmarkSpec,
+    arguments: RunArguments,
     *,
-    device: str = "auto",
     out: Path | None = None,
     resume: Path | None = None,
-    data_dir: Path | None = None,
-    published_curve: PublishedCurve | None = None,
     display: Callback | None = None,
     callback: Callback | None = None,
-    trackers: Sequence[TrackerConfig] = (),
-    verify_engine: int | None = None,
-    profile: bool = False,
-    window_seconds: float = WINDOW_SECONDS,
     interrupt: Interrupt | None = None,
 ) -> tuple[Result, RunDirectory]:
     """Train, time and score a benchmark, and store the result in a run directory.
 
-    - `device`: "auto", "cpu", "cuda" or "cuda:N".
     - `out`: a new run directory.
     - `resume`: the directory of an earlier run, to continue at its checkpoint; the spec is that run's own or a longer
       one.
     - `display`, `callback`: receive the events of the run in this process.
-    - `trackers`: receive them in processes of their own.
-    - `verify_engine`: number of steps over which a CUDA graph must be bitwise identical to eager execution.
-    - `profile`: profile some steps before training.
-    - `window_seconds`: the approximate length of a timing window.
     - `interrupt`: shows the caller afterwards whether an interruption was requested, even if the run was complete.
 
     Ctrl-C ends training after the current step, and the generator is scored; after a second one or SIGTERM, it is not.
@@ -80,16 +66,17 @@ def run(
     """
     launcher, stack = Launcher.of_this_process(), ExitStack()
     if launcher.rank > 0:
-        display, callback, trackers = None, None, ()
+        display, callback, arguments = None, None, replace(arguments, trackers=())
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-rank-"))) / "run"
     directory = RunDirectory(spec.name, out) if resume is None or out else RunDirectory.reopen(resume)
-    launch = make_launch(spec, directory.path, named_data_dir(data_dir), device, trackers, launcher.size)
+    data_dir = named_data_dir(arguments.data_dir)
+    launch = make_launch(spec, directory.path, data_dir, arguments.device, arguments.trackers, launcher.size)
     if resume is not None:
-        launch = launch.resume(read_launch(resume), data_dir)
-    check_launch(spec.engine, launch.device, profile, verify_engine, launcher.size)
+        launch = launch.resume(read_launch(resume), arguments.data_dir)
+    check_launch(spec.engine, launch.device, arguments.profile, arguments.verify_engine, launcher.size)
     chosen = resolve_device(launch.device, launcher.local_rank)
     callbacks = Callbacks([each for each in (display, callback) if each is not None], chosen)
-    check_engine(spec.engine, chosen, verify_engine)
+    check_engine(spec.engine, chosen, arguments.verify_engine)
     with stack, fresh_process_state(chosen), interrupt_on_signals(), join_ranks(launcher, chosen) as ranks:
         require_same_on_all_ranks(ranks, "specs", flatten(spec.to_dict()))
         checkpoint = None
@@ -104,14 +91,12 @@ def run(
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
             require_same_schedules(checkpoint.progress, prepared, directory.path)
-        training = TrainingLoop(
-            prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
-        )
+        training = TrainingLoop(prepared, directory, launch, callbacks, arguments)
         if checkpoint is not None:
             training.resume_from(checkpoint)
         info = replace(prepared.info, images=training.state.images)
         with (
-            callbacks.tracked(trackers, Trackers(directory), info),
+            callbacks.tracked(arguments.trackers, Trackers(directory), info),
             training_precision(prepared.precision),
             interrupt or Interrupt() as interrupt,
         ):

@@ -12,12 +12,13 @@ from torch import Tensor
 from ganbench.data.batches import select_images
 from ganbench.plugin.callbacks import Callback, SampleImages
 from ganbench.reporting import plots
-from ganbench.results.layout import SAMPLES
 from ganbench.results.run_directory import RunDirectory
+from ganbench.results.sample_names import REAL, generated_name, sample_artifact, sample_file
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Source, evaluation_context
 
 from .loading import can_be_shown
+from .position import Position
 from .preparation import PreparedRun
 
 
@@ -27,7 +28,7 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
     if not count or not can_be_shown(prepared.sampler.data_shape):
         return
     images = choose_real_images(prepared, count).numpy()
-    with directory.extra(f"{SAMPLES}/real.png", "samples_real", callback.on_warning) as path:
+    with directory.extra(sample_file(REAL), sample_artifact(REAL), callback.on_warning) as path:
         if prepared.sampler.are_images:
             plots.save_grid(images, path, columns=4)
         else:
@@ -36,9 +37,9 @@ def save_real_images(prepared: PreparedRun, directory: RunDirectory, callback: C
 
 
 def save_generated_images(
-    prepared: PreparedRun, moment: str, images_seen: int, directory: RunDirectory, callback: Callback
+    prepared: PreparedRun, position: Position, directory: RunDirectory, callback: Callback
 ) -> None:
-    """Write samples/MOMENT.png with images from fixed latent vectors; conditional models cycle through the classes.
+    """Write a grid of images from fixed latent vectors; conditional models cycle through the classes.
 
     Generated points are plotted over as many real ones.
     """
@@ -56,13 +57,13 @@ def save_generated_images(
             prepared.sampler.warn_once("not finite", str(error))
             return
     shown = images[: options.generated].cpu().numpy()
-    name, artifact = f"{SAMPLES}/{moment}.png", f"samples_{moment.replace('-', '_')}"
-    with directory.extra(name, artifact, callback.on_warning) as path:
+    name = generated_name(position.steps, prepared.steps_per_epoch)
+    with directory.extra(sample_file(name), sample_artifact(name), callback.on_warning) as path:
         if prepared.sampler.are_images:
             plots.save_grid(shown, path)
         else:
             plots.save_scatter(choose_real_images(prepared, options.generated).numpy(), shown, path)
-        callback.on_sample_images(SampleImages(path.absolute(), "generated", images_seen))
+        callback.on_sample_images(SampleImages(path.absolute(), "generated", position.images))
 
 
 def choose_real_images(prepared: PreparedRun, count: int) -> Tensor:

@@ -1,36 +1,101 @@
-"""Runs of one benchmark with several seeds in one process, which take turns on one GPU."""
+"""Trains specs that differ only in their seed: several at once on a GPU, where they take turns, or one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from traceback import clear_frames
 
 import torch
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, causes
 from ganbench.plugin.callbacks import Callback
-from ganbench.plugin.registrations import PublishedCurve
+from ganbench.reporting.console import warn_on_error
+from ganbench.reporting.display import Display
 from ganbench.reporting.trackers.fan_out import Trackers
+from ganbench.results.layout import has_result
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
 from ganbench.runtime.device import resolve_device
 from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.benchmark import BenchmarkSpec
-from ganbench.spec.configs import TrackerConfig
 from ganbench.spec.launch import make_launch
-from ganbench.spec.seeds import AT_ONCE
+from ganbench.spec.seeds import AT_ONCE, may_train_at_once
 from ganbench.system.files import named_data_dir
 from ganbench.system.signals import interrupt_on_signals
 
+from .arguments import RunArguments
 from .callbacks import Callbacks
 from .engines import check_engine
 from .interrupt import Interrupt
 from .loop import TrainingLoop
-from .runner import prepare_in_memory
-from .timing import WINDOW_SECONDS
+from .runner import prepare_in_memory, run
 from .turns import Turns, take_turns
+
+
+def train_specs(
+    specs: Mapping[Path, BenchmarkSpec], make_display: Callable[[], Display], arguments: RunArguments
+) -> dict[Path, Result | GanbenchError]:
+    """Train specs that differ only in their seed, by run directory: on a GPU several at once, else one after another.
+
+    Returns the results, or the errors that ended training, in the same order; after an interruption, only those of the
+    runs that had begun. Raises only errors that occur before training.
+    """
+    on_gpu = resolve_device(arguments.device).type == "cuda"
+    size = AT_ONCE if on_gpu and all(map(may_train_at_once, specs.values())) else 1
+    outcomes: dict[Path, Result | GanbenchError] = {}
+    while len(outcomes) < len(specs):
+        directories = list(specs)[len(outcomes) :][:size]
+        group = [specs[directory] for directory in directories]
+        display, interrupt = make_display(), Interrupt()
+        ended: list[Result | GanbenchError]
+        try:
+            if len(group) > 1:
+                displays = [display, *(WarningsOfSeed(display, spec.training.seed) for spec in group[1:])]
+                ended = run_at_once(group, directories, displays, interrupt, arguments)
+            else:
+                spec, directory = group[0], directories[0]
+                result, _ = run(spec, arguments, out=directory, display=display, interrupt=interrupt)
+                ended = [result]
+        except GanbenchError as error:
+            if not outcomes and not has_result(directories[0]):  # nothing has been trained
+                raise
+            ended = [error]
+        except KeyboardInterrupt:
+            if not outcomes:
+                raise
+            break
+        finally:
+            with warn_on_error("the display"):
+                display.stop()
+        outcomes |= zip(directories, ended, strict=False)
+        if interrupt.requested:
+            break
+        free_memory_of(ended)
+    return outcomes
+
+
+def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:
+    """Free the networks of runs, which the frames of errors and reference cycles hold, for the runs that follow."""
+    for outcome in ended:
+        if isinstance(outcome, GanbenchError):
+            for cause in causes(outcome):
+                clear_frames(cause.__traceback__)
+    gc.collect()
+
+
+class WarningsOfSeed(Callback):
+    """Passes the warnings of a run to the display of the run that is trained at once with it."""
+
+    def __init__(self, display: Display, seed: int) -> None:
+        self.display = display
+        self.seed = seed
+
+    def on_warning(self, message: str) -> None:
+        self.display.on_warning(f"seed {self.seed}: {message}")
 
 
 def run_at_once(
@@ -38,14 +103,7 @@ def run_at_once(
     folders: Sequence[Path],
     displays: Sequence[Callback],
     interrupt: Interrupt,
-    *,
-    device: str = "auto",
-    data_dir: Path | None = None,
-    published_curve: PublishedCurve | None = None,
-    trackers: Sequence[TrackerConfig] = (),
-    verify_engine: int | None = None,
-    profile: bool = False,
-    window_seconds: float = WINDOW_SECONDS,
+    arguments: RunArguments,
 ) -> list[Result | GanbenchError]:
     """Train, time and score specs that differ only in their seed, at the same time. See `runner.run`.
 
@@ -55,8 +113,9 @@ def run_at_once(
 
     Raises errors that occur before the training of the first one.
     """
-    chosen = resolve_device(device)
-    check_engine(specs[0].engine, chosen, verify_engine)
+    chosen = resolve_device(arguments.device)
+    check_engine(specs[0].engine, chosen, arguments.verify_engine)
+    data_dir = named_data_dir(arguments.data_dir)
     begun: list[Turns] = []
     with ExitStack() as stack:
         stack.enter_context(fresh_process_state(chosen))
@@ -64,31 +123,29 @@ def run_at_once(
 
         def begin(spec: BenchmarkSpec, folder: Path, display: Callback) -> None:
             directory = RunDirectory(spec.name, folder)
-            launch = make_launch(spec, folder, named_data_dir(data_dir), device, trackers)
+            launch = make_launch(spec, folder, data_dir, arguments.device, arguments.trackers)
             callbacks, turns = Callbacks([display], chosen), Turns(chosen)
             with turns.turn():
                 prepared = prepare_in_memory(spec, chosen, launch, callbacks)
             if interrupt.requested:
                 return
             stack.enter_context(directory.locked())
-            run = TrainingLoop(
-                prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
-            )
+            training = TrainingLoop(prepared, directory, launch, callbacks, arguments)
             if not begun:
                 stack.enter_context(interrupt)
-            stack.enter_context(callbacks.tracked(trackers, Trackers(directory), prepared.info))
-            turns.begin(run, interrupt)
+            stack.enter_context(callbacks.tracked(arguments.trackers, Trackers(directory), prepared.info))
+            turns.begin(training, interrupt)
             begun.append(turns)
             with training_precision(prepared.precision):
                 turns.take()
 
         try:
-            for arguments in zip(specs, folders, displays, strict=True):
+            for spec, folder, display in zip(specs, folders, displays, strict=True):
                 if begun and not (begun[-1].ready and len(begun) < number_that_fits(chosen, len(begun))):
                     break
                 try:
                     interrupt.unsaved = False
-                    begin(*arguments)
+                    begin(spec, folder, display)
                 except GanbenchError:
                     if not begun:
                         raise

@@ -20,7 +20,6 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 
 Phase = Literal["data", "discriminator", "generator"]
 PHASES: tuple[Phase, ...] = ("data", *PLAYERS)
-WINDOW_SECONDS = 2.0
 MAX_STRETCH = 5  # times the window length, for a period of lazy penalties
 
 
@@ -118,9 +117,7 @@ class TrainingClock:
         """Seconds in windows so far, including the open one (by the host's clock)."""
         return self._finished_seconds + (perf_counter() - self._opened_at if self._opened_at is not None else 0.0)
 
-    def window_steps(
-        self, steps_left: int, window_seconds: float = WINDOW_SECONDS, period: int = 1, in_period: int = 0
-    ) -> int:
+    def window_steps(self, steps_left: int, window_seconds: float, period: int = 1, in_period: int = 0) -> int:
         """Return the number of steps in the next window, if the remaining ones are split into windows of equal length.
 
         It follows the current speed, as that can change during a run: on a shared machine, the warm-up may be slow.

@@ -23,23 +23,25 @@ from ganbench.results.schema import Profile
 from ganbench.results.throughput import ComponentThroughput, EngineRecord
 from ganbench.system.torch_defaults import preserve_torch_defaults
 
-from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
+    MissingGradients,
     refuse_reserved_monitors,
     require_known_parameters,
     stale_average_warnings,
     unrestored_state_warnings,
     unsaved_state_warnings,
+    untrained_parameter_warnings,
+    unused_schedule_warnings,
 )
 from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
 from .state.python_state import Snapshot, inspect_step
+from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
 from .timing import synchronize
-from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
 
 MEASURED_SECONDS, MEASURED_CALLS = 0.1, 2  # at least; a step on a CPU takes longer
 

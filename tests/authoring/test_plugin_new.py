@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
+from run_spec import run
 from typer.testing import Result
 
 from ganbench import Registry
@@ -19,7 +20,6 @@ from ganbench.authoring.new import TEMPLATES, Package, write_package
 from ganbench.plugin.kinds import Kind
 from ganbench.spec.loading import load_spec
 from ganbench.testing import CONTRACTS
-from ganbench.training.runner import run
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from linear_gan import OVERRIDES, SCORED, Noting, own_run, plugin
+from run_spec import run
 
 from ganbench import PluginError
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 NORM = """
 def build_model(options, context):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from callbacks import AtStep, StopAt
 from conftest import UNSCORED
+from run_spec import run
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
@@ -17,12 +18,11 @@ from ganbench import DataError, PluginError
 from ganbench.data.batches import RankShare, StreamedBatches, make_batches
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.spec.sections import DataOptions
-from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 FOLDER_OF_IMAGES = """

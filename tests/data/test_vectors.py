@@ -12,6 +12,7 @@ import torch
 from command_line import run_command
 from conftest import UNSCORED
 from linear_gan import Noting
+from run_spec import run
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -20,7 +21,6 @@ from ganbench.data.batches import make_batches
 from ganbench.data.contract import check_data
 from ganbench.results.schema import Result
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 CPU = torch.device("cpu")
 RING = ['dataset={name="gaussian-ring", train_points=400, test_points=80}', 'model={name="mlp", width=8, latent_dim=2}']

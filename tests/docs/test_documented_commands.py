@@ -116,7 +116,8 @@ def check(cli: Any, tmp_path: Path) -> Callable[[DocumentedCommand], None]:
         if against in registered:  # else, it is a file or folder of the reader
             metrics = [given["metric"]] if "metric" in given else (given["metrics"] or "").split(",")
             names = [name for name in metrics if name]
-            request = Request(against, names, given["features"], given["overrides"], given["count"])
+            options = {name: given[name] for name in ("features", "overrides", "count")}
+            request = Request(against=against, metrics=names, **options)
             request.spec(registry, None, given["count"])
 
     def check_command(command: DocumentedCommand) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from run_spec import run
 
 from ganbench import Registry
 from ganbench.authoring.check import Conditions, check
 from ganbench.plugin import hookspecs
 from ganbench.plugin.kinds import Kind
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 EXAMPLES = {kind: inspect.getdoc(getattr(hookspecs, kind.hook)) or "" for kind in Kind}
 

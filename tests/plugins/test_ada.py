@@ -11,15 +11,15 @@ import pytest
 import torch
 from conftest import UNSCORED
 from linear_gan import Noting
+from run_spec import run
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganbench import Registry, UsageError
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 from ganbench_augmentations.ada import ADA, Filters, draw_geometry, recolor, resample, rotation
 
 COUNT = 8

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from published_files import cifar_files, md5, put
+from run_spec import run
 
 from ganbench import BuildContext, Registry, Result
 from ganbench.results.references import judge_references
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 from ganbench_datasets import cifar10
 from ganbench_datasets.archives import ArchivedDataset
 from ganbench_datasets.fashion_mnist.sources import SUBSET

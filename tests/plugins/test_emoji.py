@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from features_in_memory import InMemory
+from run_spec import run
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from ganbench import DataError, DatasetContext, ImageData, Registry
 from ganbench.spec.loading import load_spec
 from ganbench.testing import DatasetContract
-from ganbench.training.runner import run
 from ganbench_datasets import emoji
 from ganbench_datasets.emoji.make_images import base, choose_test, sets_of_variants
 from ganbench_features.raw import RawPixels

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import UNSCORED
+from run_spec import run
 
 import ganbench
 from ganbench import Registry, Result, UsageError
@@ -17,7 +18,6 @@ from ganbench.authoring.check import Conditions, check
 from ganbench.plugin.registrations import Buildable
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers
-from ganbench.training.runner import run
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
 FID = 'metrics=[{name="fid",features="fashion-cnn",num_samples=100}]'

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from run_spec import run
 
 from ganbench import (
     Batch,
@@ -28,7 +29,6 @@ from ganbench.training.engines import EagerEngine
 from ganbench.training.players import UpdatePlayers
 from ganbench.training.position import Position
 from ganbench.training.preparation import prepare
-from ganbench.training.runner import run
 from ganbench_games.bandit import PolicyGradient
 from ganbench_games.players import NullPlayer, Policy
 from ganbench_games.theory import convergence_rate

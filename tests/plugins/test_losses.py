@@ -12,16 +12,16 @@ import pytest
 import torch
 from conftest import UNSCORED
 from linear_gan import Noting
+from run_spec import run
 from torch import Tensor, nn
 
 from ganbench import Batch, Networks, Registry
 from ganbench.authoring.new import Package, write_package
 from ganbench.plugin import hookspecs
 from ganbench.plugin.kinds import Kind
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.training.players import UpdatePlayers
-from ganbench.training.runner import run
 from ganbench_losses import ganbench_losses
 
 COUNT = 32

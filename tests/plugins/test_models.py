@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from run_spec import run
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, relu
 
 from ganbench import BuildContext, Networks, Registry, UsageError
 from ganbench.spec.loading import load_spec
 from ganbench.training.engines.unordered import unordered_operations
-from ganbench.training.runner import run
 from ganbench_models import ganbench_models
 from ganbench_models.mimicry_resnet import networks as mimicry
 from ganbench_models.r3gan.networks import Downsample, ResidualBlock, Upsample

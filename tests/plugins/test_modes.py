@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL
+from run_spec import run
 from torch import Tensor
 
 from ganbench import ReferenceImages, Registry, UsageError
 from ganbench.spec.loading import load_spec
 from ganbench.testing import MetricContract
-from ganbench.training.runner import run
 from ganbench_metrics import ganbench_metrics
 from ganbench_metrics.modes import Modes
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from linear_gan import Noting
+from run_spec import run
 
 from ganbench import Registry
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 
 def test_mlp_ring_scores_modes_and_plots_points(registry: Registry, tmp_path: Path) -> None:

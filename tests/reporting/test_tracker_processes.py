@@ -17,6 +17,7 @@ import pytest
 from command_line import run_command
 from conftest import UNSCORED
 from reproducible import reproducible
+from run_spec import run
 
 from ganbench import Callback, Progress, Registry, Result, TrackerContext, UsageError, load_result
 from ganbench.errors import ExitCode, GanbenchWarning, MissingError
@@ -27,7 +28,6 @@ from ganbench.reporting.trackers.process import TrackerProcess
 from ganbench.spec.launch import read_launch
 from ganbench.spec.loading import load_spec
 from ganbench.spec.trackers import choose_trackers, config_file
-from ganbench.training.runner import run
 
 FAKE = str(Path(fake_tracker.__file__))
 OVERRIDES = [*UNSCORED, "training.batch_size=25", "training.steps=4", "sample_images.real=0"]

@@ -12,6 +12,7 @@ import pytest
 from command_line import run_command
 from conftest import SMALL
 from rich.console import Console
+from run_spec import run
 
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
@@ -23,7 +24,6 @@ from ganbench.results.throughput import Memory, Percentiles, Throughput
 from ganbench.results.time_to_target import time_to_target
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
-from ganbench.training.runner import run
 
 
 @pytest.fixture(scope="module")

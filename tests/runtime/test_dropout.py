@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SMALL
+from run_spec import run
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -16,7 +17,6 @@ from ganbench.results.schema import Result
 from ganbench.runtime import dropout
 from ganbench.runtime.dropout import LEVELS, MIN_ELEMENTS, fast_dropout
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 LARGE = 2_000_000
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import UNSCORED
+from run_spec import run
 
 from ganbench import GanbenchError, ModelPlugin
 from ganbench.data.batches import ResidentBatches
@@ -19,7 +20,6 @@ from ganbench.results.schema import load_result
 from ganbench.runtime.memory import is_out_of_memory, peak_rss
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 
 MESSAGE = r"out of memory on cpu with batch size 64, peak usage [\d,]+ MiB; reduce training.batch_size"

@@ -50,7 +50,8 @@ def audited(
     warn: Callable[[str], None] = lambda _: None,
 ) -> list[Audit]:
     registry = Registry.load(plugins)
-    spec = Request(dataset, metrics, features, options, count).spec(registry, None, count)
+    request = Request(against=dataset, metrics=metrics, features=features, overrides=options, count=count)
+    spec = request.spec(registry, None, count)
     return audit_metrics(spec, torch.device("cpu"), None, count, draws, lambda _: None, warn)
 
 

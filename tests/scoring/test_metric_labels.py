@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from linear_gan import few_images, own_run
+from run_spec import run
 from thumbnail_metrics import (
     SAMPLES,
     ByClass,
@@ -25,7 +26,6 @@ from ganbench import (
 )
 from ganbench.plugin.registry import Registry
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 pytestmark = pytest.mark.usefixtures("nothing_seen")
 

@@ -23,6 +23,7 @@ from conftest import SMALL
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
+from run_spec import run
 
 from ganbench.errors import DataError, ExitCode, UsageError
 from ganbench.gate.baseline import Baseline, load_baseline
@@ -34,10 +35,9 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
 from ganbench.results.schema import Environment, load_result
 from ganbench.results.throughput import Memory
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
-from ganbench.training.runner import run
 from ganbench_datasets.idx import unpack
 from ganbench_features import fashion_cnn, inception_v3
 

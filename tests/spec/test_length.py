@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from callbacks import StopAt
 from linear_gan import OVERRIDES, plugin
+from run_spec import run
 
 from ganbench import Networks, PluginError
 from ganbench.plugin.registry import Registry
@@ -17,7 +18,6 @@ from ganbench.scoring.evaluation import Evaluator
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.length import Events, Length
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.runner import run
 
 
 def spec_of(registry: Registry, *overrides: str) -> BenchmarkSpec:

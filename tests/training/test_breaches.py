@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import PLUGIN_NAMES
 from linear_gan import own_run
+from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
@@ -30,7 +31,6 @@ from ganbench.runtime.rng import make_rng
 from ganbench.scoring.sampling import NotFiniteError, Sampler, Source
 from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import preserve_torch_defaults
-from ganbench.training.runner import run
 from ganbench.training.state.measuring import untouched
 from ganbench.training.step import TrainingStep
 

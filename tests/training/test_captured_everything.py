@@ -16,13 +16,13 @@ from tape import TapeCapturer
 from ganbench import Callback, Registry
 from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.spec.loading import load_spec
-from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import EagerEngine
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from ganbench.training.engines.selection import MAX_NONDETERMINISM, make_capturer, verify
 from ganbench.training.engines.verification import Verification
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.warmup import examples_of_each_size
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from conditional_gan import CONDITIONAL, SOURCE
 from linear_gan import Noting, own_run
+from run_spec import run
 from torch.utils.data import TensorDataset
 
 from ganbench import ImageData, PluginError, Registry, Result, UsageError
 from ganbench.data.labels import LabelSampler, count_labels
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 
 @pytest.fixture

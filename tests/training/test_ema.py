@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
 from ganbench import PluginError, UsageError
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.training.ema import EMA
 from ganbench.training.position import Position
 

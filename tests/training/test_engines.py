@@ -27,7 +27,6 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.spec.sections import EngineOptions
-from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines import (
     EagerEngine,
     Engine,
@@ -39,6 +38,7 @@ from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.unordered import unordered_operations
 from ganbench.training.engines.verification import distance
 from ganbench.training.position import Position
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 

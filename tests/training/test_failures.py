@@ -15,7 +15,7 @@ from ganbench import GanbenchError, PluginError, UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.system import files
 from ganbench_datasets.fashion_mnist import sources
 

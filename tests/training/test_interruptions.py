@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from run_spec import run
 from short_epochs import with_small_fashion
 from small_run import small_run
 
@@ -18,10 +19,9 @@ from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import load_result
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_stopped_spec
 from ganbench.training.run_state import RunState
-from ganbench.training.runner import run
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 from linear_gan import OVERRIDES, Noting, plugin
+from run_spec import run
 from torch import nn
 from torch.optim import SGD, Optimizer
 
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import configure, load_optimizer_state
-from ganbench.training.runner import run
 
 
 class Counting(Optimizer):

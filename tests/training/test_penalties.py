@@ -11,9 +11,9 @@ from linear_gan import LeastSquares, make_eager, own_run, take
 from torch import Tensor, nn
 
 from ganbench import Batch, Networks, PluginError, UsageError
-from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.penalties import MAX_VARIANTS, Penalties, WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_penalties.gradients import GradientPenalty, r1, r2
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import UNSCORED
+from run_spec import run
 
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 
 
 def test_a_profiled_run_reports_the_time_by_phase_and_kernel(registry: Registry, tmp_path: Path) -> None:

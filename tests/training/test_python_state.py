@@ -18,9 +18,9 @@ from torch.optim.lr_scheduler import StepLR
 from ganbench import Networks, Players
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.rng import make_rng
-from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, leaves_of, python_values
 from ganbench.training.state.python_state import Snapshot, inspect_step
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
 
 COUNTS = {"calls": 0}

@@ -20,6 +20,7 @@ from callbacks import StopAt
 from command_line import run_command
 from PIL import Image
 from reproducible import reproducible
+from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 
 from ganbench import PluginError, UsageError
@@ -28,10 +29,9 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Environment, Result, load_result
-from ganbench.runtime.checkpoint_file import Checkpoint, load_checkpoint
+from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.run_state import RunState
-from ganbench.training.runner import run
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 QUICK = [

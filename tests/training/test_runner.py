@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from reproducible import reproducible
+from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 from small_run import small_run
 
@@ -19,10 +20,9 @@ from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import find_published_curve, load_spec
 from ganbench.training.callbacks import Callbacks
-from ganbench.training.runner import run
 
 
 @pytest.fixture(scope="module")

@@ -13,22 +13,22 @@ from typing import Any
 import pytest
 import torch
 from linear_gan import PLUGIN, make_eager, own_run, plugin
+from run_spec import run
 from torch import nn
 from torch.optim import SGD, Adam, RMSprop
 
 from ganbench import BuildContext, GanbenchWarning, UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.scoring.trained import open_run
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
-from ganbench.training.checkpoint import restore_state, snapshot_state
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
-from ganbench.training.runner import run
 from ganbench.training.schedules import ScheduledValues
+from ganbench.training.state.step_state import restore_state, snapshot_state
 
 TOTAL = 10_000
 WEIGHTS = ("raw", "ema")

@@ -17,21 +17,23 @@ import pytest
 from callbacks import AtStep, StopAt, press_ctrl_c
 from conftest import DEVICES
 from reproducible import reproducible
+from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 from tape import TapeCapturer
 
 from ganbench import GanbenchError, PluginError, Registry, UsageError
 from ganbench.plugin.callbacks import Callback
 from ganbench.results.schema import MetricPoint, Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
+from ganbench.training.arguments import RunArguments
 from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.interrupt import Interrupt
 from ganbench.training.preparation import PreparedRun
 from ganbench.training.run_state import RunState
-from ganbench.training.runner import prepare_in_memory, run
+from ganbench.training.runner import prepare_in_memory
 from ganbench.training.seeds import run_at_once
 from ganbench.training.timing import TrainingClock
 
@@ -100,7 +102,9 @@ def at_once(
     **arguments: Any,
 ) -> list[Result | GanbenchError]:
     folders = [Path("at-once") / str(seed) for seed in SEEDS]
-    return run_at_once(specs(registry, overrides), folders, displays, Interrupt(), device=device, **arguments)
+    return run_at_once(
+        specs(registry, overrides), folders, displays, Interrupt(), RunArguments(device=device, **arguments)
+    )
 
 
 def alone(registry: Registry, folder: Path, overrides: Sequence[str] = UNSCORED, device: str = "cpu") -> Path:

@@ -12,7 +12,7 @@ from linear_gan import LeastSquares, make_eager, own_run, take
 from torch import Tensor
 
 from ganbench import Players, PluginError, UsageError
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.ranks import SINGLE
 from ganbench.training.history import EpochLosses
 

@@ -11,15 +11,15 @@ import torch
 from callbacks import StopAt
 from command_line import run_command
 from linear_gan import OVERRIDES, Noting, plugin
+from run_spec import run
 
 from ganbench import Callback, UsageError
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint, Result, load_result
 from ganbench.results.target import TargetResult
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.runner import run
 from ganbench.training.trial import run_trial
 
 LEARNS = "def build_optimizer(options, context):\n    return lambda parameters: torch.optim.Adam(parameters, lr=1e-2)\n"

@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import PLUGIN_NAMES, SMALL
+from run_spec import run
 
 from ganbench.data.batches import Inputs, ResidentBatches, make_batches
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.plugin.registry import Registry
 from ganbench.results.throughput import GPUReading, Window
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
-from ganbench.training.checkpoint import restore_state, snapshot_state
-from ganbench.training.runner import run
+from ganbench.training.arguments import WINDOW_SECONDS
+from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
-from ganbench.training.timing import WINDOW_SECONDS, TrainingClock
+from ganbench.training.timing import TrainingClock
 
 CPU = torch.device("cpu")
 
@@ -31,7 +32,7 @@ CPU = torch.device("cpu")
 def windows_of_an_epoch(clock: TrainingClock, steps: int) -> list[int]:
     windows = []
     while sum(windows) < steps:
-        windows.append(clock.window_steps(steps - sum(windows)))
+        windows.append(clock.window_steps(steps - sum(windows), WINDOW_SECONDS))
     return windows
 
 
@@ -55,7 +56,7 @@ def test_windows_end_with_the_periods_of_lazy_penalties(period: int, step_second
     clock.step_seconds = step_seconds
     ends = [begin]
     while ends[-1] < begin + 938:
-        window = clock.window_steps(begin + 938 - ends[-1], period=period, in_period=ends[-1] % period)
+        window = clock.window_steps(begin + 938 - ends[-1], WINDOW_SECONDS, period, ends[-1] % period)
         ends.append(ends[-1] + window)
     assert ends[-1] == begin + 938
     if period * step_seconds > 10:  # seconds
@@ -76,12 +77,12 @@ def test_windows_adapt_if_the_machine_was_busy_during_the_warm_up(
     taken = []
     for step_seconds in (2.0, 0.02, 0.02, 0.1):
         with clock.window(epoch=1) as count:
-            count.steps = clock.window_steps(steps_left=1000)
+            count.steps = clock.window_steps(1000, WINDOW_SECONDS)
             count.images = 64 * count.steps
             now[0] += step_seconds * count.steps
         taken.append(count.steps)
     assert taken == [1, 1, 100, 100]
-    assert clock.window_steps(steps_left=1000) == 20
+    assert clock.window_steps(1000, WINDOW_SECONDS) == 20
 
 
 def test_training_does_not_depend_on_the_timing_windows(registry: Registry, tmp_path: Path) -> None:

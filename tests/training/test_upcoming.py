@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from conftest import SMALL, UNSCORED
+from run_spec import run
 
 from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricPoint
 from ganbench.spec.length import Events, Length
 from ganbench.spec.loading import load_spec
-from ganbench.training.runner import run
 from ganbench.training.upcoming import upcoming_events
 
 STEPS_PER_EPOCH = 79  # of 64 images each

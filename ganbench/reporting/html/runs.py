@@ -54,7 +54,7 @@ class ReportedRun:
 
         Raises `UsageError` if the file that records how the run was started is invalid.
         """
-        if "training" not in self.result.spec:
+        if not self.result.was_trained:
             return None
         launch = read_launch(self.directory)
         words = [SPEC, "--device", launch.device]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ganbench.errors import describe
+from ganbench.results.sample_names import REAL, parse_generated
 from ganbench.results.schema import Result
-
-REAL = "real"  # name of the file with real images
-NAME = re.compile(r"(epoch|step)-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,10 @@ def read_samples(folder: Path, result: Result, max_bytes: int) -> SampleGrids:
 
 def images_until(stem: str, result: Result) -> tuple[float, str]:
     """Return after how many training images samples were generated, by the name of their file; then that name."""
-    if not (match := NAME.fullmatch(stem)):
+    if not (parsed := parse_generated(stem)):
         return float("inf"), stem
-    return int(match[2]) * (result.images_per_epoch if match[1] == "epoch" else result.images_per_step), stem
+    unit, count = parsed
+    return count * (result.images_per_epoch if unit == "epoch" else result.images_per_step), stem
 
 
 def choose(files: list[Path], max_bytes: int) -> list[Path]:
@@ -90,6 +88,6 @@ def read_sample(file: Path, max_bytes: int) -> SampleGrid:
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         content = buffer.getvalue()
-    match = NAME.fullmatch(file.stem)
-    caption = f"{match[1]} {int(match[2]):,}" if match else file.stem
+    parsed = parse_generated(file.stem)
+    caption = f"{parsed[0]} {parsed[1]:,}" if parsed else file.stem
     return SampleGrid(caption, f"data:image/png;base64,{base64.b64encode(content).decode()}", *size)

@@ -14,7 +14,7 @@ from ganbench.errors import describe
 from ganbench.plugin.callbacks import RunInfo, TrackedRun
 from ganbench.plugin.registrations import TrackerContext
 from ganbench.reporting.display import warn_caller
-from ganbench.results.layout import TRACKERS
+from ganbench.results.layout import TRACKER_LOGS, TRACKERS
 from ganbench.results.run_directory import RunDirectory
 from ganbench.spec.configs import TrackerConfig
 from ganbench.system.files import write_text
@@ -23,7 +23,6 @@ from .process import TrackerProcess
 
 CLOSE_SECONDS = 30.0  # for all trackers together, after the end of the run
 POLL_SECONDS = 0.02
-LOGS = "trackers"  # folder in the run directory for what trackers print
 
 
 class Trackers:
@@ -40,7 +39,7 @@ class Trackers:
         for config in configs:
             context = TrackerContext(folder, self.directory.run_id, self.runs.get(config.name))
             try:
-                self._processes.append(TrackerProcess(config, context, folder / LOGS / f"{config.name}.log"))
+                self._processes.append(TrackerProcess(config, context, folder / TRACKER_LOGS / f"{config.name}.log"))
             except OSError as error:
                 warn_of_failure(config.name, f"its process could not be started: {describe(error)}")
         self.send("on_run_start", info)

@@ -45,7 +45,8 @@ def audit(
     from .plot import save_plot
     from .tables import audit_table
 
-    spec = Request(dataset, [metric], features, overrides, count).spec(registry, None, count)
+    request = Request(against=dataset, metrics=[metric], features=features, overrides=overrides, count=count)
+    spec = request.spec(registry, None, count)
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
     with err.status("opening the dataset") as status:

@@ -93,16 +93,16 @@ def evaluate(
 
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     request = Request(
-        against,
-        names,
-        features,
-        overrides,
-        count,
-        weights and weights.value,
-        mode and mode.value,
-        seed,
-        array,
-        cast("Layout | None", layout),
+        against=against,
+        metrics=names,
+        features=features,
+        overrides=overrides,
+        count=count,
+        weights=weights and weights.value,
+        mode=mode and mode.value,
+        seed=seed,
+        array=array,
+        layout=cast("Layout | None", layout),
     )
     request.check(samples)
     if target is not None:
@@ -138,5 +138,5 @@ def check_target(target: Path) -> None:
             replaced = load_result(target)
         except (UsageError, MissingError):
             raise UsageError(f"--out {target}: exists and is not a ganbench result; choose another name") from None
-        if "training" in replaced.spec:
+        if replaced.was_trained:
             raise UsageError(f"--out {target}: exists and is the result of a training run; choose another name")

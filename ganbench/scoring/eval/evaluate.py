@@ -85,10 +85,11 @@ def evaluate_run(
     spec: EvaluationSpec,
     trained: TrainedRun,
     reference: ReferenceData,
-    data_seed: int,
-    seed: int,
     device: torch.device,
     warn: Warn,
+    *,
+    data_seed: int,
+    seed: int,
 ) -> list[MetricResult]:
     """Score the trained model of a run, with the weights and the mode of each metric in the spec.
 

@@ -27,7 +27,7 @@ PARTS = ("dataset", "metrics", "scoring")  # of a benchmark that an evaluation t
 EXPECTED_IMAGES = "give a folder of images, a .npy or .npz file, or a run directory"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """The arguments of `ganbench eval` that say how something is scored."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from datetime import UTC, datetime
 
 from ganbench.results.environment import describe_environment
+from ganbench.results.layout import new_id
 from ganbench.results.schema import DataRecord, MetricResult, PluginRecord, Result
 from ganbench.results.throughput import Memory, Throughput
 from ganbench.spec.configs import PluginConfig
@@ -25,7 +25,7 @@ def build_result(
     """Return the result; `name` is that of the images or of the run's benchmark, `plugins` are all that were used."""
     now, plain = datetime.now(UTC), spec.to_dict()
     return Result(
-        run_id=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
+        run_id=new_id(now),
         created_at=now,
         status="completed",
         message="evaluation only",

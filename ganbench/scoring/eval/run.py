@@ -13,7 +13,7 @@ from ganbench.errors import GanbenchError, UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.results.layout import CHECKPOINT, is_run_directory
 from ganbench.results.schema import Result, load_result
-from ganbench.runtime.checkpoint_file import load_checkpoint
+from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.trained import open_run
@@ -84,7 +84,7 @@ class RequestedEvaluation:
                     f"those of {reference.name} {reference.data.data_shape}; compare with other images"
                 )
             seed = own if self.request.seed is None else self.request.seed
-            metrics = evaluate_run(spec, trained, reference, own, seed, self.device, self.warn)
+            metrics = evaluate_run(spec, trained, reference, self.device, self.warn, data_seed=own, seed=seed)
             plugins = [trained.model, *spec.plugin_configs()]
             return build_result(
                 trained.progress.spec["name"], spec, plugins, reference.record, metrics, str(self.device)

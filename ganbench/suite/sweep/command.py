@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from ganbench.reporting.console import (
     print_text,
     warn_on_error,
 )
+from ganbench.results.layout import new_id
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import explained_write
 from ganbench.system.signals import interrupt_on_signals
@@ -140,8 +140,7 @@ def show(completed: Sweep, folder: Path) -> None:
 
 def new_folder(benchmark: str, directory: Path | None) -> Path:
     """Create the folder for the sweep's files. Raises `UsageError` if it is a file or not empty."""
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-    folder = directory or Path("sweeps") / Path(benchmark).stem / name
+    folder = directory or Path("sweeps") / Path(benchmark).stem / new_id(datetime.now(UTC))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: this is a file; choose another with --out")
     with explained_write(folder):

@@ -16,9 +16,9 @@ from torch import Tensor
 from ganbench.data.batches import Inputs
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.values import Identity, freeze, same_bits
-from ganbench.training.checkpoint import snapshot_state
 from ganbench.training.position import Position
 from ganbench.training.state.python_state import inspect_step
+from ganbench.training.state.step_state import snapshot_state
 from ganbench.training.step import TrainingStep
 
 from .eager import EagerEngine, Engine

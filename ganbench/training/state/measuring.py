@@ -15,10 +15,10 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import NetworkState
 from ganbench.runtime.plugin_state import load_saved_state, saved_state
 from ganbench.runtime.rng import preserve_default_rngs
-from ganbench.training.checkpoint import all_rngs
 from ganbench.training.step import TrainingStep
 
 from .python_state import Snapshot
+from .step_state import all_rngs
 
 
 @contextmanager

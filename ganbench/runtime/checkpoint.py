@@ -38,9 +38,9 @@ class Checkpoint:
     """The complete state to resume a run from."""
 
     progress: RunProgress
-    state: dict[str, Any]  # from `training.checkpoint.live_state`
+    state: dict[str, Any]  # from `training.state.step_state.live_state`
     order: Tensor  # the state of the batches' rng at the beginning of the current epoch
-    other_ranks: list[dict[str, Any]] = field(default_factory=list)  # from `training.checkpoint.state_of_rank`
+    other_ranks: list[dict[str, Any]] = field(default_factory=list)  # from `training.state.step_state.state_of_rank`
 
     def require_ranks(self, size: int, folder: Path) -> None:
         """Raise `UsageError` if the run had another number of ranks."""

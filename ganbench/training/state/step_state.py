@@ -1,4 +1,4 @@
-"""The state of a training run: snapshot and restore."""
+"""Everything that the next step of training depends on: snapshot and restore."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import all_buffers, restore_buffers
 from ganbench.runtime.plugin_state import load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
+from ganbench.training.optimizers import load_optimizer_state
+from ganbench.training.step import TrainingStep
 
-from .optimizers import load_optimizer_state
-from .state.python_state import plugin_optimizers
-from .step import TrainingStep
+from .python_state import plugin_optimizers
 
 
 def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:

@@ -1,44 +1,19 @@
-"""Jobs of several cells that differ only in their seed, for `ganbench suite --seeds-at-once`.
-
-Such a job is the hidden command `ganbench suite train`, which trains them at once on a GPU.
-"""
+"""`ganbench suite train`: the hidden command of a job of several cells, which trains them at once on a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganbench.api.exit_codes import exit_code
 from ganbench.errors import GanbenchError
 from ganbench.reporting.console import DataDir, Device, PluginArguments, Track, err, out, print_text
 from ganbench.results.layout import cell_run, cell_spec, is_run_directory
-from ganbench.spec.seeds import AT_ONCE, may_train_at_once, with_seed
 
 if TYPE_CHECKING:
     from ganbench.results.schema import Result
-
-    from .folder import SuiteFolder
-
-
-def group_seeds(folder: SuiteFolder, cells: Iterable[str]) -> list[list[str]]:
-    """Return the cells of each job, in their order. A run that has begun is resumed in a job of its own."""
-    groups: list[list[str]] = []
-    last: dict[str, list[str]] = {}  # the last group of each spec, without its seed
-    for name in cells:
-        cell = folder.cells[name]
-        begun = is_run_directory(folder.run_directory(name))
-        if begun or cell.processes > 1 or not may_train_at_once(cell.spec):
-            groups.append([name])
-            continue
-        key = with_seed(cell.spec, 0).to_toml()
-        group = last.get(key)
-        if group is None or len(group) == AT_ONCE:
-            group = last[key] = []
-            groups.append(group)
-        group.append(name)
-    return groups
 
 
 def train(
@@ -50,8 +25,6 @@ def train(
     plugins: PluginArguments = [],  # noqa: B006
 ) -> None:
     """Train cells of a suite that differ only in their seed at once."""
-    from ganbench.api.run_command import exit_code
-
     files = {cell_run(folder, cell): cell_spec(folder, cell) for cell in cells}
     outcomes: dict[Path, Result | GanbenchError]
     try:
@@ -71,18 +44,19 @@ def train_files(
     files: dict[Path, Path], track: list[str], device: str, data_dir: Path | None, plugins: list[str]
 ) -> dict[Path, Result | GanbenchError]:
     """Train the specs in files at once, by run directory."""
-    from ganbench.api.seeds import train_specs
     from ganbench.api.spec import resolve_spec
     from ganbench.reporting.display import terminal_display
     from ganbench.spec.loading import load_spec
     from ganbench.spec.trackers import choose_trackers
+    from ganbench.training.arguments import RunArguments
+    from ganbench.training.seeds import train_specs
 
     found = resolve_spec(next(iter(files.values())), [], plugins)
-    return train_specs(
-        {directory: load_spec(str(file), found.registry) for directory, file in files.items()},
-        lambda: terminal_display(out),
+    arguments = RunArguments(
         device=device,
         data_dir=data_dir,
         published_curve=found.published_curve,
         trackers=choose_trackers(track, found.spec.name, found.registry),
     )
+    specs = {directory: load_spec(str(file), found.registry) for directory, file in files.items()}
+    return train_specs(specs, lambda: terminal_display(out), arguments)
