@@ -99,6 +99,7 @@ def run(
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)
         prepared = prepare_in_memory(spec, chosen, launch, callbacks, ranks)
+        stack.callback(prepared.step.python_state.forget)
         if resume is None:
             stack.enter_context(directory.locked())
         if checkpoint is not None:

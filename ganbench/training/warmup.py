@@ -36,7 +36,7 @@ from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
-from .state.python_state import Snapshot, inspect_step
+from .state.python_state import Snapshot, inspect_step, shared_between_runs
 from .step import TrainingStep
 from .timing import synchronize
 from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
@@ -57,6 +57,7 @@ class WarmupResult:
     profile: Profile | None
     seconds: float
     warnings: list[str]
+    shared_state: list[str]  # paths of state that changes in training and that all runs of the process share
 
 
 def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
@@ -101,6 +102,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
         ]
+        shared_state = shared_between_runs(step, before.changed())
         refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 
@@ -127,6 +129,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         profile=profile,
         seconds=perf_counter() - start,
         warnings=[*warnings, *unrestored_state_warnings(step, before)],
+        shared_state=shared_state,
     )
 
 

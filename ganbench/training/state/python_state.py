@@ -41,17 +41,24 @@ PASSIVE = (None, "torch", "types", "argparse")  # libraries whose objects have o
 
 def inspect_step(step: TrainingStep) -> Inspection:
     """Inspect everything that the plugins of a step hold."""
-    roots: dict[str, Any] = {
-        "generator": step.networks.generator,
-        "discriminator": step.networks.discriminator,
-        **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
-        **stateful_plugins(step),
+    roots = {
+        **own_objects(step),
         "hooks of all modules": _global_forward_hooks,
         "pre-hooks of all modules": _global_forward_pre_hooks,
         "hooks of all optimizers": _global_optimizer_post_hooks,
         "pre-hooks of all optimizers": _global_optimizer_pre_hooks,
     }
     return Inspection(roots)
+
+
+def own_objects(step: TrainingStep) -> dict[str, Any]:
+    """Return the objects that were built for this step, by path."""
+    return {
+        "generator": step.networks.generator,
+        "discriminator": step.networks.discriminator,
+        **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
+        **stateful_plugins(step),
+    }
 
 
 def stateful_plugins(step: TrainingStep) -> dict[str, Any]:
@@ -67,6 +74,12 @@ def without_self_saved(step: TrainingStep, paths: Iterable[str]) -> list[str]:
     """Return the paths of state outside plugins that save their state themselves."""
     within = tuple(f"{path}." for path, plugin in stateful_plugins(step).items() if saves_itself(plugin))
     return [path for path in paths if not path.startswith(within)]
+
+
+def shared_between_runs(step: TrainingStep, paths: Iterable[str]) -> list[str]:
+    """Return the paths of globals, class attributes and the like, which all runs of the process share."""
+    own = tuple(f"{path}." for path in own_objects(step))
+    return [path for path in paths if not path.startswith(own)]
 
 
 def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
@@ -165,6 +178,10 @@ class PythonState:
             before = place.value if place else None
             if access is not None and (value := deserialize(text, before)) is not before:
                 access.put(key, value)
+
+    def forget(self) -> None:
+        """Restore the state in which the plugins were built: later runs of the process use the same globals."""
+        self.built.restore()
 
     def _changes(self) -> tuple[dict[str, Any], list[str]]:
         serializable: dict[str, Any] = {}
