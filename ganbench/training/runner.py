@@ -34,7 +34,7 @@ from .interrupt import Interrupt
 from .loop import TrainingLoop
 from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
-from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
+from .resuming import find_checkpoint, require_same_conditions, require_unaffected_by_length
 from .timing import WINDOW_SECONDS
 from .turns import train_alone
 
@@ -104,7 +104,7 @@ def run(
             stack.enter_context(directory.locked())
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
-            require_same_schedules(checkpoint.progress, prepared, directory.path)
+            require_unaffected_by_length(checkpoint.progress, prepared, directory.path)
         training = TrainingLoop(
             prepared, directory, launch, published_curve, callbacks, verify_engine, profile, window_seconds
         )
