@@ -45,9 +45,9 @@ def run_seeds(
     """Train, time and score a benchmark once with each seed, and return the runs in the order of the seeds.
 
     On a GPU, up to four seeds are trained at once if they fit into its memory, their steps are captured as CUDA graphs
-    and there is no time budget; otherwise, they are trained one after another. Each run equals the one that `run` makes
-    with its seed, but the speed of seeds that are trained at once is marked as disturbed, and their memory and energy
-    are unknown.
+    and change no globals, and there is no time budget; otherwise, they are trained one after another. Each run equals
+    the one that `run` makes with its seed, but the speed of seeds that are trained at once is marked as disturbed, and
+    their memory and energy are unknown.
 
     `out` is a new folder for the run directories `seed-1`, `seed-2` and so on; by default, one in runs/BENCHMARK. The
     other arguments are those of `run`. Ctrl-C ends all runs; those that had not started are not returned.

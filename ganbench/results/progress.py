@@ -41,6 +41,7 @@ class RunProgress(Record):
     evaluation_seconds: float = Field(description="seconds of all scores and sample images so far")
     curves: dict[str, list[MetricPoint]] = Field(description="all scores so far, by id")
     score_warnings: dict[str, list[str]] = Field(description="warnings about the scores so far, by the metric's id")
+    length_users: list[str] = Field([], description="plugins other than schedules that used the length of the run")
     shared_with: str | None = Field(None, description="which other work the machine did; null if it did none")
     artifacts: dict[str, str] = Field(
         description="the other files in the run directory: paths relative to it, by purpose"

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .values import SavedValue
+
 
 def saved_state(plugin: Any) -> Any:
     """Return the `state_dict` of a loss, penalty or augmentation; None if it has none."""
@@ -17,6 +19,24 @@ def load_saved_state(plugin: Any, state: Any) -> None:
     if hasattr(plugin, "load_state_dict"):
         saved = deepcopy(state)
         plugin.load_state_dict(saved if isinstance(plugin, nn.Module) else on_devices_of(plugin.state_dict(), saved))
+
+
+def load_changed_state(plugin: Any, state: Any) -> None:
+    """Load a saved state unless the plugin already has it: its `load_state_dict` may replace tensors by others."""
+    now = saved_state(plugin)
+    if not SavedValue(on_devices_of(now, state)).equals(now):
+        load_saved_state(plugin, state)
+
+
+def saves_itself(plugin: Any) -> bool:
+    """Return whether a plugin has a `state_dict` of its own, not just that of every module, which has only tensors."""
+    if not isinstance(plugin, nn.Module):
+        return hasattr(plugin, "state_dict")
+    return any(
+        type(module).state_dict is not nn.Module.state_dict
+        or type(module).get_extra_state is not nn.Module.get_extra_state
+        for module in plugin.modules()
+    )
 
 
 def on_devices_of(current: Any, saved: Any) -> Any:

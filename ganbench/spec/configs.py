@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -27,7 +28,7 @@ from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Player
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.options import Options, StrictModel
-from ganbench.plugin.registrations import Buildable, PenaltyPlugin
+from ganbench.plugin.registrations import Buildable, BuildContext, PenaltyPlugin
 from ganbench.plugin.registry import Registered, Registry
 
 from .ids import ID
@@ -37,6 +38,7 @@ Weights = Literal["raw", "ema"]
 Epochs = list[Annotated[int, Field(ge=0)]]
 Kimgs = list[Annotated[float, Field(ge=0)]]
 PLUGIN_KIND = "x-ganbench-plugin"  # keyword in JSON schemas: the value configures a plugin of this kind
+LENGTH = ("total_steps", "total_images")  # of a run, in a build context
 
 
 def configs_in(value: Any) -> Iterator[PluginConfig]:
@@ -54,6 +56,18 @@ def configs_in(value: Any) -> Iterator[PluginConfig]:
             yield from configs_in(item)
 
 
+@dataclass(frozen=True)
+class WatchedContext(BuildContext):
+    """A build context that notes which fields about the length of the run are read."""
+
+    read: set[str] = field(default_factory=set)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in LENGTH:
+            self.read.add(name)
+        return super().__getattribute__(name)
+
+
 class PluginConfig(StrictModel):
     """A plugin with its options: a table such as `{name = "adam", lr = 1e-4}`, or just the name.
 
@@ -67,6 +81,7 @@ class PluginConfig(StrictModel):
     options: SerializeAsAny[Options]
     name: str  # as given in the spec, possibly with a package
     _built: Any = PrivateAttr(None)
+    _read: set[str] = PrivateAttr(default_factory=set)
 
     @model_validator(mode="before")
     @classmethod
@@ -125,8 +140,15 @@ class PluginConfig(StrictModel):
 
     def build(self, context: Any) -> Any:
         """Build the plugin with these options. Raises `PluginError` if its `build` raises."""
+        if isinstance(context, BuildContext):
+            context = WatchedContext(**{**vars(context), "read": self._read})
         self._built = self.plugin.build(self.options, context)
         return self._built
+
+    @property
+    def uses_length(self) -> bool:
+        """Whether the plugin has read the length of the run, in a `build` or later."""
+        return bool(self._read)
 
     def nested(self) -> list[PluginConfig]:
         """Return this config and all configs nested in its keys and options, at any depth."""

@@ -16,7 +16,7 @@ from ganbench.runtime.rng import make_rng, seed_default_rngs
 from ganbench.training.engines.verification import first_difference, python_values
 from ganbench.training.penalties import Penalties, WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
-from ganbench.training.state.python_state import inspect_step
+from ganbench.training.state.python_state import inspect_step, without_self_saved
 from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import FakeLabels, TrainingStep
 
@@ -69,9 +69,7 @@ class UpdateContract(PluginContract):
         """A step after resuming equals that of an uninterrupted run: all state is in tensors, numbers and text."""
         step = self.step()
         self.take(step)
-        saves_itself = hasattr(step.loss, "state_dict")
-        lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
-        lost += inspect_step(step).iterators
+        lost = [*step.python_state.lost(), *without_self_saved(step, inspect_step(step).iterators)]
         assert not lost, f"expected state in tensors, numbers and text, got other state in {', '.join(lost)}"
         state = through_file(snapshot_state(step, BATCHES))
         self.take(step)

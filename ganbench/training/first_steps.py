@@ -14,7 +14,7 @@ from ganbench.spec.configs import LossConfig
 
 from .preparation import PreparedRun
 from .state.inspection import Inspection
-from .state.python_state import Snapshot
+from .state.python_state import Snapshot, without_self_saved
 from .step import TrainingStep
 from .step_output import StepOutput
 
@@ -124,14 +124,15 @@ def as_list(value: object) -> Sequence[object]:
 
 def unsaved_state_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
     """Return warnings about state that changes in training and that a checkpoint cannot contain."""
-    saves_itself = hasattr(step.loss, "state_dict")
-    lost = [path for path in step.python_state.lost() if not (saves_itself and path.startswith("loss."))]
     return [
         f"{step.plugin_names.owner(path)}: {path} {problem}, so equal seeds may produce different results and a "
         "resumed run will differ; store it as numbers, strings or tensors"
         for paths, problem in (
-            (lost, "changes in training, and a checkpoint cannot contain it"),
-            (inspection.iterators, "is an iterator, whose position cannot be read or restored"),
+            (step.python_state.lost(), "changes in training, and a checkpoint cannot contain it"),
+            (
+                without_self_saved(step, inspection.iterators),
+                "is an iterator, whose position cannot be read or restored",
+            ),
         )
         for path in paths
     ]
@@ -154,7 +155,7 @@ def unrestored_state_warnings(step: TrainingStep, before: Snapshot) -> list[str]
     return [
         f"{step.plugin_names.owner(path)}: {path} changes during training and could not be restored after the warm-up, "
         "so equal seeds may produce different results"
-        for path in before.changed()
+        for path in without_self_saved(step, before.changed())
     ]
 
 

@@ -61,6 +61,11 @@ class TrainingLoop:
         """Whether the warm-up has captured the step as a CUDA graph."""
         return self.warmed_up is not None and self.warmed_up.engine_record.name == "cuda_graph"
 
+    @property
+    def shared_state(self) -> list[str]:
+        """The state that training changes and that all runs of the process share, by path, known after the warm-up."""
+        return [] if self.warmed_up is None else self.warmed_up.shared_state
+
     def share_memory(self) -> None:
         """Record that this process has other runs, so that its memory is not that of this run."""
         self.state.clock.has_own_memory = False

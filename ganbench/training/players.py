@@ -49,14 +49,14 @@ class UpdatePlayers:
         self._augmentations = augmentations
         self._differentiable_images = differentiable_images
         self._detached_images = detached_images
-        self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether gradients were enabled
+        self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether they serve for gradients
         # images before augmentation, their labels, and the output
         self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
         self._augmented = False
 
     def generate(self, batch: Batch) -> Tensor:
-        for known, with_gradients, images in self._generated:
-            if known is batch and (with_gradients or not torch.is_grad_enabled()):
+        for known, serve_for_gradients, images in self._generated:
+            if known is batch and (serve_for_gradients or not torch.is_grad_enabled()):
                 return images
         arguments = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
         images = self._generator(*arguments)
@@ -64,7 +64,9 @@ class UpdatePlayers:
             images = images.detach()
         if self._differentiable_images and not images.requires_grad:
             images.requires_grad_()
-        self._generated.append((batch, torch.is_grad_enabled(), images))
+        # detached images are the same without gradients, except in inference mode
+        serve_for_gradients = torch.is_grad_enabled() or (self._detached_images and not images.is_inference())
+        self._generated.append((batch, serve_for_gradients, images))
         return images
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:

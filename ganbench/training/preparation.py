@@ -11,6 +11,7 @@ import torch
 from ganbench.data.batches import Batches, RankShare, make_batches
 from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.plugin.interfaces import PLAYERS, ImageData, Networks
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import BuildContext
 from ganbench.results.environment import describe_environment
 from ganbench.results.schema import DataRecord, Environment, PluginRecord
@@ -63,6 +64,11 @@ class PreparedRun:
     @property
     def total_steps(self) -> int:
         return self.length.steps
+
+    def length_users(self) -> list[str]:
+        """Return the plugins other than schedules that have read the length of the run so far."""
+        configs = [each for each in self.spec.plugin_configs() if each.uses_length and each.kind != Kind.SCHEDULE]
+        return list(dict.fromkeys(str(each.plugin) for each in configs))
 
 
 def prepare(

@@ -123,19 +123,22 @@ def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder
         )
 
 
-def require_same_schedules(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
-    """Raise `UsageError` if schedules would have had other values so far, because the run has another length now.
+def require_unaffected_by_length(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
+    """Raise `UsageError` if the run has another length now, and its training so far depended on its length.
 
     The longer run could not be repeated.
     """
     began = Length.of(TrainingOptions.model_validate(progress.spec["training"]), len(prepared.data.train))
     before = replace(prepared.context, total_steps=began.steps, total_images=began.images)
-    if changes := changed_schedules(prepared.spec, prepared.context, before, progress.images):
+    changes = changed_schedules(prepared.spec, prepared.context, before, progress.images)
+    if progress.images and began != prepared.length:
+        changes += [f"{plugin} used the length of the run" for plugin in progress.length_users]
+    if changes:
         raise UsageError(
             f"{folder}: --resume cannot change the length of this run from {began.steps:,} to "
-            f"{prepared.total_steps:,} steps, because values that it was trained with depend on it: "
-            f"{'; '.join(changes)}. Resume it with its own length, or start a new run; one whose schedules have a "
-            "length of their own, such as kimg, can be extended"
+            f"{prepared.total_steps:,} steps, because its training so far depends on it: "
+            f"{'; '.join(changes)}. Resume it with its own length, or start a new run; one whose schedules and "
+            "other plugins have a length of their own, such as kimg, can be extended"
         )
 
 

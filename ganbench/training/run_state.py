@@ -108,6 +108,7 @@ class RunState:
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
+            length_users=prepared.length_users(),
             shared_with=self.shared_with,
         )
         state = live_state(prepared.step, prepared.batches)

@@ -32,7 +32,7 @@ from .interrupt import Interrupt
 from .loop import TrainingLoop
 from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
-from .resuming import find_checkpoint, require_same_conditions, require_same_schedules
+from .resuming import find_checkpoint, require_same_conditions, require_unaffected_by_length
 from .turns import train_alone
 
 
@@ -86,11 +86,12 @@ def run(
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)
         prepared = prepare_in_memory(spec, chosen, launch, callbacks, ranks)
+        stack.callback(prepared.step.python_state.forget)
         if resume is None:
             stack.enter_context(directory.locked())
         if checkpoint is not None:
             require_same_conditions(checkpoint.progress, prepared, directory.path)
-            require_same_schedules(checkpoint.progress, prepared, directory.path)
+            require_unaffected_by_length(checkpoint.progress, prepared, directory.path)
         training = TrainingLoop(prepared, directory, launch, callbacks, arguments)
         if checkpoint is not None:
             training.resume_from(checkpoint)

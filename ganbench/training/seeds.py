@@ -109,7 +109,8 @@ def run_at_once(
 
     Each has a run directory in `folders`, and a display. Returns, in the same order, the results of the runs, or the
     errors that ended them. The last specs are left out after an interruption, if memory does not suffice for them, and
-    after a spec whose step is not captured as a CUDA graph, because they would have to be trained one after another.
+    after a spec whose step is not captured as a CUDA graph or changes state that the others share, such as a global,
+    because they would have to be trained one after another.
 
     Raises errors that occur before the training of the first one.
     """
@@ -127,6 +128,7 @@ def run_at_once(
             callbacks, turns = Callbacks([display], chosen), Turns(chosen)
             with turns.turn():
                 prepared = prepare_in_memory(spec, chosen, launch, callbacks)
+            stack.callback(prepared.step.python_state.forget)
             if interrupt.requested:
                 return
             stack.enter_context(directory.locked())
@@ -138,6 +140,11 @@ def run_at_once(
             begun.append(turns)
             with training_precision(prepared.precision):
                 turns.take()
+            if training.captured and training.shared_state:
+                callbacks.on_warning(
+                    f"{training.shared_state[0]} changes in training and belongs to all runs of the process, so seeds are "
+                    "trained one after another; keep it in the plugin's own object"
+                )
 
         try:
             for spec, folder, display in zip(specs, folders, displays, strict=True):

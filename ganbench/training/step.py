@@ -210,7 +210,12 @@ class TrainingStep:
     def _draw(self, real: Tensor, labels: Tensor) -> Batch:
         count = len(real) * self.ranks.size  # all ranks draw the same, so that their number does not change the images
         latent = torch.randn(count, self.networks.latent_dim, generator=self.latents, device=real.device)
-        return Batch(real, labels, self.ranks.share(latent), self._fake_labels(labels, count))
+        return Batch(real, labels, self._share(latent), self._fake_labels(labels, count))
+
+    def _share(self, rows: Tensor) -> Tensor:
+        """Return this rank's rows of an update, split like the real images of the step: see `RankShare`."""
+        size = self.sizes.discriminator
+        return self.ranks.share(rows, None if size is None else size * self.ranks.size)
 
     def _fake_labels(self, labels: Tensor, count: int) -> Tensor | None:
         """Return the labels of the generated images, for `count` images over all ranks; None if unconditional."""
@@ -218,7 +223,7 @@ class TrainingStep:
             return None
         if getattr(self.loss, "pairs_images", False):
             return labels
-        return self.ranks.share(self.labels.draw(count))
+        return self._share(self.labels.draw(count))
 
     def _backpropagate(self, player: Player, batch: Batch, due: Variant) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Compute the network's gradients, and return its loss without penalties and the monitors."""

@@ -42,8 +42,11 @@ def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None =
     check_engine(spec.engine, chosen, verify_steps=None)
     with explained_out_of_memory(spec.training.batch_size, chosen), fresh_process_state(chosen):
         prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
-        with training_precision(prepared.precision):
-            return train(prepared)
+        try:
+            with training_precision(prepared.precision):
+                return train(prepared)
+        finally:
+            prepared.step.python_state.forget()
 
 
 def train(prepared: PreparedRun) -> Trial:

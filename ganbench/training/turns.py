@@ -74,8 +74,8 @@ class Turns:
 
     @property
     def ready(self) -> bool:
-        """Whether the run is warmed up and has a CUDA graph, so that the host has little to do for its steps."""
-        return self.outcome is None and self.run.captured
+        """Whether the run is warmed up, shares no state, and has a CUDA graph, which leaves the host little to do."""
+        return self.outcome is None and self.run.captured and not self.run.shared_state
 
     def take(self, window_steps: int = 0) -> None:
         """Continue the run for one turn, which ends at a barrier; `window_steps` answers the pause before a window."""
@@ -116,7 +116,8 @@ class Turns:
 def take_turns(runs: Sequence[Turns]) -> None:
     """Train runs of equal length that have begun. What ends one of them is its outcome, and the others continue.
 
-    Those without a CUDA graph are trained one after another: the host would be as busy with them at the same time.
+    Those without a CUDA graph are trained one after another, as the host would be as busy with them at the same time,
+    and so are those that share state.
     """
     if len(runs) > 1:
         for each in runs:

@@ -38,7 +38,7 @@ from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
-from .state.python_state import Snapshot, inspect_step
+from .state.python_state import Snapshot, inspect_step, shared_between_runs
 from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
 from .timing import synchronize
@@ -59,6 +59,7 @@ class WarmupResult:
     profile: Profile | None
     seconds: float
     warnings: list[str]
+    shared_state: list[str]  # paths of state that changes in training and that all runs of the process share
 
 
 def warm_up(prepared: PreparedRun, verify_steps: int | None, trace: Path | None) -> WarmupResult:
@@ -103,6 +104,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
         ]
+        shared_state = shared_between_runs(step, before.changed())
         refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 
@@ -129,6 +131,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         profile=profile,
         seconds=perf_counter() - start,
         warnings=[*warnings, *unrestored_state_warnings(step, before)],
+        shared_state=shared_state,
     )
 
 

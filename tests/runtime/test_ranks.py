@@ -9,17 +9,18 @@ import pytest
 import torch
 import torch.distributed as dist
 from conftest import DEVICES
-from linear_gan import LATENT, generator, make_eager
+from linear_gan import LATENT, LeastSquares, generator, make_eager
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ganbench import Networks
+from ganbench import Batch, Networks, Players
 from ganbench.data.batches import Batches, RankShare, ResidentBatches, StreamedBatches
 from ganbench.errors import GanbenchError, PluginError, UsageError
 from ganbench.runtime.ranks import SINGLE, Ranks, explain_lost_contact
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.sections import DataOptions, EngineOptions, TrainingOptions
 from ganbench.training.rank_checks import batch_norm_warnings, check_launch, check_ranks
+from ganbench.training.step import UpdateSizes
 
 UPDATE_IMAGES = 4
 STEP_IMAGES = 8  # of two discriminator updates
@@ -99,6 +100,45 @@ def test_a_gradient_that_only_one_rank_has_is_averaged_with_zero() -> None:
     assert second is not None
     assert (first.tolist(), second.tolist()) == ([2.0, 2.0], [3.0, 3.0])
     assert third is None  # the optimizers of all ranks skip it
+
+
+class Silent(Ranks):
+    """A rank whose gradients are not averaged."""
+
+    def average_gradients(self, parameters: Sequence[Tensor], also: Sequence[Tensor] = ()) -> None:
+        pass
+
+
+class Noting(LeastSquares):
+    """Notes the pairs of real images and latent vectors of the updates of the generator."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[Tensor, Tensor]] = []
+
+    def generator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        self.pairs += zip(batch.real, batch.latent, strict=True)
+        return super().generator_loss(players, batch)
+
+
+@pytest.mark.parametrize("images", [8, 6])
+def test_the_ranks_pair_the_same_images_as_a_single_process_in_an_update_of_the_generator(images: int) -> None:
+    """Also if it has those of several updates of the discriminator, or if the batch is the last of an epoch."""
+    real, labels = torch.randn(images, 1, 28, 28), torch.zeros(images, dtype=torch.int64)
+
+    def pairs_of(ranks: Ranks) -> list[tuple[Tensor, Tensor]]:
+        share, loss = RankShare(ranks, UPDATE_IMAGES), Noting()
+        sizes = UpdateSizes(UPDATE_IMAGES // ranks.size, STEP_IMAGES // ranks.size)
+        step = make_eager(loss, ranks=ranks, sizes=sizes).step
+        step(share.of(real), share.of(labels), (), on_phase_end=lambda _: None)
+        return loss.pairs
+
+    def latent_of(image: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+        (latent,) = [latent for other, latent in pairs if torch.equal(image, other)]
+        return latent
+
+    whole, split = pairs_of(SINGLE), [*pairs_of(Silent(0, 2)), *pairs_of(Silent(1, 2))]
+    assert len(split) == len(whole) == images
+    assert all(torch.equal(latent, latent_of(image, split)) for image, latent in whole)
 
 
 def test_batch_norm_that_communicates_is_refused() -> None:

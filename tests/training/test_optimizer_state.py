@@ -144,20 +144,49 @@ build_optimizer = lambda options, context: Clipping
 """
 
 
-def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(
-    tmp_path: Path,
-) -> None:
-    """The first step of Adam changes each weight by the learning rate, only if it starts without averages."""
-    registry = plugin(tmp_path, ENCODER)
+ACCUMULATING = """
+class Accumulating(torch.optim.Adam):
+    \"\"\"Adds up the gradients of two steps, and zeroes them after the second one.\"\"\"
+    def __init__(self, parameters):
+        super().__init__(parameters, lr=0.01)
+        self.calls = 0
+    def zero_grad(self, set_to_none=True):
+        if self.calls % 2 == 0:
+            super().zero_grad(set_to_none)
+    def step(self, closure=None):
+        self.calls += 1
+        if self.calls % 2 == 0:
+            super().step(closure)
+
+build_optimizer = lambda options, context: Accumulating
+"""
+
+
+def whole_and_resumed(folder: Path, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the final states of a run of six steps, and of one that was resumed after three; both without warnings."""
+    registry = plugin(folder, source)
     steps = {"whole": 6, "begun": 3}
     for name, length in steps.items():
         spec = load_spec("dcgan-fashion", registry, [*OVERRIDES, f"training.steps={length}"])
         callback = Noting()
-        run(spec, device="cpu", out=tmp_path / name, callback=callback)
+        run(spec, device="cpu", out=folder / name, callback=callback)
         assert callback.warnings == []
-    spec = load_stopped_spec(tmp_path / "begun", registry, ["training.steps=6"])
-    run(spec, device="cpu", resume=tmp_path / "begun")
-    whole, resumed = (load_checkpoint(tmp_path / name / "checkpoint.pt").state for name in steps)
+    spec = load_stopped_spec(folder / "begun", registry, ["training.steps=6"])
+    run(spec, device="cpu", resume=folder / "begun")
+    whole, resumed = (load_checkpoint(folder / name / "checkpoint.pt").state for name in steps)
+    return whole, resumed
+
+
+def test_gradients_that_an_optimizer_accumulates_over_steps_are_resumed(tmp_path: Path) -> None:
+    whole, resumed = whole_and_resumed(tmp_path, ACCUMULATING)
+    assert first_difference(leaves_of(whole), leaves_of(resumed)) is None
+
+
+def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(
+    tmp_path: Path,
+) -> None:
+    """The first step of Adam changes each weight by the learning rate, only if it starts without averages."""
+    whole, resumed = whole_and_resumed(tmp_path, ENCODER)
     for part in ("networks", "plugin_optimizers", "python"):
         assert first_difference(leaves_of(whole[part]), leaves_of(resumed[part])) is None
     assert len(whole["plugin_optimizers"]) == 3

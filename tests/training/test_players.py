@@ -91,6 +91,15 @@ def test_images_that_were_generated_without_gradients_are_not_reused_for_trainin
     assert players.generate(batch) is images
 
 
+def test_a_penalty_reuses_images_that_a_loss_for_the_discriminator_generated_without_gradients() -> None:
+    """They are detached anyway, and generating them again would update batch norm twice."""
+    players, batch = players_of(nn.Flatten(), detached_images=True, differentiable_images=True), batch_of()
+    with torch.no_grad():
+        shown = players.generate(batch)
+    assert players.generate(batch) is shown
+    assert players.input_gradient(shown).shape == shown.shape
+
+
 def test_r2_is_as_exact_in_bf16_as_r1() -> None:
     """A generator returns bfloat16 images then, whose squared gradients must not be summed in bfloat16."""
     torch.manual_seed(0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +20,10 @@ from torch.optim.lr_scheduler import StepLR
 from ganbench import Networks, Players
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.rng import make_rng
+from ganbench.testing.stored import through_file
 from ganbench.training.engines.verification import first_difference, leaves_of, python_values
+from ganbench.training.first_steps import unrestored_state_warnings, unsaved_state_warnings
+from ganbench.training.state.measuring import untouched
 from ganbench.training.state.python_state import Snapshot, inspect_step
 from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
@@ -154,6 +159,108 @@ def test_the_state_can_be_loaded_into_a_new_step(name: str) -> None:
     assert first_difference(state, other) is None
 
 
+class Averaging(Least):
+    """Changes a tensor in place, saves it itself, and loads another tensor."""
+
+    def __init__(self) -> None:
+        super().__init__(self.note)
+        self.mean = torch.zeros(1)
+
+    def note(self) -> None:
+        self.mean.lerp_(torch.ones(1), 0.1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.mean = state["mean"]
+
+
+@dataclass
+class Record:
+    number: int
+
+
+class Remembering(Least):
+    """Keeps objects, which it saves as numbers and loads as new objects."""
+
+    def __init__(self) -> None:
+        super().__init__(self.note)
+        self.records: list[Record] = []
+
+    def note(self) -> None:
+        self.records = [*self.records, Record(len(self.records))]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"records": [record.number for record in self.records]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.records = [Record(number) for number in state["records"]]
+
+
+class WithExtraState(nn.Module, Least):
+    """A module that saves such objects as its extra state."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        Least.__init__(self, self.note)
+        self.records: list[Record] = []
+
+    note = Remembering.note
+    get_extra_state = Remembering.state_dict
+    set_extra_state = Remembering.load_state_dict
+
+
+class Iterating(Least):
+    """Has an iterator, whose position only the loss can restore, in a new one."""
+
+    def __init__(self) -> None:
+        super().__init__(self.note)
+        self.numbers = count()
+
+    def note(self) -> None:
+        next(self.numbers)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next": int(repr(self.numbers).removeprefix("count(").removesuffix(")"))}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.numbers = count(state["next"])
+
+
+class Buffered(nn.Module, Least):
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        Least.__init__(self, self.note)
+        self.register_buffer("mean", torch.zeros(1))
+
+    note = Averaging.note
+
+
+@pytest.mark.parametrize("make", [Averaging, Remembering, WithExtraState, Iterating, Buffered])
+def test_state_that_a_loss_saves_itself_is_restored_resumed_and_left_alone_by_scores(make: Any) -> None:
+    step, resumed = step_of(make()), step_of(make())
+    before, cold, warnings = Snapshot(step), snapshot_state(step, BATCHES), []
+    mean = getattr(step.loss, "mean", None)
+    take(step, 2)
+    assert unsaved_state_warnings(step, inspect_step(step)) == []
+    restore_state(cold, step, BATCHES)
+    assert first_difference(leaves_of(cold), leaves_of(snapshot_state(step, BATCHES))) is None
+    assert getattr(step.loss, "mean", None) is mean  # which a CUDA graph may have captured
+    assert unrestored_state_warnings(step, before) == []
+    take(step, 3)
+    warm = snapshot_state(step, BATCHES)
+    with untouched(step, BATCHES, warnings.append):
+        step.loss.note()
+    assert first_difference(leaves_of(warm), leaves_of(snapshot_state(step, BATCHES))) is None
+    assert warnings == []
+    restore_state(through_file(warm), resumed, BATCHES)
+    for each in (step, resumed):
+        take(each)
+    states = (leaves_of(snapshot_state(each, BATCHES)) for each in (step, resumed))
+    assert first_difference(*states) is None
+
+
 def test_a_scheduler_in_a_hook_is_found_and_saved() -> None:
     def scheduled(parameters: Any) -> SGD:
         optimizer = SGD(parameters, lr=1.0)
@@ -178,13 +285,27 @@ def test_objects_that_cannot_be_inspected_are_named() -> None:
     assert inspect_step(step).iterators == ["loss.count.numbers"]
 
 
-def test_state_that_cannot_be_saved_is_named() -> None:
-    class Replacing(Least):
-        def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-            self.helper = Helper()
-            return super().discriminator_loss(players, batch)
+class Replacing(Least):
+    def __init__(self) -> None:
+        super().__init__(self.replace)
 
-    step = step_of(Replacing(lambda: None))
+    def replace(self) -> None:
+        self.helper = Helper()
+
+
+class ReplacingModule(nn.Module, Least):
+    """Its `state_dict` is that of every module, which does not contain the object."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        Least.__init__(self, self.replace)
+
+    replace = Replacing.replace
+
+
+@pytest.mark.parametrize("make", [Replacing, ReplacingModule])
+def test_state_that_cannot_be_saved_is_named(make: Any) -> None:
+    step = step_of(make())
     take(step)
     assert step.python_state.lost() == ["loss.helper"]
 
@@ -209,3 +330,17 @@ def test_a_buffer_created_in_the_first_forward_pass_is_removed_and_restored() ->
     restore_state(warm, other, BATCHES)
     assert torch.equal(other.networks.generator.code, torch.ones(4, 4))
     assert "code" in other.networks.generator.state_dict()
+
+
+def test_a_buffer_that_a_helper_of_the_loss_created_is_a_buffer_in_a_resumed_run() -> None:
+    class Late(nn.Module):
+        def count(self) -> None:
+            if not hasattr(self, "code"):
+                self.register_buffer("code", torch.zeros(1))
+            self.code.add_(1)
+
+    step, resumed = step_of(Least(Late().count)), step_of(Least(Late().count))
+    take(step, 2)
+    restore_state(snapshot_state(step, BATCHES), resumed, BATCHES)
+    (code,) = resumed.loss.count.__self__.buffers()
+    assert code.item() == 2

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import conftest
+import linear_gan
 import pytest
 import torch
 from callbacks import StopAt
@@ -176,6 +177,36 @@ def test_a_run_is_not_extended_if_its_schedules_depend_on_its_length(
         return
     extended = resumed(registry, tmp_path / "run", "training.steps=10")
     assert reproducible(extended) == reproducible(small_run(registry, tmp_path / "whole", [*own, "training.steps=10"]))
+
+
+ANNEALED = """
+class Annealed(LeastSquares):
+    def __init__(self, factor):
+        self.factor = factor
+
+build_loss = lambda options, context: Annealed({factor})
+"""
+
+
+@pytest.mark.parametrize(
+    ("factor", "refused"),
+    [
+        ("(lambda share: lambda: share)(1 / context.total_steps)", True),
+        ("lambda: 8 / context.total_images", True),
+        ("lambda: 0.5", False),
+    ],
+    ids=["in build", "in a step", "never"],
+)
+def test_a_run_is_not_extended_if_a_plugin_used_its_length(factor: str, refused: bool, tmp_path: Path) -> None:
+    source = ANNEALED.format(factor=factor)
+    linear_gan.own_run(tmp_path, source, ["training.steps=3"])
+    registry = linear_gan.plugin(tmp_path, source)
+    assert resumed(registry, tmp_path / "run").status == "completed"
+    if not refused:
+        assert resumed(registry, tmp_path / "run", "training.steps=4").images == 4 * 8
+        return
+    with pytest.raises(UsageError, match=r"from 3 to 4 steps, .* loss .own. .* used the length of the run"):
+        resumed(registry, tmp_path / "run", "training.steps=4")
 
 
 @pytest.mark.parametrize("by", ["an error", "a signal"])

@@ -36,6 +36,7 @@ from ganbench.training.run_state import RunState
 from ganbench.training.runner import prepare_in_memory
 from ganbench.training.seeds import run_at_once
 from ganbench.training.timing import TrainingClock
+from ganbench.training.trial import run_trial
 
 UNSCORED = [*SMALL[:2], "training.steps=10", "metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
 SCORED = [*SMALL, "training.steps=10", "metrics.0.at_epochs=[0, 1]", "sample_images.at_epochs=[1]"]
@@ -52,9 +53,27 @@ class Noisy(BinaryCrossEntropy):
         noise = torch.rand((), device=loss.device)
         return loss * (1 + 0.1 * noise), {**monitors, "noise": noise}
 
+STEPS = torch.zeros(())
+
+class Shared(BinaryCrossEntropy):
+    def generator_loss(self, players, batch):
+        loss, monitors = super().generator_loss(players, batch)
+        return loss * (1 + 0.1 * STEPS.add_(1)), monitors
+
+class Counted(BinaryCrossEntropy):
+    calls = 0
+
+    def generator_loss(self, players, batch):
+        Counted.calls += 1
+        loss, monitors = super().generator_loss(players, batch)
+        return loss * Counted.calls, monitors
+
 @ganbench.hookimpl
 def ganbench_losses():
-    return [ganbench.LossPlugin(name="noisy", summary="Noisy", build=lambda options, context: Noisy())]
+    return [
+        ganbench.LossPlugin(name=made.__name__.lower(), summary="Own", build=lambda options, context, made=made: made())
+        for made in (Noisy, Shared, Counted)
+    ]
 """
 
 
@@ -157,6 +176,33 @@ def test_without_a_cuda_graph_a_seed_is_trained_alone(registry: Registry, own_ru
     assert result.memory.host_peak_rss_bytes
     require_equal(SEEDS[0], own_runs)
     assert not Path("at-once/2").exists()
+
+
+class Warned(Callback):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def on_warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize("loss", ["shared", "counted"])
+def test_globals_and_class_attributes_do_not_pass_from_one_seed_to_another(loss: str, registry: Registry) -> None:
+    display, overrides = Warned(), [*UNSCORED, f"loss={loss}"]
+    (result,) = at_once(registry, overrides, [display, Callback()])
+    assert isinstance(result, Result)
+    assert "same process" not in (result.throughput.disturbed_by or "")
+    shared = [message for message in display.warnings if "belongs to all runs of the process" in message]
+    assert [".STEPS changes in training" in message for message in shared] == ([True] if loss == "shared" else [])
+    own_runs = alone(registry, Path("alone"), overrides)
+    run(specs(registry, overrides)[1], device="cpu", out=Path("at-once/2"))
+    for seed in SEEDS:
+        require_equal(seed, own_runs)
+
+
+def test_nor_from_one_trial_to_the_next(registry: Registry) -> None:
+    (spec, _) = specs(registry, [*UNSCORED, "loss=counted"])
+    assert run_trial(spec, "cpu") == run_trial(spec, "cpu")
 
 
 def test_a_seed_for_which_memory_does_not_suffice_is_left_for_later(

@@ -169,6 +169,7 @@ class Inspection:
         held = dict(attributes or {})
         if isinstance(value, nn.Module):
             self.modules[path] = value
+            self.owners[buffers_of(path)] = in_dictionary(value._buffers)
             self._seen |= {id(buffer): buffer for buffer in value._buffers.values()}
             for name in TENSORS_OF_MODULES:
                 held.pop(name, None)
@@ -235,6 +236,11 @@ class Inspection:
             path = f"{owner}.{key}"
             self.places.setdefault(path, Place(path, owner, key, value, access, library))
             yield str(key), value
+
+
+def buffers_of(path: str) -> str:
+    """Return the path of the owner of a module's buffers."""
+    return f"{path}'s buffers"
 
 
 def is_filled(cell: types.CellType) -> bool:

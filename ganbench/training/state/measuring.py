@@ -13,11 +13,11 @@ from ganbench.data.batches import Batches
 from ganbench.errors import PluginError, describe
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import NetworkState
-from ganbench.runtime.plugin_state import load_saved_state, saved_state
+from ganbench.runtime.plugin_state import load_changed_state, saved_state
 from ganbench.runtime.rng import preserve_default_rngs
 from ganbench.training.step import TrainingStep
 
-from .python_state import Snapshot
+from .python_state import Snapshot, stateful_plugins, without_self_saved
 from .step_state import all_rngs
 
 
@@ -26,7 +26,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
     """Restore everything that the next step depends on after the block; call `warn` with what could not be restored."""
     networks = {player: NetworkState(step.networks[player]) for player in PLAYERS}
     average = NetworkState(step.ema.generator) if step.ema else None
-    loss = deepcopy(saved_state(step.loss))
+    states = [(plugin, deepcopy(saved_state(plugin))) for plugin in stateful_plugins(step).values()]
     python = Snapshot(step)
     rngs = [(rng, rng.get_state()) for rng in all_rngs(step, batches).values()]
     with preserve_default_rngs(step.latents.device):
@@ -43,12 +43,13 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                     ) from error
             if average is not None:
                 average.restore()
-            load_saved_state(step.loss, loss)
             python.restore()
+            for plugin, plugin_state in states:
+                load_changed_state(plugin, plugin_state)
             for rng, state_before in rngs:
                 rng.set_state(state_before)
     changed = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]
-    changed += python.changed()
+    changed += without_self_saved(step, python.changed())
     if changed:
         warn(
             f"scoring changed {', '.join(changed[:5])}, which could not be restored: a run scored at other times will "

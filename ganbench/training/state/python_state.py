@@ -7,14 +7,15 @@ not touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from ganbench.runtime.plugin_state import saves_itself
 from ganbench.runtime.values import (
     NotSerializable,
     SavedValue,
@@ -28,6 +29,7 @@ from .inspection import (
     Access,
     Inspection,
     Place,
+    buffers_of,
     in_dictionary,
 )
 
@@ -39,19 +41,45 @@ PASSIVE = (None, "torch", "types", "argparse")  # libraries whose objects have o
 
 def inspect_step(step: TrainingStep) -> Inspection:
     """Inspect everything that the plugins of a step hold."""
-    roots: dict[str, Any] = {
-        "generator": step.networks.generator,
-        "discriminator": step.networks.discriminator,
-        **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
-        "loss": step.loss,
-        **{f"penalty {penalty.id}": penalty.penalty for penalty in step.penalties.all},
-        **{f"augmentation {number}": each.augmentation for number, each in enumerate(step.augmentations)},
+    roots = {
+        **own_objects(step),
         "hooks of all modules": _global_forward_hooks,
         "pre-hooks of all modules": _global_forward_pre_hooks,
         "hooks of all optimizers": _global_optimizer_post_hooks,
         "pre-hooks of all optimizers": _global_optimizer_pre_hooks,
     }
     return Inspection(roots)
+
+
+def own_objects(step: TrainingStep) -> dict[str, Any]:
+    """Return the objects that were built for this step, by path."""
+    return {
+        "generator": step.networks.generator,
+        "discriminator": step.networks.discriminator,
+        **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
+        **stateful_plugins(step),
+    }
+
+
+def stateful_plugins(step: TrainingStep) -> dict[str, Any]:
+    """Return the loss, the penalties and the augmentations, which may save their state themselves, by path."""
+    return {
+        "loss": step.loss,
+        **{f"penalty {penalty.id}": penalty.penalty for penalty in step.penalties.all},
+        **{f"augmentation {number}": each.augmentation for number, each in enumerate(step.augmentations)},
+    }
+
+
+def without_self_saved(step: TrainingStep, paths: Iterable[str]) -> list[str]:
+    """Return the paths of state outside plugins that save their state themselves."""
+    within = tuple(f"{path}." for path, plugin in stateful_plugins(step).items() if saves_itself(plugin))
+    return [path for path in paths if not path.startswith(within)]
+
+
+def shared_between_runs(step: TrainingStep, paths: Iterable[str]) -> list[str]:
+    """Return the paths of globals, class attributes and the like, which all runs of the process share."""
+    own = tuple(f"{path}." for path in own_objects(step))
+    return [path for path in paths if not path.startswith(own)]
 
 
 def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
@@ -67,13 +95,9 @@ def saved_elsewhere(step: TrainingStep) -> set[int]:
     tensors += [scheduled.value for scheduled in step.schedules.all]
     for optimizer in step.optimizers.values():
         tensors += [value for state in optimizer.state.values() for value in state.values()]
-    plugins = [
-        step.loss,
-        *(penalty.penalty for penalty in step.penalties.all),
-        *(each.augmentation for each in step.augmentations),
-    ]
-    for plugin in plugins:
-        if hasattr(plugin, "state_dict"):
+    for plugin in stateful_plugins(step).values():
+        # the tensors of others are restored here: they may be replaced, though a CUDA graph may have captured them
+        if isinstance(plugin, nn.Module) and not saves_itself(plugin):
             tensors += list(plugin.state_dict().values())
     return {address_of(tensor) for tensor in tensors if isinstance(tensor, Tensor) and is_plain(tensor)} - {0}
 
@@ -88,9 +112,9 @@ def plugin_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]
     own = {id(module) for network in networks for module in network.modules()}
     for path, module in inspection.modules.items():
         if id(module) not in own:
-            for tensors in (module._parameters, module._buffers):
+            for owner, tensors in ((path, module._parameters), (buffers_of(path), module._buffers)):
                 for name, tensor in tensors.items():
-                    yield Place(f"{path}.{name}", path, name, tensor, in_dictionary(tensors), "torch")
+                    yield Place(f"{path}.{name}", owner, name, tensor, in_dictionary(tensors), "torch")
 
 
 class Snapshot:
@@ -141,8 +165,8 @@ class PythonState:
         return self._changes()[0]
 
     def lost(self) -> list[str]:
-        """Return the paths of changes that cannot be serialized."""
-        return self._changes()[1]
+        """Return the paths of changes that cannot be serialized, and that no plugin saves itself."""
+        return without_self_saved(self.step, self._changes()[1])
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.built.restore()
@@ -154,6 +178,10 @@ class PythonState:
             before = place.value if place else None
             if access is not None and (value := deserialize(text, before)) is not before:
                 access.put(key, value)
+
+    def forget(self) -> None:
+        """Restore the state in which the plugins were built: later runs of the process use the same globals."""
+        self.built.restore()
 
     def _changes(self) -> tuple[dict[str, Any], list[str]]:
         serializable: dict[str, Any] = {}

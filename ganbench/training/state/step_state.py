@@ -12,12 +12,12 @@ from torch.optim import Optimizer
 from ganbench.data.batches import Batches
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.networks import all_buffers, restore_buffers
-from ganbench.runtime.plugin_state import load_saved_state, on_cpu, saved_state
+from ganbench.runtime.plugin_state import load_changed_state, load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.step import TrainingStep
 
-from .python_state import plugin_optimizers
+from .python_state import plugin_optimizers, stateful_plugins
 
 
 def snapshot_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
@@ -32,8 +32,10 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
         "networks": {player: step.networks[player].state_dict() for player in PLAYERS},
         "optimizers": {player: optimizer.state_dict() for player, optimizer in step.optimizers.items()},
         "plugin_optimizers": {path: each.state_dict() for path, each in held.items()},
-        # which a loss can use in its next call, as nothing of it is called once the gradients are computed
-        "plugin_gradients": {path: [each.grad for each in parameters_of(held[path])] for path in held},
+        "plugin_gradients": {
+            path: [each.grad for each in parameters_of(optimizer)]
+            for path, optimizer in optimizers_that_keep_gradients(step).items()
+        },
         "buffers": {player: all_buffers(step.networks[player]) for player in PLAYERS},  # non-persistent ones too
         "loss": saved_state(step.loss),
         "ema": step.ema.generator.state_dict() if step.ema else None,
@@ -69,11 +71,17 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for each, saved in zip(step.augmentations, state["augmentations"], strict=True):
         load_saved_state(each.augmentation, saved)
     step.python_state.load_state_dict(state["python"])
+    states = [state["loss"], *state["penalties"], *state["augmentations"]]
+    for plugin, saved in zip(stateful_plugins(step).values(), states, strict=True):
+        load_changed_state(plugin, saved)  # again, for objects that Python state cannot contain
     held = plugin_optimizers(step)
     for path, saved in state["plugin_optimizers"].items():
         if path in held:
             load_optimizer_state(held[path], saved)
-            for parameter, gradient in zip(parameters_of(held[path]), state["plugin_gradients"][path], strict=True):
+    keeping = optimizers_that_keep_gradients(step)
+    for path, gradients in state["plugin_gradients"].items():
+        if path in keeping:
+            for parameter, gradient in zip(parameters_of(keeping[path]), gradients, strict=True):
                 parameter.grad = None if gradient is None else gradient.clone().to(parameter.device)
     set_default_rng_states(state["random"], step.latents.device)
     for name, rng in all_rngs(step, batches).items():
@@ -86,6 +94,20 @@ def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
     Its tensors are on the CPU: on another device, each would occupy that device in the process that receives it.
     """
     return {name: on_cpu(value) for name, value in state.items() if name not in ("networks", "optimizers", "ema")}
+
+
+def optimizers_that_keep_gradients(step: TrainingStep) -> dict[str, Optimizer]:
+    """Return the optimizers with gradients on which the next step may depend, by path.
+
+    A loss can use those of its own optimizers in its next call, as nothing of it is called once the gradients are
+    computed. Those of the networks are zeroed first, except by a `zero_grad` that accumulates them over several steps.
+    """
+    accumulating = {
+        f"{player}'s optimizer": optimizer
+        for player, optimizer in step.optimizers.items()
+        if getattr(optimizer.zero_grad, "__func__", None) is not Optimizer.zero_grad
+    }
+    return plugin_optimizers(step) | accumulating
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
