@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ganbench.errors import UsageError
 from ganbench.system.signals import defer_signals
-from ganbench.system.source import CODE_SUFFIXES, code_files, is_source
+from ganbench.system.source import CODE_SUFFIXES, code_files, hash_files, is_source
 
 from .git import git
 
@@ -34,6 +34,12 @@ class Revision:
         """Return the reference and the commit, for display."""
         short = self.commit[:9]
         return short if self.commit.startswith(reference) else f"{reference} ({short})"
+
+    def hash_native_code(self, checkout: Path) -> str:
+        """Return a hash of the code in a checkout that is not in Python: compilers read it, and not the sessions."""
+        suffixes = CODE_SUFFIXES - {".py"}
+        names = (name for name in self.tracked | self.files if PurePosixPath(name).suffix in suffixes)
+        return hash_files({name: checkout / name for name in names})
 
     def locate(self, path: Path) -> Path:
         """Return where a path of the repository is in the checkout; return other paths unchanged."""
@@ -130,6 +136,21 @@ def list_files(repository: Path, command: str, *options: str) -> list[str]:
     """Return the lines of a git command that lists files."""
     listed = git("-C", str(repository), command, "-z", *options, error="git cannot list the files of the repository")
     return list(filter(None, listed.split("\0")))
+
+
+def working_tree(log: Callable[[str], None]) -> tuple[Path, frozenset[str]]:
+    """Return the root of the current repository, and the files that git tracks; none outside of a repository.
+
+    If git is missing or refuses to read the repository, log that, and return no files.
+    """
+    here = Path.cwd()
+    if any((folder / ".git").exists() for folder in (here, *here.parents)):
+        try:
+            root = Path(git("rev-parse", "--show-toplevel", error="git cannot read the repository")).resolve()
+            return root, frozenset(list_files(root, "ls-files", "--recurse-submodules"))
+        except UsageError as error:
+            log(f"{error}: installed packages are not compared with the working tree")
+    return here, frozenset()
 
 
 def commit_of(reference: str) -> str:

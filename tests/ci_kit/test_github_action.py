@@ -105,6 +105,26 @@ def test_the_base_is_the_target_branch_or_the_commit_before(
     assert against == expected
 
 
+@pytest.mark.parametrize(
+    ("payload", "found"),
+    [
+        ({"before": "BASE"}, True),
+        ({"merge_group": {"base_sha": "BASE"}}, True),
+        ({"before": "0" * 40}, False),  # of a new branch
+        ({"before": "1" * 40}, False),  # after a forced push
+    ],
+)
+def test_a_push_of_several_commits_is_compared_with_the_one_before_them(
+    payload: dict[str, Any], found: bool, runner: Runner
+) -> None:
+    base = make_repository(runner.checkout)
+    git(runner.checkout, "commit", "--quiet", "--allow-empty", "-m", "Hide the last commit")
+    runner.base, runner.payload = "", json.loads(json.dumps(payload).replace("BASE", base))
+    steps = runner.run({"benchmark": "x", "install": "true", "run-options": ""})
+    ((_, _, _, against, *_),) = commands(steps)
+    assert against == (base if found else "HEAD~1")
+
+
 def test_the_base_may_be_the_python_of_another_environment(runner: Runner) -> None:
     given = action_step(pasted(".github/workflows/dependencies.yml"))["with"]
     (command,) = commands(runner.run({**given, "install": "true", "run-options": ""}))
@@ -127,6 +147,11 @@ def test_a_failed_check_fails_the_job_after_its_comment_and_artifact(code: int, 
     steps = runner.run({"benchmark": "x", "install": "true"})
     assert [step.code for step in steps[-3:]] == [code, 0, 0]
     assert [step.name for step in steps[-2:]] == ["Comment on the pull request", "Keep the report"]
+
+
+def test_an_artifact_that_cannot_be_kept_changes_no_verdict() -> None:
+    steps = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
+    assert [step["name"] for step in steps if step.get("continue-on-error")] == ["Keep the report"]
 
 
 def test_nothing_is_trained_if_the_install_fails(runner: Runner) -> None:
