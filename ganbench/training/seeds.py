@@ -142,8 +142,8 @@ def run_at_once(
                 turns.take()
             if training.captured and training.shared_state:
                 callbacks.on_warning(
-                    f"{training.shared_state[0]} changes in training and belongs to all runs of the process, so seeds are "
-                    "trained one after another; keep it in the plugin's own object"
+                    f"{training.shared_state[0]} changes in training and belongs to all runs of the process, so seeds "
+                    "are trained one after another; keep it in the plugin's own object"
                 )
 
         try:

@@ -136,7 +136,7 @@ def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugi
     plugin(FAST + "# another text\n")  # the next commit
     outcome = check("--missing-baseline", "record", "--quality")
     assert_outcome(outcome, ExitCode.DONE, "baseline.json has no smoke runs and no scores: recording them")
-    assert "PASS: throughput" in outcome[1]
+    assert "PASS: time per image" in outcome[1]
     assert "WARNING: baseline.json: recorded, not checked (smoke runs, scores)" in outcome[1]
     assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 3
     assert_outcome(check("--missing-baseline", "record", "--quality"), ExitCode.DONE, "PASS: FID (tiny)")
@@ -145,7 +145,7 @@ def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugi
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        (FAST + "# another text\n", ExitCode.DONE, "PASS: throughput"),
+        (FAST + "# another text\n", ExitCode.DONE, "PASS: time per image"),
         (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
         (FAST + "LOSS = 1.5\n", ExitCode.DONE, "WARNING: training results differ for the same seed"),
     ],
