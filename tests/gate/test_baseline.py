@@ -146,7 +146,7 @@ def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugi
     ("text", "code", "message"),
     [
         (FAST + "# another text\n", ExitCode.DONE, "PASS: time per image"),
-        (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
+        (SLOW, ExitCode.REGRESSION, "REGRESSED: time per image is worse by 25."),
         (FAST + "LOSS = 1.5\n", ExitCode.DONE, "WARNING: training results differ for the same seed"),
     ],
 )
