@@ -25,6 +25,7 @@ from .real_data import (
     PreparedMetric,
     RealData,
     fit,
+    random_images,
     score_real_data,
 )
 from .requirements import require_enough_images, require_eval_module, require_labels
@@ -116,12 +117,15 @@ def fit_to_real_images(
     add_declared(protocol, metric.protocol, "metric")
     protocol |= {"split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
+    if real_data.is_random(config.split):
+        prepared.warnings.append(random_images(config.split))
     with evaluation_context(REAL_DATA_SEED, real_data.device):
         with score_warnings(prepared.warnings):
             fit(prepared, real_data, split, indices)
         score_real_data(prepared, real_data)
     for message in prepared.warnings:
         warn(f"{metric.label}: {message}")
+    prepared.warnings[:0] = real_data.record.warnings  # which were shown when the data was opened
     return prepared
 
 

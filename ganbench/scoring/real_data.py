@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
+from ganbench.data.contract import changes_between_reads
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
     FeatureMetric,
@@ -64,6 +65,7 @@ class RealData:
         self.batch_size = batch_size
         self.device = torch.device(context.device)
         self._features: dict[str, FeatureFile] = {}
+        self._random: dict[str, bool] = {}  # by name of the split
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -81,6 +83,13 @@ class RealData:
 
     def split(self, name: str) -> Split | None:
         return self.data.test if name == "test" else self.data.train
+
+    def is_random(self, name: str) -> bool:
+        """Return whether the dataset changes the images of a split at random when they are read, as by flips."""
+        split = self.split(name)
+        if name not in self._random:
+            self._random[name] = split is not None and changes_between_reads(split, seeds=(0, 1))
+        return self._random[name]
 
     def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
         """Yield the images at `indices`, in that order, in batches on the device: uint8, or vectors, float32."""
@@ -181,6 +190,8 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         )
         return
     prepared.real_data_samples = len(indices)
+    if real_data.is_random(name):
+        prepared.warnings.append(f"score of real data: {random_images(name)}")
     identity = {**prepared.protocol, **prepared.software, **real_data.execution, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
     content = read_cache(cached)
@@ -197,6 +208,14 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     about = "" if len(indices) == config.num_samples else "score of real data: "
     warned = [f"{about}{message}" for message in messages]
     prepared.warnings += [message for message in warned if message not in prepared.warnings]
+
+
+def random_images(name: str) -> str:
+    """Return the warning that the real images of a split are not always the same."""
+    return (
+        f"the dataset changes the images of the {name} split at random, as by flips or crops, so the real images are "
+        "not the original ones; leave this to training.horizontal_flips or [[augmentations]]"
+    )
 
 
 def score_images(

@@ -136,6 +136,5 @@ def prepare(
         one = fit_to_real_images(number, config, metric, real_data, reference.name, warn)
         if reference.files is not None:
             one.protocol |= {"split": "all images", "real_compression": reference.files.protocol["compression"]}
-            one.warnings += reference.files.warnings
         prepared.append(one)
     return prepared
