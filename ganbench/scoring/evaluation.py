@@ -232,6 +232,14 @@ class Evaluator:
         """Return the warnings about scores so far, by the metric's id."""
         return {scored.id: list(scored.prepared.warnings) for scored in self.metrics}
 
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """Return the protocols of the scores, by the metric's id."""
+        return {scored.id: scored.prepared.protocol for scored in self.metrics}
+
+    def software(self) -> dict[str, dict[str, str]]:
+        """Return the software of the scores, by the metric's id."""
+        return {scored.id: scored.prepared.software for scored in self.metrics}
+
     def resume_from(self, curves: dict[str, list[MetricPoint]], warnings: dict[str, list[str]]) -> None:
         """Restore the curves and the warnings of an earlier process."""
         for scored in self.metrics:

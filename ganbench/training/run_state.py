@@ -114,6 +114,8 @@ class RunState:
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
+            score_protocols=prepared.evaluator.protocols(),
+            score_software=prepared.evaluator.software(),
             shared_with=self.shared_with,
         )
         state = live_state(prepared.step, prepared.batches)
