@@ -7,13 +7,11 @@ from typing import Any
 
 import torch
 from packaging.version import Version
-from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
 from ganbench.plugin.kinds import Kind
 from ganbench.results.environment import ganbench_version
-from ganbench.runtime.rng import make_rng
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.spec.sections import TrainingOptions
@@ -26,6 +24,7 @@ from .real_data import (
     RealData,
     fit,
     random_images,
+    real_indices,
     score_real_data,
 )
 from .requirements import require_enough_images, require_eval_module, require_labels
@@ -109,7 +108,12 @@ def fit_to_real_images(
     split = real_data.split(config.split)
     if split is None:
         raise UsageError(f"metrics.{number}.split: {dataset} has no test split; use -o metrics.{number}.split=train")
-    indices = real_indices(number, config, len(split))
+    if config.real_samples is not None and config.real_samples > len(split):
+        raise UsageError(
+            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
+            f"{len(split):,} images; use fewer, or another split"
+        )
+    indices = real_indices(len(split), config.real_samples)
     require_enough_images(number, config, metric, len(indices))
     if isinstance(metric, FeatureMetric):
         add_declared(protocol, metric.features.protocol, "extractor")
@@ -146,22 +150,6 @@ def generation_protocol(
     if conditional:
         protocol["labels"] = "drawn by the class frequencies of the train split"
     return protocol
-
-
-def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
-    """Return the indices of the real images to compare with, the same in all runs.
-
-    Raises `UsageError` if the split of `size` images has fewer than `real_samples`.
-    """
-    if config.real_samples is None:
-        return torch.arange(size)
-    if config.real_samples > size:
-        raise UsageError(
-            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
-            f"{size:,} images; use fewer, or another split"
-        )
-    order = torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))
-    return order[: config.real_samples].sort().values
 
 
 def weights_of(config: MetricConfig, ema: Mapping[str, Any] | None) -> str:
