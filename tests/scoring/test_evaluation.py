@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,11 +17,13 @@ from brightness import (
     spec_with,
     unfinished,
 )
+from torch import Tensor, nn
 
 from ganbench import Options, PluginError
 from ganbench.plugin.kinds import Kind
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
+from ganbench.scoring.sampling import CLIPPED, GRAY
 from ganbench.spec.configs import GeneratorMode
 from ganbench.spec.length import Events, Length
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
@@ -105,6 +108,21 @@ def test_a_warning_about_a_score_is_reported_once_and_stored(
     resumed = scoring.evaluator()
     resumed.resume_from(evaluator.curves(), evaluator.warnings())
     assert resumed.results(300)[0].warnings == ["too dark to compare"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [(lambda images: 1000 * images, [CLIPPED]), (torch.abs, [GRAY]), (torch.clone, [])],
+    ids=["clipped", "gray", "nothing"],
+)
+def test_what_is_wrong_with_generated_images_is_stored_with_their_scores(
+    change: Callable[[Tensor], Tensor], problems: list[str], scoring: BrightnessScoring
+) -> None:
+    scoring.networks.generator.register_forward_hook(lambda _module, _latents, images: change(images))
+    evaluator = scoring.evaluator({}, {"num_samples": 30})
+    for epoch in (0, 1):
+        evaluator.evaluate(scoring.networks, 300 * epoch)
+    assert [result.warnings for result in evaluator.results(300)] == [problems, problems]
 
 
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
