@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,7 @@ class Evaluator:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
         assert self.loss is not None
+        networks = replace(networks, generator=self.sampler.generator_with(scored.config.weights))
         errors = scored.config.plugin.wrap_errors("raised in measure")
         warnings = self._report_warnings(metric.label, scored.prepared.warnings)
         with self._seeded(), warnings, errors, preserve_state(networks, self.loss):

@@ -9,9 +9,10 @@ import torch
 from packaging.version import Version
 
 from ganbench.errors import UsageError
-from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
+from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, Networks, NetworksMetric
 from ganbench.plugin.kinds import Kind
 from ganbench.results.environment import ganbench_version
+from ganbench.runtime.networks import batch_norm_without_averages
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.spec.sections import TrainingOptions
@@ -27,12 +28,12 @@ from .real_data import (
     real_indices,
     score_real_data,
 )
-from .requirements import require_enough_images, require_eval_module, require_labels
+from .requirements import require_enough_images, require_eval_module, require_labels, require_no_image_options
 from .sampling import evaluation_context
 
 
 def prepare_metrics(
-    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
+    spec: BenchmarkSpec, real_data: RealData, loss: Loss, networks: Networks, warn: Callable[[str], None]
 ) -> list[PreparedMetric]:
     """Build a benchmark's metrics and process the real images.
 
@@ -40,7 +41,7 @@ def prepare_metrics(
     extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
     """
     return [
-        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
+        prepare_metric(number, config, spec, real_data, loss, networks, warn)
         for number, config in enumerate(spec.metrics)
     ]
 
@@ -51,27 +52,28 @@ def prepare_metric(
     spec: BenchmarkSpec,
     real_data: RealData,
     loss: Loss,
-    conditional: bool,
+    networks: Networks,
     warn: Callable[[str], None],
 ) -> PreparedMetric:
     metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
+    ema = spec.to_dict().get("ema")
     if not isinstance(metric, Metric | FeatureMetric):
+        require_no_image_options(number, config)
         protocol, software = metric_identity(config, metric, real_data)
-        protocol |= config_identity(spec.loss, "loss")
+        protocol |= {**config_identity(spec.loss, "loss"), "weights": weights_of(config, ema)}
         add_declared(protocol, metric.protocol, "metric")
         add_declared(protocol, getattr(loss, "protocol", {}), "loss")
         return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
-    require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
+    require_labels(number, config, metric, spec, real_data.data.num_classes, networks.conditional)
     prepared = fit_to_real_images(number, config, metric, real_data, str(spec.dataset.plugin), warn)
-    are_images = len(real_data.context.data_shape) == 3
-    prepared.protocol |= generation_protocol(config, spec.training, spec.to_dict().get("ema"), conditional, are_images)
+    prepared.protocol |= generation_protocol(config, spec.training, ema, networks, real_data)
     return prepared
 
 
 def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the part of a metric's protocol that every metric has, and its software.
 
-    Raises `PluginError` for an extractor that is not a module in eval mode.
+    Raises `PluginError` for an extractor whose features may depend on the batch.
     """
     with config.plugin.wrap_errors("raised in features"):
         own: Any = metric.features if isinstance(metric, FeatureMetric) else None
@@ -134,20 +136,27 @@ def fit_to_real_images(
 
 
 def generation_protocol(
-    config: MetricConfig, training: TrainingOptions, ema: Mapping[str, Any] | None, conditional: bool, are_images: bool
+    config: MetricConfig,
+    training: TrainingOptions,
+    ema: Mapping[str, Any] | None,
+    networks: Networks,
+    real_data: RealData,
 ) -> dict[str, Any]:
     """Return the part of a protocol that says how the images are generated.
 
     `ema` is that of the resolved spec, as plain values, so that the plugin of its schedule need not be installed.
     """
-    batches = f"batches of {training.generator_images}"
+    are_images = len(real_data.context.data_shape) == 3
     protocol = {
         "generated_samples": config.num_samples,
         "quantization": "uint8, rounded" if are_images else "none, float32",
         "weights": weights_of(config, ema),
-        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
+        "batch_norm": f"batches of {training.generator_images}",
     }
-    if conditional:
+    if config.generator_mode == "eval":
+        averages = batch_norm_without_averages(networks.generator) is None
+        protocol["batch_norm"] = "running statistics" if averages else f"batches of {real_data.batch_size}"
+    if networks.conditional:
         protocol["labels"] = "drawn by the class frequencies of the train split"
     return protocol
 

@@ -132,7 +132,7 @@ def test_a_protocol_is_complete(mode: GeneratorMode, batch_norm: str, scoring: B
         spec_with(scoring.registry, choice),
         scoring.real_data(),
         BinaryCrossEntropy(),
-        scoring.networks.conditional,
+        scoring.networks,
         lambda _: None,
     )
     network = scoring.registry.find(Kind.FEATURE_EXTRACTOR, "fashion-cnn").build(Options(), scoring.context)
@@ -156,6 +156,15 @@ def test_a_protocol_is_complete(mode: GeneratorMode, batch_norm: str, scoring: B
     assert metric.software["torchmetrics"]
     for name in ("ganbench", "metric fid", "feature-extractor fashion-cnn"):
         assert "source" in metric.software[name]
+
+
+def test_batch_norm_without_running_statistics_uses_those_of_batches_in_both_modes(scoring: BrightnessScoring) -> None:
+    for module in scoring.networks.generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = None
+    evaluator = scoring.evaluator({}, {"generator_mode": "train"})
+    found = [protocol["batch_norm"] for protocol in evaluator.protocols().values()]
+    assert found == [f"batches of {SCORING_BATCH}", f"batches of {BATCH}"]
 
 
 @pytest.mark.parametrize("method", ["fit", "update", "compute"])
