@@ -107,7 +107,7 @@ class BrightnessScoring:
     def evaluator_for(self, spec: BenchmarkSpec, loss: Any = None) -> Evaluator:
         loss, real_data = loss or BinaryCrossEntropy(), self.real_data()
         return Evaluator(
-            prepare_metrics(spec, real_data, loss, self.networks.conditional, lambda _: None),
+            prepare_metrics(spec, real_data, loss, self.networks, lambda _: None),
             real_data,
             loss,
             self.sampler,

@@ -238,7 +238,7 @@ class Scoring:
         context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=cache_dir, seed=7)
         self.data, self.networks, loss = data or data_of(), networks_of(conditional), BinaryCrossEntropy()
         real_data = RealData(self.data, record, context, SCORING_BATCH)
-        self.prepared = prepare_metrics(spec, real_data, loss, conditional, lambda _: None)
+        self.prepared = prepare_metrics(spec, real_data, loss, self.networks, lambda _: None)
         labels = None
         if conditional:
             counts = torch.bincount(self.data.train.tensors[1].long(), minlength=10).tolist()

@@ -125,17 +125,19 @@ def explain_dark(highest: int) -> str:
     return f"they look dark; if {highest} is white, multiply them by {255 / highest:.4g}"
 
 
-def changes_between_reads(data: ImageData) -> bool:
-    """Return whether an item differs between two reads with equally seeded random number generators."""
-    for split in (data.train, data.test):
-        if split is not None and type(split) is not TensorDataset:
-            reads = []
-            for _ in range(2):
-                with IsolatedRNG(0):
-                    reads.append(split[0])
-            if not torch.equal(reads[0][0], reads[1][0]) or reads[0][1] != reads[1][1]:
-                return True
-    return False
+def changes_between_reads(split: Split, seeds: tuple[int, int]) -> bool:
+    """Return whether a few items differ between two reads, with these seeds of the default random number generators.
+
+    With equal seeds, items differ that no seed can reproduce. With different ones, so do those with random changes.
+    """
+    if type(split) is TensorDataset:
+        return False
+    indices = checked_items(split)  # several, because a random flip leaves half of the items as they are
+    reads = []
+    for seed in seeds:
+        with IsolatedRNG(seed):
+            reads.append([split[index] for index in indices])
+    return any(not torch.equal(one[0], other[0]) or one[1] != other[1] for one, other in zip(*reads, strict=True))
 
 
 def check_length(split: Split, name: str, plugin: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from ganbench.errors import UsageError, describe
-from ganbench.system.source import source_hash
+from ganbench.system.source import edited_file, source_hash
 
 ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the packages to load, separated by commas
 
@@ -31,7 +31,14 @@ class Provider:
 
     @property
     def source(self) -> str:
-        """A hash of the source code: it detects edits that leave the version unchanged."""
+        """A hash of the source code: it detects edits that leave the version unchanged.
+
+        Raises `UsageError` if the code that runs is older than its files: it would have the hash of the new code.
+        """
+        if (file := edited_file(self.module)) is not None:
+            raise UsageError(
+                f"{self}: {file} was edited after this process imported it, so the old code would run; restart Python"
+            )
         return source_hash(self.module)
 
     def __str__(self) -> str:

@@ -223,7 +223,7 @@ class MetricInfo(Protocol):
         """The name in tables, including the feature extractor: "FID (inception-v3)"."""
 
     @property
-    def higher_is_better(self) -> bool | Mapping[str, bool | None]:
+    def higher_is_better(self) -> bool | Mapping[str, bool | None] | None:
         """Whether a higher value is better; for a metric with several values, a mapping by name.
 
         None is for a value that is shown, but never ranked, such as a standard deviation.

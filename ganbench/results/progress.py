@@ -42,6 +42,8 @@ class RunProgress(Record):
     curves: dict[str, list[MetricPoint]] = Field(description="all scores so far, by id")
     score_warnings: dict[str, list[str]] = Field(description="warnings about the scores so far, by the metric's id")
     length_users: list[str] = Field([], description="plugins other than schedules that used the length of the run")
+    score_protocols: dict[str, dict[str, Any]] = Field(description="the protocols of the scores, by the metric's id")
+    score_software: dict[str, dict[str, str]] = Field(description="the software of the scores, by the metric's id")
     shared_with: str | None = Field(None, description="which other work the machine did; null if it did none")
     artifacts: dict[str, str] = Field(
         description="the other files in the run directory: paths relative to it, by purpose"

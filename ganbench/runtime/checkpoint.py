@@ -18,7 +18,7 @@ from ganbench.errors import MissingError, UsageError, causes
 from ganbench.results.progress import RunProgress
 from ganbench.system.files import atomic_write, explained_write
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # the errors that torch and pydantic raise for a corrupt file
 UNREADABLE = (
     OSError,

@@ -14,6 +14,18 @@ from .values import same_bits
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+def batch_norm_without_averages(network: nn.Module) -> str | None:
+    """Return the name of a batch norm that uses the statistics of each batch even in eval mode; None without one."""
+    return next(
+        (
+            name
+            for name, module in network.named_modules()
+            if isinstance(module, BATCH_NORMS) and module.running_mean is None
+        ),
+        None,
+    )
+
+
 def set_train_mode(network: nn.Module) -> None:
     """Put a newly built network into train mode, except for parts that its author intended to stay in eval mode.
 

@@ -32,18 +32,24 @@ def open_dataset(
     with evaluation_context(seed, device):  # a dataset may use random numbers to read an image
         data = check_data(built, plugin)
         data_shape = data.data_shape
-        random_reads = changes_between_reads(data)
+        splits = [split for split in (data.train, data.test) if split is not None]
+        irreproducible = any(changes_between_reads(split, seeds=(0, 0)) for split in splits)
         highest = highest_value(data.train)
     # a constant, so that the hash of random transforms does not depend on the seed of the run
     with evaluation_context(REAL_DATA_SEED, device):
         content_sha256, content_basis = data_content(data, config)
+    warnings = []
     if highest is not None and highest < DARK:
-        warn(f"{plugin}: no value of the examined train images is above {highest}, of 255; {explain_dark(highest)}")
-    if random_reads:
-        warn(
+        warnings.append(
+            f"{plugin}: no value of the examined train images is above {highest}, of 255; {explain_dark(highest)}"
+        )
+    if irreproducible:
+        warnings.append(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "
             "reproduced; use the default random number generators of torch, Python or NumPy"
         )
+    for message in warnings:
+        warn(message)
     record = DataRecord(
         source=data.source,
         fingerprint=data.fingerprint,
@@ -55,5 +61,6 @@ def open_dataset(
         data_shape=data_shape,
         num_classes=data.num_classes,
         label_counts=known_label_counts(data),
+        warnings=warnings,
     )
     return data, record

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +129,13 @@ class Evaluator:
             with temporary_features() as folder:
                 # seeded again, so that the images do not depend on what was scored before
                 with evaluation_context(self.seed, self.real_data.device, self.ranks.stream("isolated")):
-                    finite, features, labels = self._generate(source, count, sharing, folder)
+                    problems, features, labels = self._generate(source, count, sharing, folder)
                 if not self.ranks.is_first:
                     continue
+                finite = NOT_FINITE not in problems
                 for scored in sharing:
-                    if not finite and NOT_FINITE not in scored.prepared.warnings:
-                        scored.prepared.warnings.append(NOT_FINITE)
+                    known = scored.prepared.warnings
+                    known += [problem for problem in problems if problem not in known]
                     generated = None
                     if isinstance(scored.metric, FeatureMetric):
                         if not finite:
@@ -147,10 +148,10 @@ class Evaluator:
 
     def _generate(
         self, source: Source, count: int, sharing: list[ScoredMetric], folder: Path
-    ) -> tuple[bool, dict[int, FeatureFile], Tensor | None]:
+    ) -> tuple[list[str], dict[int, FeatureFile], Tensor | None]:
         """Generate images, pass them to the image metrics, and extract features once for each extractor.
 
-        Return whether all images are finite and, on the first rank, the features by `id(extractor)` and the labels.
+        Return what is wrong with the images and, on the first rank, the features by `id(extractor)` and the labels.
         """
         extractors: dict[int, tuple[FeatureExtractor, MetricConfig]] = {
             id(scored.metric.features): (scored.metric.features, scored.config)
@@ -165,7 +166,8 @@ class Evaluator:
             return GeneratedBatch(labels, features, images if image_metrics else None)
 
         size = self._batch_size(source.mode)
-        finite, batches = True, self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks)
+        finite, problems = True, list[str]()
+        batches = self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks, problems=problems)
         with ExitStack() as files:
             writers = {
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
@@ -186,11 +188,12 @@ class Evaluator:
                     for scored in image_metrics:
                         assert each.images is not None
                         update_metric(scored.config, scored.metric, each.images, each.labels)
-        finite = not self.ranks.any(not finite)
+        if self.ranks.any(not finite):
+            problems = [NOT_FINITE]
         if not self.ranks.is_first:
-            return finite, {}, None
+            return problems, {}, None
         stored = {key: writer.result() for key, writer in writers.items()}
-        return finite, stored, torch.cat(all_labels) if all_labels else None
+        return problems, stored, torch.cat(all_labels) if all_labels else None
 
     def _gather(self, batch: GeneratedBatch | None) -> list[GeneratedBatch]:
         """Return the batches of all ranks on the first one, in the order in which a single rank generates them."""
@@ -215,6 +218,7 @@ class Evaluator:
         """Compute the values of a metric of the networks themselves."""
         metric: Any = scored.metric
         assert self.loss is not None
+        networks = replace(networks, generator=self.sampler.generator_with(scored.config.weights))
         errors = scored.config.plugin.wrap_errors("raised in measure")
         warnings = self._report_warnings(metric.label, scored.prepared.warnings)
         with self._seeded(), warnings, errors, preserve_state(networks, self.loss):
@@ -231,6 +235,14 @@ class Evaluator:
     def warnings(self) -> dict[str, list[str]]:
         """Return the warnings about scores so far, by the metric's id."""
         return {scored.id: list(scored.prepared.warnings) for scored in self.metrics}
+
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """Return the protocols of the scores, by the metric's id."""
+        return {scored.id: scored.prepared.protocol for scored in self.metrics}
+
+    def software(self) -> dict[str, dict[str, str]]:
+        """Return the software of the scores, by the metric's id."""
+        return {scored.id: scored.prepared.software for scored in self.metrics}
 
     def resume_from(self, curves: dict[str, list[MetricPoint]], warnings: dict[str, list[str]]) -> None:
         """Restore the curves and the warnings of an earlier process."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from ganbench.errors import PluginError
 from ganbench.plugin.interfaces import MetricInfo, Values
 
 
@@ -13,10 +15,20 @@ def by_name(values: Values) -> dict[str, float]:
 
 
 def directions(metric: MetricInfo) -> dict[str, bool | None]:
-    """Return whether higher is better, by name; None for values that are never ranked."""
-    declared = metric.higher_is_better
-    named = declared if isinstance(declared, Mapping) else {"": bool(declared)}
-    return {str(name): None if each is None else bool(each) for name, each in named.items()}
+    """Return whether higher is better, by name; None for values that are never ranked.
+
+    Raises `PluginError` for anything else: of "lower", for example, Python would make True.
+    """
+    declared: Any = metric.higher_is_better
+    named = declared if isinstance(declared, Mapping) else {"": declared}
+    for name, each in named.items():
+        if not (each is None or isinstance(each, bool)):
+            of = f" of '{name}'" if name else ""
+            raise PluginError(
+                f"metric '{metric.label}': higher_is_better{of} is {each!r}; expected True, False, or None for a value "
+                "that is never ranked"
+            )
+    return {str(name): each for name, each in named.items()}
 
 
 def listed(names: Mapping[str, object]) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from packaging.version import Version
-from torch import Tensor
 
 from ganbench.errors import UsageError
-from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, NetworksMetric
+from ganbench.plugin.interfaces import FeatureMetric, Loss, Metric, Networks, NetworksMetric
 from ganbench.plugin.kinds import Kind
 from ganbench.results.environment import ganbench_version
-from ganbench.runtime.rng import make_rng
+from ganbench.runtime.networks import batch_norm_without_averages
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
 from ganbench.spec.sections import TrainingOptions
@@ -25,14 +24,16 @@ from .real_data import (
     PreparedMetric,
     RealData,
     fit,
+    random_images,
+    real_indices,
     score_real_data,
 )
-from .requirements import require_enough_images, require_eval_module, require_labels
+from .requirements import require_enough_images, require_eval_module, require_labels, require_no_image_options
 from .sampling import evaluation_context
 
 
 def prepare_metrics(
-    spec: BenchmarkSpec, real_data: RealData, loss: Loss, conditional: bool, warn: Callable[[str], None]
+    spec: BenchmarkSpec, real_data: RealData, loss: Loss, networks: Networks, warn: Callable[[str], None]
 ) -> list[PreparedMetric]:
     """Build a benchmark's metrics and process the real images.
 
@@ -40,7 +41,7 @@ def prepare_metrics(
     extractor raises, and `UsageError` if a metric is incompatible with the model or the dataset.
     """
     return [
-        prepare_metric(number, config, spec, real_data, loss, conditional, warn)
+        prepare_metric(number, config, spec, real_data, loss, networks, warn)
         for number, config in enumerate(spec.metrics)
     ]
 
@@ -51,27 +52,28 @@ def prepare_metric(
     spec: BenchmarkSpec,
     real_data: RealData,
     loss: Loss,
-    conditional: bool,
+    networks: Networks,
     warn: Callable[[str], None],
 ) -> PreparedMetric:
     metric: FeatureMetric | Metric | NetworksMetric = config.build(real_data.context)
+    ema = spec.to_dict().get("ema")
     if not isinstance(metric, Metric | FeatureMetric):
+        require_no_image_options(number, config)
         protocol, software = metric_identity(config, metric, real_data)
-        protocol |= config_identity(spec.loss, "loss")
+        protocol |= {**config_identity(spec.loss, "loss"), "weights": weights_of(config, ema)}
         add_declared(protocol, metric.protocol, "metric")
         add_declared(protocol, getattr(loss, "protocol", {}), "loss")
         return PreparedMetric(config, metric, protocol, software | software_of(spec.loss))
-    require_labels(number, config, metric, spec, real_data.data.num_classes, conditional)
+    require_labels(number, config, metric, spec, real_data.data.num_classes, networks.conditional)
     prepared = fit_to_real_images(number, config, metric, real_data, str(spec.dataset.plugin), warn)
-    are_images = len(real_data.context.data_shape) == 3
-    prepared.protocol |= generation_protocol(config, spec.training, spec.to_dict().get("ema"), conditional, are_images)
+    prepared.protocol |= generation_protocol(config, spec.training, ema, networks, real_data)
     return prepared
 
 
 def metric_identity(config: MetricConfig, metric: Any, real_data: RealData) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the part of a metric's protocol that every metric has, and its software.
 
-    Raises `PluginError` for an extractor that is not a module in eval mode.
+    Raises `PluginError` for an extractor whose features may depend on the batch.
     """
     with config.plugin.wrap_errors("raised in features"):
         own: Any = metric.features if isinstance(metric, FeatureMetric) else None
@@ -108,7 +110,12 @@ def fit_to_real_images(
     split = real_data.split(config.split)
     if split is None:
         raise UsageError(f"metrics.{number}.split: {dataset} has no test split; use -o metrics.{number}.split=train")
-    indices = real_indices(number, config, len(split))
+    if config.real_samples is not None and config.real_samples > len(split):
+        raise UsageError(
+            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
+            f"{len(split):,} images; use fewer, or another split"
+        )
+    indices = real_indices(len(split), config.real_samples)
     require_enough_images(number, config, metric, len(indices))
     if isinstance(metric, FeatureMetric):
         add_declared(protocol, metric.features.protocol, "extractor")
@@ -116,48 +123,42 @@ def fit_to_real_images(
     add_declared(protocol, metric.protocol, "metric")
     protocol |= {"split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
+    if real_data.is_random(config.split):
+        prepared.warnings.append(random_images(config.split))
     with evaluation_context(REAL_DATA_SEED, real_data.device):
         with score_warnings(prepared.warnings):
             fit(prepared, real_data, split, indices)
         score_real_data(prepared, real_data)
     for message in prepared.warnings:
         warn(f"{metric.label}: {message}")
+    prepared.warnings[:0] = real_data.record.warnings  # which were shown when the data was opened
     return prepared
 
 
 def generation_protocol(
-    config: MetricConfig, training: TrainingOptions, ema: Mapping[str, Any] | None, conditional: bool, are_images: bool
+    config: MetricConfig,
+    training: TrainingOptions,
+    ema: Mapping[str, Any] | None,
+    networks: Networks,
+    real_data: RealData,
 ) -> dict[str, Any]:
     """Return the part of a protocol that says how the images are generated.
 
     `ema` is that of the resolved spec, as plain values, so that the plugin of its schedule need not be installed.
     """
-    batches = f"batches of {training.generator_images}"
+    are_images = len(real_data.context.data_shape) == 3
     protocol = {
         "generated_samples": config.num_samples,
         "quantization": "uint8, rounded" if are_images else "none, float32",
         "weights": weights_of(config, ema),
-        "batch_norm": "running statistics" if config.generator_mode == "eval" else batches,
+        "batch_norm": f"batches of {training.generator_images}",
     }
-    if conditional:
+    if config.generator_mode == "eval":
+        averages = batch_norm_without_averages(networks.generator) is None
+        protocol["batch_norm"] = "running statistics" if averages else f"batches of {real_data.batch_size}"
+    if networks.conditional:
         protocol["labels"] = "drawn by the class frequencies of the train split"
     return protocol
-
-
-def real_indices(number: int, config: MetricConfig, size: int) -> Tensor:
-    """Return the indices of the real images to compare with, the same in all runs.
-
-    Raises `UsageError` if the split of `size` images has fewer than `real_samples`.
-    """
-    if config.real_samples is None:
-        return torch.arange(size)
-    if config.real_samples > size:
-        raise UsageError(
-            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
-            f"{size:,} images; use fewer, or another split"
-        )
-    order = torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))
-    return order[: config.real_samples].sort().values
 
 
 def weights_of(config: MetricConfig, ema: Mapping[str, Any] | None) -> str:

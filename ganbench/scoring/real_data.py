@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
+from ganbench.data.contract import changes_between_reads
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
     FeatureMetric,
@@ -64,6 +65,7 @@ class RealData:
         self.batch_size = batch_size
         self.device = torch.device(context.device)
         self._features: dict[str, FeatureFile] = {}
+        self._random: dict[str, bool] = {}  # by name of the split
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -81,6 +83,13 @@ class RealData:
 
     def split(self, name: str) -> Split | None:
         return self.data.test if name == "test" else self.data.train
+
+    def is_random(self, name: str) -> bool:
+        """Return whether the dataset changes the images of a split at random when they are read, as by flips."""
+        split = self.split(name)
+        if name not in self._random:
+            self._random[name] = split is not None and changes_between_reads(split, seeds=(0, 1))
+        return self._random[name]
 
     def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
         """Yield the images at `indices`, in that order, in batches on the device: uint8, or vectors, float32."""
@@ -125,8 +134,10 @@ def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Te
     """Fit a metric to the real images."""
     metric, identity = prepared.metric, digest({**prepared.protocol, **prepared.software, **real_data.execution})
     if isinstance(metric, FeatureMetric):
+        features = stored_features(prepared, real_data, prepared.config.split, split, indices)
+        labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
         derived = real_data.context.cache_dir / "derived" / identity
-        prepared.real_features = stored_features(prepared, real_data, prepared.config.split, split, indices, derived)
+        prepared.real_features = StoredFeatures(features, labels, derived)
     elif isinstance(metric, Metric):
         labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
         reference = ReferenceImages(
@@ -137,14 +148,9 @@ def fit(prepared: PreparedMetric, real_data: RealData, split: Split, indices: Te
 
 
 def stored_features(
-    prepared: PreparedMetric,
-    real_data: RealData,
-    name: str,
-    split: Split,
-    indices: Tensor,
-    derived_dir: Path | None = None,
-) -> StoredFeatures:
-    """Return the features of real images for a metric that compares features."""
+    prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
+) -> FeatureFile:
+    """Return the features of the images at `indices` of a split, for a metric that compares features."""
     metric = prepared.metric
     assert isinstance(metric, FeatureMetric)
     identity: dict[str, Any] = {
@@ -160,11 +166,7 @@ def stored_features(
         identity |= {**config_identity(prepared.config, "metric"), **software_of(prepared.config)}
         identity["features.state"] = prepared.protocol.get("metric.features.state")  # None without weights
     with prepared.config.plugin.wrap_errors("raised during feature extraction"):
-        features = real_data.features(
-            partial(extract, prepared.config, metric.features), identity, name, split, indices
-        )
-    labels = real_data.labels(split, indices) if uses_real_labels(metric) else None
-    return StoredFeatures(features, labels, derived_dir)
+        return real_data.features(partial(extract, prepared.config, metric.features), identity, name, split, indices)
 
 
 def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
@@ -181,6 +183,8 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         )
         return
     prepared.real_data_samples = len(indices)
+    if real_data.is_random(name):
+        prepared.warnings.append(f"score of real data: {random_images(name)}")
     identity = {**prepared.protocol, **prepared.software, **real_data.execution, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)
     content = read_cache(cached)
@@ -199,17 +203,33 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     prepared.warnings += [message for message in warned if message not in prepared.warnings]
 
 
+def real_indices(size: int, samples: int | None) -> Tensor:
+    """Return the indices of the real images to compare with, the same in all runs: of `samples`, or of all `size`."""
+    if samples is None:
+        return torch.arange(size)
+    return torch.randperm(size, generator=make_rng(REAL_DATA_SEED, "real samples"))[:samples].sort().values
+
+
+def random_images(name: str) -> str:
+    """Return the warning that the real images of a split are not always the same."""
+    return (
+        f"the dataset changes the images of the {name} split at random, as by flips or crops, so the real images are "
+        "not the original ones; leave this to training.horizontal_flips or [[augmentations]]"
+    )
+
+
 def score_images(
     prepared: PreparedMetric, real_data: RealData, name: str, split: Split, indices: Tensor
 ) -> dict[str, float | None]:
     """Return the metric's values for the images at `indices` of a split of any data, such as other real images."""
     config, metric = prepared.config, prepared.metric
+    labels = real_data.labels(split, indices) if uses_labels(metric) else None
     if isinstance(metric, FeatureMetric):
         features = stored_features(prepared, real_data, name, split, indices)
-        return score_features(config, metric, prepared.real_features, features)
-    labels = real_data.labels(split, indices).split(real_data.batch_size) if uses_labels(metric) else None
+        return score_features(config, metric, prepared.real_features, StoredFeatures(features, labels))
+    batches = None if labels is None else labels.split(real_data.batch_size)
     for number, images in enumerate(real_data.images(split, indices)):
-        update_metric(config, metric, images, labels[number].to(images.device) if labels else None)
+        update_metric(config, metric, images, batches[number].to(images.device) if batches else None)
     return compute(config, metric)
 
 

@@ -8,8 +8,12 @@ from torch import nn
 
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import FeatureMetric, Metric
+from ganbench.runtime.networks import batch_norm_without_averages
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import MetricConfig
+
+# keys of a metric that only affect images; `num_samples` is not among them: `ganbench check` reduces it for all metrics
+OF_IMAGES = ("generator_mode", "split", "real_samples")
 
 
 def uses_labels(metric: Any) -> bool:
@@ -27,7 +31,7 @@ def min_images(metric: Any) -> int:
 
 
 def require_eval_module(extractor: Any, name: str) -> None:
-    """Raise `PluginError` unless an extractor is a torch module in eval mode.
+    """Raise `PluginError` unless an extractor is a torch module in eval mode, without statistics of batches.
 
     Only then, its weights are known, and the features of an image do not depend on other images or on chance.
     """
@@ -35,6 +39,20 @@ def require_eval_module(extractor: Any, name: str) -> None:
         raise PluginError(f"{name}: an extractor must be a torch.nn.Module, so that scores record its weights")
     if any(getattr(module, "training", False) for module in extractor.modules()):  # frozen TorchScript has no mode
         raise PluginError(f"{name}: the extractor is in training mode; call .eval() in build")
+    if (found := batch_norm_without_averages(extractor)) is not None:
+        raise PluginError(
+            f"{name}: its batch norm {found!r} has no running statistics, so the features of an image depend on the "
+            "other images of a batch; use track_running_stats=True, with trained statistics"
+        )
+
+
+def require_no_image_options(number: int, config: MetricConfig) -> None:
+    """Raise `UsageError` if a metric of the networks has a value for a key that only affects images."""
+    for name in OF_IMAGES:
+        if getattr(config, name) != type(config).model_fields[name].default:
+            raise UsageError(
+                f"metrics.{number}.{name}: {config.plugin} scores the networks themselves, not images; remove {name}"
+            )
 
 
 def require_labels(

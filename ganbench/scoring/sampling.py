@@ -26,6 +26,9 @@ from ganbench.runtime.rng import derived_seed, make_rng, preserve_default_rngs, 
 from ganbench.spec.configs import GeneratorMode, Weights
 
 MAX_ABS_PIXEL = 1.5  # larger values cause a warning; a generator without tanh may slightly exceed [-1, 1]
+# what is stored with a score: without numbers, so that all scores of a run have one warning
+CLIPPED = "the generated images exceed [-1, 1] and are clipped"
+GRAY = "no pixel of the generated images is darker than gray, as with sigmoid instead of tanh"
 
 
 class NotFiniteError(PluginError):
@@ -113,6 +116,7 @@ class Sampler:
         latents: torch.Generator,
         draw_labels: Callable[[int], Tensor] | None = None,
         ranks: Ranks = SINGLE,
+        problems: list[str] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield `count` images, uint8 `(N, C, H, W)`, or vectors, float32 `(N, D)`, and labels, in batches.
 
@@ -121,7 +125,8 @@ class Sampler:
         The last batch is generated in full and then truncated, because in train mode an image depends on the statistics
         of its batch. Latent vectors are sampled on the CPU, so that they are the same on every device, and so are the
         labels of conditional networks, `(N,)`, which `draw_labels` returns for a number of images. Each of several
-        ranks yields one batch in turn, of the same images as a single one would.
+        ranks yields one batch in turn, of the same images as a single one would. After the last batch, `CLIPPED` and
+        `GRAY` are added to `problems` if they are true.
 
         Raises `PluginError`, naming the model, if the generator raises or returns invalid output. Raises
         `NotFiniteError` after the last batch if any value is NaN or infinite, which uint8 cannot represent and metrics
@@ -130,7 +135,7 @@ class Sampler:
         not_finite = torch.zeros((), dtype=torch.int64, device=self.device)
         lowest, highest = torch.full((2,), torch.inf, device=self.device)
         highest = -highest
-        generator = self._generator(source.weights)
+        generator = self.generator_with(source.weights)
         with generator_mode(generator, source.mode):
             for number, start in enumerate(range(0, count, batch_size)):
                 latent = torch.randn(batch_size, self.networks.latent_dim, generator=latents).to(self.device)
@@ -152,7 +157,9 @@ class Sampler:
                 f"{self.plugin_names.model}: in {source.mode} mode, the generated images contain {int(not_finite):,} "
                 "values that are NaN or infinite; they are not scored or saved"
             )
-        self._check_range(float(lowest), float(highest))
+        found = self._check_range(float(lowest), float(highest))
+        if problems is not None:
+            problems += found
 
     @property
     def are_images(self) -> bool:
@@ -167,6 +174,7 @@ class Sampler:
         seed: int,
         draw_labels: Callable[[int], Tensor] | None = None,
         ranks: Ranks = SINGLE,
+        problems: list[str] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield the images and labels that are scored with a run's seed, as `generate` does; other labels if given.
 
@@ -175,9 +183,10 @@ class Sampler:
         latents = make_rng(seed, "evaluation")
         if draw_labels is None and self.labels is not None:
             draw_labels = partial(self.labels.draw, rng=make_rng(seed, "evaluation labels"))
-        yield from self.generate(source, count, batch_size, latents, draw_labels, ranks)
+        yield from self.generate(source, count, batch_size, latents, draw_labels, ranks, problems)
 
-    def _generator(self, weights: Weights) -> nn.Module:
+    def generator_with(self, weights: Weights) -> nn.Module:
+        """Return the generator, or that with the moving average of its weights."""
         if weights == "raw":
             return self.networks.generator
         assert self._average is not None
@@ -201,20 +210,25 @@ class Sampler:
             )
         return images
 
-    def _check_range(self, lowest: float, highest: float) -> None:
-        found = f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}"
+    def _check_range(self, lowest: float, highest: float) -> list[str]:
+        """Warn of images in another range, and return what is wrong with them."""
+        range_found = f"{self.plugin_names.model}: the generated images range from {lowest:.3g} to {highest:.3g}"
+        problems = []
         if self.are_images and max(-lowest, highest) > MAX_ABS_PIXEL:
+            problems.append(CLIPPED)
             self.warn_once(
-                "range",
-                f"{found}; expected -1 (black) to 1 (white), as with tanh. Values outside are clipped for scores and "
-                "sample images",
+                CLIPPED,
+                f"{range_found}; expected -1 (black) to 1 (white), as with tanh. Values outside are clipped for scores "
+                "and sample images",
             )
         if self.are_images and 0 <= lowest < highest <= 1:
+            problems.append(GRAY)
             self.warn_once(
-                "dark",
-                f"{found}, so no pixel is darker than gray; expected -1 (black) to 1 (white), as with tanh instead of "
-                "sigmoid",
+                GRAY,
+                f"{range_found}, so no pixel is darker than gray; expected -1 (black) to 1 (white), as with tanh "
+                "instead of sigmoid",
             )
+        return problems
 
     def warn_once(self, kind: str, message: str) -> None:
         if kind not in self._warned:

@@ -10,10 +10,12 @@ import hashlib
 import importlib.util
 import os
 import re
+import struct
 import sys
 from collections.abc import Mapping
-from functools import cache
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
+from typing import NamedTuple
 
 CODE_SUFFIXES = {
     ".py",
@@ -27,17 +29,76 @@ INSTALLED = {"site-packages", "dist-packages"}
 DIGITS = 16  # hexadecimal digits kept of a SHA-256 hash
 
 
-@cache
+class Examined(NamedTuple):
+    """The code of a plugin, examined when its hash was first asked for."""
+
+    hash: str
+    loaded: dict[str, ModuleSpec]  # of the modules that this process had imported, by name
+    edited: Path | None  # one of their files that was edited after the import
+
+    def is_current(self) -> bool:
+        """Return whether the same modules are still loaded: none was reloaded, as notebooks do after an edit."""
+        return all(getattr(sys.modules.get(name), "__spec__", None) is spec for name, spec in self.loaded.items())
+
+
+EXAMINED: dict[str, Examined] = {}  # by module
+
+
 def source_hash(module: str) -> str:
     """Return the hash of a plugin's code: its top-level package and every package in development that it imports.
 
     Packages in site-packages count as released and are identified by their version; the plugin's own package is hashed
-    wherever it is. ganbench itself is excluded, because it has its own hash.
+    wherever it is. ganbench itself is excluded, because it has its own hash. Later edits do not change the hash, unless
+    the code is reloaded.
     """
-    files: dict[str, Path] = {}
-    for root in source_roots(module).values():
-        files |= code_files(root)
-    return hash_files(files)
+    return examine(module).hash
+
+
+def edited_file(module: str) -> Path | None:
+    """Return a file of this code that was edited between its import and the first call of `source_hash`, if any.
+
+    The code that runs is then not the code that was hashed.
+    """
+    return examine(module).edited
+
+
+def examine(module: str) -> Examined:
+    known = EXAMINED.get(module)
+    if known is None or not known.is_current():
+        files: dict[str, Path] = {}
+        names: set[str] = set()
+        for name, root in source_roots(module).items():
+            own = code_files(root)
+            files |= own
+            names |= {name, *(module_name(file) for file in own)}
+        specifications = {name: getattr(sys.modules.get(name), "__spec__", None) for name in sorted(names)}
+        loaded = {name: each for name, each in specifications.items() if isinstance(each, ModuleSpec)}
+        edited = next((Path(str(each.origin)) for each in loaded.values() if is_edited(each)), None)
+        known = EXAMINED[module] = Examined(hash_files(files), loaded, edited)
+    return known
+
+
+def module_name(file: str) -> str:
+    """Return the name of the module of a file, whose path is relative to its import root: "a.b" of "a/b.py"."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def is_edited(specification: ModuleSpec) -> bool:
+    """Return whether the file of a module was edited after its import.
+
+    Python keeps the time and the size of the file with the compiled code. Returns False if it does not write that.
+    """
+    if type(specification.loader) is not SourceFileLoader or not (specification.cached and specification.origin):
+        return False
+    cached, origin = Path(specification.cached), Path(specification.origin)
+    if sys.dont_write_bytecode or not os.access(cached.parent, os.W_OK):
+        return False
+    try:
+        _, flags, time, size = struct.unpack("<4I", cached.read_bytes()[:16])
+        now = origin.stat()
+    except (OSError, struct.error):
+        return False
+    return flags == 0 and (time, size) != (int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF)
 
 
 def source_roots(module: str) -> dict[str, Path]:

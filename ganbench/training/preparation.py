@@ -180,7 +180,7 @@ def build_evaluator(
     )
     real_data = RealData(data, data_record, context, spec.scoring.batch_size)
     with ranks.first_in_advance():
-        metrics = prepare_metrics(spec, real_data, step.loss, step.networks.conditional, callback.on_warning)
+        metrics = prepare_metrics(spec, real_data, step.loss, step.networks, callback.on_warning)
     return Evaluator(
         metrics,
         real_data,

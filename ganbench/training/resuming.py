@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from ganbench.errors import (
     GanbenchError,
     MissingError,
@@ -103,17 +105,25 @@ def extends(path: str) -> bool:
 def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
     """Raise `UsageError` if the run is already longer, `NotComparableError` if conditions that affect numbers changed.
 
-    Those are the device, the versions of libraries and plugins, and the data.
+    Those are the device, the versions of libraries and plugins, the data, and what else the scores depend on, such as
+    the weights of an extractor.
     """
     if progress.steps > prepared.total_steps:
         raise UsageError(
             f"{folder}: the run has already taken {progress.steps} steps, which is more than {prepared.total_steps}: "
             "--resume can only extend a run"
         )
+    evaluator = prepared.evaluator
     fields = differing_fields(
         [
-            relevant_conditions(progress.environment, progress.plugins, progress.data.content_sha256),
-            relevant_conditions(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
+            {
+                **score_conditions(progress.score_protocols, progress.score_software),
+                **relevant_conditions(progress.environment, progress.plugins, progress.data.content_sha256),
+            },
+            {
+                **score_conditions(evaluator.protocols(), evaluator.software()),
+                **relevant_conditions(prepared.environment, prepared.plugins, prepared.data_record.content_sha256),
+            },
         ]
     )
     if fields:
@@ -143,6 +153,24 @@ def require_unaffected_by_length(progress: RunProgress, prepared: PreparedRun, f
 
 
 def relevant_conditions(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
-    """Return everything except the spec that a run's numbers depend on."""
+    """Return everything except the spec that training depends on."""
     may_differ = {name: value for name, value in environment.may_differ.items() if name not in IRRELEVANT_TO_NUMBERS}
     return {**environment.must_match, **may_differ, **providers(plugins), "data": data_content}
+
+
+def score_conditions(
+    protocols: Mapping[str, Mapping[str, Any]], software: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return the software of the scores by name, as in `relevant_conditions`, and their protocols, except the data.
+
+    Values are as in a checkpoint, which has lists in place of tuples.
+    """
+    used = {name: version for own in software.values() for name, version in own.items()}
+    entries = {
+        f"{metric}: {name}": value
+        for metric, protocol in protocols.items()
+        for name, value in protocol.items()
+        if name != "data"
+    }
+    stored: dict[str, Any] = from_json(to_json({**used, **entries}, inf_nan_mode="null"))
+    return stored

@@ -109,6 +109,8 @@ class RunState:
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
             length_users=prepared.length_users(),
+            score_protocols=prepared.evaluator.protocols(),
+            score_software=prepared.evaluator.software(),
             shared_with=self.shared_with,
         )
         state = live_state(prepared.step, prepared.batches)

@@ -122,9 +122,10 @@ def test_images_that_look_dark_are_warned_of(split: str, tmp_path: Path, monkeyp
         changed = replace(subset, train=train, test=subset.test if split == "in memory" else None)
         monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_, changed=changed: changed)
         warnings: list[str] = []
-        open_dataset(config, 0, CPU, tmp_path, warnings.append)
+        _, record = open_dataset(config, 0, CPU, tmp_path, warnings.append)
         assert any("no value of the examined train images" in each for each in warnings) == (warning is not None)
         assert warning is None or any(warning in each for each in warnings)
+        assert record.warnings == warnings
 
 
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:

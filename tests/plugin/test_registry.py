@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -268,6 +269,23 @@ def test_an_extra_module_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyP
     registered = Registry.load(["extra_package.gans"]).find(Kind.MODEL, "tiny")
 
     assert registered.provider.distribution == "extra_package.gans"
+
+
+def test_a_plugin_whose_code_was_edited_after_its_import_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook. Otherwise, what the old code computes would be stored under the hash of the new code."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "imported_early.py"
+    path.write_text(offering("tiny"))
+    importlib.import_module("imported_early")
+    path.write_text(offering("tiny") + "# edited")
+    registered = Registry.load(["imported_early"]).find(Kind.MODEL, "tiny")
+    with pytest.raises(
+        UsageError, match=r"imported_early\.py was edited after this process imported .* restart Python"
+    ):
+        registered.record()
 
 
 @pytest.mark.parametrize("missing", ["nowhere.py", "folder/nowhere.py", "nowhere", "nowhere.gans", "json.nowhere"])

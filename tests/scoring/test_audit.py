@@ -73,6 +73,13 @@ def test_strong_flaws_are_rated_worse_and_copies_of_the_reference_are_not(fid: A
     assert verdicts["noise, std 5 of 255"] == "not detected"
 
 
+def test_memorized_images_are_copies_of_those_that_the_metric_compares_with() -> None:
+    (audit,) = audited(["precision-recall"], [*OPTIONS, "metrics.0.real_samples=60"], 40)
+    (memorized,) = [flaw for flaw in audit.flaws if flaw.name == "memorized"]
+    assert memorized.scores.values["precision"] == [1, 1]
+    assert audit.real.mean("precision") < 1
+
+
 def test_each_flaw_changes_the_images_as_it_says() -> None:
     data = embedded_subset()
     real = RealImages(data.train.tensors[0], data.train.tensors[1].long(), data.test.tensors[0])

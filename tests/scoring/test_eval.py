@@ -183,6 +183,21 @@ def test_a_metric_of_classes_is_refused_for_files_without_classes(tmp_path: Path
     assert known.exit_code == 0, known.output
 
 
+@pytest.mark.parametrize(("name", "kind"), [("emoji", "dataset"), ("dcgan-fashion", "benchmark")])
+def test_a_name_that_is_also_a_path_is_refused_unless_it_is_clear_which_is_meant(name: str, kind: str) -> None:
+    images = embedded_subset().test.tensors[0][:20]
+    np.save("x.npy", images.numpy())
+    save_pngs(images, Path(name))
+    chosen = f"--metrics fid --features raw -o metrics.0.features.size=2 {EMBEDDED if kind == 'benchmark' else ''}"
+    refused = command(f"x.npy --against {name} {chosen}")
+    assert refused.exit_code == 2
+    assert f"--against {name}: both the name of a {kind} and a path, " in refused.stderr
+    assert f"write {name}@ganbench for the {kind}, or ./{name} for the path" in refused.stderr
+    assert values(evaluated(f"x.npy --against ./{name} --metrics fid --features raw -o metrics.0.features.size=2"))
+    if kind == "benchmark":
+        assert evaluated(f"x.npy --against {name}@ganbench {chosen}").data.test_images > 20
+
+
 @pytest.mark.parametrize("against", ["place/run", "place/run/spec.toml"])
 def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None:
     Path("place").mkdir()

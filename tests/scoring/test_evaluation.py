@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,11 +17,13 @@ from brightness import (
     spec_with,
     unfinished,
 )
+from torch import Tensor, nn
 
 from ganbench import Options, PluginError
 from ganbench.plugin.kinds import Kind
 from ganbench.scoring.identity import state_hash
 from ganbench.scoring.preparation import prepare_metrics
+from ganbench.scoring.sampling import CLIPPED, GRAY
 from ganbench.spec.configs import GeneratorMode
 from ganbench.spec.length import Events, Length
 from ganbench_features.fashion_cnn import WEIGHTS_SHA256
@@ -107,6 +110,21 @@ def test_a_warning_about_a_score_is_reported_once_and_stored(
     assert resumed.results(300)[0].warnings == ["too dark to compare"]
 
 
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [(lambda images: 1000 * images, [CLIPPED]), (torch.abs, [GRAY]), (torch.clone, [])],
+    ids=["clipped", "gray", "nothing"],
+)
+def test_what_is_wrong_with_generated_images_is_stored_with_their_scores(
+    change: Callable[[Tensor], Tensor], problems: list[str], scoring: BrightnessScoring
+) -> None:
+    scoring.networks.generator.register_forward_hook(lambda _module, _latents, images: change(images))
+    evaluator = scoring.evaluator({}, {"num_samples": 30})
+    for epoch in (0, 1):
+        evaluator.evaluate(scoring.networks, 300 * epoch)
+    assert [result.warnings for result in evaluator.results(300)] == [problems, problems]
+
+
 @pytest.mark.parametrize(("mode", "batch_norm"), [("eval", "running statistics"), ("train", f"batches of {BATCH}")])
 def test_a_protocol_is_complete(mode: GeneratorMode, batch_norm: str, scoring: BrightnessScoring) -> None:
     choice = {"name": "fid", "features": "fashion-cnn", "num_samples": 150, "split": "train", "generator_mode": mode}
@@ -114,7 +132,7 @@ def test_a_protocol_is_complete(mode: GeneratorMode, batch_norm: str, scoring: B
         spec_with(scoring.registry, choice),
         scoring.real_data(),
         BinaryCrossEntropy(),
-        scoring.networks.conditional,
+        scoring.networks,
         lambda _: None,
     )
     network = scoring.registry.find(Kind.FEATURE_EXTRACTOR, "fashion-cnn").build(Options(), scoring.context)
@@ -138,6 +156,15 @@ def test_a_protocol_is_complete(mode: GeneratorMode, batch_norm: str, scoring: B
     assert metric.software["torchmetrics"]
     for name in ("ganbench", "metric fid", "feature-extractor fashion-cnn"):
         assert "source" in metric.software[name]
+
+
+def test_batch_norm_without_running_statistics_uses_those_of_batches_in_both_modes(scoring: BrightnessScoring) -> None:
+    for module in scoring.networks.generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = None
+    evaluator = scoring.evaluator({}, {"generator_mode": "train"})
+    found = [protocol["batch_norm"] for protocol in evaluator.protocols().values()]
+    assert found == [f"batches of {SCORING_BATCH}", f"batches of {BATCH}"]
 
 
 @pytest.mark.parametrize("method", ["fit", "update", "compute"])

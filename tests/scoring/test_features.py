@@ -396,14 +396,20 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
     assert differing_fields(protocols[1:3]).keys() == {"metric.features.state"}
 
 
+def with_batch_statistics(extractor: Thumbnail) -> Thumbnail:
+    extractor.norm = nn.BatchNorm1d(1, track_running_stats=False).eval()
+    return extractor
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
         (lambda extractor: extractor.train(), "is in training mode; call .eval() in build"),
         (lambda extractor: SimpleNamespace(**vars(extractor)), "must be a torch.nn.Module, so that scores record its"),
+        (with_batch_statistics, "its batch norm 'norm' has no running statistics"),
     ],
 )
-def test_an_extractor_is_a_module_in_eval_mode(
+def test_an_extractor_is_a_module_in_eval_mode_without_statistics_of_batches(
     spoil: Callable[[Thumbnail], Any],
     problem: str,
     thumbnails: Registry,

@@ -13,6 +13,7 @@ from thumbnail_metrics import (
     SAMPLES,
     ByClass,
     LabelledImages,
+    Means,
     Scoring,
     Shining,
     Thumbnail,
@@ -69,6 +70,21 @@ def test_the_labels_are_those_that_the_images_were_made_with(thumbnails: Registr
         scoring.scores()
     labels = ByClass.came[-1][1]
     torch.testing.assert_close(torch.cat(levels), ((labels / 10 + 1) * 127.5).round())
+
+
+def test_only_real_images_have_labels_for_a_metric_that_uses_no_others(
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images to be scored may have none, such as those of files."""
+    labels: list[tuple[Tensor | None, Tensor | None]] = []
+    monkeypatch.setattr(Means, "uses_real_labels", True, raising=False)
+    monkeypatch.setattr(Means, "score", lambda _, real, other: labels.append((real.labels, other.labels)) or 0.0)
+    scoring = Scoring(thumbnails, tmp_path, [over(4)])
+    scoring.scores()
+    assert len(labels) == 2  # of real images of the other split, and of generated ones
+    for real, other in labels:
+        assert torch.equal(real, scoring.data.test.tensors[1])
+        assert other is None
 
 
 @pytest.mark.parametrize("metric", [over(4, "byclass"), {"name": "labelled"}], ids=["features", "images"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from brightness import with_plugin
 from thumbnail_metrics import (
     RECORD,
     SAMPLES,
@@ -20,11 +21,12 @@ from thumbnail_metrics import (
     Thumbnail,
     ThumbnailOptions,
     data_of,
+    networks_of,
     over,
 )
 from torch import Tensor, nn
 
-from ganbench import PluginError, UsageError
+from ganbench import MetricPlugin, Networks, PluginError, UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import MetricResult
 
@@ -72,6 +74,64 @@ def test_values_of_other_names_than_their_directions_have_are_refused(
     monkeypatch.setattr(Extremes, "higher_is_better", directions)
     with pytest.raises(PluginError, match=f"metric 'extremes' .*: the values are {message}"):
         Scoring(thumbnails, tmp_path, [over(4, "extremes")])
+
+
+@pytest.mark.parametrize(
+    ("metric", "directions", "message"),
+    [
+        ("means", "lower", "higher_is_better is 'lower'"),
+        ("means", 0, "higher_is_better is 0"),
+        ("extremes", {"distance": "lower", "brighter": True}, "higher_is_better of 'distance' is 'lower'"),
+    ],
+)
+def test_a_direction_that_is_no_bool_is_refused(
+    metric: str, directions: Any, message: str, thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Means if metric == "means" else Extremes, "higher_is_better", directions)
+    with pytest.raises(PluginError, match=rf"^metric '{metric} \(thumbnail-4\)': {message}; expected True, False, or"):
+        Scoring(thumbnails, tmp_path, [over(4, metric)])
+
+
+def test_a_single_value_without_a_direction_is_never_ranked(
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subclass of torchmetrics.Metric inherits None."""
+    monkeypatch.setattr(Means, "higher_is_better", None)
+    (result,) = results_of(Scoring(thumbnails, tmp_path, [over(4)]))
+    assert result.value is not None
+    assert result.higher_is_better is None
+    assert result.best is None
+
+
+class Level:
+    """A metric of the networks: a weight of the generator."""
+
+    label, higher_is_better, protocol = "level", False, {}
+
+    def measure(self, networks: Networks, loss: Any) -> float:
+        return networks.generator.linear.bias[0].item()
+
+
+def test_a_metric_of_the_networks_gets_the_weights_that_it_asks_for(thumbnails: Registry, tmp_path: Path) -> None:
+    registry, average = with_level(thumbnails), networks_of(seed=1).generator
+    metrics = [{"name": "level"}, {"name": "level", "weights": "ema"}]
+    scoring = Scoring(registry, tmp_path, metrics, average=average)
+    assert scoring.scores() == [each.linear.bias[0].item() for each in (scoring.networks.generator, average)]
+    protocols = [result.protocol["weights"] for result in scoring.evaluator.results(0)]
+    assert protocols == ["raw", "EMA, half-life 10 kimg, ramp 0.05"]
+
+
+@pytest.mark.parametrize("key", [{"generator_mode": "train"}, {"split": "train"}, {"real_samples": 20}])
+def test_keys_about_images_are_refused_for_a_metric_of_the_networks(
+    key: dict[str, Any], thumbnails: Registry, tmp_path: Path
+) -> None:
+    (name,) = key
+    with pytest.raises(UsageError, match=rf"^metrics\.0\.{name}: metric 'level' .* scores the networks .* remove"):
+        Scoring(with_level(thumbnails), tmp_path, [{"name": "level", **key}])
+
+
+def with_level(registry: Registry) -> Registry:
+    return with_plugin(registry, MetricPlugin(name="level", summary="-", build=lambda *_: Level()))
 
 
 def test_a_metric_without_values_is_refused(

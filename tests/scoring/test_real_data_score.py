@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from brightness import Brightness, BrightnessScoring, compute_with_warning
+import torch
+from brightness import RECORD, Brightness, BrightnessScoring, compute_with_warning
+from torch.utils.data import TensorDataset
 
 from ganbench.scoring.scored_metric import ScoredMetric
 
@@ -52,3 +56,31 @@ def test_a_warning_about_real_images_is_kept_with_their_cached_score(
     computed, cached = (scoring.evaluator().metrics[0].prepared for _ in range(2))
     assert computed.warnings == cached.warnings == ["too dark to compare"]
     assert (computed.metric.seen, cached.metric.seen) == (20, 0)
+
+
+class Flipped(TensorDataset):
+    """Images that are flipped at random when they are read."""
+
+    def __getitem__(self, index: int) -> Any:
+        image, label = super().__getitem__(index)
+        return (image.flip(-1) if torch.rand(()) < 0.5 else image), label
+
+
+@pytest.mark.parametrize(("split", "about"), [("test", ""), ("train", "score of real data: ")])
+def test_random_changes_of_the_real_images_are_a_warning_that_is_stored(
+    split: str, about: str, scoring: BrightnessScoring
+) -> None:
+    scoring.data = replace(scoring.data, test=Flipped(*scoring.data.test.tensors))
+    evaluator = scoring.evaluator({"split": split})
+    evaluator.evaluate(scoring.networks, 0)
+    (warning,) = evaluator.results(0)[0].warnings
+    assert warning.startswith(f"{about}the dataset changes the images of the test split at random")
+
+
+def test_what_may_be_wrong_with_the_data_is_stored_with_its_scores(
+    monkeypatch: pytest.MonkeyPatch, scoring: BrightnessScoring
+) -> None:
+    monkeypatch.setattr("brightness.RECORD", RECORD.model_copy(update={"warnings": ["the images look dark"]}))
+    evaluator = scoring.evaluator()
+    evaluator.evaluate(scoring.networks, 0)
+    assert evaluator.results(0)[0].warnings == ["the images look dark"]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from ganbench import UsageError
 from ganbench.errors import ExitCode
 from ganbench.suite.sweep.axis import Axis, split_overrides
 from ganbench.suite.sweep.plot import draw_line, draw_plane
-from ganbench.suite.sweep.sweep import Outcome, Sweep, SweepPoint
+from ganbench.suite.sweep.sweep import Outcome, PlannedTrial, Sweep, SweepPoint, run_trials
 from ganbench.training.trial import Trial
 
 BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
@@ -112,6 +113,18 @@ def test_an_unusable_theory_is_reported_before_training(theory: str, message: st
     assert code in (ExitCode.USAGE, ExitCode.FAILED)
     assert re.search(message, text)
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize(
+    ("directions", "message"),
+    [({}, "higher_is_better is None for std, fid; add"), ({"fid": False}, "fid is negative, but")],
+    ids=["none is ranked", "the ranked one is negative"],
+)
+def test_a_sweep_needs_a_ranked_score_that_is_not_negative(directions: dict[str, bool], message: str) -> None:
+    scores: dict[str, float | None] = {"std": 1.0, "fid": -1.0}
+    spec: Any = None
+    with pytest.raises(UsageError, match=f"^sweep: .*{message}"):
+        list(run_trials([PlannedTrial((0.0,), spec, None)], lambda _: Trial(1, {}, scores, scores, directions)))
 
 
 def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ganbench.system.source import hash_files, source_hash, source_roots
+from ganbench.system.source import EXAMINED, edited_file, hash_files, source_hash, source_roots
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package in development that imports a neighboring module and a package from site-packages."""
     folder = tmp_path / "project" / "own_plugin"
     folder.mkdir(parents=True)
@@ -20,20 +22,48 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "networks.py").write_text("WIDTH = 64\n")
     (folder.parent / "own_helper.py").write_text("scale = 2\n")
     monkeypatch.syspath_prepend(str(folder.parent))
-    return folder
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    EXAMINED.clear()
+    yield folder
+    for name in ("own_plugin", "own_plugin.networks", "own_helper"):
+        sys.modules.pop(name, None)
 
 
 def fresh_hash() -> str:
-    source_hash.cache_clear()
+    EXAMINED.clear()
     return source_hash("own_plugin")
+
+
+def edit(file: Path) -> None:
+    file.write_text(file.read_text() + "# edited\n")
 
 
 @pytest.mark.parametrize("file", ["__init__.py", "networks.py", "../own_helper.py"])
 def test_editing_any_file_of_the_plugin_changes_its_hash(package: Path, file: str) -> None:
     before = fresh_hash()
-    edited = package / file
-    edited.write_text(edited.read_text() + "# edited\n")
+    edit(package / file)
     assert fresh_hash() != before
+
+
+@pytest.mark.parametrize(
+    ("file", "is_loaded"), [("__init__.py", True), ("../own_helper.py", True), ("networks.py", False)]
+)
+def test_an_edit_between_the_import_and_the_first_hash_is_found(package: Path, file: str, is_loaded: bool) -> None:
+    for name in ("own_plugin", "own_helper"):
+        importlib.import_module(name)
+    edit(package / file)
+    assert edited_file("own_plugin") == ((package / file).resolve() if is_loaded else None)
+
+
+def test_a_later_edit_changes_the_hash_once_the_code_is_reloaded(package: Path) -> None:
+    importlib.import_module("own_plugin")
+    helper = importlib.import_module("own_helper")
+    before = source_hash("own_plugin")
+    edit(package.parent / "own_helper.py")
+    assert source_hash("own_plugin") == before
+    importlib.reload(helper)
+    assert source_hash("own_plugin") != before
+    assert edited_file("own_plugin") is None
 
 
 def test_names_that_are_not_utf_8_are_part_of_a_hash(tmp_path: Path) -> None:

@@ -128,19 +128,33 @@ def test_invalid_data_is_reported_before_training(data: ImageData, message: str)
         check_data(data, "dataset 'own'")
 
 
-def test_images_that_change_between_reads_are_detected_unless_drawn_from_the_default_generators() -> None:
-    class Drawn(Items):
-        own = torch.Generator()
+class Flipped(Items):
+    """Images that are flipped at random, as this generator decides, or else torch's default one."""
 
-        def __getitem__(self, index: int) -> Any:
-            return torch.randint(256, (1, 4, 4), dtype=torch.uint8, generator=self.generator), 0
+    def __init__(self, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.generator = generator
 
-    class Own(Drawn):
-        generator = torch.Generator()
+    def __getitem__(self, index: int) -> Any:
+        image = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
+        return (image.flip(-1) if torch.rand((), generator=self.generator) < 0.5 else image), 0
 
-    Drawn.generator = None
-    assert not changes_between_reads(data_of(Drawn()))
-    assert changes_between_reads(data_of(SOUND, Own()))
+
+@pytest.mark.parametrize(
+    ("split", "with_equal_seeds", "with_others"),
+    [
+        (SOUND, False, False),
+        (Items(), False, False),
+        (Flipped(None), False, True),
+        (Flipped(torch.Generator().manual_seed(0)), True, True),
+    ],
+    ids=["in memory", "streamed", "flipped", "flipped by a generator of its own"],
+)
+def test_images_that_change_between_reads_are_detected_whether_or_not_a_seed_can_reproduce_them(
+    split: Any, with_equal_seeds: bool, with_others: bool
+) -> None:
+    assert changes_between_reads(split, seeds=(0, 0)) == with_equal_seeds
+    assert changes_between_reads(split, seeds=(0, 1)) == with_others
 
 
 def returning(value: Any) -> Any:

@@ -333,7 +333,16 @@ def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> N
     loss = next(plugin for plugin in then.plugins if plugin.kind == "loss")
     older = [plugin if plugin != loss else loss.model_copy(update={"version": "0.0"}) for plugin in then.plugins]
     data = then.data.model_copy(update={"content_sha256": "0"})
-    began = then.model_copy(update={"data": data, "environment": elsewhere, "plugins": older})
+    protocol, software = then.score_protocols["fid"], then.score_software["fid"]
+    began = then.model_copy(
+        update={
+            "data": data,
+            "environment": elsewhere,
+            "plugins": older,
+            "score_protocols": {"fid": {**protocol, "metric.features.state": "0"}},
+            "score_software": {"fid": {**software, "timm": "0.1"}},
+        }
+    )
     replace(checkpoint, progress=began).save(out / "checkpoint.pt")
     with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: ") as raised:
         resumed(registry, out)
@@ -341,6 +350,7 @@ def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> N
     assert all(
         part in message for part in ("threads: 64, now ", "torch: 0.1, now ", "loss bce: ganbench 0.0", "data: 0")
     )
+    assert all(part in message for part in ("fid: metric.features.state: 0, now ", "timm: 0.1, now None"))
     assert "kernel" not in message
 
 

@@ -22,7 +22,7 @@ from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
-from ganbench.scoring.real_data import PreparedMetric, RealData
+from ganbench.scoring.real_data import PreparedMetric, RealData, real_indices
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
@@ -123,9 +123,9 @@ def audit_metrics(
 ) -> list[Audit]:
     """Score real images of the other split and images with flaws, in several draws with different seeds.
 
-    All metrics, which must have the same reference split, score the same images. `status` is called before each kind of
-    images, and `warn` for each flaw that is left out. Raises `UsageError` if the dataset has no other split or too few
-    images, and for a metric that cannot score them.
+    All metrics, which must have the same reference images, score the same images. `status` is called before each kind
+    of images, and `warn` for each flaw that is left out. Raises `UsageError` if the dataset has no other split or too
+    few images, and for a metric that cannot score them.
     """
     assert spec.dataset is not None
     with fresh_process_state(device), deterministic_convolutions():
@@ -145,8 +145,8 @@ def audit_prepared(
     status: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> list[Audit]:
-    (split,) = {prepared.config.split for prepared in metrics}
-    real = load_real_images(real_data, split, count)
+    ((split, samples),) = {(prepared.config.split, prepared.config.real_samples) for prepared in metrics}
+    real = load_real_images(real_data, split, samples, count)
 
     def scores(name: str, make: Callable[[torch.Generator], Tensor], scored: Sequence[PreparedMetric]) -> list[Scores]:
         """Return the scores of each of these metrics."""
@@ -185,8 +185,11 @@ def audit_prepared(
     ]
 
 
-def load_real_images(real_data: RealData, name: str, count: int) -> RealImages:
-    """Return images of the split of this name, and of the other one, to make images with flaws of."""
+def load_real_images(real_data: RealData, name: str, samples: int | None, count: int) -> RealImages:
+    """Return images of the reference, and of the other split, to make images with flaws of.
+
+    The reference is the split of this name, or the `samples` images of it that metrics compare with.
+    """
     other = "train" if name == "test" else "test"
     split, own = real_data.split(other), real_data.split(name)
     if split is None or own is None:
@@ -196,7 +199,9 @@ def load_real_images(real_data: RealData, name: str, count: int) -> RealImages:
             f"audit: -n {count:,}: the {other} split has {len(split):,} images; several draws should differ, so give "
             f"at most {len(split) // 2:,}"
         )
-    pool, copied = some(len(split), POOL * count), some(len(own), POOL * count)
+    pool = some(len(split), POOL * count)
+    reference = real_indices(len(own), samples)
+    copied = reference[some(len(reference), POOL * count)]
     return RealImages(load(split, pool, real_data), real_data.labels(split, pool), load(own, copied, real_data))
 
 

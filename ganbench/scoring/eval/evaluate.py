@@ -97,12 +97,11 @@ def evaluate_run(
 
     Raises `UsageError` for a network metric, or one that needs labels if the model is unconditional.
     """
-    conditional = trained.networks.conditional
     real_data = reference.real_data(data_seed, device, spec.scoring.batch_size)
-    metrics = prepare(spec, reference, real_data, conditional, warn)
+    metrics = prepare(spec, reference, real_data, trained.networks.conditional, warn)
     for prepared in metrics:
         prepared.protocol |= generation_protocol(
-            prepared.config, trained.training, trained.ema, conditional, trained.sampler.are_images
+            prepared.config, trained.training, trained.ema, trained.networks, real_data
         )
         if trained.incomplete:
             prepared.warnings.append(trained.incomplete)
@@ -137,6 +136,5 @@ def prepare(
         one = fit_to_real_images(number, config, metric, real_data, reference.name, warn)
         if reference.files is not None:
             one.protocol |= {"split": "all images", "real_compression": reference.files.protocol["compression"]}
-            one.warnings += reference.files.warnings
         prepared.append(one)
     return prepared

@@ -134,11 +134,17 @@ class Request:
         if self.against is None:
             return {}
         path, run = Path(self.against), self.reference_run(None)
+        for kind in (Kind.BENCHMARK, Kind.DATASET):
+            if path.exists() and is_registered(self.against, kind, registry):
+                named = f"{self.against}@{registry.find(kind, self.against).provider.distribution}"
+                raise UsageError(
+                    f"--against {self.against}: both the name of a {kind} and a path, {path.resolve()}; write {named} "
+                    f"for the {kind}, or ./{self.against} for the path"
+                )
         if run is not None or is_toml(self.against) or is_registered(self.against, Kind.BENCHMARK, registry):
             spec = read_spec(run / SPEC) if run else load_spec(self.against, registry).to_dict()
             return {key: spec[key] for key in PARTS if key in spec}
-        is_files = path.exists() or path.suffix.lower() in (".npy", ".npz")
-        if is_files and not is_registered(self.against, Kind.DATASET, registry):
+        if path.exists() or path.suffix.lower() in (".npy", ".npz"):
             refuse_folder_of_runs(path)
             return {"dataset": None}
         try:

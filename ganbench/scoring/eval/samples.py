@@ -56,6 +56,7 @@ class GivenImages:
             notice=None,
             data_shape=self.shape,
             num_classes=1,
+            warnings=self.warnings,
         )
         return data, record
 

@@ -173,12 +173,17 @@ def plan_trials(
 def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpec], Trial]) -> Iterator[SweepPoint]:
     """Run one trial after the other.
 
-    Raises `UsageError` for a negative score, because a factor of change is then meaningless, and whatever a training
-    run raises.
+    Raises `UsageError` without a score that is ranked, for a negative one, because a factor of change is then
+    meaningless, and whatever a training run raises.
     """
     for planned in trials:
         trial = run_trial(planned.spec)
-        title = next(iter(trial.initial))
+        title = next(iter(trial.higher_is_better), None)
+        if title is None:
+            raise UsageError(
+                "sweep: outcomes are determined by the first score that is ranked, but higher_is_better is None for "
+                f"{', '.join(trial.initial)}; add another metric, with -o metrics.1=NAME"
+            )
         if any(value is not None and value < 0 for value in (trial.initial[title], trial.final[title])):
             raise UsageError(
                 f"sweep: {title} is negative, but outcomes are determined by its factor of change; put another "
