@@ -217,7 +217,8 @@ class Evaluator:
         assert self.loss is not None
         errors = scored.config.plugin.wrap_errors("raised in measure")
         warnings = self._report_warnings(metric.label, scored.prepared.warnings)
-        with self._seeded(), warnings, errors, preserve_state(networks, self.loss):
+        restored = preserve_state(networks, self.loss, self.real_data.device, self.sampler.plugin_names.loss)
+        with self._seeded(), warnings, errors, restored:
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def _seeded(self) -> AbstractContextManager[None]:

@@ -59,8 +59,8 @@ def generator_mode(generator: nn.Module, mode: GeneratorMode) -> Iterator[None]:
 
 
 @contextmanager
-def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
-    """Restore both networks and the state of the loss after the block."""
+def preserve_state(networks: Networks, loss: Loss, device: torch.device, plugin: str) -> Iterator[None]:
+    """Restore both networks and the state of the loss, which belongs to `plugin`, after the block."""
     state = deepcopy(saved_state(loss))
     players = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
     try:
@@ -68,7 +68,7 @@ def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
     finally:
         for player in players:
             player.restore()
-        load_saved_state(loss, state)
+        load_saved_state(loss, state, device, plugin)
 
 
 @dataclass(frozen=True)

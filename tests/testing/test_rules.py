@@ -62,6 +62,7 @@ SOUND_PLUGINS = [
     metric.SOUND_OF_NETWORKS,
     penalty.SOUND_ON_THE_GENERATOR,
     loss.SOUND_MODULE,
+    loss.SOUND_LATE,
 ]
 
 

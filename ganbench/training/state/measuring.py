@@ -43,7 +43,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
                     ) from error
             if average is not None:
                 average.restore()
-            load_saved_state(step.loss, loss)
+            load_saved_state(step.loss, loss, step.latents.device, step.plugin_names.loss)
             python.restore()
             for rng, state_before in rngs:
                 rng.set_state(state_before)
