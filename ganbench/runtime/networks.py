@@ -37,6 +37,12 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """Return the batch norms that normalize an image by its batch: those in eval mode use their running statistics."""
+    found = [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
+    return [module for module in found if module.training or module.running_mean is None]
+
+
 def set_modes(modes: Mapping[nn.Module, bool]) -> None:
     """Set the modes of modules by calling `train()`, as a training loop does, in case the method is overridden.
 

@@ -1,4 +1,4 @@
-"""What the first steps show about plugins: parameters and state that training, checkpoints or averages would miss."""
+"""What the first steps show about plugins: what training, checkpoints, averages and penalties would miss."""
 
 from __future__ import annotations
 
@@ -50,6 +50,15 @@ def stale_average_warnings(step: TrainingStep) -> list[str]:
         f"{step.plugin_names.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
         "average of [ema] keeps its initial value; make it a buffer"
         for path in changing
+    ]
+
+
+def other_image_warnings(step: TrainingStep) -> list[str]:
+    """Return warnings about penalties on generated images that the loss does not use."""
+    return [
+        f"{penalty}: it penalizes the images of batch.latent, but {step.plugin_names.loss} only generates images of "
+        "other latent vectors; let the generator transform the latent vectors, so that both use the same images"
+        for penalty in sorted(step.penalties.on_other_images)
     ]
 
 

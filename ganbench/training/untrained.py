@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganbench.plugin.interfaces import PLAYERS
+from ganbench.runtime.values import SavedValue
 
 from .state.inspection import Inspection
+from .state.python_state import inspect_step
 from .step import TrainingStep
 
 SHOWN = 3  # names in a warning
@@ -35,14 +37,47 @@ class MissingGradients:
             self.left[player] = {name: each for name, each in parameters.items() if each.grad is None}
 
     def warnings(self) -> list[str]:
+        schedules = [each.option.path for each in self.step.schedules.all if each.option.path.startswith("model.")]
+        unless = f"unless the schedule of {' or '.join(schedules)} changes that, " if schedules else ""
         return [
-            f"{self.step.plugin_names.model}: training will not change the {player}'s {listed('parameter', names)}, "
-            f"as the first steps gave no gradient in the {player}'s updates: the loss for the {player} does not use, "
-            "or detaches, such a parameter. If that is intended, freeze it with requires_grad_(False)"
+            f"{self.step.plugin_names.model}: {unless}training will not change the {player}'s "
+            f"{listed('parameter', names)}, as the first steps gave no gradient in the {player}'s updates: the loss "
+            f"for the {player} does not use, or detaches, such a parameter. If that is intended, freeze it with "
+            "requires_grad_(False)"
             for player, parameters in self.left.items()
             # an optimizer may remove all gradients in its step
             if (names := list(parameters)) and len(names) < len(self.step.trainable[player])
         ]
+
+
+class UnadaptedAugmentations:
+    """Adaptive augmentations that losses and penalties hold, and that have not changed in any step so far."""
+
+    def __init__(self, step: TrainingStep) -> None:
+        self.step = step
+        inspection = inspect_step(step)
+        held = {**inspection.modules, **{place.path: place.value for place in inspection.places.values()}}
+        inner = {id(each): path for path, each in held.items() if path.startswith(("loss.", "penalty "))}
+        plugins = {id(penalty.penalty) for penalty in step.penalties.all}
+        self.before = {
+            path: SavedValue(vars(held[path]))
+            for key, path in inner.items()
+            if key not in plugins and is_adaptive(held[path])
+        }
+
+    def warnings(self) -> list[str]:
+        return [
+            f"{self.step.plugin_names.owner(path)}: adapt of {path} was not called in the first steps, so its strength "
+            "will not change; the engine calls it only for [[augmentations]] of the spec. Call it in "
+            "discriminator_loss with the logits of real images, or give the augmentation a fixed strength"
+            for path, state in self.before.items()
+            if state.equals(state.value)
+        ]
+
+
+def is_adaptive(value: object) -> bool:
+    """Return whether a value looks like an augmentation whose strength adapts."""
+    return callable(value) and callable(getattr(type(value), "adapt", None)) and hasattr(value, "__dict__")
 
 
 def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:

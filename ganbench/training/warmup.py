@@ -27,6 +27,7 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 from .checkpoint import restore_state, snapshot_state
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
+    other_image_warnings,
     refuse_reserved_monitors,
     require_known_parameters,
     stale_average_warnings,
@@ -42,7 +43,12 @@ from .state.measuring import untouched
 from .state.python_state import Snapshot, inspect_step
 from .step import TrainingStep
 from .timing import synchronize
-from .untrained import MissingGradients, untrained_parameter_warnings, unused_schedule_warnings
+from .untrained import (
+    MissingGradients,
+    UnadaptedAugmentations,
+    untrained_parameter_warnings,
+    unused_schedule_warnings,
+)
 
 MEASURED_SECONDS, MEASURED_CALLS = 0.1, 2  # at least; a step on a CPU takes longer
 
@@ -80,7 +86,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
     def restore() -> None:
         restore_state(state, step, batches)
 
-    examples, missing = examples_of_each_size(prepared), MissingGradients(step)
+    examples, missing, unadapted = examples_of_each_size(prepared), MissingGradients(step), UnadaptedAugmentations(step)
     try:
         with (
             explain_last_batch_errors(prepared, len(examples[0][0])),
@@ -101,6 +107,8 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         warnings = [
             *unsaved_state_warnings(step, inspection),
             *stale_average_warnings(step),
+            *other_image_warnings(step),
+            *unadapted.warnings(),
             *missing.warnings(),
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
