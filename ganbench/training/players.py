@@ -141,7 +141,7 @@ class UpdatePlayers:
                 raise error
 
         discriminator = self.networks.discriminator
-        if self._discriminator is not discriminator:  # compiled, which a hook would repeat in each update
+        if self._discriminator is not discriminator:  # compiled; a hook would cause it to compile again in each update
             yield
         else:
             hook = discriminator.register_forward_pre_hook(watch, with_kwargs=True)
