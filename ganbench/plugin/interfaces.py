@@ -76,8 +76,11 @@ class Players(Protocol):
         If the loss has passed the tensors `images` and `labels` to `discriminate`, that forward pass is reused.
         """
 
-    def augment(self, images: Tensor) -> Tensor:
-        """Return images as the discriminator sees them, for losses that call `networks.discriminator` themselves."""
+    def augment(self, images: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+        """Return images as the discriminator sees them, for losses that call `networks.discriminator` themselves.
+
+        If an `augmentation` is given, such as one of the loss's own, it is applied instead of those of the spec.
+        """
 
     def input_gradient(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.

@@ -73,16 +73,14 @@ class PluginNames:
             f"{describe(error)}{hint}"
         )
 
-    def generator_error(self, error: BaseException, networks: Networks) -> PluginError:
-        """Return the error for an exception while generating images outside of training."""
-        module, called_only = innermost_module(error, networks)
-        hint = (
-            "; for scores and sample images, the generator is called with latent vectors (N, latent_dim), and with "
-            "labels only if the model is conditional"
-            if called_only and isinstance(error, TypeError)
-            else ""
+    def generator_error(self, error: BaseException, networks: Networks, mode: str) -> PluginError:
+        """Return the error for an exception while generating images outside of training, in train or eval mode."""
+        module, _ = innermost_module(error, networks)
+        return PluginError(
+            f"{self.model} raised in its {module or 'generator'}: {describe(error)}; for scores and sample images, "
+            f"the generator is called in {mode} mode with latent vectors (N, latent_dim), and with labels only if the "
+            "model is conditional"
         )
-        return PluginError(f"{self.model} raised in its {module or 'generator'}: {describe(error)}{hint}")
 
     def optimizer_error(self, error: BaseException, player: Player, method: str = "step") -> PluginError:
         """Return the error for an exception in a method of an optimizer."""

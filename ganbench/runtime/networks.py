@@ -49,6 +49,12 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
 
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """Return the batch norms that normalize an image by its batch: those in eval mode use their running statistics."""
+    found = [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
+    return [module for module in found if module.training or module.running_mean is None]
+
+
 def set_modes(modes: Mapping[nn.Module, bool]) -> None:
     """Set the modes of modules by calling `train()`, as a training loop does, in case the method is overridden.
 
@@ -89,36 +95,34 @@ class NetworkState:
         return [name for name, (tensor, _, copy) in self.tensors.items() if not same_bits(tensor, copy)]
 
 
-def all_buffers(network: nn.Module) -> dict[str, Tensor | None]:
+def all_buffers(module: nn.Module) -> dict[str, Tensor | None]:
     """Return the buffers by name, including those that are registered as None and created later."""
     return {
         f"{path}.{name}" if path else name: buffer
-        for path, module in network.named_modules()
-        for name, buffer in module._buffers.items()
+        for path, part in module.named_modules()
+        for name, buffer in part._buffers.items()
     }
 
 
-def restore_buffers(network: nn.Module, buffers: dict[str, Tensor | None], saved: set[str]) -> None:
-    """Make `buffers` the only buffers of a network: some are created in a first forward pass, or have a batch's size.
+def restore_buffers(
+    module: nn.Module, buffers: dict[str, Tensor | None], saved: set[str], device: torch.device
+) -> None:
+    """Make `buffers` the only buffers of a module: some are created in a first call, or have the size of a batch.
 
-    `saved` has the names of the buffers in its `state_dict`.
+    `saved` has the names of the buffers in its `state_dict`; missing ones are created on `device`.
     """
-    present = all_buffers(network)
+    present = all_buffers(module)
     for name in [*present, *(name for name in buffers if name not in present)]:
         path, _, own_name = name.rpartition(".")
-        module = network.get_submodule(path)
+        owner = module.get_submodule(path)
         now, before = present.get(name), buffers.get(name)
         if name not in buffers:
-            delattr(module, own_name)
+            delattr(owner, own_name)
         elif now is not None and before is not None and now.shape == before.shape and now.dtype == before.dtype:
             now.copy_(before)
         elif now is not before:
-            fresh = None if before is None else before.to(device_of(network), copy=True)
+            fresh = None if before is None else before.to(device, copy=True)
             if name in present:
-                module._buffers[own_name] = fresh
+                owner._buffers[own_name] = fresh
             else:
-                module.register_buffer(own_name, fresh, persistent=name in saved)
-
-
-def device_of(network: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), torch.get_default_device())
+                owner.register_buffer(own_name, fresh, persistent=name in saved)

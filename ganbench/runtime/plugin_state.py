@@ -5,27 +5,50 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from ganbench.errors import GanbenchError, PluginError, describe
+
+from .networks import all_buffers, restore_buffers
 from .values import SavedValue
 
 
 def saved_state(plugin: Any) -> Any:
-    """Return the `state_dict` of a loss, penalty or augmentation; None if it has none."""
+    """Return the `state_dict` of a loss, penalty or augmentation, with all buffers of a module; None if it has none."""
+    if isinstance(plugin, nn.Module):
+        return {"state": plugin.state_dict(), "buffers": all_buffers(plugin)}
     return plugin.state_dict() if hasattr(plugin, "state_dict") else None
 
 
-def load_saved_state(plugin: Any, state: Any) -> None:
-    if hasattr(plugin, "load_state_dict"):
-        saved = deepcopy(state)
-        plugin.load_state_dict(saved if isinstance(plugin, nn.Module) else on_devices_of(plugin.state_dict(), saved))
+def load_saved_state(plugin: Any, state: Any, device: torch.device, name: str) -> None:
+    """Load what `saved_state` returned; a module's buffers may have been created since, or not yet.
+
+    `device` is that of the run. Raises `PluginError` with the plugin's `name` if it cannot load the state.
+    """
+    if not hasattr(plugin, "load_state_dict"):
+        return
+    saved = deepcopy(state)
+    try:
+        if isinstance(plugin, nn.Module):
+            restore_buffers(plugin, saved["buffers"], set(saved["state"]), device)
+            plugin.load_state_dict(saved["state"])
+        else:
+            plugin.load_state_dict(on_devices_of(plugin.state_dict(), saved))
+    except GanbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{name}: its state cannot be restored, as after the warm-up and when a run is resumed: {describe(error)}. "
+            "Create its parameters and modules in build, not in its first call"
+        ) from error
 
 
-def load_changed_state(plugin: Any, state: Any) -> None:
+def load_changed_state(plugin: Any, state: Any, device: torch.device, name: str) -> None:
     """Load a saved state unless the plugin already has it: its `load_state_dict` may replace tensors by others."""
     now = saved_state(plugin)
     if not SavedValue(on_devices_of(now, state)).equals(now):
-        load_saved_state(plugin, state)
+        load_saved_state(plugin, state, device, name)
 
 
 def saves_itself(plugin: Any) -> bool:

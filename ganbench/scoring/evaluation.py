@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganbench.errors import UsageError
-from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Metric, Networks
+from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Loss, Networks
 from ganbench.results.schema import MetricPoint, MetricResult, metric_titles
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.configs import GeneratorMode, MetricConfig
@@ -81,6 +81,10 @@ class Evaluator:
             )
         self.titles = metric_titles(values)
 
+    def sources(self) -> list[Source]:
+        """Return the weights and modes with which the metrics generate images."""
+        return list(dict.fromkeys(scored.source for scored in self.metrics if scored.source is not None))
+
     def evaluate(
         self, networks: Networks, images_done: int, due: Collection[str] | None = None
     ) -> list[tuple[str, MetricPoint]]:
@@ -119,11 +123,10 @@ class Evaluator:
 
         Return the metrics' values by id, on the first rank.
         """
-        image_metrics = [scored for scored in due if isinstance(scored.metric, Metric | FeatureMetric)]
         groups: dict[tuple[Source, int], list[ScoredMetric]] = {}
-        for scored in image_metrics:
-            source = Source(scored.config.weights, scored.config.generator_mode)
-            groups.setdefault((source, scored.config.num_samples), []).append(scored)
+        for scored in due:
+            if scored.source is not None:
+                groups.setdefault((scored.source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
             with temporary_features() as folder:
@@ -221,7 +224,8 @@ class Evaluator:
         networks = replace(networks, generator=self.sampler.generator_with(scored.config.weights))
         errors = scored.config.plugin.wrap_errors("raised in measure")
         warnings = self._report_warnings(metric.label, scored.prepared.warnings)
-        with self._seeded(), warnings, errors, preserve_state(networks, self.loss):
+        restored = preserve_state(networks, self.loss, self.real_data.device, self.sampler.plugin_names.loss)
+        with self._seeded(), warnings, errors, restored:
             return finite_values(scored.config, metric, metric.measure(networks, self.loss))
 
     def _seeded(self) -> AbstractContextManager[None]:

@@ -62,8 +62,8 @@ def generator_mode(generator: nn.Module, mode: GeneratorMode) -> Iterator[None]:
 
 
 @contextmanager
-def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
-    """Restore both networks and the state of the loss after the block."""
+def preserve_state(networks: Networks, loss: Loss, device: torch.device, plugin: str) -> Iterator[None]:
+    """Restore both networks and the state of the loss, which belongs to `plugin`, after the block."""
     state = deepcopy(saved_state(loss))
     players = [NetworkState(network) for network in (networks.generator, networks.discriminator)]
     try:
@@ -71,7 +71,7 @@ def preserve_state(networks: Networks, loss: Loss) -> Iterator[None]:
     finally:
         for player in players:
             player.restore()
-        load_saved_state(loss, state)
+        load_saved_state(loss, state, device, plugin)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Sampler:
                     labels = draw_labels(batch_size).to(self.device)
                 if number % ranks.size != ranks.rank:
                     continue
-                images = self._call(generator, latent, labels).detach()
+                images = self._call(generator, latent, labels, source.mode).detach()
                 not_finite += images.isfinite().logical_not().sum()
                 finite = images.nan_to_num()
                 lowest, highest = torch.minimum(lowest, finite.min()), torch.maximum(highest, finite.max())
@@ -160,6 +160,18 @@ class Sampler:
         found = self._check_range(float(lowest), float(highest))
         if problems is not None:
             problems += found
+
+    def try_out(self, source: Source, count: int) -> None:
+        """Generate `count` images once, in a single batch, to see whether the generator can do so.
+
+        Call it within `evaluation_context`. Raises the same errors as `generate`, except those about values: training
+        has yet to change these.
+        """
+        generator = self.generator_with(source.weights)
+        latent = torch.randn(count, self.networks.latent_dim, device=self.device)
+        labels = None if self.labels is None else self.labels.cycle(count).to(self.device)
+        with generator_mode(generator, source.mode):
+            self._call(generator, latent, labels, source.mode)
 
     @property
     def are_images(self) -> bool:
@@ -192,13 +204,13 @@ class Sampler:
         assert self._average is not None
         return self._average()
 
-    def _call(self, generator: nn.Module, latent: Tensor, labels: Tensor | None) -> Tensor:
+    def _call(self, generator: nn.Module, latent: Tensor, labels: Tensor | None, mode: GeneratorMode) -> Tensor:
         try:
             images: Any = generator(latent) if labels is None else generator(latent, labels)
         except GanbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise self.plugin_names.generator_error(error, self.networks) from error
+            raise self.plugin_names.generator_error(error, self.networks, mode) from error
         if (
             not isinstance(images, Tensor)
             or tuple(images.shape) != (len(latent), *self.data_shape)

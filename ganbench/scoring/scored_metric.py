@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ganbench.errors import PluginError
+from ganbench.plugin.interfaces import FeatureMetric, Metric
 from ganbench.results.schema import MetricPoint, MetricResult
 from ganbench.spec.configs import MetricConfig
 
 from .metric_values import directions
 from .real_data import PreparedMetric
+from .sampling import Source
 
 
 @dataclass
@@ -55,6 +57,13 @@ class ScoredMetric:
     def id(self) -> str:
         assert self.config.id is not None  # set during validation of the spec
         return self.config.id
+
+    @property
+    def source(self) -> Source | None:
+        """The weights and the mode with which it generates images; None for a metric of the networks."""
+        if isinstance(self.metric, Metric | FeatureMetric):
+            return Source(self.config.weights, self.config.generator_mode)
+        return None
 
     def results(self, images_done: int) -> Iterator[MetricResult]:
         """Yield the results of the metric's values; `images_done` is the number of real images at the end."""

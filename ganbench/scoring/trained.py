@@ -170,9 +170,9 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     average = deepcopy(networks.generator).requires_grad_(False) if state["ema"] else None
     try:
         for player in PLAYERS:
-            load_weights(networks[player], state["networks"][player], state["buffers"][player])
+            load_weights(networks[player], state["networks"][player], state["buffers"][player], device)
         if average is not None:
-            load_weights(average, state["ema"], state["ema_buffers"])
+            load_weights(average, state["ema"], state["ema_buffers"], device)
             set_exact_singular_vectors(average)
     except (RuntimeError, AttributeError) as error:
         raise NotComparableError(
@@ -275,8 +275,10 @@ def model_record(progress: RunProgress) -> PluginRecord:
     return next(record for record in progress.plugins if record.kind == Kind.MODEL)
 
 
-def load_weights(network: nn.Module, weights: dict[str, Any], buffers: dict[str, Tensor | None]) -> None:
-    restore_buffers(network, buffers, saved=set(weights))
+def load_weights(
+    network: nn.Module, weights: dict[str, Any], buffers: dict[str, Tensor | None], device: torch.device
+) -> None:
+    restore_buffers(network, buffers, set(weights), device)
     network.load_state_dict(weights)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.errors import PluginError
-from ganbench.plugin.interfaces import PLAYERS, Networks
+from ganbench.plugin.interfaces import PLAYERS, Batch, Networks
 from ganbench.plugin.registrations import ModelPlugin
 from ganbench.runtime.precision import autocast
 from ganbench.training.loss_contract import objective
@@ -20,6 +20,19 @@ from .assertions import assert_finite, assert_gradients
 from .contract import BATCH, SEED
 from .networks import logits
 from .update import BATCHES, CPU, STEP_IMAGES, UpdateContract
+
+
+class ListeningPlayers(UpdatePlayers):
+    """Players that note for each call of `discriminate` the number of images, and of rows of the output."""
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__(networks, networks.generator, networks.discriminator)
+        self.calls: list[tuple[int, int]] = []
+
+    def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
+        output = super().discriminate(images, labels)
+        self.calls.append((len(images), len(logits(output))))
+        return output
 
 
 class ModelContract(UpdateContract):
@@ -38,6 +51,21 @@ class ModelContract(UpdateContract):
 
     def labels_for(self, networks: Networks, count: int) -> tuple[Tensor, ...]:
         return (self.labels()[:count],) if networks.conditional else ()
+
+    def outputs(self, networks: Networks, count: int = BATCH) -> tuple[list[Tensor], ListeningPlayers]:
+        """Return the logits that the discriminator returns for its loss on `count` images, and the loss's players."""
+        found: list[Tensor] = []
+        whole, players = self.batch(networks), ListeningPlayers(networks)
+        fake_labels = None if whole.fake_labels is None else whole.fake_labels[:count]
+        batch = Batch(whole.real[:count], whole.labels[:count], whole.latent[:count], fake_labels)
+        hook = networks.discriminator.register_forward_hook(lambda *call: found.append(logits(call[-1])))
+        try:
+            self.loss().discriminator_loss(players, batch)
+        finally:
+            hook.remove()
+        if not found:
+            self.skip("the loss does not call the discriminator")
+        return found, players
 
     def test_generated_images_have_the_right_shape(self) -> None:
         """The generator maps latent vectors, and labels if it is conditional, to finite floats of the data's shape."""
@@ -61,11 +89,13 @@ class ModelContract(UpdateContract):
         )
 
     def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
-        """The output has one row for each image, without NaN or infinity."""
+        """What the loss gets has no NaN or infinity; from `players.discriminate`, it gets one row for each image."""
         networks = self.networks()
-        output = logits(networks.discriminator(self.images(), *self.labels_for(networks, BATCH)))
-        assert len(output) == BATCH, f"expected {BATCH} rows, one for each image, got {len(output)}"
-        assert_finite(output)
+        outputs, players = self.outputs(networks)
+        for output in outputs:
+            assert_finite(output)
+        for images, rows in players.calls:
+            assert rows == images, f"expected {images} rows, one for each image, got {rows}"
 
     def test_gradients_reach_both_networks(self) -> None:
         """Each network's loss depends on its parameters; that of the generator, through the discriminator."""
@@ -103,10 +133,10 @@ class ModelContract(UpdateContract):
     def test_both_networks_run_in_bf16(self) -> None:
         """With `training.precision = "bf16"`, images and outputs are finite floats."""
         networks = self.networks()
-        with autocast("bf16", CPU), torch.no_grad():
+        with autocast("bf16", CPU):
             images = self.generate(networks, networks.generator, STEP_IMAGES)
-            output = logits(networks.discriminator(images, *self.labels_for(networks, STEP_IMAGES)))
-        for values in (images, output):
+            outputs, _ = self.outputs(networks, STEP_IMAGES)
+        for values in (images, *outputs):
             assert values.is_floating_point(), f"expected floats, got {values.dtype}"
             assert_finite(values)
 

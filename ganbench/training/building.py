@@ -13,7 +13,7 @@ from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import PLAYERS, ImageData
 from ganbench.plugin.registrations import BuildContext
 from ganbench.runtime.attribution import PluginNames
-from ganbench.runtime.networks import BATCH_NORMS
+from ganbench.runtime.networks import batch_norms
 from ganbench.runtime.precision import Precision
 from ganbench.runtime.ranks import Ranks
 from ganbench.runtime.rng import make_rng
@@ -144,9 +144,8 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
             for penalty in spec.penalties
             if penalty.player == player and gcd(penalty.every * updates, period) > updates
         ]
-    batch_norms = [module for module in step.networks.discriminator.modules() if isinstance(module, BATCH_NORMS)]
     on_discriminator = [penalty for penalty in spec.penalties if penalty.player == "discriminator"]
-    if not on_discriminator or not batch_norms:
+    if not on_discriminator or not batch_norms(step.networks.discriminator):
         return warnings
     penalties = ", ".join(str(penalty.plugin) for penalty in on_discriminator)
     return [

@@ -1,4 +1,4 @@
-"""What the first steps show about plugins: what is not trained, has no effect, or cannot be saved and restored."""
+"""What the first steps show about plugins: what training, checkpoints, averages and penalties would miss."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch.optim import Optimizer
 from ganbench.errors import PluginError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
+from ganbench.runtime.values import SavedValue
 from ganbench.spec.configs import LossConfig
 
 from .preparation import PreparedRun
 from .state.inspection import Inspection
-from .state.python_state import Snapshot, without_self_saved
+from .state.python_state import Snapshot, inspect_step, without_self_saved
 from .step import TrainingStep
 from .step_output import StepOutput
 
@@ -53,14 +54,47 @@ class MissingGradients:
             self.left[player] = {name: each for name, each in parameters.items() if each.grad is None}
 
     def warnings(self) -> list[str]:
+        schedules = [each.option.path for each in self.step.schedules.all if each.option.path.startswith("model.")]
+        unless = f"unless the schedule of {' or '.join(schedules)} changes that, " if schedules else ""
         return [
-            f"{self.step.plugin_names.model}: training will not change the {player}'s {listed('parameter', names)}, "
-            f"as the first steps gave no gradient in the {player}'s updates: the loss for the {player} does not use, "
-            "or detaches, such a parameter. If that is intended, freeze it with requires_grad_(False)"
+            f"{self.step.plugin_names.model}: {unless}training will not change the {player}'s "
+            f"{listed('parameter', names)}, as the first steps gave no gradient in the {player}'s updates: the loss "
+            f"for the {player} does not use, or detaches, such a parameter. If that is intended, freeze it with "
+            "requires_grad_(False)"
             for player, parameters in self.left.items()
             # an optimizer may remove all gradients in its step
             if (names := list(parameters)) and len(names) < len(self.step.trainable[player])
         ]
+
+
+class UnadaptedAugmentations:
+    """Adaptive augmentations that losses and penalties hold, and that have not changed in any step so far."""
+
+    def __init__(self, step: TrainingStep) -> None:
+        self.step = step
+        inspection = inspect_step(step)
+        held = {**inspection.modules, **{place.path: place.value for place in inspection.places.values()}}
+        inner = {id(each): path for path, each in held.items() if path.startswith(("loss.", "penalty "))}
+        plugins = {id(penalty.penalty) for penalty in step.penalties.all}
+        self.before = {
+            path: SavedValue(vars(held[path]))
+            for key, path in inner.items()
+            if key not in plugins and is_adaptive(held[path])
+        }
+
+    def warnings(self) -> list[str]:
+        return [
+            f"{self.step.plugin_names.owner(path)}: adapt of {path} was not called in the first steps, so its strength "
+            "will not change; the engine calls it only for [[augmentations]] of the spec. Call it in "
+            "discriminator_loss with the logits of real images, or give the augmentation a fixed strength"
+            for path, state in self.before.items()
+            if state.equals(state.value)
+        ]
+
+
+def is_adaptive(value: object) -> bool:
+    """Return whether a value looks like an augmentation whose strength adapts."""
+    return callable(value) and callable(getattr(type(value), "adapt", None)) and hasattr(value, "__dict__")
 
 
 def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
@@ -147,6 +181,15 @@ def stale_average_warnings(step: TrainingStep) -> list[str]:
         f"{step.plugin_names.model}: {path} changes in training and is neither a parameter nor a buffer, so the moving "
         "average of [ema] keeps its initial value; make it a buffer"
         for path in changing
+    ]
+
+
+def other_image_warnings(step: TrainingStep) -> list[str]:
+    """Return warnings about penalties on generated images that the loss does not use."""
+    return [
+        f"{penalty}: it penalizes the images of batch.latent, but {step.plugin_names.loss} only generates images of "
+        "other latent vectors; let the generator transform the latent vectors, so that both use the same images"
+        for penalty in sorted(step.penalties.on_other_images)
     ]
 
 

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ganbench.data.contract import described
 from ganbench.errors import PluginError, UsageError, describe
-from ganbench.plugin.interfaces import Batch, Penalty, Player, Players
+from ganbench.plugin.interfaces import Batch, Penalty, Player
 from ganbench.runtime.precision import Precision, autocast
+
+from .players import UpdatePlayers
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
 MAX_PERIOD = 10_000  # steps used to count how often each variant occurs
@@ -47,6 +49,7 @@ class Penalties:
         """Raises `UsageError` if the intervals result in too many different steps."""
         self.all = tuple(penalties)
         self._differentiated: set[int] = set()  # numbers of the penalties whose gradient was checked
+        self.on_other_images: set[str] = set()  # plugins that generated images, though the loss used only others
         if len(self.shares) > MAX_VARIANTS:
             intervals = ", ".join(f"{penalty.id}: {penalty.every}" for penalty in self.all)
             raise UsageError(
@@ -86,7 +89,7 @@ class Penalties:
         """Return the index of the first step of a variant."""
         return next(step for step in range(MAX_PERIOD) if self.due(step) == variant)
 
-    def total(self, players: Players, batch: Batch, due: Variant, values: Tensor, precision: Precision) -> Tensor:
+    def total(self, players: UpdatePlayers, batch: Batch, due: Variant, values: Tensor, precision: Precision) -> Tensor:
         """Return the weighted sum of the penalties that are due, and store each one's value in `values`.
 
         Raises `PluginError` for a penalty that raises, or that returns anything but a differentiable scalar.
@@ -95,6 +98,7 @@ class Penalties:
         for number, penalty in enumerate(self.all):
             if not due[number]:
                 continue
+            loss_used_others = players.has_generated_others(batch)
             try:
                 with autocast(precision, batch.latent.device):
                     value: Any = penalty.penalty(players, batch)
@@ -108,6 +112,8 @@ class Penalties:
             if number not in self._differentiated:
                 require_second_derivatives(value, penalty.plugin)
                 self._differentiated.add(number)
+            if loss_used_others and players.has_generated(batch):
+                self.on_other_images.add(penalty.plugin)
             values[number].copy_(value.detach())
             total = total + penalty.factor * value
         return total

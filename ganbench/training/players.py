@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ganbench.data.contract import described
 from ganbench.errors import GanbenchError, PluginError, describe
-from ganbench.plugin.interfaces import Augmentation, Batch, Networks
+from ganbench.plugin.interfaces import Augmentation, Batch, Networks, Player
 from ganbench.runtime.ranks import Ranks
+from ganbench.runtime.values import address_of, is_plain
 
 
 class NamedAugmentation(NamedTuple):
@@ -52,7 +53,7 @@ class UpdatePlayers:
         self._generated: list[tuple[Batch, bool, Tensor]] = []  # with whether they serve for gradients
         # images before augmentation, their labels, and the output
         self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
-        self._augmented = False
+        self._augmented: list[Tensor] = []
 
     def generate(self, batch: Batch) -> Tensor:
         for known, serve_for_gradients, images in self._generated:
@@ -68,6 +69,14 @@ class UpdatePlayers:
         serve_for_gradients = torch.is_grad_enabled() or (self._detached_images and not images.is_inference())
         self._generated.append((batch, serve_for_gradients, images))
         return images
+
+    def has_generated(self, batch: Batch) -> bool:
+        """Return whether images were generated from this batch itself."""
+        return any(known is batch for known, _, _ in self._generated)
+
+    def has_generated_others(self, batch: Batch) -> bool:
+        """Return whether images were generated, but only from other batches."""
+        return bool(self._generated) and not self.has_generated(batch)
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
         augmented = self.augment(images)
@@ -109,17 +118,41 @@ class UpdatePlayers:
             if known is images and (known_labels is labels or not self.networks.conditional):
                 yield first(output)
 
-    def require_augmented(self, loss: str) -> None:
-        """Raise `PluginError` if there are augmentations, but this update did not apply them.
+    @contextmanager
+    def requiring_augmented(self, batch: Batch, player: Player, loss: str) -> Iterator[None]:
+        """Raise `PluginError` if, in the update of `player` within the block, the images are not augmented.
 
-        `loss` is the name of the loss's plugin, for errors.
+        `loss` is the name of the loss's plugin, which can only leave out augmentations if it calls the discriminator
+        itself. Images made of augmented ones, such as packs of them, are fine, and so are monitors without gradients.
         """
-        if self._augmentations and not self._augmented:
-            raise PluginError(
-                f"{self._augmentations[0].plugin} has no effect, because {loss} calls neither players.discriminate nor "
-                "players.augment, but networks.discriminator with images that are not augmented: pass it "
-                "players.augment(images), or remove the augmentation"
-            )
+        if not self._augmentations:
+            yield
+            return
+        error = PluginError(
+            f"{self._augmentations[0].plugin} has no effect on some images, because {loss} calls neither "
+            "players.discriminate nor players.augment for them, but networks.discriminator with images that are not "
+            "augmented: pass it players.augment(images), use torch.no_grad() for monitors, or remove the augmentation"
+        )
+
+        def watch(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+            if not torch.is_grad_enabled():
+                return
+            original = addresses([batch.real, *(images for _, _, images in self._generated)])
+            passed = addresses([*arguments, *named.values()])
+            if not self._augmented or passed & (original - addresses(self._augmented)):
+                raise error
+
+        discriminator = self.networks.discriminator
+        if self._discriminator is not discriminator:  # compiled; a hook would cause it to compile again in each update
+            yield
+        else:
+            hook = discriminator.register_forward_pre_hook(watch, with_kwargs=True)
+            try:
+                yield
+            finally:
+                hook.remove()
+        if player == "discriminator" and not self._augmented:  # a loss may call only parts of the network
+            raise error
 
     def adapt_augmentations(self, batch: Batch, loss: str, ranks: Ranks) -> None:
         """Call `adapt` of adaptive augmentations with the discriminator's logits on the real images of all ranks.
@@ -140,18 +173,22 @@ class UpdatePlayers:
             except (Exception, SystemExit) as error:
                 raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
-    def augment(self, images: Tensor) -> Tensor:
+    def augment(self, images: Tensor, augmentation: Augmentation | None = None) -> Tensor:
         """Apply all augmentations in float32, also with bf16, so that real and generated images are treated alike.
 
-        With bf16, generated images are bfloat16, and real ones float32.
+        With bf16, generated images are bfloat16, and real ones float32. `augmentation` replaces those of the spec.
         """
-        self._augmented = True
-        if not self._augmentations:
+        augmentations = self._augmentations
+        if augmentation is not None:
+            augmentations = [NamedAugmentation(f"the augmentation {type(augmentation).__name__}", augmentation)]
+        if not augmentations:
             return images
         with torch.autocast(images.device.type, enabled=False):
             augmented = images.to(torch.promote_types(images.dtype, torch.float32))
-            for plugin, augment in self._augmentations:
+            for plugin, augment in augmentations:
                 augmented = self._augment(plugin, augment, augmented)
+        if augmentation is None:
+            self._augmented.append(augmented)
         return augmented
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:
@@ -188,6 +225,11 @@ def unchanged(images: Tensor, who: str) -> Iterator[None]:
             f"{who} changes the images that it is given in place, by an operation such as mul_() or a layer with "
             "inplace=True, so penalties and later updates would get the changed ones; change a copy"
         )
+
+
+def addresses(values: Iterable[Any]) -> set[int]:
+    """Return the addresses of the tensors among the values, which their views share; without those on `meta`."""
+    return {address_of(value) for value in values if isinstance(value, Tensor) and is_plain(value)} - {0}
 
 
 def first(output: Any) -> Tensor:

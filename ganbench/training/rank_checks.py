@@ -10,7 +10,7 @@ from torch import nn
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.differences import differing_fields
-from ganbench.runtime.networks import BATCH_NORMS
+from ganbench.runtime.networks import batch_norms
 from ganbench.runtime.ranks import Ranks
 from ganbench.spec.length import Length
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
@@ -66,11 +66,11 @@ def batch_norm_warnings(step: TrainingStep) -> list[str]:
     Raises `PluginError` for `nn.SyncBatchNorm`: ranks take different numbers of steps in the warm-up, and would wait
     for one another.
     """
-    modules = [module for each in PLAYERS for module in step.networks[each].modules()]
     size = step.sizes.discriminator
-    if step.ranks.alone or not any(isinstance(module, BATCH_NORMS) for module in modules):
+    found = [module for each in PLAYERS for module in batch_norms(step.networks[each])]
+    if step.ranks.alone or not found:
         return []
-    if any(isinstance(module, nn.SyncBatchNorm) for module in modules):
+    if any(isinstance(module, nn.SyncBatchNorm) for module in found):
         raise PluginError(
             f"{step.plugin_names.model}: nn.SyncBatchNorm is not supported in a run over several processes, because "
             "they take different numbers of steps in the warm-up; use nn.BatchNorm2d, whose running statistics are "

@@ -44,13 +44,13 @@ def save_generated_images(
     Generated points are plotted over as many real ones.
     """
     training, options = prepared.spec.training, prepared.spec.sample_images
-    if not options.generated or not can_be_shown(prepared.sampler.data_shape):
+    source = generated_source(prepared)
+    if source is None:
         return
     count = max(options.generated, training.batch_size)
     latents = make_rng(training.seed, "pictures")
     with evaluation_context(training.seed, prepared.device):
         try:
-            source = Source(options.weights, options.generator_mode)
             labels = prepared.sampler.labels.cycle if prepared.sampler.labels else None
             ((images, _),) = prepared.sampler.generate(source, count, count, latents, labels)
         except NotFiniteError as error:
@@ -64,6 +64,14 @@ def save_generated_images(
         else:
             plots.save_scatter(choose_real_images(prepared, options.generated).numpy(), shown, path)
         callback.on_sample_images(SampleImages(path.absolute(), "generated", position.images))
+
+
+def generated_source(prepared: PreparedRun) -> Source | None:
+    """Return the weights and the mode with which sample images are generated; None if there are none."""
+    options = prepared.spec.sample_images
+    if not options.generated or not can_be_shown(prepared.sampler.data_shape):
+        return None
+    return Source(options.weights, options.generator_mode)
 
 
 def choose_real_images(prepared: PreparedRun, count: int) -> Tensor:

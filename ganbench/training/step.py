@@ -249,7 +249,11 @@ class TrainingStep:
         self._zero_gradients(player)
         returned: Any = NOT_RETURNED
         try:
-            with autocast(self.precision, batch.latent.device), unchanged(batch.real, self.plugin_names.loss):
+            with (
+                autocast(self.precision, batch.latent.device),
+                unchanged(batch.real, self.plugin_names.loss),
+                players.requiring_augmented(batch, player, self.plugin_names.loss),
+            ):
                 returned = objective(self.loss, player)(players, batch)
             loss, monitors = returned
             monitors = {name: value.detach() for name, value in monitors.items()}
@@ -276,7 +280,6 @@ class TrainingStep:
             penalties = self.penalties.plugins(due) if penalized else []
             raise self.plugin_names.gradient_error(error, player, self.networks, penalties) from error
         if player == "discriminator":
-            players.require_augmented(self.plugin_names.loss)
             players.adapt_augmentations(batch, self.plugin_names.loss, self.ranks)
         return loss.detach(), monitors
 

@@ -21,11 +21,14 @@ from ganbench.data.batches import Batches, Inputs
 from ganbench.errors import GanbenchError, causes, restated
 from ganbench.results.schema import Profile
 from ganbench.results.throughput import ComponentThroughput, EngineRecord
+from ganbench.scoring.sampling import evaluation_context
 from ganbench.system.torch_defaults import preserve_torch_defaults
 
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
     MissingGradients,
+    UnadaptedAugmentations,
+    other_image_warnings,
     refuse_reserved_monitors,
     require_known_parameters,
     stale_average_warnings,
@@ -38,6 +41,8 @@ from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
+from .sample_images import generated_source
+from .state.measuring import untouched
 from .state.python_state import Snapshot, inspect_step, shared_between_runs
 from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
@@ -80,7 +85,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
     def restore() -> None:
         restore_state(state, step, batches)
 
-    examples, missing = examples_of_each_size(prepared), MissingGradients(step)
+    examples, missing, unadapted = examples_of_each_size(prepared), MissingGradients(step), UnadaptedAugmentations(step)
     try:
         with (
             explain_last_batch_errors(prepared, len(examples[0][0])),
@@ -96,10 +101,13 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
                 output = eager(inputs, at)
             missing.look()
         require_known_parameters(prepared)
+        try_sampling(prepared)
         inspection = inspect_step(step)
         warnings = [
             *unsaved_state_warnings(step, inspection),
             *stale_average_warnings(step),
+            *other_image_warnings(step),
+            *unadapted.warnings(),
             *missing.warnings(),
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
@@ -133,6 +141,24 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
         warnings=[*warnings, *unrestored_state_warnings(step, before)],
         shared_state=shared_state,
     )
+
+
+def try_sampling(prepared: PreparedRun) -> None:
+    """Generate a batch in each way that scores and sample images will: if that fails, it is before training."""
+    spec, sources = prepared.spec, [*prepared.evaluator.sources(), generated_source(prepared)]
+    with (
+        untouched(prepared.step, prepared.batches, lambda _: None),  # scoring itself warns of what it changed
+        evaluation_context(spec.training.seed, prepared.device),
+    ):
+        for source in dict.fromkeys(each for each in sources if each is not None):
+            try:
+                prepared.sampler.try_out(source, spec.training.generator_images)  # as many as it makes in training
+            except GanbenchError as error:
+                raise restated(
+                    error,
+                    f"{error}. To train a generator that does not make images from latent vectors, switch scores and "
+                    "sample images off: -o metrics=[] -o sample_images.generated=0",
+                ) from error
 
 
 def examples_of_each_size(prepared: PreparedRun) -> list[Inputs]:

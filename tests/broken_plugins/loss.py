@@ -80,12 +80,28 @@ class WithBuffer(nn.Module, Wasserstein):
         return self.factor * super().value(real, fake)
 
 
+class WithLateBuffer(nn.Module, Wasserstein):
+    """Its buffer, a moving average of the critic's estimate, is created in the first call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("average", None)
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        value = super().value(real, fake)
+        if self.average is None:
+            self.average = torch.zeros_like(value.detach())
+        self.average.lerp_(value.detach(), 0.1)
+        return value + (value - self.average).square()
+
+
 def loss(make: Callable[[], Wasserstein]) -> LossPlugin:
     return LossPlugin(name="mine", summary="A Wasserstein loss", build=lambda *_: make())
 
 
 SOUND = loss(Wasserstein)
 SOUND_MODULE = loss(WithBuffer)
+SOUND_LATE = loss(WithLateBuffer)
 BROKEN = {
     "each loss is a finite scalar with gradients for its network": Broken(
         loss(Vector), "expected a scalar, got shape (16, 1) for discriminator_loss"

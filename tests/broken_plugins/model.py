@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench import ModelPlugin, Networks
+from ganbench import Batch, ModelPlugin, Networks, Players
 
 from .broken import Broken, disturbed
 
@@ -91,7 +91,59 @@ def in_numpy(images: Tensor) -> Tensor:
     return torch.from_numpy(images.detach().numpy())
 
 
+class OfPairs(nn.Module):
+    """A discriminator of pairs of an image and a latent vector."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(prod(shape) + 8, 1)
+
+    def forward(self, images: Tensor, latent: Tensor) -> Tensor:
+        return self.linear(torch.cat([images.flatten(1), latent], 1))
+
+
+class OfPacks(nn.Module):
+    """A discriminator that returns one logit for two images."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * prod(shape), 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(images.reshape(len(images) // 2, -1))
+
+
+class Direct:
+    """A Wasserstein loss that calls the discriminator itself."""
+
+    def __init__(self, of_pairs: bool) -> None:
+        self.of_pairs = of_pairs
+
+    def output(self, players: Players, batch: Batch, images: Tensor) -> Tensor:
+        more = (batch.latent,) if self.of_pairs else ()
+        return players.networks.discriminator(players.augment(images), *more).float().mean()
+
+    def discriminator_loss(self, players: Players, batch: Batch) -> Any:
+        fake = self.output(players, batch, players.generate(batch))
+        return fake - self.output(players, batch, batch.real), {}
+
+    def generator_loss(self, players: Players, batch: Batch) -> Any:
+        return -self.output(players, batch, players.generate(batch)), {}
+
+
+def called_directly(discriminator: type[nn.Module]) -> ModelPlugin:
+    def build(options: Any, context: Any) -> Networks:
+        shape = context.data_shape
+        return Networks(Generator(shape, same), discriminator(shape), latent_dim=8)
+
+    return ModelPlugin(name="mine", summary="Two linear layers", build=build)
+
+
 SOUND = model()
+SOUND_WITH = {  # models that need a particular loss
+    "pairs": (called_directly(OfPairs), Direct(of_pairs=True)),
+    "packs": (called_directly(OfPacks), Direct(of_pairs=False)),
+}
 BROKEN = {
     "generated images have the right shape": Broken(model(lambda: lambda images: images.flatten(1)), "got (16, 784)"),
     "generated images are in range": Broken(

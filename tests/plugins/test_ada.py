@@ -205,9 +205,9 @@ def test_a_run_with_r1_adapts_p_and_saves_it(registry: Registry, tmp_path: Path)
     spec = load_spec("dcgan-fashion", registry, overrides)
     result, _ = run(spec, device="cpu", out=tmp_path / "run")
     assert result.status == "completed"
-    (state,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
-    assert state["updates"].item() == 6
-    assert state["p"].item() == pytest.approx(3 * 2 * 16 / 1000)
+    (saved,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
+    assert saved["state"]["updates"].item() == 6
+    assert saved["state"]["p"].item() == pytest.approx(3 * 2 * 16 / 1000)
 
 
 R3GAN = 'p={name="linear",start=0.0,end=0.6},color=0.5,cutout=1.0'
@@ -222,8 +222,8 @@ def test_p_may_be_given_or_follow_a_schedule_also_without_logits(options: str, l
     warnings = Noting()
     result, _ = run(spec, device="cpu", out=tmp_path / "run", callback=warnings)
     assert result.status == "completed"
-    (state,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
-    assert state["p"].item() == pytest.approx(last)
+    (saved,) = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["augmentations"]
+    assert saved["state"]["p"].item() == pytest.approx(last)
     assert warnings.warnings == []
 
 

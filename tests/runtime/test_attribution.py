@@ -14,6 +14,7 @@ from ganbench import GanbenchError, PluginError
 from ganbench.system.torch_defaults import preserve_torch_defaults, set_torch_defaults, torch_defaults
 
 PICTURED = ["sample_images.generated=4"]
+SCORED_AT_THE_END = [*SCORED, "metrics.0.at_epochs=[]"]
 LOSS = """
 class Own(LeastSquares):
     def generator_loss(self, players, batch):
@@ -66,7 +67,7 @@ FORWARDS: dict[str, tuple[str, str, list[str]]] = {
     "only in scores": (
         "if not self.training: raise RuntimeError('torn')\n        return self.body(latent)",
         "raised in its generator: RuntimeError: torn",
-        SCORED,
+        SCORED_AT_THE_END,
     ),
     "only in pictures": (
         "if not torch.is_grad_enabled(): raise SystemExit('torn')\n        return self.body(latent)",
@@ -76,22 +77,22 @@ FORWARDS: dict[str, tuple[str, str, list[str]]] = {
     "flat": (
         "return self.body(latent).flatten(1)",
         r"for \d+ latent vectors, the generator must return a floating-point tensor of shape .*, got a tensor",
-        SCORED,
+        SCORED_AT_THE_END,
     ),
     "half as many": (
         "return self.body(latent)[::2]",
         r"for \d+ latent vectors, the generator must return",
-        SCORED,
+        SCORED_AT_THE_END,
     ),
     "whole numbers": (
         "images = self.body(latent)\n        return images if self.training else images.byte()",
         "must return a floating-point tensor .* got a tensor, uint8 of shape",
-        SCORED,
+        SCORED_AT_THE_END,
     ),
     "a tuple": (
         "images = self.body(latent)\n        return images if self.training else (images, latent)",
         "must return a floating-point tensor .* got a tuple of 2",
-        SCORED,
+        SCORED_AT_THE_END,
     ),
 }
 
@@ -103,6 +104,8 @@ def test_the_error_for_a_generator_that_raises_or_returns_no_images(
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, GENERATOR.format(forward), overrides)
     told = str(raised.value)
+    assert told.startswith("the run failed after 0 steps: "), told
+    assert told.count("-o metrics=[] -o sample_images.generated=0") == bool(overrides)
     assert re.search(MODEL + ".*" + message, told), told
     assert "\n" not in told
 
@@ -124,7 +127,8 @@ class Labelled(LeastSquares):
 
 build_loss = lambda options, context: Labelled()
 """
-    with pytest.raises(PluginError, match=MODEL + ".* the generator is called with latent vectors .* labels only if"):
+    expected = MODEL + ".* the generator is called in eval mode with latent vectors .* labels only if"
+    with pytest.raises(PluginError, match=expected):
         own_run(tmp_path, wants + gives, SCORED, name="scored")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import broken_plugins
 import pytest
-from broken_plugins import SOUND, Broken, loss, metric, penalty
+from broken_plugins import SOUND, Broken, loss, metric, model, penalty
 
 from ganbench import Registry
 from ganbench.authoring.check import CheckedRule, check_rule
@@ -62,6 +62,7 @@ SOUND_PLUGINS = [
     metric.SOUND_OF_NETWORKS,
     penalty.SOUND_ON_THE_GENERATOR,
     loss.SOUND_MODULE,
+    loss.SOUND_LATE,
 ]
 
 
@@ -69,6 +70,15 @@ SOUND_PLUGINS = [
 def test_a_sound_plugin_keeps_every_rule(plugin: Any, registry: Registry) -> None:
     for rule in rules_of(CONTRACTS[plugin.kind]):
         found = checked(plugin, rule.name, registry)
+        assert found.failure is None, found
+
+
+@pytest.mark.parametrize(("plugin", "used"), model.SOUND_WITH.values(), ids=model.SOUND_WITH.keys())
+def test_a_model_for_a_loss_that_calls_the_discriminator_itself_keeps_every_rule(
+    plugin: Any, used: Any, registry: Registry
+) -> None:
+    for rule in rules_of(CONTRACTS[plugin.kind]):
+        found = checked(plugin, rule.name, registry, {"loss": lambda *_: used})
         assert found.failure is None, found
 
 

@@ -208,9 +208,13 @@ def test_only_the_plugin_at_fault_is_named() -> None:
         step_of(Least(lambda: None), factory=list)
 
 
-def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
+def sampler_of(generator: nn.Module, warnings: list[str] | None = None) -> Sampler:
     networks = Networks(generator, nn.Flatten(), latent_dim=3)
-    sampler = Sampler(networks, PLUGIN_NAMES, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
+    return Sampler(networks, PLUGIN_NAMES, (1, 2, 2), CPU, ([] if warnings is None else warnings).append)
+
+
+def sampled(generator: nn.Module, warnings: list[str] | None = None) -> list[Tensor]:
+    sampler = sampler_of(generator, warnings)
     return list(sampler.generate(Source("raw", "eval"), 5, 4, make_rng(0, "latents")))
 
 
@@ -236,7 +240,7 @@ def filled(value: float) -> Any:
         (Making(lambda latent: latent), r"must return .*\(4, 1, 2, 2\), got a tensor, float32 of shape \(4, 3\)"),
         (Making(lambda latent: filled(0)(latent)[:1]), r"for 4 latent vectors, .* got .*\(1, 1, 2, 2\)"),
         (Making(lambda latent: [latent]), "must return .*, got a list of 1"),
-        (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError"),
+        (Making(lambda _: 1 // 0), "raised in its generator: ZeroDivisionError: .* is called in eval mode with latent"),
     ],
 )
 def test_a_generator_that_returns_no_images_is_named(generator: nn.Module, message: str) -> None:
@@ -257,6 +261,13 @@ def test_images_far_outside_the_range_are_a_warning(value: float, warned: bool) 
     warnings: list[str] = []
     sampled(Making(filled(value)), warnings)
     assert [f"from {value:.3g} to {value:.3g}" in warning for warning in warnings] == [True] * warned
+
+
+@pytest.mark.parametrize("value", [torch.nan, -40.0, 0.5])
+def test_values_are_not_judged_before_training(value: float) -> None:
+    warnings: list[str] = []
+    sampler_of(Making(filled(value)), warnings).try_out(Source("raw", "eval"), 4)
+    assert warnings == []
 
 
 def test_a_plugin_that_changes_a_default_of_torch_is_named_and_the_default_restored() -> None:

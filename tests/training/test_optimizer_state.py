@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from linear_gan import OVERRIDES, Noting, plugin
+from linear_gan import OVERRIDES, Noting, own_run, plugin
 from run_spec import run
 from torch import nn
 from torch.optim import SGD, Optimizer
 
+from ganbench import PluginError
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
@@ -102,10 +103,38 @@ def test_the_state_of_a_plugin_is_loaded_to_the_device_where_it_was() -> None:
             self.state = state
 
     on_device = Mean("meta")
-    load_saved_state(on_device, Mean("cpu").state_dict())
+    load_saved_state(on_device, Mean("cpu").state_dict(), torch.device("meta"), "the loss")
     assert on_device.state["mean"].is_meta
     assert on_device.state["nested"][0].is_meta
     assert on_device.state["count"] == 2
+
+
+LATE = """
+class Late(nn.Module, LeastSquares):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", None)
+    def factor(self):
+        if self.mean is None:
+            {created}
+        self.mean.add_(1)
+        return 1.0
+
+build_loss = lambda options, context: Late()
+"""
+
+
+def test_a_loss_may_create_a_buffer_in_its_first_call(tmp_path: Path) -> None:
+    """Moving averages do so, as in LeCam. The first call is in the warm-up, before the first step."""
+    own_run(tmp_path, LATE.format(created="self.mean = torch.zeros(())"))
+    state = load_checkpoint(tmp_path / "run" / "checkpoint.pt").state["loss"]["state"]
+    assert state["mean"] == 5
+
+
+def test_a_loss_that_creates_a_module_in_its_first_call_is_named(tmp_path: Path) -> None:
+    created = "self.mean, self.teacher = torch.zeros(()), discriminator()"
+    with pytest.raises(PluginError, match=r"loss 'own' \(from .*\): its state cannot be restored, .* modules in build"):
+        own_run(tmp_path, LATE.format(created=created))
 
 
 ENCODER = """

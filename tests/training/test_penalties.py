@@ -175,14 +175,56 @@ def test_a_penalty_changes_what_is_learned_and_a_weight_of_zero_does_not(tmp_pat
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_batch_norm_discriminator_under_a_penalty_is_a_warning(tmp_path: Any) -> None:
-    source = """
+@pytest.mark.parametrize(
+    ("layer", "warned"),
+    [
+        ("nn.BatchNorm2d(1)", True),
+        ("nn.BatchNorm2d(1).eval()", False),
+        ("nn.BatchNorm2d(1, track_running_stats=False).eval()", True),
+    ],
+)
+def test_a_batch_norm_discriminator_under_a_penalty_is_a_warning(layer: str, warned: bool, tmp_path: Any) -> None:
+    """Batch norm with running statistics does not mix images, as in frozen pretrained features."""
+    source = f"""
     def build_model(options, context):
-        return Networks(generator(), nn.Sequential(nn.BatchNorm2d(1), discriminator()), LATENT)
+        return Networks(generator(), nn.Sequential({layer}, discriminator()), LATENT)
     """
     _, warnings = own_run(tmp_path, source, ['penalties=[{name="r1",weight=0.1}]'])
-    (warning,) = (each for each in warnings if "batch norm" in each)
-    assert warning.startswith("penalty 'r1' (from ganbench")
+    found = [each for each in warnings if "batch norm" in each]
+    assert [each.startswith("penalty 'r1' (from ganbench") for each in found] == [True] * warned
+
+
+OTHER_LATENTS = """
+from dataclasses import replace
+
+class Own(LeastSquares):
+    def images(self, players, batch):
+        return players.generate(replace(batch, latent=batch.latent.clamp(-1, 1)))
+
+    def discriminator_loss(self, players, batch):
+        real, fake = players.discriminate(batch.real), players.discriminate(self.images(players, batch))
+        loss = (real - 1).square().mean() + fake.square().mean()
+        return loss + {more}, {{}}
+
+build_loss = lambda options, context: Own()
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "penalty", "warned"),
+    [
+        ("0", "r2", True),
+        ("0", "r1", False),
+        ("players.discriminate(players.generate(batch)).square().mean()", "r2", False),
+    ],
+)
+def test_a_penalty_on_images_that_the_loss_does_not_use_is_a_warning(
+    more: str, penalty: str, warned: bool, tmp_path: Any
+) -> None:
+    used = [f'penalties=[{{name="{penalty}",weight=0.1}}]']
+    _, warnings = own_run(tmp_path, OTHER_LATENTS.format(more=more), used)
+    found = [each for each in warnings if "loss 'own'" in each and "only generates images of other latent" in each]
+    assert [each.startswith("penalty 'r2'") for each in found] == [True] * warned
 
 
 @pytest.mark.parametrize(("every", "steps", "warned"), [(1, 1, False), (3, 1, False), (4, 1, True), (2, 2, False)])

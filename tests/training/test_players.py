@@ -233,21 +233,84 @@ def test_a_shared_layer_gets_the_gradients_of_a_textbook_loop() -> None:
 
 
 class Bare(LeastSquares):
-    """Calls the discriminator itself, with or without augmentations."""
+    """Calls the discriminator itself; `augmented` says which images it augments."""
 
-    def __init__(self, augmented: bool) -> None:
+    def __init__(self, *augmented: str) -> None:
         self.augmented = augmented
 
+    def output(self, players: Players, images: Tensor, kind: str) -> Tensor:
+        return players.networks.discriminator(players.augment(images) if kind in self.augmented else images)
+
     def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        images = (batch.real, players.generate(batch))
-        real, fake = (players.augment(each) if self.augmented else each for each in images)
-        discriminator = players.networks.discriminator
-        return (discriminator(real) - 1).square().mean() + discriminator(fake).square().mean(), {}
+        real, fake = (
+            self.output(players, images, kind)
+            for images, kind in ((batch.real, "real"), (players.generate(batch), "generated"))
+        )
+        with torch.no_grad():
+            overfitting = players.networks.discriminator(batch.real).mean()
+        return (real - 1).square().mean() + fake.square().mean(), {"overfitting": overfitting}
+
+    def generator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return (self.output(players, players.generate(batch), "for the generator") - 1).square().mean(), {}
 
 
-def test_a_loss_that_calls_the_discriminator_itself_can_augment_the_images_and_must() -> None:
-    augmentations = [NamedAugmentation("the augmentation", lambda images: images / 2)]
-    values = [take(make_eager(loss, augmentations=augmentations), 2) for loss in (Bare(True), LeastSquares())]
-    assert values[0] == values[1]
-    with pytest.raises(PluginError, match=r"^the augmentation has no effect, because the loss calls neither"):
-        take(make_eager(Bare(False), augmentations=augmentations), 1)
+class InOnePass(LeastSquares):
+    """Passes real and generated images to the discriminator together."""
+
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        images = [players.augment(images) for images in (batch.real, players.generate(batch))]
+        real, fake = players.networks.discriminator(torch.cat(images)).chunk(2)
+        return (real - 1).square().mean() + fake.square().mean(), {}
+
+
+HALVED = [NamedAugmentation("the augmentation", lambda images: images / 2)]
+
+
+def test_a_loss_that_calls_the_discriminator_itself_can_augment_the_images() -> None:
+    losses = [
+        take(make_eager(loss, augmentations=HALVED), 2)
+        for loss in (LeastSquares(), Bare("real", "generated", "for the generator"), InOnePass())
+    ]
+    both = [[step[:2] for step in steps] for steps in losses]  # without the monitor
+    assert both[0] == both[1]
+    torch.testing.assert_close(torch.tensor(both[0]), torch.tensor(both[2]))
+
+
+class OfPart(LeastSquares):
+    """Calls only parts of the discriminator."""
+
+    def discriminator_loss(self, players: Players, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        flatten, linear = players.networks.discriminator
+        return linear(flatten(batch.real)).square().mean(), {}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Bare(),
+        Bare("real", "for the generator"),
+        Bare("generated", "for the generator"),
+        Bare("real", "generated"),
+        OfPart(),
+    ],
+    ids=["no images", "only real images", "only generated images", "not for the generator", "a part of the network"],
+)
+def test_a_loss_that_leaves_out_augmentations_is_refused(loss: Any) -> None:
+    with pytest.raises(PluginError, match=r"^the augmentation has no effect on some images, because the loss calls"):
+        take(make_eager(loss, augmentations=HALVED), 1)
+
+
+def test_a_loss_applies_an_augmentation_of_its_own_in_float32_with_bf16_and_without_those_of_the_spec() -> None:
+    seen = []
+
+    def own(images: Tensor) -> Tensor:
+        seen.append((images.dtype, torch.is_autocast_enabled("cpu")))
+        return images + 1
+
+    players, batch = players_of(nn.Flatten(), augmentations=HALVED), batch_of()
+    with autocast("bf16", torch.device("cpu")):
+        augmented = players.augment(batch.real.bfloat16(), own)
+    assert seen == [(torch.float32, False)]
+    assert torch.equal(augmented, batch.real.bfloat16().float() + 1)
+    with pytest.raises(PluginError, match=r"^the augmentation function: .* must keep the shape"):
+        players.augment(batch.real, lambda images: images[:1])

@@ -73,6 +73,6 @@ def test_a_penalty_from_before_the_stop_is_still_reported(tmp_path: Path) -> Non
 def test_everything_is_in_the_checkpoint(tmp_path: Path) -> None:
     _, state = trained(tmp_path, "run", EVERYTHING, [])
     assert set(state["rngs"]) == {"latents", "labels", "order", "flips"}
-    assert state["augmentations"][0]["p"] != 0.5
+    assert state["augmentations"][0]["state"]["p"] != 0.5
     assert state["ema"]["embed.weight"].shape == (10, 4)
     assert (state["penalty_values"] > 0).all()

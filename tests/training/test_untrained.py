@@ -149,3 +149,73 @@ def test_a_schedule_that_a_loss_does_not_follow_is_a_warning(kept: str, follows:
     loss = "loss={name='weighted',weight={name='linear',start=2.0,end=1.0}}"
     _, warnings = own_run(tmp_path, WEIGHTED.format(kept=kept), [loss])
     assert [each.partition(":")[0] for each in warnings] == ([] if follows else ["loss.weight"])
+
+
+FADING = """
+from typing import Annotated
+from ganbench import Options, Schedulable, ScheduleConfig
+class FadingOptions(Options):
+    alpha: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = 0.0
+
+class Fading(nn.Module):
+    def __init__(self, alpha):
+        super().__init__()
+        self.alpha = alpha
+        self.old, self.new = nn.Linear(PIXELS, 1), nn.Linear(PIXELS, 1, bias=False)
+    def forward(self, images):
+        flat = images.flatten(1)
+        return self.old(flat) + (self.alpha * self.new(flat) if self.alpha > 0 else 0)
+
+@hookimpl(specname="ganbench_models")
+def fading():
+    def build(options, context):
+        return Networks(generator(), Fading(context.scheduled(options.alpha)), LATENT)
+    return [ModelPlugin(name="fading", summary="-", options=FadingOptions, build=build)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("alpha", "unless"),
+    [("0.0", ""), ('{name="linear",start=0.0,end=1.0}', "unless the schedule of model.alpha changes that, ")],
+    ids=["a number", "a schedule"],
+)
+def test_a_layer_that_a_schedule_may_bring_into_use_is_not_called_untrained(
+    alpha: str, unless: str, tmp_path: Path
+) -> None:
+    (warning,) = own_run(tmp_path, FADING, [f'model={{name="fading",alpha={alpha}}}'])[1]
+    assert f": {unless}training will not change the discriminator's parameter new.weight, as" in warning
+
+
+ADAPTIVE = """
+class Adaptive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("p", torch.zeros(()))
+    def forward(self, images):
+        return images * (1 - self.p)
+    def adapt(self, logits):
+        self.p.add_(0.01)
+
+class Own({bases}):
+    def __init__(self):
+        super().__init__()
+        self.augmentation = Adaptive()
+    def discriminator_loss(self, players, batch):
+        loss, monitors = super().discriminator_loss(players, batch)
+        real = players.discriminate(players.augment(batch.real, self.augmentation))
+        {adapt}
+        return loss + real.square().mean(), monitors
+
+build_loss = lambda options, context: Own()
+"""
+
+
+@pytest.mark.parametrize("bases", ["LeastSquares", "nn.Module, LeastSquares"])
+@pytest.mark.parametrize(("adapt", "warned"), [("pass", True), ("self.augmentation.adapt(real)", False)])
+def test_an_adaptive_augmentation_within_a_loss_that_does_not_adapt_is_a_warning(
+    bases: str, adapt: str, warned: bool, tmp_path: Path
+) -> None:
+    _, warnings = own_run(tmp_path, ADAPTIVE.format(bases=bases, adapt=adapt))
+    assert ["loss 'own'" in each and "adapt of loss.augmentation was not called" in each for each in warnings] == (
+        [True] * warned
+    )

@@ -34,7 +34,7 @@ def prepared(registry: Registry, *overrides: str) -> PreparedRun:
 
 
 def test_the_warm_up_restores_all_state(registry: Registry, tmp_path: Path) -> None:
-    run = prepared(registry)
+    run = prepared(registry, "sample_images.generated=4")
     before = leaves_of(snapshot_state(run.step, run.batches))
     warmed_up = warm_up(run, verify_steps=None, trace=tmp_path / "trace.json")
     assert first_difference(before, leaves_of(snapshot_state(run.step, run.batches))) is None

@@ -26,7 +26,7 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
     """Restore everything that the next step depends on after the block; call `warn` with what could not be restored."""
     networks = {player: NetworkState(step.networks[player]) for player in PLAYERS}
     average = NetworkState(step.ema.generator) if step.ema else None
-    states = [(plugin, deepcopy(saved_state(plugin))) for plugin in stateful_plugins(step).values()]
+    states = [(path, plugin, deepcopy(saved_state(plugin))) for path, plugin in stateful_plugins(step).items()]
     python = Snapshot(step)
     rngs = [(rng, rng.get_state()) for rng in all_rngs(step, batches).values()]
     with preserve_default_rngs(step.latents.device):
@@ -44,8 +44,8 @@ def untouched(step: TrainingStep, batches: Batches, warn: Callable[[str], None])
             if average is not None:
                 average.restore()
             python.restore()
-            for plugin, plugin_state in states:
-                load_changed_state(plugin, plugin_state)
+            for path, plugin, plugin_state in states:
+                load_changed_state(plugin, plugin_state, step.latents.device, step.plugin_names.owner(path))
             for rng, state_before in rngs:
                 rng.set_state(state_before)
     changed = [f"{player}.{name}" for player, state in networks.items() for name in state.differing()]

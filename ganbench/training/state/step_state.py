@@ -53,27 +53,29 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
 def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -> None:
     """Restore everything that `snapshot_state` returned."""
     step.restore_count += 1
+    device = step.latents.device
     for player in PLAYERS:
-        restore_buffers(step.networks[player], state["buffers"][player], saved=set(state["networks"][player]))
+        restore_buffers(step.networks[player], state["buffers"][player], set(state["networks"][player]), device)
         step.networks[player].load_state_dict(state["networks"][player])
     for player, optimizer in step.optimizers.items():
         load_optimizer_state(optimizer, state["optimizers"][player])
-    load_saved_state(step.loss, state["loss"])
+    load_saved_state(step.loss, state["loss"], device, step.plugin_names.loss)
     if step.ema is not None:
         average = step.ema.generator
-        restore_buffers(average, state["ema_buffers"], saved=set(state["ema"]))
+        restore_buffers(average, state["ema_buffers"], set(state["ema"]), device)
         average.load_state_dict(state["ema"])
     for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
-        load_saved_state(penalty.penalty, saved)
+        load_saved_state(penalty.penalty, saved, device, penalty.plugin)
     step.penalty_values.copy_(state["penalty_values"])
     for scheduled, saved in zip(step.schedules.all, state["schedules"], strict=True):
         scheduled.value.copy_(saved)
     for each, saved in zip(step.augmentations, state["augmentations"], strict=True):
-        load_saved_state(each.augmentation, saved)
+        load_saved_state(each.augmentation, saved, device, each.plugin)
     step.python_state.load_state_dict(state["python"])
     states = [state["loss"], *state["penalties"], *state["augmentations"]]
-    for plugin, saved in zip(stateful_plugins(step).values(), states, strict=True):
-        load_changed_state(plugin, saved)  # again, for objects that Python state cannot contain
+    for (path, plugin), saved in zip(stateful_plugins(step).items(), states, strict=True):
+        # again, for objects that Python state cannot contain
+        load_changed_state(plugin, saved, device, step.plugin_names.owner(path))
     held = plugin_optimizers(step)
     for path, saved in state["plugin_optimizers"].items():
         if path in held:
@@ -83,7 +85,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
         if path in keeping:
             for parameter, gradient in zip(parameters_of(keeping[path]), gradients, strict=True):
                 parameter.grad = None if gradient is None else gradient.clone().to(parameter.device)
-    set_default_rng_states(state["random"], step.latents.device)
+    set_default_rng_states(state["random"], device)
     for name, rng in all_rngs(step, batches).items():
         rng.set_state(state["rngs"][name])
 
