@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganbench.system.files import is_file
+
 SPEC = "spec.toml"
 LAUNCH = "launch.json"
 CHECKPOINT = "checkpoint.pt"
@@ -46,11 +48,11 @@ SUITE_FOLDERS = (CELL_SPECS, CELL_RUNS, CELL_ATTEMPTS, CELL_LOGS, EXECUTORS)
 
 def is_run_directory(folder: Path) -> bool:
     """Return whether a folder holds the spec or the checkpoint of a run."""
-    return any((folder / name).is_file() for name in (SPEC, CHECKPOINT))
+    return any(is_file(folder / name) for name in (SPEC, CHECKPOINT))
 
 
 def has_result(directory: Path) -> bool:
-    return (directory / RESULT).is_file()
+    return is_file(directory / RESULT)
 
 
 def run_of(path: Path) -> Path:
@@ -59,7 +61,7 @@ def run_of(path: Path) -> Path:
 
 
 def is_suite(folder: Path) -> bool:
-    return (folder / SUITE).is_file()
+    return is_file(folder / SUITE)
 
 
 def cell_spec(suite: Path, cell: str) -> Path:
