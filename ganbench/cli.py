@@ -57,7 +57,7 @@ class CommandGroup(TyperGroup):
         except (Exception, SystemExit) as error:
             if hasattr(error, "exit_code"):  # raised by typer itself
                 raise
-            message = f"unexpected {describe(error)}; run `ganbench --traceback ...` for details"
+            message = f"{describe_other(error)}; run `ganbench --traceback ...` for details"
             self.print_error(message, ctx.params["traceback"])
             raise typer.Exit(ExitCode.FAILED) from None
 
@@ -68,6 +68,13 @@ class CommandGroup(TyperGroup):
             err.print_exception()
         err.print("[bold red]error:[/] ", end="")
         print_text(err, message)
+
+
+def describe_other(error: BaseException) -> str:
+    """Describe an error that is not a `GanbenchError`: most are bugs, but a file or folder may deny access anywhere."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot access {error.filename}: {error.strerror}"
+    return f"unexpected {describe(error)}"
 
 
 def print_version(requested: bool) -> None:

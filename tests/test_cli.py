@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
@@ -285,6 +286,7 @@ def test_strict_plugins_fails_only_if_a_plugin_is_broken(command: str, install: 
         (f"{SHORT} --out full", "run directory full: not empty; choose another"),
         (f"{SHORT} --out full/file", "run directory full/file: cannot write to"),
         (f"{SHORT} --out full/file/x", "run directory full/file/x: cannot write to"),
+        (f"{SHORT} --out {'x' * 256}/y", "/y: cannot write to it: File name too long"),
     ],
 )
 def test_invalid_input_is_a_usage_error_and_leaves_no_files(command: str, cause: str, tmp_path: Path) -> None:
@@ -356,6 +358,17 @@ def test_an_invalid_command_line_is_a_usage_error(command: str) -> None:
     result = ganbench(command)
     assert result.exit_code == USAGE
     assert "Usage: " in result.stderr
+
+
+def test_a_file_without_access_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/root/file")
+
+    monkeypatch.setattr("ganbench.reporting.plugin_commands.load_registry", fail)
+    result = ganbench("list")
+    assert result.exit_code == FAILED
+    expected = "error: cannot access /root/file: Permission denied; run `ganbench --traceback ...` for details"
+    assert " ".join(result.stderr.split()) == expected
 
 
 def test_an_error_shows_its_traceback_on_request() -> None:

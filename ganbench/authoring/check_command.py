@@ -49,16 +49,11 @@ def check(
 
     from ganbench.spec.overrides import apply_overrides
 
-    for partner in partners:
-        if "=" not in partner:
-            raise UsageError(f"--with {partner}: expected KIND=NAME, such as --with model=my-model")
-
     from .check import Conditions
     from .check import check as check_rules
 
-    conditions = Conditions(
-        apply_overrides({}, overrides), data_shape, data_dir or default_data_dir(), apply_overrides({}, partners)
-    )
+    given = apply_overrides({}, partners, "--with", "KIND=NAME, such as --with model=my-model")
+    conditions = Conditions(apply_overrides({}, overrides), data_shape, data_dir or default_data_dir(), given)
     results = []
     for registered in found:
         if not as_json:

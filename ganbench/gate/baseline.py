@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.record import Record, first_problem
+from ganbench.results.record import Record, unreadable
 from ganbench.results.schema import NON_TRAINING_FIELDS
 from ganbench.system.files import explained_write, write_text
 
@@ -121,10 +121,8 @@ def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
         hint = f"{remedy}--missing-baseline record" if benchmark and not path.exists() else ""
         raise MissingError(f"baseline {path}: cannot read: {error.strerror}{hint}") from None
     except ValidationError as error:
-        raise UsageError(
-            f"baseline {path}: corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}: {first_problem(error)}; "
-            "record it again"
-        ) from None
+        otherwise = f"corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}"
+        raise unreadable(f"baseline {path}", error, "record it again", otherwise) from None
     if not baseline.sessions:
         raise UsageError(f"baseline {path}: no sessions; record it again with `ganbench baseline record`")
     if benchmark is not None and baseline.benchmark != benchmark:

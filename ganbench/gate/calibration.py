@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ganbench.errors import GanbenchError
 from ganbench.results.record import Record
-from ganbench.system.files import explained_write, state_dir, write_text
+from ganbench.system.files import explained_write, is_file, state_dir, write_text
 
 from .looks import Look
 from .measuring import Sessions, conditions, measure_blocks
@@ -86,7 +86,7 @@ def calibrated_noise_floor(session: Session, config: SessionConfig) -> float:
     Raises `GanbenchError` if the calibration is unreadable.
     """
     file = calibration_file(fingerprint(session, config))
-    if not file.exists():
+    if not is_file(file):
         return NOISE_FLOOR
     try:
         return Calibration.model_validate_json(file.read_bytes()).noise_floor

@@ -158,6 +158,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             require_other_seeds(baseline.quality, seeds_of(config.training_seed)[1])
         if config.speed:
             baseline.require_same_windows(name, session_config)
+            calibrated_noise_floor(baseline.sessions[0], session_config)  # if it is unreadable, nothing is measured
 
     def require_comparable(session: Session) -> None:
         for baseline in baselines.values():

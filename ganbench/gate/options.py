@@ -56,17 +56,19 @@ def make_config(
 
     Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them.
     """
+    from ganbench.spec.launch import plugins_for_spec
     from ganbench.spec.loading import load_spec
 
     from .check import CheckConfig
     from .non_paths import non_path_values
     from .side import SessionConfig
 
+    plugins = plugins_for_spec(plugins, benchmark)  # those of a run, for its spec.toml; the sessions load them, too
     spec = load_spec(benchmark, load_registry(plugins), overrides)
     session_config = SessionConfig(
         benchmark=os.path.normpath(benchmark),  # ./mine.toml and mine.toml are one benchmark
         overrides=[text for text in overrides if text.partition("=")[0].partition(".")[0].strip() != "gate"],
-        plugins=list(plugins),
+        plugins=plugins,
         device=device,
         data_dir=data_dir,
         windows=windows,

@@ -109,7 +109,7 @@ class Registry:
         installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)
         for provider, entry_point in installed:
             loader.load_entry_point(provider, entry_point)
-        for name in dict.fromkeys(plugin_names(extra)):
+        for name in each_once(plugin_names(extra)):
             loader.load_extra(name)
         for name in dict.fromkeys(optional):
             loader.load_optional(name)
@@ -237,9 +237,15 @@ class _Loader:
             )
             self._fail(provider, "register", cause)
             return
+        name = f"{provider.distribution}:{provider.entry_point}:{provider.module}"
+        if self.manager.is_registered(module) or self.manager.has_plugin(name):
+            first = next(each for each in self.registry.providers if each.module == provider.module)
+            cause = f"the same plugin is already loaded, from {first.given or first}; leave one of them out"
+            self._fail(provider, "register", cause)
+            return
         try:
-            self.manager.register(module, name=f"{provider.distribution}:{provider.entry_point}:{provider.module}")
-        except (pluggy.PluginValidationError, ValueError) as error:
+            self.manager.register(module, name=name)
+        except pluggy.PluginValidationError as error:
             self._fail(provider, "register", describe(error))
             return
         for problem in self._misnamed(module):
@@ -293,6 +299,14 @@ def plugin_names(given: StrPath | Iterable[StrPath]) -> list[str]:
         return [os.fsdecode(each) for each in several]
     except TypeError:
         raise UsageError(f"plugins: expected Python files or names of modules, got {given!r}") from None
+
+
+def each_once(names: Iterable[str]) -> list[str]:
+    """Return the plugins without those that are given twice; a file may be given by several paths."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(os.path.realpath(name) if name.endswith(".py") else name, name)
+    return list(first.values())
 
 
 def _import_extra(name: str) -> tuple[ModuleType, Provider]:

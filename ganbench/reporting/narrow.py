@@ -100,19 +100,19 @@ def split_words(text: Text, width: int) -> Text:
     splits = []
     for match in re.finditer(r"\S+", text.plain):
         start, end = match.span()
-        while cell_len(text.plain[start:end]) > width:
+        while end - start > 1 and cell_len(text.plain[start:end]) > width:
             start += split_length(text.plain[start:end], width)
             splits.append(start)
     return Text("\n").join(text.divide(splits)) if splits else text
 
 
 def split_length(word: str, width: int) -> int:
-    """Return how many characters of a word to put on a line of `width`."""
+    """Return how many characters of a word to put on a line of `width`, at least one: a wide one may not fit."""
     fitting = chop_cells(word, width)[0]
     for characters in BREAKS:
         if position := 1 + max(map(fitting.rfind, characters)):
             return position
-    return len(fitting)
+    return max(1, len(fitting))
 
 
 def stack_cells(table: Table) -> Table:

@@ -33,6 +33,8 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
+from ganbench.system.files import is_file
+
 SPEC = "spec.toml"
 LAUNCH = "launch.json"
 CHECKPOINT = "checkpoint.pt"
@@ -63,11 +65,11 @@ def new_id(created_at: datetime) -> str:
 
 def is_run_directory(folder: Path) -> bool:
     """Return whether a folder holds the spec or the checkpoint of a run."""
-    return any((folder / name).is_file() for name in (SPEC, CHECKPOINT))
+    return any(is_file(folder / name) for name in (SPEC, CHECKPOINT))
 
 
 def has_result(directory: Path) -> bool:
-    return (directory / RESULT).is_file()
+    return is_file(directory / RESULT)
 
 
 def run_of(path: Path) -> Path:
@@ -81,7 +83,7 @@ def seed_run(folder: Path, seed: int) -> Path:
 
 
 def is_suite(folder: Path) -> bool:
-    return (folder / SUITE).is_file()
+    return is_file(folder / SUITE)
 
 
 def cell_spec(suite: Path, cell: str) -> Path:

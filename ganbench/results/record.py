@@ -14,6 +14,8 @@ from pydantic import (
     model_serializer,
 )
 
+from ganbench.errors import UsageError
+
 
 class Record(BaseModel):
     model_config = ConfigDict(
@@ -40,20 +42,34 @@ def finite_or_none(value: float | None) -> float | None:
 Finite = Annotated[float | None, AfterValidator(finite_or_none)]
 
 
-def first_problem(error: ValidationError) -> str:
-    """Return where and what the first problem of a file is."""
-    first = error.errors(include_url=False)[0]
-    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+class NewerVersionError(UsageError):
+    """A file was written by a newer version of ganbench."""
 
 
-def explain_invalid(error: ValidationError, schema_version: int) -> str:
-    """Return why a file is not a result of this schema, and what to do if it was one."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"corrupt, or not a result: {first['msg']}; restore it, or resume the run, which writes it again"
-    if first["loc"] == ("schema_version",) and isinstance(first["input"], int):
-        return (
-            f"written with schema {first['input']}, but this version of ganbench reads schema {schema_version}; use "
-            "the version that wrote it, or repeat the run"
+def unreadable(
+    name: str, error: ValidationError, remedy: str, otherwise: str = "corrupt, or not written by ganbench"
+) -> UsageError:
+    """Return the error for a file with invalid content: another version of ganbench wrote it, or else `otherwise`."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(map(str, first["loc"]))
+    if field == "schema_version" and first["type"] == "literal_error" and isinstance(first["input"], int):
+        return other_schema(name, first["input"], int(first["ctx"]["expected"]), remedy)
+    if all(problem["type"] == "extra_forbidden" for problem in problems):
+        return NewerVersionError(
+            f"{name}: written by a newer version of ganbench (unknown field {field}); use that version"
         )
-    return f"not a ganbench result of schema {schema_version}: {first_problem(error)}"
+    return UsageError(f"{name}: {otherwise}: {': '.join(filter(None, [field, first['msg']]))}; {remedy}")
+
+
+def other_schema(name: str, found: int, expected: int, remedy: str) -> UsageError:
+    """Return the error for a file that another version of ganbench wrote."""
+    if found > expected:
+        return NewerVersionError(
+            f"{name}: written by a newer version of ganbench (schema {found}, but this version reads schema "
+            f"{expected}); use that version"
+        )
+    return UsageError(
+        f"{name}: written with schema {found}, but this version of ganbench reads schema {expected}; use the version "
+        f"that wrote it, or {remedy}"
+    )

@@ -6,16 +6,16 @@ import json
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganbench.errors import GanbenchWarning, MissingError, UsageError
+from ganbench.errors import GanbenchError, GanbenchWarning, MissingError, UsageError
 
 from .layout import CELL_RUNS, LAUNCH, SPEC, cell_run, cell_spec, has_result, is_suite, run_of
 from .schema import Result, load_result
-from .suite_record import read_attempts, read_suite
+from .suite_record import CellRecord, read_attempts, read_suite
 
 UNFINISHED = "unfinished"  # killed, still running, or never started
 
@@ -53,17 +53,18 @@ class FoundRun:
 def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
     """Return all runs in these result files, run directories, suites' folders and folders of any of these.
 
-    Raises `MissingError` if a path contains none, and `UsageError` if a file is invalid.
+    Raises `MissingError` if a path contains none, and `UsageError` if a given file is invalid; warns of others.
     """
     found: dict[Path, FoundRun] = {}
     for path in paths:
         try:
+            problem = "no runs found" if path.exists() else "no such file or folder"
             runs = list(runs_in(path))
         except OSError as error:
             raise MissingError(f"{path}: cannot be read: {error.strerror or error}") from None
         if not runs:
             raise MissingError(
-                f"{path}: no runs found; pass run directories, suites' folders, result files or folders of these"
+                f"{path}: {problem}; pass run directories, suites' folders, result files or folders of these"
             )
         for run in runs:
             found.setdefault(run.place, run)
@@ -73,7 +74,7 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
 def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundRun]:
     """Yield the runs in a file or folder, with the result files of evaluations that it has directly.
 
-    `above` are the folders that contain it, to which a link may lead back.
+    Warns of what cannot be read in a folder. `above` are the folders that contain it, to which a link may lead back.
     """
     if path.is_file() or has_result(path):
         yield with_result(path, load_result(path))
@@ -83,15 +84,21 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
         yield FoundRun(path, read_spec(path / SPEC), UNFINISHED, None, read_processes(path))
     elif path.is_dir() and (folder := path.resolve()) not in above:
         for inner in sorted(path.iterdir()):
-            try:
+            with left_out_if_unreadable(inner):
                 if inner.is_dir():
                     yield from list(runs_in(inner, above | {folder}))
                 elif inner.suffix == ".json" and is_result_file(inner):
                     yield from runs_in(inner)
-            except OSError as error:  # such as another user's folder
-                warnings.warn(
-                    f"{inner}: not searched for runs: {error.strerror or error}", GanbenchWarning, stacklevel=2
-                )
+
+
+@contextmanager
+def left_out_if_unreadable(path: Path) -> Iterator[None]:
+    """Turn an error in the block, which reads a path that was not given, into a warning: other runs can be shown."""
+    try:
+        yield
+    except (OSError, GanbenchError) as error:  # such as another user's folder, or a corrupt result
+        why = error.strerror or error if isinstance(error, OSError) else error
+        warnings.warn(f"{path}: left out: {why}", GanbenchWarning, stacklevel=3)
 
 
 def read_processes(directory: Path) -> int:
@@ -116,17 +123,22 @@ def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
     if suite.note:
         warnings.warn(f"{folder}: {suite.note}; {folder / CELL_RUNS} has all runs", GanbenchWarning, stacklevel=2)
     for cell in suite.cells:
-        directory = cell_run(folder, cell.id)
-        file = cell_spec(folder, cell.id)
-        if has_result(directory):
-            run = with_result(directory, load_result(directory))
-            with suppress(UsageError):  # the result suffices without it
-                run = replace(run, spec=filled_from_cell(run.spec, read_spec(file)))
-            yield run
-        else:
-            attempts = read_attempts(folder, cell.id)
-            status = "failed" if attempts and attempts[-1].problem else UNFINISHED
-            yield FoundRun(directory, read_spec(file), status, None, cell.processes)
+        with left_out_if_unreadable(cell_run(folder, cell.id)):
+            yield read_cell(folder, cell)
+
+
+def read_cell(folder: Path, cell: CellRecord) -> FoundRun:
+    """Return the run of a cell. Raises `UsageError` if its result, or the spec that stands in for it, is invalid."""
+    directory = cell_run(folder, cell.id)
+    file = cell_spec(folder, cell.id)
+    if has_result(directory):
+        run = with_result(directory, load_result(directory))
+        with suppress(UsageError):  # the result suffices without it
+            run = replace(run, spec=filled_from_cell(run.spec, read_spec(file)))
+        return run
+    attempts = read_attempts(folder, cell.id)
+    status = "failed" if attempts and attempts[-1].problem else UNFINISHED
+    return FoundRun(directory, read_spec(file), status, None, cell.processes)
 
 
 def filled_from_cell(spec: Any, of_cell: Any) -> Any:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ganbench.errors import GanbenchError, UsageError, describe
-from ganbench.system.files import explained_write, write_text
+from ganbench.system.files import exists, explained_write, is_dir, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
 from .layout import CHECKPOINT, HISTORY, PROGRESS, RESULT, SPEC, is_run_directory, new_id
@@ -60,14 +60,14 @@ class RunDirectory:
         """
         self._begin()
         self.path = out or Path("runs") / benchmark / self.run_id
-        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if exists(folder))
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise UsageError(f"run directory {self.path}: cannot write to {nearest}")
         self._is_new = True
         self._require_empty()
 
     def _require_empty(self) -> None:
-        if any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
+        if is_dir(self.path) and any(file.is_file() and not is_leftover(file) for file in self.path.rglob("*")):
             raise UsageError(f"run directory {self.path}: not empty; choose another with --out")
 
     @classmethod

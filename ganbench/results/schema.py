@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganbench.errors import MissingError, UsageError
-from ganbench.system.files import StrPath, as_path
+from ganbench.system.files import StrPath, as_path, is_dir
 
 from .layout import RESULT, SPEC
-from .record import Finite, explain_invalid
+from .record import Finite, unreadable
 from .record import Record as Record
 from .target import TargetResult
 from .throughput import Memory, Throughput
@@ -260,7 +260,7 @@ def load_result(path: StrPath) -> Result:
     Raises `MissingError` if there is none and `UsageError` if the file cannot be read or is not a valid result.
     """
     given = as_path("load_result", path)
-    file = given / RESULT if given.is_dir() else given
+    file = given / RESULT if is_dir(given) else given
     try:
         return Result.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
@@ -273,4 +273,7 @@ def load_result(path: StrPath) -> Result:
     except OSError as error:
         raise UsageError(f"result {file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
-        raise UsageError(f"result {file}: {explain_invalid(error, SCHEMA_VERSION)}") from None
+        otherwise, remedy = f"not a ganbench result of schema {SCHEMA_VERSION}", "repeat the run"
+        if error.errors()[0]["type"] == "json_invalid":
+            otherwise, remedy = "corrupt, or not a result", "restore it, or resume the run, which writes it again"
+        raise unreadable(f"result {file}", error, remedy, otherwise) from None

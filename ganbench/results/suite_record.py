@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from ganbench.errors import UsageError
 
 from .layout import SUITE, cell_attempts
-from .record import Record, first_problem
+from .record import Record, unreadable
 
 
 class CellRecord(Record):
@@ -72,7 +72,7 @@ def read_suite(folder: Path) -> SuiteRecord:
     except OSError as error:
         raise UsageError(f"{folder}: not a suite's folder: {SUITE}: {error.strerror}") from None
     except ValidationError as error:
-        raise UsageError(f"{file}: corrupt, or not written by ganbench: {first_problem(error)}") from None
+        raise unreadable(str(file), error, "restore it") from None
 
 
 def read_attempts(folder: Path, cell: str) -> list[Attempt]:
@@ -85,6 +85,5 @@ def read_attempts(folder: Path, cell: str) -> list[Attempt]:
     except OSError as error:
         raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
     except ValidationError as error:
-        raise UsageError(
-            f"{file}: corrupt: {first_problem(error)}; delete it: it only has the history of the cell's attempts"
-        ) from None
+        remedy = "delete it: it only has the history of the cell's attempts"
+        raise unreadable(str(file), error, remedy, "corrupt") from None

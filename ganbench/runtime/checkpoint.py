@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from ganbench.errors import MissingError, UsageError, causes
 from ganbench.results.progress import RunProgress
+from ganbench.results.record import other_schema, unreadable
 from ganbench.system.files import atomic_write, explained_write
 
 SCHEMA_VERSION = 8
@@ -89,16 +91,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content["schema_version"] != SCHEMA_VERSION:
-            raise UsageError(
-                f"checkpoint {path}: schema version {content['schema_version']}, expected {SCHEMA_VERSION}; "
-                "use the version of ganbench that wrote it, or run the benchmark again"
-            )
+            raise other_schema(f"checkpoint {path}", content["schema_version"], SCHEMA_VERSION, "repeat the run")
         progress = RunProgress.model_validate_json(content["progress"])
         return Checkpoint(progress, content["state"], content["order"], content["other_ranks"])
     except FileNotFoundError:
         raise MissingError(
             f"checkpoint {path}: file not found; restore it, or run the benchmark again, which saves one"
         ) from None
+    except ValidationError as error:
+        raise unreadable(f"checkpoint {path}", error, "restore it, or repeat the run") from None
     except UNREADABLE as error:
         raise UsageError(f"checkpoint {path}: corrupt, or not written by ganbench: {first_line(error)}") from None
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import GanbenchWarning, UsageError
 from ganbench.results.layout import LAUNCH
-from ganbench.results.record import Record, first_problem
+from ganbench.results.record import Record, unreadable
 
 from .benchmark import BenchmarkSpec
 from .configs import TrackerConfig
@@ -98,8 +98,9 @@ def read_launch(folder: Path) -> Launch:
     file = folder / LAUNCH
     try:
         return Launch.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter if `folder` is a file
         return Launch()
-    except (OSError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else error.strerror
-        raise UsageError(f"{file}: corrupt, or not written by ganbench: {problem}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
+    except ValidationError as error:
+        raise unreadable(str(file), error, "restore it, or start a new run") from None

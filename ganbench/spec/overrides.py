@@ -12,18 +12,32 @@ from ganbench.errors import UsageError
 from .configs import MetricConfig, OptimizerConfig, PenaltyConfig, PluginConfig
 from .ids import is_default_id
 
+EXPECTED = "PATH=VALUE, such as -o training.batch_size=128"
 
-def apply_overrides(spec: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+
+def apply_overrides(
+    spec: Mapping[str, Any], overrides: Iterable[str], option: str = "-o", expected: str = EXPECTED
+) -> dict[str, Any]:
     """Return a copy of the spec with each `path=value` applied; a value that is not valid TOML is a plain string.
 
     `model=NAME` is short for `model.name=NAME`. Choosing another plugin drops the options of the previous one. Setting
     `training.epochs` replaces `training.steps`, and vice versa.
+
+    Raises `UsageError` for an override that cannot be applied; the message names the `option` with which it was given,
+    and says what is `expected`.
     """
-    return apply_settings(spec, [_parse_override(text) for text in overrides])
+    settings = [_parse_override(text, option, expected) for text in overrides]
+    try:
+        return apply_settings(spec, settings)
+    except UsageError as error:
+        raise UsageError(f"{option} {error}") from None
 
 
 def apply_settings(spec: Mapping[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a copy of the spec with each field at a dotted path set, by the rules of `apply_overrides`."""
+    """Return a copy of the spec with each field at a dotted path set, by the rules of `apply_overrides`.
+
+    Raises `UsageError` that begins with the path if that is impossible.
+    """
     result = copy.deepcopy(dict(spec))
     split = [(_split(path), copy.deepcopy(value)) for path, value in settings]
     split.sort(key=lambda setting: len(setting[0]))  # choose a plugin before setting its options
@@ -35,17 +49,17 @@ def apply_settings(spec: Mapping[str, Any], settings: Iterable[tuple[str, Any]])
     return result
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def _parse_override(text: str, option: str, expected: str) -> tuple[str, Any]:
     path, equals, raw = (part.strip() for part in text.partition("="))
     if not equals or not all(path.split(".")):
-        raise UsageError(f"-o {text}: expected PATH=VALUE, such as -o training.batch_size=128")
+        raise UsageError(f"{option} {text}: expected {expected}")
     try:
         parsed = tomllib.loads(f"value = {raw}")
     except (ValueError, RecursionError) as error:
         if raw.startswith(("{", "[")):
-            example = '-o \'metrics.1={name = "kid", features = "fashion-cnn"}\''
             raise UsageError(
-                f"-o {text}: not a TOML table or list: {error}; strings in it need quotes, such as {example}"
+                f"{option} {text}: not a TOML table or list: {error}; strings in it need quotes, such as "
+                f"{option} '{path}={{name = \"kid\"}}'"
             ) from None
         parsed = {"value": raw}
     return path, parsed["value"] if parsed.keys() == {"value"} else raw
@@ -65,8 +79,8 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             appends = part == str(len(node)) and depth == len(path) - 1
             if not appends and (not part.isdecimal() or int(part) >= len(node)):
                 raise UsageError(
-                    f"-o {'.'.join(path)}: '{part}' is not an index of {where}, which has length {len(node)}; "
-                    f"use -o {where}.{len(node)}=VALUE to append an entry"
+                    f"{'.'.join(path)}: '{part}' is not an index of {where}, which has length {len(node)}; "
+                    f"set {where}.{len(node)} to append an entry"
                 )
             key: Any = int(part)
             if appends:
@@ -81,7 +95,7 @@ def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
             node[key] = {"name": node[key]}
         node = node[key]
         if not isinstance(node, dict | list):
-            raise UsageError(f"-o {'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
+            raise UsageError(f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} is a value, not a table")
 
 
 def kept_keys(path: Sequence[str]) -> set[str]:

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import ValidationError
 
 from ganbench.errors import GanbenchError, GanbenchWarning, MissingError, UsageError, describe
@@ -18,6 +17,7 @@ from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import Benchmark, TrackerPlugin
 from ganbench.plugin.registry import Registry
 from ganbench.results.layout import LAUNCH
+from ganbench.system.files import config_dir
 
 from .configs import TrackerConfig
 
@@ -27,7 +27,7 @@ CREDENTIALS = re.compile(r"(?<!/)//[^/\s]*@")  # in an address such as https://u
 
 def config_file() -> Path:
     """Return the path of the user's configuration: `trackers`, a list of names or of tables with name and options."""
-    return Path(platformdirs.user_config_dir("ganbench")) / "config.toml"
+    return config_dir() / "config.toml"
 
 
 def choose_trackers(
@@ -55,7 +55,7 @@ def choose_trackers(
         raise UsageError(f"--track {repeated[0]}: given twice")
     sources = [
         *((f"benchmark {benchmark}", {"name": name}) for name in own),
-        *((str(config_file()), table) for table in read_config(config_file(), registry)),
+        *read_config(registry),
         *((RESUME, table) for table in recorded),
         *requested,
     ]
@@ -92,13 +92,23 @@ def parse_tracker(text: str) -> dict[str, Any]:
     return table
 
 
-def read_config(file: Path, registry: Registry) -> list[dict[str, Any]]:
-    """Return the trackers in a configuration file, as tables with name and options; none if it does not exist."""
+def read_config(registry: Registry) -> list[tuple[str, dict[str, Any]]]:
+    """Return the trackers in the user's configuration: the path of the file, and a table with name and options.
+
+    Returns none if there is no configuration. If there is no access to it, that is a warning.
+    """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        file = config_file()
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, UsageError) as error:
+        problem = f"{file}: cannot read it: {error.strerror}" if isinstance(error, OSError) else str(error)
+        warnings.warn(f"{problem}; continuing without the trackers in it", GanbenchWarning, stacklevel=3)
+        return []
+    try:
+        content = tomllib.loads(text.decode())
+    except ValueError as error:
         raise UsageError(f"{file}: cannot read the configuration: {error}") from None
     if unknown := sorted(set(content) - {"trackers"}):
         raise UsageError(f"{file}: unknown key '{unknown[0]}'; available: trackers")
@@ -111,7 +121,7 @@ def read_config(file: Path, registry: Registry) -> list[dict[str, Any]]:
     names = [table["name"] for table in tables]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"{file}: tracker '{repeated[0]}' is configured twice")
-    return tables
+    return [(str(file), table) for table in tables]
 
 
 def validate(tracker: Any, registry: Registry, where: str) -> TrackerConfig:

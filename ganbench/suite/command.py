@@ -121,7 +121,15 @@ def run(
         built = build_executor(config, folder.path, device)
         with SuiteDisplay(console, suite.name) as display:
             running = SuiteRun(
-                folder, records, built, executor, retries, arguments, seeds_at_once, display.on_change, display.on_poll
+                folder,
+                records,
+                config.plugin,
+                built,
+                retries,
+                arguments,
+                seeds_at_once,
+                display.on_change,
+                display.on_poll,
             )
             running.run()
     statuses = list(running.statuses.values())

@@ -14,9 +14,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
-from ganbench.errors import ExitCode, GanbenchError, UsageError, describe
+from ganbench.errors import ExitCode, GanbenchError, PluginError, UsageError
 from ganbench.plugin.jobs import Executor, JobEnd
-from ganbench.reporting.console import warn_on_error
+from ganbench.plugin.registry import Registered
+from ganbench.reporting.console import print_warning, warn_on_error
 from ganbench.results.layout import RESULT, has_result
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.system.signals import interrupt_once
@@ -31,6 +32,7 @@ DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
 IN_PROGRESS = {State.QUEUED, State.RUNNING}
 LOG_BYTES = 20_000  # at the end of a log, where the error is
+SIGNALS = {each.value: each.name for each in signal.Signals}  # those of real time have no names
 
 
 class SuiteRun:
@@ -40,21 +42,23 @@ class SuiteRun:
         self,
         folder: SuiteFolder,
         cells: Sequence[CellRecord],
+        plugin: Registered,
         executor: Executor,
-        executor_name: str,
         retries: int,
         arguments: Sequence[str],
         seeds_at_once: bool,
         on_change: Callable[[CellStatus], None],
         on_poll: Callable[[Iterable[CellStatus]], None],
     ) -> None:
-        """`arguments` are passed to every run. With `seeds_at_once`, the first attempt of several seeds is one job.
+        """`plugin` is that of the executor, and `arguments` are passed to every run.
+
+        With `seeds_at_once`, the first attempt of several seeds is one job.
 
         `on_change` is called when a cell ends, and `on_poll` up to twice a second with all cells.
         """
         self.folder = folder
+        self.plugin = plugin
         self.executor = executor
-        self.executor_name = executor_name
         self.retries = retries
         self.arguments = arguments
         self.on_change, self.on_poll = on_change, on_poll
@@ -83,7 +87,7 @@ class SuiteRun:
                     self._submit([cell for cell, future in ended if self._try_again(cell, future)], again=True)
                     self._poll()
             finally:
-                self.executor.shut_down()
+                self._shut_down()
                 with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
                     for cell in chain.from_iterable(self._futures.values()):
                         self._record_end(cell, None, None)
@@ -98,17 +102,36 @@ class SuiteRun:
             log, size = self.folder.log(job[0]), self.folder.log_size(job[0])
             for cell in job:
                 self._tries[cell] += len(job) == 1  # what ends a job of several seeds may concern only one of them
-                self._attempts[cell] = Attempt(executor=self.executor_name, submitted_at=now())
+                self._attempts[cell] = Attempt(executor=self.plugin.plugin.name, submitted_at=now())
                 self._logs[cell] = Log(log, size, of_cell=cell if len(job) > 1 else None)
                 self.folder.add_attempt(cell, self._attempts[cell])
         for submitted in [[job] for job in jobs] if again else [jobs]:
             try:
-                futures = self.executor.submit([self.folder.job(job, self.arguments) for job in submitted])
-            except Exception as error:
+                futures = self._futures_of(submitted)
+            except GanbenchError as error:
                 if not again:
                     raise
                 futures = [failed(error)]
             self._futures |= dict(zip(futures, submitted, strict=True))
+
+    def _futures_of(self, jobs: Sequence[Sequence[str]]) -> list[Future[JobEnd]]:
+        """Let the executor start jobs. Raises `PluginError` if it does not return a future for each."""
+        with self.plugin.wrap_errors("raised in submit"):
+            futures = self.executor.submit([self.folder.job(job, self.arguments) for job in jobs])
+        are_futures = [isinstance(future, Future) for future in futures] if isinstance(futures, list) else []
+        if are_futures != [True] * len(jobs):
+            raise PluginError(
+                f"{self.plugin}: submit must return a list with a future for each of {len(jobs)} jobs, got {futures!r}"
+            )
+        return futures
+
+    def _shut_down(self) -> None:
+        """Stop all jobs. A failure is only a warning: it must not hide why the suite ends."""
+        try:
+            with self.plugin.wrap_errors("raised in shut_down"):
+                self.executor.shut_down()
+        except GanbenchError as error:
+            print_warning(f"{error}; jobs may still be running")
 
     def _tell(self, show: Callable[[T], None], what: T) -> None:
         """Show something, unless showing has failed before: no run depends on it."""
@@ -128,9 +151,13 @@ class SuiteRun:
     def _try_again(self, cell: str, future: Future[JobEnd]) -> bool:
         """Record how an attempt ended, and return whether to submit the cell again."""
         try:
-            end = future.result()
-        except Exception as error:  # of the executor, for this job alone
-            end = JobEnd(None, str(error) if isinstance(error, GanbenchError) else describe(error))
+            with self.plugin.wrap_errors("raised for this job"):
+                end = future.result()
+            valid = isinstance(end, JobEnd) and isinstance(end.exit_code, int | None) and isinstance(end.reason, str)
+            if not valid:
+                raise PluginError(f"{self.plugin}: the future of a job must give a JobEnd, got {end!r}")
+        except GanbenchError as error:  # for this job alone
+            end = JobEnd(None, str(error))
         problem = find_problem(end, self.folder.run_directory(cell), self._attempts[cell], self._logs[cell])
         self._record_end(cell, end.exit_code, problem)
         # an error that repeats itself would do so every time
@@ -205,7 +232,7 @@ def find_problem(end: JobEnd, directory: Path, attempt: Attempt, log: Log) -> st
     if end.reason:
         return end.reason
     if end.exit_code is not None and end.exit_code < 0:
-        return f"killed by {signal.Signals(-end.exit_code).name}"
+        return f"killed by {SIGNALS.get(-end.exit_code, f'signal {-end.exit_code}')}"
     stopped_early = end.exit_code in HOPELESS  # before it wrote a result
     if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message

@@ -31,11 +31,8 @@ def choose_executor(
             registry.find(Kind.EXECUTOR, each)
         except UsageError as error:
             raise UsageError(f"executors.{each}: {error}") from None
-    overrides = list(overrides)
-    for override in overrides:
-        if "=" not in override:
-            raise UsageError(f"-x {override}: expected KEY=VALUE, such as -x jobs=2")
-    table = apply_overrides({**tables.get(name, {}), "name": name}, overrides)
+    options = {**tables.get(name, {}), "name": name}
+    table = apply_overrides(options, overrides, "-x", "KEY=VALUE, such as -x jobs=2")
     try:
         return ExecutorConfig.model_validate(table, context={"registry": registry})
     except ValidationError as error:

@@ -23,6 +23,7 @@ from ganbench.results.layout import (
     cell_spec,
     is_suite,
 )
+from ganbench.results.record import NewerVersionError
 from ganbench.results.run_directory import is_leftover
 from ganbench.results.suite_record import (
     Attempt,
@@ -160,9 +161,8 @@ class SuiteFolder:
             try:
                 read_result(self.run_directory(name))
             except UsageError as error:
-                raise UsageError(
-                    f"{cell.label}: this cell may be finished, but {error}. If it is not, delete the file to resume it"
-                ) from None
+                advice = "" if isinstance(error, NewerVersionError) else ". If it is not, delete the file to resume it"
+                raise UsageError(f"{cell.label}: this cell may be finished, but {error}{advice}") from None
 
     def discard_runs(self, cells: Iterable[CellRecord]) -> None:
         """Move the run directories of unfinished cells aside, so that the cells start anew.

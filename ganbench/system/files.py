@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import platformdirs
 
@@ -18,6 +18,21 @@ from ganbench.errors import GanbenchError, GanbenchWarning, UsageError
 StrPath: TypeAlias = str | os.PathLike[str]
 
 SHA256_BYTES = 32  # length of the digest that precedes the content of a cache file
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists; false if a folder above it may not be searched, for which `Path.exists` raises."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: Path) -> bool:
+    """Like `exists`, for a file."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_dir(path: Path) -> bool:
+    """Like `exists`, for a folder."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def as_path(name: str, given: object) -> Path:
@@ -138,11 +153,27 @@ def default_data_dir() -> Path:
     return named_data_dir(None) or cache_dir() / "data"
 
 
+def config_dir() -> Path:
+    """Return the folder for the user's configuration."""
+    return user_dir("config")
+
+
 def state_dir() -> Path:
     """Return the folder for measurements of this machine."""
-    return Path(platformdirs.user_state_dir("ganbench"))
+    return user_dir("state")
 
 
 def cache_dir() -> Path:
     """Return the folder for data that can be made again: downloads, decoded images, features and scores of them."""
-    return Path(platformdirs.user_cache_dir("ganbench"))
+    return user_dir("cache")
+
+
+def user_dir(kind: Literal["config", "state", "cache"]) -> Path:
+    """Return a folder of the user for ganbench. Raises `UsageError` if the user has no home folder."""
+    try:
+        return Path(getattr(platformdirs, f"user_{kind}_dir")("ganbench"))
+    except RuntimeError:
+        raise UsageError(
+            f"the {kind} folder of ganbench is unknown, because this user has no home folder; set HOME, or "
+            f"XDG_{kind.upper()}_HOME, to a folder"
+        ) from None

@@ -14,7 +14,7 @@ from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.differences import flatten
 from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result
-from ganbench.runtime.device import resolve_device
+from ganbench.runtime.device import REMEDY, resolve_device
 from ganbench.runtime.memory import explained_out_of_memory
 from ganbench.runtime.precision import training_precision
 from ganbench.runtime.process_state import fresh_process_state
@@ -34,6 +34,10 @@ from .preparation import PreparedRun, prepare
 from .rank_checks import check_launch, require_same_on_all_ranks
 from .resuming import find_checkpoint, require_same_conditions, require_unaffected_by_length
 from .turns import train_alone
+
+REMEDY_TO_RESUME = (
+    "a run is resumed on the device that it was started on: use a machine that has it, or start a new run"
+)
 
 
 def run(
@@ -74,7 +78,7 @@ def run(
     if resume is not None:
         launch = launch.resume(read_launch(resume), arguments.data_dir)
     check_launch(spec.engine, launch.device, arguments.profile, arguments.verify_engine, launcher.size)
-    chosen = resolve_device(launch.device, launcher.local_rank)
+    chosen = resolve_device(launch.device, launcher.local_rank, REMEDY if resume is None else REMEDY_TO_RESUME)
     callbacks = Callbacks([each for each in (display, callback) if each is not None], chosen)
     check_engine(spec.engine, chosen, arguments.verify_engine)
     with stack, fresh_process_state(chosen), interrupt_on_signals(), join_ranks(launcher, chosen) as ranks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -86,10 +87,11 @@ class IdxDataset:
         raw = self.raw_folder(data_dir)
         to_unpack: dict[str, Path] = {}
         for name in self.sha256:
-            if (raw / name).is_file():
+            if os.path.isfile(raw / name):  # noqa: PTH113 - false where a folder may not be searched
                 continue
             folders = [raw, self.debian_folder] if self.debian_folder else [raw]
-            archives = [folder / f"{name}.gz" for folder in folders if (folder / f"{name}.gz").is_file()]
+            packed = (folder / f"{name}.gz" for folder in folders)
+            archives = [file for file in packed if os.path.isfile(file)]  # noqa: PTH113
             if not archives:
                 return None
             to_unpack[name] = archives[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def find_weights(extractor: str, url: str, sha256: str, given: Path | None) -> P
             raise MissingError(f"{extractor}: weights file not found: {given}")
         return given
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not cached.is_file():
+    if not os.path.isfile(cached):  # noqa: PTH113 - false where the home folder may not be searched
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(cached), hash_prefix=sha256)

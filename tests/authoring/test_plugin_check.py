@@ -209,6 +209,7 @@ def test_a_loss_is_checked_with_the_model_that_it_needs() -> None:
             "Choose others with --with and --shape, or test it with a subclass of ganbench.testing.Lo",
         ),
         ("sgd --with model", "--with model: expected KIND=NAME, such as --with model=my-model"),
+        ("sgd --with model={", "--with model={: not a TOML table or list"),
         ("sgd --with model=mpl", "--with: model: unknown model 'mpl'; did you mean 'mlp'?"),
         ("sgd --with dataset=emoji", "--with: dataset: unknown key; available: model, loss"),
         ("constant -o value=1.0 --with loss=bce", "--with loss=bce: no schedule is tested with a loss"),

@@ -215,7 +215,11 @@ def other_benchmark(text: str) -> str:
     [
         (lambda text: text[: len(text) // 2], ExitCode.USAGE, "corrupt, or not a ganbench baseline"),
         (lambda _: '{"some": "json"}', ExitCode.USAGE, "corrupt, or not a ganbench baseline"),
-        (lambda text: text.replace('"schema_version": 3', '"schema_version": 1'), ExitCode.USAGE, "schema_version"),
+        (
+            lambda text: text.replace('"schema_version": 3', '"schema_version": 1'),
+            ExitCode.USAGE,
+            "written with schema 1",
+        ),
         (other_benchmark, ExitCode.NOT_COMPARABLE, "recorded for benchmark another, not dcgan-fashion"),
         (lambda text: json.dumps({**json.loads(text), "sessions": []}), ExitCode.USAGE, "no sessions"),
     ],

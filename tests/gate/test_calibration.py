@@ -60,11 +60,15 @@ def test_a_check_takes_the_noise_floor_of_its_conditions(commit: Any) -> None:
 def test_an_unreadable_calibration_is_an_error(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "# changed\n")
+    run_command("baseline", "record", "dcgan-fashion", "-p", "own_loss.py", "--out", "baseline.json", "--no-smoke")
     text = invoke("calibrate", "--blocks", "4")[1]
     Path(text.split("stored in ")[1]).write_text("{")
     code, text = invoke("check", "--against", "HEAD~1", "--no-smoke")
     assert code == ExitCode.FAILED
     assert "unreadable; remove it, or calibrate again" in text
+    code, text = invoke("check", "--baseline", "baseline.json", "--no-smoke")
+    assert code == ExitCode.FAILED
+    assert text.startswith("error: calibration")  # nothing was measured
 
 
 def test_a_calibration_that_cannot_be_stored_is_shown_before_the_error(
@@ -80,3 +84,12 @@ def test_a_calibration_that_cannot_be_stored_is_shown_before_the_error(
     assert code == ExitCode.FAILED
     assert re.search(r"noise floor.*error: cannot write .*json: Permission denied; choose another folder", text)
     assert "stored in" not in text
+
+
+def test_a_state_folder_without_access_has_no_calibration(
+    commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(FAST)
+    commit(FAST + "# changed\n")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("x" * 300)))  # another error than a missing file
+    assert invoke("check", "--against", "HEAD~1", "--no-smoke")[0] == ExitCode.DONE

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ganbench import GanbenchWarning, PluginError, UsageError
+from ganbench.api.spec import resolve_spec
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import REGISTRATIONS, Buildable
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
@@ -315,6 +316,28 @@ def test_an_optional_plugin_that_is_broken_leaves_no_part(tmp_path: Path) -> Non
     assert "tiny" not in names(registry)
     assert not registry.failures
     assert "half" not in {provider.module for provider in registry.providers}
+
+
+def test_a_file_given_by_several_paths_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.py").write_text(offering("tiny"))
+    (tmp_path / "link.py").symlink_to("own.py")
+    monkeypatch.chdir(tmp_path)
+    registry = Registry.load(["own.py", "./own.py", str(tmp_path / "own.py"), "link.py"])
+    assert names(registry).count("tiny") == 1
+    spec = resolve_spec("dcgan-fashion", ["model=tiny"], "own.py").spec
+    assert resolve_spec(spec, [], "own.py").spec.to_dict() == spec.to_dict()
+
+
+def test_a_plugin_that_is_already_loaded_is_an_error_in_words(tmp_path: Path) -> None:
+    one, other = tmp_path / "one" / "own.py", tmp_path / "other" / "own.py"
+    for file in (one, other):
+        file.parent.mkdir()
+        file.write_text(offering("tiny"))
+    with pytest.raises(PluginError) as caught:
+        Registry.load([one, other])
+    assert str(caught.value) == f"-p {other}: the same plugin is already loaded, from {one}; leave one of them out"
+    with pytest.raises(PluginError, match=r"-p ganbench_models: the same plugin is already loaded, from ganbench \d"):
+        Registry.load(["ganbench_models"])
 
 
 def test_an_extra_plugin_cannot_use_an_installed_name(tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.parametrize("module", [mnist, cifar10])
+def test_a_data_folder_that_may_not_be_searched_is_an_error(module: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot write to .*: File name too long; give another folder with --data-dir"):
+        load(module, tmp_path / ("x" * 300))  # another error than a missing file, also for root
+
+
 class TestIDX(DatasetContract):
     """MNIST, whose decompressed files are verified, and KMNIST, whose compressed files are."""
 

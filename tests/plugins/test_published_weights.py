@@ -54,6 +54,12 @@ def test_a_read_only_cache_is_an_error(hub: Path, tmp_path: Path) -> None:
         find(tmp_path / "weights.pth")
 
 
+def test_a_home_folder_that_may_not_be_searched_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / ("x" * 300)))  # another error than a missing file, also for root
+    with pytest.raises(MissingError, match="File name too long"):
+        find(tmp_path / "weights.pth")
+
+
 def test_weights_are_downloaded_once_and_cached(hub: Path, tmp_path: Path) -> None:
     published = tmp_path / "weights.pth"
     published.write_bytes(CONTENT)

@@ -98,3 +98,14 @@ def test_a_suite_without_results_is_an_error(tmp_path: Path, images: Tensor) -> 
     assert f"no run of this suite has a result yet; `ganbench suite status {suite}` shows why" in " ".join(
         output.split()
     )
+
+
+def test_a_run_that_cannot_be_read_is_left_out_with_a_warning(tmp_path: Path, images: Tensor) -> None:
+    folder = save_suite(tmp_path / "losses", images, {"bce": BCE, "hinge": HINGE})
+    cut = folder / "runs" / cell("bce", 1).id
+    (cut / "result.json").write_text("{")
+    page = report(folder)
+    assert [row[2] for row in leaderboard(page)[1:]] == ["3", "2", "0 (1 unfinished)"]
+    code, text = invoke(folder)
+    assert code == ExitCode.DONE
+    assert f"{cut}: left out: result {cut}/result.json: corrupt" in text

@@ -28,6 +28,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables
 from ganbench.reporting.console import SafeConsole
 from ganbench.reporting.leaderboard_tables import leaderboard_table
+from ganbench.reporting.narrow import split_words
 from ganbench.reporting.plugin_tables import list_table, options_table, plugins_table
 from ganbench.reporting.result_tables import (
     history_table,
@@ -247,6 +248,10 @@ def test_words_that_do_not_fit_are_split_after_punctuation(word: str, width: int
     console.print(table)
     shown = [line.strip("│ ") for line in console.file.getvalue().splitlines()[3:-1]]
     assert shown == lines
+
+
+def test_a_wide_character_is_split_off_where_not_even_one_fits() -> None:
+    assert split_words(Text("実験 a"), 1).plain == "実\n験 a"
 
 
 def test_a_table_keeps_its_cells_for_another_width() -> None:

@@ -181,7 +181,11 @@ def test_it_starts_without_torch_and_scipy(results: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize(
     ("names", "code", "message"),
-    [(["one"], ExitCode.USAGE, "at least two results"), (["one", "nowhere"], ExitCode.NOT_COMPARABLE, "nowhere")],
+    [
+        (["one"], ExitCode.USAGE, "at least two results"),
+        (["one", "nowhere"], ExitCode.NOT_COMPARABLE, "nowhere"),
+        (["one", "x" * 300], ExitCode.USAGE, "cannot read it: File name too long"),  # an error as without access
+    ],
 )
 def test_invalid_arguments_are_refused(names: list[str], code: int, message: str, results: dict[str, Path]) -> None:
     exit_code, text = invoke(*(results.get(name, Path(name)) for name in names))

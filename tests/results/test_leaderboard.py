@@ -209,19 +209,24 @@ def test_names_cannot_break_tables_for_other_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no runs found"),
+        (["nowhere"], ExitCode.NOT_COMPARABLE, "nowhere: no such file or folder; pass run directories"),
+        (["empty"], ExitCode.NOT_COMPARABLE, "empty: no runs found; pass run directories"),
         (["runs", "--by", "kid"], ExitCode.USAGE, "--by kid: no completed run has such a score; available: fid"),
         (["diverged"], ExitCode.NOT_COMPARABLE, "no completed run has a score (runs found: 1 diverged, 1 failed)"),
         (["diverged", "--by", "fid"], ExitCode.NOT_COMPARABLE, "no completed run has a score"),
         (["cut"], ExitCode.USAGE, "result cut/result.json: corrupt, or not a result: Invalid JSON: EOF"),
         (["old"], ExitCode.USAGE, "result old/result.json: written with schema 2, but this version of ganbench reads"),
         (["foreign"], ExitCode.USAGE, "foreign/spec.toml: not the resolved spec of a run"),
+        (["."], ExitCode.DONE, "cut: left out: result cut/result.json: corrupt, or not a result"),
+        (["."], ExitCode.DONE, "old: left out: result old/result.json: written with schema 2"),
+        (["."], ExitCode.DONE, "foreign: left out: foreign/spec.toml: not the resolved spec of a run"),
     ],
 )
 def test_a_wrong_argument_is_explained(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     write(tmp_path, "a", 0, score(10.0))
     for status in ("diverged", "failed"):
         write(tmp_path / "diverged", status, 0, score(None), status=status)
+    (tmp_path / "empty").mkdir()
     content = (tmp_path / "runs" / "a-0" / "result.json").read_text()
     for file, text in (
         ("cut/result.json", content[:1000]),

@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(
     monkeypatch.setattr(Path, "iterdir", iterdir)
     code, text = invoke("runs")
     assert code == ExitCode.DONE
-    assert "lost+found: not searched for runs: Permission denied" in text
+    assert "lost+found: left out: Permission denied" in text
     assert invoke("runs/lost+found")[0] == ExitCode.NOT_COMPARABLE
 
 

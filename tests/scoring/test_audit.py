@@ -316,7 +316,11 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     for wrong, message in (
         (f"{arguments} --out audit.png", "--out audit.png: already exists"),
         (f"{arguments} -n 4000", "the train split has 5,000 images; several draws should differ"),
-        ("audit fid --on nowhere --features raw", "unknown dataset 'nowhere'"),
+        (
+            "audit fid --on nowhere --features raw",
+            "--on nowhere: no such file, folder or benchmark, and unknown dataset 'nowhere'",
+        ),
+        ("audit fid --on . --features raw -o dataset.seed=1", "-o cannot set dataset here: --on . names files"),
     ):
         outcome = run_command(*shlex.split(wrong))
         assert (outcome.exit_code, message in outcome.stderr.replace("\n", " ")) == (2, True), outcome.output

@@ -55,6 +55,12 @@ def test_an_archive_a_folder_and_a_grid_hold_the_images_that_scoring_generates(t
         assert grid.size == (4 * (6 * 30 + 2), 4 * (6 * 30 + 2))  # 6 rows and columns, enlarged four times
 
 
+def test_a_file_in_place_of_a_run_directory_is_refused_as_such(trained: Path) -> None:
+    outcome = sample(trained / "checkpoint.pt", "--out x.npz")
+    assert outcome.exit_code == USAGE
+    assert "checkpoint.pt: not a run directory (checkpoint.pt not found); pass the directory of a run" in outcome.stderr
+
+
 def test_weights_mode_and_seed_are_chosen(trained: Path) -> None:
     opened = open_run(trained, Registry.load(), CPU)
     assert sample(trained, "-n 5 --out a.npz --weights raw --mode train --seed 7").exit_code == 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import gzip
+import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +35,12 @@ from ganbench.gate.session import Session
 from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
+from ganbench.results.record import NewerVersionError
 from ganbench.results.schema import Environment, load_result
+from ganbench.results.suite_record import SuiteRecord, read_suite
 from ganbench.results.throughput import Memory
 from ganbench.runtime.checkpoint import load_checkpoint
+from ganbench.spec.launch import read_launch
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
 from ganbench_datasets.idx import unpack
@@ -184,6 +189,45 @@ def test_a_corrupt_result_baseline_or_checkpoint_is_read_or_rejected_by_name(fin
             assert refusal(read, file) in (None, str(file))
 
     try_one()
+
+
+def with_json(changes: dict[str, Any]) -> Callable[[Path], None]:
+    return lambda file: write_text(file, json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def with_tensors(changes: dict[str, Any]) -> Callable[[Path], None]:
+    return lambda file: torch.save({**torch.load(file, weights_only=True), **changes}, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "change", "evidence"),
+    [
+        ("result.json", load_result, with_json({"schema_version": 99}), "schema 99, but this version reads schema 3"),
+        ("result.json", load_result, with_json({"more": 1}), "unknown field more"),
+        ("baseline.json", load_baseline, with_json({"more": 1}), "unknown field more"),
+        ("launch.json", lambda file: read_launch(file.parent), with_json({"more": 1}), "unknown field more"),
+        ("suite.json", lambda file: read_suite(file.parent), with_json({"more": 1}), "unknown field more"),
+        (
+            "checkpoint.pt",
+            load_checkpoint,
+            with_tensors({"schema_version": 99}),
+            "schema 99, but this version reads schema 7",
+        ),
+    ],
+)
+def test_a_file_of_a_newer_version_is_said_to_be_one(
+    name: str, read: Any, change: Any, evidence: str, finished: Path, baseline: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    if name == "suite.json":
+        write_text(file, SuiteRecord(name="mine", file={}, cells=[]).model_dump_json())
+    else:
+        shutil.copy(baseline if name == baseline.name else finished / name, file)
+    read(file)
+    change(file)
+    with pytest.raises(NewerVersionError) as raised:
+        read(file)
+    assert f"{file}: written by a newer version of ganbench ({evidence}); use that version" in str(raised.value)
 
 
 def refusal(read: Callable[[Path], Any], file: Path) -> str | None:

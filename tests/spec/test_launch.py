@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import run_command
 from conftest import UNSCORED
 
 from ganbench import load
 from ganbench.errors import ExitCode, GanbenchWarning
+from ganbench.gate.options import make_config
 from ganbench.results.schema import load_result
 from ganbench.spec.launch import read_launch
 
@@ -160,10 +163,38 @@ def test_the_spec_of_a_run_loads_its_plugins(started: Path) -> None:
 
 
 def test_an_invalid_launch_record_is_rejected_by_name(started: Path) -> None:
-    (started / "launch.json").write_text('{"plugins": 3}')
+    file = started / "launch.json"
+    file.write_text('{"plugins": 3}')
     code, text = ganbench("run", "--resume", started)
     assert code == ExitCode.USAGE
     assert "launch.json: corrupt, or not written by ganbench" in text
+    file.unlink()
+    file.mkdir()
+    code, text = ganbench("run", "--resume", started)
+    assert code == ExitCode.USAGE
+    assert "launch.json: cannot read it: Is a directory" in text
+
+
+def test_a_run_of_a_missing_device_is_not_sent_to_another_one(started: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    file = started / "launch.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "device": "cuda"}))
+    code, text = ganbench("run", "--resume", started)
+    assert code == ExitCode.USAGE
+    assert "--device cuda: this machine has no CUDA device; a run is resumed on the device that it was started" in text
+    assert "--device cpu" not in text
+
+
+def test_the_gate_and_an_audit_load_the_plugins_of_a_run(started: Path) -> None:
+    spec = started / "spec.toml"
+    config = make_config(str(spec), [], [], "cpu", None, windows=1, window_seconds=0.1)
+    assert config.session_config.plugins == [str(started.parent / "lsq.py")]
+    code, text = ganbench(
+        *("audit", "fid", "--on", spec, "--features", "raw", "-o", "metrics.0.features.size=4"),
+        *("-n", "20", "--draws", "2"),
+    )
+    assert code == ExitCode.DONE, text
 
 
 @pytest.mark.parametrize("command", [["run"], ["sweep", "-o", "training.seed=1:2:2"], ["check", "--self-test"]])

@@ -392,7 +392,7 @@ def test_a_metric_is_added_at_the_end(overrides: list[str], load: Load) -> None:
 
 
 def test_the_error_for_a_metric_index_out_of_range_says_how_to_add_one(load: Load) -> None:
-    with pytest.raises(UsageError, match=r"which has length 1; use -o metrics\.1=VALUE to append"):
+    with pytest.raises(UsageError, match=r"which has length 1; set metrics\.1 to append"):
         load("metrics.2=fid")
 
 

@@ -142,6 +142,10 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
             '[axes]\nbenchmark = ["wgan-fashion"]',
             "benchmark is set twice, by the top of the file and by axis benchmark",
         ),
+        (
+            "[axes]\nmetrics.5.num_samples = [10]",
+            r"cell metrics\.5\.num_samples=10: metrics\.5\.num_samples: '5' is not .*; set metrics\.0 to append",
+        ),
         ("seed = [0]", "unknown key; did you mean 'seeds'"),
         ("seeds = [-1]", "seeds.0: must be at least 0"),
         ("[axes", "not valid TOML"),

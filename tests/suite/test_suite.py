@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -24,7 +25,7 @@ from ganbench.plugin.jobs import Job, JobEnd
 from ganbench.results.layout import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import CellStatus, State, unfinished_status
-from ganbench.suite.execution import Log
+from ganbench.suite.execution import Log, find_problem
 from ganbench.suite.tables import estimate, speed_cell, summary
 from ganbench.system.locks import locked_folder
 
@@ -180,16 +181,73 @@ def test_a_crash_stays_a_crash_costs_no_other_cell_and_is_tried_again_by_the_nex
     assert len(Inline.started) == 6
 
 
+def first_cell() -> str:
+    text = suite("--dry-run", "--json")[1]
+    return str(json.loads(text[text.index("[") : text.rindex("]") + 1])[0]["cell"])
+
+
 def test_a_lost_job_is_resumed_as_often_as_stated(inline: Any) -> None:
     write(["bce"], [0, 1])
-    code, text = suite("--dry-run", "--json")
-    lost = json.loads(text[text.index("[") : text.rindex("]") + 1])[0]["cell"]
-    inline.kill = {lost}
+    inline.kill = {lost := first_cell()}
     code, text = suite("--retries", "3")
     assert code == ExitCode.FAILED
     assert Inline.started.count(lost) == 4
     assert "the machine caught fire" in text
     assert list(states().values()) == ["failed", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (0, ": the future of a job must give a JobEnd, got 0"),
+        (JobEnd("0"), ": the future of a job must give a JobEnd, got JobEnd(exit_code='0', reason='')"),  # type: ignore[arg-type]
+        (KeyError("queue"), " raised for this job: KeyError: 'queue'"),
+        (SystemExit(1), " raised for this job: SystemExit: 1"),
+    ],
+)
+def test_a_wrong_end_of_a_job_concerns_that_job_alone(
+    end: Any, message: str, inline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job = Inline.run
+
+    def run_or_end(self: Inline, job: Job) -> Future[JobEnd]:
+        if job.name != wrong:
+            return run_job(self, job)
+        future: Future[JobEnd] = Future()
+        (future.set_exception if isinstance(end, BaseException) else future.set_result)(end)
+        return future
+
+    write(["bce"], [0, 1])
+    wrong = first_cell()
+    monkeypatch.setattr(inline, "run", run_or_end)
+    code, text = suite("--retries", "0")
+    assert code == ExitCode.FAILED
+    assert re.search(rf"executor 'inline' \(from inline\.py sha256:\w+\){re.escape(message)}", " ".join(text.split()))
+    assert list(states().values()) == ["failed", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, ": submit must return a list with a future for each of 2 jobs, got None"),
+        ([], ": submit must return a list with a future for each of 2 jobs, got []"),
+        ([Future(), 0], ": submit must return a list with a future for each of 2 jobs, got [<Future"),
+        (KeyError("queue"), " raised in submit: KeyError: 'queue'"),
+    ],
+)
+def test_an_executor_that_does_not_submit_is_named(
+    returned: Any, message: str, inline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(*_: object) -> Any:
+        if isinstance(returned, Exception):
+            raise returned
+        return returned
+
+    write(["bce"], [0, 1])
+    monkeypatch.setattr(inline, "submit", submit)
+    code, text = suite()
+    assert code == ExitCode.FAILED
+    assert re.search(rf"error: executor 'inline' \(from inline\.py sha256:\w+\){re.escape(message)}", text)
 
 
 def test_a_refusal_ends_the_suite_at_its_start_and_later_only_the_cells_that_it_concerns(inline: Any) -> None:
@@ -224,6 +282,20 @@ def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monk
     assert "failed" not in states().values()
     assert suite()[0] == ExitCode.DONE
     assert set(states().values()) == {"completed"}
+
+
+def test_an_executor_that_fails_to_shut_down_does_not_hide_why_the_suite_ends(
+    inline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Inline) -> None:
+        raise RuntimeError("no queue")
+
+    write(["bce", "hinge"], [0])
+    monkeypatch.setattr(inline, "interrupt_at", 1)
+    monkeypatch.setattr(inline, "shut_down", fail)
+    code, text = suite()
+    assert code == ExitCode.INTERRUPTED
+    assert "raised in shut_down: RuntimeError: no queue; jobs may still be running" in " ".join(text.split())
 
 
 def test_what_its_processes_cannot_share_is_found_before_anything_runs() -> None:
@@ -266,13 +338,22 @@ def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -
     assert Log(log, log.stat().st_size).last_error() is None
 
 
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (40, "signal 40")])  # one of real time has no name
+def test_a_run_killed_by_any_signal_is_described(number: int, name: str, tmp_path: Path) -> None:
+    attempt = Attempt(executor="local", submitted_at=datetime.now().astimezone())
+    problem = find_problem(JobEnd(-number), tmp_path, attempt, Log(tmp_path / "cell.log", 0))
+    assert problem == f"killed by {name}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--executor", "locl"], "unknown executor 'locl'; did you mean 'local'"),
         (["--executor", "local", "-x", "job=2"], "job: unknown key; did you mean 'jobs'"),
         (["--executor", "local", "-x", "jobs=0"], "jobs: must be at least 1"),
-        (["--executor", "local", "-x", "jobs"], "-x jobs: expected KEY=VALUE"),
+        (["--executor", "local", "-x", "jobs"], "-x jobs: expected KEY=VALUE, such as -x jobs=2"),
+        (["--executor", "local", "-x", "=2"], "-x =2: expected KEY=VALUE, such as -x jobs=2"),
+        (["--executor", "local", "-x", "jobs={"], "-x jobs={: not a TOML table or list"),
         (["--track", "tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'"),
     ],
 )

@@ -119,8 +119,9 @@ def test_a_cell_that_has_also_run_since_a_plugin_gained_an_option_keeps_its_newe
     assert [cell.id for cell in read_suite(folder).cells] == Inline.started[1:]
 
 
-def another_schema(file: Path) -> None:
-    file.write_text(file.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+def of_schema(number: int) -> Callable[[Path], object]:
+    before, after = (f'"schema_version": {each}' for each in (3, number))
+    return lambda file: file.write_text(file.read_text().replace(before, after))
 
 
 def a_folder(file: Path) -> None:  # an unreadable file, for every user
@@ -132,7 +133,8 @@ def a_folder(file: Path) -> None:  # an unreadable file, for every user
     ("damage", "message"),
     [
         (lambda file: file.write_bytes(file.read_bytes()[:100]), "corrupt, or not a result"),
-        (another_schema, "written with schema 2"),
+        (of_schema(2), "written with schema 2"),
+        (of_schema(99), "written by a newer version of ganbench (schema 99, "),
         (a_folder, "cannot read it: Is a directory"),
     ],
 )
@@ -147,6 +149,7 @@ def test_a_cell_with_a_result_that_cannot_be_read_is_never_run_again(
         code, text = suite(*arguments)
         assert code == ExitCode.USAGE
         assert f"loss=bce, seed=0: this cell may be finished, but result {file}: {message}" in text
+        assert ("delete the file" in text) != ("newer" in message)
     assert (len(Inline.started), Path("suites/mine/discarded").exists()) == (2, False)
     assert states() == {"loss=bce, seed=0": "failed", "loss=bce, seed=1": "completed"}
     if file.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
 
 
 THEORY = ["--theory", "ganbench_games.theory:convergence_rate"]
+SHORT = ["-o", "training.steps=1"]
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -215,6 +217,46 @@ def test_a_sweep_that_fails_keeps_the_points_so_far(tmp_path: Path) -> None:
     assert "the 2 points so far are in sweep/sweep.csv" in text
     assert [row["loss.at"] for row in rows(Path("sweep"))] == ["1", "2"]
     assert not Path("sweep/sweep.png").exists()
+
+
+@pytest.mark.parametrize(("fails_at", "shown", "stored"), [(1, 1, 0), (3, 3, 2)])
+def test_a_sweep_that_cannot_be_written_shows_its_points(
+    fails_at: int, shown: int, stored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = Sweep.write_csv, []
+
+    def write_or_fail(sweep: Sweep, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == fails_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(sweep, path)
+
+    monkeypatch.setattr(Sweep, "write_csv", write_or_fail)
+    code, text = invoke("saddle-quadratic", "-o", "optimizer.generator.lr=0.01:0.04:4", *SHORT, "--out", "sweep")
+    assert code == ExitCode.FAILED
+    assert "error: cannot write sweep/sweep.csv: No space left on device" in text
+    assert f"optimizer.generator.lr from 0.01 to {0.01 * shown:g}: " in text
+    assert (f"the {stored} points so far are in sweep/sweep.csv" in text) == bool(stored)
+    assert Path("sweep").exists() == bool(stored)
+    assert not stored or len(rows(Path("sweep"))) == stored
+
+
+@pytest.mark.parametrize("folder", [".", "link", "empty"])
+def test_a_sweep_that_is_interrupted_leaves_a_folder_of_the_user_alone(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("empty").mkdir()
+    Path("link").symlink_to("empty")
+    monkeypatch.chdir("empty" if folder == "." else ".")
+    monkeypatch.setattr("ganbench.training.trial.run_trial", interrupt)
+    code, text = invoke("saddle-quadratic", "-o", "optimizer.generator.lr=0.01:0.04:4", "--out", folder)
+    assert code == ExitCode.INTERRUPTED
+    assert text.strip().endswith("interrupted")
+    assert Path(folder).is_dir()
+    assert not list(Path(folder).iterdir())
 
 
 def trial(initial: float | None, final: float | None, higher_is_better: bool = False) -> Trial:

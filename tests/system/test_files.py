@@ -1,4 +1,4 @@
-"""Files are replaced atomically, but links and devices are written to."""
+"""Files are replaced atomically, links and devices are written to; paths without access, and folders of the user."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import errno
 import os
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
-from ganbench.system.files import write_text
+from ganbench.errors import UsageError
+from ganbench.system.files import exists, is_dir, is_file, user_dir, write_text
 
 
 def test_a_link_is_written_to_and_stays_a_link(tmp_path: Path) -> None:
@@ -43,3 +45,20 @@ def test_a_file_system_that_cannot_flush_a_folder_is_no_error(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", fail_for_folders)
     write_text(tmp_path / "file", "text")
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_path_without_access_does_not_exist(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)  # too long a name is an error like a missing permission, also for root
+    with pytest.raises(OSError, match="File name too long"):
+        path.exists()
+    assert not any(test(path) for test in (exists, is_file, is_dir))
+
+
+@pytest.mark.parametrize("kind", ["config", "state", "cache"])
+def test_a_user_without_a_home_folder_is_told_what_to_set(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(f"platformdirs.user_{kind}_dir", fail)
+    with pytest.raises(UsageError, match=f"the {kind} folder .* unknown, .*; set HOME, or XDG_{kind.upper()}_HOME"):
+        user_dir(kind)

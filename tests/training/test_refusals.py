@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from linear_gan import own_run
@@ -171,6 +174,30 @@ def test_a_wrong_configuration_is_refused_by_its_path(
     with pytest.raises(UsageError, match=message) as raised:
         choose_trackers([], "dcgan-fashion", registry)
     assert str(config_file()) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ("folder", "config.toml: cannot read it: Is a directory; continuing without the trackers in it"),
+        ("no home", "this user has no home folder; set HOME, or XDG_CONFIG_HOME, .*continuing without the trackers"),
+        ("home is a file", ""),
+    ],
+)
+def test_a_configuration_without_access_is_a_warning(
+    problem: str, message: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    def fail(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull if problem == "home is a file" else str(tmp_path))
+    if problem == "folder":
+        config_file().mkdir(parents=True)
+    elif problem == "no home":
+        monkeypatch.setattr("platformdirs.user_config_dir", fail)
+    assert [tracker.name for tracker in choose_trackers([], "dirac-gan", registry)] == ["trajectory"]
+    warned = [str(each.message) for each in recwarn]
+    assert [bool(re.search(message, each)) for each in warned] == ([True] if message else [])
 
 
 def test_two_trackers_with_the_same_name_are_refused(registry: Registry) -> None:

@@ -103,7 +103,7 @@ def ended_runs(suite: Path) -> dict[Path, str]:
     Raises `MissingError` if there are none, and `UsageError` if suite.json is invalid.
     """
     labels = {cell_run(suite, cell.id): cell.label for cell in read_suite(suite).cells}
-    ended = {directory: label for directory, label in labels.items() if has_result(directory)}
+    ended = {run.path: labels[run.path] for run in find_runs([suite]) if run.result is not None}
     if not ended:
         raise MissingError(f"{suite}: no run of this suite has a result yet; `ganbench suite status {suite}` shows why")
     return ended

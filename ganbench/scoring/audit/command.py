@@ -9,7 +9,6 @@ import typer
 
 from ganbench.errors import UsageError
 from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out, print_text, print_warning
-from ganbench.spec.plugins import load_registry
 from ganbench.system.files import require_output_file
 
 
@@ -37,15 +36,18 @@ def audit(
         require_output_file(target, "--out")
         if target.exists():
             raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
-    registry = load_registry(plugins)
-    from ganbench.runtime.device import resolve_device
     from ganbench.scoring.eval.request import Request
+
+    request = Request(
+        against=dataset, metrics=[metric], features=features, overrides=overrides, count=count, option="--on"
+    )
+    registry = request.registry_for(None, plugins)
+    from ganbench.runtime.device import resolve_device
 
     from .audit import audit_metrics
     from .plot import save_plot
     from .tables import audit_table
 
-    request = Request(against=dataset, metrics=[metric], features=features, overrides=overrides, count=count)
     spec = request.spec(registry, None, count)
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")

@@ -41,6 +41,7 @@ class Request:
     seed: int | None = None
     array: str | None = None  # of a NumPy file, as is the layout
     layout: Layout | None = None
+    option: str = "--against"  # that gives `against`, for error messages
 
     def check(self, images: Path | str) -> None:
         """Raise `UsageError` for arguments that do not fit what is scored: a path, or the name of something in memory.
@@ -54,7 +55,9 @@ class Request:
         if path is not None and not is_run:
             refuse_folder_of_runs(path)
         if not is_run and self.against is None:
-            raise UsageError(f"{images}: nothing to compare with; give --against DATASET, a benchmark, or other images")
+            raise UsageError(
+                f"{images}: nothing to compare with; give {self.option} DATASET, a benchmark, or other images"
+            )
         of_runs = {"--weights": self.weights, "--mode": self.mode, "--seed": self.seed}
         of_files = {"--array": self.array, "--layout": self.layout}
         if wrong := [name for name, value in (of_files if is_run else of_runs).items() if value is not None]:
@@ -64,14 +67,17 @@ class Request:
         if self.count is not None and self.count < 2:
             raise UsageError(f"the number of images to score must be at least 2, got {self.count}")
 
-    def registry_for(self, images: Path | str, plugins: list[str]) -> Registry:
-        """Load all plugins, including those that the runs, and the spec to compare with, were started with."""
+    def registry_for(self, images: Path | str | None, plugins: list[str]) -> Registry:
+        """Load all plugins, including those that the runs, and the spec to compare with, were started with.
+
+        `images` are those that are scored; None if they are those of the dataset to compare with.
+        """
         scored = images if isinstance(images, Path) and is_run_directory(images) else None
         runs = [run for run in (scored, self.reference_run(scored)) if run is not None]
         return load_registry(plugins, self.against if is_toml(self.against) else None, use=runs)
 
     def reference_run(self, scored: Path | None) -> Path | None:
-        """Return the run whose dataset is compared with: that of --against, or else the one that is scored, if any."""
+        """Return the run whose dataset is compared with: that of `against`, or else the one that is scored, if any."""
         if self.against is None:
             return scored
         return Path(self.against) if is_run_directory(Path(self.against)) else None
@@ -88,7 +94,7 @@ class Request:
             base["metrics"] = [{"name": name} for name in self.metrics]
         if not base.get("metrics"):
             known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
-            raise UsageError(f"no metrics: give --metrics, or a benchmark as --against; available: {known}")
+            raise UsageError(f"no metrics: give --metrics, or a benchmark as {self.option}; available: {known}")
         if self.features:  # before the overrides, which may set options of the extractor
             for metric in base["metrics"]:
                 if takes_features(metric, registry):
@@ -116,7 +122,7 @@ class Request:
         metrics = [{key: value for key, value in metric.items() if key not in keys} for metric in base["metrics"]]
         overridden = apply_overrides({**base, "dataset": base["dataset"] or {}, "metrics": metrics}, self.overrides)
         if base["dataset"] is None and overridden["dataset"] != {}:
-            raise UsageError(f"-o cannot set dataset here: --against {self.against} names files, not a dataset")
+            raise UsageError(f"-o cannot set dataset here: {self.option} {self.against} names files, not a dataset")
         listed = overridden["metrics"] if isinstance(overridden["metrics"], list) else []
         tables = [metric for metric in listed if isinstance(metric, dict)]
         hints = {
@@ -130,7 +136,7 @@ class Request:
                 raise UsageError(f"-o cannot set {key} of a metric here: {hints[key]}")
 
     def _from_reference(self, registry: Registry) -> dict[str, Any]:
-        """Return the parts of a spec that --against names; the dataset is None if it names files."""
+        """Return the parts of a spec that `against` names; the dataset is None if it names files."""
         if self.against is None:
             return {}
         path, run = Path(self.against), self.reference_run(None)
@@ -150,7 +156,7 @@ class Request:
         try:
             registry.find(Kind.DATASET, self.against)
         except UsageError as error:
-            raise UsageError(f"--against {self.against}: no such file, folder or benchmark, and {error}") from None
+            raise UsageError(f"{self.option} {self.against}: no such file, folder or benchmark, and {error}") from None
         return {"dataset": {"name": self.against}}
 
     def _complete(self, metric: Any, forced: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,8 @@ from ganbench.system.files import explained_write
 from ganbench.system.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from .sweep import Sweep
 
 Ranges = Annotated[
@@ -84,29 +87,31 @@ def sweep(
 
     # reports invalid specs before anything is trained
     planned = plan_trials(load, axes, load_theory(theory) if theory else None)
-    folder = new_folder(benchmark, directory)
-    from ganbench.training.trial import run_trial
-
+    folder = directory or default_folder(benchmark)
+    table = folder / "sweep.csv"
     points: list[SweepPoint] = []
+    stored = 0  # how many of them are in the file
 
-    def write_points() -> Sweep:
-        completed = Sweep(planned[0].spec.name, tuple(axes), factor, tuple(points))
-        completed.write_csv(folder / "sweep.csv")
-        return completed
+    def so_far() -> Sweep:
+        return Sweep(planned[0].spec.name, tuple(axes), factor, tuple(points))
 
     try:
-        with interrupt_on_signals(), Progress(console=err, transient=True) as progress:
+        with new_folder(folder), interrupt_on_signals(), Progress(console=err, transient=True) as progress:
+            from ganbench.training.trial import run_trial
+
             trials = run_trials(planned, lambda spec: run_trial(spec, device, data_dir))
             for point in progress.track(trials, total=len(planned), description="training"):
                 points.append(point)
+                with explained_write(table):
+                    so_far().write_csv(table)
+                stored = len(points)
     except BaseException:  # Ctrl-C as well
-        if points:
-            write_points()
-            print_text(err, f"the {len(points)} points so far are in {folder / 'sweep.csv'}")
-        else:
-            folder.rmdir()
+        if stored:
+            print_text(err, f"the {stored} points so far are in {table}")
+        if stored < len(points):
+            show(err, so_far())
         raise
-    completed = write_points()
+    completed = so_far()
     with warn_on_error("drawing sweep.png"):
         from .plot import save_plot
 
@@ -116,35 +121,49 @@ def sweep(
 
         print_json(SweepRecord.of(completed, folder).model_dump(mode="json"))
     else:
-        show(completed, folder)
+        show(out, completed)
+        print_text(out, f"files in {folder}: sweep.csv, sweep.png")
 
 
-def show(completed: Sweep, folder: Path) -> None:
+def show(console: Console, sweep: Sweep) -> None:
     from ganbench.reporting.formatting import number
 
-    table = Table("Outcome", "Points", title=escape(f"{completed.benchmark}: {completed.metric}"), title_justify="left")
-    for outcome, count in sorted(Counter(completed.outcomes()).items()):
+    table = Table("Outcome", "Points", title=escape(f"{sweep.benchmark}: {sweep.metric}"), title_justify="left")
+    for outcome, count in sorted(Counter(sweep.outcomes()).items()):
         table.add_row(outcome, str(count))
-    out.print(table)
-    if len(completed.axes) == 1:
-        for outcome, first, last in completed.intervals():
-            print_text(out, f"{completed.axes[0].path} from {first:g} to {last:g}: {outcome}")
-    if best := completed.best():
-        where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(completed.axes, best.values, strict=True))
-        print_text(out, f"best: {where}: {number(best.trial.final[completed.metric])}")
-    if agreement := completed.agrees_with_theory():
+    console.print(table)
+    if len(sweep.axes) == 1:
+        for outcome, first, last in sweep.intervals():
+            print_text(console, f"{sweep.axes[0].path} from {first:g} to {last:g}: {outcome}")
+    if best := sweep.best():
+        where = ", ".join(f"{axis.path}={value:g}" for axis, value in zip(sweep.axes, best.values, strict=True))
+        print_text(console, f"best: {where}: {number(best.trial.final[sweep.metric])}")
+    if agreement := sweep.agrees_with_theory():
         points = f"{agreement.count(True)} of {len(agreement)} points that converged or diverged"
-        out.print(f"agrees with theory: {points}")
-    print_text(out, f"files in {folder}: sweep.csv, sweep.png")
+        console.print(f"agrees with theory: {points}")
 
 
-def new_folder(benchmark: str, directory: Path | None) -> Path:
-    """Create the folder for the sweep's files. Raises `UsageError` if it is a file or not empty."""
-    folder = directory or Path("sweeps") / Path(benchmark).stem / new_id(datetime.now(UTC))
-    if folder.exists() and not folder.is_dir():
+def default_folder(benchmark: str) -> Path:
+    return Path("sweeps") / Path(benchmark).stem / new_id(datetime.now(UTC))
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Create the folder for the sweep's files; if the block fails and leaves it empty, remove it again.
+
+    Raises `UsageError` if it is a file or not empty.
+    """
+    is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
         raise UsageError(f"{folder}: this is a file; choose another with --out")
     with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise UsageError(f"{folder}: not empty; choose another with --out")
-    return folder
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # it has files
+                folder.rmdir()
+        raise

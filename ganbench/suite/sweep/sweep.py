@@ -114,7 +114,7 @@ class Sweep:
         (axis,) = self.axes
         outcomes = self.outcomes()
         start = axis.values[0]
-        for position, value in enumerate(axis.values):
+        for position, value in enumerate(axis.values[: len(outcomes)]):
             last = position + 1 == len(outcomes)
             if last or outcomes[position + 1] != outcomes[position]:
                 yield outcomes[position], start, value
