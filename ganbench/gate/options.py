@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganbench.spec.plugins import load_registry
+from ganbench.spec.plugins import load_registry, plugins_for_spec
 
 if TYPE_CHECKING:
     from .check import CheckConfig
@@ -56,7 +56,6 @@ def make_config(
 
     Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them.
     """
-    from ganbench.spec.launch import plugins_for_spec
     from ganbench.spec.loading import load_spec
 
     from .check import CheckConfig
