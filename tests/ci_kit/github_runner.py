@@ -5,6 +5,7 @@ Scripts are run with the command lines of GitHub's shells. Actions that steps us
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Mapping
@@ -40,11 +41,13 @@ class Runner:
     environment: dict[str, str]  # of the job
     event: str = "pull_request"
     base: str = "main"
+    payload: Mapping[str, Any] = field(default_factory=dict)  # of the event
     steps: list[Step] = field(default_factory=list)
 
     def run(self, inputs: Mapping[str, str], action: Path = ACTION) -> list[Step]:
         """Run the action with these inputs, and return the steps that were not skipped."""
         self.files.mkdir(exist_ok=True)
+        (self.files / "event.json").write_text(json.dumps(self.payload))
         definition = yaml.safe_load(action.read_text(encoding="utf-8"))
         defaults = {name: declared.get("default", "") for name, declared in definition["inputs"].items()}
         assert not inputs.keys() - defaults.keys(), "unknown inputs"
@@ -87,6 +90,7 @@ class Runner:
                 "GITHUB_ACTION_PATH": str(ACTION.parent),
                 "GITHUB_BASE_REF": self.base,
                 "GITHUB_EVENT_NAME": self.event,
+                "GITHUB_EVENT_PATH": str(self.files / "event.json"),
                 "GITHUB_WORKSPACE": str(self.checkout),
                 "RUNNER_TEMP": str(self.files),
                 **environment,

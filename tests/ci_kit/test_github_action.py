@@ -105,6 +105,26 @@ def test_the_base_is_the_target_branch_or_the_commit_before(
     assert against == expected
 
 
+@pytest.mark.parametrize(
+    ("payload", "found"),
+    [
+        ({"before": "BASE"}, True),
+        ({"merge_group": {"base_sha": "BASE"}}, True),
+        ({"before": "0" * 40}, False),  # of a new branch
+        ({"before": "1" * 40}, False),  # after a forced push
+    ],
+)
+def test_a_push_of_several_commits_is_compared_with_the_one_before_them(
+    payload: dict[str, Any], found: bool, runner: Runner
+) -> None:
+    base = make_repository(runner.checkout)
+    git(runner.checkout, "commit", "--quiet", "--allow-empty", "-m", "Hide the last commit")
+    runner.base, runner.payload = "", json.loads(json.dumps(payload).replace("BASE", base))
+    steps = runner.run({"benchmark": "x", "install": "true", "run-options": ""})
+    ((_, _, _, against, *_),) = commands(steps)
+    assert against == (base if found else "HEAD~1")
+
+
 def test_the_base_may_be_the_python_of_another_environment(runner: Runner) -> None:
     given = action_step(pasted(".github/workflows/dependencies.yml"))["with"]
     (command,) = commands(runner.run({**given, "install": "true", "run-options": ""}))
