@@ -149,6 +149,11 @@ def test_a_failed_check_fails_the_job_after_its_comment_and_artifact(code: int, 
     assert [step.name for step in steps[-2:]] == ["Comment on the pull request", "Keep the report"]
 
 
+def test_an_artifact_that_cannot_be_kept_changes_no_verdict() -> None:
+    steps = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"]
+    assert [step["name"] for step in steps if step.get("continue-on-error")] == ["Keep the report"]
+
+
 def test_nothing_is_trained_if_the_install_fails(runner: Runner) -> None:
     steps = runner.run({"benchmark": "x", "install": "echo no such package; false; true"})
     assert [step.name for step in steps if step.code] == ["Install ganbench"]
