@@ -1,9 +1,9 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
-CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, and LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE (seeds),
-METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between which a target is
-reached) for training runs.
+CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE
+(seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between which a
+target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def probe():
     spec = {**run_context["spec"], "metrics": scored, "targets": targets}
     answer({
         "code": run_context["code"], "files": {path.name: source}, "spec": spec, "data": run_context["data"],
-        "environment": environment,
+        "environment": environment, "foreign_code": namespace.get("FOREIGN", []),
     })
 
 {"probe": probe, "time": time_windows, "train": train}[request["job"]]()

@@ -78,25 +78,54 @@ def record_opened_files() -> set[str]:
     return opened
 
 
-def files_in_use(source: Any, opened: Iterable[str], code: Json, registry: Any, request: Json) -> dict[str, str]:
-    """Return the hashes of the files of the repository that were opened, or that the command line names.
+def files_in_use(
+    source: Any, opened: Iterable[str], code: Json, registry: Any, request: Json
+) -> dict[Path, tuple[Path, str]]:
+    """Return the files of the repository that were opened, or that the command line names.
 
-    Opened files include all modules, also those that a plugin imports by a computed name, which `describe_code` cannot
-    see. Plugins that the benchmark does not use are imported too, but do not count.
+    For each, return the checkout that has it, and its name there. Opened files include all modules, also those that a
+    plugin imports by a computed name, which `describe_code` cannot see. Plugins that the benchmark does not use are
+    imported too, but do not count.
     """
     named = {Path(plugin).resolve() for plugin in request["plugins"]}
     tops = {module_of(provider).partition(".")[0] for provider in registry.providers} - code.keys()
-    ignored = {Path(request["folder"]).resolve(), *filter(None, map(source.find_root, tops))} - named
+    unused = set(filter(None, map(source.find_root, tops))) - named
+    temporary = [Path(folder).resolve() for folder in request["temporary"]]
     files = [*filter(Path.is_file, map(source_of, tuple(opened))), *map(Path, request["files"])]
-    hashes = {}
+    used = {}
     for path in {file.resolve() for file in files}:
-        checkout = next((folder for folder in map(Path, request["checkouts"]) if path.is_relative_to(folder)), None)
-        if checkout is None or not source.is_source(path, checkout) or any(map(path.is_relative_to, ignored)):
+        checkout = checkout_of(path, request)
+        if checkout is None or not source.is_source(path, checkout) or any(map(path.is_relative_to, unused)):
+            continue
+        if any(path.is_relative_to(folder) and not checkout.is_relative_to(folder) for folder in temporary):
             continue
         name = path.relative_to(checkout)
         if ".git" not in name.parts and not any(part.endswith(METADATA) for part in name.parts):
-            hashes[f"./{name.as_posix()}"] = source.hash_files(source.all_files(path))
-    return hashes
+            used[path] = (checkout, name.as_posix())
+    return used
+
+
+def checkout_of(path: Path, request: Json) -> Path | None:
+    """Return the checkout that has a path, if any. That of base may lie in the working tree, and comes first."""
+    return next((folder for folder in map(Path, request["checkouts"]) if path.is_relative_to(folder)), None)
+
+
+def hash_used(source: Any, used: dict[Path, tuple[Path, str]]) -> dict[str, str]:
+    """Return the hashes of the files of `files_in_use`, by name."""
+    return {f"./{name}": source.hash_files(source.all_files(path)) for path, (_, name) in used.items()}
+
+
+def foreign_code(source: Any, used: dict[Path, tuple[Path, str]], own: Path | None) -> list[str]:
+    """Return the files of `files_in_use` that are code, but not in the checkout `own`.
+
+    Hidden folders are left out, because they are caches. The gate's own files run on both sides.
+    """
+    gate = Path(__file__).resolve().parent
+    return sorted(
+        str(path)
+        for path, (checkout, name) in used.items()
+        if checkout != own and path.suffix in source.CODE_SUFFIXES and "/." not in f"/{name}" and path.parent != gate
+    )
 
 
 def installed_distributions(source: Any, request: Json) -> list[str]:

@@ -51,6 +51,22 @@ def held_at_the_end(build: Callable[..., Any], training: Any) -> Callable[..., A
     return build_held
 
 
+def make_short(spec: Any, scores: bool) -> Any:
+    """Return the spec for training of which only the first window matters, and not its speed: without events.
+
+    Data is read in this process, where the gate sees which files are opened. Without `scores`, there are no metrics.
+    """
+    spec = without_targets(spec)
+    updates = {
+        "metrics": [without_schedule(metric) for metric in spec.metrics] if scores else [],
+        "data": spec.data.model_copy(update={"workers": 0}),
+        "engine": spec.engine.model_copy(update={"mode": "eager", "compile": False}),
+        "sample_images": without_schedule(spec.sample_images, real=0, generated=0),
+        "checkpoint": without_schedule(spec.checkpoint),
+    }
+    return spec.model_copy(update=updates)
+
+
 def make_complete(spec: Any, training: dict[str, Any], targets: bool) -> Any:
     """Return the spec for training to the end, with `training` as updates of that section.
 

@@ -34,10 +34,11 @@ class Probe(Record):
     spec: dict[str, Any] = Field(description="the resolved spec")
     data: str = Field(description="SHA-256 of the content of the data")
     environment: dict[str, Any] = Field(description="versions of Python and of all installed distributions")
+    foreign_code: list[str] = Field([], description="files with code that it read from the checkout of the other side")
 
 
 def probe_sides(base: Side, head: Side, config: SessionConfig, scores: bool = True) -> tuple[Probe, Probe]:
-    """Run both sides up to the start of training: at once or, with `config.interleaved` off, one after the other.
+    """Train both sides for a window: at once or, with `config.interleaved` off, one after the other.
 
     Without `scores`, the metrics are not prepared.
 
@@ -64,6 +65,13 @@ def probe_of(worker: Worker) -> Probe:
     except ValidationError as error:
         raise SessionError(f"a session of {worker.side.name} sent an invalid reply: {error}") from None
     worker.side.require_own(probe.code)
+    if probe.foreign_code:
+        files = ", ".join(probe.foreign_code[:3])
+        raise NotComparableError(
+            f"{worker.side.name} would not run its own code: it reads {files}, of the other side. Give paths relative "
+            "to the code that uses them. If it is built from source, install the revision into a separate environment, "
+            "and use --against-python"
+        )
     return probe
 
 
@@ -79,7 +87,8 @@ def what_runs(side: Side, probe: Probe) -> dict[str, Any]:
     )
     for folder in side.checkouts:  # so that paths in the repository are equal on both sides
         text = text.replace(json.dumps(str(folder))[1:-1], "")
-    return {"spec": text, "files": probe.files, "data": probe.data, "environment": probe.environment}
+    own = {"files": probe.files, "data": probe.data, "environment": probe.environment}
+    return {"spec": text, "native_code": side.native_code, **own}
 
 
 def require_same_scores(base: Probe, head: Probe) -> None:

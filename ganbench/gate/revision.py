@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ganbench.errors import UsageError
 from ganbench.system.signals import defer_signals
-from ganbench.system.source import CODE_SUFFIXES, code_files, is_source
+from ganbench.system.source import CODE_SUFFIXES, code_files, hash_files, is_source
 
 from .git import git
 
@@ -34,6 +34,12 @@ class Revision:
         """Return the reference and the commit, for display."""
         short = self.commit[:9]
         return short if self.commit.startswith(reference) else f"{reference} ({short})"
+
+    def hash_native_code(self, checkout: Path) -> str:
+        """Return a hash of the code in a checkout that is not in Python: compilers read it, and not the sessions."""
+        suffixes = CODE_SUFFIXES - {".py"}
+        names = (name for name in self.tracked | self.files if PurePosixPath(name).suffix in suffixes)
+        return hash_files({name: checkout / name for name in names})
 
     def locate(self, path: Path) -> Path:
         """Return where a path of the repository is in the checkout; return other paths unchanged."""

@@ -76,6 +76,7 @@ class Side:
     checkouts: tuple[Path, ...] = ()  # root folders of both sides, when comparing revisions
     localize: Callable[[SessionConfig], SessionConfig] = keep_paths  # maps paths to this side's
     repository_packages: tuple[str, ...] = ()  # treated as code under test even where installed
+    native_code: str = ""  # a hash of the code of its checkout that is not in Python, which sessions may not see
     environment: Mapping[str, str] = field(default_factory=dict)  # replaces variables of the environment
     temporary: tuple[Path, ...] = ()  # folders that its sessions remove if the gate is killed
     require_own: Callable[[Mapping[str, Code]], None] = accept_any_code  # raises `NotComparableError`

@@ -107,12 +107,13 @@ def listen(temporary: list[str]) -> Requests:
     return requests
 
 
-def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
-    """Prepare a training run and report what would run, without starting it.
+def probe(request: Json, answer: Any, requests: Requests) -> Json:
+    """Train for a window, and report what ran: a file may be read only in the first step.
 
     If there will be scores, the metrics are prepared, too, because they may read files of the repository.
     """
     opened = code_in_use.record_opened_files()
+    own = code_in_use.checkout_of(Path.cwd(), request)
     import ganbench
 
     spec, registry = load(request)
@@ -120,9 +121,11 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
 
     def describe(info: Any) -> Json:
         packages = {name: code[name].pop("files") for name in code}
+        used = code_in_use.files_in_use(source, opened, code, registry, request)
         return {
             "code": code,
-            "files": {**packages, **code_in_use.files_in_use(source, opened, code, registry, request)},
+            "files": {**packages, **code_in_use.hash_used(source, used)},
+            "foreign_code": code_in_use.foreign_code(source, used, own),
             "spec": spec.model_dump(mode="json"),
             "data": info.data.content_sha256,
             "environment": {
@@ -133,23 +136,24 @@ def probe(request: Json, answer: Any, requests: Requests) -> NoReturn:
         }
 
     class AnswerAndExit(ganbench.Callback):
-        """Ends the process once everything is prepared."""
+        """Ends the process after the first window."""
 
         info: Any = None
 
         def on_run_start(self, info: Any) -> None:
             self.info = info
 
-        def on_status(self, status: str) -> None:
-            if self.info is not None and not status.startswith("preparing"):
-                answer_and_exit(answer, lambda: describe(self.info))
-
-        def on_window_end(self, progress: Any) -> None:  # an earlier ganbench reports no status
+        def on_window_end(self, progress: Any) -> None:
             answer_and_exit(answer, lambda: describe(self.info))
 
-    prepared = spec if request["scores"] else job_specs.without_targets(spec).model_copy(update={"metrics": []})
-    run(prepared, request, callback=AnswerAndExit())
-    sys.exit("the run ended before it was prepared")
+    callback = AnswerAndExit()
+    run(
+        job_specs.make_short(spec, request["scores"]),
+        request,
+        callback=callback,
+        window_seconds=request["window_seconds"],
+    )
+    return describe(callback.info)  # it diverged in the first window
 
 
 def time_windows(request: Json, answer: Any, requests: Requests) -> Json:

@@ -17,15 +17,10 @@ from pathlib import Path
 
 CODE_SUFFIXES = {
     ".py",
-    ".so",
-    ".pyd",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".cu",
-    ".cuh",
-    ".h",
-}  # Python and extension modules
+    *(".so", ".pyd", ".dll", ".dylib"),
+    *(".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inl"),
+    *(".cu", ".cuh", ".hip", ".metal", ".mm", ".ptx", ".pyx", ".pxd"),
+}  # Python, and what extension modules are or are built from
 # a statement begins a line, or follows a colon or a semicolon; a relative import names no package
 IMPORT = re.compile(r"(?:^|[;:])[ \t\f]*(?:from[ \t\f]+(\w+)|import[ \t\f]+([^\n;#]+))", re.MULTILINE)
 INSTALLED = {"site-packages", "dist-packages"}
@@ -95,11 +90,11 @@ def is_installed(root: Path) -> bool:
 
 
 def is_source(path: Path, folder: Path) -> bool:
-    """Return whether `path` is in `folder`, but not in a virtual environment there."""
+    """Return whether `path` is in `folder`, but not in a Python environment there."""
     if not path.is_relative_to(folder) or INSTALLED & set(path.relative_to(folder).parts):
         return False
-    environment = Path(sys.prefix).resolve()
-    return not (environment.is_relative_to(folder) and path.is_relative_to(environment))
+    environments = (Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix))
+    return not any(each.is_relative_to(folder) and path.is_relative_to(each) for each in environments)
 
 
 def possible_imports(file: Path) -> set[str]:

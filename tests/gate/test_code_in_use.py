@@ -31,8 +31,12 @@ def repository(tmp_path: Path) -> Path:
 
 def files_in_use(repository: Path, *opened: str, **request: Any) -> dict[str, str]:
     """Return the reported files of a session in the repository that has an unused plugin, `other`."""
+    return code_in_use.hash_used(source, used_files(repository, *opened, **request))
+
+
+def used_files(repository: Path, *opened: str, **request: Any) -> dict[Path, tuple[Path, str]]:
     unused = Provider("other", "1", "other", "other.plugin")
-    more = {"plugins": [], "files": [], "folder": str(repository / "session"), "checkouts": [str(repository)]}
+    more = {"plugins": [], "files": [], "temporary": [str(repository / "session")], "checkouts": [str(repository)]}
     paths = [str(repository / name) for name in opened]
     registry = SimpleNamespace(providers=[unused])
     return code_in_use.files_in_use(source, paths, {"own": {}}, registry, more | request)
@@ -88,6 +92,26 @@ def test_a_base_that_lies_in_the_repository_has_the_same_names(repository: Path)
     sides = [str(checkout), str(repository)]
     base = files_in_use(repository, "tmp/checkout/lib/networks.py", checkouts=sides)
     assert base == files_in_use(repository, "lib/networks.py", checkouts=sides)
+
+
+def test_code_that_a_side_reads_from_the_other_is_found(repository: Path) -> None:
+    checkout = repository / "tmp" / "checkout"
+    base_code, head_code = "tmp/checkout/lib/networks.py", "lib/linked.so"
+    shared = ("lib/weights.bin", ".cache/hub.py", "tmp/extensions/compiled.so")
+    for name in (base_code, head_code, *shared):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).touch()
+    folders = {"checkouts": [str(checkout), str(repository)], "temporary": [str(checkout.parent)]}
+    used = used_files(repository, base_code, head_code, *shared, **folders)
+    assert code_in_use.foreign_code(source, used, checkout) == [str(repository / head_code)]
+    assert code_in_use.foreign_code(source, used, repository) == [str(repository / base_code)]
+
+
+def test_the_own_files_of_the_gate_are_not_code_of_a_side() -> None:
+    """A traceback reads them, and a warning."""
+    file = Path(code_in_use.__file__)
+    used = {file: (file.parents[2], "ganbench/gate/code_in_use.py")}
+    assert code_in_use.foreign_code(source, used, Path("/checkout")) == []
 
 
 def test_every_way_to_read_a_file_is_recorded(repository: Path) -> None:

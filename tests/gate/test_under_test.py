@@ -23,7 +23,7 @@ from ganbench.gate.dependencies import changed_declarations
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.non_paths import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
-from ganbench.gate.probe import Probe, are_equal, probe_sides
+from ganbench.gate.probe import Probe, are_equal, probe_alone, probe_sides
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
@@ -52,6 +52,25 @@ def test_equal_sides_are_not_measured(commit: Any) -> None:
     assert "PASS: code, spec, data and environment are the same on both sides, so there is nothing to measure" in text
     assert "block" not in text
     assert "block 1 of at most 1, " in invoke(*AGAINST, "--always-measure", "--no-smoke", "--blocks", "1")[1]
+
+
+@pytest.mark.parametrize(("file", "measured"), [("csrc/common.cuh", True), ("csrc/notes.md", False)])
+def test_an_edit_of_what_only_compilers_read_is_measured(file: str, measured: bool, commit: Any) -> None:
+    (commit(FAST) / "csrc").mkdir()
+    for content in ("1", "2"):
+        Path(file).write_text(content)
+        commit(FAST)
+    assert ("nothing to measure" not in invoke(*AGAINST, "--no-smoke")[1]) == measured
+
+
+@pytest.mark.parametrize("always", [(), ("--always-measure",)])
+def test_a_side_that_reads_code_of_the_other_is_not_measured(always: tuple[str, ...], commit: Any) -> None:
+    commit(FAST + "FOREIGN = ['/head/build/fused.so']\n")
+    commit(FAST)
+    code, text = invoke(*AGAINST, *always)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "HEAD~1 (" in text
+    assert "would not run its own code: it reads /head/build/fused.so, of the other side" in text
 
 
 PROJECT = '[project]\nname = "own"\nversion = "{}"\ndependencies = ["torch=={}"]\n'
@@ -184,8 +203,8 @@ def probe(folder: str, **more: Any) -> Probe:
 def test_which_differences_make_sides_unequal(more: dict[str, Any], equal: bool) -> None:
     base, head = (Side(name, checkouts=(Path("/one"), Path("/two"))) for name in ("base", "head"))
     assert are_equal(base, head, (probe("/two"), probe("/one", **more))) == equal
-    slowed = Side("head", delay=0.1)
-    assert not are_equal(base, slowed, (probe("/two"), probe("/two")))
+    for changed in (replace(head, delay=0.1), replace(head, native_code="1")):
+        assert not are_equal(base, changed, (probe("/two"), probe("/two")))
 
 
 @pytest.mark.parametrize("form", ["commit -a", "add"])
@@ -364,6 +383,45 @@ def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_pa
     assert {"./helper.py", "./hidden.py"} <= probes[0].files.keys()
     assert "./unused.py" not in probes[0].files
     assert are_equal(*sides, probes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_a_real_probe_finds_what_only_a_step_reads(side: str, tmp_path: Path) -> None:
+    checkouts = (tmp_path / "base", tmp_path / "head")
+    for folder in checkouts:
+        folder.mkdir()
+        (folder / "kernel.cpp").write_text("// compiled in the first step")
+    (checkouts[0] / "own_loss.py").write_text(
+        dedent(
+            f"""
+            from ganbench import LossPlugin, Options, hookimpl
+
+            def build(options, context):
+                from ganbench_losses.bce import BinaryCrossEntropy
+
+                class Own(BinaryCrossEntropy):
+                    def generator_loss(self, players, batch):
+                        open({str(tmp_path / side / "kernel.cpp")!r}).read()
+                        return super().generator_loss(players, batch)
+
+                return Own()
+
+            @hookimpl
+            def ganbench_losses():
+                return [LossPlugin(name="own", summary="BCE that reads a file", options=Options, build=build)]
+            """
+        )
+    )
+    base = Side("base", folder=checkouts[0], import_paths=tuple(map(Path, sys.path)), checkouts=checkouts)
+    plugin = str(checkouts[0] / "own_loss.py")
+    overrides = ["loss=own", "dataset.source=embedded", "model.width=1", "training.batch_size=16"]
+    config = SessionConfig("dcgan-fashion", overrides, [plugin], device="cpu", window_seconds=0.01)
+    if side == "base":
+        assert "./kernel.cpp" in probe_alone(base, config, scores=False).files
+    else:
+        with pytest.raises(NotComparableError, match=r"it reads .*/head/kernel.cpp, of the other side"):
+            probe_alone(base, config, scores=False)
 
 
 def test_a_plugin_in_a_submodule_is_that_of_the_revision(commit: Any, tmp_path: Path) -> None:
