@@ -143,6 +143,8 @@ def installed_from(repository: Path) -> list[str]:
         record = distribution.read_text("direct_url.json")
         url = urlsplit(json.loads(record)["url"]) if record else None
         if url and url.scheme == "file" and Path(unquote(url.path)).resolve().is_relative_to(repository):
-            tops = {file.parts[0] for file in distribution.files or [] if file.suffix == ".py"}
-            names += sorted(top.removesuffix(".py") for top in tops if top.removesuffix(".py").isidentifier())
+            # if editable, its files may be only a finder; setuptools lists the packages for that
+            tops = {file.parts[0].removesuffix(".py") for file in distribution.files or [] if file.suffix == ".py"}
+            tops.update((distribution.read_text("top_level.txt") or "").split())
+            names += sorted(filter(str.isidentifier, tops))
     return names

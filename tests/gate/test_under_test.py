@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -163,6 +164,22 @@ def test_packages_installed_inside_the_checkout_are_imported_from_source(tmp_pat
     under_test = UnderTest(revision(tmp_path, PACKAGES), SessionConfig("any"))
     assert under_test.head[0] == tmp_path / "repository"
     assert under_test.base[0] == tmp_path / "checkout"
+
+
+def test_a_package_that_only_the_finder_of_an_editable_install_knows_is_that_of_each_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site-packages" / "own_helper-1.dist-info"
+    info.mkdir(parents=True)
+    url = {"url": (tmp_path / "repository").as_uri(), "dir_info": {"editable": True}}
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-helper\nVersion: 1\n")
+    (info / "direct_url.json").write_text(json.dumps(url))
+    (info / "RECORD").write_text("__editable___own_helper_1_finder.py,,\n")
+    (info / "top_level.txt").write_text("own_helper\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    under_test = UnderTest(revision(tmp_path, "flat/own_helper/__init__.py"), SessionConfig("any"))
+    assert tmp_path / "checkout" / "flat" in under_test.base
+    assert tmp_path / "repository" / "flat" in under_test.head
 
 
 def test_an_ambiguous_module_is_not_guessed() -> None:
