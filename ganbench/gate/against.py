@@ -24,8 +24,8 @@ from .check import (
 from .dependencies import dependencies_finding
 from .path_mapping import PathMapping
 from .revision import checked_out
-from .side import CURRENT_CODE, Code, Side
-from .under_test import UnderTest, installed_from
+from .side import Code, Side
+from .under_test import UnderTest, current_side, installed_from, require_up_to_date
 
 EXTENSIONS_VARIABLE = "TORCH_EXTENSIONS_DIR"  # where `torch.utils.cpp_extension.load` compiles
 
@@ -89,12 +89,16 @@ def check_with_python(python: Path, config: CheckConfig) -> Check:
         base = Side(
             str(python),
             python=str(python),
+            import_paths=(),  # PYTHONPATH belongs to the running Python
             environment={EXTENSIONS_VARIABLE: str(extensions / "base")},
             temporary=(extensions,),
             require_own=require_own_packages(python),
         )
         head = Side(
-            sys.executable, environment={EXTENSIONS_VARIABLE: str(extensions / "head")}, temporary=(extensions,)
+            sys.executable,
+            environment={EXTENSIONS_VARIABLE: str(extensions / "head")},
+            temporary=(extensions,),
+            require_own=require_up_to_date(config.log),
         )
         return check_interleaved(base, head, config)
 
@@ -123,7 +127,7 @@ def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
             if is_another and any(Path(imported.path).is_relative_to(folder) for folder in installed):
                 raise NotComparableError(
                     f"{python} would not run its own code: {name} comes from {imported.path}, which belongs to "
-                    f"{sys.executable}. Install it for {python}, and remove that folder from PYTHONPATH"
+                    f"{sys.executable}. Install it for {python}"
                 )
 
     return require_own
@@ -131,4 +135,4 @@ def require_own_packages(python: Path) -> Callable[[Mapping[str, Code]], None]:
 
 def check_baselines(baselines: Mapping[str, Baseline], config: CheckConfig) -> list[Check]:
     """Check the current code against each baseline. Raises as `check_stored` does."""
-    return check_stored(baselines, Side(CURRENT_CODE), config) if baselines else []
+    return check_stored(baselines, current_side(config.log), config) if baselines else []

@@ -17,8 +17,9 @@ from .measuring import measure_fresh
 from .options import STORED_SESSIONS
 from .quality import seeds_of, train_side
 from .session import Session
-from .side import CURRENT_CODE, Side
+from .side import CURRENT_CODE
 from .smoke import REPEATS, train_repeats
+from .under_test import current_side
 from .verdict import Finding, Verdict
 
 
@@ -50,7 +51,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     Sessions are appended; training runs are only added if there are none. Raises `NotComparableError` if the existing
     baseline was measured under other conditions, in another environment, or with other code.
     """
-    session_config, log, side = config.session_config, config.log, Side(CURRENT_CODE)
+    session_config, log, side = config.session_config, config.log, current_side(config.log)
     stored = load_baseline(file, session_config.benchmark) if file.exists() else None
 
     def require_comparable(session: Session) -> None:

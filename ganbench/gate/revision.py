@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -136,6 +136,21 @@ def list_files(repository: Path, command: str, *options: str) -> list[str]:
     """Return the lines of a git command that lists files."""
     listed = git("-C", str(repository), command, "-z", *options, error="git cannot list the files of the repository")
     return list(filter(None, listed.split("\0")))
+
+
+def working_tree(log: Callable[[str], None]) -> tuple[Path, frozenset[str]]:
+    """Return the root of the current repository, and the files that git tracks; none outside of a repository.
+
+    If git is missing or refuses to read the repository, log that, and return no files.
+    """
+    here = Path.cwd()
+    if any((folder / ".git").exists() for folder in (here, *here.parents)):
+        try:
+            root = Path(git("rev-parse", "--show-toplevel", error="git cannot read the repository")).resolve()
+            return root, frozenset(list_files(root, "ls-files", "--recurse-submodules"))
+        except UsageError as error:
+            log(f"{error}: installed packages are not compared with the working tree")
+    return here, frozenset()
 
 
 def commit_of(reference: str) -> str:

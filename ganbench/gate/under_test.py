@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import distributions
 from pathlib import Path
@@ -22,13 +22,14 @@ from ganbench.plugin.registry import ENTRY_POINT_GROUP
 from ganbench.system import source
 from ganbench.system.source import is_source
 
-from .revision import Revision
-from .side import Code, SessionConfig
+from .revision import Revision, working_tree
+from .side import CURRENT_CODE, Code, SessionConfig, Side
 
 # of extension modules that belong to a build of the package, which base cannot have
 BUILT_SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix.count(".") > 1)
 # of all libraries; if a plugin compiles one when it is imported, base has its own as soon as it has run
 LIBRARY_SUFFIXES = (".so", ".pyd")
+GENERATED = {"_version.py"}  # tracked by some, but rewritten by each build
 
 
 class UnderTest:
@@ -148,3 +149,39 @@ def installed_from(repository: Path) -> list[str]:
             tops.update((distribution.read_text("top_level.txt") or "").split())
             names += sorted(filter(str.isidentifier, tops))
     return names
+
+
+def current_side(log: Callable[[str], None]) -> Side:
+    """Return the side that is compared with baselines: what this Python runs."""
+    return Side(CURRENT_CODE, require_own=require_up_to_date(log))
+
+
+def require_up_to_date(log: Callable[[str], None]) -> Callable[[Mapping[str, Code]], None]:
+    """Return a function that raises `NotComparableError` for installed code that differs from the working tree's.
+
+    Code that the current git repository does not track is accepted, and outside of a repository, all code is.
+    """
+    repository, tracked = working_tree(log)
+
+    def require(code: Mapping[str, Code]) -> None:
+        for name, imported in code.items():
+            path = Path(imported.path)
+            roots = roots_of(path.stem, tracked) if source.is_installed(path) else []
+            stale = [differing_file(path, repository, root, tracked) for root in roots]
+            if stale and all(stale):
+                raise NotComparableError(
+                    f"an outdated copy of {name} would be measured, not the working tree: {stale[0]} is different in "
+                    f"{path.parent}. Install the repository again, best in editable mode (pip install -e {repository})"
+                )
+
+    return require
+
+
+def differing_file(installed: Path, repository: Path, root: str, tracked: Collection[str]) -> str | None:
+    """Return a tracked file below `root` of which an installed package or module has another version, if any."""
+    for name, file in source.code_files(installed).items():
+        original = f"{root}/{name}".removeprefix("./")
+        is_original = original in tracked and file.name not in GENERATED
+        if is_original and source.content_hash(file) != source.content_hash(repository / original):
+            return original
+    return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,29 @@ def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugi
     assert "WARNING: baseline.json: recorded, not checked (smoke runs, scores)" in outcome[1]
     assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 3
     assert_outcome(check("--missing-baseline", "record", "--quality"), ExitCode.DONE, "PASS: FID (tiny)")
+
+
+def test_an_outdated_installed_copy_is_not_measured(
+    commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    for folder in (Path(), site):
+        (folder / "installed_loss.py").write_text(FAST)
+    commit(FAST)
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(site))
+    common = ("dcgan-fashion", "-p", "installed_loss")
+    commands = (
+        ("baseline", "record", *common, "--out", "baseline.json", "--sessions", "2"),
+        ("check", *common, "--baseline", "baseline.json", "--no-speed"),
+    )
+    for arguments in commands:
+        assert invoke(*arguments)[0] == ExitCode.DONE
+    Path("installed_loss.py").write_text(SLOW)
+    for arguments in (*commands, ("check", *common, "--against-python", sys.executable)):
+        message = "an outdated copy of installed_loss.py would be measured, not the working tree"
+        assert_outcome(invoke(*arguments), ExitCode.NOT_COMPARABLE, message)
 
 
 def test_a_spec_file_is_one_benchmark_by_any_relative_path(plugin: Any) -> None:

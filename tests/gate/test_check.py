@@ -324,6 +324,20 @@ def test_another_python_is_measured_as_the_base(commit: Any) -> None:
     assert "PASS" in text
 
 
+def test_another_python_imports_its_own_packages(commit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository, environment = commit(FAST), tmp_path / "environment"
+    environment.mkdir()
+    for folder, text in ((repository, SLOW), (environment, FAST)):
+        (folder / "python_loss.py").write_text(text)
+    python = environment / "python"
+    imported = "${PYTHONPATH:+$PYTHONPATH:}" + str(environment)  # last, as site-packages
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{imported}" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("PYTHONPATH", str(repository), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(repository))
+    assert invoke("-p", "python_loss", "--against-python", str(python))[0] == ExitCode.REGRESSION
+
+
 @pytest.mark.parametrize(
     ("noise", "code", "message"),
     [
