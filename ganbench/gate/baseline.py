@@ -138,8 +138,8 @@ def require_same_environment(stored: Baseline, session: Session) -> None:
     """Raise `NotComparableError` if the environment changed: one baseline describes the noise of one environment."""
     if changes := stored.changed_environment(session):
         raise NotComparableError(
-            f"the baseline was recorded in another environment ({changes}), so no sessions can be added; record "
-            "another baseline, or remove the file first"
+            f"the baseline was recorded in another environment ({changes}), so nothing can be added to it; "
+            "record another baseline, or remove the file first"
         )
 
 

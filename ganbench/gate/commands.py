@@ -168,16 +168,17 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
 def load_or_record(
     files: list[Path], missing: MissingBaseline, config: CheckConfig
 ) -> tuple[dict[str, Baseline], list[Check]]:
-    """Load baselines by file. If requested, record those that are missing or lack a part, and return that as checks."""
+    """Load baselines by file. If requested, complete those that are missing or lack a part, and return their checks."""
     from .baseline import load_baseline
     from .recording import record_missing
 
-    baselines, checks = {}, []
+    baselines: dict[str, Baseline] = {}
+    checks: list[Check] = []
     for file in files:
-        if missing == MissingBaseline.RECORD and (recorded := record_missing(file, config)):
-            checks.append(recorded)
-        else:
+        completed = record_missing(file, config) if missing == MissingBaseline.RECORD else []
+        if not completed:
             baselines[str(file)] = load_baseline(file, config.session_config.benchmark)
+        checks += completed
     return baselines, checks
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from .against import check_baselines
 from .baseline import (
     Baseline,
     load_baseline,
@@ -17,29 +18,39 @@ from .measuring import measure_fresh
 from .options import STORED_SESSIONS
 from .quality import seeds_of, train_side
 from .session import Session
-from .side import CURRENT_CODE
+from .side import CURRENT_CODE, Side
 from .smoke import REPEATS, train_repeats
 from .under_test import current_side
 from .verdict import Finding, Verdict
 
 
-def record_missing(file: Path, config: CheckConfig) -> Check | None:
-    """Record the requested parts that a baseline lacks, or all of them if there is no file; None if it lacks nothing.
+def record_missing(file: Path, config: CheckConfig) -> list[Check]:
+    """Record the requested parts that a baseline lacks, or all of them if there is no file, and check the others.
 
-    A recording that was interrupted has left a file without its later parts. Returns a check with a warning, because
-    nothing was compared. Raises as `record_into` does.
+    A recording that was interrupted has left a file without its later parts. The first of the returned checks is a
+    warning, because the recorded parts were not compared; there are none if the baseline lacks nothing. Raises as
+    `record_into` and `check_baselines` do.
     """
     benchmark, log = config.session_config.benchmark, config.log
-    if file.exists():
-        parts = load_baseline(file, benchmark).missing_parts(smoke=config.smoke, quality=config.quality)
-        if not parts:
-            return None
-        log(f"{file} has no {' and no '.join(parts)}: recording them instead of checking against it")
-        record_into(file, replace(config, sessions=0))
-    else:
-        parts = ["sessions", *["smoke runs"] * config.smoke, *["scores"] * config.quality]
+    if not file.exists():
         log(f"{file} not found: recording it instead of checking against it")
         record_into(file, replace(config, sessions=STORED_SESSIONS))
+        parts = ["sessions", *["smoke runs"] * config.smoke, *["scores"] * config.quality]
+        return [recorded_check(file, benchmark, parts)]
+    stored = load_baseline(file, benchmark)
+    parts = stored.missing_parts(smoke=config.smoke, quality=config.quality)
+    if not parts:
+        return []
+    log(f"{file} has no {' and no '.join(parts)}: recording them instead of checking against them")
+    add_missing_runs(file, stored, config)
+    smoke, quality = config.smoke and bool(stored.smoke), config.quality and bool(stored.quality)
+    checks = [recorded_check(file, benchmark, parts)]
+    if config.speed or smoke or quality:
+        checks += check_baselines({str(file): stored}, replace(config, smoke=smoke, quality=quality))
+    return checks
+
+
+def recorded_check(file: Path, benchmark: str, parts: list[str]) -> Check:
     message = f"{file}: recorded, not checked ({', '.join(parts)}); the next check will use this baseline"
     finding = Finding(Verdict.WARNING, ("recorded", "not checked"), message)
     return Check(benchmark, (str(file), CURRENT_CODE), Measurements(), {"baseline": finding})
@@ -71,6 +82,26 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
             f"{file} and record it again on a quiet machine"
         )
     baseline.save(file)  # each part when it is complete: an interruption loses only the one that it interrupts
+    return record_runs(file, baseline, side, config)
+
+
+def add_missing_runs(file: Path, stored: Baseline, config: CheckConfig) -> None:
+    """Add the training runs that a baseline lacks.
+
+    Their code may be later than that of the sessions, because each part is only compared with itself. Raises
+    `NotComparableError` if the conditions or the environment differ, which a session shows that is not stored.
+    """
+    side = current_side(config.log)
+    stored.require_same_windows(str(file), config.session_config)
+    (session,) = measure_fresh(side, config.session_config, 1, config.log)
+    require_same_conditions(stored, session)
+    require_same_environment(stored, session)
+    record_runs(file, stored, side, config)
+
+
+def record_runs(file: Path, baseline: Baseline, side: Side, config: CheckConfig) -> Baseline:
+    """Add the requested training runs to a baseline that has none, save it after each part, and return it."""
+    session_config, log = config.session_config, config.log
     if config.smoke and not baseline.smoke:
         runs = train_repeats(side, session_config, REPEATS, log)
         baseline = baseline.model_copy(update={"smoke": runs})

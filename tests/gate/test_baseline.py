@@ -136,9 +136,43 @@ def test_the_parts_that_an_interrupted_recording_has_left_out_are_recorded(plugi
     plugin(FAST + "# another text\n")  # the next commit
     outcome = check("--missing-baseline", "record", "--quality")
     assert_outcome(outcome, ExitCode.DONE, "baseline.json has no smoke runs and no scores: recording them")
+    assert "PASS: throughput" in outcome[1]
     assert "WARNING: baseline.json: recorded, not checked (smoke runs, scores)" in outcome[1]
     assert len(json.loads(Path("baseline.json").read_text())["sessions"]) == 3
     assert_outcome(check("--missing-baseline", "record", "--quality"), ExitCode.DONE, "PASS: FID (tiny)")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (FAST + "# another text\n", ExitCode.DONE, "PASS: throughput"),
+        (SLOW, ExitCode.REGRESSION, "REGRESSED: throughput is worse by 25."),
+        (FAST + "LOSS = 1.5\n", ExitCode.DONE, "WARNING: training results differ for the same seed"),
+    ],
+)
+def test_the_parts_that_a_baseline_has_are_checked_when_others_are_recorded(
+    text: str, code: int, message: str, plugin: Any
+) -> None:
+    record("--sessions", "8")
+    plugin(text)
+    outcome = check("--missing-baseline", "record", "--quality")
+    assert "WARNING: baseline.json: recorded, not checked (scores)" in outcome[1]
+    assert_outcome(outcome, code, message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("BATCH = 32\n", "batch_size: 64, now 32"),
+        ('TORCH = "2.15"\n', "in another environment (torch 2.14 -> 2.15), so nothing can be added"),
+    ],
+)
+def test_parts_are_only_added_to_a_baseline_of_the_same_conditions(text: str, message: str, plugin: Any) -> None:
+    record("--sessions", "3", "--no-smoke")
+    before = Path("baseline.json").read_text()
+    plugin(FAST + text)
+    assert_outcome(check("--missing-baseline", "record", "--no-speed"), ExitCode.NOT_COMPARABLE, message)
+    assert Path("baseline.json").read_text() == before
 
 
 def test_an_outdated_installed_copy_is_not_measured(
@@ -255,7 +289,7 @@ def test_scores_are_not_compared_if_a_seed_is_on_both_sides(plugin: Any) -> None
 def test_sessions_of_another_environment_are_not_added(plugin: Any) -> None:
     record("--sessions", "2")
     plugin(FAST + 'TORCH = "2.15"\n')
-    assert_outcome(record(), ExitCode.NOT_COMPARABLE, "in another environment (torch 2.14 -> 2.15), so no sessions")
+    assert_outcome(record(), ExitCode.NOT_COMPARABLE, "in another environment (torch 2.14 -> 2.15), so nothing")
 
 
 def test_a_pass_against_disturbed_sessions_is_only_a_warning(plugin: Any) -> None:
