@@ -1,7 +1,7 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
-CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE
+PLATFORM, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE
 (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between which a
 target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
 """
@@ -30,7 +30,9 @@ def answer(reply):
 
 given = [int(text.removeprefix("training.seed=")) for text in request["overrides"] if text.startswith("training.seed=")]
 seed = request["training"].get("seed", *given or [0])
-environment = {"must_match": {}, "may_differ": {"torch": namespace.get("TORCH", "2.14")}}
+environment = {"must_match": {}, "may_differ": {
+    "torch": namespace.get("TORCH", "2.14"), "platform": namespace.get("PLATFORM", "Linux 6.1"),
+}}
 run_context = {
     "environment": environment, "data": "0", "plugins": [],
     "spec": {"training": {"seed": seed, "discriminator_steps": namespace.get("DISCRIMINATOR_STEPS", 1)}},

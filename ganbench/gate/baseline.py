@@ -14,6 +14,7 @@ from ganbench.results.record import Record, first_problem
 from ganbench.results.schema import NON_TRAINING_FIELDS
 from ganbench.system.files import explained_write, write_text
 
+from .quality import completed
 from .session import Session
 from .side import SessionConfig
 from .training_runs import TrainingRun, software_differences
@@ -71,11 +72,18 @@ class Baseline(Record):
         """Return which of the requested parts are missing, as after an interrupted recording."""
         return [*["smoke runs"] * (smoke and not self.smoke), *["scores"] * (quality and not self.quality)]
 
-    def advisory_scores(self, fresh: TrainingRun) -> list[str]:
+    def advisory_scores(self, fresh: list[TrainingRun]) -> list[str]:
         """Return the reasons why a verdict on scores must not fail a build, if any."""
-        software = software_differences(self.quality[0], fresh)
+        scored = [next(iter(completed(runs)), None) for runs in (self.quality, fresh)]
+        if scored[0] is None or scored[1] is None:  # all seeds diverged: there are no scores whose software is known
+            return self.advisory_times(fresh)
+        software = software_differences(scored[0], scored[1])
         changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
         return [f"the software of the scores differs from the baseline: {changes}"] if software else []
+
+    def advisory_times(self, fresh: list[TrainingRun]) -> list[str]:
+        """Return the reasons why a verdict on the time of training runs must not fail a build, if any."""
+        return environment_reasons(self.quality[0], fresh[0])
 
     def advisory(self, fresh: list[Session]) -> list[str]:
         """Return the reasons why a verdict on speed must not fail a build, if any."""
@@ -84,15 +92,20 @@ class Baseline(Record):
             reasons.append(f"the baseline has {len(self.sessions)} sessions, but gating needs {MIN_GATING_SESSIONS}")
         if disturbed := [session.disturbed_by for session in fresh if session.disturbed_by]:
             reasons.append(f"{len(disturbed)} of {len(fresh)} sessions were disturbed: {disturbed[0]}")
-        if changes := self.changed_environment(fresh[0]):
-            reasons.append(f"the environment differs from the baseline: {changes}")
-        return reasons
+        return [*reasons, *environment_reasons(self.sessions[0], fresh[0])]
 
-    def changed_environment(self, fresh: Session) -> str:
-        """Describe what may differ in the environment of a session and does; empty if nothing does."""
-        before, after = self.sessions[0].environment.may_differ, fresh.environment.may_differ
-        changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
-        return ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changed.items())
+
+def environment_reasons(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> list[str]:
+    """Return that the environment has changed, if it has, as a reason why a verdict must not fail a build."""
+    changes = changed_environment(stored, fresh)
+    return [f"the environment differs from the baseline: {changes}"] if changes else []
+
+
+def changed_environment(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> str:
+    """Describe what may differ in the environment and does; empty if nothing does."""
+    before, after = stored.environment.may_differ, fresh.environment.may_differ
+    changed = differing_fields([{**before, UNDER_TEST: None}, {**after, UNDER_TEST: None}])
+    return ", ".join(f"{name} {old} -> {new}" for name, (old, new) in changed.items())
 
 
 def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
@@ -136,7 +149,7 @@ def require_same_code(stored: Baseline, session: Session) -> None:
 
 def require_same_environment(stored: Baseline, session: Session) -> None:
     """Raise `NotComparableError` if the environment changed: one baseline describes the noise of one environment."""
-    if changes := stored.changed_environment(session):
+    if changes := changed_environment(stored.sessions[0], session):
         raise NotComparableError(
             f"the baseline was recorded in another environment ({changes}), so nothing can be added to it; "
             "record another baseline, or remove the file first"

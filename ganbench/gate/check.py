@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from ganbench.errors import UsageError
@@ -25,7 +26,7 @@ from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides, require_same_scor
 from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
-from .targets import TargetTimes
+from .targets import TargetTimes, is_in_seconds
 from .training_runs import TrainingRuns, require_same_protocol
 from .verdict import (
     Finding,
@@ -186,19 +187,20 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             TrainingRuns(baseline.quality, quality_runs) if config.quality else None,
         )
         of_speed = baseline.advisory(sessions) if config.speed else []
-        of_scores = baseline.advisory_scores(quality_runs[0]) if config.quality else []
+        of_scores = baseline.advisory_scores(quality_runs) if config.quality else []
         findings = make_findings(measurements, config, config.margins.baseline_time_percent)
+        of_times = [*of_scores, *baseline.advisory_times(quality_runs)] if config.quality else []
+        reasons = {
+            name: of_speed if name in SPEED else of_times if is_in_seconds(name) else of_scores for name in findings
+        }
         if config.speed:
             findings["throughput"] = warn_if_disturbed(findings["throughput"], baseline)
         check = Check(
             benchmark=session_config.benchmark,
             names=(name, head.name),
             measurements=measurements,
-            findings={
-                name: as_advisory(finding, of_speed if name in SPEED else of_scores)
-                for name, finding in findings.items()
-            },
-            advisory=(*of_speed, *of_scores),
+            findings={name: as_advisory(finding, reasons[name]) for name, finding in findings.items()},
+            advisory=tuple(dict.fromkeys(chain.from_iterable(reasons.values()))),
         )
         checks.append(check)
     return checks

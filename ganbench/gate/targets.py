@@ -60,6 +60,8 @@ class TargetTimes:
                     verdict, note = Verdict.INCONCLUSIVE, "; less than the interval between scores: score more often"
                 elif unit == "seconds" and (reason := self._unreliable_clock()):
                     verdict, note = Verdict.INCONCLUSIVE, f"; {reason}"
+            elif verdict == Verdict.PASS and unit == "seconds" and (reason := self._slowed_base()):
+                verdict, note = Verdict.WARNING, f"; {reason}"
             failed = [sum(run.targets[number].reached is None for run in side) for side in self.sides]
             if verdict == Verdict.PASS and failed[1] * len(self.sides[0]) > failed[0] * len(self.sides[1]):
                 verdict = Verdict.WARNING
@@ -83,6 +85,12 @@ class TargetTimes:
             return f"the runs differ in {', '.join(fields)}"
         return "other processes slowed down a run" if any(run.disturbed for run in runs) else None
 
+    def _slowed_base(self) -> str | None:
+        """Return why the seconds of base may be too many, which hides a regression; None if nothing is known."""
+        disturbed = sum(run.disturbed for run in self.sides[0])
+        which = f"{disturbed} of the {len(self.sides[0])} seeds of base"
+        return f"other processes slowed down {which}, so a regression may be hidden" if disturbed else None
+
     def _costs(self, title: str) -> tuple[list[float], list[float]]:
         number, unit = self.quantities[title]
         base, head = ([cost(run.targets[number].reached, unit) for run in side] for side in self.sides)
@@ -96,6 +104,11 @@ class TargetTimes:
         if not math.isfinite(middle):
             return f"not reached ({reached})"
         return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
+
+
+def is_in_seconds(title: str) -> bool:
+    """Return whether a quantity of `TargetTimes` is a time, which unlike images depends on the machine."""
+    return title.endswith(", seconds")
 
 
 def identity(target: TargetResult) -> tuple[str, float, bool]:

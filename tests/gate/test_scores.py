@@ -413,6 +413,20 @@ def recorded(commit: Any) -> Path:
         ("FID = 23.0\n", (), ExitCode.DONE, "WARNING: training results differ for the same seed: FID (tiny)"),
         ('TORCH = "2.15"\n', ("--quality",), ExitCode.DONE, "PASS: FID (tiny)"),
         ('TORCH = "2.15"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
+        # the first seed of head, and all of them
+        (
+            'TORCH = "2.15"\nFID = 23.0\nDIVERGED = [52]\n',
+            ("--quality", "--no-speed"),
+            ExitCode.DONE,
+            "advisory only: the software",
+        ),
+        ("DIVERGED = range(52, 57)\n", ("--quality", "--no-speed"), ExitCode.REGRESSION, "diverged"),
+        (
+            'TORCH = "2.15"\nDIVERGED = range(52, 57)\n',
+            ("--quality", "--no-speed"),
+            ExitCode.DONE,
+            "advisory only: the environment",
+        ),
         ('TORCH = "2.15"\n', (), ExitCode.DONE, "PASS: training results agree for the same seed"),
     ],
 )

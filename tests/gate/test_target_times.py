@@ -131,6 +131,15 @@ def test_seconds_measured_under_other_conditions_decide_nothing(changes: dict[st
     assert reason in finding.message
 
 
+def test_seconds_of_a_base_that_other_processes_slowed_down_may_hide_a_regression() -> None:
+    base = [seed_run(images, disturbed=images == BASE[0]) for images in BASE]
+    by_unit = findings(base, list(map(seed_run, LIKE_BASE)))
+    assert by_unit["FID (tiny) at most 30, images"].verdict == Verdict.PASS
+    finding = by_unit["FID (tiny) at most 30, seconds"]
+    assert finding.verdict == Verdict.WARNING
+    assert "other processes slowed down 1 of the 10 seeds of base, so a regression may be hidden" in finding.message
+
+
 def test_different_targets_are_not_comparable() -> None:
     other = seed_run(1000)
     other = other.model_copy(update={"targets": [other.targets[0].model_copy(update={"value": 20.0})]})
@@ -184,6 +193,25 @@ def test_quality_includes_targets(text: str, code: int, message: str, commit: An
     assert "FID (tiny) at most 30, seconds" in report["quantities"]
     assert report["smoke"]["head"][0]["targets"] == []  # too short for targets
     assert len(report["quality"]["head"][0]["targets"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        ("", ExitCode.REGRESSION, "REGRESSED: FID (tiny) at most 30, seconds"),
+        ('PLATFORM = "Linux 6.2"\n', ExitCode.DONE, "baseline: platform Linux 6.1 -> Linux 6.2"),
+    ],
+)
+def test_more_seconds_than_the_baseline_after_an_update_are_advisory(
+    more: str, code: int, message: str, commit: Any
+) -> None:
+    repository = commit(FAST + REACHED)
+    common = ("dcgan-fashion", "-p", "own_loss.py", "--quality")
+    assert run_command("baseline", "record", *common, "--out", "baseline.json").exit_code == ExitCode.DONE
+    (repository / "own_loss.py").write_text(FAST.replace("1000", "500") + REACHED + more)
+    outcome = run_command("check", *common, "--baseline", "baseline.json", "--no-speed")
+    assert message in " ".join(outcome.output.split())
+    assert outcome.exit_code == code
 
 
 def work(*overrides: str, targets: bool, **length_and_seed: Any) -> dict[str, Any]:
