@@ -220,7 +220,7 @@ def probe(folder: str, **more: Any) -> Probe:
 def test_which_differences_make_sides_unequal(more: dict[str, Any], equal: bool) -> None:
     base, head = (Side(name, checkouts=(Path("/one"), Path("/two"))) for name in ("base", "head"))
     assert are_equal(base, head, (probe("/two"), probe("/one", **more))) == equal
-    for changed in (Side("head", delay=0.1), Side("head", native_code="1")):
+    for changed in (replace(head, delay=0.1), replace(head, native_code="1")):
         assert not are_equal(base, changed, (probe("/two"), probe("/two")))
 
 
