@@ -39,7 +39,7 @@ from ganbench.results.record import NewerVersionError
 from ganbench.results.schema import Environment, load_result
 from ganbench.results.suite_record import SuiteRecord, read_suite
 from ganbench.results.throughput import Memory
-from ganbench.runtime.checkpoint import load_checkpoint
+from ganbench.runtime.checkpoint import SCHEMA_VERSION, load_checkpoint
 from ganbench.spec.launch import read_launch
 from ganbench.spec.loading import load_spec
 from ganbench.system.files import read_cache, write_cache, write_text
@@ -211,7 +211,7 @@ def with_tensors(changes: dict[str, Any]) -> Callable[[Path], None]:
             "checkpoint.pt",
             load_checkpoint,
             with_tensors({"schema_version": 99}),
-            "schema 99, but this version reads schema 7",
+            f"schema 99, but this version reads schema {SCHEMA_VERSION}",
         ),
     ],
 )

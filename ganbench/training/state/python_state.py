@@ -113,7 +113,7 @@ def plugin_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]
     for path, module in inspection.modules.items():
         if id(module) not in own:
             for owner, tensors in ((path, module._parameters), (buffers_of(path), module._buffers)):
-                for name, tensor in tensors.items():
+                for name, tensor in list(tensors.items()):  # a restore may remove some
                     yield Place(f"{path}.{name}", owner, name, tensor, in_dictionary(tensors), "torch")
 
 
