@@ -196,8 +196,15 @@ def leveldb_records(content: bytes) -> Iterator[bytes]:
 def wandb_records(directory: Path) -> list[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
-    files = sorted((directory / "wandb").glob("offline-run-*/*.wandb"))
-    return [Record.FromString(data) for file in files for data in leveldb_records(file.read_bytes())]
+    records = []
+    for file in sorted((directory / "wandb").glob("offline-run-*/*.wandb")):
+        for _ in range(100):  # wandb's own process may write the last records after finish() has returned
+            of_file = [Record.FromString(data) for data in leveldb_records(file.read_bytes())]
+            if of_file and of_file[-1].HasField("exit"):
+                break
+            time.sleep(0.1)  # seconds
+        records += of_file
+    return records
 
 
 def wandb_summary(directory: Path) -> dict[str, Any]:
