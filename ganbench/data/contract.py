@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -125,19 +125,24 @@ def explain_dark(highest: int) -> str:
     return f"they look dark; if {highest} is white, multiply them by {255 / highest:.4g}"
 
 
-def changes_between_reads(split: Split, seeds: tuple[int, int]) -> bool:
-    """Return whether a few items differ between two reads, with these seeds of the default random number generators.
+def changes_between_reads(split: Split) -> tuple[bool, bool]:
+    """Return whether a few items differ between reads with equal seeds of the default rngs, and with different seeds.
 
-    With equal seeds, items differ that no seed can reproduce. With different ones, so do those with random changes.
+    The first cannot be reproduced by any seed; the second is so for all random changes, such as flips.
     """
     if type(split) is TensorDataset:
-        return False
+        return False, False
     indices = checked_items(split)  # several, because a random flip leaves half of the items as they are
     reads = []
-    for seed in seeds:
+    for seed in (0, 0, 1):
         with IsolatedRNG(seed):
             reads.append([split[index] for index in indices])
-    return any(not torch.equal(one[0], other[0]) or one[1] != other[1] for one, other in zip(*reads, strict=True))
+    first, again, other = reads
+    return not equal_items(first, again), not equal_items(again, other)
+
+
+def equal_items(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    return all(torch.equal(one[0], other[0]) and one[1] == other[1] for one, other in zip(some, others, strict=True))
 
 
 def check_length(split: Split, name: str, plugin: str) -> None:

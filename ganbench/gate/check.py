@@ -115,12 +115,13 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     scores cannot be compared, and `SessionError` if a session crashed.
     """
     session_config, log = config.session_config, config.log
-    probes = probe_sides(base, head, session_config, scores=config.smoke or config.quality)
-    if not config.always_measure and are_equal(base, head, probes):
-        findings = {"code": NOTHING_TO_MEASURE}
-        return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
-    if config.quality:
-        require_same_scores(*probes)
+    if config.quality or not config.always_measure or base.checkouts:
+        probes = probe_sides(base, head, session_config, scores=config.smoke or config.quality)
+        if not config.always_measure and are_equal(base, head, probes):
+            findings = {"code": NOTHING_TO_MEASURE}
+            return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
+        if config.quality:
+            require_same_scores(*probes)
     sessions = smoke_runs = quality_runs = None
     if config.smoke:
         smoke_runs = smoke.train_both(base, head, session_config, config.training_seed, log)

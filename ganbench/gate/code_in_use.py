@@ -118,13 +118,18 @@ def hash_used(source: Any, used: dict[Path, tuple[Path, str]]) -> dict[str, str]
 def foreign_code(source: Any, used: dict[Path, tuple[Path, str]], own: Path | None) -> list[str]:
     """Return the files of `files_in_use` that are code, but not in the checkout `own`.
 
-    Hidden folders are left out, because they are caches. The gate's own files run on both sides.
+    Hidden folders are left out, because they are caches, and so are modules that `own` lacks: those of a plugin that
+    only the other side has, and that this side imports with all others. The gate's own files run on both sides.
     """
     gate = Path(__file__).resolve().parent
     return sorted(
         str(path)
         for path, (checkout, name) in used.items()
-        if checkout != own and path.suffix in source.CODE_SUFFIXES and "/." not in f"/{name}" and path.parent != gate
+        if checkout != own
+        and is_code(source, path.name)
+        and "/." not in f"/{name}"
+        and path.parent != gate
+        and not (path.suffix == ".py" and own is not None and not (own / name).exists())
     )
 
 
@@ -133,6 +138,11 @@ def installed_distributions(source: Any, request: Json) -> list[str]:
     paths = (Path(str(getattr(found, "_path", found))).resolve() for found in distributions())
     checkouts = [Path(folder) for folder in request["checkouts"]]
     return sorted(str(path) for path in paths if not any(source.is_source(path, folder) for folder in checkouts))
+
+
+def is_code(source: Any, opened: str) -> bool:
+    """Return whether an opened file is Python, a library, or what libraries are built from."""
+    return source_of(opened).suffix in source.CODE_SUFFIXES
 
 
 def source_of(opened: str) -> Path:

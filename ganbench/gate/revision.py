@@ -139,7 +139,7 @@ def list_files(repository: Path, command: str, *options: str) -> list[str]:
 
 
 def working_tree(log: Callable[[str], None]) -> tuple[Path, frozenset[str]]:
-    """Return the root of the current repository, and the files that git tracks; none outside of a repository.
+    """Return the root of the current repository, and the files that it tracks itself; none outside of a repository.
 
     If git is missing or refuses to read the repository, log that, and return no files.
     """
@@ -147,7 +147,7 @@ def working_tree(log: Callable[[str], None]) -> tuple[Path, frozenset[str]]:
     if any((folder / ".git").exists() for folder in (here, *here.parents)):
         try:
             root = Path(git("rev-parse", "--show-toplevel", error="git cannot read the repository")).resolve()
-            return root, frozenset(list_files(root, "ls-files", "--recurse-submodules"))
+            return root, frozenset(list_files(root, "ls-files"))
         except UsageError as error:
             log(f"{error}: installed packages are not compared with the working tree")
     return here, frozenset()

@@ -108,11 +108,12 @@ def listen(temporary: list[str]) -> Requests:
 
 
 def probe(request: Json, answer: Any, requests: Requests) -> Json:
-    """Train for a window, and report what ran: a file may be read only in the first step.
+    """Train for a window, and report what ran, because some files are first read in a step.
 
     If there will be scores, the metrics are prepared, too, because they may read files of the repository.
     """
     opened = code_in_use.record_opened_files()
+    prepared: set[str] = set()  # files that were opened before the first step
     own = code_in_use.checkout_of(Path.cwd(), request)
     import ganbench
 
@@ -121,7 +122,9 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
 
     def describe(info: Any) -> Json:
         packages = {name: code[name].pop("files") for name in code}
-        used = code_in_use.files_in_use(source, opened, code, registry, request)
+        # later, a dataset may open files whose number depends on the speed; their content is in the hash of the data
+        read = {path for path in set(opened) if path in prepared or code_in_use.is_code(source, path)}
+        used = code_in_use.files_in_use(source, read if prepared else opened, code, registry, request)
         return {
             "code": code,
             "files": {**packages, **code_in_use.hash_used(source, used)},
@@ -142,6 +145,10 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
 
         def on_run_start(self, info: Any) -> None:
             self.info = info
+
+        def on_status(self, status: str) -> None:  # an earlier ganbench reports none
+            if status == "warming up":
+                prepared.update(opened)
 
         def on_window_end(self, progress: Any) -> None:
             answer_and_exit(answer, lambda: describe(self.info))

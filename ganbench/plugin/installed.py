@@ -11,7 +11,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import PurePath
 from typing import Literal
 
-from ganbench.errors import UsageError, describe
+from ganbench.errors import NotComparableError, UsageError, describe
 from ganbench.system.source import edited_file, source_hash
 
 ONLY_VARIABLE = "GANBENCH_PLUGINS"  # names the packages to load, separated by commas
@@ -33,11 +33,12 @@ class Provider:
     def source(self) -> str:
         """A hash of the source code: it detects edits that leave the version unchanged.
 
-        Raises `UsageError` if the code that runs is older than its files: it would have the hash of the new code.
+        Raises `NotComparableError` if the code that runs is older than its files, and would get the hash of the new.
         """
         if (file := edited_file(self.module)) is not None:
-            raise UsageError(
-                f"{self}: {file} was edited after this process imported it, so the old code would run; restart Python"
+            raise NotComparableError(
+                f"{self}: {file} was edited after this process imported it, so the old code would run; start again, in "
+                "a notebook by restarting Python"
             )
         return source_hash(self.module)
 

@@ -189,6 +189,7 @@ class DataRecord(Record):
     label_counts: tuple[int, ...] | None = Field(
         None, description="train images of each class; null if the dataset does not say"
     )
+    random_splits: list[str] = Field([], description="splits whose images change at random each time they are read")
     warnings: list[str] = Field([], description="what may be wrong with the images; empty if nothing is known")
 
 

@@ -51,15 +51,19 @@ def load_changed_state(plugin: Any, state: Any, device: torch.device, name: str)
         load_saved_state(plugin, state, device, name)
 
 
-def saves_itself(plugin: Any) -> bool:
-    """Return whether a plugin has a `state_dict` of its own, not just that of every module, which has only tensors."""
+def self_saved_parts(plugin: Any) -> list[str]:
+    """Return the parts of a plugin with a `state_dict` of their own, not just that of every module, with its tensors.
+
+    They are the names of modules in it, or "" for the plugin itself.
+    """
     if not isinstance(plugin, nn.Module):
-        return hasattr(plugin, "state_dict")
-    return any(
-        type(module).state_dict is not nn.Module.state_dict
+        return [""] if hasattr(plugin, "state_dict") else []
+    return [
+        name
+        for name, module in plugin.named_modules()
+        if type(module).state_dict is not nn.Module.state_dict
         or type(module).get_extra_state is not nn.Module.get_extra_state
-        for module in plugin.modules()
-    )
+    ]
 
 
 def on_devices_of(current: Any, saved: Any) -> Any:

@@ -47,8 +47,9 @@ MAX_DEPTH = 50  # of nested containers
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Return whether a tensor is dense and has memory."""
-    return tensor.layout == torch.strided and not tensor.is_meta
+    """Return whether a tensor is dense and has memory; those of `torch.func`, such as within `vmap`, have none."""
+    has_memory = not (tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+    return tensor.layout == torch.strided and has_memory
 
 
 def address_of(tensor: Tensor) -> int:

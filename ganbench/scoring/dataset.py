@@ -32,8 +32,8 @@ def open_dataset(
     with evaluation_context(seed, device):  # a dataset may use random numbers to read an image
         data = check_data(built, plugin)
         data_shape = data.data_shape
-        splits = [split for split in (data.train, data.test) if split is not None]
-        irreproducible = any(changes_between_reads(split, seeds=(0, 0)) for split in splits)
+        splits = {"train": data.train, "test": data.test}
+        changing = {name: changes_between_reads(split) for name, split in splits.items() if split is not None}
         highest = highest_value(data.train)
     # a constant, so that the hash of random transforms does not depend on the seed of the run
     with evaluation_context(REAL_DATA_SEED, device):
@@ -43,7 +43,7 @@ def open_dataset(
         warnings.append(
             f"{plugin}: no value of the examined train images is above {highest}, of 255; {explain_dark(highest)}"
         )
-    if irreproducible:
+    if any(irreproducible for irreproducible, _ in changing.values()):
         warnings.append(
             f"{plugin}: an image differs between two reads with equal seeds, so neither training nor scores can be "
             "reproduced; use the default random number generators of torch, Python or NumPy"
@@ -61,6 +61,7 @@ def open_dataset(
         data_shape=data_shape,
         num_classes=data.num_classes,
         label_counts=known_label_counts(data),
+        random_splits=[name for name, (_, is_random) in changing.items() if is_random],
         warnings=warnings,
     )
     return data, record

@@ -123,7 +123,7 @@ def fit_to_real_images(
     add_declared(protocol, metric.protocol, "metric")
     protocol |= {"split": config.split, "real_samples": len(indices)}
     prepared = PreparedMetric(config, metric, protocol, software)
-    if real_data.is_random(config.split):
+    if config.split in real_data.record.random_splits:
         prepared.warnings.append(random_images(config.split))
     with evaluation_context(REAL_DATA_SEED, real_data.device):
         with score_warnings(prepared.warnings):

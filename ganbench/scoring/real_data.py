@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ganbench.data.batches import select_images
-from ganbench.data.contract import changes_between_reads
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.interfaces import (
     FeatureMetric,
@@ -65,7 +64,6 @@ class RealData:
         self.batch_size = batch_size
         self.device = torch.device(context.device)
         self._features: dict[str, FeatureFile] = {}
-        self._random: dict[str, bool] = {}  # by name of the split
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -83,13 +81,6 @@ class RealData:
 
     def split(self, name: str) -> Split | None:
         return self.data.test if name == "test" else self.data.train
-
-    def is_random(self, name: str) -> bool:
-        """Return whether the dataset changes the images of a split at random when they are read, as by flips."""
-        split = self.split(name)
-        if name not in self._random:
-            self._random[name] = split is not None and changes_between_reads(split, seeds=(0, 1))
-        return self._random[name]
 
     def images(self, split: Split, indices: Tensor) -> Iterator[Tensor]:
         """Yield the images at `indices`, in that order, in batches on the device: uint8, or vectors, float32."""
@@ -183,7 +174,7 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         )
         return
     prepared.real_data_samples = len(indices)
-    if real_data.is_random(name):
+    if name in real_data.record.random_splits:
         prepared.warnings.append(f"score of real data: {random_images(name)}")
     identity = {**prepared.protocol, **prepared.software, **real_data.execution, "real_data_samples": len(indices)}
     cached = real_data.context.cache_dir / "real-data-scores" / digest(identity)

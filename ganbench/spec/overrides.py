@@ -58,8 +58,8 @@ def _parse_override(text: str, option: str, expected: str) -> tuple[str, Any]:
     except (ValueError, RecursionError) as error:
         if raw.startswith(("{", "[")):
             raise UsageError(
-                f"{option} {text}: not a TOML table or list: {error}; strings in it need quotes, such as "
-                f"{option} '{path}={{name = \"kid\"}}'"
+                f"{option} {text}: not a TOML table or list: {error}; strings in it need quotes, as in "
+                '{name = "kid"} or ["fid"]'
             ) from None
         parsed = {"value": raw}
     return path, parsed["value"] if parsed.keys() == {"value"} else raw

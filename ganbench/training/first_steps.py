@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -10,7 +12,6 @@ from torch.optim import Optimizer
 from ganbench.errors import PluginError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
-from ganbench.runtime.values import SavedValue
 from ganbench.spec.configs import LossConfig
 
 from .preparation import PreparedRun
@@ -67,34 +68,51 @@ class MissingGradients:
         ]
 
 
-class UnadaptedAugmentations:
-    """Adaptive augmentations that losses and penalties hold, and that have not changed in any step so far."""
+@contextmanager
+def unadapted_augmentations(step: TrainingStep) -> Iterator[set[str]]:
+    """Find adaptive augmentations that losses and penalties hold; yield the paths of those without a call of `adapt`.
 
-    def __init__(self, step: TrainingStep) -> None:
-        self.step = step
-        inspection = inspect_step(step)
-        held = {**inspection.modules, **{place.path: place.value for place in inspection.places.values()}}
-        inner = {id(each): path for path, each in held.items() if path.startswith(("loss.", "penalty "))}
-        plugins = {id(penalty.penalty) for penalty in step.penalties.all}
-        self.before = {
-            path: SavedValue(vars(held[path]))
-            for key, path in inner.items()
-            if key not in plugins and is_adaptive(held[path])
-        }
+    Within the block, each has an attribute `adapt` that notes the call.
+    """
+    inspection = inspect_step(step)
+    held = {**inspection.modules, **{place.path: place.value for place in inspection.places.values()}}
+    plugins = [penalty.penalty for penalty in step.penalties.all]
+    found = {
+        id(value): (path, value)
+        for path, value in held.items()
+        if path.startswith(("loss.", "penalty ")) and is_adaptive(value) and all(value is not each for each in plugins)
+    }
+    unadapted = {path for path, _ in found.values()}
 
-    def warnings(self) -> list[str]:
-        return [
-            f"{self.step.plugin_names.owner(path)}: adapt of {path} was not called in the first steps, so its strength "
-            "will not change; the engine calls it only for [[augmentations]] of the spec. Call it in "
-            "discriminator_loss with the logits of real images, or give the augmentation a fixed strength"
-            for path, state in self.before.items()
-            if state.equals(state.value)
-        ]
+    def noting(path: str, adapt: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*arguments: Any, **named: Any) -> Any:
+            unadapted.discard(path)
+            return adapt(*arguments, **named)
+
+        return note
+
+    for path, augmentation in found.values():
+        vars(augmentation)["adapt"] = noting(path, augmentation.adapt)
+    try:
+        yield unadapted
+    finally:
+        for _, augmentation in found.values():
+            vars(augmentation).pop("adapt", None)
+
+
+def unadapted_augmentation_warnings(step: TrainingStep, paths: Iterable[str]) -> list[str]:
+    return [
+        f"{step.plugin_names.owner(path)}: adapt of {path} was not called in the first steps, so its strength will not "
+        "change; the engine calls it only for [[augmentations]] of the spec. Call it in discriminator_loss with the "
+        "logits of real images, or give the augmentation a fixed strength"
+        for path in sorted(paths)
+    ]
 
 
 def is_adaptive(value: object) -> bool:
     """Return whether a value looks like an augmentation whose strength adapts."""
-    return callable(value) and callable(getattr(type(value), "adapt", None)) and hasattr(value, "__dict__")
+    can_adapt = callable(getattr(type(value), "adapt", None)) and "adapt" not in getattr(value, "__dict__", ["adapt"])
+    return callable(value) and can_adapt and not isinstance(value, type)
 
 
 def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:

@@ -54,6 +54,7 @@ class UpdatePlayers:
         # images before augmentation, their labels, and the output
         self._outputs: list[tuple[Tensor, Tensor | None, Any]] = []
         self._augmented: list[Tensor] = []
+        self._has_augmented = False  # with the augmentations of the spec
 
     def generate(self, batch: Batch) -> Tensor:
         for known, serve_for_gradients, images in self._generated:
@@ -75,8 +76,9 @@ class UpdatePlayers:
         return any(known is batch for known, _, _ in self._generated)
 
     def has_generated_others(self, batch: Batch) -> bool:
-        """Return whether images were generated, but only from other batches."""
-        return bool(self._generated) and not self.has_generated(batch)
+        """Return whether images were generated, but only from other latent vectors, not even from a part of these."""
+        latent = address_of(batch.latent)
+        return bool(self._generated) and all(address_of(known.latent) != latent for known, _, _ in self._generated)
 
     def discriminate(self, images: Tensor, labels: Tensor | None = None) -> Any:
         augmented = self.augment(images)
@@ -151,7 +153,7 @@ class UpdatePlayers:
                 yield
             finally:
                 hook.remove()
-        if player == "discriminator" and not self._augmented:  # a loss may call only parts of the network
+        if player == "discriminator" and not self._has_augmented:  # a loss may call only parts of the network
             raise error
 
     def adapt_augmentations(self, batch: Batch, loss: str, ranks: Ranks) -> None:
@@ -187,8 +189,8 @@ class UpdatePlayers:
             augmented = images.to(torch.promote_types(images.dtype, torch.float32))
             for plugin, augment in augmentations:
                 augmented = self._augment(plugin, augment, augmented)
-        if augmentation is None:
-            self._augmented.append(augmented)
+        self._augmented.append(augmented)
+        self._has_augmented |= augmentation is None
         return augmented
 
     def _augment(self, plugin: str, augment: Augmentation, images: Tensor) -> Tensor:

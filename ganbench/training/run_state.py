@@ -33,6 +33,7 @@ class RunState:
         self._inputs: Iterator[Inputs] | None = None  # of the open epoch
         self.order = prepared.batches.order.get_state()  # of the batches, at the start of the epoch
         self.shared_with = shared_with()  # which other work the machine did in any of the windows
+        self.length_users: list[str] = []  # plugins that used the length of the run in earlier processes
 
     @property
     def steps_into_epoch(self) -> int:
@@ -108,7 +109,7 @@ class RunState:
             evaluation_seconds=self.evaluation_seconds,
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
-            length_users=prepared.length_users(),
+            length_users=sorted({*self.length_users, *prepared.length_users()}),
             score_protocols=prepared.evaluator.protocols(),
             score_software=prepared.evaluator.software(),
             shared_with=self.shared_with,
@@ -129,4 +130,5 @@ class RunState:
         self.evaluation_seconds = progress.evaluation_seconds
         if progress.windows:  # those of the earlier process are kept
             self.shared_with = progress.shared_with or self.shared_with
+        self.length_users = progress.length_users
         prepared.evaluator.resume_from(progress.curves, progress.score_warnings)

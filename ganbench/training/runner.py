@@ -36,7 +36,8 @@ from .resuming import find_checkpoint, require_same_conditions, require_unaffect
 from .turns import train_alone
 
 REMEDY_TO_RESUME = (
-    "a run is resumed on the device that it was started on: use a machine that has it, or start a new run"
+    "a run is resumed on a device of the same kind: name it with --device, use a machine that has one, or start a new "
+    "run"
 )
 
 

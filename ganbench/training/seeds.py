@@ -10,7 +10,7 @@ from traceback import clear_frames
 
 import torch
 
-from ganbench.errors import GanbenchError, causes
+from ganbench.errors import GanbenchError, PluginError, causes
 from ganbench.plugin.callbacks import Callback
 from ganbench.reporting.console import warn_on_error
 from ganbench.reporting.display import Display
@@ -33,6 +33,8 @@ from .engines import check_engine
 from .interrupt import Interrupt
 from .loop import TrainingLoop
 from .runner import prepare_in_memory, run
+from .state.python_state import own_objects
+from .step import TrainingStep
 from .turns import Turns, take_turns
 
 
@@ -128,6 +130,8 @@ def run_at_once(
             callbacks, turns = Callbacks([display], chosen), Turns(chosen)
             with turns.turn():
                 prepared = prepare_in_memory(spec, chosen, launch, callbacks)
+            if begun and share_objects(prepared.step, begun[0].run.prepared.step):
+                raise PluginError("a plugin's build returns the same object for each run")  # trained later, alone
             stack.callback(prepared.step.python_state.forget)
             if interrupt.requested:
                 return
@@ -167,6 +171,11 @@ def run_at_once(
             for each in begun:
                 each.interrupt()
     return [each.outcome for each in begun if each.outcome is not None]
+
+
+def share_objects(one: TrainingStep, other: TrainingStep) -> bool:
+    """Return whether a plugin has built the same object for both steps, such as a module's only loss."""
+    return bool({*map(id, own_objects(one).values())} & {*map(id, own_objects(other).values())})
 
 
 def number_that_fits(device: torch.device, begun: int) -> int:

@@ -131,6 +131,7 @@ class TrainingStep:
             for player in PLAYERS
             if self.trainable[player]
         }
+        self.keeping_gradients: set[Player] = set()  # whose optimizer's zero_grad has left gradients
         self.python_state = PythonState(self)
 
     @cached_property
@@ -291,6 +292,8 @@ class TrainingStep:
             self.optimizers[player].zero_grad()
         except (Exception, SystemExit) as error:
             raise self.plugin_names.optimizer_error(error, player, "zero_grad") from error
+        if any(parameter.grad is not None for parameter in self.trainable[player]):
+            self.keeping_gradients.add(player)
 
     def _update(self, player: Player) -> None:
         if player not in self.optimizers:

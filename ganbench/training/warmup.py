@@ -27,11 +27,12 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
     MissingGradients,
-    UnadaptedAugmentations,
     other_image_warnings,
     refuse_reserved_monitors,
     require_known_parameters,
     stale_average_warnings,
+    unadapted_augmentation_warnings,
+    unadapted_augmentations,
     unrestored_state_warnings,
     unsaved_state_warnings,
     untrained_parameter_warnings,
@@ -43,7 +44,7 @@ from .profiling import profile_steps
 from .roofline import count_flops, count_state_bytes
 from .sample_images import generated_source
 from .state.measuring import untouched
-from .state.python_state import Snapshot, inspect_step, shared_between_runs
+from .state.python_state import Snapshot, inspect_step
 from .state.step_state import restore_state, snapshot_state
 from .step import TrainingStep
 from .timing import synchronize
@@ -85,21 +86,22 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
     def restore() -> None:
         restore_state(state, step, batches)
 
-    examples, missing, unadapted = examples_of_each_size(prepared), MissingGradients(step), UnadaptedAugmentations(step)
+    examples, missing = examples_of_each_size(prepared), MissingGradients(step)
     try:
-        with (
-            explain_last_batch_errors(prepared, len(examples[0][0])),
-            preserve_torch_defaults(f"{spec.loss.plugin}: a step changed"),
-        ):
-            flops_per_image = count_flops(eager, examples[0])
-        compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
-        starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
-        # with the step that was counted, three with a full batch, after which allocators and lazily created state are
-        # stable, and one with a smaller batch, which may raise an error
-        for inputs, at in product([*reversed(examples), examples[0]], starts):
-            with explain_last_batch_errors(prepared, len(inputs[0])):
-                output = eager(inputs, at)
-            missing.look()
+        with unadapted_augmentations(step) as unadapted:
+            with (
+                explain_last_batch_errors(prepared, len(examples[0][0])),
+                preserve_torch_defaults(f"{spec.loss.plugin}: a step changed"),
+            ):
+                flops_per_image = count_flops(eager, examples[0])
+            compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
+            starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
+            # with the step that was counted, three with a full batch, after which allocators and lazily created state
+            # are stable, and one with a smaller batch, which may raise an error
+            for inputs, at in product([*reversed(examples), examples[0]], starts):
+                with explain_last_batch_errors(prepared, len(inputs[0])):
+                    output = eager(inputs, at)
+                missing.look()
         require_known_parameters(prepared)
         try_sampling(prepared)
         inspection = inspect_step(step)
@@ -107,12 +109,12 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *unsaved_state_warnings(step, inspection),
             *stale_average_warnings(step),
             *other_image_warnings(step),
-            *unadapted.warnings(),
+            *unadapted_augmentation_warnings(step, unadapted),
             *missing.warnings(),
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
         ]
-        shared_state = shared_between_runs(step, before.changed())
+        shared_state = [path for path, place in before.changed().items() if place.of_process]
         refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 

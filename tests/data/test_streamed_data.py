@@ -95,6 +95,7 @@ def test_it_resumes_exactly_with_random_transforms(plugins: Registry, overrides:
     spec = load_spec("dcgan-fashion", plugins, overrides)
     whole, _ = run(spec, device="cpu", out=tmp_path / "whole")
     assert whole.throughput.conditions["data"] == "streamed"
+    assert whole.data.random_splits == ["train", "test"]
     stop = StopAt(7)  # within the second epoch of five steps
     run(spec, device="cpu", out=tmp_path / "run", callback=stop, window_seconds=1e-9)
     stopped = load_stopped_spec(tmp_path / "run", plugins, [])

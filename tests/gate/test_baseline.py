@@ -180,8 +180,8 @@ def test_an_outdated_installed_copy_is_not_measured(
 ) -> None:
     site = tmp_path / "site-packages"
     site.mkdir()
-    for folder in (Path(), site):
-        (folder / "installed_loss.py").write_text(FAST)
+    for folder, version in ((Path(), 0), (site, 1)):  # as a build may have written it
+        (folder / "installed_loss.py").write_text(f'{FAST}\n__version__ = "{version}"\n')
     commit(FAST)
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(site))

@@ -97,7 +97,8 @@ def test_a_base_that_lies_in_the_repository_has_the_same_names(repository: Path)
 def test_code_that_a_side_reads_from_the_other_is_found(repository: Path) -> None:
     checkout = repository / "tmp" / "checkout"
     base_code, head_code = "tmp/checkout/lib/networks.py", "lib/linked.so"
-    shared = ("lib/weights.bin", ".cache/hub.py", "tmp/extensions/compiled.so")
+    new_plugin = "lib/focal.py"  # which the checkout of the other side lacks
+    shared = ("lib/weights.bin", ".cache/hub.py", "tmp/extensions/compiled.so", new_plugin)
     for name in (base_code, head_code, *shared):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).touch()

@@ -13,6 +13,7 @@ import pytest
 
 from ganbench import GanbenchWarning, PluginError, UsageError
 from ganbench.api.spec import resolve_spec
+from ganbench.errors import NotComparableError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import REGISTRATIONS, Buildable
 from ganbench.plugin.registry import ONLY_VARIABLE, Registry
@@ -284,7 +285,7 @@ def test_a_plugin_whose_code_was_edited_after_its_import_is_refused(
     path.write_text(offering("tiny") + "# edited")
     registered = Registry.load(["imported_early"]).find(Kind.MODEL, "tiny")
     with pytest.raises(
-        UsageError, match=r"imported_early\.py was edited after this process imported .* restart Python"
+        NotComparableError, match=r"imported_early\.py was edited after this process imported .* restarting Python"
     ):
         registered.record()
 

@@ -182,7 +182,7 @@ def test_a_run_of_a_missing_device_is_not_sent_to_another_one(started: Path) -> 
     file.write_text(json.dumps({**json.loads(file.read_text()), "device": "cuda"}))
     code, text = ganbench("run", "--resume", started)
     assert code == ExitCode.USAGE
-    assert "--device cuda: this machine has no CUDA device; a run is resumed on the device that it was started" in text
+    assert "--device cuda: this machine has no CUDA device; a run is resumed on a device of the same kind" in text
     assert "--device cpu" not in text
 
 

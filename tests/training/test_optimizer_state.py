@@ -206,9 +206,12 @@ def whole_and_resumed(folder: Path, source: str) -> tuple[dict[str, Any], dict[s
     return whole, resumed
 
 
-def test_gradients_that_an_optimizer_accumulates_over_steps_are_resumed(tmp_path: Path) -> None:
-    whole, resumed = whole_and_resumed(tmp_path, ACCUMULATING)
+@pytest.mark.parametrize("period", [1, 2])
+def test_gradients_that_an_optimizer_accumulates_over_steps_are_resumed(period: int, tmp_path: Path) -> None:
+    """With a period of 1, it overrides `zero_grad`, but accumulates nothing, so there is nothing to save."""
+    whole, resumed = whole_and_resumed(tmp_path, ACCUMULATING.replace("% 2", f"% {period}"))
     assert first_difference(leaves_of(whole), leaves_of(resumed)) is None
+    assert len(whole["plugin_gradients"]) == (0 if period == 1 else 2)
 
 
 def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(

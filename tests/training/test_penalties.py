@@ -199,7 +199,7 @@ from dataclasses import replace
 
 class Own(LeastSquares):
     def images(self, players, batch):
-        return players.generate(replace(batch, latent=batch.latent.clamp(-1, 1)))
+        return players.generate(replace(batch, latent={latent}))
 
     def discriminator_loss(self, players, batch):
         real, fake = players.discriminate(batch.real), players.discriminate(self.images(players, batch))
@@ -211,18 +211,19 @@ build_loss = lambda options, context: Own()
 
 
 @pytest.mark.parametrize(
-    ("more", "penalty", "warned"),
+    ("latent", "more", "penalty", "warned"),
     [
-        ("0", "r2", True),
-        ("0", "r1", False),
-        ("players.discriminate(players.generate(batch)).square().mean()", "r2", False),
+        ("batch.latent.clamp(-1, 1)", "0", "r2", True),
+        ("batch.latent.clamp(-1, 1)", "0", "r1", False),
+        ("batch.latent.clamp(-1, 1)", "players.discriminate(players.generate(batch)).square().mean()", "r2", False),
+        ("batch.latent[:4]", "0", "r2", False),  # a part of the batch, as to accumulate gradients
     ],
 )
 def test_a_penalty_on_images_that_the_loss_does_not_use_is_a_warning(
-    more: str, penalty: str, warned: bool, tmp_path: Any
+    latent: str, more: str, penalty: str, warned: bool, tmp_path: Any
 ) -> None:
     used = [f'penalties=[{{name="{penalty}",weight=0.1}}]']
-    _, warnings = own_run(tmp_path, OTHER_LATENTS.format(more=more), used)
+    _, warnings = own_run(tmp_path, OTHER_LATENTS.format(latent=latent, more=more), used)
     found = [each for each in warnings if "loss 'own'" in each and "only generates images of other latent" in each]
     assert [each.startswith("penalty 'r2'") for each in found] == [True] * warned
 

@@ -300,6 +300,29 @@ def test_a_loss_that_leaves_out_augmentations_is_refused(loss: Any) -> None:
         take(make_eager(loss, augmentations=HALVED), 1)
 
 
+class OwnFirst(LeastSquares):
+    """Discriminates images with an augmentation of its own before those with the spec's."""
+
+    def discriminator_loss(self, players: Players, batch: Batch) -> Any:
+        own = players.networks.discriminator(players.augment(batch.real, lambda images: images + 1))
+        loss, monitors = super().discriminator_loss(players, batch)
+        return loss + own.square().mean(), monitors
+
+
+def test_a_loss_may_use_an_augmentation_of_its_own_first() -> None:
+    take(make_eager(OwnFirst(), augmentations=HALVED), 1)
+
+
+def test_gradients_of_torch_func_may_be_taken_through_the_discriminator() -> None:
+    class PerImage(LeastSquares):
+        def discriminator_loss(self, players: Players, batch: Batch) -> Any:
+            loss, monitors = super().discriminator_loss(players, batch)
+            gradient = torch.func.grad(lambda images: players.discriminate(images).sum())(batch.real)
+            return loss + gradient.square().mean(), monitors
+
+    take(make_eager(PerImage(), augmentations=HALVED), 1)
+
+
 def test_a_loss_applies_an_augmentation_of_its_own_in_float32_with_bf16_and_without_those_of_the_spec() -> None:
     seen = []
 

@@ -16,6 +16,7 @@ from conftest import PLUGIN_NAMES
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
+from torchmetrics import MeanMetric
 
 from ganbench import Networks, Players
 from ganbench.plugin.interfaces import PLAYERS
@@ -279,6 +280,25 @@ def test_a_scheduler_in_a_hook_is_found_and_saved() -> None:
     assert not start.changed()
 
 
+def test_state_belongs_to_the_process_by_where_it_is_and_not_by_its_name() -> None:
+    """A plugin may import a module that is called `loss`."""
+    helper: dict[str, Any] = {"__name__": "loss"}
+    exec("COUNTS = [0]\ndef count(calls=[0]):\n    COUNTS[0] += 1\n    calls[0] += 1\n", helper)
+
+    class Counted(Least):
+        calls = 0
+
+        def __init__(self) -> None:
+            super().__init__(helper["count"])
+            self.own = [0]
+
+    places = inspect_step(step_of(Counted())).places
+    of_process = {path for path, place in places.items() if place.of_process}
+    assert "loss.COUNTS" in of_process
+    assert any(path.endswith("Counted.calls") for path in of_process)
+    assert "loss.own" not in of_process
+
+
 def test_objects_that_cannot_be_inspected_are_named() -> None:
     numbers = iter([1, 2, 3, 4])
     step = step_of(Least(lambda: next(numbers)))
@@ -303,7 +323,15 @@ class ReplacingModule(nn.Module, Least):
     replace = Replacing.replace
 
 
-@pytest.mark.parametrize("make", [Replacing, ReplacingModule])
+class ReplacingModuleWithMonitor(ReplacingModule):
+    """A module in it has a `state_dict` of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.monitor = MeanMetric()
+
+
+@pytest.mark.parametrize("make", [Replacing, ReplacingModule, ReplacingModuleWithMonitor])
 def test_state_that_cannot_be_saved_is_named(make: Any) -> None:
     step = step_of(make())
     take(step)

@@ -194,7 +194,7 @@ class Adaptive(nn.Module):
     def forward(self, images):
         return images * (1 - self.p)
     def adapt(self, logits):
-        self.p.add_(0.01)
+        self.p.sub_(0.01).clamp_(0, 1)  # stays at its bound
 
 class Own({bases}):
     def __init__(self):

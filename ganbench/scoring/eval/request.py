@@ -144,8 +144,8 @@ class Request:
             if path.exists() and is_registered(self.against, kind, registry):
                 named = f"{self.against}@{registry.find(kind, self.against).provider.distribution}"
                 raise UsageError(
-                    f"--against {self.against}: both the name of a {kind} and a path, {path.resolve()}; write {named} "
-                    f"for the {kind}, or ./{self.against} for the path"
+                    f"{self.option} {self.against}: both the name of a {kind} and a path, {path.resolve()}; write "
+                    f"{named} for the {kind}, or ./{self.against} for the path"
                 )
         if run is not None or is_toml(self.against) or is_registered(self.against, Kind.BENCHMARK, registry):
             spec = read_spec(run / SPEC) if run else load_spec(self.against, registry).to_dict()

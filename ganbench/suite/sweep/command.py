@@ -53,7 +53,9 @@ def sweep(
     plugins: PluginArguments = [],  # noqa: B006
     factor: Annotated[
         float,
-        typer.Option(min=1.0, help="Factor by which the first metric must improve (converged) or worsen (diverged)."),
+        typer.Option(
+            min=1.0, help="Factor by which the first ranked score improves (converged) or worsens (diverged)."
+        ),
     ] = 2.0,
     theory: Annotated[
         str | None,

@@ -86,7 +86,7 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """The title of the benchmark's first score, which determines the outcomes."""
+        """The title of the benchmark's first score that is ranked, which determines the outcomes."""
         return next(iter(self.points[0].trial.higher_is_better))
 
     def outcomes(self) -> list[Outcome]:

@@ -95,37 +95,46 @@ class Place:
     value: Any
     access: Access
     library: str | None  # to which the class of the owner belongs
+    of_process: bool = False  # a global, a class attribute or the like, which all runs of the process share
 
 
 class Inspection:
-    """A search through all objects reachable from `roots`, each once, under the first path that leads to it."""
+    """A search through all objects reachable from `roots`, each once, under the first path that leads to it.
 
-    def __init__(self, roots: Mapping[str, Any]) -> None:
+    `roots_of_process` are roots, too, but belong to all runs of the process.
+    """
+
+    def __init__(self, roots: Mapping[str, Any], roots_of_process: Mapping[str, Any]) -> None:
         self.places: dict[str, Place] = {}
         self.owners: dict[str, Access] = {}
         self.modules: dict[str, nn.Module] = {}
+        self.modules_of_process: set[str] = set()  # paths
         self.optimizers: dict[str, Optimizer] = {}
         self.opaque: dict[str, str] = {}  # type names of objects that cannot be inspected, by path
         self.iterators: list[str] = []  # paths of opaque iterators, which have a position
         self._seen: dict[int, Any] = {}  # keeps objects alive, so that no id is reused
-        for root in roots.values():
+        self._of_process = False  # whether what is found now belongs to all runs of the process
+        for root in (*roots.values(), *roots_of_process.values()):
             self._seen[id(root)] = root
         for path, root in roots.items():
             self._walk(path, root)
+        for path, root in roots_of_process.items():
+            self._walk(path, root, of_process=True)
 
     def reaches(self, value: Any) -> bool:
         """Return whether the search found this object itself."""
         return id(value) in self._seen
 
-    def _walk(self, path: str, root: Any) -> None:
-        stack = [(path, root)]
+    def _walk(self, path: str, root: Any, of_process: bool = False) -> None:
+        stack = [(path, root, of_process)]
         while stack:
-            path, value = stack.pop()
-            for name, inner in reversed(list(self._inner_objects(path, value))):
+            path, value, self._of_process = stack.pop()
+            found = [(name, inner, self._of_process) for name, inner in self._inner_objects(path, value)]
+            for name, inner, of_process in reversed(found):
                 if is_atom(inner) or id(inner) in self._seen:
                     continue
                 self._seen[id(inner)] = inner
-                stack.append((f"{path}.{name}" if name else path, inner))
+                stack.append((f"{path}.{name}" if name else path, inner, of_process))
             if len(self._seen) > MAX_OBJECTS:
                 self.opaque[path] = f"one of more than {MAX_OBJECTS:,} objects"
                 return
@@ -169,6 +178,8 @@ class Inspection:
         held = dict(attributes or {})
         if isinstance(value, nn.Module):
             self.modules[path] = value
+            if self._of_process:
+                self.modules_of_process.add(path)
             self.owners[buffers_of(path)] = in_dictionary(value._buffers)
             self._seen |= {id(buffer): buffer for buffer in value._buffers.values()}
             for name in TENSORS_OF_MODULES:
@@ -196,6 +207,7 @@ class Inspection:
 
     def _globals(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         """Yield the globals that a function uses, including those of modules in its own package."""
+        self._of_process = True
         names = names_in(function.__code__)
         own = function.__globals__
         package = str(own.get("__name__")).partition(".")[0]
@@ -211,6 +223,7 @@ class Inspection:
 
     def _class(self, value: type) -> Iterator[tuple[str, Any]]:
         """Yield what plugins store in classes, and the classes' methods."""
+        self._of_process = True
         for base in value.__mro__:
             if not is_plugin_code(base) or issubclass(base, Enum):
                 continue
@@ -234,7 +247,7 @@ class Inspection:
         self.owners.setdefault(owner, access)
         for key, value in held.items():
             path = f"{owner}.{key}"
-            self.places.setdefault(path, Place(path, owner, key, value, access, library))
+            self.places.setdefault(path, Place(path, owner, key, value, access, library, self._of_process))
             yield str(key), value
 
 

@@ -15,7 +15,7 @@ from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_h
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from ganbench.runtime.plugin_state import saves_itself
+from ganbench.runtime.plugin_state import self_saved_parts
 from ganbench.runtime.values import (
     NotSerializable,
     SavedValue,
@@ -41,14 +41,13 @@ PASSIVE = (None, "torch", "types", "argparse")  # libraries whose objects have o
 
 def inspect_step(step: TrainingStep) -> Inspection:
     """Inspect everything that the plugins of a step hold."""
-    roots = {
-        **own_objects(step),
+    hooks = {
         "hooks of all modules": _global_forward_hooks,
         "pre-hooks of all modules": _global_forward_pre_hooks,
         "hooks of all optimizers": _global_optimizer_post_hooks,
         "pre-hooks of all optimizers": _global_optimizer_pre_hooks,
     }
-    return Inspection(roots)
+    return Inspection(own_objects(step), hooks)
 
 
 def own_objects(step: TrainingStep) -> dict[str, Any]:
@@ -71,15 +70,13 @@ def stateful_plugins(step: TrainingStep) -> dict[str, Any]:
 
 
 def without_self_saved(step: TrainingStep, paths: Iterable[str]) -> list[str]:
-    """Return the paths of state outside plugins that save their state themselves."""
-    within = tuple(f"{path}." for path, plugin in stateful_plugins(step).items() if saves_itself(plugin))
+    """Return the paths of state outside plugins, and modules within them, that save their state themselves."""
+    within = tuple(
+        f"{path}.{part}." if part else f"{path}."
+        for path, plugin in stateful_plugins(step).items()
+        for part in self_saved_parts(plugin)
+    )
     return [path for path in paths if not path.startswith(within)]
-
-
-def shared_between_runs(step: TrainingStep, paths: Iterable[str]) -> list[str]:
-    """Return the paths of globals, class attributes and the like, which all runs of the process share."""
-    own = tuple(f"{path}." for path in own_objects(step))
-    return [path for path in paths if not path.startswith(own)]
 
 
 def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
@@ -97,7 +94,7 @@ def saved_elsewhere(step: TrainingStep) -> set[int]:
         tensors += [value for state in optimizer.state.values() for value in state.values()]
     for plugin in stateful_plugins(step).values():
         # the tensors of others are restored here: they may be replaced, though a CUDA graph may have captured them
-        if isinstance(plugin, nn.Module) and not saves_itself(plugin):
+        if isinstance(plugin, nn.Module) and not self_saved_parts(plugin):
             tensors += list(plugin.state_dict().values())
     return {address_of(tensor) for tensor in tensors if isinstance(tensor, Tensor) and is_plain(tensor)} - {0}
 
@@ -114,7 +111,8 @@ def plugin_places(inspection: Inspection, step: TrainingStep) -> Iterator[Place]
         if id(module) not in own:
             for owner, tensors in ((path, module._parameters), (buffers_of(path), module._buffers)):
                 for name, tensor in list(tensors.items()):  # a restore may remove some
-                    yield Place(f"{path}.{name}", owner, name, tensor, in_dictionary(tensors), "torch")
+                    of_process = path in inspection.modules_of_process
+                    yield Place(f"{path}.{name}", owner, name, tensor, in_dictionary(tensors), "torch", of_process)
 
 
 class Snapshot:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ganbench.data.batches import Batches
-from ganbench.plugin.interfaces import PLAYERS
+from ganbench.plugin.interfaces import PLAYERS, Player
 from ganbench.runtime.networks import all_buffers, restore_buffers
 from ganbench.runtime.plugin_state import load_changed_state, load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
@@ -34,7 +34,7 @@ def live_state(step: TrainingStep, batches: Batches) -> dict[str, Any]:
         "plugin_optimizers": {path: each.state_dict() for path, each in held.items()},
         "plugin_gradients": {
             path: [each.grad for each in parameters_of(optimizer)]
-            for path, optimizer in optimizers_that_keep_gradients(step).items()
+            for path, optimizer in {**held, **optimizers_that_keep_gradients(step)}.items()
         },
         "buffers": {player: all_buffers(step.networks[player]) for player in PLAYERS},  # non-persistent ones too
         "loss": saved_state(step.loss),
@@ -80,7 +80,11 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for path, saved in state["plugin_optimizers"].items():
         if path in held:
             load_optimizer_state(held[path], saved)
-    keeping = optimizers_that_keep_gradients(step)
+    for optimizer in optimizers_that_keep_gradients(step).values():
+        for parameter in parameters_of(optimizer):
+            parameter.grad = None  # until the first update
+    step.keeping_gradients |= {player for player in PLAYERS if of_network(player) in state["plugin_gradients"]}
+    keeping = {**held, **optimizers_that_keep_gradients(step)}
     for path, gradients in state["plugin_gradients"].items():
         if path in keeping:
             for parameter, gradient in zip(parameters_of(keeping[path]), gradients, strict=True):
@@ -99,17 +103,17 @@ def state_of_rank(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizers_that_keep_gradients(step: TrainingStep) -> dict[str, Optimizer]:
-    """Return the optimizers with gradients on which the next step may depend, by path.
+    """Return the optimizers of the networks that accumulate gradients over several steps, by path.
 
-    A loss can use those of its own optimizers in its next call, as nothing of it is called once the gradients are
-    computed. Those of the networks are zeroed first, except by a `zero_grad` that accumulates them over several steps.
+    Those of plugins always count, too: a loss can use the gradients in its next call, as nothing of it is called once
+    they are computed.
     """
-    accumulating = {
-        f"{player}'s optimizer": optimizer
-        for player, optimizer in step.optimizers.items()
-        if getattr(optimizer.zero_grad, "__func__", None) is not Optimizer.zero_grad
-    }
-    return plugin_optimizers(step) | accumulating
+    return {of_network(player): step.optimizers[player] for player in sorted(step.keeping_gradients)}
+
+
+def of_network(player: Player) -> str:
+    """Return the path of the optimizer of a network."""
+    return f"{player}'s optimizer"
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
