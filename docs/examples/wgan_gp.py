@@ -9,7 +9,7 @@ from ganbench import LossPlugin, hookimpl
 
 
 class Wasserstein:
-    output_is_logit = False  # the output is known up to a constant only
+    output_is_logit = False  # the output is defined only up to an additive constant
 
     def discriminator_loss(self, players, batch):
         real = players.discriminate(batch.real, batch.labels).float().mean()

@@ -128,7 +128,7 @@ def explain_dark(highest: int) -> str:
 def changes_between_reads(split: Split) -> tuple[bool, bool]:
     """Return whether a few items differ between reads with equal seeds of the default rngs, and with different seeds.
 
-    The first cannot be reproduced by any seed; the second is so for all random changes, such as flips.
+    If the first is true, no seed can reproduce the images. Any random change, such as a flip, makes the second true.
     """
     if type(split) is TensorDataset:
         return False, False

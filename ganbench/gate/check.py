@@ -109,7 +109,7 @@ class Check:
 
 
 def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
-    """Measure both sides, and compare head with base. If both would run the same, pass at once.
+    """Measure both sides, and compare head with base. If both would run the same, pass immediately.
 
     Raises `NotComparableError` if the sides ran under different conditions or not their own code, or if requested
     scores cannot be compared, and `SessionError` if a session crashed.

@@ -68,9 +68,9 @@ def probe_of(worker: Worker) -> Probe:
     if probe.foreign_code:
         files = ", ".join(probe.foreign_code[:3])
         raise NotComparableError(
-            f"{worker.side.name} would not run its own code: it reads {files}, of the other side. Give paths relative "
-            "to the code that uses them. If it is built from source, install the revision into a separate environment, "
-            "and use --against-python"
+            f"{worker.side.name} would run code that is not its own: it reads {files} from the other side. Give paths "
+            "relative to the code that uses them. If that code is built from source, install the revision into a "
+            "separate environment, and use --against-python"
         )
     return probe
 

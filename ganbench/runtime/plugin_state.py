@@ -39,7 +39,7 @@ def load_saved_state(plugin: Any, state: Any, device: torch.device, name: str) -
         raise
     except Exception as error:
         raise PluginError(
-            f"{name}: its state cannot be restored, as after the warm-up and when a run is resumed: {describe(error)}. "
+            f"{name}: its state cannot be restored after the warm-up or when a run is resumed: {describe(error)}. "
             "Create its parameters and modules in build, not in its first call"
         ) from error
 

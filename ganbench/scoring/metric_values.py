@@ -17,7 +17,7 @@ def by_name(values: Values) -> dict[str, float]:
 def directions(metric: MetricInfo) -> dict[str, bool | None]:
     """Return whether higher is better, by name; None for values that are never ranked.
 
-    Raises `PluginError` for anything else: of "lower", for example, Python would make True.
+    Raises `PluginError` for anything else, such as "lower", which Python would treat as true.
     """
     declared: Any = metric.higher_is_better
     named = declared if isinstance(declared, Mapping) else {"": declared}

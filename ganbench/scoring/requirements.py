@@ -31,7 +31,7 @@ def min_images(metric: Any) -> int:
 
 
 def require_eval_module(extractor: Any, name: str) -> None:
-    """Raise `PluginError` unless an extractor is a torch module in eval mode, without statistics of batches.
+    """Raise `PluginError` unless an extractor is a torch module in eval mode that uses no batch statistics.
 
     Only then, its weights are known, and the features of an image do not depend on other images or on chance.
     """

@@ -104,7 +104,7 @@ def read_config(registry: Registry) -> list[tuple[str, dict[str, Any]]]:
         return []
     except (OSError, UsageError) as error:
         problem = f"{file}: cannot read it: {error.strerror}" if isinstance(error, OSError) else str(error)
-        warnings.warn(f"{problem}; continuing without the trackers in it", GanbenchWarning, stacklevel=3)
+        warnings.warn(f"{problem}; continuing without the user's own trackers", GanbenchWarning, stacklevel=3)
         return []
     try:
         content = tomllib.loads(text.decode())

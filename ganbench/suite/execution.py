@@ -32,7 +32,7 @@ DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
 IN_PROGRESS = {State.QUEUED, State.RUNNING}
 LOG_BYTES = 20_000  # at the end of a log, where the error is
-SIGNALS = {each.value: each.name for each in signal.Signals}  # those of real time have no names
+SIGNALS = {each.value: each.name for each in signal.Signals}  # most real-time signals have no names
 
 
 class SuiteRun:
@@ -115,7 +115,7 @@ class SuiteRun:
             self._futures |= dict(zip(futures, submitted, strict=True))
 
     def _futures_of(self, jobs: Sequence[Sequence[str]]) -> list[Future[JobEnd]]:
-        """Let the executor start jobs. Raises `PluginError` if it does not return a future for each."""
+        """Submit jobs to the executor. Raises `PluginError` if it does not return a future for each."""
         with self.plugin.wrap_errors("raised in submit"):
             futures = self.executor.submit([self.folder.job(job, self.arguments) for job in jobs])
         are_futures = [isinstance(future, Future) for future in futures] if isinstance(futures, list) else []

@@ -89,7 +89,7 @@ class ModelContract(UpdateContract):
         )
 
     def test_the_discriminator_returns_a_finite_output_for_each_image(self) -> None:
-        """What the loss gets has no NaN or infinity; from `players.discriminate`, it gets one row for each image."""
+        """Outputs are finite, and `players.discriminate` returns one row for each image."""
         networks = self.networks()
         outputs, players = self.outputs(networks)
         for output in outputs:

@@ -90,7 +90,7 @@ def free_memory_of(ended: Iterable[Result | GanbenchError]) -> None:
 
 
 class WarningsOfSeed(Callback):
-    """Passes the warnings of a run to the display of the run that is trained at once with it."""
+    """Passes the warnings of a run to the display of the first of the runs that are trained at the same time."""
 
     def __init__(self, display: Display, seed: int) -> None:
         self.display = display

@@ -146,7 +146,7 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
 
 
 def try_sampling(prepared: PreparedRun) -> None:
-    """Generate a batch in each way that scores and sample images will: if that fails, it is before training."""
+    """Generate a batch in each way that scores and sample images will, so that errors occur before training."""
     spec, sources = prepared.spec, [*prepared.evaluator.sources(), generated_source(prepared)]
     with (
         untouched(prepared.step, prepared.batches, lambda _: None),  # scoring itself warns of what it changed

@@ -17,7 +17,7 @@ class Wasserstein:
     loss is 0; the generator's loss is known up to a constant only.
     """
 
-    output_is_logit = False  # it is known up to a constant only
+    output_is_logit = False  # the output is defined only up to an additive constant
 
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         real = players.discriminate(batch.real, batch.labels).float().mean()

@@ -108,7 +108,7 @@ def test_code_that_a_side_reads_from_the_other_is_found(repository: Path) -> Non
     assert code_in_use.foreign_code(source, used, repository) == [str(repository / base_code)]
 
 
-def test_the_own_files_of_the_gate_are_not_code_of_a_side() -> None:
+def test_the_files_of_the_gate_itself_are_not_code_of_a_side() -> None:
     """A traceback reads them, and a warning."""
     file = Path(code_in_use.__file__)
     used = {file: (file.parents[2], "ganbench/gate/code_in_use.py")}

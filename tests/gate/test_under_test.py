@@ -71,7 +71,7 @@ def test_a_side_that_reads_code_of_the_other_is_not_measured(always: tuple[str, 
     code, text = invoke(*AGAINST, *always)
     assert code == ExitCode.NOT_COMPARABLE
     assert "HEAD~1 (" in text
-    assert "would not run its own code: it reads /head/build/fused.so, of the other side" in text
+    assert "would run code that is not its own: it reads /head/build/fused.so from the other side" in text
 
 
 PROJECT = '[project]\nname = "own"\nversion = "{}"\ndependencies = ["torch=={}"]\n'
@@ -437,7 +437,7 @@ def test_a_real_probe_finds_what_only_a_step_reads(side: str, tmp_path: Path) ->
     if side == "base":
         assert "./kernel.cpp" in probe_alone(base, config, scores=False).files
     else:
-        with pytest.raises(NotComparableError, match=r"it reads .*/head/kernel.cpp, of the other side"):
+        with pytest.raises(NotComparableError, match=r"it reads .*/head/kernel.cpp from the other side"):
             probe_alone(base, config, scores=False)
 
 

@@ -409,7 +409,7 @@ def with_batch_statistics(extractor: Thumbnail) -> Thumbnail:
         (with_batch_statistics, "its batch norm 'norm' has no running statistics"),
     ],
 )
-def test_an_extractor_is_a_module_in_eval_mode_without_statistics_of_batches(
+def test_an_extractor_is_a_module_in_eval_mode_that_uses_no_batch_statistics(
     spoil: Callable[[Thumbnail], Any],
     problem: str,
     thumbnails: Registry,

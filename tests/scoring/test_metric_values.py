@@ -84,7 +84,7 @@ def test_values_of_other_names_than_their_directions_have_are_refused(
         ("extremes", {"distance": "lower", "brighter": True}, "higher_is_better of 'distance' is 'lower'"),
     ],
 )
-def test_a_direction_that_is_no_bool_is_refused(
+def test_a_direction_that_is_not_a_bool_is_refused(
     metric: str, directions: Any, message: str, thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Means if metric == "means" else Extremes, "higher_is_better", directions)

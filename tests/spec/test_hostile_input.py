@@ -215,7 +215,7 @@ def with_tensors(changes: dict[str, Any]) -> Callable[[Path], None]:
         ),
     ],
 )
-def test_a_file_of_a_newer_version_is_said_to_be_one(
+def test_a_file_from_a_newer_version_is_reported_as_such(
     name: str, read: Any, change: Any, evidence: str, finished: Path, baseline: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / name

@@ -338,7 +338,7 @@ def test_the_error_of_an_attempt_is_not_that_of_the_one_before(tmp_path: Path) -
     assert Log(log, log.stat().st_size).last_error() is None
 
 
-@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (40, "signal 40")])  # one of real time has no name
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (40, "signal 40")])  # a real-time signal without a name
 def test_a_run_killed_by_any_signal_is_described(number: int, name: str, tmp_path: Path) -> None:
     attempt = Attempt(executor="local", submitted_at=datetime.now().astimezone())
     problem = find_problem(JobEnd(-number), tmp_path, attempt, Log(tmp_path / "cell.log", 0))

@@ -133,7 +133,7 @@ def test_a_loss_may_create_a_buffer_in_its_first_call(tmp_path: Path) -> None:
 
 def test_a_loss_that_creates_a_module_in_its_first_call_is_named(tmp_path: Path) -> None:
     created = "self.mean, self.teacher = torch.zeros(()), discriminator()"
-    with pytest.raises(PluginError, match=r"loss 'own' \(from .*\): its state cannot be restored, .* modules in build"):
+    with pytest.raises(PluginError, match=r"loss 'own' \(from .*\): its state cannot be restored .* modules in build"):
         own_run(tmp_path, LATE.format(created=created))
 
 

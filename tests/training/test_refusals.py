@@ -179,8 +179,8 @@ def test_a_wrong_configuration_is_refused_by_its_path(
 @pytest.mark.parametrize(
     ("problem", "message"),
     [
-        ("folder", "config.toml: cannot read it: Is a directory; continuing without the trackers in it"),
-        ("no home", "this user has no home folder; set HOME, or XDG_CONFIG_HOME, .*continuing without the trackers"),
+        ("folder", "config.toml: cannot read it: Is a directory; continuing without the user's own trackers"),
+        ("no home", "this user has no home folder; set HOME, or XDG_CONFIG_HOME, .*continuing without the user's"),
         ("home is a file", ""),
     ],
 )

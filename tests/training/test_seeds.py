@@ -200,7 +200,7 @@ def test_globals_and_class_attributes_do_not_pass_from_one_seed_to_another(loss:
         require_equal(seed, own_runs)
 
 
-def test_nor_from_one_trial_to_the_next(registry: Registry) -> None:
+def test_globals_and_class_attributes_do_not_pass_from_one_trial_to_the_next(registry: Registry) -> None:
     (spec, _) = specs(registry, [*UNSCORED, "loss=counted"])
     assert run_trial(spec, "cpu") == run_trial(spec, "cpu")
 

@@ -98,7 +98,7 @@ class Audit:
         return f"rated as worse: {listed(kinds, seen)}" + (f"; not rated as worse: {missed}" if missed else "")
 
     def needed(self, name: str) -> int | None:
-        """Estimate how many images give a standard deviation of 1% of the score, if it falls with the root of them.
+        """Estimate how many images give a standard deviation of 1% of the score, if it is proportional to 1 / sqrt(N).
 
         None if the mean is not clearly different from 0, as of an unbiased distance, or the spread is 0.
         """
