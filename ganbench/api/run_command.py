@@ -125,7 +125,7 @@ def run_one(
     if Launcher.of_this_process().is_first:
         with warn_on_error("the result tables"):
             show_result(console, finished.result, finished.directory)
-        if with_report:
+        if with_report or (finished.directory / REPORT).exists():  # an earlier report would be outdated
             with warn_on_error("the report"):
                 registry = load_registry(plugin_names(options["plugins"]), use=[finished.directory])
                 write_report([finished.directory], finished.directory / REPORT, registry, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -84,12 +85,19 @@ class JobProcess:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, environment: Mapping[str, str] = {}, cpus: Sequence[int] = (), shared_with: str = "") -> int:
+    def run(
+        self,
+        environment: Mapping[str, str] = {},
+        cpus: Sequence[int] = (),
+        shared_with: str = "",
+        ignored_signals: Sequence[int] = (),
+    ) -> int:
         """Run the job and return its exit code, negative for a signal. Do nothing if it has finished already.
 
         - `environment`: variables to add to those of this process.
         - `cpus`: the only CPUs on which it may run; all if empty.
         - `shared_with`: which other work the machine does meanwhile; the result then marks its speed as unreliable.
+        - `ignored_signals`: those that a scheduler may send to all processes, but which are for this one alone.
 
         Waits while another process still writes to a run directory of the job, such as a process of a killed suite.
         """
@@ -99,6 +107,12 @@ class JobProcess:
             return ExitCode.DONE
         if self._stopping.is_set():
             return ExitCode.INTERRUPTED
+
+        def prepare() -> None:
+            for number in ignored_signals:
+                signal.signal(number, signal.SIG_IGN)
+            end_with_parent()
+
         variables = {**os.environ, **environment, **({VARIABLE: shared_with} if shared_with else {})}
         with self.job.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -109,7 +123,7 @@ class JobProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches only the suite, which then ends its jobs in order
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=prepare if sys.platform == "linux" else None,
             )
         if cpus and hasattr(os, "sched_setaffinity"):
             with suppress(OSError):  # it has already ended

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ganbench.results.comparison import Comparison, Quantity
 from ganbench.results.schema import Result, epochs_text
+from ganbench.results.throughput import rate_text
 
 from .formatting import format_verdict, mebibytes, number, with_owners
 from .target_tables import target_comparison_table
@@ -70,7 +71,7 @@ def quantities_table(title: str, quantities: Sequence[Quantity], names: list[str
             table.add_row(
                 Text(f"  not ranked: {fields} differ{'s' * (len(quantity.differing_fields) == 1)}", style="dim")
             )
-        elif quantity.software:
+        elif quantity.software and quantity.better is not None:
             fields = ", ".join(quantity.software)
             table.add_row(Text(f"  ranked although the software differs: {fields}", "dim"))
     if notes := warnings(quantities, names):
@@ -114,7 +115,7 @@ def spread_cell(quantity: Quantity, position: int) -> str:
 def format_value(name: str, value: float) -> str:
     if name.endswith("bytes"):
         return mebibytes(int(value))
-    return f"{value:,.0f}" if name == "images/s" else number(value)
+    return rate_text(value) if name == "images/s" else number(value)
 
 
 def references_table(results: Iterable[Result], names: list[str]) -> Table:

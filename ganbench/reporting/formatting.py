@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ganbench.results.schema import ReferenceResult
+from ganbench.results.throughput import rate_text
 
 
 def losses_line(losses: Mapping[str, float | None]) -> str:
@@ -36,7 +37,7 @@ def number(value: float | None) -> str:
 
 def speed(images_per_second: float, unreliable: bool) -> str:
     """Format images/s, with ~ if they cannot be compared with those of other runs."""
-    return f"{'~' if unreliable else ''}{images_per_second:,.0f}"
+    return f"{'~' if unreliable else ''}{rate_text(images_per_second)}"
 
 
 def duration(seconds: float) -> str:

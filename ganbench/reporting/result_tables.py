@@ -20,6 +20,7 @@ from ganbench.results.schema import (
     metric_titles,
     monitor_names,
 )
+from ganbench.results.throughput import rate_text
 
 from .formatting import (
     column_title,
@@ -94,7 +95,7 @@ def history_table(history: list[EpochRow], shown_monitors: int) -> Table:
     for row in history[::-every][::-1]:  # always include the last epoch
         values = row.losses
         table.add_row(
-            str(row.epoch), *(number(values.get(column)) for column in columns), f"{row.images_per_second:,.0f}"
+            str(row.epoch), *(number(values.get(column)) for column in columns), rate_text(row.images_per_second)
         )
     return _align_right(table)
 
@@ -106,20 +107,23 @@ def metrics_table(result: Result) -> Table:
     """
     metrics = result.metrics
     has_real_data = any(metric.real_data_samples for metric in metrics)
-    trained = any(point.images for metric in metrics for point in metric.curve)
-    columns = ["Metric", *(["Final", "Best"] if trained else ["Score"]), *(["Real data"] if has_real_data else [])]
-    columns += ["By epoch"] if trained else []
+    columns = [
+        "Metric",
+        *(["Final", "Best"] if result.was_trained else ["Score"]),
+        *(["Real data"] if has_real_data else []),
+    ]
+    columns += ["By epoch"] if result.was_trained else []
     table = Table(*columns, title="Scores", title_justify="left")
     titles = metric_titles(metrics)
     for metric in metrics:
         curve = "  ".join(f"{epochs_text(point.epoch)}: {number(point.value)}" for point in metric.curve)
         best = f"{number(metric.best.value)} (epoch {epochs_text(metric.best.epoch)})" if metric.best else ""
         final = result.why_missing(metric) if metric.value is None else number(metric.value)
-        row = [escape(titles[metric.id]), final, *([best] if trained else [])]
+        row = [escape(titles[metric.id]), final, *([best] if result.was_trained else [])]
         if has_real_data:
             images = f"{number(metric.real_data_score)} ({metric.real_data_samples:,} images)"
             row.append(images if metric.real_data_samples else "")
-        table.add_row(*row, *([curve] if trained else []))
+        table.add_row(*row, *([curve] if result.was_trained else []))
     if notes := with_owners([(titles[metric.id], metric.warnings) for metric in metrics]):
         table.caption = escape("\n".join(notes))
         table.caption_justify = "left"

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.results.schema import Profile, Result
-from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles, Roofline, Window
+from ganbench.results.throughput import ComponentThroughput, EngineRecord, Percentiles, Roofline, Window, rate_text
 
 from .formatting import mebibytes
 
@@ -22,7 +22,9 @@ def speed_table(result: Result) -> Table:
     rates, mean = throughput.images_per_second, throughput.mean_images_per_second
     if rates and mean:
         windows = f"{len(throughput.windows)} window{'s' * (len(throughput.windows) != 1)}"
-        table.add_row("images/s", f"{mean:,.0f} (p10 {rates.p10:,.0f}, p90 {rates.p90:,.0f}, {windows})")
+        table.add_row(
+            "images/s", f"{rate_text(mean)} (p10 {rate_text(rates.p10)}, p90 {rate_text(rates.p90)}, {windows})"
+        )
         table.add_row("seconds per 1,000 images", f"{throughput.seconds_per_kimg:.3f}")
     if throughput.disturbed_by:
         warning = f"{throughput.disturbed_by}; speeds would differ on a quiet machine"
@@ -70,7 +72,7 @@ def engine_line(engine: EngineRecord) -> str:
 
 def components_line(components: ComponentThroughput, rates: Percentiles | None) -> str:
     """Format the throughput of each half of the work; training can be faster only if the machine was busy."""
-    line = f"{components.data_only:,.0f} data only, {components.compute_only:,.0f} compute only"
+    line = f"{rate_text(components.data_only)} data only, {rate_text(components.compute_only)} compute only"
     if rates and min(components.data_only, components.compute_only) < rates.p10:
         line += " (unreliable: training was faster, so the machine was busy during this measurement)"
     return line

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from .schema import MetricResult, Result, epochs_text, metric_titles
+from .throughput import rate_text
 
 
 def result_html(result: Result) -> str:
@@ -19,7 +20,7 @@ def outcome_lines(result: Result) -> Iterator[str]:
         seed = result.spec["training"]["seed"]
         line = f"seed {seed}, {epochs_text(result.epochs)} epochs of {result.data.source} data"
         if rate := result.throughput.mean_images_per_second:
-            line += f", {rate:,.0f} images/s on {result.environment.must_match['device']}"
+            line += f", {rate_text(rate)} images/s on {result.environment.must_match['device']}"
         yield escape(line)
     if result.data.notice:
         yield f"<em>{escape(result.data.notice)}</em>"
@@ -36,7 +37,7 @@ def scores_html(result: Result) -> str:
         [
             titles[metric.id],
             number(metric.value, result.why_missing(metric)),
-            best_score(metric),
+            best_score(metric) if result.was_trained else "",
             real_data_score(metric),
         ]
         for metric in result.metrics

@@ -39,6 +39,7 @@ class RunProgress(Record):
     phase_seconds: dict[str, float] = Field(description="seconds of training in each phase")
     memory: Memory = Field(description="the most memory used so far")
     evaluation_seconds: float = Field(description="seconds of all scores and sample images so far")
+    conditions: dict[str, Any] = Field(description="the conditions of the speed, as in a result")
     curves: dict[str, list[MetricPoint]] = Field(description="all scores so far, by id")
     score_warnings: dict[str, list[str]] = Field(description="warnings about the scores so far, by the metric's id")
     length_users: list[str] = Field([], description="plugins other than schedules that used the length of the run")

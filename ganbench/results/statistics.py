@@ -15,7 +15,7 @@ from .record import Record
 ALPHA = 0.05  # family-wise: at most 5% of boards of equal rows have any significant difference
 POWER = 0.9  # with the number of seeds that a board asks for
 MAX_SEEDS = 1000  # larger numbers are not worth computing
-ROUNDING = 1e-12  # relative deviation of differences that are equal but for rounding
+ROUNDING = 8 * float(np.finfo(np.float32).eps)  # of scores, relative to the largest: a metric may compute in float32
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)  # of numerical integrals from -1 to 1, by Gauss and Legendre
 
 
@@ -49,17 +49,13 @@ class PairedDifference(Record):
     seeds: int = Field(description="number of common seeds")
 
     @property
-    def _is_constant(self) -> bool:
-        return self.std <= ROUNDING * abs(self.mean)
-
-    @property
     def p_value(self) -> float:
         """The two-sided p-value of the paired t-test (Student 1908, doi:10.1093/biomet/6.1.1).
 
         Equal differences, as of discrete scores, have no deviation to compare their mean with. Their p-value is that of
         the sign test: all differences of n equal rows have the same sign with a probability of 2^(1 - n).
         """
-        if self._is_constant:
+        if not self.std:
             return 2.0 ** (1 - self.seeds) if self.mean else 1.0
         statistic = abs(self.mean) / self.std * math.sqrt(self.seeds)
         return float(2 * special.stdtr(self.seeds - 1, -statistic))
@@ -70,19 +66,21 @@ class PairedDifference(Record):
         It finds it with a probability of at least `POWER`, if mean and standard deviation are as observed. None if more
         than `MAX_SEEDS` would be needed.
         """
-        if self._is_constant:
+        if not self.std:
             return 1 + math.ceil(-math.log2(alpha)) if self.mean else None
         return seeds_needed(abs(self.mean) / self.std, alpha)
 
 
 def pair(one: Sequence[float], other: Sequence[float]) -> PairedDifference | None:
-    """Return the paired differences; None for fewer than two pairs."""
+    """Return the paired differences, without those that rounding may have caused; None for fewer than two pairs."""
     if len(one) < 2:
         return None
     differences = np.subtract(one, other)
-    return PairedDifference(
-        mean=float(np.mean(differences)), std=float(np.std(differences, ddof=1)), seeds=len(differences)
-    )
+    rounding = ROUNDING * float(np.max(np.abs([one, other])))
+    mean, std = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    if np.ptp(differences) <= rounding:
+        mean, std = (0.0 if abs(mean) <= rounding else mean), 0.0
+    return PairedDifference(mean=mean, std=std, seeds=len(differences))
 
 
 @cache

@@ -135,6 +135,11 @@ class Roofline(Record):
         return images_per_second * self.flops_per_image / self.matmul_flops_per_second
 
 
+def rate_text(images_per_second: float) -> str:
+    """Format images/s as a whole number, or with three significant digits below 100."""
+    return f"{images_per_second:,.0f}" if images_per_second >= 99.95 else f"{images_per_second:#.3g}"
+
+
 class Throughput(Record):
     """The speed of training, with what may explain it."""
 

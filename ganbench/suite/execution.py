@@ -20,7 +20,7 @@ from ganbench.plugin.registry import Registered
 from ganbench.reporting.console import print_warning, warn_on_error
 from ganbench.results.layout import RESULT, has_result
 from ganbench.results.suite_record import Attempt, CellRecord
-from ganbench.system.signals import interrupt_once
+from ganbench.system.signals import defer_signals, interrupt_once
 
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
@@ -116,7 +116,8 @@ class SuiteRun:
 
     def _futures_of(self, jobs: Sequence[Sequence[str]]) -> list[Future[JobEnd]]:
         """Submit jobs to the executor. Raises `PluginError` if it does not return a future for each."""
-        with self.plugin.wrap_errors("raised in submit"):
+        # an interruption must not leave jobs that the executor does not know, and so cannot stop
+        with defer_signals(), self.plugin.wrap_errors("raised in submit"):
             futures = self.executor.submit([self.folder.job(job, self.arguments) for job in jobs])
         are_futures = [isinstance(future, Future) for future in futures] if isinstance(futures, list) else []
         if are_futures != [True] * len(jobs):

@@ -64,7 +64,9 @@ def interrupt_once() -> Iterator[None]:
 def defer_signals() -> Iterator[None]:
     """Defer termination signals until the end of the block; for short blocks, such as a cleanup."""
     received: list[int] = []
-    with handle_signals(lambda number, _: received.append(number)):
-        yield
-    for number in received:
-        signal.raise_signal(number)
+    try:
+        with handle_signals(lambda number, _: received.append(number)):
+            yield
+    finally:
+        for number in received:
+            signal.raise_signal(number)

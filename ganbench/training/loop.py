@@ -21,6 +21,7 @@ from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.spec.launch import Launch
 
 from .arguments import RunArguments
+from .conditions import current_conditions, joined
 from .history import EpochLosses, require_finite_weights
 from .interrupt import Interrupt
 from .preparation import PreparedRun
@@ -87,10 +88,13 @@ class TrainingLoop:
                 f"-o {target}.stop=false"
             )
 
+    def write_spec(self) -> None:
+        """Make the run resumable; call it before anything else is written to the run directory, such as a log."""
+        self.files.write_spec(self.launch)
+
     def execute(self, interrupt: Interrupt) -> Training[Result]:
         """Train until training is complete or interrupted, and store the result."""
         try:
-            self.files.write_spec(self.launch)
             save_real_images(self.prepared, self.directory, self.callback)
             if self.state.steps == 0:
                 self._evaluate(self.prepared.events.scores(0), self.prepared.events.sample_images(0))
@@ -136,6 +140,8 @@ class TrainingLoop:
         self.warmed_up = warm_up(self.prepared, self.arguments.verify_engine, trace)
         self.state.clock.graph_memory_bytes = self.warmed_up.engine.graph_memory_bytes
         self.state.clock.step_seconds = self.warmed_up.step_seconds
+        now = current_conditions(self.prepared, self.warmed_up.engine_record.name)
+        self.state.conditions = joined(self.state.conditions, now)
         for warning in self.warmed_up.warnings:
             self.callback.on_warning(warning)
         if self.warmed_up.engine_record.fallback_reason:

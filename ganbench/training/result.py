@@ -9,8 +9,8 @@ from ganbench.results.run_directory import RunDirectory
 from ganbench.results.schema import Result, Status
 from ganbench.results.throughput import Roofline, Throughput
 from ganbench.runtime.cpu_usage import cpu_use, describe_disturbance
-from ganbench.system.openmp import wait_policy
 
+from .conditions import current_conditions
 from .roofline import why_unreliable
 from .run_state import RunState
 from .warmup import WarmupResult
@@ -74,16 +74,5 @@ def describe_throughput(state: RunState, warmed_up: WarmupResult | None, rooflin
         roofline=roofline,
         joules_per_image=clock.joules_per_image(),
         engine=engine,
-        conditions={
-            **prepared.environment.must_match,
-            **({"wait_policy": wait_policy()} if prepared.device.type == "cpu" else {}),
-            "precision": prepared.precision,
-            "engine": engine.name if engine else None,
-            "compile": prepared.spec.engine.compile,
-            "memory_format": prepared.spec.engine.memory_format,
-            "dropout": "fast" if prepared.step.fast_dropout else "torch",
-            "data": prepared.batches.placement,
-            "batch_size": prepared.spec.training.batch_size,
-            **({} if prepared.ranks.alone else {"processes": prepared.ranks.size}),
-        },
+        conditions=state.conditions or current_conditions(prepared, None),
     )

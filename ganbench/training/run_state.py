@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Any
 
 from ganbench.data.batches import Inputs
 from ganbench.results.progress import RunProgress
@@ -33,6 +34,7 @@ class RunState:
         self._inputs: Iterator[Inputs] | None = None  # of the open epoch
         self.order = prepared.batches.order.get_state()  # of the batches, at the start of the epoch
         self.shared_with = shared_with()  # which other work the machine did in any of the windows
+        self.conditions: dict[str, Any] = {}  # of the speed, in all processes so far; empty before the first warm-up
         self.length_users: list[str] = []  # plugins that used the length of the run in earlier processes
 
     @property
@@ -107,6 +109,7 @@ class RunState:
             phase_seconds=dict(self.clock.phase_seconds),
             memory=self.clock.memory(),
             evaluation_seconds=self.evaluation_seconds,
+            conditions=self.conditions,
             curves=prepared.evaluator.curves(),
             score_warnings=prepared.evaluator.warnings(),
             length_users=sorted({*self.length_users, *prepared.length_users()}),
@@ -130,5 +133,6 @@ class RunState:
         self.evaluation_seconds = progress.evaluation_seconds
         if progress.windows:  # those of the earlier process are kept
             self.shared_with = progress.shared_with or self.shared_with
+            self.conditions = progress.conditions
         self.length_users = progress.length_users
         prepared.evaluator.resume_from(progress.curves, progress.score_warnings)

@@ -100,6 +100,7 @@ def run(
         training = TrainingLoop(prepared, directory, launch, callbacks, arguments)
         if checkpoint is not None:
             training.resume_from(checkpoint)
+        training.write_spec()
         info = replace(prepared.info, images=training.state.images)
         with (
             callbacks.tracked(arguments.trackers, Trackers(directory), info),

@@ -137,6 +137,7 @@ def run_at_once(
                 return
             stack.enter_context(directory.locked())
             training = TrainingLoop(prepared, directory, launch, callbacks, arguments)
+            training.write_spec()
             if not begun:
                 stack.enter_context(interrupt)
             stack.enter_context(callbacks.tracked(arguments.trackers, Trackers(directory), prepared.info))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from .resources import require_gpus, settled_threads
 
 JOBS = "jobs.json"  # from cell to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
+WARNING = signal.SIGUSR2  # by which submitit learns of preemption and of the time limit
 STOP_SECONDS = 90  # from scancel to the end of waiting: Slurm itself kills after KillWait, 30 s by default
 
 
@@ -32,7 +34,12 @@ class RunOnNode:
 
     def __call__(self) -> int:
         self.process = JobProcess(self.job)
-        return self.process.run(self.environment, shared_with=self.shared_with)
+        # Slurm may signal only this process, with SIGTERM when it cancels the job, or also the run, with the warning
+        before = signal.signal(signal.SIGTERM, lambda *_: self.process.stop())
+        try:
+            return self.process.run(self.environment, shared_with=self.shared_with, ignored_signals=[WARNING])
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Called by submitit before preemption and timeouts: stop after a checkpoint, and be requeued."""

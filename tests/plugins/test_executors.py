@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -254,6 +255,22 @@ def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, 
     assert ended == [0]
 
 
+def test_signals_for_the_scheduler_alone_do_not_end_a_run(job: Any) -> None:
+    """Some clusters send the warning before the time limit to all processes of a job."""
+    warned = job("warned", "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); sys.exit(3)")
+    assert JobProcess(warned).run() == -signal.SIGUSR2
+    assert JobProcess(warned).run(ignored_signals=[signal.SIGUSR2]) == 3
+
+
+def test_a_job_that_slurm_cancels_stops_its_run(job: Any) -> None:
+    """On many clusters, scancel signals only the process that Slurm started, and not its children."""
+    pytest.importorskip("submitit")
+    from ganbench_executors.slurm import RunOnNode
+
+    stopped = job("stopped", "import os, signal; os.kill(os.getppid(), signal.SIGTERM); import time; time.sleep(60)")
+    assert RunOnNode(stopped, {}, "")() == -signal.SIGTERM
+
+
 def test_a_run_is_told_with_what_it_shares_its_machine(job: Any) -> None:
     told = job("told", "import os; print(os.environ.get('GANBENCH_SHARED_WITH'))")
     JobProcess(told).run()
@@ -348,7 +365,8 @@ def test_slurm_reports_a_cancelled_job_and_finishes_the_others(job: Any, slurm: 
     (number,) = (number for number, futures in ids.items() if sleeping in futures)
     subprocess.run(["scancel", number], check=True)
     end = sleeping.result(60)
-    assert (end.exit_code, number in end.reason) == (None, True)
+    # a cluster that signals only one process gives the run time to end
+    assert end.exit_code == -signal.SIGTERM or (end.exit_code is None and number in end.reason)
     good.result(60)
     assert (slurm / "good.txt").exists()
     executor.shut_down()

@@ -353,6 +353,9 @@ def test_run_writes_its_report_and_only_warns_if_that_fails(tmp_path: Path, monk
     assert "one/report.html: 1 run, " in done.stderr
     page = Page(Path("one/report.html").read_text(encoding="utf-8")).root
     assert [image.attributes["alt"] for image in page.find("img")] == ["Grid of real images from the train split"]
+    Path("one/report.html").write_text("outdated")
+    run_command("run", "--resume", "one", "--steps", "3")
+    assert Page(Path("one/report.html").read_text(encoding="utf-8")).root.find("img")
 
     def fail(*arguments: object) -> str:
         raise OSError("no space left")

@@ -16,11 +16,11 @@ from run_spec import run
 
 from ganbench.errors import ExitCode
 from ganbench.plugin.registry import Registry
-from ganbench.reporting.comparison_tables import comparison_tables
+from ganbench.reporting.comparison_tables import comparison_tables, quantities_table
 from ganbench.results.comparison import Quantity, compare, flatten
 from ganbench.results.comparison_json import ComparisonRecord
 from ganbench.results.schema import Result
-from ganbench.results.throughput import Memory, Percentiles, Throughput
+from ganbench.results.throughput import Memory, Percentiles, Throughput, rate_text
 from ganbench.results.time_to_target import time_to_target
 from ganbench.spec.loading import load_spec
 from ganbench.system.openmp import wait_policy
@@ -312,6 +312,20 @@ def test_scores_with_different_software_are_ranked_with_a_mark(
         (tmp_path / f"{name}.json").write_text(side.to_json())
     _, text = invoke(tmp_path / "a.json", tmp_path / "b.json")
     assert "ranked although the software differs: torch" in " ".join(text.replace("│", " ").split())
+
+
+def test_a_value_that_is_never_ranked_is_not_said_to_be() -> None:
+    quantity = Quantity("KID: std", (1.0, 2.0), None, {}, software={"torch": ("2.13", "2.14")})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(quantities_table("Scores", [quantity], ["a", "b"]))
+    assert "ranked" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.4, "0.400"), (2.6, "2.60"), (99.96, "100"), (99.94, "99.9"), (1234.5, "1,234")]
+)
+def test_slow_rates_have_three_digits(rate: float, text: str) -> None:
+    assert rate_text(rate) == text
 
 
 def test_equal_values_have_no_best() -> None:

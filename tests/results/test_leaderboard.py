@@ -258,13 +258,18 @@ def test_the_paired_test_is_that_of_scipy() -> None:
     assert pair([1.0], [2.0]) is None
 
 
-@pytest.mark.parametrize(("one", "other"), [([8.0, 8.0, 8.0], [7.0, 7.0, 7.0]), ([0.3, 0.4, 0.5], [0.2, 0.3, 0.4])])
+IN_FLOAT32 = tuple(np.float32([[0.91, 0.81, 0.71], [0.9, 0.8, 0.7]]).tolist())  # as some metrics compute
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [([8.0, 8.0, 8.0], [7.0, 7.0, 7.0]), ([0.3, 0.4, 0.5], [0.2, 0.3, 0.4]), IN_FLOAT32]
+)
 def test_equal_differences_are_tested_by_their_sign(one: list[float], other: list[float]) -> None:
     difference = pair(one, other)
     assert difference is not None
     assert difference.p_value == 0.25  # of 8 equally likely signs of 3 differences, 2 are all the same
     assert difference.seeds_needed(0.05) == 6  # 2^-5 < 0.05 < 2^-4
-    equal = pair(one, one)
+    equal = pair(one, [value * (1 + 1e-8) for value in one])
     assert equal is not None
     assert (equal.p_value, equal.seeds_needed(0.05)) == (1.0, None)
 

@@ -56,6 +56,12 @@ def test_a_deferred_signal_comes_at_the_end_of_the_block() -> None:
     assert steps == ["cleaned up"]
 
 
+def test_a_deferred_signal_comes_even_if_the_block_fails() -> None:
+    with interrupt_on_signals(), pytest.raises(KeyboardInterrupt), defer_signals():  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError
+
+
 def test_all_deferred_signals_come_if_the_first_one_does_not_raise() -> None:
     received = []
     with handle_signals(lambda number, _: received.append(number)):

@@ -320,6 +320,20 @@ def test_data_that_moved_is_recognized_by_its_content(tmp_path: Path) -> None:
         resumed(registry, tmp_path / "run", "training.steps=4")
 
 
+def test_conditions_of_the_speed_that_change_are_all_recorded(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The speed is that of all processes, so it must not be compared with that of runs in one of the conditions."""
+    out = tmp_path / "run"
+    policies = iter(["active", "passive", "active"])
+    monkeypatch.setattr("ganbench.training.conditions.wait_policy", lambda: next(policies))
+    small_run(registry, out, THREE_EPOCHS, callback=StopAt(3))
+    for step in (5, 7):
+        result = resumed(registry, out, callback=StopAt(step))
+    assert result.throughput.conditions["wait_policy"] == ["active", "passive"]
+    assert result.throughput.conditions["precision"] == "fp32"
+
+
 def test_changed_conditions_are_refused(registry: Registry, tmp_path: Path) -> None:
     """Other data, another device, or another version of a library or a plugin."""
     out = tmp_path / "run"

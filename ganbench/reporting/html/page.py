@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from ganbench.reporting.console import printable
+from ganbench.results.throughput import rate_text
 from ganbench.version import __version__
 
 from .content import content
@@ -34,6 +35,7 @@ def render(runs: Sequence[ReportedRun], leaderboards: Sequence[PageTable] = (), 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["rate"] = rate_text
     # our own script is not escaped; the page permits no other, because it permits only the script with this hash
     script = "".join((files(__package__) / "templates" / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

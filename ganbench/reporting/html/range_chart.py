@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ganbench.results.throughput import rate_text
+
 from .scale import Scale, finite
 from .tables import PageRow, PageTable
 
@@ -71,14 +73,17 @@ class RangeChart:
     @property
     def summary(self) -> str:
         """The chart in one sentence, for those who cannot see it."""
-        parts = [f"{each.name} {each.mean:,.0f}, p10 {each.p10:,.0f}, p90 {each.p90:,.0f}" for each in self.ranges]
+        parts = [
+            f"{each.name} {rate_text(each.mean)}, p10 {rate_text(each.p10)}, p90 {rate_text(each.p90)}"
+            for each in self.ranges
+        ]
         return f"{self.title}: {'; '.join(parts)}."
 
     @property
     def table(self) -> PageTable:
         def cells(each: Range) -> list[str]:
-            bound = f"unknown: {each.why_no_bound}" if each.bound is None else f"{each.bound:,.0f}"
-            return [f"{each.mean:,.0f}", f"{each.p10:,.0f}", f"{each.p90:,.0f}", bound]
+            bound = f"unknown: {each.why_no_bound}" if each.bound is None else rate_text(each.bound)
+            return [rate_text(each.mean), rate_text(each.p10), rate_text(each.p90), bound]
 
         rows = [PageRow(each.name, cells(each)) for each in self.ranges]
         return PageTable(self.title, ["run", "mean", "p10", "p90", self.bound_title], rows)

@@ -48,7 +48,7 @@ class Headline:
     differing: Sequence[str]  # fields of the protocols
     software: Sequence[str]  # that differs
     warnings: Sequence[str]
-    chart: LineChart
+    chart: LineChart | None  # None without training
 
 
 def headlines(runs: Sequence[ReportedRun], metrics: Sequence[Quantity]) -> Iterator[Headline]:
@@ -60,7 +60,10 @@ def headlines(runs: Sequence[ReportedRun], metrics: Sequence[Quantity]) -> Itera
             direction=f"{quantity.better} is better" if quantity.better else "never ranked",
             scores=[
                 RunScore(
-                    run, final(run, metric), details(metric), quantity.best is not None and runs[quantity.best] is run
+                    run,
+                    final(run, metric),
+                    details(run, metric),
+                    quantity.best is not None and runs[quantity.best] is run,
                 )
                 for run, metric in scored
             ],
@@ -71,9 +74,9 @@ def headlines(runs: Sequence[ReportedRun], metrics: Sequence[Quantity]) -> Itera
                 [{**metric.protocol, **metric.software} for _, metric in scored],
             ),
             differing=list(quantity.differing_fields),
-            software=list(quantity.software),
+            software=list(quantity.software) if quantity.better else [],
             warnings=with_owners([(run.name, metric.warnings) for run, metric in scored]),
-            chart=score_chart(quantity, scored),
+            chart=score_chart(quantity, scored) if any(run.result.was_trained for run, _ in scored) else None,
         )
 
 
@@ -97,9 +100,9 @@ def final(run: ReportedRun, metric: MetricResult) -> str:
     return run.result.why_missing(metric) if metric.value is None else number(metric.value)
 
 
-def details(metric: MetricResult) -> str:
+def details(run: ReportedRun, metric: MetricResult) -> str:
     parts = []
-    if metric.best:
+    if metric.best and run.result.was_trained:
         parts.append(f"best during training {number(metric.best.value)} (epoch {epochs_text(metric.best.epoch)})")
     if metric.real_data_samples:
         parts.append(f"real data {number(metric.real_data_score)} ({metric.real_data_samples:,} images)")

@@ -13,6 +13,7 @@ from ganbench.reporting.display import Display
 from ganbench.reporting.formatting import duration, losses_line, number, speed
 from ganbench.reporting.run_info_table import run_info_table
 from ganbench.results.schema import EpochRow, MetricPoint, epochs_text
+from ganbench.results.throughput import rate_text
 from ganbench.system.cpu_features import has_bf16_instructions
 
 LONG_RUN_SECONDS = 600
@@ -91,4 +92,4 @@ class LineDisplay(Display):
         if row is None:
             return
         self._next_epoch = monotonic() + EPOCH_SECONDS
-        self.print_line(f"epoch {row.epoch}: {losses_line(row.losses)}  {row.images_per_second:,.0f} images/s")
+        self.print_line(f"epoch {row.epoch}: {losses_line(row.losses)}  {rate_text(row.images_per_second)} images/s")
