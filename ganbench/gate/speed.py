@@ -9,6 +9,7 @@ from typing import Any
 from ganbench.reporting.formatting import mebibytes
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.schema import providers
+from ganbench.results.throughput import rate_text
 from ganbench.spec.sections import GateOptions
 
 from .measuring import Sessions, log_ratio
@@ -20,7 +21,7 @@ from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, decisio
 def throughput_finding(sessions: Sessions, decision: Decision, threshold: Threshold) -> Finding:
     """Return the finding on speed; a regression names the phase that lost most time."""
     base, head = (
-        f"{median(1 / session.seconds_per_image for session in side):,.0f} images/s"
+        f"{rate_text(median(1 / session.seconds_per_image for session in side))} images/s"
         for side in (sessions.base, sessions.head)
     )
     message = decision_message("time per image", decision)
@@ -47,7 +48,7 @@ def rare_slowdown_finding(sessions: Sessions, decision: Decision, threshold: Thr
     if of_mean.verdict != Verdict.REGRESSED or not is_clear:
         return None
     base, head = (
-        f"{1 / mean(map(mean_seconds_per_image, side)):,.0f} images/s" for side in (sessions.base, sessions.head)
+        f"{rate_text(1 / mean(map(mean_seconds_per_image, side)))} images/s" for side in (sessions.base, sessions.head)
     )
     message = decision_message("mean time per image", of_mean)
     message += ". The median window does not show it, so something slow happens in a few windows"
