@@ -107,6 +107,8 @@ def probe():
         "code": run_context["code"], "files": {path.name: source}, "spec": spec, "data": run_context["data"],
         "environment": environment, "foreign_code": namespace.get("FOREIGN", []),
     })
+    if sys.stdin.read(1) == "g":
+        train()
 
 {"probe": probe, "time": time_windows, "train": train}[request["job"]]()
 """

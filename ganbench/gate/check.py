@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -22,7 +23,7 @@ from .baseline import (
 from .calibration import calibrated_noise_floor
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .options import FRESH_SESSIONS, MAX_BLOCKS
-from .probe import NOTHING_TO_MEASURE, are_equal, probe_sides, require_same_scores
+from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
 from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
@@ -115,18 +116,34 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
     scores cannot be compared, and `SessionError` if a session crashed.
     """
     session_config, log = config.session_config, config.log
-    if config.quality or not config.always_measure or base.checkouts:
-        probes = probe_sides(base, head, session_config, scores=config.smoke or config.quality)
-        if not config.always_measure and are_equal(base, head, probes):
-            findings = {"code": NOTHING_TO_MEASURE}
-            return Check(session_config.benchmark, (base.name, head.name), Measurements(), findings, config.order_seed)
-        if config.quality:
-            require_same_scores(*probes)
     sessions = smoke_runs = quality_runs = None
-    if config.smoke:
-        smoke_runs = smoke.train_both(base, head, session_config, config.training_seed, log)
-        if config.quality:
-            require_same_protocol(smoke_runs.base[0], smoke_runs.head[0])
+    with ExitStack() as stack:  # of the probes' processes, which go on to the smoke run
+        workers = None
+        if config.quality or not config.always_measure or base.checkouts:
+            probes = stack.enter_context(
+                probed(
+                    base,
+                    head,
+                    session_config,
+                    smoke.of_seed(config.training_seed),
+                    scores=config.smoke or config.quality,
+                )
+            )
+            if not config.always_measure and are_equal(base, head, probes):
+                return Check(
+                    session_config.benchmark,
+                    (base.name, head.name),
+                    Measurements(),
+                    {"code": NOTHING_TO_MEASURE},
+                    config.order_seed,
+                )
+            if config.quality:
+                require_same_scores(probes)
+            workers = probes.workers
+        if config.smoke:
+            smoke_runs = smoke.train_both(base, head, session_config, config.training_seed, log, workers)
+    if config.quality and smoke_runs:
+        require_same_protocol(smoke_runs.base[0], smoke_runs.head[0])
     if config.speed:
         threshold = throughput_threshold(config.margins.time_percent, session_config)
         order = random.Random(config.order_seed)

@@ -14,7 +14,7 @@ from ganbench.spec.plugins import load_registry, plugins_for_spec
 if TYPE_CHECKING:
     from .check import CheckConfig
 
-WINDOWS = 20
+WINDOWS = 10
 WINDOW_SECONDS = 0.25
 MAX_BLOCKS = 8
 FRESH_SESSIONS = 4  # against a baseline

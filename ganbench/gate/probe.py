@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -37,20 +40,41 @@ class Probe(Record):
     foreign_code: list[str] = Field([], description="files with code that it read from the checkout of the other side")
 
 
-def probe_sides(base: Side, head: Side, config: SessionConfig, scores: bool = True) -> tuple[Probe, Probe]:
+@dataclass(frozen=True)
+class Probes:
+    """The probes of both sides, and their processes, which can go on to a training run."""
+
+    base: Probe
+    head: Probe
+    workers: tuple[Worker, Worker] | None  # of base and head; None if they have ended
+
+    @property
+    def sides(self) -> tuple[Probe, Probe]:
+        return self.base, self.head
+
+
+@contextmanager
+def probed(
+    base: Side, head: Side, config: SessionConfig, training: Mapping[str, Any], scores: bool = True
+) -> Iterator[Probes]:
     """Train both sides for a window: at once or, with `config.interleaved` off, one after the other.
 
-    Without `scores`, the metrics are not prepared.
+    At once, their processes stay alive within the block, and can go on to a training run, for which `training`
+    overrides these fields of the spec's `training`. Without `scores`, the metrics are not prepared.
 
     Raises `SessionError` if one crashes, and `NotComparableError` if one would run code that is not its own. Errors of
     head come first, because base then often has the same.
     """
     if not config.interleaved:
         head_probe = probe_alone(head, config, scores)
-        return probe_alone(base, config, scores), head_probe
-    with base.start("probe", config, scores=scores) as one, head.start("probe", config, scores=scores) as other:
+        yield Probes(probe_alone(base, config, scores), head_probe, workers=None)
+        return
+    with (
+        base.start("probe", config, training, scores=scores) as one,
+        head.start("probe", config, training, scores=scores) as other,
+    ):
         head_probe = probe_of(other)
-        return probe_of(one), head_probe
+        yield Probes(probe_of(one), head_probe, workers=(one, other))
 
 
 def probe_alone(side: Side, config: SessionConfig, scores: bool) -> Probe:
@@ -59,7 +83,7 @@ def probe_alone(side: Side, config: SessionConfig, scores: bool) -> Probe:
 
 
 def probe_of(worker: Worker) -> Probe:
-    reply = worker.last_answer()
+    reply = worker.answer()
     try:
         probe = Probe.model_validate(reply)
     except ValidationError as error:
@@ -75,9 +99,9 @@ def probe_of(worker: Worker) -> Probe:
     return probe
 
 
-def are_equal(base: Side, head: Side, probes: tuple[Probe, Probe]) -> bool:
+def are_equal(base: Side, head: Side, probes: Probes) -> bool:
     """Return whether both sides would run the same; an injected slowdown counts as a difference."""
-    return base.delay == head.delay and what_runs(base, probes[0]) == what_runs(head, probes[1])
+    return base.delay == head.delay and what_runs(base, probes.base) == what_runs(head, probes.head)
 
 
 def what_runs(side: Side, probe: Probe) -> dict[str, Any]:
@@ -91,19 +115,19 @@ def what_runs(side: Side, probe: Probe) -> dict[str, Any]:
     return {"spec": text, "native_code": side.native_code, **own}
 
 
-def require_same_scores(base: Probe, head: Probe) -> None:
+def require_same_scores(probes: Probes) -> None:
     """Raise `NotComparableError` if the specs show that scores or targets cannot be compared, before any training.
 
     Plugins' options are left out: how they enter a protocol is known only when there are scores.
     """
-    before, now = ({metric["id"]: metric for metric in probe.spec.get("metrics", [])} for probe in (base, head))
+    before, now = ({metric["id"]: metric for metric in probe.spec.get("metrics", [])} for probe in probes.sides)
     reasons = [f"only base has the metric {metric_id}" for metric_id in before.keys() - now.keys()]
     reasons += [f"only head has the metric {metric_id}" for metric_id in now.keys() - before.keys()]
     for metric_id in before.keys() & now.keys():
         old, new = before[metric_id], now[metric_id]
         known = [name for name in SCORED if name in old and name in new]  # an earlier ganbench has fewer fields
         reasons += [f"{name} of {metric_id}: {old[name]} and {new[name]}" for name in known if old[name] != new[name]]
-    targets = [", ".join(map(describe_target, probe.spec.get("targets", []))) or "none" for probe in (base, head)]
+    targets = [", ".join(map(describe_target, probe.spec.get("targets", []))) or "none" for probe in probes.sides]
     if targets[0] != targets[1]:
         reasons.append(f"targets: {' and '.join(targets)}")
     if reasons:

@@ -108,7 +108,7 @@ def alternate_windows(workers: list[Worker], config: SessionConfig, windows: int
     def train_window_each() -> float:
         start, order = perf_counter(), list(zip(workers, rates, strict=True))
         for worker, seen in reversed(order) if len(rates[0]) % 2 else order:  # AB, BA, AB: linear drift cancels
-            worker.request_window()
+            worker.go_on()
             seen.append(worker.answer())
         return (perf_counter() - start) / len(workers)
 

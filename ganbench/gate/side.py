@@ -117,7 +117,7 @@ class Side:
 
 
 class Worker:
-    """A worker process of one side. It trains a window on request, and replies with one line of JSON.
+    """A worker process of one side, which replies with lines of JSON and, on request, goes on with its job.
 
     It has its own process group, so that Ctrl-C reaches only the gate, and so that its child processes end with it. It
     exits when its standard input closes, because the gate is then gone.
@@ -159,8 +159,8 @@ class Worker:
                 self._log.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def request_window(self) -> None:
-        """Ask for the next window."""
+    def go_on(self) -> None:
+        """Ask for the next part of the job, such as another window."""
         self._ask("g")
 
     def end(self) -> None:

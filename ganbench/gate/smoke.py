@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ganbench.reporting.formatting import number
 from ganbench.results.schema import LOSS_COLUMNS, metric_titles
 
-from .side import SessionConfig, SessionError, Side
+from .side import SessionConfig, SessionError, Side, Worker
 from .training_runs import (
     TrainingRun,
     TrainingRuns,
+    go_on_to_training,
     incomparable_scores,
     require_same_data,
     train,
@@ -24,13 +26,22 @@ REPEATS = 3  # of base, to see how much identical runs vary, unless they do not 
 ROUNDING = 0.01  # minimum width of the envelope beyond the observed values, relative to them
 
 
-def train_both(base: Side, head: Side, config: SessionConfig, seed: int, log: Callable[[str], None]) -> TrainingRuns:
+def train_both(
+    base: Side,
+    head: Side,
+    config: SessionConfig,
+    seed: int,
+    log: Callable[[str], None],
+    workers: tuple[Worker, Worker] | None = None,
+) -> TrainingRuns:
     """Train the seed on both sides once, and repeat base only if they differ and base's own repeats differ too.
+
+    `workers` are probes of both sides that can go on to this training, so that no processes need to be started.
 
     Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the data of the sides differs.
     """
-    length_and_seed = {**LENGTH, "seed": seed}
-    first, other = train_pair(base, head, config, length_and_seed)
+    length_and_seed = of_seed(seed)
+    first, other = go_on_to_training(workers) if workers else train_pair(base, head, config, length_and_seed)
     runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
     require_same_data(first, other)
     titles = comparable_titles(runs)
@@ -39,6 +50,11 @@ def train_both(base: Side, head: Side, config: SessionConfig, seed: int, log: Ca
         if quantities(runs.base[-1], titles) == quantities(runs.base[0], titles):
             break  # base repeats itself exactly
     return runs
+
+
+def of_seed(seed: int) -> dict[str, Any]:
+    """Return the fields of the spec's `training` for a smoke run with this seed."""
+    return {**LENGTH, "seed": seed}
 
 
 def train_repeats(side: Side, config: SessionConfig, count: int, log: Callable[[str], None]) -> list[TrainingRun]:

@@ -81,6 +81,14 @@ def train_pair(
         return training_run_of(one), training_run_of(other)
 
 
+def go_on_to_training(workers: tuple[Worker, Worker]) -> tuple[TrainingRun, TrainingRun]:
+    """Let the probes of both sides train, at once. Raises as `train` does."""
+    for worker in workers:
+        worker.go_on()
+    base, head = map(training_run_of, workers)
+    return base, head
+
+
 def training_run_of(worker: Worker) -> TrainingRun:
     """Wait for a worker's reply, and check it. Raises as `train` does."""
     reply = worker.last_answer()

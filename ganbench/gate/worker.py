@@ -15,19 +15,20 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Any
 
 USAGE, MISSING = 2, 3  # exit codes of errors whose message says everything; of others, the gate shows the traceback
 NON_LOSS_COLUMNS = ("epoch", "images", "seconds", "images_per_second")  # of the history
 METRIC_KEYS = ("id", "name", "label", "value", "higher_is_better", "protocol", "software")
-NEXT_WINDOW = b"g"
+GO_ON = b"g"
 Json = dict[str, Any]
-Requests = SimpleQueue[bytes]  # of single letters: train another window, or stop
+Requests = SimpleQueue[bytes]  # of single letters: go on, or stop
 
 
 def load_file(path: Path) -> Any:
@@ -63,11 +64,12 @@ def main() -> None:
 
     requests = listen(request["temporary"])
     job = {"probe": probe, "time": time_windows, "train": train}[request["job"]]
-    answer_and_exit(answer, lambda: job(request, answer, requests))
+    answer_or_exit(answer, lambda: job(request, answer, requests))
+    os._exit(0)  # the regular exit takes a second to free torch
 
 
-def answer_and_exit(answer: Any, make_reply: Any) -> NoReturn:
-    """Send the final reply, or why there is none, and exit at once: the regular exit takes a second to free torch."""
+def answer_or_exit(answer: Any, make_reply: Any) -> None:
+    """Send a reply, or exit after sending why there is none."""
     try:
         answer(make_reply())
     except Exception as error:
@@ -79,7 +81,6 @@ def answer_and_exit(answer: Any, make_reply: Any) -> NoReturn:
         with suppress(Exception):
             sys.stdout.flush()
         os._exit(1)
-    os._exit(0)
 
 
 def take_over(descriptor: int, replacement: int) -> int:
@@ -108,7 +109,7 @@ def listen(temporary: list[str]) -> Requests:
 
 
 def probe(request: Json, answer: Any, requests: Requests) -> Json:
-    """Train for a window, and report what ran, because some files are first read in a step.
+    """Train for a window, and report what ran, because some files are first read in a step. On request, train then.
 
     If there will be scores, the metrics are prepared, too, because they may read files of the repository.
     """
@@ -138,10 +139,11 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
             },
         }
 
-    class AnswerAndExit(ganbench.Callback):
-        """Ends the process after the first window."""
+    class ReportAndWait(ganbench.Callback):
+        """Ends the run after its first window, if the gate wants to go on."""
 
         info: Any = None
+        reported = False
 
         def on_run_start(self, info: Any) -> None:
             self.info = info
@@ -151,16 +153,26 @@ def probe(request: Json, answer: Any, requests: Requests) -> Json:
                 prepared.update(opened)
 
         def on_window_end(self, progress: Any) -> None:
-            answer_and_exit(answer, lambda: describe(self.info))
+            if not self.reported:
+                self.report_and_wait()
+                end_run()
 
-    callback = AnswerAndExit()
+        def report_and_wait(self) -> None:
+            self.reported = True
+            answer_or_exit(answer, lambda: describe(self.info))
+            if requests.get() != GO_ON:
+                os._exit(0)
+
+    callback = ReportAndWait()
     run(
         job_specs.make_short(spec, request["scores"]),
         request,
         callback=callback,
         window_seconds=request["window_seconds"],
     )
-    return describe(callback.info)  # it diverged in the first window
+    if not callback.reported:  # it diverged in the first window
+        callback.report_and_wait()
+    return train(request, answer, requests)
 
 
 def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
@@ -192,9 +204,9 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
             if rate is None:
                 return
             answer(rate)
-            if requests.get() != NEXT_WINDOW:
+            if requests.get() != GO_ON:
                 self.stopped = True
-                os.kill(os.getpid(), signal.SIGTERM)  # ends the run at once, without the measurements after training
+                end_run()
 
     spec, registry = load(request)
     requested = spec
@@ -253,11 +265,16 @@ def load(request: Json) -> tuple[Any, Any]:
         raise MissingError(f"benchmark, plugin or option not found: {error}") from None
 
 
+def end_run() -> None:
+    """End the run of this process at once, without the measurements after training."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def run(spec: Any, request: Json, **more: Any) -> Json:
     import ganbench
 
     data_dir = Path(request["data_dir"]) if request["data_dir"] else None
-    out = Path(request["folder"]) / "run"
+    out = Path(tempfile.mkdtemp(dir=request["folder"])) / "run"
     options = {"device": request["device"], "out": out, "data_dir": data_dir, **more}
     if hasattr(ganbench, "Run"):
         result = ganbench.run(spec, quiet=True, track=None, **options).result

@@ -241,7 +241,7 @@ def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], pl
     record("--sessions", "2")
     for outcome in (check(*other), record(*other)):
         assert_outcome(
-            outcome, ExitCode.NOT_COMPARABLE, "give --windows 20 --window-seconds 0.25, or record another baseline"
+            outcome, ExitCode.NOT_COMPARABLE, "give --windows 10 --window-seconds 0.25, or record another baseline"
         )
     assert check(*other, "--no-speed")[0] == ExitCode.DONE
 

@@ -105,11 +105,10 @@ def test_a_smoke_run_is_repeated_only_if_the_sides_differ(commit: Any) -> None:
 
 def test_sessions_can_run_one_at_a_time(commit: Any, tmp_path: Path) -> None:
     alone = f"""
-import atexit, os, sys
-lock = {str(tmp_path / "lock")!r}
+import fcntl, sys
 if sys.argv[0].endswith("stand_in.py"):  # a session
-    os.close(os.open(lock, os.O_CREAT | os.O_EXCL))  # fails if another one runs
-    atexit.register(os.unlink, lock)
+    lock = open({str(tmp_path / "lock")!r}, "w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if another one runs
 """
     commit(FAST + alone)
     commit(SLOW + alone)

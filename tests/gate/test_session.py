@@ -35,7 +35,7 @@ class FakeWorker:
         self.name, self.rates, self.asked, self.turn = name, rates, asked, 0
         self.side = Side(name)
 
-    def request_window(self) -> None:
+    def go_on(self) -> None:
         self.asked.append(self.name)
         self.turn += 1
 

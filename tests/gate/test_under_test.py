@@ -24,10 +24,11 @@ from ganbench.gate.dependencies import changed_declarations
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.non_paths import non_path_values
 from ganbench.gate.path_mapping import PathMapping, to_inline_toml
-from ganbench.gate.probe import Probe, are_equal, probe_alone, probe_sides
+from ganbench.gate.probe import Probe, Probes, are_equal, probe_alone, probed
 from ganbench.gate.revision import Revision, checked_out
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
+from ganbench.gate.training_runs import go_on_to_training, train
 from ganbench.gate.under_test import UnderTest, only, roots_of
 from ganbench.system.source import is_source
 
@@ -219,9 +220,9 @@ def probe(folder: str, **more: Any) -> Probe:
 )
 def test_which_differences_make_sides_unequal(more: dict[str, Any], equal: bool) -> None:
     base, head = (Side(name, checkouts=(Path("/one"), Path("/two"))) for name in ("base", "head"))
-    assert are_equal(base, head, (probe("/two"), probe("/one", **more))) == equal
+    assert are_equal(base, head, Probes(probe("/two"), probe("/one", **more), None)) == equal
     for changed in (replace(head, delay=0.1), replace(head, native_code="1")):
-        assert not are_equal(base, changed, (probe("/two"), probe("/two")))
+        assert not are_equal(base, changed, Probes(probe("/two"), probe("/two"), None))
 
 
 @pytest.mark.parametrize("form", ["commit -a", "add"])
@@ -383,7 +384,7 @@ def test_a_real_probe_finds_what_a_metric_reads(tmp_path: Path) -> None:
         [str(tmp_path / "metric.py")],
         device="cpu",
     )
-    assert "./weights.bin" in probe_sides(side, side, config)[0].files
+    assert "./weights.bin" in probe_alone(side, config, scores=True).files
 
 
 @pytest.mark.slow
@@ -394,12 +395,28 @@ def test_a_real_probe_reports_what_the_benchmark_uses_and_no_other_plugin(tmp_pa
     (tmp_path / "hidden.py").write_text("")
     site = str(tmp_path)
     sides = [Side(name, import_paths=(*map(Path, sys.path), tmp_path), checkouts=(tmp_path,)) for name in "AB"]
-    probes = probe_sides(*sides, SessionConfig("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu"))
-    assert set(probes[0].code) == {"ganbench", "ganbench_games", "ganbench_optimizers", "named", "helper"}
-    assert probes[0].code["helper"].path == f"{site}/helper.py"
-    assert {"./helper.py", "./hidden.py"} <= probes[0].files.keys()
-    assert "./unused.py" not in probes[0].files
-    assert are_equal(*sides, probes)
+    config = SessionConfig("saddle-quadratic", ["training.epochs=5"], ["named"], device="cpu")
+    with probed(*sides, config, {}) as probes:
+        assert set(probes.base.code) == {"ganbench", "ganbench_games", "ganbench_optimizers", "named", "helper"}
+        assert probes.base.code["helper"].path == f"{site}/helper.py"
+        assert {"./helper.py", "./hidden.py"} <= probes.base.files.keys()
+        assert "./unused.py" not in probes.base.files
+        assert are_equal(*sides, probes)
+
+
+@pytest.mark.slow
+def test_real_probes_go_on_to_the_training_run_of_a_fresh_process() -> None:
+    side = Side("A")
+    overrides = ["dataset.source=embedded", "model.width=4", "training.batch_size=16", "metrics.0.num_samples=100"]
+    config = SessionConfig("dcgan-fashion", overrides, device="cpu", window_seconds=0.01)
+    length = {"steps": 5, "epochs": None, "seed": 3}
+    with probed(side, side, config, length) as probes:
+        assert probes.workers is not None
+        runs = go_on_to_training(probes.workers)
+    fresh = train(side, config, length)
+    assert fresh.metrics
+    for run in runs:
+        assert (run.spec, run.losses, run.metrics) == (fresh.spec, fresh.losses, fresh.metrics)
 
 
 @pytest.mark.slow

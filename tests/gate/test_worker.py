@@ -82,7 +82,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_nothing_that_a_plugin_does_disturbs_the_exchange(body: str, start: Any) -> None:
     with start(f"{body}\nanswer(1)\nanswer(requests.get().decode())\nreturn 'end'") as worker:
         assert worker.answer() == 1
-        worker.request_window()
+        worker.go_on()
         assert worker.answer() == "g"
         assert worker.last_answer() == "end"
 
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_while_it_waits(start: Any) -> None:
         with start("answer(1); os._exit(3)") as worker:
             worker.answer()
             worker._process.wait()
-            worker.request_window()
+            worker.go_on()
 
     with pytest.raises(SessionError, match="base failed with exit code 3"):
         ask_after_its_death()
