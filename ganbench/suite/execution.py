@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 from ganbench.errors import ExitCode, GanbenchError, PluginError, UsageError
@@ -28,6 +28,7 @@ from .grouping import group_seeds
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
+REFUSED_SECONDS = 60  # before a job that the executor has refused is submitted again: a queue may be restarting
 DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the same machine would lack
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
 IN_PROGRESS = {State.QUEUED, State.RUNNING}
@@ -69,6 +70,7 @@ class SuiteRun:
         self._attempts: dict[str, Attempt] = {}
         self._logs: dict[str, Log] = {}  # of the attempt
         self._futures: dict[Future[JobEnd], list[str]] = {}  # with the cells of each job
+        self._waiting: dict[str, float] = {}  # cells to submit again, and when
         self._next_poll = 0.0
         self._shows = True  # until that fails
 
@@ -81,16 +83,29 @@ class SuiteRun:
         with interrupt_once():
             try:
                 self._submit([cell for cell, status in self.statuses.items() if not status.finished])
-                while self._futures:
-                    done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
+                while self._futures or self._waiting:
+                    done = self._wait()
                     ended = [(cell, future) for future in done for cell in self._futures.pop(future)]
-                    self._submit([cell for cell, future in ended if self._try_again(cell, future)], again=True)
+                    for cell, future in ended:
+                        if self._try_again(cell, future):
+                            refused = isinstance(future.exception(), RefusedError)
+                            self._waiting[cell] = monotonic() + (REFUSED_SECONDS if refused else 0)
+                    due = [cell for cell, when in self._waiting.items() if when <= monotonic()]
+                    for cell in due:
+                        del self._waiting[cell]
+                    self._submit(due, again=True)
                     self._poll()
             finally:
                 self._shut_down()
                 with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
                     for cell in chain.from_iterable(self._futures.values()):
                         self._record_end(cell, None, None)
+
+    def _wait(self) -> Iterable[Future[JobEnd]]:
+        """Wait until a job ends, at most for the time between polls; return those that have ended."""
+        if not self._futures:
+            sleep(POLL_SECONDS)
+        return wait(self._futures, POLL_SECONDS, FIRST_COMPLETED).done
 
     def _submit(self, cells: Sequence[str], again: bool = False) -> None:
         """Submit cells, those that are submitted again one by one: a refusal then only ends the attempt of one cell."""
@@ -111,7 +126,7 @@ class SuiteRun:
             except GanbenchError as error:
                 if not again:
                     raise
-                futures = [failed(error)]
+                futures = [refused(error)]
             self._futures |= dict(zip(futures, submitted, strict=True))
 
     def _futures_of(self, jobs: Sequence[Sequence[str]]) -> list[Future[JobEnd]]:
@@ -193,9 +208,13 @@ class SuiteRun:
         return [status for status in self.statuses.values() if status.state == State.FAILED]
 
 
-def failed(error: Exception) -> Future[JobEnd]:
+class RefusedError(GanbenchError):
+    """The executor refused a job."""
+
+
+def refused(error: GanbenchError) -> Future[JobEnd]:
     future: Future[JobEnd] = Future()
-    future.set_exception(error)
+    future.set_exception(RefusedError(str(error)))
     return future
 
 

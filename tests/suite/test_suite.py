@@ -129,6 +129,7 @@ def inline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Inline, "kill", set())
     monkeypatch.setattr(Inline, "refuse_at", set())
     monkeypatch.setattr(Inline, "submissions", 0)
+    monkeypatch.setattr("ganbench.suite.execution.REFUSED_SECONDS", 0)
     return Inline
 
 
@@ -273,6 +274,27 @@ def test_a_refused_retry_does_not_end_the_retry_of_another_cell(inline: Any) -> 
     code, text = suite("--retries", "1")
     assert (code, len(inline.started)) == (ExitCode.FAILED, 3)
     assert text.count("attempt 2 failed: the queue is not available") == 1
+
+
+def test_a_queue_that_is_restarted_does_not_use_up_the_retries(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if now > 90:
+            Path("broken").unlink(missing_ok=True)
+            inline.refuse_at = set()
+
+    monkeypatch.setattr("ganbench.suite.execution.REFUSED_SECONDS", 60)
+    monkeypatch.setattr("ganbench.suite.execution.monotonic", lambda: now)
+    monkeypatch.setattr("ganbench.suite.execution.sleep", sleep)
+    write(["moody", "bce"], [1], ["moody.py"])
+    Path("broken").touch()
+    inline.refuse_at = {2, 3, 4}
+    code, text = suite("--retries", "3")
+    assert (code, inline.submissions) == (ExitCode.DONE, 4)
+    assert "attempt 3 failed: the queue is not available" in text
 
 
 def test_a_signal_stops_the_suite_and_the_same_command_goes_on(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
