@@ -69,7 +69,7 @@ def installed_plugins(group: str) -> tuple[list[tuple[Provider, EntryPoint]], li
     for distribution in visible_distributions():
         try:
             text = distribution.read_text("entry_points.txt") or ""
-            points = distribution.entry_points.select(group=group) if group in text else ()
+            points = list(distribution.entry_points.select(group=group)) if group in text else []
         except Exception as error:
             cause = (
                 f"cannot read entry_points.txt: {describe(error)}; reinstall the package, or remove "
@@ -77,9 +77,10 @@ def installed_plugins(group: str) -> tuple[list[tuple[Provider, EntryPoint]], li
             )
             failures.append(LoadFailure(Provider(folder_name(distribution), None, "", ""), "metadata", cause))
             continue
+        named = name_and_version(distribution) if points else None  # once: reading them is slow
         for point in points:
             try:
-                found.append((make_provider(distribution, point), point))
+                found.append((make_provider(distribution, named, point), point))
             except ValueError as error:
                 provider = Provider(folder_name(distribution), None, point.name, "")
                 failures.append(LoadFailure(provider, "metadata", str(error)))
@@ -105,22 +106,27 @@ def metadata_folder(distribution: Distribution) -> str:
     return str(getattr(distribution, "_path", None) or distribution.metadata["Name"])
 
 
-def make_provider(distribution: Distribution, point: EntryPoint) -> Provider:
-    """Return the provider of an entry point.
+def name_and_version(distribution: Distribution) -> tuple[str, str] | None:
+    """Return both, or None if the metadata lacks one or cannot be read."""
+    with suppress(Exception):  # Python versions differ in how they handle a missing METADATA
+        metadata = distribution.metadata
+        if metadata["Name"] and metadata["Version"]:
+            return metadata["Name"], metadata["Version"]
+    return None
+
+
+def make_provider(distribution: Distribution, named: tuple[str, str] | None, point: EntryPoint) -> Provider:
+    """Return the provider of an entry point; `named` is what `name_and_version` returns.
 
     Raises `ValueError` if the distribution's metadata or the entry point is invalid.
     """
-    name: str | None = None
-    version: str | None = None
-    with suppress(Exception):  # Python versions differ in how they handle a missing METADATA
-        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-    if not name or not version:
+    if named is None:
         raise ValueError(
             f"{metadata_folder(distribution)}: METADATA with a name and a version not found, perhaps after an "
             "interrupted uninstall; reinstall the package, or remove the folder"
         )
     try:
-        return Provider(name, version, point.name, point.module)
+        return Provider(*named, point.name, point.module)
     except AttributeError:
         raise ValueError(f"'{point.value}' is not MODULE or MODULE:OBJECT; reinstall the package") from None
 
