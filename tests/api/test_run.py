@@ -45,6 +45,7 @@ def test_a_run_returns_its_result_and_shows_its_progress(capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "dcgan-fashion: " in shown
     assert "epoch 1: D Loss" in shown
+    assert ("fp32" in shown, "tf32" in shown) == (True, False)  # what the spec's tf32 is on a CPU
     assert run.directory == Path("x")
     assert run.result == ganbench.load_result("x") == ganbench.load("x").result
     assert run.result.spec["training"]["seed"] == 7
