@@ -61,8 +61,8 @@ def evaluate(
     weights: Annotated[
         WeightsName | None,
         typer.Option(
-            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has "
-            "[ema], else raw."
+            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has a "
+            "moving average, else raw."
         ),
     ] = None,
     mode: Annotated[
