@@ -24,6 +24,7 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
+from ganbench.system.files import expand_home
 
 from .train_command import train
 
@@ -172,7 +173,7 @@ def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
 
 def locate(plugin: str, folder: Path) -> str:
     """Return a plugin of the suite's file as an argument of -p; files are relative to the file's folder."""
-    return str(folder / plugin) if plugin.endswith(".py") else plugin
+    return str(folder / expand_home(plugin)) if plugin.endswith(".py") else plugin
 
 
 def absolute(plugin: str) -> str:

@@ -56,6 +56,25 @@ def test_a_run_returns_its_result_and_shows_its_progress(capsys: pytest.CaptureF
     assert lists["real_score"] == [run.result.history[0].monitors["real_score"]]
 
 
+def test_paths_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    (home / "own.py").write_text(LOSS)
+    monkeypatch.setenv("HOME", str(home))
+    (home / "mine.toml").write_text(ganbench.load_spec("dcgan-fashion", *QUICK).to_toml())
+    run = ganbench.run(
+        *("~/mine.toml", "loss=own"), plugins="~/own.py", data_dir="~/data", out="~/run", device="cpu", quiet=True
+    )
+    assert run.directory == home / "run"
+    assert run.result == ganbench.load("~/run").result == ganbench.load_result("~/run")
+    against = {"against": "dcgan-fashion", "count": 20, "device": "cpu"}
+    fid = ["dataset.source=embedded", "metrics=[{name='fid',features='raw'}]"]
+    with pytest.warns(GanbenchWarning):
+        scored = ganbench.evaluate("~/run", *fid, **against)
+    assert scored.scores["fid"] > 0
+    assert not Path("~").exists()
+
+
 def test_a_quiet_run_prints_nothing_and_warns_as_python_does(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(GanbenchWarning, match="20 images do not determine") as caught:
         quick("metrics=[{name='fid',features='fashion-cnn',num_samples=20}]")
