@@ -55,7 +55,8 @@ def run(
     ] = [],  # noqa: B006 - never modified
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; short for -x jobs=N.")] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="Number of times to resume a cell that fails or is killed, in this command.")
+        int,
+        typer.Option(min=0, help="Maximum number of times that this command resumes a failed or killed cell."),
     ] = 2,
     restart: Annotated[
         bool,

@@ -54,8 +54,8 @@ def evaluate(
         typer.Option(
             "-n",
             min=2,
-            help="Number of images to score: the first ones, or those to generate for a run; default: all, or as its "
-            "metrics specify.",
+            help="Number of images to score: the first ones, or those to generate for a run; default: all images, "
+            "or for a run, as its metrics specify.",
         ),
     ] = None,
     weights: Annotated[
