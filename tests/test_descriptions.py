@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from rich.text import Text
 from typer.main import get_command
 
 from ganbench import EpochRow, Registry
@@ -94,3 +95,10 @@ def test_arguments_and_options_of_commands_are_described() -> None:
         assert command.help, name
         for parameter in command.params:
             assert (parameter.help or "").endswith("."), f"{name}: {parameter.opts}"
+
+
+def test_no_brackets_in_the_help_of_commands_are_taken_for_markup() -> None:
+    root: Any = get_command(app)
+    for name, command in [("ganbench", root), *leaves("ganbench", root)]:
+        for text in (command.help, *(parameter.help for parameter in command.params)):
+            assert Text.from_markup(text).plain == text, name

@@ -64,7 +64,7 @@ class Setting:
             yield
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context for forward passes and losses. The notebook does without, also with bf16."""
+        """Return the context for forward passes and losses. The notebook does without, even with bf16."""
         return autocast(self.precision, torch.device(self.device))
 
     def synchronize(self) -> None:

@@ -49,7 +49,7 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """The content of result.json. Raises `MissingError` if the run was killed or is not over."""
+        """The content of result.json. Raises `MissingError` if the run was killed or is still running."""
         if self._result is None:
             self._result = load_result(self.directory)
         return self._result

@@ -42,7 +42,7 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Length in steps, at least 1, instead of epochs.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="90s|5m|2h", help="Stop after this training time, without warm-up and scoring."),
+        typer.Option(metavar="90s|5m|2h", help="Stop after this much training time, excluding warm-up and scoring."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed, at least 0; default: the spec's.")] = None,
     seeds: Annotated[
@@ -75,7 +75,11 @@ def run(
     track: Track = [],  # noqa: B006
     with_report: Annotated[
         bool,
-        typer.Option("--report", help="Also write one HTML page, report.html in the folder of --out."),
+        typer.Option(
+            "--report",
+            help="Also write the result as one HTML page: report.html in the run directory, or with --seeds in their "
+            "folder.",
+        ),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

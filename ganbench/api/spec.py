@@ -16,7 +16,7 @@ from ganbench.spec.loading import find_published_curve, is_spec_file, load_stopp
 from ganbench.spec.loading import load_spec as load_named_spec
 from ganbench.spec.overrides import apply_overrides
 from ganbench.spec.plugins import load_registry
-from ganbench.system.files import StrPath
+from ganbench.system.files import StrPath, expand_home
 
 from .arguments import check_overrides
 
@@ -45,7 +45,7 @@ def resolve_spec(benchmark: Any, overrides: Iterable[str], plugins: StrPath | It
     """Like `load_spec`, with what belongs to the spec."""
     changes, given = check_overrides(overrides), plugin_names(plugins)
     if isinstance(benchmark, str | os.PathLike):
-        name = os.fspath(benchmark)
+        name = expand_home(benchmark)
         registry = load_registry(given, name)
         spec = load_named_spec(name, registry, changes)
         registered = spec.name if is_spec_file(name, registry) else name

@@ -120,7 +120,7 @@ def new_package(name: str, kind: str, registry: Registry) -> Package:
 
 
 def parse_template_kind(text: str) -> Kind:
-    """Return the kind called `text`, also in the plural. Raises `UsageError` for anything else."""
+    """Return the kind called `text`, which may be in the plural. Raises `UsageError` for anything else."""
     kind = Kind.named(text)
     if kind in TEMPLATES:
         return kind

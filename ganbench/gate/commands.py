@@ -81,7 +81,10 @@ def check(
     ] = MissingBaseline.FAIL,
     self_test: Annotated[
         bool,
-        typer.Option("--self-test", help="Test the gate: unchanged code, and an injected slowdown."),
+        typer.Option(
+            "--self-test",
+            help="Test the gate itself: unchanged code must pass, and an injected slowdown must be detected.",
+        ),
     ] = False,
     speed: SpeedOption = True,
     smoke: SmokeOption = True,

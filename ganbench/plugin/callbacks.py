@@ -20,6 +20,7 @@ class RunInfo:
     parameters: dict[str, int]  # trainable, per network
     steps_per_epoch: int
     total_steps: int
+    precision: str  # of training, as the device has it: tf32 is fp32 on a CPU
     images: int = 0  # real images shown to the discriminator before; more than 0 if the run is resumed
 
 

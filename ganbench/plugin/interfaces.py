@@ -86,7 +86,7 @@ class Players(Protocol):
         """Return the gradient of the discriminator's summed logits with respect to `images`, `(N, C, H, W)`.
 
         The gradient is differentiable, for penalties, and is taken with respect to the images before augmentation. It
-        is float32, also with bf16. If the loss has passed the tensors `images` and `labels` to `discriminate`, that
+        is float32, even with bf16. If the loss has passed the tensors `images` and `labels` to `discriminate`, that
         forward pass is reused.
         """
 
@@ -129,7 +129,7 @@ class Penalty(Protocol):
 class Augmentation(Protocol):
     """A random, differentiable transformation of all images that the discriminator sees, real and generated.
 
-    Both are float32 and outside of autocast, also with bf16. Use torch's default random number generators. Keep state
+    Both are float32 and outside of autocast, even with bf16. Use torch's default random number generators. Keep state
     in buffers of an `nn.Module` on the device, so that checkpoints include it and a step can be captured as a CUDA
     graph. An adaptive augmentation implements `adapt(logits)`: it is called after each discriminator update with the
     output on the real images, `(N, 1)`.

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from ganbench.errors import suggestion
+from ganbench.system.files import expand_home
 
 
 class StrictModel(BaseModel):
@@ -79,5 +89,10 @@ class Options(StrictModel):
     """Base class for a plugin's options.
 
     Give each field a default, a description and bounds: help texts, error messages and documentation are generated
-    from this schema. A misspelled option is an error.
+    from this schema. A misspelled option is an error. In a `Path`, a leading ~ is the user's home folder.
     """
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        return Path(expand_home(value)) if isinstance(value, Path) else value

@@ -27,7 +27,7 @@ from ganbench.errors import (
     describe,
     suggestion,
 )
-from ganbench.system.files import StrPath, file_version
+from ganbench.system.files import StrPath, expand_home, file_version
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
 
@@ -296,7 +296,7 @@ def plugin_names(given: StrPath | Iterable[StrPath]) -> list[str]:
     """
     several = [given] if isinstance(given, str | os.PathLike) else given
     try:
-        return [os.fsdecode(each) for each in several]
+        return [expand_home(os.fsdecode(each)) for each in several]
     except TypeError:
         raise UsageError(f"plugins: expected Python files or names of modules, got {given!r}") from None
 

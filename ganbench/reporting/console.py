@@ -131,7 +131,7 @@ Track = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
 Device = Annotated[
-    str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to use; auto is a GPU if there is one, else the CPU.")
+    str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Device to use; auto: a CUDA GPU if available, else the CPU.")
 ]
 DataDir = Annotated[
     Path | None,

@@ -21,7 +21,7 @@ class Display(Callback):
         warn_caller(message)
 
     def stop(self) -> None:
-        """Called once after the run, also if it failed or was interrupted."""
+        """Called once after the run, even if it failed or was interrupted."""
 
 
 def warn_caller(message: str) -> None:

@@ -34,7 +34,7 @@ def run_info_table(info: RunInfo) -> Table:
         "optimizers": f"generator {format_plugin(optimizer['generator'])}; "
         f"discriminator {format_plugin(optimizer['discriminator'])}",
         "training": f"{length}, batch {training['batch_size']}{budget}, seed {training['seed']}, "
-        f"{training['precision']}, {training['update_scheme']} updates",
+        f"{info.precision}, {training['update_scheme']} updates",
         **step_rows(spec),
         "metrics": ", ".join(metric["name"] for metric in spec["metrics"]) or "none",
         "device": f"{info.device} ({info.device_name})",

@@ -1,6 +1,6 @@
 """Whether a run reproduces the published scores that its benchmark refers to.
 
-A published score says nothing about a run that was trained, scored or stopped otherwise, so the verdict on such a run
+A published score says nothing about a run that was trained, scored or stopped differently, so the verdict on such a run
 is "not comparable", with everything that differs. Otherwise it depends on the reference's band alone.
 """
 

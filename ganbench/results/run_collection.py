@@ -118,7 +118,7 @@ def is_result_file(path: Path) -> bool:
 
 
 def runs_of_suite(folder: Path) -> Iterator[FoundRun]:
-    """Yield a run for each cell, also for those that never wrote a file; warn of cells that are left out."""
+    """Yield a run for each cell, including those that never wrote a file; warn of cells that are left out."""
     suite = read_suite(folder)
     if suite.note:
         warnings.warn(f"{folder}: {suite.note}; {folder / CELL_RUNS} has all runs", GanbenchWarning, stacklevel=2)

@@ -175,8 +175,8 @@ class DataRecord(Record):
     train_images: int = Field(description="images in the train split")
     test_images: int = Field(description="images in the test split; 0 if there is none")
     notice: str | None = Field(
-        description="a remark of the dataset, such as that an embedded subset replaced missing data; null if there is "
-        "none"
+        description="a caveat from the dataset plugin, such as that an embedded subset replaced missing data; null if "
+        "there is none"
     )
     data_shape: tuple[int, ...] | None = Field(
         None,
@@ -267,8 +267,8 @@ def load_result(path: StrPath) -> Result:
     except FileNotFoundError as error:
         if (file.parent / SPEC).is_file():
             raise MissingError(
-                f"run directory {file.parent}: no {file.name}, because the run was killed or is not over; continue it "
-                f"with --resume {file.parent}"
+                f"run directory {file.parent}: no {file.name}, because the run was killed or is still running; "
+                f"continue it with --resume {file.parent}"
             ) from None
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
     except OSError as error:

@@ -50,7 +50,7 @@ class Window(Record):
     )
     cpu: CPUReading | None = Field(
         None,
-        description="who used the CPU; null if the system has no counters, or if the window is too short: a later "
+        description="what used the CPU; null if the system has no counters, or if the window is too short: a later "
         "reading then includes it",
     )
     complete: bool = Field(True, description="false if training ended within the window")
@@ -122,7 +122,7 @@ class Roofline(Record):
         description="bytes read plus bytes written per second by a large copy on the device, measured in the run"
     )
     unreliable: str | None = Field(
-        None, description="why it bounds nothing: training was faster, or disturbed; null if it is reliable"
+        None, description="why the bound is not valid: training was faster, or disturbed; null if it is valid"
     )
 
     def min_step_seconds(self, batch_size: int) -> float:
@@ -153,7 +153,7 @@ class Throughput(Record):
     windows: list[Window] = Field(description="all windows, in order")
     cpu: CPUUse | None = Field(
         None,
-        description="who else used the CPU; null on systems other than Linux, and with less than 1 s of training",
+        description="what else used the CPU; null on systems other than Linux, and with less than 1 s of training",
     )
     disturbed: bool = Field(
         False,

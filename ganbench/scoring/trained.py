@@ -42,7 +42,7 @@ from .networks import MEMORY_FORMATS, build_networks
 from .sampling import Sampler, Source, evaluation_context
 
 ENDED = {"interrupted": "was interrupted", "diverged": "diverged", "failed": "failed"}  # by status
-NOT_OVER = "was killed or is not over"
+UNFINISHED = "was killed or is still running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +228,7 @@ def explain_incomplete(directory: Path, progress: RunProgress, training: Trainin
     try:
         result = load_result(directory)
     except MissingError:
-        outcome = NOT_OVER
+        outcome = UNFINISHED
     except UsageError as error:
         outcome = f"may not be complete ({error})"
     else:
@@ -237,7 +237,7 @@ def explain_incomplete(directory: Path, progress: RunProgress, training: Trainin
         elif result.images == progress.images:
             return None
         else:  # completed, and then extended
-            outcome = NOT_OVER
+            outcome = UNFINISHED
     total = training.total_steps(progress.data.train_images)
     untrained = ", so the generator is untrained" if progress.steps == 0 else ""
     return (

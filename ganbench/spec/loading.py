@@ -35,7 +35,7 @@ def load_spec(benchmark: str, registry: Registry, overrides: Iterable[str] = ())
 
 
 def with_fixed_references(data: dict[str, Any], registry: Registry, origin: str) -> dict[str, Any]:
-    """Return an unresolved spec whose references refer to its settings, also if these are changed afterwards."""
+    """Return an unresolved spec whose references refer to its settings, even if these are changed afterwards."""
     if not data.get("references"):
         return data
     return {**data, "references": resolve(data, registry, origin).to_dict()["references"]}

@@ -24,6 +24,7 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
+from ganbench.system.files import expand_home
 
 from .train_command import train
 
@@ -54,7 +55,8 @@ def run(
     ] = [],  # noqa: B006 - never modified
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at once; short for -x jobs=N.")] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="Number of times to resume a cell that fails or is killed, in this command.")
+        int,
+        typer.Option(min=0, help="Maximum number of times that this command resumes a failed or killed cell."),
     ] = 2,
     restart: Annotated[
         bool,
@@ -172,7 +174,7 @@ def show(statuses: list[CellStatus], title: str, as_json: bool) -> None:
 
 def locate(plugin: str, folder: Path) -> str:
     """Return a plugin of the suite's file as an argument of -p; files are relative to the file's folder."""
-    return str(folder / plugin) if plugin.endswith(".py") else plugin
+    return str(folder / expand_home(plugin)) if plugin.endswith(".py") else plugin
 
 
 def absolute(plugin: str) -> str:

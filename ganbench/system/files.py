@@ -39,7 +39,12 @@ def as_path(name: str, given: object) -> Path:
     """Return the argument `name` of a public function, which is a path. Raises `UsageError` for anything else."""
     if not isinstance(given, str | os.PathLike):
         raise UsageError(f"{name}: expected a path, got {type(given).__name__}")
-    return Path(given)
+    return Path(expand_home(given))
+
+
+def expand_home(path: StrPath) -> str:
+    """Replace a leading ~ by the user's home folder, if it is known; a shell does so only at the start of a word."""
+    return os.path.expanduser(os.fspath(path))  # noqa: PTH111 - unlike `Path.expanduser`, keeps ./, and never raises
 
 
 @contextmanager
@@ -140,8 +145,8 @@ def named_data_dir(given: Path | None) -> Path | None:
 
     Raises `UsageError` if the folder does not exist: creating it would hide a typo.
     """
-    configured = os.environ.get("GANBENCH_DATA")
-    named = given or (Path(configured) if configured else None)
+    configured = given or os.environ.get("GANBENCH_DATA")
+    named = Path(expand_home(configured)) if configured else None
     if named is not None and not named.is_dir():
         source = "--data-dir " if given else "GANBENCH_DATA="
         raise UsageError(f"{source}{named}: no such folder; to download data there, create it first")

@@ -44,7 +44,10 @@ DATA = DataRecord(
     num_classes=10,
 )
 INFO = RunInfo(
-    SPEC, "cpu", "a CPU", DATA, {"generator": 1000, "discriminator": 1000}, steps_per_epoch=10, total_steps=10
+    *(SPEC, "cpu", "a CPU", DATA, {"generator": 1000, "discriminator": 1000}),
+    steps_per_epoch=10,
+    total_steps=10,
+    precision="fp32",
 )
 ROW = EpochRow(epoch=1, d_loss=None, g_loss=1.0, images=640, seconds=1.0, images_per_second=640.0, real_output=0.5)
 POINT = MetricPoint(epoch=1.0, images=640, value=4.5)

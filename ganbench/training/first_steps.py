@@ -118,7 +118,7 @@ def is_adaptive(value: object) -> bool:
 def untrained_parameter_warnings(step: TrainingStep, inspection: Inspection) -> list[str]:
     """Return warnings about parameters that get gradients, but do not belong to a network, so no optimizer has them."""
     trained = {id(parameter) for player in PLAYERS for parameter in step.parameters[player]}
-    for optimizer in inspection.optimizers.values():  # also those of plugins
+    for optimizer in inspection.optimizers.values():  # including those of plugins
         trained |= {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     names: dict[str, list[str]] = {}
     for path, parameter in parameters_outside(inspection):

@@ -146,7 +146,7 @@ class TrainingLoop:
             self.callback.on_warning(warning)
         if self.warmed_up.engine_record.fallback_reason:
             self.callback.on_warning(
-                f"engine eager, because no CUDA graph was captured: {self.warmed_up.engine_record.fallback_reason}"
+                f"running eagerly, because no CUDA graph was captured: {self.warmed_up.engine_record.fallback_reason}"
             )
         return self.warmed_up
 

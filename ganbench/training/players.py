@@ -176,7 +176,7 @@ class UpdatePlayers:
                 raise PluginError(f"{plugin} raised in adapt: {describe(error)}") from error
 
     def augment(self, images: Tensor, augmentation: Augmentation | None = None) -> Tensor:
-        """Apply all augmentations in float32, also with bf16, so that real and generated images are treated alike.
+        """Apply all augmentations in float32, even with bf16, so that real and generated images are treated alike.
 
         With bf16, generated images are bfloat16, and real ones float32. `augmentation` replaces those of the spec.
         """

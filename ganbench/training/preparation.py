@@ -155,6 +155,7 @@ def describe_run(
         parameters={player: sum(p.numel() for p in step.trainable[player]) for player in PLAYERS},
         steps_per_epoch=length.steps_per_epoch,
         total_steps=length.steps,
+        precision=step.precision,
     )
 
 

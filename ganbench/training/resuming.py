@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from ganbench.errors import (
@@ -23,8 +24,9 @@ from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_collection import read_spec
 from ganbench.results.run_directory import RunDirectory, run_spec_file
-from ganbench.results.schema import NON_TRAINING_FIELDS, Environment, PluginRecord, providers
+from ganbench.results.schema import NON_TRAINING_FIELDS, DataRecord, Environment, PluginRecord, providers
 from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
+from ganbench.scoring.identity import DIGITS
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.length import Length
 from ganbench.spec.loading import resolve
@@ -35,6 +37,7 @@ from .schedules import changed_schedules
 
 LENGTH = {"training.epochs", "training.steps", "training.budget_seconds"}
 IRRELEVANT_TO_NUMBERS = {"cpu", "cpu_count", "platform", "python"}  # in `may_differ` of an environment
+DATA = "data"  # the condition that is the content of the data
 
 
 def find_checkpoint(directory: RunDirectory, spec: BenchmarkSpec) -> Checkpoint | None:
@@ -127,10 +130,27 @@ def require_same_conditions(progress: RunProgress, prepared: PreparedRun, folder
         ]
     )
     if fields:
+        remedy = "Restore them, or start a new run"
+        if DATA in fields:
+            fields[DATA] = (describe_data(progress.data), describe_data(prepared.data_record))
+            if has_other_source(progress.data, prepared):
+                remedy = f"Restore them (the data with -o dataset.source={progress.data.source}), or start a new run"
         changes = "; ".join(f"{name}: {before}, now {after}" for name, (before, after) in fields.items())
-        raise NotComparableError(
-            f"{folder}: cannot resume, because conditions changed: {changes}. Restore them, or start a new run"
-        )
+        raise NotComparableError(f"{folder}: cannot resume, because conditions changed: {changes}. {remedy}")
+
+
+def describe_data(record: DataRecord) -> str:
+    return f"{record.content_sha256[:DIGITS]} ({record.train_images:,} train images, source {record.source})"
+
+
+def has_other_source(before: DataRecord, prepared: PreparedRun) -> bool:
+    """Return whether the dataset has another source than before, and an option for it that accepts the earlier one."""
+    options = prepared.spec.dataset.options
+    try:
+        type(options).model_validate({**options.model_dump(), "source": before.source})
+    except ValidationError:
+        return False
+    return before.source != prepared.data_record.source
 
 
 def require_unaffected_by_length(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:
@@ -155,7 +175,7 @@ def require_unaffected_by_length(progress: RunProgress, prepared: PreparedRun, f
 def relevant_conditions(environment: Environment, plugins: list[PluginRecord], data_content: str) -> dict[str, Any]:
     """Return everything except the spec that training depends on."""
     may_differ = {name: value for name, value in environment.may_differ.items() if name not in IRRELEVANT_TO_NUMBERS}
-    return {**environment.must_match, **may_differ, **providers(plugins), "data": data_content}
+    return {**environment.must_match, **may_differ, **providers(plugins), DATA: data_content}
 
 
 def score_conditions(

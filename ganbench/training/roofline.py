@@ -88,8 +88,8 @@ def why_unreliable(
     """Return why the measured peaks are unreliable, given the duration of steps; None if they seem reliable."""
     if step_seconds < roofline.min_step_seconds(batch_size):
         return (
-            "training was faster than the roofline measured after it, as happens on a busy machine, or if all data of "
-            "a step fit in the CPU's caches"
+            "training was faster than the roofline measured afterwards: either the machine was busy during that "
+            "measurement, or all data of a step fit in the CPU's caches"
         )
     return disturbed_by
 

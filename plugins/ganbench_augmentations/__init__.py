@@ -39,7 +39,7 @@ class ADAOptions(Options):
         "adaptive",
     )
     color: float = Field(1.0, ge=0, le=1, description="factor of the probability for color transformations")
-    cutout: float = Field(0.0, ge=0, le=1, description="factor of the probability for cutout; 0 is without it")
+    cutout: float = Field(0.0, ge=0, le=1, description="factor of the probability for cutout; 0 disables it")
 
     @model_validator(mode="after")
     def _adaptive_or_given(self) -> ADAOptions:

@@ -79,7 +79,7 @@ def resample_positions(positions: Tensor) -> Tensor:
     """Resample position embeddings `(1, 1 + 37 * 37, D)` to `(1, 1 + 16 * 16, D)`; the first is the class token's.
 
     DINOv2's code (`facebookresearch/dinov2`, `interpolate_pos_encoding`) adds 0.1 to the size, and does not antialias.
-    timm does otherwise, which changes the features.
+    timm does this differently, which changes the features.
     """
     grid = positions[:, 1:].unflatten(1, (TRAINED_PATCHES, TRAINED_PATCHES)).permute(0, 3, 1, 2)
     grid = interpolate(grid, scale_factor=(PATCHES + 0.1) / TRAINED_PATCHES, mode="bicubic")

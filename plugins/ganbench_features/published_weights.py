@@ -34,7 +34,7 @@ def find_weights(extractor: str, url: str, sha256: str, given: Path | None) -> P
     """
     if given is not None:
         if not given.is_file():
-            raise MissingError(f"{extractor}: weights file not found: {given}")
+            raise MissingError(f"{extractor}: weights file not found: {given.absolute()}")
         return given
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not os.path.isfile(cached):  # noqa: PTH113 - false where the home folder may not be searched

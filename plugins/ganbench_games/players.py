@@ -59,7 +59,7 @@ def scalars(networks: Networks) -> tuple[nn.Parameter, nn.Parameter]:
 
 
 def is_linear(discriminator: nn.Module) -> bool:
-    """Return whether it is a `LinearDiscriminator`, also if it is wrapped by torch.compile."""
+    """Return whether it is a `LinearDiscriminator`, even if it is wrapped by torch.compile."""
     return isinstance(getattr(discriminator, "_orig_mod", discriminator), LinearDiscriminator)
 
 

@@ -101,7 +101,7 @@ def ganbench_metrics() -> list[MetricPlugin]:
         ),
         MetricPlugin(
             name="modes",
-            summary="Modes covered and share of high-quality samples, for 2-D data (Srivastava et al. 2017, VEEGAN)",
+            summary="Modes covered and fraction of high-quality samples, for 2-D data (Srivastava et al. 2017, VEEGAN)",
             build=build_modes,
         ),
     ]

@@ -45,6 +45,7 @@ def test_a_run_returns_its_result_and_shows_its_progress(capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "dcgan-fashion: " in shown
     assert "epoch 1: D Loss" in shown
+    assert ("fp32" in shown, "tf32" in shown) == (True, False)  # what the spec's tf32 is on a CPU
     assert run.directory == Path("x")
     assert run.result == ganbench.load_result("x") == ganbench.load("x").result
     assert run.result.spec["training"]["seed"] == 7
@@ -53,6 +54,25 @@ def test_a_run_returns_its_result_and_shows_its_progress(capsys: pytest.CaptureF
     assert lists["epoch"] == [1]
     assert lists["d_loss"] == [run.result.history[0].d_loss]
     assert lists["real_score"] == [run.result.history[0].monitors["real_score"]]
+
+
+def test_paths_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    (home / "own.py").write_text(LOSS)
+    monkeypatch.setenv("HOME", str(home))
+    (home / "mine.toml").write_text(ganbench.load_spec("dcgan-fashion", *QUICK).to_toml())
+    run = ganbench.run(
+        *("~/mine.toml", "loss=own"), plugins="~/own.py", data_dir="~/data", out="~/run", device="cpu", quiet=True
+    )
+    assert run.directory == home / "run"
+    assert run.result == ganbench.load("~/run").result == ganbench.load_result("~/run")
+    against = {"against": "dcgan-fashion", "count": 20, "device": "cpu"}
+    fid = ["dataset.source=embedded", "metrics=[{name='fid',features='raw'}]"]
+    with pytest.warns(GanbenchWarning):
+        scored = ganbench.evaluate("~/run", *fid, **against)
+    assert scored.scores["fid"] > 0
+    assert not Path("~").exists()
 
 
 def test_a_quiet_run_prints_nothing_and_warns_as_python_does(capfd: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +220,7 @@ def test_a_directory_that_is_no_run_and_a_run_without_result_are_told_apart(tmp_
     (tmp_path / "spec.toml").touch()  # as if the run had been killed
     killed = ganbench.load(".")
     assert repr(killed) == "<Run in .: no result.json>"
-    with pytest.raises(ganbench.MissingError, match="killed or is not over; continue it with --resume"):
+    with pytest.raises(ganbench.MissingError, match="killed or is still running; continue it with --resume"):
         killed.result.scores  # noqa: B018
 
 

@@ -71,7 +71,7 @@ def test_the_reference_has_every_shipped_plugin_with_its_options(site: Path, reg
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("commands", ["ganbench suite status", "--executor-option KEY=VALUE", "Number of times to resume a cell"]),
+        ("commands", ["ganbench suite status", "--executor-option KEY=VALUE", "Maximum number of times"]),
         ("spec", ["training", "flip each real image horizontally", "integer, at least 1 | null", "list of penalty"]),
         ("result", ["MetricResult", "about that of a perfect generator", "list of MetricPoint", "completed | inter"]),
         ("json", ["LeaderboardRecord", "with at least two common seeds", "new | queued | running"]),

@@ -1,4 +1,4 @@
-"""The shipped benchmarks after publications: their networks, their training in a few steps, and their references."""
+"""The shipped benchmarks from publications: their networks, their training in a few steps, and their references."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_benchmark_on_fashion_mnist_trains_and_is_scored(
 
 
 def test_r3gans_schedules_end_with_the_run(registry: Registry) -> None:
-    """A schedule that is longer than the run never reaches its final value, also if the run is shortened."""
+    """A schedule that is longer than the run never reaches its final value, even if the run is shortened."""
     spec = load_spec("r3gan-fashion", registry)
     for schedule, start, end in (
         (spec.optimizer.generator.options.lr, 2e-4, 5e-5),

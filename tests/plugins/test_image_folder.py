@@ -355,6 +355,17 @@ def test_the_folder_is_required_and_must_exist(tmp_path: Path) -> None:
         load(tmp_path / "typo")
 
 
+def test_a_relative_folder_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(f"image-folder: {tmp_path / 'photos'}: no such folder")):
+        load(Path("photos"))
+
+
+def test_a_folder_below_the_home_folder_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert len(load(Path("~/photos")).train) == 18
+
+
 # ---- the cache
 
 

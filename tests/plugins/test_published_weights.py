@@ -39,6 +39,14 @@ def test_an_option_with_a_missing_file_is_an_error(name: str, registry: Registry
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE == 3
 
 
+def test_a_file_below_the_home_folder_is_found(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plugin = registry.find(Kind.FEATURE_EXTRACTOR, "inception-v3").plugin
+    assert plugin.options(weights="~/weights.pth").weights == tmp_path / "weights.pth"
+
+
 def test_without_cache_and_network_the_error_says_where_to_put_the_weights(hub: Path, tmp_path: Path) -> None:
     published = tmp_path / "no-such-folder" / "weights.pth"
     with pytest.raises(MissingError) as raised:

@@ -92,7 +92,7 @@ def require(name: str) -> None:
 
 
 def scores(directory: Path) -> list[tuple[int, float]]:
-    """Return the images seen and the value of each score, also of the one with which the first process ended."""
+    """Return the images seen and the value of each score, including the one with which the first process ended."""
     first, second = (load_result(directory.parent / name) for name in ("dcgan-fashion.json", "--resume.json"))
     points = [*first.metrics[0].curve, second.metrics[0].curve[-1]]
     assert [point.images for point in points] == [0, 500, 1_000]

@@ -16,7 +16,7 @@ from ganbench.results.throughput import (
     Window,
 )
 
-NOTICE = "training on the EMBEDDED SUBSET of 5,000 images"
+NOTICE = "using the EMBEDDED SUBSET of 5,000 images"
 
 
 def row(epoch: int, d_loss: float | None = 0.5) -> EpochRow:

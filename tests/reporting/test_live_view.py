@@ -73,7 +73,7 @@ def test_values_that_are_not_finite_are_no_part_of_a_curve() -> None:
 def info(registry: Registry) -> RunInfo:
     spec = load_spec("dcgan-fashion", registry)
     parameters = {"generator": 2, "discriminator": 1}
-    return RunInfo(spec.to_dict(), "cpu", "a CPU", result().data, parameters, steps_per_epoch=79, total_steps=3950)
+    return RunInfo(spec.to_dict(), "cpu", "a CPU", result().data, parameters, 79, 3950, "fp32")
 
 
 def progress(step: int, **changes: Any) -> Progress:

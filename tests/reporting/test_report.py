@@ -248,9 +248,7 @@ def info(registry: Registry) -> RunInfo:
         test_images=1000,
         notice=NOTICE,
     )
-    return RunInfo(
-        spec.to_dict(), "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, steps_per_epoch=79, total_steps=3950
-    )
+    return RunInfo(spec.to_dict(), "cpu", "a CPU", data, {"generator": 2, "discriminator": 1}, 79, 3950, "fp32")
 
 
 def displayed(info: RunInfo, seconds_left: float, terminal: bool) -> str:

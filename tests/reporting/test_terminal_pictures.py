@@ -34,7 +34,7 @@ def run_info(shape: tuple[int, ...] = (1, 28, 28), generated: int = 10) -> RunIn
         "name": "a", "summary": "b", "sample_images": {"generated": generated}, "training": {"epochs": 1},
     }  # fmt: skip
     data = result().data.model_copy(update={"data_shape": shape})
-    return RunInfo(spec, "cpu", "a CPU", data, {}, steps_per_epoch=79, total_steps=79)
+    return RunInfo(spec, "cpu", "a CPU", data, {}, 79, 79, "fp32")
 
 
 def console_of(width: int = 120, color_system: str | None = "truecolor", **options: Any) -> SafeConsole:

@@ -129,7 +129,7 @@ def run_tables(registry: Registry) -> Iterable[Table]:
     one = long_result()
     spec = load_spec("wgan-gp-fashion", registry)
     parameters = {"generator": 12_345_678, "discriminator": 9_876_543}
-    info = RunInfo(spec.to_dict(), "cuda:0", "NVIDIA H100 80GB HBM3", one.data, parameters, 79, 3950)
+    info = RunInfo(spec.to_dict(), "cuda:0", "NVIDIA H100 80GB HBM3", one.data, parameters, 79, 3950, "tf32")
     yield run_info_table(info)
     yield from (history_table(one.history, monitors) for monitors in range(4))
     yield speed_table(one)

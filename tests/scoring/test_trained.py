@@ -171,12 +171,12 @@ def extended_and_killed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
-        (lambda folder: (folder / "result.json").unlink(), "was killed or is not over"),
+        (lambda folder: (folder / "result.json").unlink(), "was killed or is still running"),
         (lambda folder: with_status(folder, "interrupted"), "was interrupted"),
         (lambda folder: with_status(folder, "diverged"), "diverged"),
         (lambda folder: with_status(folder, "failed"), "failed"),
         (lambda folder: with_status(folder, "x"), r"may not be complete \(result .*: status: .*\)"),
-        (extended_and_killed, "was killed or is not over"),
+        (extended_and_killed, "was killed or is still running"),
     ],
 )
 def test_a_run_that_is_not_complete_is_warned_of_with_the_step_of_its_checkpoint(

@@ -25,6 +25,7 @@ from ganbench.plugin.jobs import Job, JobEnd
 from ganbench.results.layout import PROGRESS
 from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import CellStatus, State, unfinished_status
+from ganbench.suite.command import locate
 from ganbench.suite.execution import Log, find_problem
 from ganbench.suite.tables import estimate, speed_cell, summary
 from ganbench.system.locks import locked_folder
@@ -433,3 +434,13 @@ def test_a_display_that_fails_is_named_once_and_ends_no_run(monkeypatch: pytest.
     code, text = suite()
     assert code == ExitCode.DONE
     assert text.count("showing the suite failed: OverflowError") == 1
+
+
+def test_a_plugin_file_is_relative_to_the_suite_or_below_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = ("own.py", "~/own.py", "/lib/own.py", "own.module")
+    assert [locate(plugin, Path("suites")) for plugin in given] == [
+        *("suites/own.py", str(tmp_path / "own.py"), "/lib/own.py", "own.module")
+    ]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ganbench.errors import UsageError
-from ganbench.system.files import exists, is_dir, is_file, user_dir, write_text
+from ganbench.system.files import exists, is_dir, is_file, named_data_dir, user_dir, write_text
 
 
 def test_a_link_is_written_to_and_stays_a_link(tmp_path: Path) -> None:
@@ -52,6 +52,12 @@ def test_a_path_without_access_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="File name too long"):
         path.exists()
     assert not any(test(path) for test in (exists, is_file, is_dir))
+
+
+def test_a_data_folder_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GANBENCH_DATA", "~")
+    assert named_data_dir(None) == named_data_dir(Path("~")) == tmp_path
 
 
 @pytest.mark.parametrize("kind", ["config", "state", "cache"])

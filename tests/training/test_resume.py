@@ -24,7 +24,7 @@ from reproducible import reproducible
 from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 
-from ganbench import PluginError, UsageError
+from ganbench import ImageData, PluginError, UsageError
 from ganbench.errors import ExitCode, GanbenchWarning, MissingError, NotComparableError
 from ganbench.plugin.callbacks import Callback, Progress
 from ganbench.plugin.registry import Registry
@@ -33,6 +33,8 @@ from ganbench.results.schema import Environment, Result, load_result
 from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.run_state import RunState
+from ganbench_datasets.downloads import DownloadError
+from ganbench_datasets.fashion_mnist import sources
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 QUICK = [
@@ -54,6 +56,23 @@ def small_run(registry: Registry, out: Path, overrides: list[str], **more: Any) 
 def resumed(registry: Registry, directory: Path, *overrides: str, **more: Any) -> Result:
     spec = load_stopped_spec(directory, registry, overrides)
     return run(spec, device="cpu", resume=directory, window_seconds=1e-9, **more)[0]
+
+
+class UnavailableDataset:
+    """FashionMNIST where it is not stored and cannot be downloaded."""
+
+    def load(self, source: str, data_dir: Path) -> ImageData:
+        raise DownloadError("FashionMNIST", data_dir, OSError("no network"), "")
+
+    def searched(self, data_dir: Path) -> str:
+        return str(data_dir)
+
+
+class DownloadedDataset:
+    """A stand-in for the complete FashionMNIST, with other images than the embedded subset's training split."""
+
+    def load(self, source: str, data_dir: Path) -> ImageData:
+        return replace(embedded_subset(), train=embedded_subset().test, source="download")
 
 
 class Uninterrupted(NamedTuple):
@@ -316,8 +335,23 @@ def test_data_that_moved_is_recognized_by_its_content(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"changed: dataset\.name: image-folder, now digits\. Start a new run"):
         resumed(registry, tmp_path / "run", "dataset=digits", "training.steps=4")
     (moved / "0.png").unlink()
-    with pytest.raises(NotComparableError, match="cannot resume, because conditions changed: data: "):
+    changed = r"data: \w{16} \(36 train images, source files\), now \w{16} \(35 train images, source files\)"
+    with pytest.raises(NotComparableError, match=f"because conditions changed: {changed}. Restore them, or start"):
         resumed(registry, tmp_path / "run", "training.steps=4")
+
+
+def test_a_run_whose_data_is_found_elsewhere_is_told_its_own_source(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the first day, the download failed, and the run was trained on the embedded subset."""
+    monkeypatch.setattr(sources, "FULL", UnavailableDataset())
+    small_run(registry, tmp_path / "run", [*ONE_STEP, "dataset={name='fashion-mnist'}"])
+    monkeypatch.setattr(sources, "FULL", DownloadedDataset())
+    then, now = (rf"\w{{16}} \({images}\)" for images in ("5,000 train images, source embedded", "1,000 .* download"))
+    with pytest.raises(NotComparableError, match=f"data: {then}, now {now}") as raised:
+        resumed(registry, tmp_path / "run", "training.steps=2")
+    assert "Restore them (the data with -o dataset.source=embedded), or start a new run" in str(raised.value)
+    assert resumed(registry, tmp_path / "run", "training.steps=2", "dataset.source=embedded").status == "completed"
 
 
 def test_conditions_of_the_speed_that_change_are_all_recorded(

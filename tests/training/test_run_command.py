@@ -92,10 +92,10 @@ def test_ctrl_c_stores_scores_and_exits_with_130(tmp_path: Path) -> None:
     assert result.metrics[0].curve[-1].images == sum(row.images for row in result.history) > 0
 
 
-def test_missing_weights_of_a_metric_exit_with_3_and_say_where_to_put_them() -> None:
+def test_missing_weights_of_a_metric_exit_with_3_and_say_where_to_put_them(tmp_path: Path) -> None:
     command = f"{RUN} --steps 2 -o metrics.0.features=inception-v3 -o metrics.0.features.weights=w"
     outcome = run_command(*shlex.split(command), columns=300)
     assert outcome.exit_code == ExitCode.NOT_COMPARABLE
-    assert "weights file not found: w" in outcome.stderr
+    assert f"weights file not found: {tmp_path / 'w'}" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert not Path("run").exists()

@@ -81,7 +81,7 @@ class LineDisplay(Display):
             )
         if self.info.device == "cpu" and training["precision"] != "bf16" and has_bf16_instructions():
             self.console.print(
-                "[dim]this CPU has bfloat16 instructions: --precision bf16 may train faster, with other rounding[/]"
+                "[dim]this CPU has bfloat16 instructions: --precision bf16 may train faster, with different rounding[/]"
             )
 
     def print_line(self, text: str) -> None:

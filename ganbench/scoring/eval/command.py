@@ -54,15 +54,15 @@ def evaluate(
         typer.Option(
             "-n",
             min=2,
-            help="Number of images to score: the first ones, or those to generate for a run; default: all, or as its "
-            "metrics specify.",
+            help="Number of images to score: the first ones, or those to generate for a run; default: all images, "
+            "or for a run, as its metrics specify.",
         ),
     ] = None,
     weights: Annotated[
         WeightsName | None,
         typer.Option(
-            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has "
-            "[ema], else raw."
+            help="Generator weights of a run; default: as its metrics specify; with --metrics, ema if the run has a "
+            "moving average, else raw."
         ),
     ] = None,
     mode: Annotated[

@@ -107,7 +107,7 @@ class Request:
         return validated(EvaluationSpec, data, registry, "eval")
 
     def _forced(self, count: int | None, files: bool) -> dict[str, Any]:
-        """Return the keys that all metrics have, also those that an override adds."""
+        """Return the keys that all metrics have, including those that an override adds."""
         split = "train" if files else None  # the only one of files
         keys = {
             "num_samples": count or self.count,

@@ -18,7 +18,7 @@ UNORDERED = re.compile(
 
 
 class Dispatched(TorchDispatchMode):
-    """Notes the unordered operations that are called within the block, also in its backward passes."""
+    """Notes the unordered operations that are called within the block, including its backward passes."""
 
     def __init__(self) -> None:
         super().__init__()

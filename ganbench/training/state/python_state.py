@@ -86,7 +86,7 @@ def plugin_optimizers(step: TrainingStep) -> dict[str, Optimizer]:
 
 
 def saved_elsewhere(step: TrainingStep) -> set[int]:
-    """Return the addresses of tensors that checkpoints save otherwise, as parts of networks or as schedules, say."""
+    """Return the addresses of tensors that checkpoints save differently, such as parts of networks or schedules."""
     networks = (step.networks.generator, step.networks.discriminator)
     tensors: list[Any] = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
     tensors += [scheduled.value for scheduled in step.schedules.all]

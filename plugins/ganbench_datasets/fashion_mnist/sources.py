@@ -43,7 +43,7 @@ def load(source: Source, data_dir: Path) -> ImageData:
         if source == "download":
             raise
         return embedded_subset(
-            "FashionMNIST was not found locally and could not be downloaded: training on the EMBEDDED SUBSET of 5,000 "
+            "FashionMNIST was not found locally and could not be downloaded: using the EMBEDDED SUBSET of 5,000 "
             "images. Scores are comparable only with other runs on this subset. Searched "
             f"{FULL.searched(data_dir)}; the download failed: {error.reason}"
         )

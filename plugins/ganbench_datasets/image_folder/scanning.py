@@ -39,7 +39,7 @@ def scan(root: Path, test_fraction: float, split_seed: int) -> Scan:
     splits with different classes, and for splits with other names than train and test.
     """
     if not root.is_dir():
-        raise UsageError(f"image-folder: {root}: no such folder; set dataset.path to a folder of images")
+        raise UsageError(f"image-folder: {root.absolute()}: no such folder; set dataset.path to a folder of images")
     invalid: Invalid = {}
     has_train, has_test = ((root / split).is_dir() for split in ("train", "test"))
     if has_test and not has_train:
