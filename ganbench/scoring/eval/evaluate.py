@@ -103,8 +103,7 @@ def evaluate_run(
         prepared.protocol |= generation_protocol(
             prepared.config, trained.training, trained.ema, trained.networks, real_data
         )
-        if trained.incomplete:
-            prepared.warnings.append(trained.incomplete)
+        prepared.warnings += trained.caveats
     evaluator = Evaluator(
         metrics,
         real_data,
