@@ -292,6 +292,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but metrics.0.num_samples is 20"),
         (f"x.npy {A} --metrics distance", "scores networks, not images; choose an image metric"),
         (f"x.npy {A} --metrics fid --features raw -o metrics=3", "eval: metrics: must be a list"),
+        (f"x.npy {A} --metrics fid --features raw -o metrics=[]", "no metrics: give --metrics"),
         (f"x.npy {A} --weights ema", "--weights is for a run directory, but x.npy is not one"),
         (f"x.npy {A} --layout HWC", "--layout HWC: choose NHWC (channels last) or NCHW (channels first)"),
         (f"x.npy {A} --out notes.txt", "--out notes.txt: exists and is not a ganbench result; choose another name"),
