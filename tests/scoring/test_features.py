@@ -32,12 +32,13 @@ from thumbnail_metrics import (
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from ganbench import DataError, PluginError
+from ganbench import BuildContext, DataError, PluginError
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.scoring import features
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
+from ganbench.spec.configs import FeatureExtractorConfig
 
 pytestmark = pytest.mark.usefixtures("nothing_seen")
 
@@ -394,6 +395,21 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
         assert bool(SEEN) is extracted, (scale, half)
     assert protocols[0] == protocols[1]
     assert differing_fields(protocols[1:3]).keys() == {"metric.features.state"}
+
+
+def test_an_extractor_is_moved_to_the_device(
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Thumbnail.__init__
+
+    def with_weights(self: Thumbnail, options: ThumbnailOptions) -> None:
+        plain(self, options)
+        self.weights = nn.Linear(1, 1)
+
+    monkeypatch.setattr(Thumbnail, "__init__", with_weights)
+    config = FeatureExtractorConfig.model_validate("thumbnail", context={"registry": thumbnails})
+    context = BuildContext(data_shape=(1, 8, 8), num_classes=1, device="meta", cache_dir=tmp_path, seed=0)
+    assert {parameter.device.type for parameter in config.build(context).parameters()} == {"meta"}
 
 
 def with_batch_statistics(extractor: Thumbnail) -> Thumbnail:
