@@ -324,6 +324,10 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
         ),
         ("audit fid --on . --features raw -o dataset.seed=1", "-o cannot set dataset here: --on . names files"),
         (f"{arguments} -o metrics.1=fid", "-o metrics: an audit is of one metric, but there are 2; audit each alone"),
+        (
+            arguments.replace("precision-recall", "kid"),
+            "requires at least 1,000 images, but -n is 20; use more images, or change metrics.0.subsets",
+        ),
         ("audit fid --on fashion-mnist --features raw -o metrics=[]", "no metrics: give --metrics"),
     ):
         outcome = run_command(*shlex.split(wrong))

@@ -289,7 +289,11 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
-        (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but metrics.0.num_samples is 20"),
+        (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but x.npy has 20; use more"),
+        (
+            "x.npy --against x.npy --metrics kid --features raw -o metrics.0.real_samples=30",
+            "metrics.0.real_samples is 30, but x.npy has only 20 images; use fewer",
+        ),
         (f"x.npy {A} --metrics distance", "scores networks, not images; choose an image metric"),
         (f"x.npy {A} --metrics fid --features raw -o metrics=3", "eval: metrics: must be a list"),
         (f"x.npy {A} --metrics fid --features raw -o metrics=[]", "no metrics: give --metrics"),
