@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,7 @@ from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.scoring import features
+from ganbench.scoring.audit.scoring import score_images
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
 from ganbench.spec.configs import FeatureExtractorConfig
 
@@ -361,12 +363,24 @@ def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pyte
 def test_generated_features_leave_no_files_behind(
     thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """They are closed first: on NFS, a folder with open files cannot be removed."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     scoring = Scoring(thumbnails, tmp_path / "cache", [over(4)])
     before = set((tmp_path / "cache").rglob("*"))
+    cleanup, opened = TemporaryDirectory.cleanup, list[Path]()
+
+    def observed(folder: TemporaryDirectory[str]) -> None:
+        files = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+        opened.extend(file for file in files if scratch in file.parents)
+        cleanup(folder)
+
+    monkeypatch.setattr(TemporaryDirectory, "cleanup", observed)
     scoring.scores()
+    images = scoring.data.train.tensors[0][:40]
+    score_images(scoring.prepared, scoring.evaluator.real_data, images)
+    assert opened == []
     assert list(scratch.iterdir()) == []
     assert set((tmp_path / "cache").rglob("*")) == before
 
