@@ -197,14 +197,6 @@ def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpe
     contents: dict[str, str] = {}  # hash of the data, by the options and the seed that a dataset is built with
     for planned in trials:
         trial = run_trial(planned.spec)
-        dataset = planned.spec.dataset
-        known = contents.setdefault(f"{dataset.model_dump_json()} {planned.spec.training.seed}", trial.content_sha256)
-        if trial.content_sha256 != known:
-            raise NotComparableError(
-                f"sweep: {dataset.plugin} gives other images, labels or classes than for the points before, so their "
-                "scores cannot be compared; start again, with options of the dataset that determine where it is read "
-                "from"
-            )
         title = next(iter(trial.higher_is_better), None)
         if title is None:
             raise UsageError(
@@ -215,5 +207,13 @@ def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpe
             raise UsageError(
                 f"sweep: {title} is negative, but outcomes are determined by its factor of change; put another "
                 "metric first, with -o metrics.0=NAME"
+            )
+        dataset = planned.spec.dataset
+        known = contents.setdefault(f"{dataset.model_dump_json()} {planned.spec.training.seed}", trial.content_sha256)
+        if trial.content_sha256 != known:
+            raise NotComparableError(
+                f"sweep: {dataset.plugin} gives other images, labels or classes than for the points before, so their "
+                "scores cannot be compared; start again, with options of the dataset that determine where it is read "
+                "from"
             )
         yield SweepPoint(planned.values, trial, planned.convergence_rate)
