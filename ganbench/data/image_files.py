@@ -189,4 +189,6 @@ def from_16_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise InvalidImageError(f"integer pixels from {values.min()} to {values.max()}, not of 16 bits")
+    if (transparent := image.info.get("transparency")) is not None:  # PIL converts such images without it
+        values[values == transparent] = 65535
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -19,7 +19,10 @@ from .target_tables import target_comparison_table
 
 def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Table]:
     """Yield tables of the results, their quantities and their differences; `names` are the column headers."""
-    yield overview_table(comparison.results, names)
+    overview = overview_table(comparison.results, names)
+    if notices := data_notices(comparison.results, names):
+        overview.caption, overview.caption_justify = escape("\n".join(notices)), "left"
+    yield overview
     for title, quantities in (
         ("Speed and memory", comparison.speed),
         ("Losses in the last epoch", comparison.losses),
@@ -35,6 +38,11 @@ def comparison_tables(comparison: Comparison, names: list[str]) -> Iterable[Tabl
     for title, fields in comparison.differences.items():
         if fields:
             yield differences_table(f"Differences: {title}", fields, names)
+
+
+def data_notices(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """Return what results say about their data, each once, with the names of the results unless it is about all."""
+    return with_owners([(name, filter(None, [each.data.notice])) for name, each in zip(names, results, strict=True)])
 
 
 def overview_table(results: Iterable[Result], names: list[str]) -> Table:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperCommand
 
 from ganbench.errors import GanbenchError, GanbenchWarning, describe
@@ -61,9 +62,8 @@ def print_text(console: Console, text: str, end: str = "\n") -> None:
 
 
 def print_warning(message: str) -> None:
-    """Print a warning on standard error."""
-    err.print("[bold yellow]warning:[/] ", end="")
-    print_text(err, message)
+    """Print a warning on standard error, as one text, because a live display is drawn again after each."""
+    err.print(Text.assemble(("warning:", "bold yellow"), " ", message), soft_wrap=True)
 
 
 out = SafeConsole()  # within a command, the only way to reach standard output: print to it, or write to `out.file`

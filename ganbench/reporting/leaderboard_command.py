@@ -39,7 +39,7 @@ def leaderboard(
 
     from .leaderboard_formats import to_csv, to_latex, to_markdown
     from .leaderboard_json import LeaderboardRecord
-    from .leaderboard_tables import notes, print_leaderboards
+    from .leaderboard_tables import data_notices, notes, print_leaderboards
 
     if as_json and style != Format.TABLE:
         raise UsageError(f"--format {style} has no effect with --json: leave one of them out")
@@ -51,5 +51,5 @@ def leaderboard(
     else:
         write = {Format.MARKDOWN: to_markdown, Format.LATEX: to_latex}
         out.file.write(to_csv(boards) if style == Format.CSV else "\n".join(map(write[style], boards)))
-        for note in (note for board in boards for note in notes(board)):
+        for note in (*data_notices(boards), *(note for board in boards for note in notes(board))):
             print_text(err, note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +31,8 @@ def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
         print_text(console, text)
+    for notice in data_notices(boards):
+        print_text(console, notice)
 
 
 def print_leaderboards_of(console: Console, folder: Path) -> None:
@@ -128,6 +130,14 @@ def notes(board: Leaderboard) -> Iterator[str]:
         yield "~ speeds are not comparable: other work ran on the machine"
     if conditions := board.speed_differences:
         yield f"~ speeds are not comparable: {', '.join(conditions)} differ"
+
+
+def data_notices(boards: Iterable[Leaderboard]) -> list[str]:
+    """Return what the scored runs say about their data, each once, with the rows that it concerns unless all do."""
+    found: dict[str, list[str]] = {}
+    for row in (row for board in boards for row in board.rows if row.scores):
+        found.setdefault(row.label, []).extend(each.data.notice for each in row.results if each.data.notice)
+    return with_owners(list(found.items()))
 
 
 def warnings(board: Leaderboard) -> list[str]:

@@ -51,7 +51,8 @@ def extract(config: MetricConfig, extractor: FeatureExtractor, images: Tensor) -
     Raises `PluginError` if the extractor raises, or returns anything else: features of several positions, for example,
     would be stored as those of other images.
     """
-    with config.plugin.wrap_errors("raised during feature extraction"):
+    owner = next((used for used in config.nested() if used.built is extractor), config)
+    with owner.plugin.wrap_errors("raised during feature extraction"):
         features: Any = extractor(images)
         shape = (len(images), extractor.num_features)
     if not isinstance(features, Tensor) or tuple(features.shape) != shape or not features.is_floating_point():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,12 @@ class Evaluator:
                 groups.setdefault((scored.source, scored.config.num_samples), []).append(scored)
         computed: dict[str, dict[str, float | None]] = {}
         for (source, count), sharing in groups.items():
-            with temporary_features() as folder:
+            with temporary_features() as folder, ExitStack() as files:
                 # seeded again, so that the images do not depend on what was scored before
                 with evaluation_context(self.seed, self.real_data.device, self.ranks.stream("isolated")):
                     problems, features, labels = self._generate(source, count, sharing, folder)
+                for file in features.values():
+                    files.enter_context(closing(file))
                 if not self.ranks.is_first:
                     continue
                 finite = NOT_FINITE not in problems

@@ -45,7 +45,8 @@ def writable_features(folder: str) -> Iterator[None]:
 class FeatureFile:
     """A file with the features of images, batch after batch, without a header.
 
-    It stays open, so that it can be read even after another process has removed it from the cache.
+    It stays open, so that it can be read even after another process has removed it from the cache. Close one in a
+    temporary folder: some file systems, such as NFS, cannot remove a folder with open files.
     """
 
     def __init__(
@@ -57,10 +58,13 @@ class FeatureFile:
         self.dtype = dtype
         self.device = device
         self._file = path.open("rb")
-        weakref.finalize(self, self._file.close)
+        self._close = weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:
         return sum(self.batch_sizes)
+
+    def close(self) -> None:
+        self._close()
 
     def batches(self) -> Iterator[Tensor]:
         """Yield features `(n, num_features)` on the device, in the batches in which they were extracted."""

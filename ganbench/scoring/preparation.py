@@ -28,7 +28,14 @@ from .real_data import (
     real_indices,
     score_real_data,
 )
-from .requirements import require_enough_images, require_eval_module, require_labels, require_no_image_options
+from .requirements import (
+    NO_SUBJECTS,
+    Subjects,
+    require_enough_images,
+    require_eval_module,
+    require_labels,
+    require_no_image_options,
+)
 from .sampling import evaluation_context
 
 
@@ -101,10 +108,12 @@ def fit_to_real_images(
     real_data: RealData,
     dataset: str,
     warn: Callable[[str], None],
+    subjects: Subjects = NO_SUBJECTS,
 ) -> PreparedMetric:
     """Let a metric process the real images, and score those of the other split.
 
-    `number` is the metric's index in the spec, and `dataset` the name of the data's plugin, for error messages.
+    For error messages, `number` is the metric's index in the spec, `dataset` the name of the data's plugin, and
+    `subjects` name images whose number is not an option.
     """
     protocol, software = metric_identity(config, metric, real_data)
     split = real_data.split(config.split)
@@ -112,11 +121,12 @@ def fit_to_real_images(
         raise UsageError(f"metrics.{number}.split: {dataset} has no test split; use -o metrics.{number}.split=train")
     if config.real_samples is not None and config.real_samples > len(split):
         raise UsageError(
-            f"metrics.{number}.real_samples is {config.real_samples:,}, but the {config.split} split has only "
-            f"{len(split):,} images; use fewer, or another split"
+            f"metrics.{number}.real_samples is {config.real_samples:,}, but "
+            f"{subjects.real or f'the {config.split} split has'} only {len(split):,} images; use fewer"
+            f"{'' if subjects.real else ', or another split'}"
         )
     indices = real_indices(len(split), config.real_samples)
-    require_enough_images(number, config, metric, len(indices))
+    require_enough_images(number, config, metric, len(indices), subjects)
     if isinstance(metric, FeatureMetric):
         add_declared(protocol, metric.features.protocol, "extractor")
         software |= getattr(metric.features, "software", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -76,11 +77,26 @@ def require_real_labels(number: int, config: MetricConfig, metric: Any, dataset:
         )
 
 
-def require_enough_images(number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int) -> None:
+@dataclass(frozen=True)
+class Subjects:
+    """How errors begin to say how many images there are, such as "x.npy has", if no key of the spec determines it."""
+
+    real: str | None = None  # None: the split of the dataset
+    generated: str | None = None  # None: `num_samples` of the metric
+
+
+NO_SUBJECTS = Subjects()
+
+
+def require_enough_images(
+    number: int, config: MetricConfig, metric: FeatureMetric | Metric, real: int, subjects: Subjects
+) -> None:
     """Raise `UsageError` if there are fewer real or generated images than the metric's `min_images`."""
     needed = min_images(metric)
-    limit = f"the {config.split} split has" if config.real_samples is None else f"metrics.{number}.real_samples is"
-    counts = {limit: real, f"metrics.{number}.num_samples is": config.num_samples}
+    limit = subjects.real or f"the {config.split} split has"
+    if config.real_samples is not None:
+        limit = f"metrics.{number}.real_samples is"
+    counts = {limit: real, subjects.generated or f"metrics.{number}.num_samples is": config.num_samples}
     for subject, count in counts.items():
         if count < needed:
             options = config.options.model_dump(mode="json").items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ class TrainedRun:
     average: nn.Module | None  # the generator with the moving average of the weights; None without [ema]
     sampler: Sampler
     device: torch.device
-    incomplete: str | None  # why the checkpoint is not the end of a complete run; None if it is
+    caveats: list[str]  # why its images may not be those of the complete run; a score of them has these warnings
 
     @property
     def generator(self) -> nn.Module:
@@ -133,10 +133,10 @@ class TrainedRun:
 def open_run(directory: Path, registry: Registry, device: torch.device) -> TrainedRun:
     """Rebuild the networks of a run, with the weights of its checkpoint.
 
-    Only the plugin of the model is needed. Warns with `GanbenchWarning` if its code has changed since the run, and if
-    the run is not complete. Raises `UsageError` if it is not a run directory or its checkpoint is corrupt,
-    `MissingError` if there is no checkpoint or the model's plugin is not installed, and `NotComparableError` if the
-    weights do not fit the networks.
+    Only the plugin of the model is needed. Warns with `GanbenchWarning` of each of `TrainedRun.caveats`: its code has
+    changed since the run, it has state that is not restored, or the run is not complete. Raises `UsageError` if it is
+    not a run directory or its checkpoint is corrupt, `MissingError` if there is no checkpoint or the model's plugin is
+    not installed, and `NotComparableError` if the weights do not fit the networks.
     """
     require_run_directory(directory)
     with fresh_process_state(device):  # as in the run
@@ -150,6 +150,13 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     spec, data = progress.spec, progress.data
     model = find_model(directory, progress, registry)
     training = TrainingOptions.model_validate(spec["training"])
+    caveats = [
+        *explain_changed(directory, progress, model),
+        *explain_unrestored(directory, state["python"], model),
+        *explain_incomplete(directory, progress, training),
+    ]
+    for message in caveats:  # before the weights are loaded, as changed code may not fit them
+        warn(message)
     assert data.data_shape is not None  # checkpoints of this schema version have it
     assert data.num_classes is not None
     length = Length.of(training, data.train_images)
@@ -179,11 +186,6 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
             f"{directory}: the weights do not fit the networks that {model.plugin} builds now; restore the code with "
             f"which the run was started ({model_record(progress)}): {describe(error)}"
         ) from None
-    if python_state := sorted(path for path in state["python"] if re.match("generator(?!'s optimizer)", path)):
-        warn(
-            f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
-            f"its images may differ from those of the run: {', '.join(python_state)}"
-        )
     names = PluginNames(str(model.plugin), loss="the loss", optimizers={})
     counts = data.label_counts if networks.conditional else None
     sampler = Sampler(
@@ -196,8 +198,6 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
         average=None if average is None else lambda: average,
     )
     scoring = ScoringOptions.model_validate(spec.get("scoring", {}))
-    if incomplete := explain_incomplete(directory, progress, training):
-        warn(incomplete)
     return TrainedRun(
         directory=directory,
         progress=progress,
@@ -209,7 +209,7 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
         average=average,
         sampler=sampler,
         device=device,
-        incomplete=incomplete,
+        caveats=caveats,
     )
 
 
@@ -220,8 +220,24 @@ def value_at(option: Any, images: int, context: BuildContext) -> Any:
     return torch.tensor(float(option.build(context)(images)), device=context.device)
 
 
-def explain_incomplete(directory: Path, progress: RunProgress, training: TrainingOptions) -> str | None:
-    """Return why the checkpoint is not the end of a complete run, and its step; None if it is.
+def explain_changed(directory: Path, progress: RunProgress, model: ModelConfig) -> Iterator[str]:
+    """Yield how the model's code has changed since the run, if it has."""
+    record, now = model_record(progress), PluginRecord.model_validate(model.plugin.record())
+    if now != record:
+        yield f"{directory}: the model's code has changed since the run, so its images may differ: {record}, now {now}"
+
+
+def explain_unrestored(directory: Path, python_state: Iterable[str], model: ModelConfig) -> Iterator[str]:
+    """Yield which state of the generator a checkpoint does not restore, given the paths of all such state, if any."""
+    if paths := sorted(path for path in python_state if re.match("generator(?!'s optimizer)", path)):
+        yield (
+            f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
+            f"its images may differ from those of the run: {', '.join(paths)}"
+        )
+
+
+def explain_incomplete(directory: Path, progress: RunProgress, training: TrainingOptions) -> Iterator[str]:
+    """Yield why the checkpoint is not the end of a complete run, and its step, if it is not.
 
     A run can be complete before its last step, because of a budget or a target.
     """
@@ -235,12 +251,12 @@ def explain_incomplete(directory: Path, progress: RunProgress, training: Trainin
         if result.status != "completed":
             outcome = ENDED[result.status]
         elif result.images == progress.images:
-            return None
+            return
         else:  # completed, and then extended
             outcome = UNFINISHED
     total = training.total_steps(progress.data.train_images)
     untrained = ", so the generator is untrained" if progress.steps == 0 else ""
-    return (
+    yield (
         f"{directory}: the run {outcome}; its images are those of the checkpoint after step {progress.steps:,} of "
         f"{total:,}{untrained}"
     )
@@ -259,15 +275,11 @@ def find_model(directory: Path, progress: RunProgress, registry: Registry) -> Mo
         )
     options = {**progress.spec["model"], "name": f"{record.name}@{record.distribution}"}
     try:
-        model = ModelConfig.model_validate(options, context={"registry": registry})
+        return ModelConfig.model_validate(options, context={"registry": registry})
     except ValidationError as error:
         raise NotComparableError(
             f"{directory}: {same[0]} no longer accepts the options of the run, which used {record}: {describe(error)}"
         ) from None
-    now = PluginRecord.model_validate(model.plugin.record())
-    if now != record:
-        warn(f"{directory}: the model's code has changed since the run, so its images may differ: {record}, now {now}")
-    return model
 
 
 def model_record(progress: RunProgress) -> PluginRecord:

@@ -253,10 +253,14 @@ class FeatureExtractorConfig(PluginConfig):
     kind = Kind.FEATURE_EXTRACTOR
 
     def build(self, context: Any) -> Any:
-        """Build the extractor, or return an equal one already built for another metric of the run."""
+        """Build the extractor on the device, or return an equal one already built for another metric of the run."""
         key = f"{self.plugin} {self.options.model_dump_json()}"
         if key not in context.extractors:
-            context.extractors[key] = super().build(context)
+            extractor = super().build(context)
+            if hasattr(extractor, "to"):  # else it is no module, which is refused later
+                with self.plugin.wrap_errors(f"raised when moved to {context.device}"):
+                    extractor.to(context.device)
+            context.extractors[key] = extractor
         self._built = context.extractors[key]
         return self._built
 

@@ -51,11 +51,16 @@ class EMA:
         self._new_share = torch.zeros((), device=device)  # of the trained weights in the next average
 
     def set(self, at: Position, images: int) -> None:
-        """Set the weighting for the step at a position, which shows `images` real images."""
+        """Set the weighting for the step at a position; `images` real images are shown since the last update.
+
+        0 leaves the average as it is.
+        """
         self._new_share.fill_(1 - self.decay(at.images, images))
 
     def decay(self, images_before: int, images: int) -> float:
         """Return the weight of the old average in a step."""
+        if images == 0:
+            return 1.0
         half_life = 1000 * self.half_life_kimg(images_before)  # images
         if self.ramp:
             half_life = min(half_life, self.ramp * images_before)

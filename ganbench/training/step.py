@@ -166,7 +166,10 @@ class TrainingStep:
         """
         self.schedules.set(at)
         if self.ema is not None:
-            self.ema.set(at, images * self.ranks.size)
+            # of the weights after each update: a step that only extrapolates is no iterate (Gidel et al. 2019,
+            # arXiv:1802.10551, average the updated weights)
+            period = getattr(self.optimizers.get("generator"), "steps_per_update", 1)
+            self.ema.set(at, images * self.ranks.size * period if (at.steps + 1) % period == 0 else 0)
         return self.penalties.due(at.steps)
 
     def __call__(

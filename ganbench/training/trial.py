@@ -33,26 +33,34 @@ class Trial:
     initial: dict[str, float | None]  # each metric before training, by its title; None if not finite
     final: dict[str, float | None]  # each metric after training; also None if a loss became non-finite
     higher_is_better: dict[str, bool]  # by the same titles, for those that are ranked
+    content_sha256: str  # of the data
 
 
-def run_trial(spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None) -> Trial:
-    """Train a benchmark eagerly, without warm-up, timing, sample images and files. Raises the same errors as `run`."""
+def run_trial(
+    spec: BenchmarkSpec, device: str = "auto", data_dir: Path | None = None, callback: Callback | None = None
+) -> Trial:
+    """Train a benchmark eagerly, without warm-up, timing, sample images and files. Raises the same errors as `run`.
+
+    `callback` receives what happens before training, and warnings.
+    """
+    callback = callback or Callback()
     spec = spec.model_copy(update={"targets": []})  # they need scores during training
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
     with explained_out_of_memory(spec.training.batch_size, chosen), fresh_process_state(chosen):
-        prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), Callback())
+        prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), callback)
         try:
+            callback.on_run_start(prepared.info)
             with training_precision(prepared.precision):
-                return train(prepared)
+                return train(prepared, callback)
         finally:
             prepared.step.python_state.forget()
 
 
-def train(prepared: PreparedRun) -> Trial:
+def train(prepared: PreparedRun, callback: Callback) -> Trial:
     engine = EagerEngine(prepared.step, prepared.batches)
     losses, steps, images = EpochLosses(epoch=1), 0, 0
-    initial = scores(prepared, 0)
+    initial = scores(prepared, 0, callback)
     try:
         batches = chain.from_iterable(prepared.batches.epoch() for _ in count())
         for inputs in islice(batches, prepared.total_steps):
@@ -61,7 +69,7 @@ def train(prepared: PreparedRun) -> Trial:
             images += len(inputs[0])
             if steps % READ_EVERY == 0 or steps == prepared.total_steps:
                 losses.read(steps)
-        final = scores(prepared, images)
+        final = scores(prepared, images, callback)
     except DivergedError:
         final = dict.fromkeys(initial)
     directions = {
@@ -70,12 +78,12 @@ def train(prepared: PreparedRun) -> Trial:
         for value in scored.values
         if value.higher_is_better is not None
     }
-    return Trial(steps, losses.last(), initial, final, directions)
+    return Trial(steps, losses.last(), initial, final, directions, prepared.data_record.content_sha256)
 
 
-def scores(prepared: PreparedRun, images: int) -> dict[str, float | None]:
+def scores(prepared: PreparedRun, images: int, callback: Callback) -> dict[str, float | None]:
     """Return the current value of each metric, by its title."""
     require_finite_weights(prepared.step, f"after {images} images")
-    with untouched(prepared.step, prepared.batches, Callback().on_warning):
+    with untouched(prepared.step, prepared.batches, callback.on_warning):
         evaluated = prepared.evaluator.evaluate(prepared.networks, images)
     return {title: point.value for title, point in evaluated}

@@ -8,11 +8,13 @@ import pickle
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
 
 from ganbench import DataError, MissingError
+from ganbench_datasets.downloads import NETWORK_TIMEOUT, socket_timeout
 
 UNREADABLE = (  # exceptions that torch raises for invalid files
     AttributeError,
@@ -40,10 +42,12 @@ def find_weights(extractor: str, url: str, sha256: str, given: Path | None) -> P
     if not os.path.isfile(cached):  # noqa: PTH113 - false where the home folder may not be searched
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(cached), hash_prefix=sha256)
-        except (OSError, RuntimeError) as error:
+            with socket_timeout(NETWORK_TIMEOUT):
+                torch.hub.download_url_to_file(url, str(cached), hash_prefix=sha256)
+        except (OSError, RuntimeError, HTTPException) as error:
+            reason = " ".join(str(error).split())
             raise MissingError(
-                f"{extractor}: the weights were not found locally and could not be downloaded ({error}). Download "
+                f"{extractor}: the weights were not found locally and could not be downloaded ({reason}). Download "
                 f"{url} elsewhere and copy it to {cached}, or give a file with the metric's option features.weights"
             ) from None
     if (found := file_sha256(cached)) != sha256:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Trajectory(Callback):
         if not result.history:
             return
         if loss["name"] == "policy-gradient":
-            plot_policy(result.history, loss["rewards"], self.file)
+            plot_policy(result.history, loss["rewards"], sampled_per_image(result.spec["training"]), self.file)
         elif loss["name"] in VALUES:
             value, names = VALUES[loss["name"]]
             plot_path(result.history, lambda x, y: value(loss, x, y), names, self.file)
@@ -60,8 +60,17 @@ def plot_path(history: Sequence[Any], value: Callable[[Any, Any], Any], names: t
     figure.savefig(path, dpi=120)
 
 
-def plot_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) -> None:
-    """Plot the probabilities and preferences of the arms, and the cumulative regret, by epoch."""
+def sampled_per_image(training: Mapping[str, Any]) -> float:
+    """Return how many arms the policy samples in its updates for each real image shown to the discriminator."""
+    batch_size = training["batch_size"]
+    return (training.get("generator_batch_size") or batch_size) / (batch_size * training["discriminator_steps"])
+
+
+def plot_policy(history: Sequence[Any], rewards: Sequence[float], sampled: float, path: Path) -> None:
+    """Plot the probabilities and preferences of the arms, and the cumulative regret, by epoch.
+
+    `sampled` is the number of sampled arms for each real image.
+    """
     figure = Figure(figsize=(8, 8), layout="constrained")
     probabilities, preferences, regret = figure.subplots(3, sharex=True)
     epochs = [row.epoch for row in history]
@@ -69,7 +78,7 @@ def plot_policy(history: Sequence[Any], rewards: Sequence[float], path: Path) ->
         for axes, name in ((probabilities, f"pi_{arm}"), (preferences, f"theta_{arm}")):
             values = [np.nan if row.monitors[name] is None else row.monitors[name] for row in history]
             axes.plot(epochs, values, label=f"arm {arm}, reward {reward:g}")
-    regrets = (row.images * (row.monitors["regret"] or 0.0) for row in history)  # one image per sampled arm
+    regrets = (sampled * row.images * (row.monitors["regret"] or 0.0) for row in history)
     regret.plot(epochs, list(accumulate(regrets)), color="black")
     probabilities.set(ylabel="probability", ylim=(-0.02, 1.02))
     probabilities.legend()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from run_spec import run
 
@@ -32,6 +33,7 @@ from ganbench.training.preparation import prepare
 from ganbench_games.bandit import PolicyGradient
 from ganbench_games.players import NullPlayer, Policy
 from ganbench_games.theory import convergence_rate
+from ganbench_games.trajectory import Trajectory
 
 Play = Callable[..., np.ndarray]
 
@@ -291,6 +293,22 @@ def test_a_game_runs_like_any_benchmark_and_plots_its_trajectory(
     with Image.open(directory.path / "trajectory.png") as picture:
         picture.verify()
     assert load_result(directory.path) == result
+
+
+def test_the_cumulative_regret_is_that_of_the_sampled_arms(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the real images, of which a step may show another number."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    batches = ["training.batch_size=4", "training.discriminator_steps=3", "training.generator_batch_size=6"]
+    spec = load_spec("softmax-bandit", registry, ["dataset.num_images=24", "training.steps=6", *batches])
+    result, _ = run(spec, device="cpu", out=tmp_path / "run")
+    Trajectory(tmp_path).on_run_end(result)
+    (line,) = figures[-1].axes[2].lines
+    regrets = [2 * 6 * row.monitors["regret"] for row in result.history]  # two steps of an epoch
+    assert len(regrets) == 3
+    assert line.get_ydata() == pytest.approx(np.cumsum(regrets))
 
 
 def test_monitors_are_the_players_before_the_step(registry: Registry, tmp_path: Path) -> None:

@@ -100,6 +100,12 @@ VALID: dict[str, tuple[str, Image.Image, dict[str, Any], np.ndarray]] = {  # suf
         (255 - COLOR.astype(float)) * (255 - GRAY[..., None].astype(float)) / 255,
     ),
     "16 bits": ("png", Image.fromarray(GRAY.astype(np.uint16) * 257), {}, GRAY),
+    "transparent color in 16 bits": (
+        "png",
+        Image.fromarray(GRAY.astype(np.uint16) * 257),
+        {"transparency": 0},
+        np.where(GRAY == 0, 255, GRAY),
+    ),
     "16 bits in TIFF": ("tif", Image.fromarray(GRAY.astype(np.uint16) * 250), {}, GRAY * (250 / 257)),
     "EXIF": ("png", Image.fromarray(COLOR), rotated(Image.fromarray(COLOR)), np.rot90(COLOR, -1)),
     "JPEG": ("jpg", Image.fromarray(np.full((28, 28, 3), (200, 100, 50), np.uint8)), {}, np.array([[[200, 100, 50]]])),
@@ -135,6 +141,14 @@ def test_images_are_cropped_at_the_center_and_resized_with_antialiasing(tmp_path
     assert found.mean() < 150  # the white parts at the left and the right are cut off
     tall = decode(save(tmp_path / "tall.png", stripes.T).read_bytes(), 16, 1)
     assert np.abs(found[0].T.astype(int) - tall[0]).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(28, 28), (31, 28), (28, 33), (32, 28)])
+def test_a_square_of_the_right_size_is_only_cropped(width: int, height: int, tmp_path: Path) -> None:
+    pixels = np.tile(GRAY, (2, 2))[:height, :width]
+    top, left = (height - 28) // 2, (width - 28) // 2
+    found = decode(save(tmp_path / "image.png", pixels).read_bytes(), 28, 1)
+    assert np.array_equal(found[0], pixels[top : top + 28, left : left + 28])
 
 
 def test_transparency_is_applied_before_resizing(tmp_path: Path) -> None:

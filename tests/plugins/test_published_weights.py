@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -54,6 +57,27 @@ def test_without_cache_and_network_the_error_says_where_to_put_the_weights(hub: 
     hints = (f"Download {published.as_uri()} elsewhere", f"copy it to {hub / 'weights.pth'}", "features.weights")
     assert all(hint in str(raised.value) for hint in ("some-extractor: ", *hints))
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(b"", "timed out"), (b"no HTTP\r\n", "no HTTP")])
+def test_a_server_that_stalls_or_does_not_speak_http_is_an_error(
+    hub: Path, answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganbench_features.published_weights.NETWORK_TIMEOUT", 0.1)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer)
+                time.sleep(1)  # then it closes, so that a client without a timeout does not wait forever
+
+        thread = Thread(target=serve)
+        thread.start()
+        with pytest.raises(MissingError, match=rf"some-extractor: .* could not be downloaded \(.*{reason}.*\)\. "):
+            find_weights("some-extractor", f"http://127.0.0.1:{server.getsockname()[1]}/weights.pth", SHA256, None)
+        thread.join()
 
 
 def test_a_read_only_cache_is_an_error(hub: Path, tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def table_of(*compared: Result) -> str:
     return console.file.getvalue()
 
 
+def test_what_results_say_about_their_data_is_shown(results: dict[str, Path]) -> None:
+    one, other = load(results["one"]), load(results["other-seed"])
+    noticed = [
+        each.model_copy(update={"data": each.data.model_copy(update={"notice": "the [EMBEDDED] subset"})})
+        for each in (one, other)
+    ]
+    assert [line.strip() for line in table_of(*noticed).splitlines()].count("the [EMBEDDED] subset") == 1
+    assert "1: the [EMBEDDED] subset" in table_of(one, noticed[1])
+
+
 def test_speeds_with_overlapping_spreads_have_no_best(results: dict[str, Path]) -> None:
     one, other = load(results["one"]), load(results["other-seed"])
     slow, fast = at_speed(one, 230, 150, 330), at_speed(other, 326, 290, 350)

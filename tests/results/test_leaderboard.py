@@ -41,6 +41,7 @@ def write(
     status: str = "completed",
     plugins: Sequence[PluginRecord] = (),
     message: str | None = None,
+    notice: str | None = None,
     **speed: Any,
 ) -> None:
     """Write the result of a run of the named loss to runs/LOSS-SEED."""
@@ -50,7 +51,7 @@ def write(
         benchmark="dcgan-fashion", spec=name, spec_sha256="", plugins=list(plugins),
         environment=Environment(must_match={}, may_differ={}),
         data=DataRecord(source="", fingerprint="", content_sha256="", content_basis="", train_images=1, test_images=1,
-                        notice=None),
+                        notice=notice),
         history=[],
         throughput=Throughput(
             images_per_second=None, seconds_per_kimg=1.0, windows=[], warmup_seconds=0, evaluation_seconds=0, phases={},
@@ -95,6 +96,19 @@ def test_rows_that_differ_significantly_get_ranks_and_others_share_one(tmp_path:
     assert "not significantly different: dcgan-fashion, loss=" in text
     detects = "the test would have 90% power to detect a difference of this size"
     assert f"Holm-corrected level 0.05); with about {tied['seeds_needed']} seeds, {detects}" in text
+
+
+@pytest.mark.parametrize("style", ["table", "csv"])
+def test_what_the_runs_say_about_their_data_is_shown_once(tmp_path: Path, style: str) -> None:
+    for seed in (1, 2):
+        write(tmp_path, "a", seed, score(1.0 + seed), notice="trained on the EMBEDDED SUBSET")
+        write(tmp_path, "b", seed, score(1.0, {"extractor": "raw"}), notice="trained on the EMBEDDED SUBSET")
+        write(tmp_path, "c", seed, score(2.0 + seed), notice="3 images are invalid")
+    outcome = run_command("leaderboard", "runs", "--format", style, columns=220)
+    printed = (outcome.stdout if style == "table" else outcome.stderr).splitlines()
+    rows = [f"dcgan-fashion, loss={loss}" for loss in "abc"]
+    for line in (f"{rows[0]}, {rows[1]}: trained on the EMBEDDED SUBSET", f"{rows[2]}: 3 images are invalid"):
+        assert printed.count(line) == 1, outcome.output
 
 
 def test_a_value_without_a_direction_is_not_ranked(tmp_path: Path) -> None:

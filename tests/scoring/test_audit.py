@@ -181,12 +181,13 @@ def test_the_largest_class_is_preferred() -> None:
     assert (images[:, 0, 0, 0] == 1).sum() > 45
 
 
-def test_a_flaw_that_would_repeat_images_is_left_out_with_a_warning() -> None:
+def test_flaws_that_would_repeat_images_and_invalid_images_are_left_out_with_warnings() -> None:
     for number in range(60):
         file = Path("photos", f"class-{number % 12}", f"{number}.png")
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (4 * number, 0, 0)).save(file)
-    options = ["dataset.path=photos", "dataset.size=8", "dataset.test_fraction=0.25"]
+    Path("photos", "class-0", "broken.png").write_bytes(b"not an image")
+    options = ["dataset.path=photos", "dataset.size=8", "dataset.test_fraction=0.25", "dataset.skip_invalid=true"]
     warnings: list[str] = []
     (audit,) = audited(["precision-recall"], options, 20, dataset="image-folder", warn=warnings.append)
     assert "unbalanced classes" not in {flaw.name for flaw in audit.flaws}
@@ -194,6 +195,7 @@ def test_a_flaw_that_would_repeat_images_is_left_out_with_a_warning() -> None:
         "audit: unbalanced classes (half of the images of the largest class): left out, as the 45 images to draw from "
         "have too few of these classes for -n 20 without repetitions"
     ) in warnings
+    assert ["broken.png" in message for message in warnings].count(True) == 1
 
 
 def test_small_images_are_blurred_as_far_as_they_can_be() -> None:
@@ -321,6 +323,12 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
             "--on nowhere: no such file, folder or benchmark, and unknown dataset 'nowhere'",
         ),
         ("audit fid --on . --features raw -o dataset.seed=1", "-o cannot set dataset here: --on . names files"),
+        (f"{arguments} -o metrics.1=fid", "-o metrics: an audit is of one metric, but there are 2; audit each alone"),
+        (
+            arguments.replace("precision-recall", "kid"),
+            "requires at least 1,000 images, but -n is 20; use more images, or change metrics.0.subsets",
+        ),
+        ("audit fid --on fashion-mnist --features raw -o metrics=[]", "no metrics: give --metrics"),
     ):
         outcome = run_command(*shlex.split(wrong))
         assert (outcome.exit_code, message in outcome.stderr.replace("\n", " ")) == (2, True), outcome.output

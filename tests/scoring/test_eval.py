@@ -166,6 +166,41 @@ def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untraine
     assert "so the generator is untrained" in outcome.stderr
 
 
+def test_scores_have_a_warning_if_the_model_may_not_generate_the_images_of_the_run() -> None:
+    """Such scores may rank next to those of the run."""
+    Path("own.py").write_text(COUNTING_MODEL)
+    own = [item for override in (SMALL[0], *SMALL[2:], "model=own", "metrics=[]") for item in ("-o", override)]
+    started = run_command("run", "dcgan-fashion", *own, "-p", "own.py", "--out", "run")
+    assert started.exit_code == 0, started.output
+    Path("own.py").write_text(f"{COUNTING_MODEL}# changed\n")
+    outcome = command("run -p own.py -n 20 --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    (metric,) = json.loads(outcome.stdout)["metrics"]
+    for message in ("run: the model's code has changed since the run", "which is not restored; its images may differ"):
+        assert [message in warning for warning in metric["warnings"]].count(True) == 1, metric["warnings"]
+        assert outcome.stderr.count(message) == 1
+
+
+COUNTING_MODEL = """
+from torch import nn
+from ganbench import ModelPlugin, Networks, hookimpl
+
+class Counting(nn.Sequential):
+    calls = 0
+
+    def forward(self, latent):
+        self.calls += 1
+        return super().forward(latent)
+
+def build(options, context):
+    generator = Counting(nn.Linear(4, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+    return Networks(generator, nn.Sequential(nn.Flatten(), nn.Linear(784, 1)), 4)
+
+@hookimpl
+def ganbench_models():
+    return [ModelPlugin(name="own", summary="Linear", build=build)]
+"""
+
+
 def test_the_current_folder_has_its_name_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     save_pngs(embedded_subset().test.tensors[0][:20], Path("mine"))
     monkeypatch.chdir("mine")
@@ -213,7 +248,9 @@ def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None
     assert "continuing without" not in run_command("eval", "place/run", "--against", against).output
 
 
-def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_warned_of() -> None:
+def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Path("saved.py").write_text(SAVED_DATASET)
     Path("data").mkdir()
     images = embedded_subset().train.tensors[0]
@@ -223,6 +260,8 @@ def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_war
     started = run_command("run", "dcgan-fashion", *own, "-p", "saved.py", "--data-dir", "data", "--out", "run")
     assert started.exit_code == 0, started.output
     arguments = "x.npy --against run -n 20 --metrics fid --features raw -o metrics.0.features.size=2"
+    Path("other").mkdir()
+    monkeypatch.setenv("GANBENCH_DATA", "other")  # as on a resume, the folder of the run wins
     outcome = command(arguments)
     assert outcome.exit_code == 0, outcome.output
     assert "are not those of the run" not in outcome.stderr

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,12 +33,14 @@ from thumbnail_metrics import (
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from ganbench import DataError, PluginError
+from ganbench import BuildContext, DataError, PluginError
 from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.scoring import features
+from ganbench.scoring.audit.scoring import score_images
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
+from ganbench.spec.configs import FeatureExtractorConfig
 
 pytestmark = pytest.mark.usefixtures("nothing_seen")
 
@@ -360,12 +363,24 @@ def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pyte
 def test_generated_features_leave_no_files_behind(
     thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """They are closed first: on NFS, a folder with open files cannot be removed."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     scoring = Scoring(thumbnails, tmp_path / "cache", [over(4)])
     before = set((tmp_path / "cache").rglob("*"))
+    cleanup, opened = TemporaryDirectory.cleanup, list[Path]()
+
+    def observed(folder: TemporaryDirectory[str]) -> None:
+        files = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+        opened.extend(file for file in files if scratch in file.parents)
+        cleanup(folder)
+
+    monkeypatch.setattr(TemporaryDirectory, "cleanup", observed)
     scoring.scores()
+    images = scoring.data.train.tensors[0][:40]
+    score_images(scoring.prepared, scoring.evaluator.real_data, images)
+    assert opened == []
     assert list(scratch.iterdir()) == []
     assert set((tmp_path / "cache").rglob("*")) == before
 
@@ -394,6 +409,21 @@ def test_features_of_an_extractor_that_a_metric_wraps_depend_on_its_code_options
         assert bool(SEEN) is extracted, (scale, half)
     assert protocols[0] == protocols[1]
     assert differing_fields(protocols[1:3]).keys() == {"metric.features.state"}
+
+
+def test_an_extractor_is_moved_to_the_device(
+    thumbnails: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Thumbnail.__init__
+
+    def with_weights(self: Thumbnail, options: ThumbnailOptions) -> None:
+        plain(self, options)
+        self.weights = nn.Linear(1, 1)
+
+    monkeypatch.setattr(Thumbnail, "__init__", with_weights)
+    config = FeatureExtractorConfig.model_validate("thumbnail", context={"registry": thumbnails})
+    context = BuildContext(data_shape=(1, 8, 8), num_classes=1, device="meta", cache_dir=tmp_path, seed=0)
+    assert {parameter.device.type for parameter in config.build(context).parameters()} == {"meta"}
 
 
 def with_batch_statistics(extractor: Thumbnail) -> Thumbnail:

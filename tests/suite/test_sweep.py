@@ -126,7 +126,7 @@ def test_a_sweep_needs_a_ranked_score_that_is_not_negative(directions: dict[str,
     scores: dict[str, float | None] = {"std": 1.0, "fid": -1.0}
     spec: Any = None
     with pytest.raises(UsageError, match=f"^sweep: .*{message}"):
-        list(run_trials([PlannedTrial((0.0,), spec, None)], lambda _: Trial(1, {}, scores, scores, directions)))
+        list(run_trials([PlannedTrial((0.0,), spec, None)], lambda _: Trial(1, {}, scores, scores, directions, "")))
 
 
 def test_a_negative_step_for_y_diverges(tmp_path: Path) -> None:
@@ -185,6 +185,45 @@ def test_invalid_sweeps_exit_with_2(arguments: list[str], message: str) -> None:
     assert code == ExitCode.USAGE
     assert message in text
     assert not list(Path().rglob("sweep.csv"))
+
+
+CHANGING_DATA = """
+from dataclasses import replace
+from pathlib import Path
+
+from ganbench import DatasetPlugin, hookimpl
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
+
+def build(options, context):
+    data = embedded_subset("a NOTICE about the data")
+    images, labels = data.train.tensors
+    if Path("changed").exists():
+        return replace(data, train=type(data.train)(images.flip(-1), labels))
+    return replace(data, train=type(data.train)(images // 9, labels))  # dark, which is warned of
+
+@hookimpl
+def ganbench_datasets():
+    return [DatasetPlugin(name="changing", summary="Changes", build=build)]
+"""
+
+
+def test_a_sweep_shows_each_message_once_and_refuses_data_that_changes_between_points(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("changing.py").write_text(CHANGING_DATA)
+    small = [argument for override in (*SMALL[1:], "training.steps=1") for argument in ("-o", override)]
+    swept = ["dcgan-fashion", *small, "-o", "dataset=changing", "-p", "changing.py", "-o", "model.dropout=0:0.3:3"]
+    code, text = invoke(*swept, "--out", "sweep")
+    assert code == ExitCode.DONE, text
+    assert text.count("a NOTICE about the data") == text.count("no value of the examined train images is above") == 1
+    first, *others = rows(Path("sweep"))
+    assert [row["content_sha256"] for row in others] == 2 * [first["content_sha256"]]
+    write = Sweep.write_csv
+    monkeypatch.setattr(Sweep, "write_csv", lambda *arguments: (write(*arguments), Path("changed").touch()))
+    code, text = invoke(*swept, "--out", "other")
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "sweep: dataset 'changing' (from changing.py" in text
+    assert "the 1 points so far are in other/sweep.csv" in text
 
 
 FAILS_LATER = """
@@ -260,7 +299,7 @@ def test_a_sweep_that_is_interrupted_leaves_a_folder_of_the_user_alone(
 
 
 def trial(initial: float | None, final: float | None, higher_is_better: bool = False) -> Trial:
-    return Trial(1, {}, {"score": initial}, {"score": final}, {"score": higher_is_better})
+    return Trial(1, {}, {"score": initial}, {"score": final}, {"score": higher_is_better}, "")
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from linear_gan import SCORED, own_run
+from linear_gan import LATENT, SCORED, discriminator, generator, make_eager, own_run
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
-from ganbench import PluginError, UsageError
+from ganbench import Networks, PluginError, UsageError
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.training.ema import EMA
 from ganbench.training.position import Position
+from ganbench_optimizers.update_rules import Extragradient
 
 
 def walk(generator: nn.Module, ema: EMA, steps: int, images: int, lr: float = 0.05) -> None:
@@ -54,6 +56,21 @@ def walk_one(generator: nn.Module, ema: EMA, step: int) -> None:
         for parameter in generator.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     ema.update()
+
+
+def test_the_average_is_of_the_weights_after_each_update_of_an_optimizer_that_extrapolates_in_between() -> None:
+    torch.manual_seed(0)
+    networks = Networks(generator(), discriminator(), LATENT)
+    ema = EMA(networks.generator, lambda _: 0.032, 0.0, "the model")
+    eager = make_eager(networks=networks, factory=partial(Extragradient, lr=0.1), ema=ema)
+    trained, averaged = networks.generator[0].weight, ema.generator[0].weight
+    expected = trained.detach().clone()
+    for step in range(7):
+        eager((torch.arange(8),), Position(step, 8 * step))
+        if step % 2:  # even ones, counted from 0, extrapolate
+            expected = torch.lerp(expected, trained.detach(), 1 - 0.5 ** (16 / 32))
+        torch.testing.assert_close(averaged, expected)
+        assert not torch.allclose(averaged, trained)
 
 
 def test_batch_norms_running_statistics_are_the_trained_ones() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from ganbench.reporting import comparison_tables, result_tables, speed_tables
-from ganbench.reporting.formatting import with_owners
 from ganbench.reporting.target_tables import target_comparison_table, targets_table
 from ganbench.results.comparison import Comparison, Quantity, compare
 from ganbench.results.schema import providers
@@ -28,7 +27,7 @@ def content(runs: Sequence[ReportedRun], suite: str | None) -> dict[str, Any]:
         "title": suite or ", ".join(dict.fromkeys(result.benchmark for result in results)),
         "summaries": dict.fromkeys(str(result.spec["summary"]) for result in results if "summary" in result.spec),
         "many": len(runs) > MANY,
-        "notices": notices(runs),
+        "notices": comparison_tables.data_notices(results, [run.name for run in runs]),
         "runs": runs,
         "outcomes": [to_text(result_tables.format_outcome(each.status, each.message)).plain for each in results],
         "headlines": list(headlines(runs, comparison.metrics)),
@@ -38,11 +37,6 @@ def content(runs: Sequence[ReportedRun], suite: str | None) -> dict[str, Any]:
         **(one_run(runs[0]) if len(runs) == 1 else several_runs(runs, comparison)),
         "settings_tables": settings_tables(runs),
     }
-
-
-def notices(runs: Sequence[ReportedRun]) -> list[str]:
-    """Return what the runs say about their data, each once, with the names of the runs unless it is about all."""
-    return with_owners([(run.name, [run.result.data.notice] if run.result.data.notice else []) for run in runs])
 
 
 def one_run(run: ReportedRun) -> dict[str, list[PageTable]]:

@@ -124,16 +124,18 @@ def audit_metrics(
     """Score real images of the other split and images with flaws, in several draws with different seeds.
 
     All metrics, which must have the same reference images, score the same images. `status` is called before each kind
-    of images, and `warn` for each flaw that is left out. Raises `UsageError` if the dataset has no other split or too
-    few images, and for a metric that cannot score them.
+    of images, and `warn` for what the dataset says about its images and for each flaw that is left out. Raises
+    `UsageError` if the dataset has no other split or too few images, and for a metric that cannot score them.
     """
     assert spec.dataset is not None
     with fresh_process_state(device), deterministic_convolutions():
         data, record = open_dataset(spec.dataset, DEFAULT_SEED, device, data_dir or default_data_dir(), warn)
+        if data.notice:
+            warn(data.notice)
         require_images(data, str(spec.dataset.plugin))
         reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
-        prepared = prepare(spec, reference, real_data, conditional=False, warn=warn)
+        prepared = prepare(spec, reference, real_data, False, warn, generated="-n is")
         return audit_prepared(prepared, real_data, count, draws, status, warn)
 
 

@@ -51,6 +51,8 @@ def audit(
     spec = request.spec(registry, None, count)
     if spec.dataset is None:
         raise UsageError(f"--on {dataset}: an audit needs a dataset with two splits, not files")
+    if len(spec.metrics) > 1:
+        raise UsageError(f"-o metrics: an audit is of one metric, but there are {len(spec.metrics)}; audit each alone")
     with err.status("opening the dataset") as status:
         (result,) = audit_metrics(spec, resolve_device(device), data_dir, count, draws, status.update, print_warning)
     out.print(audit_table(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from torch import Tensor
@@ -24,12 +25,14 @@ def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images:
     with (
         evaluation_context(0, real_data.device),
         temporary_features() as folder,
+        ExitStack() as opened,
     ):
         for prepared in metrics:
             metric = prepared.metric
             if isinstance(metric, FeatureMetric) and id(metric.features) not in files:
                 path = folder / str(len(files))
-                files[id(metric.features)] = features_of(prepared, metric, batches, path, real_data)
+                written = features_of(prepared, metric, batches, path, real_data)
+                files[id(metric.features)] = opened.enter_context(closing(written))
             with score_warnings(prepared.warnings):
                 values.append(score(prepared, batches, files))
     return values

@@ -16,7 +16,7 @@ from ganbench.scoring.calls import score_warnings
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
 from ganbench.scoring.real_data import PreparedMetric, RealData, score_images
-from ganbench.scoring.requirements import require_real_labels, uses_labels
+from ganbench.scoring.requirements import Subjects, require_real_labels, uses_labels
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.scoring.trained import TrainedRun
@@ -67,7 +67,7 @@ def evaluate_samples(
     given = RealData(data, record, real_data.context, spec.scoring.batch_size)
     results: list[MetricResult] = []
     with deterministic_convolutions():
-        for prepared in prepare(spec, reference, real_data, conditional=False, warn=warn):
+        for prepared in prepare(spec, reference, real_data, False, warn, generated=f"{samples.path} has"):
             prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
             prepared.warnings += samples.warnings
             with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:
@@ -103,8 +103,7 @@ def evaluate_run(
         prepared.protocol |= generation_protocol(
             prepared.config, trained.training, trained.ema, trained.networks, real_data
         )
-        if trained.incomplete:
-            prepared.warnings.append(trained.incomplete)
+        prepared.warnings += trained.caveats
     evaluator = Evaluator(
         metrics,
         real_data,
@@ -122,10 +121,19 @@ def evaluate_run(
 
 
 def prepare(
-    spec: EvaluationSpec, reference: ReferenceData, real_data: RealData, conditional: bool, warn: Warn
+    spec: EvaluationSpec,
+    reference: ReferenceData,
+    real_data: RealData,
+    conditional: bool,
+    warn: Warn,
+    generated: str | None = None,
 ) -> list[PreparedMetric]:
-    """Build the metrics, and let them process the reference."""
+    """Build the metrics, and let them process the reference.
+
+    `generated` is how errors begin to say how many images are scored, if it is not `num_samples` of the metric.
+    """
     prepared = []
+    subjects = Subjects(None if reference.files is None else f"{reference.name} has", generated)
     for number, config in enumerate(spec.metrics):
         metric = config.build(real_data.context)
         if not isinstance(metric, FeatureMetric | Metric):
@@ -133,7 +141,7 @@ def prepare(
         if uses_labels(metric) and not conditional:
             raise UsageError(f"metrics.{number}: {config.plugin} requires labels, but the images have none")
         require_real_labels(number, config, metric, reference.name, reference.data.num_classes)
-        one = fit_to_real_images(number, config, metric, real_data, reference.name, warn)
+        one = fit_to_real_images(number, config, metric, real_data, reference.name, warn, subjects)
         if reference.files is not None:
             one.protocol |= {"split": "all images", "real_compression": reference.files.protocol["compression"]}
         prepared.append(one)

@@ -92,9 +92,7 @@ class Request:
         base |= self._from_reference(registry)
         if self.metrics:
             base["metrics"] = [{"name": name} for name in self.metrics]
-        if not base.get("metrics"):
-            known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
-            raise UsageError(f"no metrics: give --metrics, or a benchmark as {self.option}; available: {known}")
+        self._require_metrics(base.get("metrics"), registry)
         if self.features:  # before the overrides, which may set options of the extractor
             for metric in base["metrics"]:
                 if takes_features(metric, registry):
@@ -102,9 +100,15 @@ class Request:
         forced = self._forced(count, files=base["dataset"] is None)
         self._refuse_overrides(base, {*forced, *([] if run else ["num_samples"])})
         data = apply_overrides(base, self.overrides)
+        self._require_metrics(data["metrics"], registry)
         if isinstance(data["metrics"], list):  # else, validation says what is wrong
             data["metrics"] = [self._complete(metric, forced, registry, run) for metric in data["metrics"]]
         return validated(EvaluationSpec, data, registry, "eval")
+
+    def _require_metrics(self, metrics: Any, registry: Registry) -> None:
+        if not metrics:
+            known = ", ".join(found.plugin.name for found in registry.of_kind(Kind.METRIC))
+            raise UsageError(f"no metrics: give --metrics, or a benchmark as {self.option}; available: {known}")
 
     def _forced(self, count: int | None, files: bool) -> dict[str, Any]:
         """Return the keys that all metrics have, including those that an override adds."""

@@ -19,7 +19,7 @@ from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.trained import open_run
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.launch import read_launch
-from ganbench.system.files import default_data_dir, named_data_dir
+from ganbench.system.files import default_data_dir
 
 from .evaluate import ReferenceData, Warn, evaluate_run, evaluate_samples, require_images
 from .request import Request
@@ -100,7 +100,7 @@ class RequestedEvaluation:
         """
         if spec.dataset is not None:
             run = self.request.reference_run(scored)
-            folder = self.data_dir or named_data_dir(None) or data_dir_of(run or scored) or default_data_dir()
+            folder = self.data_dir or data_dir_of(run or scored) or default_data_dir()
             data, record = open_dataset(spec.dataset, seed, self.device, folder, self.warn)
             if data.notice:
                 self.warn(data.notice)

@@ -24,6 +24,7 @@ from ganbench.reporting.console import (
     out,
     print_json,
     print_text,
+    print_warning,
     warn_on_error,
 )
 from ganbench.results.layout import new_id
@@ -79,7 +80,7 @@ def sweep(
     from ganbench.spec.loading import load_spec
 
     from .axis import split_overrides
-    from .sweep import Sweep, SweepPoint, load_theory, plan_trials, run_trials
+    from .sweep import Messages, Sweep, SweepPoint, load_theory, plan_trials, run_trials
 
     plain, axes = split_overrides(overrides)
     registry = load_registry(plugins, benchmark)
@@ -101,7 +102,8 @@ def sweep(
         with new_folder(folder), interrupt_on_signals(), Progress(console=err, transient=True) as progress:
             from ganbench.training.trial import run_trial
 
-            trials = run_trials(planned, lambda spec: run_trial(spec, device, data_dir))
+            messages = Messages(print_warning)
+            trials = run_trials(planned, lambda spec: run_trial(spec, device, data_dir, messages))
             for point in progress.track(trials, total=len(planned), description="training"):
                 points.append(point)
                 with explained_write(table):

@@ -12,7 +12,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from ganbench.errors import PluginError, UsageError, describe
+from ganbench.errors import NotComparableError, PluginError, UsageError, describe
+from ganbench.plugin.callbacks import Callback, RunInfo
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.system.files import write_text
 
@@ -122,19 +123,36 @@ class Sweep:
                     start = axis.values[position + 1]
 
     def write_csv(self, path: Path) -> None:
-        """Write one row per point: parameter values, outcome, scores, steps, losses and theoretical rate."""
+        """Write one row per point: parameter values, outcome, scores, steps, losses, theoretical rate, hash of data."""
         losses = list(dict.fromkeys(name for point in self.points for name in point.trial.losses))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         paths = [axis.path for axis in self.axes]
         scores = [f"{self.metric}, initial", f"{self.metric}, final"]
-        writer.writerow([*paths, "outcome", *scores, "steps", *losses, "convergence_rate"])
+        writer.writerow([*paths, "outcome", *scores, "steps", *losses, "convergence_rate", "content_sha256"])
         for point, outcome in zip(self.points, self.outcomes(), strict=True):
             trial = point.trial
             values = [trial.initial[self.metric], trial.final[self.metric], trial.steps]
             values += [trial.losses.get(name) for name in losses]
-            writer.writerow([*point.values, outcome, *values, point.convergence_rate])
+            writer.writerow([*point.values, outcome, *values, point.convergence_rate, trial.content_sha256])
         write_text(path, text.getvalue())
+
+
+class Messages(Callback):
+    """Shows what the training runs say about their data, and their warnings, each once."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.show = show
+        self._shown: set[str] = set()
+
+    def on_run_start(self, info: RunInfo) -> None:
+        if info.data.notice:
+            self.on_warning(info.data.notice)
+
+    def on_warning(self, message: str) -> None:
+        if message not in self._shown:
+            self._shown.add(message)
+            self.show(message)
 
 
 @dataclass(frozen=True)
@@ -174,8 +192,9 @@ def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpe
     """Run one trial after the other.
 
     Raises `UsageError` without a score that is ranked, for a negative one, because a factor of change is then
-    meaningless, and whatever a training run raises.
+    meaningless, `NotComparableError` if the data has changed between two of them, and whatever a training run raises.
     """
+    contents: dict[str, str] = {}  # hash of the data, by the options and the seed that a dataset is built with
     for planned in trials:
         trial = run_trial(planned.spec)
         title = next(iter(trial.higher_is_better), None)
@@ -188,5 +207,13 @@ def run_trials(trials: Iterable[PlannedTrial], run_trial: Callable[[BenchmarkSpe
             raise UsageError(
                 f"sweep: {title} is negative, but outcomes are determined by its factor of change; put another "
                 "metric first, with -o metrics.0=NAME"
+            )
+        dataset = planned.spec.dataset
+        known = contents.setdefault(f"{dataset.model_dump_json()} {planned.spec.training.seed}", trial.content_sha256)
+        if trial.content_sha256 != known:
+            raise NotComparableError(
+                f"sweep: {dataset.plugin} gives other images, labels or classes than for the points before, so their "
+                "scores cannot be compared; start again, with options of the dataset that determine where it is read "
+                "from"
             )
         yield SweepPoint(planned.values, trial, planned.convergence_rate)

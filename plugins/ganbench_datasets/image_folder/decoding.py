@@ -20,6 +20,7 @@ def decode(content: bytes, size: int, channels: int) -> np.ndarray:
 def square(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """Resize the largest centered square, and return it as `(channels, size, size)`."""
     side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
+    # whole pixels: a square of `size` is only cropped, not resampled at half a pixel
+    left, top = (image.width - side) // 2, (image.height - side) // 2
     resized = image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
     return np.asarray(resized).reshape(size, size, channels).transpose(2, 0, 1)
