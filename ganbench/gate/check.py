@@ -27,7 +27,7 @@ from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
 from .quality import Quality, require_same_protocols, seeds_of, train_both, train_side
 from .session import Session
 from .side import SessionConfig, Side
-from .targets import TargetTimes, is_in_seconds
+from .targets import TargetTimes
 from .training_runs import TrainingRuns, require_same_protocol
 from .verdict import (
     Finding,
@@ -208,10 +208,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
         of_speed = baseline.advisory(sessions) if config.speed else []
         of_scores = baseline.advisory_scores(quality_runs) if config.quality else []
         findings = make_findings(measurements, config, config.margins.baseline_time_percent)
-        of_times = [*of_scores, *baseline.advisory_times(quality_runs)] if config.quality else []
-        reasons = {
-            name: of_speed if name in SPEED else of_times if is_in_seconds(name) else of_scores for name in findings
-        }
+        reasons = {name: of_speed if name in SPEED else of_scores for name in findings}
         if config.speed:
             findings["throughput"] = warn_if_disturbed(findings["throughput"], baseline)
         check = Check(

@@ -106,11 +106,6 @@ class TargetTimes:
         return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
 
 
-def is_in_seconds(title: str) -> bool:
-    """Return whether a quantity of `TargetTimes` is a time, which unlike images depends on the machine."""
-    return title.endswith(", seconds")
-
-
 def identity(target: TargetResult) -> tuple[str, float, bool]:
     """Return what defines a target; its label is only for display."""
     return target.metric, target.value, target.higher_is_better

@@ -29,6 +29,7 @@ from ganbench.gate.training_runs import (
     Score,
     TrainingRun,
     TrainingRuns,
+    software_differences,
     train,
 )
 from ganbench.gate.verdict import (
@@ -39,6 +40,7 @@ from ganbench.gate.verdict import (
     shared_levels,
     significance_level,
 )
+from ganbench.results.schema import PluginRecord
 from ganbench.spec.sections import GateOptions
 
 
@@ -412,10 +414,16 @@ def recorded(commit: Any) -> Path:
         ("FID = 23.0\n", ("--quality",), ExitCode.REGRESSION, "REGRESSED: FID (tiny)"),
         ("FID = 23.0\n", (), ExitCode.DONE, "WARNING: training results differ for the same seed: FID (tiny)"),
         ('TORCH = "2.15"\n', ("--quality",), ExitCode.DONE, "PASS: FID (tiny)"),
-        ('TORCH = "2.15"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
+        ('SCORER = "2"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
+        (
+            'PLATFORM = "Linux 6.2"\nFID = 23.0\n',
+            ("--quality", "--no-speed"),
+            ExitCode.DONE,
+            "advisory only: the environment differs from the baseline: platform Linux 6.1 -> Linux 6.2",
+        ),
         # the first seed of head, and all of them
         (
-            'TORCH = "2.15"\nFID = 23.0\nDIVERGED = [52]\n',
+            'SCORER = "2"\nFID = 23.0\nDIVERGED = [52]\n',
             ("--quality", "--no-speed"),
             ExitCode.DONE,
             "advisory only: the software",
@@ -428,6 +436,13 @@ def recorded(commit: Any) -> Path:
             "advisory only: the environment",
         ),
         ('TORCH = "2.15"\n', (), ExitCode.DONE, "PASS: training results agree for the same seed"),
+        ('DEVICE = "another"\n', ("--no-speed",), ExitCode.NOT_COMPARABLE, "device: cpu, now another"),
+        (
+            'DEVICE = "another"\n',
+            ("--no-speed", "--no-smoke", "--quality"),
+            ExitCode.NOT_COMPARABLE,
+            "losses and scores are not comparable: device: cpu, now another",
+        ),
     ],
 )
 def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, message: str, recorded: Path) -> None:
@@ -436,6 +451,35 @@ def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, 
     outcome = run_command(*ours, *arguments)
     assert message in " ".join(outcome.output.split())
     assert outcome.exit_code == code
+
+
+def software(plugin: PluginRecord, source: str) -> TrainingRun:
+    """A run with a score of this software, where `source` is the hash of ganbench's source."""
+    run = training(1.0)
+    run.metrics[0] = run.metrics[0].model_copy(
+        update={"software": {"ganbench": f"0.1.0 (source {source})", "metric own": str(plugin)}}
+    )
+    return run
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "edited", "released"),
+    [
+        ("own-metrics", "1.0", "1.0", "1.1"),
+        ("own.py", "sha256:0123456789ab", "sha256:ba9876543210", None),
+        ("own.module", None, None, None),
+    ],
+)
+def test_an_edit_is_no_other_software_of_a_score_but_a_release_is(
+    distribution: str, version: str | None, edited: str | None, released: str | None
+) -> None:
+    plugin = PluginRecord(kind="metric", name="own", distribution=distribution, version=version, source="0" * 16)
+    before = software(plugin, "2" * 16)
+    after = software(plugin.model_copy(update={"version": edited, "source": "1" * 16}), "3" * 16)
+    assert software_differences(before, after) == {}
+    if released:
+        other = software(plugin.model_copy(update={"version": released}), "2" * 16)
+        assert software_differences(before, other) == {"metric own": ("own-metrics 1.0", "own-metrics 1.1")}
 
 
 @pytest.mark.parametrize(("arguments", "code"), [((), ExitCode.DONE), (("--quality",), ExitCode.NOT_COMPARABLE)])
