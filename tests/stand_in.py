@@ -2,8 +2,8 @@
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
 PLATFORM, DEVICE, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and
-NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between
-which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
+NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, EPOCHS, TARGET and REACHED (by seed, the images
+between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def targets():
 metrics, num_samples = namespace.get("METRICS", ["fid"]), namespace.get("NUM_SAMPLES", 100)
 
 def train():
+    if "steps" not in request["training"]:  # as long as the benchmark says
+        run_context["spec"]["training"]["epochs"] = namespace.get("EPOCHS", 5)
     diverged = seed in namespace.get("DIVERGED", [])
     fid = namespace.get("FID", 20.0) * random.Random(seed).lognormvariate(0, namespace.get("FID_STD", 0.01))
     answer({

@@ -98,7 +98,8 @@ class Baseline(Record):
 def environment_reasons(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> list[str]:
     """Return that the environment has changed, if it has, as a reason why a verdict must not fail a build."""
     changes = changed_environment(stored, fresh)
-    return [f"the environment differs from the baseline: {changes}"] if changes else []
+    remedy = "to measure the effect of such a change, check with --against-python"
+    return [f"the environment differs from the baseline: {changes} ({remedy})"] if changes else []
 
 
 def changed_environment(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from ganbench.errors import NotComparableError
@@ -47,16 +47,16 @@ class TargetTimes:
         _, unit = self.quantities[title]
         return Threshold.over_seeds(self.percents[unit] / 100, spread(self._costs(title)[0]))
 
-    def findings(self, decisions: dict[str, Decision], alpha: float) -> Iterable[tuple[str, Finding]]:
+    def findings(self, decisions: dict[str, Decision], levels: Mapping[str, float]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each target and unit. Only a difference beyond the schedule of scores is a regression.
 
-        `alpha` is the significance level for that.
+        `levels` are the significance levels of the decisions.
         """
         for title, (number, unit) in self.quantities.items():
             decision = decisions[title]
             verdict, note = decision.verdict, ""
             if verdict == Verdict.REGRESSED:
-                if self._within_resolution(title, alpha):
+                if self._within_resolution(title, levels[title]):
                     verdict, note = Verdict.INCONCLUSIVE, "; less than the interval between scores: score more often"
                 elif unit == "seconds" and (reason := self._unreliable_clock()):
                     verdict, note = Verdict.INCONCLUSIVE, f"; {reason}"

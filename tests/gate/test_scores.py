@@ -248,6 +248,18 @@ def test_a_margin_for_an_unknown_metric(commit: Any) -> None:
     assert "of head" not in text  # found after the first training run
 
 
+def test_a_margin_for_an_unknown_metric_is_found_by_the_smoke_run(commit: Any) -> None:
+    commit(FAST)
+    arguments = ("dcgan-fashion", "-p", "own_loss.py", "--quality", "-o", "gate.metric_percent.kid=3")
+    for command in (("check", "--against", "HEAD~1"), ("baseline", "record", "--sessions", "2", "--out", "new.json")):
+        commit(FAST + f"FID = {20 + len(command)}\n")
+        outcome = run_command(*command, *arguments)
+        assert outcome.exit_code == ExitCode.USAGE
+        assert "gate.metric_percent.kid: unknown metric; the benchmark has" in " ".join(outcome.output.split())
+        assert "seed 4" not in outcome.output
+        assert "block 1" not in outcome.output
+
+
 def training(value: float | None, higher_is_better: bool | None = False, **more: Any) -> TrainingRun:
     score = Score(
         id="score",
@@ -490,6 +502,15 @@ def test_scores_of_another_protocol_than_the_baseline(arguments: tuple[str, ...]
     assert "FID (tiny), num_samples: 100 and 50" in " ".join(outcome.output.split())
     assert outcome.exit_code == code
     assert ("session 1" in outcome.output) == (code == ExitCode.DONE)  # refused before anything is timed
+
+
+def test_a_benchmark_of_another_length_than_the_baseline_is_refused_after_one_seed(recorded: Path) -> None:
+    recorded.write_text(FAST + "EPOCHS = 6\n")
+    ours = ("dcgan-fashion", "-p", "own_loss.py", "--baseline", "baseline.json", "--no-speed", "--quality")
+    outcome = run_command("check", *ours)
+    assert "spec training.epochs: 5, now 6" in " ".join(outcome.output.split())
+    assert "seed 5" not in outcome.output  # none of the seeds 52 to 56 is accepted
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(
