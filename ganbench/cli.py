@@ -13,7 +13,7 @@ from .errors import ExitCode, GanbenchError, describe
 from .gate import commands as gate
 from .gate.baseline_commands import baseline
 from .reporting.compare_command import compare
-from .reporting.console import Command, Query, err, print_text
+from .reporting.console import Command, Query, err, print_error
 from .reporting.leaderboard_command import leaderboard
 from .reporting.plugin_commands import list_plugins, show, show_plugins
 from .reporting.report_command import report
@@ -66,8 +66,7 @@ class CommandGroup(TyperGroup):
         """Print the error being handled, preceded by its traceback if requested."""
         if traceback:
             err.print_exception()
-        err.print("[bold red]error:[/] ", end="")
-        print_text(err, message)
+        print_error(message)
 
 
 def describe_other(error: BaseException) -> str:

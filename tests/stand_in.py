@@ -1,9 +1,9 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
 `SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
-PLATFORM, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and NOT_FINITE
-(seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, TARGET and REACHED (by seed, the images between which a
-target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
+PLATFORM, DEVICE, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and
+NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, EPOCHS, TARGET and REACHED (by seed, the images
+between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def answer(reply):
 
 given = [int(text.removeprefix("training.seed=")) for text in request["overrides"] if text.startswith("training.seed=")]
 seed = request["training"].get("seed", *given or [0])
-environment = {"must_match": {}, "may_differ": {
+environment = {"must_match": {"device": namespace.get("DEVICE", "cpu")}, "may_differ": {
     "torch": namespace.get("TORCH", "2.14"), "platform": namespace.get("PLATFORM", "Linux 6.1"),
 }}
 run_context = {
@@ -83,6 +83,8 @@ def targets():
 metrics, num_samples = namespace.get("METRICS", ["fid"]), namespace.get("NUM_SAMPLES", 100)
 
 def train():
+    if "steps" not in request["training"]:  # as long as the benchmark says
+        run_context["spec"]["training"]["epochs"] = namespace.get("EPOCHS", 5)
     diverged = seed in namespace.get("DIVERGED", [])
     fid = namespace.get("FID", 20.0) * random.Random(seed).lognormvariate(0, namespace.get("FID_STD", 0.01))
     answer({
@@ -93,7 +95,10 @@ def train():
             "value": None if seed in namespace.get("NOT_FINITE", []) else fid,
             "higher_is_better": False,
             "protocol": {"num_samples": num_samples},
-            "software": {"torch": namespace.get("TORCH", "2.14"), "scorer": namespace.get("SCORER", "1")},
+            "software": {
+                "torch": namespace.get("TORCH", "2.14"), "scorer": namespace.get("SCORER", "1"),
+                f"metric {metric}": f"{path.name} sha256:{source[:12]} (source {source[:16]})",
+            },
         } for metric in metrics if not diverged],
         "targets": targets(), "disturbed": namespace.get("DISTURBED", False),
         **run_context,

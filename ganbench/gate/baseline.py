@@ -73,17 +73,17 @@ class Baseline(Record):
         return [*["smoke runs"] * (smoke and not self.smoke), *["scores"] * (quality and not self.quality)]
 
     def advisory_scores(self, fresh: list[TrainingRun]) -> list[str]:
-        """Return the reasons why a verdict on scores must not fail a build, if any."""
+        """Return the reasons why a verdict on scores or times to targets must not fail a build, if any."""
+        reasons = environment_reasons(self.quality[0], fresh[0])
         scored = [next(iter(completed(runs)), None) for runs in (self.quality, fresh)]
         if scored[0] is None or scored[1] is None:  # all seeds diverged: there are no scores whose software is known
-            return self.advisory_times(fresh)
-        software = software_differences(scored[0], scored[1])
-        changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in software.items())
-        return [f"the software of the scores differs from the baseline: {changes}"] if software else []
-
-    def advisory_times(self, fresh: list[TrainingRun]) -> list[str]:
-        """Return the reasons why a verdict on the time of training runs must not fail a build, if any."""
-        return environment_reasons(self.quality[0], fresh[0])
+            return reasons
+        changes = ", ".join(
+            f"{name} {before} -> {after}"
+            for name, (before, after) in software_differences(scored[0], scored[1]).items()
+            if name not in fresh[0].environment.may_differ  # which is a reason of its own
+        )
+        return [*reasons, *[f"the software of the scores differs from the baseline: {changes}"] * bool(changes)]
 
     def advisory(self, fresh: list[Session]) -> list[str]:
         """Return the reasons why a verdict on speed must not fail a build, if any."""
@@ -98,7 +98,8 @@ class Baseline(Record):
 def environment_reasons(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> list[str]:
     """Return that the environment has changed, if it has, as a reason why a verdict must not fail a build."""
     changes = changed_environment(stored, fresh)
-    return [f"the environment differs from the baseline: {changes}"] if changes else []
+    remedy = "to measure the effect of such a change, check with --against-python"
+    return [f"the environment differs from the baseline: {changes} ({remedy})"] if changes else []
 
 
 def changed_environment(stored: Session | TrainingRun, fresh: Session | TrainingRun) -> str:
@@ -155,8 +156,8 @@ def require_same_environment(stored: Baseline, session: Session) -> None:
 
 
 def require_same_training(stored: TrainingRun, fresh: TrainingRun) -> None:
-    """Raise `NotComparableError` if spec or data differ, with the fields; seeds may differ."""
-    require_equal(what_ran(stored), what_ran(fresh), "losses")
+    """Raise `NotComparableError` if device, spec or data differ, with the fields; seeds may differ."""
+    require_equal(what_ran(stored), what_ran(fresh), "losses and scores")
 
 
 def require_same_seed(stored: TrainingRun, fresh: TrainingRun) -> None:
@@ -186,11 +187,11 @@ def require_equal(stored: dict[str, Any], fresh: dict[str, Any], what: str) -> N
 
 def conditions(session: Session) -> dict[str, Any]:
     """Return what must equal the stored conditions: device, precision, engine, spec and data."""
-    return {**session.environment.must_match, **session.conditions, **what_ran(session)}
+    return {**session.conditions, **what_ran(session)}
 
 
 def what_ran(record: Session | TrainingRun) -> dict[str, Any]:
-    """Return the spec without the seed, and the data. Plugin code is left out: it may be what was changed."""
+    """Return device, data, and the spec without the seed. Plugin code is left out: it may be what was changed."""
     paths = flatten({name: value for name, value in record.spec.items() if name not in NON_TRAINING_FIELDS})
     spec = {f"spec {path}": value for path, value in paths.items() if path != "training.seed"}
-    return {"data": record.data, **spec}
+    return {**record.environment.must_match, "data": record.data, **spec}

@@ -60,7 +60,7 @@ class CheckRecord(SparseRecord):
     quantities: dict[str, FindingRecord] = Field(
         description="verdict on each quantity: throughput, mean throughput if only that is slower, memory, smoke, "
         "divergence if a seed diverged, 'TITLE, not finite' if a score is not, scores and targets; code if it is the "
-        "same, dependencies if their declarations differ, or baseline if it was only recorded"
+        "same, dependencies if their declarations differ, baseline if it was only recorded, incomplete if a part failed"
     )
     phases: dict[str, dict[SideName, float]] = Field(
         description="seconds per image in each phase of training, by side: medians over sessions; empty without them"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganbench.errors import UsageError
+from ganbench.errors import ExitCode, GanbenchError, UsageError
 from ganbench.reporting.console import (
     AsJson,
     DataDir,
@@ -20,6 +20,7 @@ from ganbench.reporting.console import (
     PluginArguments,
     err,
     out,
+    print_error,
     print_json,
     print_text,
 )
@@ -126,6 +127,7 @@ def check(
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
     mode = "--self-test" if self_test else "--baseline" if baselines else "--against"
     refuse_options(context, mode, INEFFECTIVE[mode])
+    from .check import as_incomplete
     from .report import clear_outputs, exit_code, report, report_self_test
 
     if missing_baseline == MissingBaseline.RECORD:
@@ -148,14 +150,27 @@ def check(
         raise typer.Exit(report_self_test(run_self_test(config), strict, as_json))
     from .against import check_baselines, check_revision, check_with_python
 
-    if against is not None:
-        checks = [check_revision(against, config)]
-    elif against_python is not None:
-        checks = [check_with_python(against_python, config)]
+    checks: list[Check] = []
+    config = replace(config, report_incomplete=checks.append)
+    try:
+        if against is not None:
+            checks.append(check_revision(against, config))
+        elif against_python is not None:
+            checks.append(check_with_python(against_python, config))
+        else:
+            stored = load_or_record(baselines, missing_baseline, config, checks)
+            checks += check_baselines(stored, config)
+    except (GanbenchError, KeyboardInterrupt) as error:
+        if not checks:
+            raise
+        if "incomplete" not in checks[-1].findings:  # it is of an earlier baseline
+            checks[-1] = as_incomplete(checks[-1], config, error)
+        report(checks, junit, summary, as_json)
+        if isinstance(error, KeyboardInterrupt) or exit_code(checks, strict) != ExitCode.REGRESSION:
+            raise
+        print_error(str(error))  # the regression, which is final, decides on the exit code
     else:
-        stored, recorded = load_or_record(baselines, missing_baseline, config)
-        checks = [*recorded, *check_baselines(stored, config)]
-    report(checks, junit, summary, as_json)
+        report(checks, junit, summary, as_json)
     raise typer.Exit(exit_code(checks, strict))
 
 
@@ -169,20 +184,19 @@ def refuse_options(context: typer.Context, mode: str, names: Collection[str]) ->
 
 
 def load_or_record(
-    files: list[Path], missing: MissingBaseline, config: CheckConfig
-) -> tuple[dict[str, Baseline], list[Check]]:
-    """Load baselines by file. If requested, complete those that are missing or lack a part, and return their checks."""
+    files: list[Path], missing: MissingBaseline, config: CheckConfig, checks: list[Check]
+) -> dict[str, Baseline]:
+    """Load baselines by file. If requested, complete those that are missing or lack a part, and append their checks."""
     from .baseline import load_baseline
     from .recording import record_missing
 
     baselines: dict[str, Baseline] = {}
-    checks: list[Check] = []
     for file in files:
         completed = record_missing(file, config) if missing == MissingBaseline.RECORD else []
         if not completed:
             baselines[str(file)] = load_baseline(file, config.session_config.benchmark)
         checks += completed
-    return baselines, checks
+    return baselines
 
 
 @interrupt_once()

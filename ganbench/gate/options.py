@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganbench.errors import UsageError
 from ganbench.spec.plugins import load_registry, plugins_for_spec
 
 if TYPE_CHECKING:
@@ -52,10 +53,13 @@ def make_config(
     sequential: bool = False,
     order_seed: int | None = None,
 ) -> CheckConfig:
-    """Make the configuration of a check, with the margins from the spec. Raises `UsageError` for an invalid spec.
+    """Make the configuration of a check, with the margins from the spec.
 
-    Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them.
+    Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them. Raises
+    `UsageError` for an invalid spec, and on Windows, which lacks the process groups with which sessions are ended.
     """
+    if not hasattr(os, "killpg"):
+        raise UsageError("the gate needs Linux or macOS: on Windows, use WSL")
     from ganbench.spec.loading import load_spec
 
     from .check import CheckConfig

@@ -32,8 +32,8 @@ def ganbench_check() -> GanbenchCheck:
     Example: `ganbench_check("my-benchmark", against="origin/main")`. The test fails on a regression, if the sides
     cannot be compared, and if a session crashes; an inconclusive check skips it, and a warning becomes a pytest
     warning. The function returns the checks. Pass either `against`, a git revision, or `baselines`, files written by
-    `ganbench baseline record`. Other keywords are fields of `ganbench.gate.check.CheckConfig`: speed, smoke, quality,
-    max_blocks, sessions, order_seed.
+    `ganbench baseline record`. With `sequential`, sessions run one at a time. Other keywords are fields of
+    `ganbench.gate.check.CheckConfig`: speed, smoke, quality, max_blocks, sessions, order_seed.
     """
 
     def check(
@@ -47,41 +47,41 @@ def ganbench_check() -> GanbenchCheck:
         data_dir: StrPath | None = None,
         windows: int = WINDOWS,
         window_seconds: float = WINDOW_SECONDS,
+        sequential: bool = False,
         **options: Any,
     ) -> list[Check]:
         files = [baselines] if isinstance(baselines, str | os.PathLike) else list(baselines)
         if (against is not None) == bool(files):
             raise TypeError("pass ganbench_check either against=REF or baselines=[FILE, ...]")
-        checks, problem = [], ""
+        checks: list[Check] = []
+        problem = ""
         try:
             changes, given = texts("overrides", overrides, "texts PATH=VALUE"), plugin_names(plugins)
             folder = optional_path("data_dir", data_dir)
-            config = make_config(benchmark, changes, given, str(device), folder, windows, window_seconds)
-            config = replace(config, **options)
+            config = make_config(benchmark, changes, given, str(device), folder, windows, window_seconds, sequential)
+            config = replace(config, report_incomplete=checks.append, **options)
             if against is not None:
-                checks = [check_revision(against, config)]
+                checks.append(check_revision(against, config))
             else:
                 name = config.session_config.benchmark
-                checks = check_baselines({str(file): load_baseline(Path(file), name) for file in files}, config)
+                checks += check_baselines({str(file): load_baseline(Path(file), name) for file in files}, config)
         except GanbenchError as error:
             problem = str(error)
-        if problem:
-            pytest.fail(problem, pytrace=False)  # outside of the handler, or pytest also shows the original error
-        assert_passed(checks)
+        assert_passed(checks, problem)  # outside of the handler, or pytest also shows the original error
         return checks
 
     return check
 
 
-def assert_passed(checks: list[Check]) -> None:
-    """Fail, skip or warn according to the verdicts."""
+def assert_passed(checks: list[Check], problem: str) -> None:
+    """Fail, skip or warn according to the verdicts, and to the problem that has ended the check, if any."""
     messages: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     for check in checks:
         for finding in check.findings.values():
             messages[finding.verdict].append(finding.message)
     for message in messages[Verdict.WARNING]:
         warnings.warn(message, stacklevel=3)
-    if messages[Verdict.REGRESSED]:
-        pytest.fail("; ".join(messages[Verdict.REGRESSED]), pytrace=False)
+    if reasons := [*messages[Verdict.REGRESSED], *[problem] * bool(problem)]:
+        pytest.fail("; ".join(reasons), pytrace=False)
     if messages[Verdict.INCONCLUSIVE]:
         pytest.skip("; ".join(messages[Verdict.INCONCLUSIVE]))

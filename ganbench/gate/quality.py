@@ -34,9 +34,14 @@ BASE_SEEDS, HEAD_SEEDS = 10, 5
 
 
 def train_side(
-    side: Side, config: SessionConfig, seeds: Sequence[int], margins: GateOptions, log: Callable[[str], None]
+    side: Side,
+    config: SessionConfig,
+    seeds: Sequence[int],
+    margins: GateOptions,
+    log: Callable[[str], None],
+    check: Callable[[TrainingRun], None] = lambda _: None,
 ) -> list[TrainingRun]:
-    """Run the whole benchmark for each seed.
+    """Run the whole benchmark for each seed. An exception from `check` ends it.
 
     Raises `SessionError` if a run crashes, and `UsageError` if a margin is set for an unknown metric. Divergence is a
     valid outcome.
@@ -44,6 +49,7 @@ def train_side(
     runs = []
     for seed in seeds:
         run = train(side, config, {"seed": seed}, targets=True)
+        check(run)
         require_known_metrics(margins, run.metrics)
         titles = metric_titles(run.metrics)
         scores = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in run.metrics)

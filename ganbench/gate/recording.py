@@ -16,7 +16,7 @@ from .baseline import (
 from .check import Check, CheckConfig, Measurements
 from .measuring import measure_fresh
 from .options import STORED_SESSIONS
-from .quality import seeds_of, train_side
+from .quality import require_known_metrics, seeds_of, train_side
 from .session import Session
 from .side import CURRENT_CODE, Side
 from .smoke import REPEATS, train_repeats
@@ -104,6 +104,8 @@ def record_runs(file: Path, baseline: Baseline, side: Side, config: CheckConfig)
     session_config, log = config.session_config, config.log
     if config.smoke and not baseline.smoke:
         runs = train_repeats(side, session_config, REPEATS, log)
+        if config.quality:
+            require_known_metrics(config.margins, runs[0].metrics)
         baseline = baseline.model_copy(update={"smoke": runs})
         baseline.save(file)
     if config.quality and not baseline.quality:

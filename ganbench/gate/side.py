@@ -204,6 +204,6 @@ class Worker:
         self._log.seek(0)
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
         how = f"failed with exit code {code}" if code >= 0 else f"ended by signal {-code} ({signal.strsignal(-code)})"
-        if code == -signal.SIGKILL:
+        if code == -signal.SIGKILL or "out of memory" in log:  # as torch says for a GPU
             how += ", as if memory had run out: try --sequential, which runs one session at a time"
         return SessionError(f"a session of {self.side.name} {how}:\n{log}")

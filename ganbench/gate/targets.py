@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from ganbench.errors import NotComparableError
@@ -47,16 +47,16 @@ class TargetTimes:
         _, unit = self.quantities[title]
         return Threshold.over_seeds(self.percents[unit] / 100, spread(self._costs(title)[0]))
 
-    def findings(self, decisions: dict[str, Decision], alpha: float) -> Iterable[tuple[str, Finding]]:
+    def findings(self, decisions: dict[str, Decision], levels: Mapping[str, float]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each target and unit. Only a difference beyond the schedule of scores is a regression.
 
-        `alpha` is the significance level for that.
+        `levels` are the significance levels of the decisions.
         """
         for title, (number, unit) in self.quantities.items():
             decision = decisions[title]
             verdict, note = decision.verdict, ""
             if verdict == Verdict.REGRESSED:
-                if self._within_resolution(title, alpha):
+                if self._within_resolution(title, levels[title]):
                     verdict, note = Verdict.INCONCLUSIVE, "; less than the interval between scores: score more often"
                 elif unit == "seconds" and (reason := self._unreliable_clock()):
                     verdict, note = Verdict.INCONCLUSIVE, f"; {reason}"
@@ -104,11 +104,6 @@ class TargetTimes:
         if not math.isfinite(middle):
             return f"not reached ({reached})"
         return f"{f'{middle:,.0f}' if middle >= 100 else f'{middle:.3g}'} {unit} ({reached})"
-
-
-def is_in_seconds(title: str) -> bool:
-    """Return whether a quantity of `TargetTimes` is a time, which unlike images depends on the machine."""
-    return title.endswith(", seconds")
 
 
 def identity(target: TargetResult) -> tuple[str, float, bool]:

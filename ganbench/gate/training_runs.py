@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from ganbench.errors import NotComparableError
 from ganbench.results.comparability import compare_scores
+from ganbench.results.differences import differing_fields
 from ganbench.results.record import Record
 from ganbench.results.schema import Environment, PluginRecord
 from ganbench.results.target import TargetResult
@@ -21,6 +23,8 @@ from .side import (
     Side,
     Worker,
 )
+
+CODE_HASHES = re.compile(r"( sha256:\w+)? \(source \w+\)$")  # after a version; for a file with -p, they replace it
 
 
 class Score(Record):
@@ -131,10 +135,15 @@ def incomparable_scores(base: TrainingRun, head: TrainingRun) -> dict[str, str]:
 
 
 def software_differences(base: TrainingRun, head: TrainingRun) -> dict[str, tuple[Any, ...]]:
-    """Return the software of the scores that differs, with the versions of both sides."""
+    """Return the software of the scores that differs, with the versions of both sides.
+
+    Only versions count. Hashes of source code do not, because it may be the code under test.
+    """
     fields: dict[str, tuple[Any, ...]] = {}
-    for score, other in paired_scores(base, head):
-        fields |= compare_scores([score, other]).software
+    for pair in paired_scores(base, head):
+        fields |= differing_fields(
+            {name: CODE_HASHES.sub("", version) for name, version in score.software.items()} for score in pair
+        )
     return fields
 
 

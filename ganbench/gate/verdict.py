@@ -52,7 +52,7 @@ class Threshold:
 class Decision:
     """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse.
 
-    They are infinite if head never reaches a target, or if its score is 0.
+    They are infinite if head never reaches a target, or if its score is 0, and -inf if that is so for base instead.
     """
 
     verdict: Verdict
@@ -70,6 +70,7 @@ class Finding:
     sides: tuple[str, str]  # the values of base and head, formatted
     message: str
     decision: Decision | None = None  # None where there is no estimate with bounds
+    advisory: tuple[str, ...] = ()  # reasons why it is inconclusive, although it is a regression
 
 
 def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float = ALPHA) -> Decision:
@@ -91,7 +92,12 @@ def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float
 
 
 def fraction(log_ratio: float) -> float:
-    """Return the increase in cost for the logarithm of a ratio; infinite if it is too large for a float."""
+    """Return the increase in cost for the logarithm of a ratio; infinite if it is too large for a float.
+
+    It is -inf for -inf, so that what only head reaches differs from a large improvement.
+    """
+    if log_ratio == -math.inf:
+        return -math.inf
     try:
         return math.expm1(log_ratio)
     except OverflowError:
@@ -136,7 +142,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 def percent(effect: float) -> str:
     """Format a fraction of cost, with its sign."""
-    return f"{effect:+.1%}" if math.isfinite(effect) else "infinite"
+    return f"{effect:+.1%}" if math.isfinite(effect) else "infinite" if effect > 0 else "infinitely less"
 
 
 def decision_message(name: str, decision: Decision) -> str:

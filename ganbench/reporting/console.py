@@ -61,6 +61,12 @@ def print_text(console: Console, text: str, end: str = "\n") -> None:
     console.print(text, end=end, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_error(message: str) -> None:
+    """Print an error on standard error."""
+    err.print("[bold red]error:[/] ", end="")
+    print_text(err, message)
+
+
 def print_warning(message: str) -> None:
     """Print a warning on standard error, as one text, because a live display is drawn again after each."""
     err.print(Text.assemble(("warning:", "bold yellow"), " ", message), soft_wrap=True)

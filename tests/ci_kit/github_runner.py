@@ -57,6 +57,8 @@ class Runner:
             "inputs": {**defaults, **inputs},
             "github": {"event_name": self.event},
             "runner": {"os": "Linux"},
+            "steps": {},
+            "env": {},  # not the environment of the runner's process
         }
         for number, step in enumerate(definition["runs"]["steps"]):
             if self._condition(step.get("if", "success()")):
@@ -102,7 +104,10 @@ class Runner:
         )
         for line in files["GITHUB_ENV"].read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition("=")
-            self.environment[key] = value
+            self.environment[key] = self.contexts["env"][key] = value
+        if "id" in step:
+            lines = files["GITHUB_OUTPUT"].read_text(encoding="utf-8").splitlines()
+            self.contexts["steps"][step["id"]] = dict(line.split("=", 1) for line in lines)
         return Step(name, None, {}, environment, process.returncode, process.stdout)
 
     def _condition(self, text: Any) -> bool:
@@ -116,9 +121,10 @@ class Runner:
     def _evaluate(self, expression: str) -> Any:
         """Evaluate an expression of the simple kind that the action uses."""
         python = re.sub(r"!(?!=)", " not ", expression).replace("&&", " and ").replace("||", " or ")
-        python = re.sub(r"\b(inputs|env|github|runner)\.([\w-]+)", r"\1.get('\2', '')", python)
+        python = re.sub(r"\bsteps\.([\w-]+)\.outputs\b", r"steps['\1']", python)
+        python = re.sub(r"(\b(?:inputs|env|github|runner)|steps\[\S+\])\.([\w-]+)", r"\1.get('\2', '')", python)
         functions = {"success": self._success, "cancelled": lambda: False, "hashFiles": lambda *_: "0" * 64}
-        return eval(python.strip(), {"__builtins__": {}, **functions, **self.contexts, "env": self.environment})
+        return eval(python.strip(), {"__builtins__": {}, **functions, **self.contexts})
 
     def _success(self) -> bool:
         return all(step.code == 0 for step in self.steps)

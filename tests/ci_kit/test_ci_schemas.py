@@ -55,7 +55,7 @@ def test_a_file_keeps_its_schema(document: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "pattern", "wrong"),
     [
-        (".github/actions/check/action.yml", r"      shell: bash\n", ""),
+        (".github/actions/check/action.yml", r"(Install ganbench\n)      shell: bash\n", r"\1"),
         ("the workflow in docs/ci.md", r"pull-requests: write", "pull-requests: comment"),
         (".gitlab/check.yml, part 2", r"when: always", "when: sometimes"),
     ],

@@ -60,7 +60,7 @@ def test_the_steps_run_in_a_repository_that_has_only_a_plugin(tmp_path: Path) ->
 
     assert [step.code for step in steps] == [0] * len(steps), "\n".join(step.output for step in steps)
     assert [step.name for step in steps] == [
-        *("Cache datasets", "Install ganbench", "Train for the report", "Check"),
+        *("Find the folder of datasets", "Cache datasets", "Install ganbench", "Train for the report", "Check"),
         *("Comment on the pull request", "Keep the report"),
     ]
     assert f"✅ pass: dcgan-fashion, the working tree against {base[:9]}\n" in runner.summary
@@ -129,6 +129,18 @@ def test_the_base_may_be_the_python_of_another_environment(runner: Runner) -> No
     given = action_step(pasted(".github/workflows/dependencies.yml"))["with"]
     (command,) = commands(runner.run({**given, "install": "true", "run-options": ""}))
     assert command[2:5] == ["--against-python", ".old/bin/python", "--summary"]
+
+
+def test_the_base_is_checked_out_again_on_a_runner_that_keeps_its_clone(runner: Runner) -> None:
+    base = make_repository(runner.checkout)
+    given = action_step(pasted(".github/workflows/dependencies.yml"))["with"]
+    inputs = {**given, "install": given["install"].splitlines()[0], "run-options": ""}
+    for _ in range(2):
+        steps = runner.run(inputs)
+        assert [step.code for step in steps] == [0] * len(steps), "\n".join(step.output for step in steps)
+        assert git(runner.checkout / ".base", "rev-parse", "HEAD") == base
+        git(runner.checkout, "clean", "--quiet", "-ffdx")  # as actions/checkout does; .git still lists the worktree
+        runner.steps.clear()
 
 
 def test_newer_commits_of_the_target_branch_are_not_held_against_a_pull_request(runner: Runner) -> None:

@@ -94,6 +94,9 @@ def test_an_unreliable_comparison_is_advisory(sessions: str, more: str, reason: 
     assert code == ExitCode.DONE
     assert f"advisory only: {reason}" in text.replace("the environment differs from the baseline: ", "")
     assert "INCONCLUSIVE: time per image is worse by 25." in text
+    assert "INCONCLUSIVE: there is a regression, but it is advisory only: " in text
+    assert "neither show nor exclude" not in text
+    assert ("check with --against-python" in text) == ("TORCH" in more)
     assert 'failures="0" skipped="1"' in Path("junit.xml").read_text()
     assert check("--strict")[0] == ExitCode.INCONCLUSIVE
 

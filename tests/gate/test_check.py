@@ -149,6 +149,48 @@ def test_a_crash_is_not_a_slowdown(commit: Any) -> None:
     assert "the plugin crashed" in text
 
 
+ENDS_LATER = """
+import json, os, signal, sys, time
+if sys.argv[0].endswith("stand_in.py") and json.loads(sys.argv[1])["training"].get("seed") == 54:  # of head's scores
+    {}
+"""
+CRASHES_LATER = ENDS_LATER.format('sys.exit("the plugin crashed")')
+INTERRUPTED_LATER = ENDS_LATER.format("os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)")
+
+
+@pytest.mark.parametrize("baseline", [False, True])
+@pytest.mark.parametrize(
+    ("text", "verdict", "why", "code"),
+    [
+        (FAST + CRASHES_LATER, "PASS", "of an error: a session of", ExitCode.FAILED),
+        (SLOW + CRASHES_LATER, "REGRESSED", "of an error: a session of", ExitCode.REGRESSION),
+        (SLOW + INTERRUPTED_LATER, "REGRESSED", "the check was interrupted", ExitCode.INTERRUPTED),
+    ],
+)
+def test_what_was_complete_before_a_failure_is_reported(
+    text: str, verdict: str, why: str, code: int, baseline: bool, commit: Any
+) -> None:
+    repository = commit(FAST)
+    common = ("-p", "own_loss.py", "--quality")
+    against = ("--against", "HEAD")
+    if baseline:
+        recorded = run_command("baseline", "record", "dcgan-fashion", *common, "--out", "baseline.json")
+        assert recorded.exit_code == ExitCode.DONE
+        against = ("--baseline", "baseline.json")
+    (repository / "own_loss.py").write_text(text)
+    outputs = ("--junit", "junit.xml", "--summary", "summary.md", "--json")
+    outcome = run_command("check", "dcgan-fashion", *common, *against, *outputs)
+    assert f"{verdict}: time per image" in outcome.stderr
+    assert f"INCONCLUSIVE: scores not checked, because {why}" in outcome.stderr
+    assert ("the plugin crashed" in outcome.stderr) == ("crashed" in text)  # the log of the session
+    assert outcome.exit_code == code
+    (report,) = json.loads(outcome.stdout)["checks"]
+    assert list(report["quantities"]) == ["throughput", "memory", "smoke", "incomplete"]
+    (suite,) = JUnitXml.fromfile("junit.xml")
+    assert (suite.tests, suite.failures, suite.skipped) == (4, int(verdict == "REGRESSED"), 1)
+    assert "scores not checked" in Path("summary.md").read_text(encoding="utf-8")
+
+
 def test_ctrl_c_ends_the_check_and_its_sessions(commit: Any, tmp_path: Path) -> None:
     commit(FAST)
     commit(SLOW)
@@ -300,6 +342,21 @@ def test_invalid_arguments(arguments: list[str], code: int, message: str, commit
     exit_code, text = invoke(*arguments)
     assert exit_code == code
     assert message in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "dcgan-fashion", "--against", "HEAD"),
+        ("calibrate", "dcgan-fashion"),
+        ("baseline", "record", "dcgan-fashion", "--out", "baseline.json"),
+    ],
+)
+def test_windows_is_refused(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "killpg")
+    outcome = run_command(*command)
+    assert outcome.exit_code == ExitCode.USAGE
+    assert "the gate needs Linux or macOS: on Windows, use WSL" in " ".join(outcome.output.split())
 
 
 def test_outside_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

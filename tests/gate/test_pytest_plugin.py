@@ -17,6 +17,13 @@ def test_speed(ganbench_check):
     assert checks[0].findings["throughput"]
 """
 AGAINST = 'against="HEAD~1"'
+IN_A_SESSION = """
+import fcntl, json, sys
+if sys.argv[0].endswith("stand_in.py"):
+    {}
+"""
+ALONE = IN_A_SESSION.format("fcntl.flock(lock := open(sys.argv[0]), fcntl.LOCK_EX | fcntl.LOCK_NB)")
+CRASHES_LATER = IN_A_SESSION.format("assert json.loads(sys.argv[1])['training'].get('seed') != 54  # of head's scores")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,8 @@ AGAINST = 'against="HEAD~1"'
         (FAST, SLOW, 'baselines="none.json"', "failed", "*baseline none.json: cannot read*"),
         (FAST, SLOW, 'against="HEAD", overrides="seed"', "failed", "*-o seed: expected PATH=VALUE*"),
         (FAST, SLOW, 'against="HEAD~1", speed=False, smoke=False', "failed", "*nothing to check*"),
+        (FAST + ALONE, FAST + ALONE + "# another text\n", f"{AGAINST}, sequential=True", "passed", ""),
+        (FAST, SLOW + CRASHES_LATER, f"{AGAINST}, quality=True", "failed", "*worse by 25.*; a session of *"),
         (FAST, SLOW, 'against="HEAD", baselines=["x"]', "failed", "*either against=REF or baselines=*"),
     ],
 )

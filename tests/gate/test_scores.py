@@ -29,6 +29,7 @@ from ganbench.gate.training_runs import (
     Score,
     TrainingRun,
     TrainingRuns,
+    software_differences,
     train,
 )
 from ganbench.gate.verdict import (
@@ -39,6 +40,7 @@ from ganbench.gate.verdict import (
     shared_levels,
     significance_level,
 )
+from ganbench.results.schema import PluginRecord
 from ganbench.spec.sections import GateOptions
 
 
@@ -246,6 +248,18 @@ def test_a_margin_for_an_unknown_metric(commit: Any) -> None:
     assert "of head" not in text  # found after the first training run
 
 
+def test_a_margin_for_an_unknown_metric_is_found_by_the_smoke_run(commit: Any) -> None:
+    commit(FAST)
+    arguments = ("dcgan-fashion", "-p", "own_loss.py", "--quality", "-o", "gate.metric_percent.kid=3")
+    for command in (("check", "--against", "HEAD~1"), ("baseline", "record", "--sessions", "2", "--out", "new.json")):
+        commit(FAST + f"FID = {20 + len(command)}\n")
+        outcome = run_command(*command, *arguments)
+        assert outcome.exit_code == ExitCode.USAGE
+        assert "gate.metric_percent.kid: unknown metric; the benchmark has" in " ".join(outcome.output.split())
+        assert "seed 4" not in outcome.output
+        assert "block 1" not in outcome.output
+
+
 def training(value: float | None, higher_is_better: bool | None = False, **more: Any) -> TrainingRun:
     score = Score(
         id="score",
@@ -412,10 +426,16 @@ def recorded(commit: Any) -> Path:
         ("FID = 23.0\n", ("--quality",), ExitCode.REGRESSION, "REGRESSED: FID (tiny)"),
         ("FID = 23.0\n", (), ExitCode.DONE, "WARNING: training results differ for the same seed: FID (tiny)"),
         ('TORCH = "2.15"\n', ("--quality",), ExitCode.DONE, "PASS: FID (tiny)"),
-        ('TORCH = "2.15"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
+        ('SCORER = "2"\nFID = 23.0\n', ("--quality", "--no-speed"), ExitCode.DONE, "advisory only: the software"),
+        (
+            'PLATFORM = "Linux 6.2"\nFID = 23.0\n',
+            ("--quality", "--no-speed"),
+            ExitCode.DONE,
+            "advisory only: the environment differs from the baseline: platform Linux 6.1 -> Linux 6.2",
+        ),
         # the first seed of head, and all of them
         (
-            'TORCH = "2.15"\nFID = 23.0\nDIVERGED = [52]\n',
+            'SCORER = "2"\nFID = 23.0\nDIVERGED = [52]\n',
             ("--quality", "--no-speed"),
             ExitCode.DONE,
             "advisory only: the software",
@@ -428,6 +448,13 @@ def recorded(commit: Any) -> Path:
             "advisory only: the environment",
         ),
         ('TORCH = "2.15"\n', (), ExitCode.DONE, "PASS: training results agree for the same seed"),
+        ('DEVICE = "another"\n', ("--no-speed",), ExitCode.NOT_COMPARABLE, "device: cpu, now another"),
+        (
+            'DEVICE = "another"\n',
+            ("--no-speed", "--no-smoke", "--quality"),
+            ExitCode.NOT_COMPARABLE,
+            "losses and scores are not comparable: device: cpu, now another",
+        ),
     ],
 )
 def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, message: str, recorded: Path) -> None:
@@ -438,6 +465,35 @@ def test_stored_training_runs(text: str, arguments: tuple[str, ...], code: int, 
     assert outcome.exit_code == code
 
 
+def software(plugin: PluginRecord, source: str) -> TrainingRun:
+    """A run with a score of this software, where `source` is the hash of ganbench's source."""
+    run = training(1.0)
+    run.metrics[0] = run.metrics[0].model_copy(
+        update={"software": {"ganbench": f"0.1.0 (source {source})", "metric own": str(plugin)}}
+    )
+    return run
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "edited", "released"),
+    [
+        ("own-metrics", "1.0", "1.0", "1.1"),
+        ("own.py", "sha256:0123456789ab", "sha256:ba9876543210", None),
+        ("own.module", None, None, None),
+    ],
+)
+def test_an_edit_is_no_other_software_of_a_score_but_a_release_is(
+    distribution: str, version: str | None, edited: str | None, released: str | None
+) -> None:
+    plugin = PluginRecord(kind="metric", name="own", distribution=distribution, version=version, source="0" * 16)
+    before = software(plugin, "2" * 16)
+    after = software(plugin.model_copy(update={"version": edited, "source": "1" * 16}), "3" * 16)
+    assert software_differences(before, after) == {}
+    if released:
+        other = software(plugin.model_copy(update={"version": released}), "2" * 16)
+        assert software_differences(before, other) == {"metric own": ("own-metrics 1.0", "own-metrics 1.1")}
+
+
 @pytest.mark.parametrize(("arguments", "code"), [((), ExitCode.DONE), (("--quality",), ExitCode.NOT_COMPARABLE)])
 def test_scores_of_another_protocol_than_the_baseline(arguments: tuple[str, ...], code: int, recorded: Path) -> None:
     recorded.write_text(FAST + "NUM_SAMPLES = 50\n")
@@ -446,6 +502,15 @@ def test_scores_of_another_protocol_than_the_baseline(arguments: tuple[str, ...]
     assert "FID (tiny), num_samples: 100 and 50" in " ".join(outcome.output.split())
     assert outcome.exit_code == code
     assert ("session 1" in outcome.output) == (code == ExitCode.DONE)  # refused before anything is timed
+
+
+def test_a_benchmark_of_another_length_than_the_baseline_is_refused_after_one_seed(recorded: Path) -> None:
+    recorded.write_text(FAST + "EPOCHS = 6\n")
+    ours = ("dcgan-fashion", "-p", "own_loss.py", "--baseline", "baseline.json", "--no-speed", "--quality")
+    outcome = run_command("check", *ours)
+    assert "spec training.epochs: 5, now 6" in " ".join(outcome.output.split())
+    assert "seed 5" not in outcome.output  # none of the seeds 52 to 56 is accepted
+    assert outcome.exit_code == ExitCode.NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(

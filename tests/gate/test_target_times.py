@@ -14,6 +14,7 @@ from stand_in import FAST
 
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate import worker
+from ganbench.gate.check_json import FindingRecord
 from ganbench.gate.outputs import bounds
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.targets import TargetTimes
@@ -57,8 +58,8 @@ def findings(base: list[TrainingRun], head: list[TrainingRun]) -> dict[str, Find
     times = TargetTimes(TrainingRuns(base, head), {"images": 5.0, "seconds": 5.0})
     estimates = times.estimates()
     thresholds = {title: times.threshold(title) for title in estimates}
-    decisions = decide_all(estimates, thresholds, shared_levels(estimates, thresholds, {}, ALPHA))
-    return dict(times.findings(decisions, ALPHA))
+    levels = shared_levels(estimates, thresholds, {}, ALPHA)
+    return dict(times.findings(decide_all(estimates, thresholds, levels), levels))
 
 
 def on_images(head: list[float], base: list[float] = BASE) -> Finding:
@@ -112,6 +113,29 @@ def test_a_difference_of_one_score_is_no_regression() -> None:
     assert finding.verdict == Verdict.INCONCLUSIVE
     assert "less than the interval between scores: score more often" in finding.message
     assert on_images([6_001] * 5, [3_999] * 10).verdict == Verdict.REGRESSED
+
+
+def test_the_resolution_is_tested_at_the_level_of_the_quantity() -> None:
+    base, head = list(map(seed_run, BASE)), [seed_run(130_000) for _ in range(5)]
+    missed = evaluation(104_000)  # the seed may have reached the target right after it, at a p-value of 0.0017
+    head[0].targets[0] = head[0].targets[0].model_copy(update={"missed": missed})
+    times = TargetTimes(TrainingRuns(base, head), {"images": 5.0})
+    estimates = times.estimates()
+    (title,) = estimates
+    for level, verdict in ((ALPHA, Verdict.REGRESSED), (ALPHA / 10, Verdict.INCONCLUSIVE)):
+        decisions = decide_all(estimates, {title: times.threshold(title)}, {title: level})
+        assert decisions[title].verdict == Verdict.REGRESSED
+        ((_, finding),) = times.findings(decisions, {title: level})
+        assert finding.verdict == verdict
+
+
+def test_a_target_that_only_head_reaches() -> None:
+    finding = on_images(LIKE_BASE, [NEVER] * 10)
+    assert finding.verdict == Verdict.PASS
+    assert "head reaches it, unlike base (between infinitely less and infinitely less)" in finding.message
+    assert finding.sides[0] == "not reached (0 of 10 seeds)"
+    assert bounds(finding)[0] == "infinitely less"
+    assert FindingRecord.of(finding).worse_by is None  # JSON has no infinity
 
 
 def test_seconds_regress_alone_if_each_image_takes_longer() -> None:

@@ -1,6 +1,6 @@
 """The gate's worker process under plugins that print, read, fork, hang or die, and the errors that it reports.
 
-The jobs are replaced, so torch is not imported.
+The jobs are replaced, so torch is not imported, except in one test.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from textwrap import dedent, indent
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 import ganbench.gate
 from ganbench import BuildContext, load_spec
 from ganbench.errors import MissingError, UsageError
+from ganbench.gate import worker
 from ganbench.gate.job_specs import make_complete, make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
 from ganbench.gate.slowdown import slow_down
@@ -94,6 +96,7 @@ def test_nothing_that_a_plugin_does_disturbs_the_exchange(body: str, start: Any)
         ("raise SystemExit(0)", "failed with exit code 0"),
         ("os.abort()", r"ended by signal 6 \(Aborted\)"),
         ("os.kill(os.getpid(), 9)", "memory had run out: try --sequential"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')", "1, as if .*: try --sequential"),
         ("if os.fork(): os._exit(7)\ntime.sleep(600)", "failed with exit code 7"),
         ("raise ValueError('of a plugin')", "(?s)failed with exit code 1:.*Traceback.*ValueError: of a plugin"),
         (
@@ -147,6 +150,19 @@ def test_scores_by_epochs_and_by_images_are_left_to_the_end_of_training() -> Non
     metric = without_schedule(load_spec("dcgan-fashion", *schedule).metrics[0])
     assert (metric.at_epochs, metric.at_kimg, metric.every_kimg) == ([], [], None)
     assert without_schedule(metric) == metric
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_diverges_after_its_own_length_is_told_to_be_checked_without_speed(tmp_path: Path) -> None:
+    overrides = ["optimizer.generator.lr=3", "optimizer.discriminator.lr=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganbench.gate.side.Worker", lambda _, request: request)
+        request: Any = Side("head").start("time", SessionConfig("saddle-bilinear", overrides, device="cpu"))
+    requests: Any = SimpleQueue()
+    for _ in range(1000):
+        requests.put(worker.GO_ON)
+    with pytest.raises(SystemExit, match=r"diverged: .* beyond the benchmark's own length: .* use --no-speed"):
+        worker.time_windows({**request, "folder": str(tmp_path)}, lambda _: None, requests)
 
 
 SCHEDULE = '{{name = "{}", start = 1e-3, {}}}'

@@ -212,6 +212,13 @@ def test_the_reason_of_a_failure_is_reported(at: str, does: str, reason: str, st
     assert tracker.failure.endswith(reason)
 
 
+def test_a_run_goes_on_where_python_has_no_pipes_for_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "set_blocking")  # Python 3.11 on Windows
+    reason = "'fake' failed, .*: its process could not be started: OSError: on Windows, trackers need Python 3.12"
+    with pytest.warns(GanbenchWarning, match=reason):
+        assert tracked_run(tmp_path / "run", "fake").status == "completed"
+
+
 def test_a_tracker_that_blocks_is_killed(start: Any, tmp_path: Path) -> None:
     tracker = start("on_status", "block")
     tracker.send("on_run_start", None)

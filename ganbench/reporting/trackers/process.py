@@ -34,6 +34,8 @@ class TrackerProcess:
 
     def __init__(self, config: TrackerConfig, context: TrackerContext, log: Path) -> None:
         """Start the process; what the tracker prints is written to `log`. Raises `OSError` if it cannot be started."""
+        if not hasattr(os, "set_blocking"):  # Python 3.11 on Windows
+            raise OSError("on Windows, trackers need Python 3.12")
         self.name = config.name
         self.log = log
         self.tracked_run: TrackedRun | None = None
