@@ -18,10 +18,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import typer
 
-from ganbench.gate.looks import looks
+from ganbench.gate.decision.looks import looks
+from ganbench.gate.decision.statistics import paired, predicted
+from ganbench.gate.decision.verdict import ALPHA, Threshold, Verdict, decide
 from ganbench.gate.options import MAX_BLOCKS
-from ganbench.gate.statistics import paired, predicted
-from ganbench.gate.verdict import ALPHA, Threshold, Verdict, decide
 from ganbench.spec.sections import GateOptions
 
 from .checkout import ROOT

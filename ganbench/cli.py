@@ -11,7 +11,7 @@ from .api.run_command import run
 from .authoring.commands import plugin
 from .errors import ExitCode, GanbenchError, describe
 from .gate import commands as gate
-from .gate.baseline_commands import baseline
+from .gate.baseline.commands import baseline
 from .reporting.compare_command import compare
 from .reporting.console import Command, Query, err, print_error
 from .reporting.leaderboard_command import leaderboard

@@ -1,6 +1,6 @@
 """A fake worker for the gate: it imports the plugin as the real one does, and reports the values set in it.
 
-`SOURCE` replaces `ganbench/gate/worker.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
+`SOURCE` replaces `ganbench/gate/worker/main.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
 PLATFORM, DEVICE, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and
 NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, EPOCHS, TARGET and REACHED (by seed, the images
 between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.

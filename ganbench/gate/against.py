@@ -14,18 +14,18 @@ from pathlib import Path
 from ganbench.errors import NotComparableError, UsageError
 from ganbench.system.signals import defer_signals
 
-from .baseline import Baseline
+from .baseline.stored import Baseline
 from .check import (
     Check,
     CheckConfig,
     check_interleaved,
     check_stored,
 )
-from .dependencies import dependencies_finding
-from .path_mapping import PathMapping
-from .revision import checked_out
+from .revision.checkout import checked_out
+from .revision.dependencies import dependencies_finding
+from .revision.path_mapping import PathMapping
+from .revision.under_test import UnderTest, current_side, installed_from, require_up_to_date
 from .side import Code, Side
-from .under_test import UnderTest, current_side, installed_from, require_up_to_date
 
 EXTENSIONS_VARIABLE = "TORCH_EXTENSIONS_DIR"  # where `torch.utils.cpp_extension.load` compiles
 

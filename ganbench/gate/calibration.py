@@ -18,12 +18,12 @@ from ganbench.errors import GanbenchError
 from ganbench.results.record import Record
 from ganbench.system.files import explained_write, is_file, state_dir, write_text
 
-from .looks import Look
+from .decision.looks import Look
+from .decision.statistics import Estimate, paired
+from .decision.verdict import ALPHA, NOISE_FLOOR
 from .measuring import Sessions, conditions, measure_blocks
 from .session import Session
 from .side import SessionConfig, Side
-from .statistics import Estimate, paired
-from .verdict import ALPHA, NOISE_FLOOR
 
 LEVEL = 0.05  # one-sided, for each limit of the bias
 

@@ -12,8 +12,7 @@ from typing import Any
 from ganbench.errors import GanbenchError, NotComparableError, UsageError
 from ganbench.spec.sections import GateOptions
 
-from . import smoke, speed
-from .baseline import (
+from .baseline.stored import (
     Baseline,
     require_other_seeds,
     require_same_conditions,
@@ -21,22 +20,7 @@ from .baseline import (
     require_same_training,
 )
 from .calibration import calibrated_noise_floor
-from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
-from .options import FRESH_SESSIONS, MAX_BLOCKS
-from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
-from .quality import (
-    Quality,
-    require_known_metrics,
-    require_same_protocols,
-    seeds_of,
-    train_both,
-    train_side,
-)
-from .session import Session
-from .side import SessionConfig, Side
-from .targets import TargetTimes
-from .training_runs import TrainingRun, TrainingRuns, require_same_protocol
-from .verdict import (
+from .decision.verdict import (
     Finding,
     Threshold,
     Verdict,
@@ -45,6 +29,22 @@ from .verdict import (
     shared_levels,
     significance_level,
 )
+from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
+from .options import FRESH_SESSIONS, MAX_BLOCKS
+from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
+from .quantities import smoke, speed
+from .quantities.quality import (
+    Quality,
+    require_known_metrics,
+    require_same_protocols,
+    seeds_of,
+    train_both,
+    train_side,
+)
+from .quantities.targets import TargetTimes
+from .session import Session
+from .side import SessionConfig, Side
+from .training_runs import TrainingRun, TrainingRuns, require_same_protocol
 
 SPEED = ("throughput", "memory")  # findings on sessions; others are on training runs
 

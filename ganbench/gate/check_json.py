@@ -10,10 +10,10 @@ from pydantic import Field
 from ganbench.results.record import SparseRecord
 
 from .check import Check
+from .decision.verdict import Finding, Verdict
+from .quantities.speed import phase_seconds
 from .session import Session
-from .speed import phase_seconds
 from .training_runs import TrainingRun
-from .verdict import Finding, Verdict
 
 SideName = Literal["base", "head"]
 

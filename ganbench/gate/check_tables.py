@@ -11,15 +11,15 @@ from rich.text import Text
 
 from ganbench.reporting.comparison_tables import differences_table
 
-from .baseline import MIN_GATING_SESSIONS, Baseline
+from .baseline.stored import MIN_GATING_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
-from .looks import looks
+from .decision.looks import looks
+from .decision.verdict import NOISE_FLOOR, Finding, Verdict
 from .measuring import Sessions
 from .options import MAX_BLOCKS
 from .outputs import bounds
-from .speed import clocks_mhz, phase_seconds
-from .verdict import NOISE_FLOOR, Finding, Verdict
+from .quantities.speed import clocks_mhz, phase_seconds
 
 STYLES = {
     Verdict.PASS: "bold green",

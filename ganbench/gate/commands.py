@@ -45,7 +45,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .baseline import Baseline
+    from .baseline.stored import Baseline
     from .check import Check, CheckConfig
 
 
@@ -187,8 +187,8 @@ def load_or_record(
     files: list[Path], missing: MissingBaseline, config: CheckConfig, checks: list[Check]
 ) -> dict[str, Baseline]:
     """Load baselines by file. If requested, complete those that are missing or lack a part, and append their checks."""
-    from .baseline import load_baseline
-    from .recording import record_missing
+    from .baseline.recording import record_missing
+    from .baseline.stored import load_baseline
 
     baselines: dict[str, Baseline] = {}
     for file in files:

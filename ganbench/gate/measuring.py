@@ -14,11 +14,11 @@ from ganbench.errors import NotComparableError
 from ganbench.reporting.formatting import duration
 from ganbench.results.differences import differing_fields
 
-from .looks import SINGLE_LOOK, Look, looks
+from .decision.looks import SINGLE_LOOK, Look, looks
+from .decision.statistics import Estimate, paired, predicted
+from .decision.verdict import Decision, Threshold, Verdict
 from .session import Session, measure_alone, measure_pair
 from .side import Code, SessionConfig, Side
-from .statistics import Estimate, paired, predicted
-from .verdict import Decision, Threshold, Verdict
 
 ORDERS = ("ABBA", "BAAB")
 

@@ -63,7 +63,7 @@ def make_config(
     from ganbench.spec.loading import load_spec
 
     from .check import CheckConfig
-    from .non_paths import non_path_values
+    from .revision.non_paths import non_path_values
     from .side import SessionConfig
 
     plugins = plugins_for_spec(plugins, benchmark)  # those of a run, for its spec.toml; the sessions load them, too

@@ -11,8 +11,8 @@ from ganbench.reporting.console import printable
 from ganbench.system.files import write_text
 
 from .check import Check
-from .speed import clocks_mhz, phase_seconds
-from .verdict import Finding, Verdict, percent
+from .decision.verdict import Finding, Verdict, percent
+from .quantities.speed import clocks_mhz, phase_seconds
 
 LABELS = {
     Verdict.PASS: "✅ pass",

@@ -14,6 +14,7 @@ from ganbench.errors import NotComparableError
 from ganbench.results.record import Record
 from ganbench.results.schema import NON_TRAINING_FIELDS
 
+from .decision.verdict import Finding, Verdict
 from .side import (
     Code,
     SessionConfig,
@@ -21,7 +22,6 @@ from .side import (
     Side,
     Worker,
 )
-from .verdict import Finding, Verdict
 
 # fields of a metric in the spec that are part of its scores' protocol
 SCORED = ("num_samples", "real_samples", "split", "weights", "generator_mode")

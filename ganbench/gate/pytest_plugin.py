@@ -17,10 +17,10 @@ from ganbench.plugin.registry import plugin_names
 from ganbench.system.files import StrPath
 
 from .against import check_baselines, check_revision
-from .baseline import load_baseline
+from .baseline.stored import load_baseline
 from .check import Check
+from .decision.verdict import Verdict
 from .options import WINDOW_SECONDS, WINDOWS, make_config
-from .verdict import Verdict
 
 GanbenchCheck = Callable[..., list[Check]]
 

@@ -14,8 +14,8 @@ from . import outputs
 from .check import Check
 from .check_json import CheckRecord
 from .check_tables import check_tables
+from .decision.verdict import Verdict
 from .self_test import SelfTest
-from .verdict import Verdict
 
 
 def exit_code(checks: list[Check], strict: bool) -> ExitCode:

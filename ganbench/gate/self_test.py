@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from .check import Check, CheckConfig, check_interleaved
+from .decision.verdict import Verdict
 from .side import Side
-from .verdict import Verdict
 
 
 @dataclass(frozen=True)

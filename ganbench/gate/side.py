@@ -22,10 +22,10 @@ from ganbench.results.record import Record
 from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 
-from .git import without_git_locals
 from .options import WINDOW_SECONDS, WINDOWS
+from .revision.git import without_git_locals
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parent / "worker" / "main.py"
 LOG_LINES = 30  # shown from the log of a crashed session
 CURRENT_CODE = "current code"  # name of the side that is compared with a baseline
 ERRORS = {ExitCode.USAGE: UsageError, ExitCode.NOT_COMPARABLE: MissingError}  # that a session reports
@@ -90,7 +90,7 @@ class Side:
         targets: bool = False,
         scores: bool = True,
     ) -> Worker:
-        """Start a process that runs a job of `worker.py`. Raises `SessionError` if it cannot be started.
+        """Start a process that runs a job of `worker/main.py`. Raises `SessionError` if it cannot be started.
 
         `training` updates the spec's `training` after everything else is resolved, so it replaces the benchmark's
         length and seed however they were given. `targets` keeps the targets of the spec. Without `scores`, a probe does

@@ -16,7 +16,7 @@ from stand_in import FAST
 
 from ganbench.errors import ExitCode
 from ganbench.gate.calibration import Calibration
-from ganbench.gate.looks import Look
+from ganbench.gate.decision.looks import Look
 
 
 def invoke(*arguments: str) -> tuple[int, str]:

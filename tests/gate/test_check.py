@@ -26,10 +26,10 @@ from stand_in import FAST, SLOW
 import ganbench.gate.side
 from ganbench.errors import ExitCode, MissingError
 from ganbench.gate.check import Check, Measurements
+from ganbench.gate.decision.verdict import Finding, Verdict
 from ganbench.gate.outputs import github_annotations
 from ganbench.gate.session import Session, measure_alone, measure_pair
 from ganbench.gate.side import SessionConfig, Side
-from ganbench.gate.verdict import Finding, Verdict
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -477,7 +477,7 @@ def waiting_check(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Yield a check whose two sessions have started and wait forever; temporary files are in `folder/tmp`."""
     (folder / "tmp").mkdir()
     worker = folder / "forever.py"
-    real = Path(ganbench.gate.__file__).with_name("worker.py")
+    real = Path(ganbench.gate.__file__).parent / "worker" / "main.py"
     worker.write_text(
         "import importlib.util, json, os, pathlib, sys, time\n"
         f"found = importlib.util.spec_from_file_location('worker', {str(real)!r})\n"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ganbench import Registry
-from ganbench.gate import code_in_use
-from ganbench.gate.code_in_use import packages_in_use
+from ganbench.gate.worker import code_in_use
+from ganbench.gate.worker.code_in_use import packages_in_use
 from ganbench.plugin.installed import Provider
 from ganbench.spec.loading import load_spec
 from ganbench.system import source
@@ -111,7 +111,7 @@ def test_code_that_a_side_reads_from_the_other_is_found(repository: Path) -> Non
 def test_the_files_of_the_gate_itself_are_not_code_of_a_side() -> None:
     """A traceback reads them, and a warning."""
     file = Path(code_in_use.__file__)
-    used = {file: (file.parents[2], "ganbench/gate/code_in_use.py")}
+    used = {file: (file.parents[3], "ganbench/gate/worker/code_in_use.py")}
     assert code_in_use.foreign_code(source, used, Path("/checkout")) == []
 
 
@@ -119,7 +119,7 @@ def test_every_way_to_read_a_file_is_recorded(repository: Path) -> None:
     script = """
 import json, os, sys
 from pathlib import Path
-from ganbench.gate.code_in_use import record_opened_files, source_of
+from ganbench.gate.worker.code_in_use import record_opened_files, source_of
 
 opened = record_opened_files()
 sys.path.insert(0, "lib")

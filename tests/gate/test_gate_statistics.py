@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ganbench.gate.looks import Look, looks
-from ganbench.gate.measuring import Sessions, log_ratio
-from ganbench.gate.session import Session
-from ganbench.gate.speed import rare_slowdown_finding
-from ganbench.gate.statistics import (
+from ganbench.gate.decision.looks import Look, looks
+from ganbench.gate.decision.statistics import (
     Estimate,
     paired,
     predicted,
     welch,
 )
-from ganbench.gate.verdict import (
+from ganbench.gate.decision.verdict import (
     ALPHA,
     Threshold,
     Verdict,
@@ -28,6 +25,9 @@ from ganbench.gate.verdict import (
     overall,
     shared_levels,
 )
+from ganbench.gate.measuring import Sessions, log_ratio
+from ganbench.gate.quantities.speed import rare_slowdown_finding
+from ganbench.gate.session import Session
 
 FIVE_PERCENT = Threshold(margin=0.05)
 

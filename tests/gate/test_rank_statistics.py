@@ -8,7 +8,7 @@ import random
 import pytest
 from scipy.stats import mannwhitneyu
 
-from ganbench.gate.rank_statistics import RankEstimate
+from ganbench.gate.decision.rank_statistics import RankEstimate
 
 INF = math.inf
 

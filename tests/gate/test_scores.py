@@ -18,27 +18,27 @@ from stand_in import FAST
 
 from ganbench.errors import ExitCode
 from ganbench.gate.check import CheckConfig, Measurements, make_findings
-from ganbench.gate.failures import Failures
-from ganbench.gate.looks import Look, looks
-from ganbench.gate.measuring import Sessions
-from ganbench.gate.quality import Quality
-from ganbench.gate.side import SessionConfig, Side
-from ganbench.gate.smoke import envelope, smoke_finding
-from ganbench.gate.statistics import Estimate, paired
-from ganbench.gate.training_runs import (
-    Score,
-    TrainingRun,
-    TrainingRuns,
-    software_differences,
-    train,
-)
-from ganbench.gate.verdict import (
+from ganbench.gate.decision.looks import Look, looks
+from ganbench.gate.decision.statistics import Estimate, paired
+from ganbench.gate.decision.verdict import (
     ALPHA,
     Threshold,
     Verdict,
     decide,
     shared_levels,
     significance_level,
+)
+from ganbench.gate.measuring import Sessions
+from ganbench.gate.quantities.failures import Failures
+from ganbench.gate.quantities.quality import Quality
+from ganbench.gate.quantities.smoke import envelope, smoke_finding
+from ganbench.gate.side import SessionConfig, Side
+from ganbench.gate.training_runs import (
+    Score,
+    TrainingRun,
+    TrainingRuns,
+    software_differences,
+    train,
 )
 from ganbench.results.schema import PluginRecord
 from ganbench.spec.sections import GateOptions
@@ -139,8 +139,8 @@ def test_the_final_verdict_on_speed_uses_the_level_of_the_looks() -> None:
         look_decision = look.decide(sessions.estimate(), Threshold(0.05), config.level)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ganbench.gate.check.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
-            patch.setattr("ganbench.gate.speed.throughput_finding", lambda _, decision, *__: decision)
-            patch.setattr("ganbench.gate.speed.memory_finding", lambda *_: None)
+            patch.setattr("ganbench.gate.quantities.speed.throughput_finding", lambda _, decision, *__: decision)
+            patch.setattr("ganbench.gate.quantities.speed.memory_finding", lambda *_: None)
             scores = [training(value) for value in (10.0, 10.1, 9.9)]
             found = make_findings(Measurements(sessions, quality=TrainingRuns(scores, scores)), config, 5.0)  # type: ignore[arg-type]
         assert found["throughput"].verdict == look_decision.verdict

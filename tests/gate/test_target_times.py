@@ -13,13 +13,13 @@ from command_line import run_command
 from stand_in import FAST
 
 from ganbench.errors import ExitCode, NotComparableError
-from ganbench.gate import worker
 from ganbench.gate.check_json import FindingRecord
+from ganbench.gate.decision.verdict import Decision, Finding, Verdict, decide_all, shared_levels
 from ganbench.gate.outputs import bounds
+from ganbench.gate.quantities.targets import TargetTimes
 from ganbench.gate.side import SessionConfig, Side
-from ganbench.gate.targets import TargetTimes
 from ganbench.gate.training_runs import TrainingRun, TrainingRuns
-from ganbench.gate.verdict import Decision, Finding, Verdict, decide_all, shared_levels
+from ganbench.gate.worker import main as worker
 from ganbench.results.schema import Environment
 from ganbench.results.target import Evaluation, TargetResult
 

@@ -20,16 +20,16 @@ from stand_in import FAST, SLOW
 from ganbench import load_spec
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check import Measurements
-from ganbench.gate.dependencies import changed_declarations
 from ganbench.gate.measuring import Sessions
-from ganbench.gate.non_paths import non_path_values
-from ganbench.gate.path_mapping import PathMapping, to_inline_toml
 from ganbench.gate.probe import Probe, Probes, are_equal, probe_alone, probed
-from ganbench.gate.revision import Revision, checked_out
+from ganbench.gate.revision.checkout import Revision, checked_out
+from ganbench.gate.revision.dependencies import changed_declarations
+from ganbench.gate.revision.non_paths import non_path_values
+from ganbench.gate.revision.path_mapping import PathMapping, to_inline_toml
+from ganbench.gate.revision.under_test import UnderTest, only, roots_of
 from ganbench.gate.session import Session
 from ganbench.gate.side import Code, SessionConfig, Side
 from ganbench.gate.training_runs import go_on_to_training, train
-from ganbench.gate.under_test import UnderTest, only, roots_of
 from ganbench.system.source import is_source
 
 

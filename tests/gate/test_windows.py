@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ganbench.gate.windows import LONGEST_PERIOD, Windows
+from ganbench.gate.worker.windows import LONGEST_PERIOD, Windows
 
 
 def steps_of(windows: Windows, run: Iterable[int]) -> list[range]:

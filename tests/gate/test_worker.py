@@ -23,15 +23,15 @@ import pytest
 import ganbench.gate
 from ganbench import BuildContext, load_spec
 from ganbench.errors import MissingError, UsageError
-from ganbench.gate import worker
-from ganbench.gate.job_specs import make_complete, make_endless, without_schedule
 from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
-from ganbench.gate.slowdown import slow_down
+from ganbench.gate.worker import main as worker
+from ganbench.gate.worker.job_specs import make_complete, make_endless, without_schedule
+from ganbench.gate.worker.slowdown import slow_down
 from ganbench.spec.length import Events, Length
 from ganbench.training.schedules import check_schedules
 
 TIME_LIMIT = 60.0  # seconds, after which a worker that hangs is ended
-REAL = Path(ganbench.gate.__file__).with_name("worker.py")
+REAL = Path(ganbench.gate.__file__).parent / "worker" / "main.py"
 WORKER = """
 import importlib.util, os, subprocess, sys, threading, time
 

@@ -17,12 +17,12 @@ from rich.text import Text
 from stored_result import result
 
 from ganbench import LossPlugin, Options
-from ganbench.gate.baseline import Baseline
+from ganbench.gate.baseline.stored import Baseline
 from ganbench.gate.calibration import Calibration
 from ganbench.gate.check_tables import baseline_table, calibration_table, check_tables
+from ganbench.gate.decision.verdict import Decision, Finding, Verdict
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.session import Session
-from ganbench.gate.verdict import Decision, Finding, Verdict
 from ganbench.plugin.callbacks import Progress, RunInfo
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.comparison_tables import comparison_tables

@@ -28,11 +28,11 @@ from junitparser import JUnitXml
 from run_spec import run
 
 from ganbench.errors import DataError, ExitCode, UsageError
-from ganbench.gate.baseline import Baseline, load_baseline
+from ganbench.gate.baseline.stored import Baseline, load_baseline
 from ganbench.gate.check import Check, Measurements
+from ganbench.gate.decision.verdict import Finding, Verdict
 from ganbench.gate.outputs import markdown, write_junit
 from ganbench.gate.session import Session
-from ganbench.gate.verdict import Finding, Verdict
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import flatten
 from ganbench.results.record import NewerVersionError

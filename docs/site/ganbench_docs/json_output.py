@@ -6,7 +6,7 @@ import inspect
 
 from pydantic import BaseModel
 
-from ganbench.gate.baseline import Baseline
+from ganbench.gate.baseline.stored import Baseline
 from ganbench.gate.calibration import Calibration
 from ganbench.gate.check_json import CheckRecord
 from ganbench.reporting.leaderboard_json import LeaderboardRecord

@@ -6,16 +6,15 @@ import math
 from statistics import mean, median
 from typing import Any
 
+from ganbench.gate.decision.statistics import paired
+from ganbench.gate.decision.verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, decision_message
+from ganbench.gate.measuring import Sessions, log_ratio
+from ganbench.gate.session import Session
 from ganbench.reporting.formatting import mebibytes
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.schema import providers
 from ganbench.results.throughput import rate_text
 from ganbench.spec.sections import GateOptions
-
-from .measuring import Sessions, log_ratio
-from .session import Session
-from .statistics import paired
-from .verdict import NOISE_FLOOR, Decision, Finding, Threshold, Verdict, decision_message
 
 
 def throughput_finding(sessions: Sessions, decision: Decision, threshold: Threshold) -> Finding:

@@ -1,6 +1,6 @@
 """The specs that the gate's jobs train: without an end, for one window, or to the end without other events.
 
-`worker.py` loads this file by its path. It may have to do with an earlier ganbench, so it only uses public names.
+`main.py` loads this file by its path. It may have to do with an earlier ganbench, so it only uses public names.
 """
 
 from __future__ import annotations

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ganbench.reporting.formatting import number
-from ganbench.results.schema import LOSS_COLUMNS, metric_titles
-
-from .side import SessionConfig, SessionError, Side, Worker
-from .training_runs import (
+from ganbench.gate.decision.verdict import Finding, Verdict
+from ganbench.gate.side import SessionConfig, SessionError, Side, Worker
+from ganbench.gate.training_runs import (
     TrainingRun,
     TrainingRuns,
     go_on_to_training,
@@ -18,7 +16,8 @@ from .training_runs import (
     train,
     train_pair,
 )
-from .verdict import Finding, Verdict
+from ganbench.reporting.formatting import number
+from ganbench.results.schema import LOSS_COLUMNS, metric_titles
 
 STEPS = 40
 LENGTH = {"steps": STEPS, "epochs": None, "budget_seconds": None}  # replaces that of the spec

@@ -8,6 +8,17 @@ from typing import Annotated
 
 import typer
 
+from ganbench.gate.options import (
+    STORED_SESSIONS,
+    WINDOW_SECONDS,
+    WINDOWS,
+    BenchmarkArgument,
+    QualityOption,
+    SmokeOption,
+    WindowSecondsOption,
+    WindowsOption,
+    make_config,
+)
 from ganbench.reporting.console import (
     AsJson,
     Command,
@@ -22,18 +33,6 @@ from ganbench.reporting.console import (
 )
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
-
-from .options import (
-    STORED_SESSIONS,
-    WINDOW_SECONDS,
-    WINDOWS,
-    BenchmarkArgument,
-    QualityOption,
-    SmokeOption,
-    WindowSecondsOption,
-    WindowsOption,
-    make_config,
-)
 
 
 @interrupt_once()
@@ -67,8 +66,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the contents of a baseline."""
-    from .baseline import load_baseline
-    from .check_tables import baseline_table
+    from ganbench.gate.check_tables import baseline_table
+
+    from .stored import load_baseline
 
     baseline = load_baseline(file)
     if as_json:

@@ -1,6 +1,6 @@
 """The gate's windows, each joined from windows of a run, so that all contain the same work.
 
-`worker.py` loads this file by its path.
+`main.py` loads this file by its path.
 """
 
 from __future__ import annotations

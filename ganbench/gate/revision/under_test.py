@@ -18,13 +18,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganbench.errors import NotComparableError
+from ganbench.gate.side import CURRENT_CODE, Code, SessionConfig, Side
 from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registry import ENTRY_POINT_GROUP
 from ganbench.system import source
 from ganbench.system.source import is_source
 
-from .revision import Revision, working_tree
-from .side import CURRENT_CODE, Code, SessionConfig, Side
+from .checkout import Revision, working_tree
 
 # of extension modules that belong to a build of the package, which base cannot have
 BUILT_SUFFIXES = tuple(suffix for suffix in EXTENSION_SUFFIXES if suffix.count(".") > 1)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import MissingError
+from ganbench.gate.side import SessionConfig
 from ganbench.results.differences import flatten
 
-from .revision import Revision
-from .side import SessionConfig
+from .checkout import Revision
 
 CODE_SUFFIXES = (".py", ".toml")  # of plugins and benchmarks that are given by file, which may be missing
 

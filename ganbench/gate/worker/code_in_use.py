@@ -1,6 +1,6 @@
 """What code and which other files a benchmark uses on one side of a check, with hashes.
 
-`worker.py` loads this file by its path, because the ganbench under test may have none; the parameter `source` is
+`main.py` loads this file by its path, because the ganbench under test may have none; the parameter `source` is
 `ganbench/system/source.py`, loaded likewise.
 """
 

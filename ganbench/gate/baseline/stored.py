@@ -9,15 +9,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from ganbench.errors import MissingError, NotComparableError, UsageError
+from ganbench.gate.quantities.quality import completed
+from ganbench.gate.session import Session
+from ganbench.gate.side import SessionConfig
+from ganbench.gate.training_runs import TrainingRun, software_differences
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.record import Record, unreadable
 from ganbench.results.schema import NON_TRAINING_FIELDS
 from ganbench.system.files import explained_write, write_text
-
-from .quality import completed
-from .session import Session
-from .side import SessionConfig
-from .training_runs import TrainingRun, software_differences
 
 SCHEMA_VERSION: Literal[3] = 3
 UNDER_TEST = "ganbench_source"  # in `may_differ`, but describes the code and not the machine

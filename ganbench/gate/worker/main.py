@@ -44,7 +44,7 @@ def load_file(path: Path) -> Any:
 code_in_use, job_specs, gate_windows, slowdown = (
     load_file(Path(__file__).with_name(f"{name}.py")) for name in ("code_in_use", "job_specs", "windows", "slowdown")
 )
-source = load_file(Path(__file__).parents[1] / "system" / "source.py")
+source = load_file(Path(__file__).parents[2] / "system" / "source.py")
 
 
 class MissingError(Exception):

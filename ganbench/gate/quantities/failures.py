@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from .verdict import SEEDS_PASS_ALPHA, Finding, Verdict
+from ganbench.gate.decision.verdict import SEEDS_PASS_ALPHA, Finding, Verdict
 
 Sides = tuple[Sized, Sized]  # of base and head
 

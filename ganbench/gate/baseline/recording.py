@@ -5,23 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .against import check_baselines
-from .baseline import (
+from ganbench.gate.against import check_baselines
+from ganbench.gate.check import Check, CheckConfig, Measurements
+from ganbench.gate.decision.verdict import Finding, Verdict
+from ganbench.gate.measuring import measure_fresh
+from ganbench.gate.options import STORED_SESSIONS
+from ganbench.gate.quantities.quality import require_known_metrics, seeds_of, train_side
+from ganbench.gate.quantities.smoke import REPEATS, train_repeats
+from ganbench.gate.revision.under_test import current_side
+from ganbench.gate.session import Session
+from ganbench.gate.side import CURRENT_CODE, Side
+
+from .stored import (
     Baseline,
     load_baseline,
     require_same_code,
     require_same_conditions,
     require_same_environment,
 )
-from .check import Check, CheckConfig, Measurements
-from .measuring import measure_fresh
-from .options import STORED_SESSIONS
-from .quality import require_known_metrics, seeds_of, train_side
-from .session import Session
-from .side import CURRENT_CODE, Side
-from .smoke import REPEATS, train_repeats
-from .under_test import current_side
-from .verdict import Finding, Verdict
 
 
 def record_missing(file: Path, config: CheckConfig) -> list[Check]:

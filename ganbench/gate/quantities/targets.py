@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from ganbench.errors import NotComparableError
+from ganbench.gate.decision.rank_statistics import RankEstimate, spread
+from ganbench.gate.decision.verdict import Decision, Finding, Threshold, Verdict, decide, percent
+from ganbench.gate.training_runs import TrainingRun, TrainingRuns
 from ganbench.results.differences import differing_fields
 from ganbench.results.target import Evaluation, TargetResult
-
-from .rank_statistics import RankEstimate, spread
-from .training_runs import TrainingRun, TrainingRuns
-from .verdict import Decision, Finding, Threshold, Verdict, decide, percent
 
 CostUnit = Literal["images", "seconds"]
 

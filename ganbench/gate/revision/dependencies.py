@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ganbench.gate.decision.verdict import Finding, Verdict
 from ganbench.results.differences import flatten
 
-from .revision import Revision
-from .verdict import Finding, Verdict
+from .checkout import Revision
 
 NAMES = (  # patterns of files that declare dependencies or lock their versions
     *("pyproject.toml", "setup.py", "setup.cfg"),

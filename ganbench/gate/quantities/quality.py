@@ -7,28 +7,28 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median, stdev
 
 from ganbench.errors import UsageError
-from ganbench.reporting.formatting import number
-from ganbench.results.schema import metric_titles
-from ganbench.spec.sections import GateOptions
-
-from .failures import Failures
-from .rank_statistics import RankEstimate, spread
-from .side import SessionConfig, Side
-from .statistics import Estimate, welch
-from .training_runs import (
-    Score,
-    TrainingRun,
-    TrainingRuns,
-    require_same_protocol,
-    train,
-)
-from .verdict import (
+from ganbench.gate.decision.rank_statistics import RankEstimate, spread
+from ganbench.gate.decision.statistics import Estimate, welch
+from ganbench.gate.decision.verdict import (
     Decision,
     Finding,
     Threshold,
     Verdict,
     decision_message,
 )
+from ganbench.gate.side import SessionConfig, Side
+from ganbench.gate.training_runs import (
+    Score,
+    TrainingRun,
+    TrainingRuns,
+    require_same_protocol,
+    train,
+)
+from ganbench.reporting.formatting import number
+from ganbench.results.schema import metric_titles
+from ganbench.spec.sections import GateOptions
+
+from .failures import Failures
 
 BASE_SEEDS, HEAD_SEEDS = 10, 5
 

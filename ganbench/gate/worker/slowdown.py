@@ -1,4 +1,4 @@
-"""Inject a slowdown into training, to test the gate. `worker.py` loads this file by its path."""
+"""Inject a slowdown into training, to test the gate. `main.py` loads this file by its path."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Baselines: sessions and training runs that are stored, and compared with later ones."""
