@@ -15,7 +15,14 @@ from ganbench.errors import suggestion
 class StrictModel(BaseModel):
     """A model that rejects unknown keys, suggesting the closest known key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,  # as specs are stored, also if a field has an alias
+        allow_inf_nan=False,
+        defer_build=True,
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -81,3 +88,8 @@ class Options(StrictModel):
     Give each field a default, a description and bounds: help texts, error messages and documentation are generated
     from this schema. A misspelled option is an error.
     """
+
+
+def stored(options: BaseModel) -> dict[str, Any]:
+    """Return options as specs store them, to be validated again: by name, without computed fields."""
+    return options.model_dump(mode="json", by_alias=False, round_trip=True)

@@ -20,9 +20,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganbench.errors import describe
-from ganbench.plugin.options import Options
+from ganbench.plugin.options import Options, stored
+from ganbench.plugin.own_state import REUSED, build_in_progress, is_reused
 from ganbench.plugin.registrations import BuildContext
-from ganbench.plugin.registry import Registry
+from ganbench.plugin.registry import WITH_STATE, Registry
 from ganbench.spec.benchmark import without_none
 from ganbench.spec.configs import PluginConfig
 from ganbench.system.torch_defaults import restore_torch_defaults, torch_defaults
@@ -81,10 +82,9 @@ class PluginContract(Contract):
 
     def test_options_can_be_stored_and_loaded(self) -> None:
         """Options have the same values after they are written to spec.toml and read again, as when a run is resumed."""
-        before = self.validated(self.options).model_dump(mode="json")
+        before = stored(self.validated(self.options))
         try:
-            stored = tomllib.loads(tomli_w.dumps(without_none(before)))
-            after = self.validated(stored).model_dump(mode="json")
+            after = stored(self.validated(tomllib.loads(tomli_w.dumps(without_none(before)))))
         except (TypeError, ValidationError) as error:
             raise AssertionError(f"expected options that can be stored and loaded, got {describe(error)}") from None
         changed = [f"{name} = {before[name]!r}, then {after[name]!r}" for name in before if before[name] != after[name]]
@@ -127,7 +127,10 @@ class PluginContract(Contract):
         options, defaults = self.validated(self.options), torch_defaults()
         torch.manual_seed(seed)
         try:
-            return self.plugin.build(options, self.context_for(device, seed))
+            with build_in_progress():
+                built = self.plugin.build(options, self.context_for(device, seed))
+                assert self.plugin.kind not in WITH_STATE or not is_reused(built), REUSED
+            return built
         finally:
             restore_torch_defaults(defaults)  # so that the other rules can be checked, too
 

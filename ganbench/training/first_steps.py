@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -152,7 +153,8 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
             own = [each for at, each in inspection.optimizers.items() if at.startswith(f"{player}'s optimizer")]
             held = any(holds(each, scheduled.value) for each in own)
         else:
-            held = section in ("optimizer", "penalties") or inspection.reaches(scheduled.value)
+            by_engine = section == "optimizer" or re.fullmatch(r"penalties\.\d+\.weight", path)
+            held = bool(by_engine) or inspection.reaches(scheduled.value)
         if not held:
             warnings.append(
                 f"{path}: {scheduled.option.config.plugin} has no effect after the first step, because the plugin does "

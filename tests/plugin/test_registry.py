@@ -290,6 +290,19 @@ def test_a_plugin_whose_code_was_edited_after_its_import_is_refused(
         registered.record()
 
 
+def test_a_plugin_that_was_edited_between_two_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "edited_between.py"
+    path.write_text(offering("tiny"))
+    registered = Registry.load(["edited_between"]).find(Kind.MODEL, "tiny")
+    before = registered.record()
+    path.write_text(offering("tiny") + "# edited")
+    assert registered.record() == before  # in the run that has begun
+    with pytest.raises(NotComparableError, match=r"edited_between\.py was edited"):
+        Registry.load(["edited_between"]).find(Kind.MODEL, "tiny").record()
+
+
 @pytest.mark.parametrize("missing", ["nowhere.py", "folder/nowhere.py", "nowhere", "nowhere.gans", "json.nowhere"])
 def test_a_missing_extra_plugin_is_a_usage_error(missing: str) -> None:
     with pytest.raises(UsageError, match=f"-p {missing}: no such (file|module)"):
