@@ -15,6 +15,7 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
 from ganbench.spec.configs import LossConfig
 
+from .optimizers import Clipping
 from .preparation import PreparedRun
 from .state.inspection import Inspection
 from .state.python_state import Snapshot, inspect_step, without_self_saved
@@ -162,6 +163,17 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
                 "a formula"
             )
     return warnings
+
+
+def clipped_sum_warnings(step: TrainingStep) -> list[str]:
+    """Return warnings about clipping for optimizers that add up the gradients of several steps."""
+    return [
+        f"optimizer.{player}.max_grad_norm: {step.plugin_names.optimizers[player]} adds up the gradients of several "
+        "steps, because its zero_grad keeps them, so each step clips the sum so far, not the gradient of the update; "
+        "clip in the step of the optimizer instead"
+        for player in sorted(step.keeping_gradients)
+        if step.clipping.get(player, Clipping()).max_grad_norm is not None
+    ]
 
 
 def holds(optimizer: Optimizer, value: Tensor) -> bool:
