@@ -9,6 +9,7 @@ import tomllib
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, ClassVar, NoReturn, get_args
@@ -27,6 +28,7 @@ from ganbench.plugin.registry import WITH_STATE, Registry
 from ganbench.spec.benchmark import without_none
 from ganbench.spec.configs import PluginConfig
 from ganbench.system.torch_defaults import restore_torch_defaults, torch_defaults
+from ganbench.training.schedules import ScheduledValues
 
 BATCH = 16
 SEED = 0
@@ -115,7 +117,7 @@ class PluginContract(Contract):
         """`build` does not change torch's defaults (dtype, device, gradient mode) or write into the current folder."""
         folder, files = Path.cwd(), set(Path.cwd().iterdir())
         defaults = torch_defaults()
-        self.plugin.build(self.validated(self.options), self.context())
+        self.plugin.build(self.validated(self.options), self.context_for("cpu", SEED))
         changed = restore_torch_defaults(defaults)
         assert changed is None, f"build changed {changed}"
         assert Path.cwd() == folder, f"expected the current folder {folder}, got {Path.cwd()}"
@@ -141,7 +143,10 @@ class PluginContract(Contract):
 
     def context_for(self, device: str, seed: int) -> Any:
         context = self.context()
-        return replace(context, device=device, seed=seed) if isinstance(context, BuildContext) else context
+        if not isinstance(context, BuildContext):
+            return context
+        context = replace(context, device=device, seed=seed)
+        return replace(context, scheduled=partial(ScheduledValues(device).value_of, context=context))
 
     def validated(self, options: Mapping[str, Any]) -> Options:
         """Return the options as the plugin's model. Raises pydantic's `ValidationError`."""
