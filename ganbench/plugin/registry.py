@@ -40,6 +40,7 @@ from .installed import (
     Stage,
     installed_plugins,
 )
+from .interfaces import breach
 from .kinds import Kind
 from .own_state import REUSED, build_in_progress, is_reused
 from .registrations import REGISTRATIONS, Buildable, Registration
@@ -64,9 +65,8 @@ class Registered:
                     built = self.plugin.build(options, context)
                 except ImagesOnlyError as error:
                     raise UsageError(f"{self} {error}") from None
-            if not isinstance(built, self.plugin.build_types):
-                expected = " or ".join(build_type.__name__ for build_type in self.plugin.build_types)
-                raise PluginError(f"{self}: build must return {expected}, got {type(built).__name__}")
+            if (problem := breach(built, self.plugin.build_types)) is not None:
+                raise PluginError(f"{self}: {problem}")
             if self.plugin.kind in WITH_STATE and is_reused(built):
                 raise PluginError(f"{self}: {REUSED}")
         return built

@@ -10,13 +10,16 @@ from textwrap import dedent
 from typing import Any, NamedTuple
 
 import pytest
+from torch import nn
 
-from ganbench import GanbenchWarning, PluginError, UsageError
+from ganbench import GanbenchWarning, MetricPlugin, PluginError, UsageError
 from ganbench.api.spec import resolve_spec
 from ganbench.errors import NotComparableError
+from ganbench.plugin.installed import Provider
+from ganbench.plugin.interfaces import FeatureMetric, Interface, Metric
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import REGISTRATIONS, Buildable
-from ganbench.plugin.registry import ONLY_VARIABLE, Registry
+from ganbench.plugin.registry import ONLY_VARIABLE, Registered, Registry
 from ganbench.spec.configs import CONFIGS
 from ganbench.spec.loading import load_spec, resolve
 from ganbench.version import PLUGIN_API
@@ -368,6 +371,34 @@ def test_the_error_of_a_build_names_plugin_distribution_and_version(install: Ins
         PluginError, match=r"model 'tiny' \(from raising-build 1\.2\) raised in build: RuntimeError: no weights"
     ):
         Registry.load().find(Kind.MODEL, "tiny").build(None, None)
+
+
+class OfModules(nn.Module):
+    """A metric whose extractor is a submodule, which only `__getattr__` finds."""
+
+    label, higher_is_better, protocol = "own", True, {}  # type: ignore[var-annotated]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Flatten()
+
+    def score(self, real: object, generated: object) -> float:
+        return 0.0
+
+
+def test_a_module_is_a_metric_if_its_submodules_and_methods_complete_it() -> None:
+    """Python 3.12 and later look for the members of a protocol without calling `__getattr__`."""
+    assert type(FeatureMetric).__instancecheck__ is Interface.__instancecheck__
+    assert isinstance(OfModules(), FeatureMetric)
+    assert not isinstance(OfModules(), Metric)
+
+    class Unscored(OfModules):
+        score = property()  # type: ignore[assignment]
+
+    provider = Provider("mine.py", "1", "mine", "mine")
+    plugin = MetricPlugin(name="mine", summary="For tests", build=lambda *_: Unscored())
+    with pytest.raises(PluginError, match=r"got Unscored, which lacks score of a FeatureMetric$"):
+        Registered(plugin, provider).build(None, None)
 
 
 def test_a_build_may_raise_a_ganbench_error(install: Install) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -192,6 +193,29 @@ class Labeled(nn.Module):
 
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         return self.linear(latent).unflatten(1, (1, 2, 2))
+
+
+class Pair(nn.Module):
+    """A network with a second output."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.network(inputs)
+        return output, output
+
+
+def test_a_network_that_returns_a_tuple_is_named() -> None:
+    layers = nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
+    with pytest.raises(PluginError, match=r"^the model: its generator returned a tuple of 2; expected a tensor"):
+        take(step_of(Least(lambda: None), generator=Pair(layers)))
+    step = step_of(Least(lambda: None))
+    step.called = replace(step.networks, discriminator=Pair(step.networks.discriminator))
+    message = r"^the loss raised in discriminator_loss: .*; the discriminator of the model returned a tuple of 2, which"
+    with pytest.raises(PluginError, match=message):
+        take(step)
 
 
 def test_only_the_plugin_at_fault_is_named() -> None:
