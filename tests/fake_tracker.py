@@ -72,5 +72,5 @@ MISDEEDS = {
 @hookimpl
 def ganbench_trackers() -> list[TrackerPlugin]:
     plugin = TrackerPlugin(name="fake", summary="For tests", options=FakeOptions, build=Fake)
-    absent = {"no_such_module": "ganbench[absent]"}
+    absent = {"no_such_package.module": "ganbench[absent]"}
     return [plugin, TrackerPlugin(name="absent", summary="Not installed", build=Fake, requires=absent)]

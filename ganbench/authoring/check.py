@@ -84,17 +84,32 @@ def contract_for(registered: Registered, conditions: Conditions, registry: Regis
         try:
             plugin.options.model_validate(conditions.options, context={"registry": registry})
         except ValidationError as error:
-            raise UsageError(f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE") from None
+            raise UsageError(
+                f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE"
+                f"{alone(registered, registry)}"
+            ) from None
     elif conditions.options:
-        raise UsageError(f"{registered} has no options; save its spec with `ganbench show`, and edit it")
+        raise UsageError(
+            f"{registered} has no options; save its spec with `ganbench show`, and edit it{alone(registered, registry)}"
+        )
     partners = validated(Partners, conditions.partners, registry, "--with")
     for method, partner in (("networks", partners.model), ("loss", partners.loss)):
         if partner is None or partner.kind == plugin.kind:  # two plugins of different kinds may have one name
             continue
         if not hasattr(base, method):
-            raise UsageError(f"--with {partner.kind}={partner.name}: no {plugin.kind} is tested with a {partner.kind}")
+            raise UsageError(
+                f"--with {partner.kind}={partner.name}: no {plugin.kind} is tested with a {partner.kind}"
+                f"{alone(registered, registry)}"
+            )
         attributes[method] = building(partner)
     return type("Checked", (base,), attributes)
+
+
+def alone(registered: Registered, registry: Registry) -> str:
+    """Return how to check a plugin without the others of its file, whose options and partners may differ."""
+    given, name = registered.provider.given, registered.plugin.name
+    beside = {each.plugin.name for each in registry.all_plugins() if each.provider.given == given} - {name}
+    return f". `ganbench plugin check NAME -p {given}` checks one plugin of the file" if given and beside else ""
 
 
 def building(config: PluginConfig) -> Callable[..., Any]:

@@ -8,11 +8,48 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from abc import ABCMeta as ProtocolMeta
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
+else:
+    ProtocolMeta = type(Protocol)
 
 Player = Literal["discriminator", "generator"]
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")  # in the order of their updates
+
+
+class Interface(ProtocolMeta):
+    """The metaclass of interfaces: an object has one if it has its members, whatever they are.
+
+    From Python 3.12 on, `isinstance` overlooks those of `__getattr__`, such as the submodules of an `nn.Module`.
+    """
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        if not vars(self).get("_is_protocol", False):  # a plugin's class that derives from an interface
+            return super().__instancecheck__(instance)
+        return all(hasattr(instance, name) for name in members(self))
+
+
+def members(interface: type) -> list[str]:
+    """Return the names of the attributes and methods of an interface; none for another class."""
+    bases = [base for base in interface.__mro__ if vars(base).get("_is_protocol", False) and base is not Protocol]
+    names = dict.fromkeys(name for base in bases for name in vars(base))
+    return [name for name in names if name == "__call__" or not name.startswith("_")]
+
+
+def breach(built: Any, expected: tuple[type, ...]) -> str | None:
+    """Return what is wrong with an object that is none of the expected types, with what the closest one requires."""
+    if isinstance(built, expected):
+        return None
+    names = " or ".join(each.__name__ for each in expected)
+    missing = {each: [name for name in members(each) if not hasattr(built, name)] for each in expected}
+    partly = [each for each in expected if 0 < len(missing[each]) < len(members(each))]
+    hint = ""
+    if partly:
+        closest = min(partly, key=lambda each: len(missing[each]))
+        hint = f", which lacks {', '.join(missing[closest])} of a {closest.__name__}"
+    return f"build must return {names}, got {type(built).__name__}{hint}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +129,7 @@ class Players(Protocol):
 
 
 @runtime_checkable
-class Loss(Protocol):
+class Loss(Protocol, metaclass=Interface):
     """The objectives of both networks.
 
     Each method returns the scalar to minimize and named scalar tensors to monitor; these need not be detached. The
@@ -114,7 +151,7 @@ class Loss(Protocol):
 
 
 @runtime_checkable
-class Penalty(Protocol):
+class Penalty(Protocol, metaclass=Interface):
     """A term that the engine multiplies by its weight and adds to the loss of one network.
 
     In this network's updates, the other one is frozen. A penalty with state implements `state_dict` and
@@ -126,7 +163,7 @@ class Penalty(Protocol):
 
 
 @runtime_checkable
-class Augmentation(Protocol):
+class Augmentation(Protocol, metaclass=Interface):
     """A random, differentiable transformation of all images that the discriminator sees, real and generated.
 
     Both are float32 and outside of autocast, even with bf16. Use torch's default random number generators. Keep state
@@ -242,7 +279,7 @@ class MetricInfo(Protocol):
 
 
 @runtime_checkable
-class Metric(MetricInfo, Protocol):
+class Metric(MetricInfo, Protocol, metaclass=Interface):
     """Scores generated images by comparison with real images.
 
     With `uses_labels`, `update` also receives the labels of the images.
@@ -259,7 +296,7 @@ class Metric(MetricInfo, Protocol):
 
 
 @runtime_checkable
-class FeatureMetric(MetricInfo, Protocol):
+class FeatureMetric(MetricInfo, Protocol, metaclass=Interface):
     """Scores generated images by their features.
 
     Metrics with equal extractors share one pass over the generated images and one pass over the real images.
@@ -272,7 +309,7 @@ class FeatureMetric(MetricInfo, Protocol):
 
 
 @runtime_checkable
-class NetworksMetric(MetricInfo, Protocol):
+class NetworksMetric(MetricInfo, Protocol, metaclass=Interface):
     """Scores the networks themselves: a distance between weights, or an objective on other data."""
 
     def measure(self, networks: Networks, loss: Loss) -> Values:
@@ -280,7 +317,7 @@ class NetworksMetric(MetricInfo, Protocol):
 
 
 @runtime_checkable
-class FeatureExtractor(Protocol):
+class FeatureExtractor(Protocol, metaclass=Interface):
     """A frozen `torch.nn.Module` that maps images to features, for metrics that compare features.
 
     It takes uint8 images `(N, channels, height, width)` of the dataset's shape, or its vectors, float32

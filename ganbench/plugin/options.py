@@ -25,7 +25,14 @@ from ganbench.system.files import expand_home
 class StrictModel(BaseModel):
     """A model that rejects unknown keys, suggesting the closest known key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,  # as specs are stored, also if a field has an alias
+        allow_inf_nan=False,
+        defer_build=True,
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -96,3 +103,8 @@ class Options(StrictModel):
     @classmethod
     def _expand_home(cls, value: Any) -> Any:
         return Path(expand_home(value)) if isinstance(value, Path) else value
+
+
+def stored(options: BaseModel) -> dict[str, Any]:
+    """Return options as specs store them, to be validated again: by name, without computed fields."""
+    return options.model_dump(mode="json", by_alias=False, round_trip=True)

@@ -61,9 +61,9 @@ class DatasetContext:
     seed: int
 
 
-def no_schedule(value: Any) -> float:
-    """Return a constant; the default of `BuildContext.scheduled`, which does not support schedules."""
-    if isinstance(value, int | float):
+def no_schedule(value: Any) -> float | None:
+    """Return a constant or None; the default of `BuildContext.scheduled`, which does not support schedules."""
+    if value is None or isinstance(value, int | float):
         return value
     raise TypeError(f"{value!r}: a schedule needs a BuildContext with `scheduled`")
 

@@ -28,6 +28,7 @@ from ganbench.errors import (
     suggestion,
 )
 from ganbench.system.files import StrPath, expand_home, file_version
+from ganbench.system.source import examine_anew
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
 
@@ -39,10 +40,13 @@ from .installed import (
     Stage,
     installed_plugins,
 )
+from .interfaces import breach
 from .kinds import Kind
+from .own_state import REUSED, build_in_progress, is_reused
 from .registrations import REGISTRATIONS, Buildable, Registration
 
 ENTRY_POINT_GROUP = hookspecs.PROJECT
+WITH_STATE = (Kind.MODEL, Kind.LOSS, Kind.PENALTY, Kind.AUGMENTATION)  # that training changes
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,16 @@ class Registered:
     def build(self, options: Any, context: Any) -> Any:
         """Call the plugin's `build`. An exception becomes a `PluginError` that names the plugin and package."""
         assert isinstance(self.plugin, Buildable)
-        with self.wrap_errors("raised in build"), preserve_torch_defaults(f"{self}: its build changed"):
-            try:
-                built = self.plugin.build(options, context)
-            except ImagesOnlyError as error:
-                raise UsageError(f"{self} {error}") from None
-        if not isinstance(built, self.plugin.build_types):
-            expected = " or ".join(build_type.__name__ for build_type in self.plugin.build_types)
-            raise PluginError(f"{self}: build must return {expected}, got {type(built).__name__}")
+        with self.wrap_errors("raised in build"), build_in_progress():
+            with preserve_torch_defaults(f"{self}: its build changed"):
+                try:
+                    built = self.plugin.build(options, context)
+                except ImagesOnlyError as error:
+                    raise UsageError(f"{self} {error}") from None
+            if (problem := breach(built, self.plugin.build_types)) is not None:
+                raise PluginError(f"{self}: {problem}")
+            if self.plugin.kind in WITH_STATE and is_reused(built):
+                raise PluginError(f"{self}: {REUSED}")
         return built
 
     @contextmanager
@@ -104,6 +110,7 @@ class Registry:
         Failures of installed plugins are recorded in `failures`. A failure of an extra plugin raises `PluginError`, or
         `UsageError` if the file or module does not exist; that of an optional one is a warning.
         """
+        examine_anew()
         registry = cls()
         loader = _Loader(registry)
         installed, registry.failures = installed_plugins(ENTRY_POINT_GROUP)

@@ -198,9 +198,9 @@ class ProfiledKernel(Record):
 
     name: str = Field(description="name of the kernel or operator")
     phase: str = Field(description="phase of the step: data, discriminator or generator")
-    calls_per_step: float = Field(description="calls per step, mean over the profiled steps")
+    calls_per_step: float = Field(description="calls per step, mean over the steps of the run")
     seconds_per_step: float = Field(
-        description="seconds per step, mean over the profiled steps; without the operators that it calls"
+        description="seconds per step, mean over the steps of the run; without the operators that it calls"
     )
 
 

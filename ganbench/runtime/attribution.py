@@ -41,11 +41,24 @@ class PluginNames:
                 return plugin
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
-    def update_error(self, error: BaseException, player: Player, networks: Networks) -> PluginError:
-        """Return the error for an exception in an update. It names the model if raised in a network, else the loss."""
+    def update_error(
+        self, error: BaseException, player: Player, networks: Networks, output: str | None = None
+    ) -> PluginError:
+        """Return the error for an exception in an update. It names the model if raised in a network, else the loss.
+
+        `output` describes what the discriminator returned, if that was no tensor.
+        """
         module, called_only = innermost_module(error, networks)
         if module is None:
-            return PluginError(f"{self.loss} raised in {player}_loss: {describe(error)}")
+            unlike = (
+                ""
+                if output is None
+                else (
+                    f"; the discriminator of {self.model} returned {output}, which this loss may not support: choose "
+                    "another loss, or return the logits alone"
+                )
+            )
+            return PluginError(f"{self.loss} raised in {player}_loss: {describe(error)}{unlike}")
         if called_only and isinstance(error, TypeError):
             return PluginError(
                 f"{self.loss} calls the {module} of {self.model} with invalid arguments: {describe(error)}"

@@ -229,6 +229,32 @@ def set_generator_state(generator: Any, state: Any) -> None:
         generator.bit_generator.state = state
 
 
+def generator_kind(generator: Any) -> tuple[str, str] | None:
+    """Return the library of a random number generator, and its algorithm or device, for `new_generator`.
+
+    Return None for anything else, such as one with a class or an algorithm of a plugin.
+    """
+    if type(generator) is random.Random:
+        return "random", ""
+    if type(generator) is torch.Generator:
+        return "torch", generator.device.type
+    if type(generator) in (np.random.Generator, np.random.RandomState):
+        algorithm = generator_state(generator)["bit_generator"]
+        if hasattr(np.random, algorithm):
+            return f"numpy.{type(generator).__name__}", algorithm
+    return None
+
+
+def new_generator(library: str, detail: str) -> Any:
+    """Return a random number generator of this kind, for a plugin that creates its own in its first call."""
+    if library == "random":
+        return random.Random()
+    if library == "torch":
+        return torch.Generator(detail)
+    kind = np.random.Generator if library == "numpy.Generator" else np.random.RandomState
+    return kind(getattr(np.random, detail)())
+
+
 def serialize(value: Any) -> Any:
     """Convert a value to tensors, numbers, strings and tuples that name the container types.
 
@@ -241,18 +267,20 @@ def serialize(value: Any) -> Any:
         return copy if copy.device.type == "cpu" else ("tensor", copy, copy.device.type)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
-    if isinstance(value, GENERATORS):
-        return "generator", serialize(generator_state(value))
+    if (generator := generator_kind(value)) is not None:
+        return "generator", serialize(generator_state(value)), *generator
     if type(value) is dict:
         return "dict", [(serialize(key), serialize(item)) for key, item in value.items()]
-    for kind in (list, tuple, set, deque):
+    if type(value) is deque:
+        return "deque", [serialize(item) for item in value], value.maxlen
+    for kind in (list, tuple, set):
         if type(value) is kind:
             return kind.__name__, [serialize(item) for item in value]
     raise NotSerializable
 
 
 def deserialize(saved: Any, current: Any) -> Any:
-    """Return a serialized value, loaded into the object `current` if that has the same type."""
+    """Return a serialized value, loaded into the object `current` if that is of the same kind."""
     if isinstance(saved, Tensor):
         return saved.clone() if not isinstance(current, Tensor) else _load_tensor(current, saved)
     if not isinstance(saved, tuple):
@@ -261,9 +289,9 @@ def deserialize(saved: Any, current: Any) -> Any:
     if kind == "tensor":  # of a GPU, although a checkpoint is read to the CPU
         return _load_tensor(current, content) if isinstance(current, Tensor) else content.to(more[0], copy=True)
     if kind == "generator":
-        if isinstance(current, GENERATORS):
-            set_generator_state(current, deserialize(content, None))
-        return current
+        generator = current if generator_kind(current) == tuple(more) else new_generator(*more)
+        set_generator_state(generator, deserialize(content, None))
+        return generator
     if kind == "array":
         array = content.numpy().view(np.dtype(more[0])).reshape(tuple(more[1])).copy()
         if isinstance(current, np.ndarray) and current.shape == array.shape and current.dtype == array.dtype:
@@ -281,7 +309,11 @@ def deserialize(saved: Any, current: Any) -> Any:
         old = current if type(current) is tuple and len(current) == len(content) else (None,) * len(content)
         parts = tuple(deserialize(item, inner) for item, inner in zip(content, old, strict=True))
         return current if all(part is inner for part, inner in zip(parts, old, strict=True)) else parts
-    target = current if type(current).__name__ == kind else {"list": list, "set": set, "deque": deque}[kind]()
+    if kind == "deque":
+        same = type(current) is deque and current.maxlen == more[0]
+        target = current if same else deque(maxlen=more[0])
+    else:
+        target = current if type(current).__name__ == kind else {"list": list, "set": set}[kind]()
     before = list(target) if kind != "set" else []
     new = [deserialize(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
     target.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -134,6 +135,11 @@ def value_identity(name: str, value: Any, plain: Any) -> dict[str, Any]:
         return {name: path_identity(value) if value.exists() else plain}
     if isinstance(value, BaseModel):
         return {f"{name}.{key}": item for key, item in options_identity(value).items()}
+    if is_dataclass(value):
+        held: dict[str, Any] = {}
+        for each in fields(value):
+            held |= value_identity(f"{name}.{each.name}", getattr(value, each.name), plain[each.name])
+        return held
     if isinstance(value, list | tuple | Mapping):
         keys = list(value) if isinstance(value, Mapping) else range(len(value))
         if any(isinstance(value[key], PluginConfig | Path | BaseModel) for key in keys):

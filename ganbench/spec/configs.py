@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Player
 from ganbench.plugin.kinds import Kind
-from ganbench.plugin.options import Options, StrictModel
+from ganbench.plugin.options import Options, StrictModel, stored
 from ganbench.plugin.registrations import Buildable, BuildContext, PenaltyPlugin
 from ganbench.plugin.registry import Registered, Registry
 
@@ -48,6 +48,9 @@ def configs_in(value: Any) -> Iterator[PluginConfig]:
     elif isinstance(value, BaseModel):
         for _, item in value:
             yield from configs_in(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from configs_in(getattr(value, each.name))
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from configs_in(item)
@@ -120,7 +123,7 @@ class PluginConfig(StrictModel):
     @model_serializer
     def _flatten(self) -> dict[str, Any]:
         own = {key: _plain(getattr(self, key)) for key in type(self).model_fields if key in self.engine_keys()}
-        return {"name": self.name, **own, **self.options.model_dump(mode="json")}
+        return {"name": self.name, **own, **stored(self.options)}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -150,7 +150,10 @@ def require_installed(config: TrackerConfig, where: str) -> None:
     plugin = config.plugin.plugin
     assert isinstance(plugin, TrackerPlugin)
     for module, requirement in plugin.requires.items():
-        found = find_spec(module)
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:  # the package of a module such as aim.pytorch
+            found = None
         if found is None or found.origin is None:  # a folder of that name, such as the one that wandb makes
             raise MissingError(
                 f"{where}: the tracker '{config.name}' requires {module}, which is not installed; run pip install "

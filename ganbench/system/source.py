@@ -30,10 +30,11 @@ DIGITS = 16  # hexadecimal digits kept of a SHA-256 hash
 
 
 class Examined(NamedTuple):
-    """The code of a plugin, examined when its hash was first asked for."""
+    """The code of a plugin, examined when its hash was first asked for in a run."""
 
     hash: str
     loaded: dict[str, ModuleSpec]  # of the modules that this process had imported, by name
+    contents: dict[str, bytes]  # the hashes of their files when they were imported, by the modules' names
     edited: Path | None  # one of their files that was edited after the import
 
     def is_current(self) -> bool:
@@ -42,20 +43,31 @@ class Examined(NamedTuple):
 
 
 EXAMINED: dict[str, Examined] = {}  # by module
+EARLIER: dict[str, Examined] = {}  # of earlier runs of the process
+
+
+def examine_anew() -> None:
+    """Examine the code of plugins again, as for another run in a notebook: an edit in between must not go unnoticed.
+
+    ganbench itself keeps its hash, which is that of the code that runs.
+    """
+    for module in [*EXAMINED]:
+        if module != "ganbench":
+            EARLIER[module] = EXAMINED.pop(module)
 
 
 def source_hash(module: str) -> str:
     """Return the hash of a plugin's code: its top-level package and every package in development that it imports.
 
     Packages in site-packages count as released and are identified by their version; the plugin's own package is hashed
-    wherever it is. ganbench itself is excluded, because it has its own hash. Later edits do not change the hash, unless
-    the code is reloaded.
+    wherever it is. ganbench itself is excluded, because it has its own hash. Later edits do not change the hash until
+    `examine_anew` is called, unless the code is reloaded.
     """
     return examine(module).hash
 
 
 def edited_file(module: str) -> Path | None:
-    """Return a file of this code that was edited between its import and the first call of `source_hash`, if any.
+    """Return a file of this code that was edited between its import and its examination, if any.
 
     The code that runs is then not the code that was hashed.
     """
@@ -73,8 +85,18 @@ def examine(module: str) -> Examined:
             names |= {name, *(module_name(file) for file in own)}
         specifications = {name: getattr(sys.modules.get(name), "__spec__", None) for name in sorted(names)}
         loaded = {name: each for name, each in specifications.items() if isinstance(each, ModuleSpec)}
-        edited = next((Path(str(each.origin)) for each in loaded.values() if is_edited(each)), None)
-        known = EXAMINED[module] = Examined(hash_files(files), loaded, edited)
+        earlier = EARLIER.get(module)
+        # compared with the file first, as another process may have written the compiled code of an edited one since
+        imported = earlier.contents if earlier is not None and earlier.is_current() else {}
+        now = {name: content_hash(Path(str(each.origin))) for name, each in loaded.items()}
+        changed = [
+            name
+            for name, each in loaded.items()
+            if (now[name] != imported[name] if name in imported else is_edited(each))
+        ]
+        edited = next((Path(str(loaded[name].origin)) for name in changed), None)
+        contents = {**{name: now[name] for name in loaded if name not in changed}, **imported}
+        known = EXAMINED[module] = Examined(hash_files(files), loaded, contents, edited)
     return known
 
 

@@ -23,9 +23,10 @@ def assert_finite_scalar(value: Tensor, name: str) -> None:
 
 
 def assert_gradients(value: Tensor, network: nn.Module, name: str) -> None:
-    """Assert that the scalar depends on the network's parameters."""
+    """Assert that the scalar depends on the network's trainable parameters."""
     assert value.requires_grad, f"expected gradients, got a constant for {name}"
-    gradients = torch.autograd.grad(value, list(network.parameters()), allow_unused=True, retain_graph=True)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(value, trainable, allow_unused=True, retain_graph=True)
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients), (
         f"expected gradients with respect to the network's parameters, got none or zeros for {name}"
     )

@@ -120,6 +120,6 @@ class BenchmarkContract(Contract):
         return replace(context, scheduled=partial(initial_value, context=context))
 
 
-def initial_value(option: Any, context: BuildContext) -> float:
+def initial_value(option: Any, context: BuildContext) -> Any:
     """Return an option, or the initial value of its schedule."""
-    return float(option.build(context)(0) if isinstance(option, ScheduleConfig) else option)
+    return float(option.build(context)(0)) if isinstance(option, ScheduleConfig) else option

@@ -9,6 +9,7 @@ import tomllib
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, ClassVar, NoReturn, get_args
@@ -20,12 +21,15 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ganbench.errors import describe
-from ganbench.plugin.options import Options
+from ganbench.plugin.interfaces import breach
+from ganbench.plugin.options import Options, stored
+from ganbench.plugin.own_state import REUSED, build_in_progress, is_reused
 from ganbench.plugin.registrations import BuildContext
-from ganbench.plugin.registry import Registry
+from ganbench.plugin.registry import WITH_STATE, Registry
 from ganbench.spec.benchmark import without_none
 from ganbench.spec.configs import PluginConfig
 from ganbench.system.torch_defaults import restore_torch_defaults, torch_defaults
+from ganbench.training.schedules import ScheduledValues
 
 BATCH = 16
 SEED = 0
@@ -81,10 +85,9 @@ class PluginContract(Contract):
 
     def test_options_can_be_stored_and_loaded(self) -> None:
         """Options have the same values after they are written to spec.toml and read again, as when a run is resumed."""
-        before = self.validated(self.options).model_dump(mode="json")
+        before = stored(self.validated(self.options))
         try:
-            stored = tomllib.loads(tomli_w.dumps(without_none(before)))
-            after = self.validated(stored).model_dump(mode="json")
+            after = stored(self.validated(tomllib.loads(tomli_w.dumps(without_none(before)))))
         except (TypeError, ValidationError) as error:
             raise AssertionError(f"expected options that can be stored and loaded, got {describe(error)}") from None
         changed = [f"{name} = {before[name]!r}, then {after[name]!r}" for name in before if before[name] != after[name]]
@@ -108,14 +111,14 @@ class PluginContract(Contract):
     def test_build_returns_an_object_of_its_kind(self) -> None:
         """`build` returns an object with the methods of the interface of its kind."""
         built = self.build()
-        expected = " or ".join(build_type.__name__ for build_type in self.plugin.build_types)
-        assert isinstance(built, self.plugin.build_types), f"build must return {expected}, got {type(built).__name__}"
+        problem = breach(built, self.plugin.build_types)
+        assert problem is None, problem
 
     def test_build_leaves_no_trace(self) -> None:
         """`build` does not change torch's defaults (dtype, device, gradient mode) or write into the current folder."""
         folder, files = Path.cwd(), set(Path.cwd().iterdir())
         defaults = torch_defaults()
-        self.plugin.build(self.validated(self.options), self.context())
+        self.plugin.build(self.validated(self.options), self.context_for("cpu", SEED))
         changed = restore_torch_defaults(defaults)
         assert changed is None, f"build changed {changed}"
         assert Path.cwd() == folder, f"expected the current folder {folder}, got {Path.cwd()}"
@@ -127,7 +130,10 @@ class PluginContract(Contract):
         options, defaults = self.validated(self.options), torch_defaults()
         torch.manual_seed(seed)
         try:
-            return self.plugin.build(options, self.context_for(device, seed))
+            with build_in_progress():
+                built = self.plugin.build(options, self.context_for(device, seed))
+                assert self.plugin.kind not in WITH_STATE or not is_reused(built), REUSED
+            return built
         finally:
             restore_torch_defaults(defaults)  # so that the other rules can be checked, too
 
@@ -138,7 +144,10 @@ class PluginContract(Contract):
 
     def context_for(self, device: str, seed: int) -> Any:
         context = self.context()
-        return replace(context, device=device, seed=seed) if isinstance(context, BuildContext) else context
+        if not isinstance(context, BuildContext):
+            return context
+        context = replace(context, device=device, seed=seed)
+        return replace(context, scheduled=partial(ScheduledValues(device).value_of, context=context))
 
     def validated(self, options: Mapping[str, Any]) -> Options:
         """Return the options as the plugin's model. Raises pydantic's `ValidationError`."""

@@ -13,7 +13,7 @@ from ganbench.runtime.precision import autocast
 from ganbench.training.loss_contract import invalid_return, objective
 
 from .assertions import assert_finite_scalar, assert_gradients, assert_unchanged
-from .networks import assert_labels, conditional_networks
+from .networks import Listening, assert_labels, conditional_networks
 from .update import CPU, UpdateContract
 
 
@@ -59,7 +59,7 @@ class LossContract(UpdateContract):
         """A conditional discriminator gets the labels of its images: `batch.labels` or `batch.fake_labels`."""
         if type(self).networks is not LossContract.networks:
             self.skip("the loss is tested with networks of its own")
-        networks, loss = conditional_networks(super().networks()), self.loss()
+        networks, loss = conditional_networks(super().networks(), Listening), self.loss()
         for player in PLAYERS:
             players, batch = self.players(networks), self.batch(networks)
             objective(loss, player)(players, batch)

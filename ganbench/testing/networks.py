@@ -26,26 +26,39 @@ def two_layer_networks(data_shape: tuple[int, ...], seed: int) -> Networks:
 
 
 class Labeled(nn.Module):
-    """A network that takes labels, ignores them, and remembers its calls."""
+    """A network that takes labels, and ignores them."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+
+    def forward(self, inputs: Tensor, labels: Any) -> Any:
+        return self.network(inputs)
+
+
+class Listening(Labeled):
+    """Remembers its calls."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
         self.calls: list[tuple[Tensor, Any]] = []
 
     def forward(self, inputs: Tensor, labels: Any) -> Any:
         self.calls.append((inputs, labels))
-        return self.network(inputs)
+        return super().forward(inputs, labels)
 
 
-def conditional_networks(networks: Networks) -> Networks:
+def conditional_networks(networks: Networks, kind: type[Labeled] = Labeled) -> Networks:
     """Return the networks as those of a conditional model."""
-    return Networks(Labeled(networks.generator), Labeled(networks.discriminator), networks.latent_dim, conditional=True)
+    return Networks(kind(networks.generator), kind(networks.discriminator), networks.latent_dim, conditional=True)
 
 
 def assert_labels(networks: Networks, players: Players, batch: Batch) -> None:
-    """Assert that the discriminator of `conditional_networks` got the labels of real and generated images."""
-    assert isinstance(networks.discriminator, Labeled)
+    """Assert that the discriminator of `conditional_networks` got the labels of real and generated images.
+
+    They are `Listening`.
+    """
+    assert isinstance(networks.discriminator, Listening)
     for images, labels in networks.discriminator.calls:
         assert isinstance(labels, Tensor), (
             f"expected labels for the discriminator of a conditional model, got {labels!r}: pass batch.labels for real "

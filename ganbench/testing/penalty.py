@@ -14,7 +14,7 @@ from ganbench.training.penalties import WeightedPenalty
 from ganbench.training.players import UpdatePlayers
 
 from .assertions import assert_finite_scalar, assert_gradients, assert_unchanged
-from .networks import assert_labels, conditional_networks
+from .networks import Listening, assert_labels, conditional_networks
 from .update import CPU, UpdateContract
 
 
@@ -51,7 +51,7 @@ class PenaltyContract(UpdateContract):
         """A conditional discriminator gets the labels of its images: `batch.labels` or `batch.fake_labels`."""
         if type(self).networks is not UpdateContract.networks:
             self.skip("the penalty is tested with networks of its own")
-        networks = conditional_networks(self.networks())
+        networks = conditional_networks(self.networks(), Listening)
         _, players, batch = self.value(networks)
         assert_labels(networks, players, batch)
 

@@ -126,8 +126,9 @@ class UpdateContract(PluginContract):
 
     def batch(self, networks: Networks) -> Batch:
         """Return the data of an update; with labels for generated images if the networks are conditional."""
-        labels = self.labels()
-        fake_labels = (labels + 1) % self.num_classes if networks.conditional else None
+        labels, fake_labels = self.labels(), None
+        if networks.conditional:
+            fake_labels = labels if getattr(self.loss(), "pairs_images", False) else (labels + 1) % self.num_classes
         return Batch(self.images(), labels, torch.randn(BATCH, networks.latent_dim), fake_labels)
 
     def players(self, networks: Networks) -> Players:

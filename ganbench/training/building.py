@@ -144,6 +144,11 @@ def suspicious_combinations(spec: BenchmarkSpec, step: TrainingStep) -> list[str
             for penalty in spec.penalties
             if penalty.player == player and gcd(penalty.every * updates, period) > updates
         ]
+    if spec.engine.compile and spec.penalties:
+        warnings.append(
+            f"engine.compile: updates with a penalty ({', '.join(step.penalties.ids)}) run uncompiled, because "
+            "torch.compile does not support the second derivatives of penalties"
+        )
     on_discriminator = [penalty for penalty in spec.penalties if penalty.player == "discriminator"]
     if not on_discriminator or not batch_norms(step.networks.discriminator):
         return warnings

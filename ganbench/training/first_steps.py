@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
 from ganbench.spec.configs import LossConfig
 
+from .optimizers import Clipping
 from .preparation import PreparedRun
 from .state.inspection import Inspection
 from .state.python_state import Snapshot, inspect_step, without_self_saved
@@ -152,7 +154,8 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
             own = [each for at, each in inspection.optimizers.items() if at.startswith(f"{player}'s optimizer")]
             held = any(holds(each, scheduled.value) for each in own)
         else:
-            held = section in ("optimizer", "penalties") or inspection.reaches(scheduled.value)
+            by_engine = section == "optimizer" or re.fullmatch(r"penalties\.\d+\.weight", path)
+            held = bool(by_engine) or inspection.reaches(scheduled.value)
         if not held:
             warnings.append(
                 f"{path}: {scheduled.option.config.plugin} has no effect after the first step, because the plugin does "
@@ -160,6 +163,17 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
                 "a formula"
             )
     return warnings
+
+
+def clipped_sum_warnings(step: TrainingStep) -> list[str]:
+    """Return warnings about clipping for optimizers that add up the gradients of several steps."""
+    return [
+        f"optimizer.{player}.max_grad_norm: {step.plugin_names.optimizers[player]} adds up the gradients of several "
+        "steps, because its zero_grad keeps them, so each step clips the sum so far, not the gradient of the update; "
+        "clip in the step of the optimizer instead"
+        for player in sorted(step.keeping_gradients)
+        if step.clipping.get(player, Clipping()).max_grad_norm is not None
+    ]
 
 
 def holds(optimizer: Optimizer, value: Tensor) -> bool:

@@ -61,7 +61,10 @@ class UpdatePlayers:
             if known is batch and (serve_for_gradients or not torch.is_grad_enabled()):
                 return images
         arguments = (batch.latent, batch.fake_labels) if self.networks.conditional else (batch.latent,)
-        images = self._generator(*arguments)
+        made: Any = self._generator(*arguments)
+        if not isinstance(made, Tensor):
+            raise PluginError(f"{self.model}: its generator returned {described(made)}; expected a tensor of images")
+        images = made
         if self._detached_images:
             images = images.detach()
         if self._differentiable_images and not images.requires_grad:
@@ -110,6 +113,10 @@ class UpdatePlayers:
     def _differentiable_logits(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
         """Return known logits, unless they were computed without gradients, as for a monitor."""
         return next((logits for logits in self.logits_of(images, labels) if logits.requires_grad), None)
+
+    def unlike_logits(self) -> str | None:
+        """Return what the discriminator returned, if it was no tensor in this update; the loss may not expect that."""
+        return next((described(output) for _, _, output in self._outputs if not isinstance(output, Tensor)), None)
 
     def logits_of(self, images: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
         """Yield the discriminator's logits of each call with the tensors `images` and `labels` themselves.

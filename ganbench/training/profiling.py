@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .engines import EagerEngine
 from .position import Position
 from .timing import PHASES, Phase, synchronize
 
-PROFILED_STEPS = 5
+PROFILED_STEPS = 5  # with each combination of penalties that are due
 PREFIX = "ganbench: "  # of the phases' names in the trace
 
 
@@ -49,6 +49,7 @@ class PhaseRanges:
 def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     """Take some eager steps under torch's profiler and write its trace, which Perfetto and Chrome can open.
 
+    Means are weighted by the share of steps in which the same penalties are due.
     A CUDA graph replays the same kernels as an eager step; only the time between them differs. Raises `GanbenchError`
     if the profiler records no kernels.
     """
@@ -57,14 +58,15 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     device = eager.step.latents.device
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    ranges = PhaseRanges(device)
+    ranges, penalties = PhaseRanges(device), eager.step.penalties
     with profile(activities=activities, acc_events=True) as profiler:
-        for _ in range(PROFILED_STEPS):
-            ranges.begin(PHASES[0])
-            eager(inputs, Position(0, 0), on_phase_end=ranges.on_phase_end)
+        for due in penalties.shares:
+            for _ in range(PROFILED_STEPS):
+                ranges.begin(PHASES[0])
+                eager(inputs, Position(penalties.first_step(due), 0), on_phase_end=ranges.on_phase_end)
     with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
-    summary = summarize(list(profiler.events() or []), PROFILED_STEPS, on_gpu)
+    summary = summarize(list(profiler.events() or []), list(penalties.shares.values()), on_gpu)
     if not summary.kernels:
         raise GanbenchError(
             f"--profile: torch's profiler recorded no kernels on {device}; the driver may not permit it"
@@ -72,31 +74,41 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     return summary
 
 
-def summarize(events: list[Any], steps: int, on_gpu: bool) -> Profile:
-    """Return the kernels in a profiler's events by phase and time; on a CPU, operators with their own time only."""
+def summarize(events: list[Any], shares: list[float], on_gpu: bool) -> Profile:
+    """Return the kernels in a profiler's events by phase and time; on a CPU, operators with their own time only.
+
+    `shares` are those of the variants of a step, of which each was profiled in turn.
+    """
     device_type = DeviceType.CUDA if on_gpu else DeviceType.CPU
-    host_ranges = [
+    host_ranges = sorted(
         (event.time_range.start, event.time_range.end, event.name.removeprefix(PREFIX))
         for event in events
         if event.name.startswith(PREFIX) and event.device_type == DeviceType.CPU
-    ]
-    seconds: Counter[tuple[str, str]] = Counter()
-    calls: Counter[tuple[str, str]] = Counter()
+    )
+    seconds: dict[tuple[str, str], list[float]] = {}  # by phase and name, for each variant
+    calls: dict[tuple[str, str], list[int]] = {}
     for event in events:
         named_range = event.name.startswith(PREFIX) or (on_gpu and event.is_user_annotation)
         if event.device_type != device_type or named_range:
             continue
-        phase = next((name for start, end, name in host_ranges if start <= event.time_range.start <= end), None)
-        if phase is None:
+        start = event.time_range.start
+        number = next((number for number, (begin, end, _) in enumerate(host_ranges) if begin <= start <= end), None)
+        if number is None:
             continue
+        key, variant = (host_ranges[number][2], event.name), number // len(PHASES) // PROFILED_STEPS
         microseconds = event.time_range.elapsed_us() if on_gpu else event.self_cpu_time_total
-        seconds[phase, event.name] += microseconds / 1e6
-        calls[phase, event.name] += 1
+        seconds.setdefault(key, [0.0] * len(shares))[variant] += microseconds / 1e6
+        calls.setdefault(key, [0] * len(shares))[variant] += 1
+
+    def per_step(sums: Sequence[float]) -> float:
+        return sum(share * each for share, each in zip(shares, sums, strict=True)) / PROFILED_STEPS
+
     kernels = [
         ProfiledKernel(
-            name=name, phase=phase, calls_per_step=calls[phase, name] / steps, seconds_per_step=total / steps
+            name=name, phase=phase, calls_per_step=per_step(calls[phase, name]), seconds_per_step=per_step(sums)
         )
-        for (phase, name), total in seconds.most_common()
+        for (phase, name), sums in seconds.items()
     ]
+    kernels.sort(key=lambda kernel: kernel.seconds_per_step, reverse=True)
     phases = {phase: sum(kernel.seconds_per_step for kernel in kernels if kernel.phase == phase) for phase in PHASES}
-    return Profile(steps=steps, phases=phases, kernels=kernels)
+    return Profile(steps=PROFILED_STEPS * len(shares), phases=phases, kernels=kernels)

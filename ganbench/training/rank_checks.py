@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.differences import differing_fields
 from ganbench.runtime.networks import batch_norms
+from ganbench.runtime.plugin_state import saved_state
 from ganbench.runtime.ranks import Ranks
 from ganbench.spec.length import Length
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 from ganbench.spec.sections import EngineOptions, TrainingOptions
 
-from .state.python_state import plugin_optimizers
+from .engines.verification import Leaves, first_difference, leaves_of
+from .state.python_state import plugin_optimizers, stateful_plugins
 from .step import TrainingStep
 
 
@@ -58,6 +60,42 @@ def own_training_warnings(step: TrainingStep) -> list[str]:
         f"{step.plugin_names.owner(own[0])}: it has an optimizer of its own ({', '.join(own)}), for which gradients "
         "are not averaged, so the parameters that it trains differ between the processes"
     ]
+
+
+def running_state_warnings(step: TrainingStep, before: Mapping[str, Any], ranks: Ranks) -> list[str]:
+    """Return warnings about state of losses, penalties and augmentations that each rank computes of its own images.
+
+    `before` is the state of the step before its first steps. Counts are the same on all ranks. Adaptive augmentations
+    of the spec get the logits of all ranks, and `own_training_warnings` names what plugins train.
+    """
+    if ranks.alone:
+        return []
+    saved = [before["loss"], *before["penalties"], *before["augmentations"]]
+    python = step.python_state.state_dict()
+    changing = []
+    for (path, plugin), earlier in zip(stateful_plugins(step).items(), saved, strict=True):
+        if path.startswith("augmentation") and hasattr(plugin, "adapt"):
+            continue
+        now, part = saved_state(plugin), "buffers" if isinstance(plugin, nn.Module) else None
+        found = fractions(now[part] if part else now)
+        own = fractions(earlier[part] if part else earlier)
+        held = any(fractions(value) for place, value in python.items() if place.startswith(f"{path}."))
+        if held or first_difference(own, found) is not None:
+            changing.append(path)
+    return [
+        f"{step.plugin_names.owner(path)}: the state of the {path} changes in training, and each process computes its "
+        "own of its share of a batch, so results differ from those of a single process"
+        for path in changing
+    ]
+
+
+def fractions(state: Any) -> Leaves:
+    """Return the floating-point numbers and tensors in a state, by path."""
+    return {
+        path: leaf
+        for path, leaf in leaves_of(state).items()
+        if isinstance(leaf, float) or (isinstance(leaf, Tensor) and leaf.is_floating_point())
+    }
 
 
 def batch_norm_warnings(step: TrainingStep) -> list[str]:

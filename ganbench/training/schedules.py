@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -14,6 +14,7 @@ from ganbench.errors import GanbenchError, PluginError, UsageError, describe
 from ganbench.plugin.interfaces import Schedule
 from ganbench.plugin.options import plain_message
 from ganbench.plugin.registrations import BuildContext
+from ganbench.plugin.registry import Registered
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.configs import PluginConfig, Schedulable, ScheduleConfig
 
@@ -114,6 +115,12 @@ def scheduled_options(value: Any, path: str = "", number: TypeAdapter[float] = N
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from scheduled_options(item, f"{path}.{key}", number)
+    elif is_dataclass(value) and not isinstance(value, type | Registered):
+        annotations = get_type_hints(type(value), include_extras=True)
+        for each in fields(value):
+            marks = list(marks_in(annotations[each.name]))
+            inside = f"{path}.{each.name}"
+            yield from scheduled_options(getattr(value, each.name), inside, marks[0].number if marks else NUMBER)
     elif isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
             inside = path if isinstance(value, PluginConfig) and name == "options" else f"{path}.{name}".lstrip(".")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from traceback import clear_frames
+from types import FunctionType
+from typing import Any
 
 import torch
 
@@ -110,9 +112,9 @@ def run_at_once(
     """Train, time and score specs that differ only in their seed, at the same time. See `runner.run`.
 
     Each has a run directory in `folders`, and a display. Returns, in the same order, the results of the runs, or the
-    errors that ended them. The last specs are left out after an interruption, if memory does not suffice for them, and
-    after a spec whose step is not captured as a CUDA graph or changes state that the others share, such as a global,
-    because they would have to be trained one after another.
+    errors that ended them. The last specs are left out after an interruption, if memory does not suffice for them, if
+    they share an object with the first one, and after a spec whose step is not captured as a CUDA graph or changes
+    state that the others share, such as a global, because they would have to be trained one after another.
 
     Raises errors that occur before the training of the first one.
     """
@@ -130,8 +132,11 @@ def run_at_once(
             callbacks, turns = Callbacks([display], chosen), Turns(chosen)
             with turns.turn():
                 prepared = prepare_in_memory(spec, chosen, launch, callbacks)
-            if begun and share_objects(prepared.step, begun[0].run.prepared.step):
-                raise PluginError("a plugin's build returns the same object for each run")  # trained later, alone
+            if begun and (shared := shared_objects(prepared.step, begun[0].run.prepared.step)):
+                raise SharedObjectError(
+                    f"{prepared.step.plugin_names.owner(shared[0])}: build returns the same object for each run, so "
+                    "seeds are trained one after another; create a new one in each call of build"
+                )
             stack.callback(prepared.step.python_state.forget)
             if interrupt.requested:
                 return
@@ -158,9 +163,12 @@ def run_at_once(
                 try:
                     interrupt.unsaved = False
                     begin(spec, folder, display)
-                except GanbenchError:
+                except GanbenchError as error:
                     if not begun:
                         raise
+                    if isinstance(error, SharedObjectError):
+                        displays[0].on_warning(str(error))
+                    free_memory_of([error])  # of what was prepared; it will be trained later, alone
                     break
                 if interrupt.requested:
                     break
@@ -174,9 +182,21 @@ def run_at_once(
     return [each.outcome for each in begun if each.outcome is not None]
 
 
-def share_objects(one: TrainingStep, other: TrainingStep) -> bool:
-    """Return whether a plugin has built the same object for both steps, such as a module's only loss."""
-    return bool({*map(id, own_objects(one).values())} & {*map(id, own_objects(other).values())})
+class SharedObjectError(PluginError):
+    """Raised if a plugin's build has returned the same object for two runs, which must not be trained at once."""
+
+
+def shared_objects(one: TrainingStep, other: TrainingStep) -> list[str]:
+    """Return the paths of what a plugin has built for both steps, such as a module's only loss."""
+    others = {*map(id, own_objects(other).values())}
+    return [path for path, each in own_objects(one).items() if id(each) in others and not is_stateless_function(each)]
+
+
+def is_stateless_function(value: Any) -> bool:
+    """Return whether a value is a function that keeps nothing, apart from globals, whose changes are noticed."""
+    if not isinstance(value, FunctionType):
+        return False
+    return not (value.__closure__ or value.__defaults__ or value.__kwdefaults__ or vars(value))
 
 
 def number_that_fits(device: torch.device, begun: int) -> int:

@@ -278,7 +278,7 @@ class TrainingStep:
             raise
         except (Exception, SystemExit) as error:
             if returned is NOT_RETURNED:
-                raise self.plugin_names.update_error(error, player, self.networks) from error
+                raise self.plugin_names.update_error(error, player, self.networks, players.unlike_logits()) from error
             if breach := invalid_return(returned):
                 raise PluginError(f"{self.plugin_names.loss}: {player}_loss returned {breach}") from error
             penalties = self.penalties.plugins(due) if penalized else []

@@ -27,6 +27,7 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
     MissingGradients,
+    clipped_sum_warnings,
     other_image_warnings,
     refuse_reserved_monitors,
     require_known_parameters,
@@ -41,6 +42,7 @@ from .first_steps import (
 from .position import Position
 from .preparation import PreparedRun
 from .profiling import profile_steps
+from .rank_checks import running_state_warnings
 from .roofline import count_flops, count_state_bytes
 from .sample_images import generated_source
 from .state.measuring import untouched
@@ -113,12 +115,16 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             *missing.warnings(),
             *untrained_parameter_warnings(step, inspection),
             *unused_schedule_warnings(step, inspection),
+            *clipped_sum_warnings(step),
+            *running_state_warnings(step, state, prepared.ranks),
         ]
         shared_state = [path for path, place in before.changed().items() if place.of_process]
         refuse_reserved_monitors(output, spec.loss)
         state_bytes = count_state_bytes(step)
 
-        engine, record = choose_engine(eager, spec.engine, examples, restore, verify_steps)
+        engine, record = choose_engine(
+            eager, spec.engine, examples, restore, verify_steps, prepared.context.total_images
+        )
         seconds = mean_step_seconds(engine, examples[0], step, prepared.device)
         ranks = prepared.ranks.size
         components = ComponentThroughput(

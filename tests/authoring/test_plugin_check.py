@@ -220,3 +220,18 @@ def test_an_invalid_request_is_a_usage_error(arguments: str, message: str) -> No
     outcome = check(arguments)
     assert outcome.exit_code == 2
     assert message in outcome.output
+
+
+def test_options_for_one_of_the_plugins_in_a_file_say_how_to_check_it_alone(tmp_path: Path) -> None:
+    file = tmp_path / "two.py"
+    file.write_text(
+        "from ganbench import LossPlugin, Options, OptimizerPlugin, hookimpl\n"
+        "class Margin(Options):\n    margin: float = 1.0\n"
+        "@hookimpl\ndef ganbench_losses():\n"
+        "    return [LossPlugin(name='mine', summary='-', options=Margin, build=print)]\n"
+        "@hookimpl\ndef ganbench_optimizers():\n"
+        "    return [OptimizerPlugin(name='theirs', summary='-', build=print)]\n"
+    )
+    outcome = check(f"{file} -o margin=2.0")
+    assert outcome.exit_code == 2
+    assert f"`ganbench plugin check NAME -p {file}` checks one plugin of the file" in " ".join(outcome.output.split())

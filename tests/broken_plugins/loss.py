@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from ganbench import Batch, LossPlugin, Players
+from ganbench import Batch, BuildContext, LossPlugin, Options, Players, Schedulable, ScheduleConfig
 
 from .broken import Broken, disturbed
 
@@ -95,6 +96,33 @@ class WithLateBuffer(nn.Module, Wasserstein):
         return value + (value - self.average).square()
 
 
+class Pairing(Wasserstein):
+    """Knows that generated images have the labels of the real ones."""
+
+    needs_labels = pairs_images = True
+
+    def outputs(self, players: Players, batch: Batch) -> Outputs:
+        fake = players.discriminate(players.generate(batch), batch.labels)
+        return players.discriminate(batch.real, batch.labels), fake
+
+
+class WeightOptions(Options):
+    weight: Annotated[float | ScheduleConfig, Schedulable(ge=0)] | None = Field(None, description="default: 1")
+
+
+class Weighted(Wasserstein):
+    def __init__(self, weight: float | Tensor | None) -> None:
+        self.weight = weight
+
+    def value(self, real: Tensor, fake: Tensor) -> Tensor:
+        value = super().value(real, fake)
+        return value if self.weight is None else self.weight * value
+
+
+def build_weighted(options: WeightOptions, context: BuildContext) -> Weighted:
+    return Weighted(context.scheduled(options.weight))
+
+
 def loss(make: Callable[[], Wasserstein]) -> LossPlugin:
     return LossPlugin(name="mine", summary="A Wasserstein loss", build=lambda *_: make())
 
@@ -102,6 +130,8 @@ def loss(make: Callable[[], Wasserstein]) -> LossPlugin:
 SOUND = loss(Wasserstein)
 SOUND_MODULE = loss(WithBuffer)
 SOUND_LATE = loss(WithLateBuffer)
+SOUND_PAIRING = loss(Pairing)
+SOUND_WEIGHTED = LossPlugin(name="mine", summary="A weighted loss", options=WeightOptions, build=build_weighted)
 BROKEN = {
     "each loss is a finite scalar with gradients for its network": Broken(
         loss(Vector), "expected a scalar, got shape (16, 1) for discriminator_loss"

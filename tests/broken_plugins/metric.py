@@ -98,12 +98,42 @@ class Shrinking(Size):
         return super().measure(networks, loss)
 
 
+class Sampled(Nearest):
+    """Compares a random half of at least 40 images, and needs the labels of the real ones alone."""
+
+    min_images = 40
+    uses_real_labels = True
+
+    def fit(self, reference: Any) -> None:
+        assert reference.count >= self.min_images
+        assert len(reference.labels) == reference.count
+        super().fit(reference)
+
+    def compute(self) -> float:
+        images = torch.cat(self.batches)
+        assert len(images) >= self.min_images
+        assert not torch.is_grad_enabled()
+        self.batches = [images[torch.randperm(len(images))[: len(images) // 2]]]
+        return super().compute()
+
+
+class Unranked(Blind):
+    """Has only a value that is shown."""
+
+    higher_is_better = {"one": None}
+
+    def compute(self) -> dict[str, float]:
+        return {"one": super().compute()}
+
+
 def metric(make: Any) -> MetricPlugin:
     return MetricPlugin(name="mine", summary="A share of images", build=lambda *_: make())
 
 
 SOUND = metric(Nearest)
 SOUND_OF_NETWORKS = metric(Size)
+SOUND_SAMPLED = metric(Sampled)
+SOUND_UNRANKED = metric(Unranked)
 BROKEN = {
     "the direction of every value is known": Broken(
         metric(Misspelt), "expected values called ['miss', 'precision'], got ['misses', 'precision']"

@@ -131,6 +131,16 @@ class Direct:
         return -self.output(players, batch, players.generate(batch)), {}
 
 
+def with_frozen_part() -> ModelPlugin:
+    def build(options: Any, context: Any) -> Networks:
+        size = prod(context.data_shape)
+        frozen = nn.Linear(size, 8).requires_grad_(False)
+        discriminator = nn.Sequential(nn.Flatten(), frozen, nn.Tanh(), nn.Linear(8, 1))
+        return Networks(Generator(context.data_shape, same), discriminator, latent_dim=8)
+
+    return ModelPlugin(name="mine", summary="Two linear layers", build=build)
+
+
 def called_directly(discriminator: type[nn.Module]) -> ModelPlugin:
     def build(options: Any, context: Any) -> Networks:
         shape = context.data_shape
@@ -140,6 +150,7 @@ def called_directly(discriminator: type[nn.Module]) -> ModelPlugin:
 
 
 SOUND = model()
+SOUND_FROZEN = with_frozen_part()
 SOUND_WITH = {  # models that need a particular loss
     "pairs": (called_directly(OfPairs), Direct(of_pairs=True)),
     "packs": (called_directly(OfPacks), Direct(of_pairs=False)),

@@ -10,13 +10,16 @@ from textwrap import dedent
 from typing import Any, NamedTuple
 
 import pytest
+from torch import nn
 
-from ganbench import GanbenchWarning, PluginError, UsageError
+from ganbench import GanbenchWarning, MetricPlugin, PluginError, UsageError
 from ganbench.api.spec import resolve_spec
 from ganbench.errors import NotComparableError
+from ganbench.plugin.installed import Provider
+from ganbench.plugin.interfaces import FeatureMetric, Interface, Metric
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import REGISTRATIONS, Buildable
-from ganbench.plugin.registry import ONLY_VARIABLE, Registry
+from ganbench.plugin.registry import ONLY_VARIABLE, Registered, Registry
 from ganbench.spec.configs import CONFIGS
 from ganbench.spec.loading import load_spec, resolve
 from ganbench.version import PLUGIN_API
@@ -290,6 +293,19 @@ def test_a_plugin_whose_code_was_edited_after_its_import_is_refused(
         registered.record()
 
 
+def test_a_plugin_that_was_edited_between_two_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "edited_between.py"
+    path.write_text(offering("tiny"))
+    registered = Registry.load(["edited_between"]).find(Kind.MODEL, "tiny")
+    before = registered.record()
+    path.write_text(offering("tiny") + "# edited")
+    assert registered.record() == before  # in the run that has begun
+    with pytest.raises(NotComparableError, match=r"edited_between\.py was edited"):
+        Registry.load(["edited_between"]).find(Kind.MODEL, "tiny").record()
+
+
 @pytest.mark.parametrize("missing", ["nowhere.py", "folder/nowhere.py", "nowhere", "nowhere.gans", "json.nowhere"])
 def test_a_missing_extra_plugin_is_a_usage_error(missing: str) -> None:
     with pytest.raises(UsageError, match=f"-p {missing}: no such (file|module)"):
@@ -355,6 +371,34 @@ def test_the_error_of_a_build_names_plugin_distribution_and_version(install: Ins
         PluginError, match=r"model 'tiny' \(from raising-build 1\.2\) raised in build: RuntimeError: no weights"
     ):
         Registry.load().find(Kind.MODEL, "tiny").build(None, None)
+
+
+class OfModules(nn.Module):
+    """A metric whose extractor is a submodule, which only `__getattr__` finds."""
+
+    label, higher_is_better, protocol = "own", True, {}  # type: ignore[var-annotated]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Flatten()
+
+    def score(self, real: object, generated: object) -> float:
+        return 0.0
+
+
+def test_a_module_is_a_metric_if_its_submodules_and_methods_complete_it() -> None:
+    """Python 3.12 and later look for the members of a protocol without calling `__getattr__`."""
+    assert type(FeatureMetric).__instancecheck__ is Interface.__instancecheck__
+    assert isinstance(OfModules(), FeatureMetric)
+    assert not isinstance(OfModules(), Metric)
+
+    class Unscored(OfModules):
+        score = property()  # type: ignore[assignment]
+
+    provider = Provider("mine.py", "1", "mine", "mine")
+    plugin = MetricPlugin(name="mine", summary="For tests", build=lambda *_: Unscored())
+    with pytest.raises(PluginError, match=r"got Unscored, which lacks score of a FeatureMetric$"):
+        Registered(plugin, provider).build(None, None)
 
 
 def test_a_build_may_raise_a_ganbench_error(install: Install) -> None:

@@ -243,7 +243,7 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_run(
         config_file().write_text('trackers = ["absent"]')
     outcome = run_command(*RUN, "--out", "run", *([] if in_configuration else ["--track", "absent"]))
     assert outcome.exit_code == ExitCode.NOT_COMPARABLE
-    message = f"{where}: the tracker 'absent' requires no_such_module, which is not installed; run pip install"
+    message = f"{where}: the tracker 'absent' requires no_such_package.module, which is not installed; run pip install"
     assert f"{message} 'ganbench[absent]'" in " ".join(outcome.output.split())
     assert not (tmp_path / "run").exists()
 
@@ -255,10 +255,10 @@ def test_a_recorded_tracker_that_is_not_available_is_left_out_with_a_warning() -
         chosen = choose_trackers([], "dcgan-fashion", registry, recorded)
     assert [tracker.name for tracker in chosen] == ["tensorboard"]
     absent, unknown, fake = (str(warning.message) for warning in caught)
-    assert absent.startswith("--resume: the tracker 'absent' requires no_such_module, which is not installed")
+    assert absent.startswith("--resume: the tracker 'absent' requires no_such_package.module, which is not installed")
     assert "unknown tracker 'unknown'" in unknown
     assert "no_option" in fake
-    with pytest.raises(MissingError, match="--track absent: the tracker 'absent' requires no_such_module"):
+    with pytest.raises(MissingError, match="--track absent: the tracker 'absent' requires no_such_package"):
         choose_trackers(["absent"], "dcgan-fashion", registry, recorded[:1])
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from conftest import DEVICES
-from linear_gan import LATENT, LeastSquares, generator, make_eager
-from torch import Tensor
+from linear_gan import LATENT, LeastSquares, generator, make_eager, take
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ganbench import Batch, Networks, Players
@@ -19,7 +20,9 @@ from ganbench.errors import GanbenchError, PluginError, UsageError
 from ganbench.runtime.ranks import SINGLE, Ranks, explain_lost_contact
 from ganbench.runtime.rng import make_rng
 from ganbench.spec.sections import DataOptions, EngineOptions, TrainingOptions
-from ganbench.training.rank_checks import batch_norm_warnings, check_launch, check_ranks
+from ganbench.training.players import NamedAugmentation
+from ganbench.training.rank_checks import batch_norm_warnings, check_launch, check_ranks, running_state_warnings
+from ganbench.training.state.step_state import snapshot_state
 from ganbench.training.step import UpdateSizes
 
 UPDATE_IMAGES = 4
@@ -201,3 +204,50 @@ def test_unsupported_options_are_refused(
     with pytest.raises(UsageError, match=message):
         check_launch(engine, device, profile, verify_engine, ranks=2)
     check_launch(engine, device, profile, verify_engine, ranks=1)
+
+
+class Tracking(LeastSquares, nn.Module):
+    """Divides its loss by a running average, held as a buffer or as an attribute."""
+
+    def __init__(self, average: Tensor, is_buffer: bool) -> None:
+        super().__init__()
+        self.calls = 0
+        if is_buffer:
+            self.register_buffer("average", average)
+        else:
+            self.average = average
+
+    def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, monitors = super().discriminator_loss(players, batch)
+        self.calls += 1
+        if self.average.is_floating_point():
+            self.average.lerp_(loss.detach(), 0.1)
+        return loss / self.average, monitors
+
+
+class Adapting(nn.Module):
+    """An augmentation whose strength adapts to all ranks' images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("p", torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * (1 - self.p)
+
+    def adapt(self, logits: Tensor) -> None:
+        self.p.add_(logits.mean().sigmoid() * 1e-3)
+
+
+@pytest.mark.parametrize("is_buffer", [True, False])
+@pytest.mark.parametrize(("average", "warned"), [(torch.ones(()), True), (torch.ones((), dtype=torch.int64), False)])
+def test_state_that_each_rank_computes_of_its_own_images_is_a_warning(
+    average: Tensor, warned: bool, is_buffer: bool
+) -> None:
+    loss: Any = Tracking(average.clone(), is_buffer)
+    eager = make_eager(loss, augmentations=[NamedAugmentation("augmentation 'own'", Adapting())])
+    before = snapshot_state(eager.step, eager.batches)
+    take(eager, 2)
+    warnings = running_state_warnings(eager.step, before, Ranks(0, 2))
+    assert [each.partition(": ")[0] for each in warnings] == [eager.step.plugin_names.loss] * warned
+    assert running_state_warnings(eager.step, before, SINGLE) == []

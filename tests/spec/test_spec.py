@@ -165,6 +165,47 @@ def test_a_spec_lists_all_its_plugins_including_those_in_options(load: Load) -> 
     assert sorted(chosen) == ["adam", "bce", "dcgan", "fashion-cnn", "fashion-mnist", "fid", "sgd"]
 
 
+OWN_FORMS = """
+from dataclasses import dataclass
+from pydantic import Field, computed_field
+from ganbench import LossConfig, LossPlugin, Options, hookimpl
+
+@dataclass
+class Pair:
+    first: LossConfig
+    second: LossConfig
+
+class Strength(Options):
+    strength: float = Field(1.0, alias="lambda", description="the weight")
+
+    @computed_field
+    @property
+    def half(self) -> float:
+        return self.strength / 2
+
+class Own(Strength):
+    inner: Strength = Field(Strength(), description="more weights")
+    pair: Pair = Field(description="two losses")
+
+@hookimpl
+def ganbench_losses():
+    return [LossPlugin(name="own", summary="For tests", options=Own, build=print)]
+"""
+
+
+def test_options_with_an_alias_a_computed_field_or_a_dataclass_are_saved_and_found(
+    load: Load, install: Install, tmp_path: Path
+) -> None:
+    install("ganbench-own-forms", OWN_FORMS)
+    own = "loss={name='own', lambda=3.0, inner={lambda=2.0}, pair={first='bce', second='hinge'}}"
+    registry = Registry.load()
+    spec = load(own, registry=registry)
+    again = load(benchmark=saved(spec, tmp_path), registry=registry)
+    assert again.to_toml() == spec.to_toml()
+    assert (again.loss.options.strength, again.loss.options.inner.strength) == (3.0, 2.0)  # type: ignore[attr-defined]
+    assert {"own", "bce", "hinge"} <= {choice.name for choice in again.plugin_configs()}
+
+
 # overrides
 
 

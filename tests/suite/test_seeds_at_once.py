@@ -13,9 +13,11 @@ from command_line import run_command
 from reproducible import reproducible
 from test_suite import Inline, inline, states, suite, write
 
-from ganbench import load_result
+from ganbench import Registry, load_result
 from ganbench.errors import ExitCode
 from ganbench.results.layout import CELL_RUNS, RESULT
+from ganbench.spec.loading import load_spec
+from ganbench.spec.seeds import may_train_at_once
 from ganbench.suite.execution import Log
 
 __all__ = ["inline"]  # the fixture, which holds for all tests
@@ -53,6 +55,12 @@ def test_a_seed_that_fails_costs_no_other_one() -> None:
     before = len(Inline.started)
     assert suite(*AT_ONCE)[0] == ExitCode.DONE
     assert len(Inline.started) == before + 1
+
+
+def test_compiled_networks_are_not_trained_at_once(registry: Registry) -> None:
+    """Compiling for one run would recompile the others within their timed windows."""
+    plain, compiled = (load_spec("dcgan-fashion", registry, each) for each in ([], ["engine.compile=true"]))
+    assert [may_train_at_once(plain), may_train_at_once(compiled)] == [True, False]
 
 
 def test_what_cannot_be_trained_at_once_is_a_job_of_its_own() -> None:

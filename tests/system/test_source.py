@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import py_compile
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ganbench.system.source import EXAMINED, edited_file, hash_files, source_hash, source_roots
+from ganbench.system.source import EARLIER, EXAMINED, edited_file, examine_anew, hash_files, source_hash, source_roots
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(folder.parent))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     EXAMINED.clear()
+    EARLIER.clear()
     yield folder
     for name in ("own_plugin", "own_plugin.networks", "own_helper"):
         sys.modules.pop(name, None)
@@ -64,6 +66,23 @@ def test_a_later_edit_changes_the_hash_once_the_code_is_reloaded(package: Path) 
     importlib.reload(helper)
     assert source_hash("own_plugin") != before
     assert edited_file("own_plugin") is None
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["edited", "edited and compiled by another process"])
+def test_an_edit_between_two_runs_is_found_in_all_later_ones(compiled: bool, package: Path) -> None:
+    for name in ("own_plugin", "own_helper"):
+        importlib.import_module(name)
+    source_hash("own_plugin")
+    examine_anew()
+    assert edited_file("own_plugin") is None
+    helper = package.parent / "own_helper.py"
+    edit(helper)
+    assert edited_file("own_plugin") is None  # during a run
+    if compiled:
+        py_compile.compile(str(helper))
+    for _ in range(2):
+        examine_anew()
+        assert edited_file("own_plugin") == helper.resolve()
 
 
 def test_names_that_are_not_utf_8_are_part_of_a_hash(tmp_path: Path) -> None:

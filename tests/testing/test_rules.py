@@ -63,6 +63,11 @@ SOUND_PLUGINS = [
     penalty.SOUND_ON_THE_GENERATOR,
     loss.SOUND_MODULE,
     loss.SOUND_LATE,
+    loss.SOUND_PAIRING,
+    loss.SOUND_WEIGHTED,
+    model.SOUND_FROZEN,
+    metric.SOUND_SAMPLED,
+    metric.SOUND_UNRANKED,
 ]
 
 
@@ -71,6 +76,20 @@ def test_a_sound_plugin_keeps_every_rule(plugin: Any, registry: Registry) -> Non
     for rule in rules_of(CONTRACTS[plugin.kind]):
         found = checked(plugin, rule.name, registry)
         assert found.failure is None, found
+
+
+def test_a_plugin_whose_option_follows_a_schedule_keeps_every_rule(registry: Registry) -> None:
+    options = {"weight": {"name": "linear", "start": 1.0, "end": 0.5}}
+    for rule in rules_of(CONTRACTS[Kind.LOSS]):
+        found = checked(loss.SOUND_WEIGHTED, rule.name, registry, {"options": options})
+        assert found.failure is None, found
+
+
+def test_an_object_with_state_that_build_returns_again_is_caught(registry: Registry) -> None:
+    only = loss.WithBuffer()
+    plugin = loss.SOUND.model_copy(update={"build": lambda *_: only})
+    found = checked(plugin, "equal seeds give equal results", registry)
+    assert "build returned the same object as before" in str(found.failure)
 
 
 @pytest.mark.parametrize(("plugin", "used"), model.SOUND_WITH.values(), ids=model.SOUND_WITH.keys())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import PLUGIN_NAMES
-from linear_gan import own_run
+from linear_gan import OVERRIDES, own_run, plugin
 from run_spec import run
 from short_epochs import SMALL, with_small_fashion
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
@@ -192,6 +193,29 @@ class Labeled(nn.Module):
 
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         return self.linear(latent).unflatten(1, (1, 2, 2))
+
+
+class Pair(nn.Module):
+    """A network with a second output."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.network(inputs)
+        return output, output
+
+
+def test_a_network_that_returns_a_tuple_is_named() -> None:
+    layers = nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))
+    with pytest.raises(PluginError, match=r"^the model: its generator returned a tuple of 2; expected a tensor"):
+        take(step_of(Least(lambda: None), generator=Pair(layers)))
+    step = step_of(Least(lambda: None))
+    step.called = replace(step.networks, discriminator=Pair(step.networks.discriminator))
+    message = r"^the loss raised in discriminator_loss: .*; the discriminator of the model returned a tuple of 2, which"
+    with pytest.raises(PluginError, match=message):
+        take(step)
 
 
 def test_only_the_plugin_at_fault_is_named() -> None:
@@ -436,3 +460,66 @@ def test_an_error_class_of_a_plugin_may_take_other_arguments(tmp_path: Path) -> 
     """
     with pytest.raises(UsageError, match=r"^the run failed after 0 steps: temperature: must be positive"):
         own_run(tmp_path, source)
+
+
+SHARED = {
+    "loss": """
+        class Own(LeastSquares, nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("calls", torch.zeros(()))
+            def factor(self):
+                return self.calls.add_(1)
+
+        OWN = Own()
+        build_loss = lambda options, context: OWN
+        """,
+    "model": """
+        GENERATOR = generator()
+        build_model = lambda options, context: Networks(GENERATOR, discriminator(), LATENT)
+        """,
+}
+
+
+def run_twice(source: str, folder: Path, *overrides: str) -> None:
+    """Two runs of a process, as of two seeds."""
+    folder.mkdir(exist_ok=True)
+    registry = plugin(folder, source)
+    for number in (1, 2):
+        spec = load_spec("dcgan-fashion", registry, [*OVERRIDES, *overrides, f"training.seed={number}"])
+        run(spec, device="cpu", out=folder / str(number))
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_an_object_that_was_trained_is_not_trained_again_in_the_next_run(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        PluginError, match=rf"{kind} 'own' \(from own.py .*\): build returned the same object as before"
+    ):
+        run_twice(SHARED[kind], tmp_path)
+    assert (tmp_path / "1" / "result.json").exists()
+    assert not (tmp_path / "2").exists()
+
+
+def test_a_build_may_return_a_module_without_state_again_and_what_another_plugin_built(tmp_path: Path) -> None:
+    stateless = """
+        class Own(LeastSquares, nn.Module):
+            pass
+
+        OWN = Own()
+        build_loss = lambda options, context: OWN
+        """
+    run_twice(stateless, tmp_path / "stateless")
+    wrapping = """
+        from ganbench import Options
+        from ganbench.spec.configs import ModelConfig
+
+        class WrapOptions(Options):
+            inner: ModelConfig
+
+        build = lambda options, context: options.inner.build(context)
+
+        @hookimpl(specname="ganbench_models")
+        def more():
+            return [ModelPlugin(name="wrapped", summary="Another one", options=WrapOptions, build=build)]
+        """
+    run_twice(wrapping, tmp_path / "wrapping", "model={name='wrapped', inner='own'}")

@@ -45,7 +45,7 @@ def captured(run: PreparedRun) -> tuple[GraphEngine, Verification]:
     def restore() -> None:
         restore_state(state, run.step, run.batches)
 
-    return graph, Verification(eager, examples, 3, restore)
+    return graph, Verification(eager, examples, 3, restore, 1000)
 
 
 # the shipped adaptive augmentation, with a penalty that differentiates it twice

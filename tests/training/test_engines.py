@@ -37,10 +37,13 @@ from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_g
 from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.unordered import unordered_operations
 from ganbench.training.engines.verification import distance
+from ganbench.training.penalties import Penalties, WeightedPenalty
 from ganbench.training.position import Position
+from ganbench.training.state.python_state import PythonState
 from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
+from ganbench_penalties.gradients import r1
 
 BATCH, REMAINDER = 16, 8
 START = Position(0, 0)
@@ -172,13 +175,15 @@ def test_phases_of_a_replay_are_the_times_between_its_marks(registry: Registry) 
     assert graph.last_phases() == {}
 
 
-def choose(eager: EagerEngine, verify_steps: int | None = None, **options: Any) -> tuple[Engine, Any]:
+def choose(
+    eager: EagerEngine, verify_steps: int | None = None, total_images: int = 1000, **options: Any
+) -> tuple[Engine, Any]:
     start = snapshot_state(eager.step, eager.batches)
 
     def restore() -> None:
         restore_state(start, eager.step, eager.batches)
 
-    return choose_engine(eager, EngineOptions(**options), examples(eager), restore, verify_steps)
+    return choose_engine(eager, EngineOptions(**options), examples(eager), restore, verify_steps, total_images)
 
 
 @pytest.mark.usefixtures("on_tape")
@@ -194,6 +199,19 @@ def test_auto_selects_the_graph_once_it_is_verified(
         0.0,
         None,
     )
+
+
+@pytest.mark.usefixtures("on_tape")
+def test_a_graph_is_verified_within_the_run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its end, a schedule may have no valid value."""
+    eager, positions = build(registry), list[Position]()
+    eager.step.penalties = Penalties([WeightedPenalty(str(every), "r1", r1, 0.1, every) for every in (4, 6)])
+    eager.step.penalty_values, eager.step.python_state = torch.zeros(2), PythonState(eager.step)
+    monkeypatch.setattr(eager.step.schedules, "set", positions.append)
+    _, record = choose(eager, total_images=5 * BATCH)
+    assert record.name == "cuda_graph", record.fallback_reason
+    assert max(position.steps for position in positions) == 6
+    assert max(position.images for position in positions) == 5 * BATCH - 1
 
 
 @pytest.mark.usefixtures("on_tape")

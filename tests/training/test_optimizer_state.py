@@ -214,6 +214,15 @@ def test_gradients_that_an_optimizer_accumulates_over_steps_are_resumed(period: 
     assert len(whole["plugin_gradients"]) == (0 if period == 1 else 2)
 
 
+@pytest.mark.parametrize("period", [1, 2])
+def test_clipping_a_sum_of_gradients_is_a_warning(period: int, tmp_path: Path) -> None:
+    """Each step would clip what the earlier ones have added up."""
+    clipped = "optimizer.discriminator={name='own', max_grad_norm=1.0}"
+    _, warnings = own_run(tmp_path, ACCUMULATING.replace("% 2", f"% {period}"), [clipped])
+    assert len(warnings) == period - 1
+    assert all("optimizer.discriminator.max_grad_norm: optimizer 'own'" in each for each in warnings)
+
+
 def test_optimizers_in_a_loss_and_in_another_optimizer_are_restored_after_the_warm_up_and_in_a_resumed_run(
     tmp_path: Path,
 ) -> None:

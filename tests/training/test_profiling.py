@@ -36,6 +36,21 @@ def test_a_profiled_run_reports_the_time_by_phase_and_kernel(registry: Registry,
     assert any(event.get("name") == "ganbench: generator" for event in trace["traceEvents"])
 
 
+def test_a_lazy_penalty_counts_by_its_share_of_the_steps(registry: Registry, tmp_path: Path) -> None:
+    lazy = ["penalties=[{name='r1', weight=1.0, every=4}]", "training.steps=3"]
+    spec = load_spec("dcgan-fashion", registry, [*UNSCORED, *lazy])
+    result, _ = run(spec, device="cpu", out=tmp_path / "run", profile=True)
+    assert result.profile is not None
+    assert result.profile.steps == 2 * 5
+    calls = {(kernel.phase, kernel.name): kernel.calls_per_step for kernel in result.profile.kernels}
+    # the discriminator's two forward passes, and in one of four steps the gradient of one of them
+    assert calls["discriminator", "aten::_fused_adam_"] == pytest.approx(1)
+    assert calls["discriminator", "aten::convolution_backward"] < 2 * 2 + 2
+    assert sum(kernel.seconds_per_step for kernel in result.profile.kernels) == pytest.approx(
+        sum(result.profile.phases.values())
+    )
+
+
 def test_a_run_that_was_not_profiled_has_no_profile(registry: Registry, tmp_path: Path) -> None:
     spec = load_spec("dcgan-fashion", registry, [*UNSCORED, "training.steps=1"])
     result, _ = run(spec, device="cpu", out=tmp_path / "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -158,6 +159,58 @@ def test_the_state_can_be_loaded_into_a_new_step(name: str) -> None:
     take(second)
     state, other = (leaves_of(snapshot_state(step, BATCHES)["python"]) for step in (first, second))
     assert first_difference(state, other) is None
+
+
+class Lazy(Least):
+    """Creates a random number generator in its first call, and fills a list and a queue."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__(self.draw)
+        self.make = make
+        self.rng: Any = None
+        self.others: list[Any] = []
+        self.drawn: deque[float] = deque()
+
+    def draw(self) -> None:
+        if self.rng is None:
+            self.rng = self.make()
+            self.others.append(self.make())
+            self.drawn = deque(maxlen=2)
+        for rng in (self.rng, *self.others):
+            draw = torch.rand(1, generator=rng).item() if isinstance(rng, torch.Generator) else rng.random()
+            self.drawn.append(draw)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        torch.Generator,
+        random.Random,
+        np.random.default_rng,
+        partial(np.random.RandomState, 3),
+        lambda: np.random.Generator(np.random.Philox(3)),
+    ],
+    ids=["torch", "Python", "numpy", "numpy's legacy one", "numpy's Philox"],
+)
+def test_a_random_number_generator_that_is_created_in_the_first_call_is_resumed(make: Any) -> None:
+    first, second = (step_of(Lazy(make)) for _ in range(2))
+    take(first, 3)
+    restore_state(through_file(snapshot_state(first, BATCHES)), second, BATCHES)
+    take(first, 2)
+    take(second, 2)
+    assert second.loss.drawn == first.loss.drawn  # type: ignore[attr-defined]
+    assert second.loss.drawn.maxlen == 2  # type: ignore[attr-defined]
+
+
+class Biased(random.Random):
+    """A generator of a plugin's own class, which ganbench cannot create."""
+
+
+def test_a_random_number_generator_of_an_own_class_is_a_warning() -> None:
+    step = step_of(Lazy(Biased))
+    take(step)
+    warnings = unsaved_state_warnings(step, inspect_step(step))
+    assert [each for each in warnings if "loss.rng changes in training, and a checkpoint cannot contain it" in each]
 
 
 class Averaging(Least):

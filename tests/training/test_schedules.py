@@ -151,12 +151,17 @@ def test_a_rate_that_is_invalid_between_the_positions_checked_before_training_en
         own_run(tmp_path, source, ["optimizer.discriminator={name='sgd',lr={name='dip'}}", "training.steps=30"])
 
 
-def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list_or_table(tmp_path: Path) -> None:
+def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list_table_or_dataclass(tmp_path: Path) -> None:
     source = """
     from typing import Annotated
     from ganbench import Options, Schedulable, ScheduleConfig
+    from dataclasses import dataclass
     Share = Annotated[float | ScheduleConfig, Schedulable(le=1)]
+    @dataclass
+    class Pair:
+        left: Share = 0.5
     class Shares(Options):
+        pair: Pair = Pair()
         first: Share | None = None
         others: list[Share] = []
         named: dict[str, Share] = {}
@@ -169,6 +174,7 @@ def test_bounds_apply_to_a_schedule_that_is_optional_or_in_a_list_or_table(tmp_p
         (f"first={rising}", "first"),
         (f"others=[0.5,{rising}]", r"others\.1"),
         (f"named={{a={rising}}}", r"named\.a"),
+        (f"pair={{left={rising}}}", r"pair\.left"),
     ):
         with pytest.raises(UsageError, match=rf"^loss\.{path}: schedule 'linear' .* returned 1\."):
             own_run(tmp_path, source, [f"loss={{name='shared',{options}}}"])

@@ -6,8 +6,10 @@ On a CPU, a tape takes the place of a CUDA graph.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,9 +70,13 @@ class Counted(BinaryCrossEntropy):
         loss, monitors = super().generator_loss(players, batch)
         return loss * Counted.calls, monitors
 
+ONLY = BinaryCrossEntropy()
+
 @ganbench.hookimpl
 def ganbench_losses():
     return [
+        ganbench.LossPlugin(name="only", summary="Own", build=lambda options, context: ONLY),
+    ] + [
         ganbench.LossPlugin(name=made.__name__.lower(), summary="Own", build=lambda options, context, made=made: made())
         for made in (Noisy, Shared, Counted)
     ]
@@ -198,6 +204,41 @@ def test_globals_and_class_attributes_do_not_pass_from_one_seed_to_another(loss:
     run(specs(registry, overrides)[1], device="cpu", out=Path("at-once/2"))
     for seed in SEEDS:
         require_equal(seed, own_runs)
+
+
+def test_a_penalty_that_is_a_function_is_trained_at_once(registry: Registry) -> None:
+    r1 = ["penalties=[{name='r1', weight=0.1}, {name='r2', weight=0.1, every=2}]"]
+    results = at_once(registry, [*UNSCORED, *r1])
+    assert [isinstance(result, Result) and result.status for result in results] == ["completed", "completed"]
+
+
+class Watching(Warned):
+    """Notes which of the prepared runs have been freed when the first one ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared: list[Any] = []
+        self.freed: list[bool] = []
+
+    def prepare(self, *arguments: Any) -> PreparedRun:
+        made = prepare_in_memory(*arguments)
+        self.prepared.append(weakref.ref(made.step))
+        return made
+
+    def on_run_end(self, result: Result) -> None:
+        self.freed = [reference() is None for reference in self.prepared]
+
+
+def test_an_object_that_a_build_returns_again_is_named_and_its_run_freed(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = Watching()
+    monkeypatch.setattr("ganbench.training.seeds.prepare_in_memory", display.prepare)
+    (result,) = at_once(registry, [*UNSCORED, "loss=only"], [display, Callback()])
+    assert isinstance(result, Result)
+    (warning,) = display.warnings
+    assert re.match(r"loss 'only' .*: build returns the same object for each run, so seeds are", warning)
+    assert display.freed == [False, True]
 
 
 def test_globals_and_class_attributes_do_not_pass_from_one_trial_to_the_next(registry: Registry) -> None:

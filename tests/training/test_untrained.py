@@ -151,6 +151,32 @@ def test_a_schedule_that_a_loss_does_not_follow_is_a_warning(kept: str, follows:
     assert [each.partition(":")[0] for each in warnings] == ([] if follows else ["loss.weight"])
 
 
+PENALTY = """
+from typing import Annotated
+from ganbench import Options, PenaltyPlugin, Schedulable, ScheduleConfig
+class MarginOptions(Options):
+    margin: Annotated[float | ScheduleConfig, Schedulable(ge=0)] = 1.0
+
+@hookimpl
+def ganbench_penalties():
+    def build(options, context):
+        margin = {kept}
+        return lambda players, batch: (players.logits(batch.real) * margin).square().mean()
+    return [PenaltyPlugin(name="own", summary="-", options=MarginOptions, build=build)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "follows"),
+    [("context.scheduled(options.margin)", True), ("float(context.scheduled(options.margin))", False)],
+)
+def test_a_schedule_that_a_penalty_does_not_follow_is_a_warning(kept: str, follows: bool, tmp_path: Path) -> None:
+    schedule = "{name='linear',start=2.0,end=1.0}"
+    penalty = f"penalties=[{{name='own',weight={schedule},margin={schedule}}}]"
+    _, warnings = own_run(tmp_path, PENALTY.format(kept=kept), [penalty])
+    assert [each.partition(":")[0] for each in warnings] == ([] if follows else ["penalties.0.margin"])
+
+
 FADING = """
 from typing import Annotated
 from ganbench import Options, Schedulable, ScheduleConfig

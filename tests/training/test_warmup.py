@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import UNSCORED
+from linear_gan import Noting
 from torch.utils.data import TensorDataset
 
 from ganbench import GanbenchError, PluginError
@@ -111,6 +112,13 @@ def test_networks_are_compiled_however_many_runs_a_process_has_had(
         compile_networks(EagerEngine(run.step, run.batches), examples_of_each_size(run))
     assert len(set(compiled)) == 1
     assert compiled[0] > 0
+
+
+def test_penalties_whose_updates_are_not_compiled_are_a_warning(registry: Registry) -> None:
+    overrides = [*UNSCORED, "engine.compile=true", "penalties=[{name='r1', weight=1.0}]"]
+    callback = Noting()
+    prepare(load_spec("dcgan-fashion", registry, overrides), CPU, Path(), callback)
+    assert [each for each in callback.warnings if "updates with a penalty (r1) run uncompiled" in each]
 
 
 def test_a_failure_to_compile_does_not_name_the_loss(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,12 +37,14 @@ def choose_engine(
     examples: list[Inputs],
     restore: Callable[[], None],
     verify_steps: int | None,
+    total_images: int,
 ) -> tuple[Engine, EngineRecord]:
     """Return the engine that the spec requests; for "auto", the fastest whose results equal the eager engine's.
 
     `examples` has inputs of each batch size; `restore` restores the state at the start of training. `verify_steps` is
-    the number of steps to compare if verification was requested, else None. Raises `GanbenchError` if a CUDA graph or
-    verification was requested, and the step cannot be captured or its results differ.
+    the number of steps to compare if verification was requested, else None; `total_images` are those of the run. Raises
+    `GanbenchError` if a CUDA graph or verification was requested, and the step cannot be captured or its results
+    differ.
     """
     if not eager.batches.share.ranks.alone:
         return eager, EngineRecord(name="eager", requested=options.mode)
@@ -53,9 +55,8 @@ def choose_engine(
         steps = verify_steps or VERIFIED_STEPS
         with as_graph_capture_error():
             graph = GraphEngine(eager, capturer, examples)
-            nondeterminism = verify(
-                graph, Verification(eager, examples, steps, restore), exactly=verify_steps is not None
-            )
+            verification = Verification(eager, examples, steps, restore, total_images)
+            nondeterminism = verify(graph, verification, exactly=verify_steps is not None)
     except GraphCaptureError as error:
         if options.mode == "cuda_graph" or verify_steps is not None:
             raise GanbenchError(f"engine cuda_graph: {error}; -o engine.mode=eager runs without it") from error

@@ -35,13 +35,16 @@ class Verification:
     example, and one more with the first.
     """
 
-    def __init__(self, eager: EagerEngine, examples: list[Inputs], steps: int, restore: Callable[[], None]) -> None:
-        """`restore` restores the state from which every engine starts."""
+    def __init__(
+        self, eager: EagerEngine, examples: list[Inputs], steps: int, restore: Callable[[], None], total_images: int
+    ) -> None:
+        """`restore` restores the state from which every engine starts; `total_images` are those of the run."""
         self.eager = eager
         penalties, full_size = eager.step.penalties, len(examples[0][0])
         starts = [penalties.first_step(due) for due in penalties.shares]
         self.sequence = [
-            (inputs, Position(start, start * full_size))
+            # within the run, as a schedule may have no valid value after its end
+            (inputs, Position(start, min(start * full_size, total_images - 1)))
             for start in starts
             for inputs in [examples[0]] * steps + examples[1:] + [examples[0]]
         ]
