@@ -3,7 +3,8 @@
 `SOURCE` replaces `ganbench/gate/worker/main.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
 PLATFORM, DEVICE, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and
 NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, EPOCHS, TARGET and REACHED (by seed, the images
-between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) for probes.
+between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) and ONCE
+(whether a process can train only once) for probes.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ def probe():
         "environment": environment, "foreign_code": namespace.get("FOREIGN", []),
     })
     if sys.stdin.read(1) == "g":
+        if namespace.get("ONCE"):
+            sys.exit("this process has trained before")
         train()
 
 {"probe": probe, "time": time_windows, "train": train}[request["job"]]()

@@ -109,7 +109,8 @@ def alone(registered: Registered, registry: Registry) -> str:
     """Return how to check a plugin without the others of its file, whose options and partners may differ."""
     given, name = registered.provider.given, registered.plugin.name
     beside = {each.plugin.name for each in registry.all_plugins() if each.provider.given == given} - {name}
-    return f". `ganbench plugin check NAME -p {given}` checks one plugin of the file" if given and beside else ""
+    is_file = given is not None and given.endswith(".py")
+    return f". `ganbench plugin check NAME -p {given}` checks one plugin of the file" if is_file and beside else ""
 
 
 def building(config: PluginConfig) -> Callable[..., Any]:

@@ -47,6 +47,7 @@ from .side import SessionConfig, Side
 from .training_runs import TrainingRun, TrainingRuns, require_same_protocol
 
 SPEED = ("throughput", "memory")  # findings on sessions; others are on training runs
+INCOMPLETE = "incomplete"  # name of the finding that something was not checked
 
 
 @dataclass(frozen=True)
@@ -269,23 +270,26 @@ def reported_if_incomplete(config: CheckConfig, check_complete_parts: Callable[[
         with suppress(NotComparableError):  # the code changed between the parts, so they are not of one revision
             for check in check_complete_parts():
                 if check.findings:
-                    config.report_incomplete(as_incomplete(check, config, error))
+                    config.report_incomplete(as_incomplete(check, missing_parts(check.measurements, config), error))
         raise
 
 
-def as_incomplete(check: Check, config: CheckConfig, error: BaseException) -> Check:
-    """Add the finding that requested parts are missing, because of an error or an interruption."""
-    measured = check.measurements
+def missing_parts(measured: Measurements, config: CheckConfig) -> str:
+    """Return which of the requested parts were not measured; empty if none."""
     parts = {
         "the smoke run": config.smoke and not measured.smoke,
         "speed": config.speed and not measured.sessions,
         "scores": config.quality and not measured.quality,
     }
-    missing = " and ".join(part for part, is_missing in parts.items() if is_missing) or "another baseline"
+    return " and ".join(part for part, is_missing in parts.items() if is_missing)
+
+
+def as_incomplete(check: Check, missing: str, error: BaseException) -> Check:
+    """Add the finding that something is missing, because of an error or an interruption."""
     failed = isinstance(error, GanbenchError)
     why = f"of an error: {str(error).splitlines()[0].rstrip(':')}" if failed else "the check was interrupted"
     finding = Finding(Verdict.INCONCLUSIVE, ("", ""), f"{missing} not checked, because {why}")
-    return replace(check, findings={**check.findings, "incomplete": finding})
+    return replace(check, findings={**check.findings, INCOMPLETE: finding})
 
 
 def make_findings(measurements: Measurements, config: CheckConfig, throughput_margin: float) -> dict[str, Finding]:

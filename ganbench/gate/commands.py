@@ -127,7 +127,7 @@ def check(
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
     mode = "--self-test" if self_test else "--baseline" if baselines else "--against"
     refuse_options(context, mode, INEFFECTIVE[mode])
-    from .check import as_incomplete
+    from .check import INCOMPLETE, as_incomplete
     from .report import clear_outputs, exit_code, report, report_self_test
 
     if missing_baseline == MissingBaseline.RECORD:
@@ -163,8 +163,8 @@ def check(
     except (GanbenchError, KeyboardInterrupt) as error:
         if not checks:
             raise
-        if "incomplete" not in checks[-1].findings:  # it is of an earlier baseline
-            checks[-1] = as_incomplete(checks[-1], config, error)
+        if INCOMPLETE not in checks[-1].findings:  # it is of an earlier baseline
+            checks[-1] = as_incomplete(checks[-1], "another baseline", error)
         report(checks, junit, summary, as_json)
         if isinstance(error, KeyboardInterrupt) or exit_code(checks, strict) != ExitCode.REGRESSION:
             raise

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from ganbench.reporting.console import printable
 from ganbench.system.files import write_text
 
-from .check import Check
+from .check import INCOMPLETE, Check
 from .decision.verdict import Finding, Verdict, percent
 from .quantities.speed import clocks_mhz, phase_seconds
 
@@ -24,7 +24,10 @@ ANNOTATIONS = {Verdict.WARNING: "warning", Verdict.INCONCLUSIVE: "warning", Verd
 
 
 def write_junit(checks: list[Check], path: Path) -> None:
-    """Write one test suite per check, with one case per quantity: regressed is a failure, inconclusive is skipped."""
+    """Write one test suite per check, with one case per quantity: regressed is a failure, inconclusive is skipped.
+
+    What was not checked, because of an error or an interruption, is an error.
+    """
     suites = ElementTree.Element("testsuites")
     for check in checks:
         suites.append(junit_suite(check))
@@ -35,18 +38,21 @@ def write_junit(checks: list[Check], path: Path) -> None:
 
 def junit_suite(check: Check) -> ElementTree.Element:
     verdicts = [finding.verdict for finding in check.findings.values()]
+    incomplete = int(INCOMPLETE in check.findings)
     suite = ElementTree.Element(
         "testsuite",
         name=f"ganbench check {check.benchmark} against {check.names[0]}",
         tests=str(len(verdicts)),
         failures=str(verdicts.count(Verdict.REGRESSED)),
-        skipped=str(verdicts.count(Verdict.INCONCLUSIVE)),
-        errors="0",
+        skipped=str(verdicts.count(Verdict.INCONCLUSIVE) - incomplete),
+        errors=str(incomplete),
     )
     for name, finding in check.findings.items():
         case = ElementTree.SubElement(suite, "testcase", classname=check.benchmark, name=name)
         if finding.verdict == Verdict.REGRESSED:
             ElementTree.SubElement(case, "failure", message=finding.message)
+        elif name == INCOMPLETE:
+            ElementTree.SubElement(case, "error", message=finding.message)
         elif finding.verdict == Verdict.INCONCLUSIVE:
             ElementTree.SubElement(case, "skipped", message=finding.message)
         else:

@@ -62,22 +62,22 @@ def show(checks: list[Check], as_json: bool) -> SafeConsole:
             console.print(table)
         for finding in check.findings.values():
             print_line(f"{finding.verdict.upper()}: {finding.message}")
-        if check.verdict == Verdict.INCONCLUSIVE:
+        if check.verdict == Verdict.INCONCLUSIVE and (why := why_inconclusive(check)):
             err.print("[bold yellow]INCONCLUSIVE:[/] ", end="")
-            print_text(err, why_inconclusive(check))
+            print_text(err, why)
     if as_json:
         print_json({"checks": [CheckRecord.of(check).model_dump(mode="json") for check in checks]})
     return console
 
 
 def why_inconclusive(check: Check) -> str:
-    """Return why a check is inconclusive, and what to do: about noise, if it is the reason, or else what was found."""
+    """Return why a check is inconclusive, because of noise or of what makes it advisory; empty for other reasons."""
     found = [finding for finding in check.findings.values() if finding.verdict == Verdict.INCONCLUSIVE]
     if any(finding.decision and finding.decision.verdict == Verdict.INCONCLUSIVE for finding in found):
         return "the data neither show nor exclude a regression; measure more, or use a quieter machine"
     if reasons := dict.fromkeys(reason for finding in found for reason in finding.advisory):
         return f"there is a regression, but it is advisory only: {'; '.join(reasons)}"
-    return "; ".join(finding.message for finding in found)
+    return ""
 
 
 def report_self_test(tested: SelfTest, strict: bool, as_json: bool) -> ExitCode:

@@ -205,5 +205,5 @@ class Worker:
         log = "\n".join(self._log.read().splitlines()[-LOG_LINES:])
         how = f"failed with exit code {code}" if code >= 0 else f"ended by signal {-code} ({signal.strsignal(-code)})"
         if code == -signal.SIGKILL or "out of memory" in log:  # as torch says for a GPU
-            how += ", as if memory had run out: try --sequential, which runs one session at a time"
+            how += ", as if memory had run out; if two sessions ran at once, try --sequential"
         return SessionError(f"a session of {self.side.name} {how}:\n{log}")

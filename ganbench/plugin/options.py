@@ -65,6 +65,8 @@ class StrictModel(BaseModel):
     @classmethod
     def _known_keys(cls, key: str, context: Mapping[str, Any]) -> str:
         """Return the known key that is most similar to an unknown one, or else all known keys."""
+        if key in cls.model_fields:
+            return f"it is given twice, also as '{cls.model_fields[key].alias}'"
         known = [*cls.model_fields, *context.get("engine_keys", [])]
         for name, field in cls.model_fields.items():
             if f"({key})" in (field.description or ""):  # its usual name, such as (n_critic)

@@ -61,10 +61,11 @@ def print_text(console: Console, text: str, end: str = "\n") -> None:
     console.print(text, end=end, markup=False, highlight=False, soft_wrap=True)
 
 
-def print_error(message: str) -> None:
-    """Print an error on standard error."""
-    err.print("[bold red]error:[/] ", end="")
-    print_text(err, message)
+def print_error(message: str, console: Console | None = None) -> None:
+    """Print an error, by default on standard error."""
+    console = console or err
+    console.print("[bold red]error:[/] ", end="")
+    print_text(console, message)
 
 
 def print_warning(message: str) -> None:

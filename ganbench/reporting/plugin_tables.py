@@ -37,7 +37,7 @@ def list_table(plugins: list[Registered]) -> Table:
 def options_table(options: type[BaseModel], title: str | None = None) -> Table:
     """List a plugin's options, or the fields of a spec section, from the schema."""
     table = Table("Option", "Type", "Default", "Description", title=title, title_justify="left")
-    schema = options.model_json_schema()
+    schema = options.model_json_schema(by_alias=False)
     definitions = schema.get("$defs", {})
 
     def refer(name: str) -> str:

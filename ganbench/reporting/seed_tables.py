@@ -12,7 +12,7 @@ from rich.table import Table
 from ganbench.errors import GanbenchError
 from ganbench.results.schema import LOSS_COLUMNS, Result, metric_titles
 
-from .console import print_text
+from .console import print_error, print_text
 from .formatting import column_title, number, run_command, speed
 from .leaderboard_tables import print_leaderboards_of
 
@@ -32,8 +32,7 @@ def show_seeds(
         print_leaderboards_of(console, folder)
     for run, outcome in outcomes.items():
         if isinstance(outcome, GanbenchError):
-            console.print("[bold red]error:[/] ", end="")
-            print_text(console, f"{run.name}: {outcome}")
+            print_error(f"{run.name}: {outcome}", console)
         elif outcome.status == "interrupted":
             command = run_command("--resume", str(run), processes=outcome.throughput.processes)
             print_text(console, f"{run.name} was interrupted; resume with: {command}")

@@ -51,12 +51,10 @@ class PluginNames:
         module, called_only = innermost_module(error, networks)
         if module is None:
             unlike = (
-                ""
-                if output is None
-                else (
-                    f"; the discriminator of {self.model} returned {output}, which this loss may not support: choose "
-                    "another loss, or return the logits alone"
-                )
+                f"; the discriminator of {self.model} returned {output}, which this loss may not support: choose "
+                "another loss, or return the logits alone"
+                if output is not None and isinstance(error, AttributeError | TypeError)
+                else ""
             )
             return PluginError(f"{self.loss} raised in {player}_loss: {describe(error)}{unlike}")
         if called_only and isinstance(error, TypeError):

@@ -255,7 +255,7 @@ def new_generator(library: str, detail: str) -> Any:
     return kind(getattr(np.random, detail)())
 
 
-def serialize(value: Any) -> Any:
+def serialize(value: Any, is_built: bool = False) -> Any:
     """Convert a value to tensors, numbers, strings and tuples that name the container types.
 
     Raises `NotSerializable` for other values.
@@ -269,6 +269,8 @@ def serialize(value: Any) -> Any:
         return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
     if (generator := generator_kind(value)) is not None:
         return "generator", serialize(generator_state(value)), *generator
+    if is_built and isinstance(value, GENERATORS):
+        return "generator", serialize(generator_state(value))
     if type(value) is dict:
         return "dict", [(serialize(key), serialize(item)) for key, item in value.items()]
     if type(value) is deque:
@@ -289,7 +291,9 @@ def deserialize(saved: Any, current: Any) -> Any:
     if kind == "tensor":  # of a GPU, although a checkpoint is read to the CPU
         return _load_tensor(current, content) if isinstance(current, Tensor) else content.to(more[0], copy=True)
     if kind == "generator":
-        generator = current if generator_kind(current) == tuple(more) else new_generator(*more)
+        if not more and not isinstance(current, GENERATORS):
+            return current
+        generator = current if not more or generator_kind(current) == tuple(more) else new_generator(*more)
         set_generator_state(generator, deserialize(content, None))
         return generator
     if kind == "array":

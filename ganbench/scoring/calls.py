@@ -13,7 +13,7 @@ from torch import Tensor
 from ganbench.data.contract import described
 from ganbench.errors import PluginError, ScoreWarning
 from ganbench.plugin.interfaces import FeatureExtractor, FeatureMetric, Metric, MetricInfo, Values
-from ganbench.spec.configs import MetricConfig
+from ganbench.spec.configs import MetricConfig, PluginConfig
 
 from .features import StoredFeatures
 from .metric_values import by_name, directions, listed
@@ -51,7 +51,7 @@ def extract(config: MetricConfig, extractor: FeatureExtractor, images: Tensor) -
     Raises `PluginError` if the extractor raises, or returns anything else: features of several positions, for example,
     would be stored as those of other images.
     """
-    owner = next((used for used in config.nested() if used.built is extractor), config)
+    owner = extractor_config(config, extractor) or config
     with owner.plugin.wrap_errors("raised during feature extraction"):
         features: Any = extractor(images)
         shape = (len(images), extractor.num_features)
@@ -63,10 +63,15 @@ def extract(config: MetricConfig, extractor: FeatureExtractor, images: Tensor) -
     return features
 
 
+def extractor_config(config: MetricConfig, extractor: FeatureExtractor) -> PluginConfig | None:
+    """Return the plugin in a metric's options that built its extractor; None if the metric has one of its own."""
+    return next((used for used in config.nested() if used.built is extractor), None)
+
+
 def extractor_name(config: MetricConfig, extractor: FeatureExtractor) -> str:
     """Return how messages name the extractor of a metric."""
-    named = (str(used.plugin) for used in config.nested() if used.built is extractor)
-    return next(named, f"the extractor of {config.plugin}")
+    used = extractor_config(config, extractor)
+    return str(used.plugin) if used else f"the extractor of {config.plugin}"
 
 
 def score_features(

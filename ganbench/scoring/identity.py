@@ -135,19 +135,29 @@ def value_identity(name: str, value: Any, plain: Any) -> dict[str, Any]:
         return {name: path_identity(value) if value.exists() else plain}
     if isinstance(value, BaseModel):
         return {f"{name}.{key}": item for key, item in options_identity(value).items()}
-    if is_dataclass(value):
-        held: dict[str, Any] = {}
-        for each in fields(value):
-            held |= value_identity(f"{name}.{each.name}", getattr(value, each.name), plain[each.name])
-        return held
-    if isinstance(value, list | tuple | Mapping):
-        keys = list(value) if isinstance(value, Mapping) else range(len(value))
-        if any(isinstance(value[key], PluginConfig | Path | BaseModel) for key in keys):
-            nested: dict[str, Any] = {}
-            for key in keys:
-                nested |= value_identity(f"{name}.{key}", value[key], plain[key])
-            return nested
+    if (held := parts_of(value)) and any(map(has_identity, held.values())):
+        nested: dict[str, Any] = {}
+        for key, part in held.items():
+            if isinstance(plain, list) or key in plain:  # a dataclass may have fields that are no options
+                nested |= value_identity(f"{name}.{key}", part, plain[key])
+        return nested
     return {name: plain}
+
+
+def parts_of(value: Any) -> Mapping[Any, Any]:
+    """Return what a list, a table or a dataclass holds; nothing for other values."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list | tuple):
+        return dict(enumerate(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return {}
+
+
+def has_identity(value: Any) -> bool:
+    """Return whether the identity of a value is more than the value in JSON types."""
+    return isinstance(value, PluginConfig | Path | BaseModel) or any(map(has_identity, parts_of(value).values()))
 
 
 def path_identity(path: Path) -> str:

@@ -222,7 +222,12 @@ def value_at(option: Any, images: int, context: BuildContext) -> Any:
 
 def explain_changed(directory: Path, progress: RunProgress, model: ModelConfig) -> Iterator[str]:
     """Yield how the model's code has changed since the run, if it has."""
-    record, now = model_record(progress), PluginRecord.model_validate(model.plugin.record())
+    record = model_record(progress)
+    try:
+        now = PluginRecord.model_validate(model.plugin.record())
+    except NotComparableError as error:  # edited in this process, so it may be the code of the run
+        yield f"{directory}: its images may differ from those of the run: {error}"
+        return
     if now != record:
         yield f"{directory}: the model's code has changed since the run, so its images may differ: {record}, now {now}"
 

@@ -138,7 +138,9 @@ class _PluginTables:
         assert isinstance(registered.plugin, Buildable)
         prefix = f"{registered.plugin.kind}.{registered.plugin.name}.{registered.provider.distribution}"
         with registered.wrap_errors("has options without a JSON schema"):
-            schema = registered.plugin.options.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
+            schema = registered.plugin.options.model_json_schema(
+                by_alias=False, ref_template=f"#/$defs/{prefix}.{{model}}"
+            )
         own = schema.pop("$defs", {})
         self.definitions |= {f"{prefix}.{name}": self.expand(definition) for name, definition in own.items()}
         expanded: Schema = self.expand(schema)

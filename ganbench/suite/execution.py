@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from time import monotonic, sleep
@@ -88,8 +88,7 @@ class SuiteRun:
                     ended = [(cell, future) for future in done for cell in self._futures.pop(future)]
                     for cell, future in ended:
                         if self._try_again(cell, future):
-                            refused = isinstance(future.exception(), RefusedError)
-                            self._waiting[cell] = monotonic() + (REFUSED_SECONDS if refused else 0)
+                            self._waiting[cell] = monotonic() + (REFUSED_SECONDS if is_refused(future) else 0)
                     due = [cell for cell, when in self._waiting.items() if when <= monotonic()]
                     for cell in due:
                         del self._waiting[cell]
@@ -192,6 +191,8 @@ class SuiteRun:
 
     def _refreshed(self) -> Iterable[CellStatus]:
         """Return the status of each cell, reading again what those in progress have written."""
+        for cell in self._waiting:
+            self.statuses[cell] = replace(self.statuses[cell], state=State.QUEUED)
         for job in self._futures.values():
             for cell in job:
                 status = self.statuses[cell]
@@ -210,6 +211,10 @@ class SuiteRun:
 
 class RefusedError(GanbenchError):
     """The executor refused a job."""
+
+
+def is_refused(future: Future[JobEnd]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), RefusedError)
 
 
 def refused(error: GanbenchError) -> Future[JobEnd]:

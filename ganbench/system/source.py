@@ -34,7 +34,6 @@ class Examined(NamedTuple):
 
     hash: str
     loaded: dict[str, ModuleSpec]  # of the modules that this process had imported, by name
-    contents: dict[str, bytes]  # the hashes of their files when they were imported, by the modules' names
     edited: Path | None  # one of their files that was edited after the import
 
     def is_current(self) -> bool:
@@ -43,7 +42,7 @@ class Examined(NamedTuple):
 
 
 EXAMINED: dict[str, Examined] = {}  # by module
-EARLIER: dict[str, Examined] = {}  # of earlier runs of the process
+IMPORTED: dict[str, tuple[ModuleSpec, bytes]] = {}  # by module: its import, and the hash of the file then
 
 
 def examine_anew() -> None:
@@ -51,9 +50,8 @@ def examine_anew() -> None:
 
     ganbench itself keeps its hash, which is that of the code that runs.
     """
-    for module in [*EXAMINED]:
-        if module != "ganbench":
-            EARLIER[module] = EXAMINED.pop(module)
+    for module in EXAMINED.keys() - {"ganbench"}:
+        del EXAMINED[module]
 
 
 def source_hash(module: str) -> str:
@@ -85,18 +83,8 @@ def examine(module: str) -> Examined:
             names |= {name, *(module_name(file) for file in own)}
         specifications = {name: getattr(sys.modules.get(name), "__spec__", None) for name in sorted(names)}
         loaded = {name: each for name, each in specifications.items() if isinstance(each, ModuleSpec)}
-        earlier = EARLIER.get(module)
-        # compared with the file first, as another process may have written the compiled code of an edited one since
-        imported = earlier.contents if earlier is not None and earlier.is_current() else {}
-        now = {name: content_hash(Path(str(each.origin))) for name, each in loaded.items()}
-        changed = [
-            name
-            for name, each in loaded.items()
-            if (now[name] != imported[name] if name in imported else is_edited(each))
-        ]
-        edited = next((Path(str(loaded[name].origin)) for name in changed), None)
-        contents = {**{name: now[name] for name in loaded if name not in changed}, **imported}
-        known = EXAMINED[module] = Examined(hash_files(files), loaded, contents, edited)
+        edited = [Path(str(each.origin)) for name, each in loaded.items() if is_edited(name, each)]
+        known = EXAMINED[module] = Examined(hash_files(files), loaded, next(iter(edited), None))
     return known
 
 
@@ -105,8 +93,23 @@ def module_name(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def is_edited(specification: ModuleSpec) -> bool:
+def is_edited(name: str, specification: ModuleSpec) -> bool:
     """Return whether the file of a module was edited after its import.
+
+    Its content when it was first examined decides, as another process may have compiled an edited file since.
+    """
+    content = content_hash(Path(str(specification.origin)))
+    imported, first = IMPORTED.get(name, (None, b""))
+    if imported is specification:
+        return content != first
+    if is_newer_than_compiled(specification):
+        return True
+    IMPORTED[name] = specification, content
+    return False
+
+
+def is_newer_than_compiled(specification: ModuleSpec) -> bool:
+    """Return whether the file of a module was edited after it was compiled, which was before its import.
 
     Python keeps the time and the size of the file with the compiled code. Returns False if it does not write that.
     """

@@ -18,7 +18,7 @@ from ganbench.scoring.requirements import min_images, uses_labels, uses_real_lab
 from ganbench.scoring.sampling import evaluation_context
 
 from .assertions import assert_json, assert_unchanged, quantized
-from .contract import BATCH, SEED, PluginContract
+from .contract import SEED, PluginContract
 from .networks import LogisticLoss, two_layer_networks
 
 CPU = torch.device("cpu")
@@ -49,9 +49,11 @@ class MetricContract(PluginContract):
 
     def enough_images(self, metric: Any, seed: int = SEED) -> Tensor:
         """Return at least as many images as the metric requires; rules use the seeds 0 and 1."""
-        count = max(BATCH, min_images(metric))
-        parts = [self.images(seed + 2 * number) for number in range(math.ceil(count / BATCH))]
-        return torch.cat(parts)[:count]
+        images = self.images(seed)
+        while len(images) < min_images(metric):
+            seed += 2
+            images = torch.cat([images, self.images(seed)])
+        return images
 
     def scores_of(self, metric: Any, real: Tensor, generated: Tensor, batch_size: int) -> dict[str, float]:
         """Return the metric's values of quantized images, by name; a single value under ""."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from ganbench.errors import PluginError, UsageError
@@ -79,14 +80,22 @@ def running_state_warnings(step: TrainingStep, before: Mapping[str, Any], ranks:
         now, part = saved_state(plugin), "buffers" if isinstance(plugin, nn.Module) else None
         found = fractions(now[part] if part else now)
         own = fractions(earlier[part] if part else earlier)
-        held = any(fractions(value) for place, value in python.items() if place.startswith(f"{path}."))
+        held = any(has_fractions(value) for place, (*_, value) in python.items() if place.startswith(f"{path}."))
         if held or first_difference(own, found) is not None:
             changing.append(path)
     return [
-        f"{step.plugin_names.owner(path)}: the state of the {path} changes in training, and each process computes its "
-        "own of its share of a batch, so results differ from those of a single process"
+        f"{step.plugin_names.owner(path)}: the state of the {path} changes in training; if it is computed from images, "
+        "each process has its own, of its share of a batch, and results differ from those of a single process"
         for path in changing
     ]
+
+
+def has_fractions(serialized: Any) -> bool:
+    """Return whether a serialized value has floating-point numbers, other than those of a random number generator."""
+    kind = serialized[0] if isinstance(serialized, tuple) and serialized else None
+    if kind == "array":
+        return np.dtype(serialized[2]).kind == "f"
+    return kind != "generator" and bool(fractions(serialized))
 
 
 def fractions(state: Any) -> Leaves:

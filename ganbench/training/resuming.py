@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from ganbench.errors import (
@@ -146,11 +145,13 @@ def describe_data(record: DataRecord) -> str:
 def has_other_source(before: DataRecord, prepared: PreparedRun) -> bool:
     """Return whether the dataset has another source than before, and an option for it that accepts the earlier one."""
     options = prepared.spec.dataset.options
+    if before.source == prepared.data_record.source or "source" not in type(options).model_fields:
+        return False
     try:
         type(options).model_validate({**options.model_dump(), "source": before.source})
-    except ValidationError:
+    except Exception:  # also of a plugin's own validators: this is only about a hint
         return False
-    return before.source != prepared.data_record.source
+    return True
 
 
 def require_unaffected_by_length(progress: RunProgress, prepared: PreparedRun, folder: Path) -> None:

@@ -103,6 +103,13 @@ def test_a_smoke_run_is_repeated_only_if_the_sides_differ(commit: Any) -> None:
     assert "d_loss is 1.5, outside 0.99 to 1.01" in text
 
 
+def test_a_plugin_that_trains_only_once_in_a_process_gets_fresh_ones_for_the_smoke_run(commit: Any) -> None:
+    commit(FAST + "ONCE = True\n")
+    commit(FAST + "ONCE = True\n# another text\n")
+    code, text = invoke(*AGAINST, "--no-speed")
+    assert (code, text.count("smoke run")) == (ExitCode.DONE, 2)
+
+
 def test_sessions_can_run_one_at_a_time(commit: Any, tmp_path: Path) -> None:
     alone = f"""
 import fcntl, sys
@@ -187,7 +194,7 @@ def test_what_was_complete_before_a_failure_is_reported(
     (report,) = json.loads(outcome.stdout)["checks"]
     assert list(report["quantities"]) == ["throughput", "memory", "smoke", "incomplete"]
     (suite,) = JUnitXml.fromfile("junit.xml")
-    assert (suite.tests, suite.failures, suite.skipped) == (4, int(verdict == "REGRESSED"), 1)
+    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (4, int(verdict == "REGRESSED"), 0, 1)
     assert "scores not checked" in Path("summary.md").read_text(encoding="utf-8")
 
 

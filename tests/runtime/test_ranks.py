@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -212,6 +213,7 @@ class Tracking(LeastSquares, nn.Module):
     def __init__(self, average: Tensor, is_buffer: bool) -> None:
         super().__init__()
         self.calls = 0
+        self.draws = np.random.RandomState(0)
         if is_buffer:
             self.register_buffer("average", average)
         else:
@@ -220,6 +222,7 @@ class Tracking(LeastSquares, nn.Module):
     def discriminator_loss(self, players: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         loss, monitors = super().discriminator_loss(players, batch)
         self.calls += 1
+        self.draws.rand()
         if self.average.is_floating_point():
             self.average.lerp_(loss.detach(), 0.1)
         return loss / self.average, monitors

@@ -289,7 +289,10 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
-        (f"x.npy {A} --metrics kid --features raw", "requires at least 1,000 images, but x.npy has 20; use more"),
+        (
+            f"x.npy {A} --metrics kid --features raw",
+            "1,000 images, but the number of scored images of x.npy is 20; use more",
+        ),
         (
             "x.npy --against x.npy --metrics kid --features raw -o metrics.0.real_samples=30",
             "metrics.0.real_samples is 30, but x.npy has only 20 images; use fewer",

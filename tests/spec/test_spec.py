@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import getitem
@@ -15,6 +16,7 @@ from ganbench import UsageError
 from ganbench.api.spec import resolve_spec
 from ganbench.plugin.registry import Registry
 from ganbench.spec.benchmark import BenchmarkSpec
+from ganbench.spec.json_schema import spec_schema
 from ganbench.spec.loading import load_spec
 
 Install = Callable[..., Path]
@@ -204,6 +206,11 @@ def test_options_with_an_alias_a_computed_field_or_a_dataclass_are_saved_and_fou
     assert again.to_toml() == spec.to_toml()
     assert (again.loss.options.strength, again.loss.options.inner.strength) == (3.0, 2.0)  # type: ignore[attr-defined]
     assert {"own", "bce", "hinge"} <= {choice.name for choice in again.plugin_configs()}
+    with pytest.raises(UsageError, match=r"loss\.strength: unknown key; it is given twice, also as 'lambda'"):
+        load("loss.lambda=4", benchmark=saved(spec, tmp_path), registry=registry)
+    schema = json.dumps(spec_schema(registry.all_plugins()))
+    assert '"strength"' in schema
+    assert '"lambda"' not in schema
 
 
 # overrides

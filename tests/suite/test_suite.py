@@ -277,6 +277,17 @@ def test_a_refused_retry_does_not_end_the_retry_of_another_cell(inline: Any) -> 
     assert text.count("attempt 2 failed: the queue is not available") == 1
 
 
+def test_a_job_whose_future_is_canceled_is_retried(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    canceled: Future[JobEnd] = Future()
+    canceled.cancel()
+    canceled.set_running_or_notify_cancel()
+    futures, run = iter([canceled]), inline.run
+    monkeypatch.setattr(inline, "run", lambda self, job: next(futures, None) or run(self, job))
+    write(["bce", "hinge"], [0])
+    assert suite()[0] == ExitCode.DONE
+    assert next(futures, None) is None
+
+
 def test_a_queue_that_is_restarted_does_not_use_up_the_retries(inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.system.source import EARLIER, EXAMINED, edited_file, examine_anew, hash_files, source_hash, source_roots
+from ganbench.system.source import EXAMINED, IMPORTED, edited_file, examine_anew, hash_files, source_hash, source_roots
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(folder.parent))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     EXAMINED.clear()
-    EARLIER.clear()
+    IMPORTED.clear()
     yield folder
     for name in ("own_plugin", "own_plugin.networks", "own_helper"):
         sys.modules.pop(name, None)
@@ -83,6 +83,19 @@ def test_an_edit_between_two_runs_is_found_in_all_later_ones(compiled: bool, pac
     for _ in range(2):
         examine_anew()
         assert edited_file("own_plugin") == helper.resolve()
+
+
+def test_an_edit_of_a_module_is_found_by_another_plugin_that_imports_it(package: Path) -> None:
+    """A plugin given as a file is imported again, under another name, after an edit of its own."""
+    (package.parent / "other_plugin.py").write_text("import own_helper\n")
+    for name in ("own_plugin", "own_helper", "other_plugin"):
+        importlib.import_module(name)
+    source_hash("own_plugin")
+    helper = package.parent / "own_helper.py"
+    edit(helper)
+    py_compile.compile(str(helper))
+    examine_anew()
+    assert edited_file("other_plugin") == helper.resolve()
 
 
 def test_names_that_are_not_utf_8_are_part_of_a_hash(tmp_path: Path) -> None:

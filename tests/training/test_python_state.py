@@ -213,6 +213,19 @@ def test_a_random_number_generator_of_an_own_class_is_a_warning() -> None:
     assert [each for each in warnings if "loss.rng changes in training, and a checkpoint cannot contain it" in each]
 
 
+def test_a_random_number_generator_of_an_own_class_that_is_built_is_resumed() -> None:
+    def built() -> tuple[TrainingStep, Biased]:
+        loss: Any = Least(lambda: loss.rng.random())
+        loss.rng = Biased(1)
+        return step_of(loss), loss.rng
+
+    (first, drawn), (second, resumed) = built(), built()
+    take(first)
+    assert unsaved_state_warnings(first, inspect_step(first)) == []
+    second.python_state.load_state_dict(first.python_state.state_dict())
+    assert drawn.random() == resumed.random()
+
+
 class Averaging(Least):
     """Changes a tensor in place, saves it itself, and loads another tensor."""
 

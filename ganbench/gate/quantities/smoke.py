@@ -40,7 +40,8 @@ def train_both(
     Raises `SessionError` if a run crashes or diverges, and `NotComparableError` if the data of the sides differs.
     """
     length_and_seed = of_seed(seed)
-    first, other = go_on_to_training(workers) if workers else train_pair(base, head, config, length_and_seed)
+    trained = trained_by(workers) if workers else None
+    first, other = trained or train_pair(base, head, config, length_and_seed)
     runs = TrainingRuns([checked(first, base, log)], [checked(other, head, log)])
     require_same_data(first, other)
     titles = comparable_titles(runs)
@@ -49,6 +50,14 @@ def train_both(
         if quantities(runs.base[-1], titles) == quantities(runs.base[0], titles):
             break  # base repeats itself exactly
     return runs
+
+
+def trained_by(probes: tuple[Worker, Worker]) -> tuple[TrainingRun, TrainingRun] | None:
+    """Let the probes train, and return their runs; None if one fails, as if a plugin works once in a process only."""
+    try:
+        return go_on_to_training(probes)
+    except SessionError:
+        return None
 
 
 def of_seed(seed: int) -> dict[str, Any]:

@@ -218,7 +218,10 @@ def time_windows(request: Json, answer: Any, requests: Requests) -> Json:
         slowdown.slow_down(request["delay"], updates=1 + getattr(spec.training, "discriminator_steps", 1))
     result = run(spec, request, callback=callback, window_seconds=request["window_seconds"])
     if not callback.stopped:
-        remedy = "; timing trains beyond the benchmark's own length: if it is only stable for that, use --no-speed"
+        remedy = (
+            "; timing trains beyond the benchmark's own length: if it is only stable for that, `ganbench check "
+            "--no-speed` checks the rest"
+        )
         hint = remedy if result["status"] == "diverged" else ""
         sys.exit(f"training ended before it was asked to: {result['status']}: {result['message']}{hint}")
     throughput = result["throughput"]

@@ -67,7 +67,9 @@ def evaluate_samples(
     given = RealData(data, record, real_data.context, spec.scoring.batch_size)
     results: list[MetricResult] = []
     with deterministic_convolutions():
-        for prepared in prepare(spec, reference, real_data, False, warn, generated=f"{samples.path} has"):
+        for prepared in prepare(
+            spec, reference, real_data, False, warn, generated=f"the number of scored images of {samples.path} is"
+        ):
             prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
             prepared.warnings += samples.warnings
             with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:

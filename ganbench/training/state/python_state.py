@@ -186,7 +186,8 @@ class PythonState:
         lost = []
         for path, place in self.built.changed().items():
             try:
-                serializable[path] = (place.owner_path, place.key, serialize(place.value))
+                is_built = path in self.built.saved and type(self.built.saved[path].value) is type(place.value)
+                serializable[path] = (place.owner_path, place.key, serialize(place.value, is_built))
             except NotSerializable:
                 lost.append(path)
         return serializable, lost
