@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -115,22 +116,26 @@ def test_of_the_plugins_of_a_run_only_the_model_is_needed(tmp_path: Path) -> Non
     assert number_of(images) == result.metrics[1].value
 
 
+OWN_MODEL = dedent(
+    """
+    from torch import nn
+    from ganbench import ModelPlugin, Networks, hookimpl
+    @hookimpl
+    def ganbench_models():
+        def build(options, context):
+            generator = nn.Sequential(nn.Linear(4, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
+            return Networks(generator, nn.Sequential(nn.Flatten(), nn.Linear(784, 1)), 4)
+        return [ModelPlugin(name="own", summary="Linear", build=build)]
+    """
+)
+
+
 def test_changed_code_is_reported_and_weights_that_do_not_fit_are_refused(
     install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = """
-        from torch import nn
-        from ganbench import ModelPlugin, Networks, hookimpl
-        @hookimpl
-        def ganbench_models():
-            def build(options, context):
-                generator = nn.Sequential(nn.Linear(4, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
-                return Networks(generator, nn.Sequential(nn.Flatten(), nn.Linear(784, 1)), 4)
-            return [ModelPlugin(name="own", summary="Linear", build=build)]
-        """
     overrides = [override for override in SMALL if not override.startswith("model")]
     first = tmp_path / "own.py"
-    first.write_text(source.replace("\n        ", "\n"))
+    first.write_text(OWN_MODEL)
     make_run(Registry.load([str(first)]), tmp_path / "run", [*overrides, "metrics=[]", "model=own"])
     first.write_text(first.read_text() + "# changed\n")
     with pytest.warns(GanbenchWarning, match="the model's code has changed since the run"):
@@ -141,6 +146,20 @@ def test_changed_code_is_reported_and_weights_that_do_not_fit_are_refused(
         pytest.raises(NotComparableError, match=r"the weights do not fit .*own\.py sha256:"),
     ):
         open_run(tmp_path / "run", Registry.load([str(first)]), CPU)
+
+
+def test_a_model_that_was_edited_after_the_run_of_the_same_process_is_that_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "own_module.py"
+    module.write_text(OWN_MODEL)
+    overrides = [override for override in SMALL if not override.startswith("model")]
+    make_run(Registry.load(["own_module"]), tmp_path / "run", [*overrides, "metrics=[]", "model=own"])
+    module.write_text(module.read_text() + "# changed\n")
+    with pytest.warns(GanbenchWarning, match=r"may differ from those of the run: .*own_module.py was edited after"):
+        trained = open_run(tmp_path / "run", Registry.load(["own_module"]), CPU)
+    assert len(trained.sample(2)[0]) == 2
 
 
 def test_what_is_no_run_directory_or_has_a_checkpoint_cut_short_is_one_paragraph(
