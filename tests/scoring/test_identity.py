@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.identity import (
     config_identity,
     data_content,
+    options_identity,
     software_of,
     state_hash,
 )
@@ -248,3 +249,30 @@ def test_a_file_beside_the_weights_counts_by_its_content(identify: Identify, tmp
 
 def test_the_name_of_a_distribution_in_the_spec_is_not_part_of_the_identity(identify: Identify) -> None:
     assert identify({"name": "thumbnail@own-plugins"}) == identify({})
+
+
+@dataclass
+class Weighted:
+    weights: Path
+    factor: float = 1.0
+    total: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = 2 * self.factor
+
+
+class WithFiles(Options):
+    one: Weighted
+    more: list[list[Weighted]] = []
+    plain: list[float] = [1.0]
+
+
+def test_files_named_in_dataclasses_and_nested_lists_are_identified_by_their_content(tmp_path: Path) -> None:
+    identities = []
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("the same content")
+        table = {"weights": tmp_path / name}
+        identities.append(options_identity(WithFiles.model_validate({"one": table, "more": [[table]]})))
+    assert identities[0] == identities[1]
+    assert identities[0]["plain"] == [1.0]
+    assert identities[0]["more.0.0.weights"].startswith("content ")
