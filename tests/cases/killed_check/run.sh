@@ -15,7 +15,7 @@ git add -A
 git commit -qm one
 
 # a session's arguments contain the path of its temporary folder
-sessions() { pgrep -f "worker\.py.*$TMPDIR" || true; }
+sessions() { pgrep -f "gate/worker/main\.py.*$TMPDIR" || true; }
 
 ganbench check game.toml --against HEAD --no-speed --always-measure >../output.txt 2>&1 &
 check=$!
