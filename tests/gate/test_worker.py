@@ -95,8 +95,8 @@ def test_nothing_that_a_plugin_does_disturbs_the_exchange(body: str, start: Any)
         ("os._exit(0)", "failed with exit code 0"),
         ("raise SystemExit(0)", "failed with exit code 0"),
         ("os.abort()", r"ended by signal 6 \(Aborted\)"),
-        ("os.kill(os.getpid(), 9)", "memory had run out: try --sequential"),
-        ("raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')", "1, as if .*: try --sequential"),
+        ("os.kill(os.getpid(), 9)", "memory had run out; if two sessions ran at once, try --sequential"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')", "1, as if .*, try --sequential"),
         ("if os.fork(): os._exit(7)\ntime.sleep(600)", "failed with exit code 7"),
         ("raise ValueError('of a plugin')", "(?s)failed with exit code 1:.*Traceback.*ValueError: of a plugin"),
         (
