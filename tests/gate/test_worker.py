@@ -161,7 +161,7 @@ def test_a_benchmark_that_diverges_after_its_own_length_is_told_to_be_checked_wi
     requests: Any = SimpleQueue()
     for _ in range(1000):
         requests.put(worker.GO_ON)
-    with pytest.raises(SystemExit, match=r"diverged: .* beyond the benchmark's own length: .* use --no-speed"):
+    with pytest.raises(SystemExit, match=r"diverged: .* beyond the benchmark's own length: .*--no-speed"):
         worker.time_windows({**request, "folder": str(tmp_path)}, lambda _: None, requests)
 
 
