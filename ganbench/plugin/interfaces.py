@@ -39,7 +39,7 @@ def members(interface: type) -> list[str]:
 
 
 def breach(built: Any, expected: tuple[type, ...]) -> str | None:
-    """Return what is wrong with an object that is none of the expected types, with what the closest one requires."""
+    """Return what is wrong with an object of another type than expected, with what the closest interface requires."""
     if isinstance(built, expected):
         return None
     names = " or ".join(each.__name__ for each in expected)

@@ -268,7 +268,7 @@ def load_result(path: StrPath) -> Result:
         if (file.parent / SPEC).is_file():
             raise MissingError(
                 f"run directory {file.parent}: no {file.name}, because the run was killed or is still running; "
-                f"continue it with --resume {file.parent}"
+                f"if it was killed, resume it with --resume {file.parent}"
             ) from None
         raise MissingError(f"result {file}: cannot read it: {error.strerror}") from None
     except OSError as error:

@@ -220,7 +220,9 @@ def test_a_directory_that_is_no_run_and_a_run_without_result_are_told_apart(tmp_
     (tmp_path / "spec.toml").touch()  # as if the run had been killed
     killed = ganbench.load(".")
     assert repr(killed) == "<Run in .: no result.json>"
-    with pytest.raises(ganbench.MissingError, match="killed or is still running; continue it with --resume"):
+    with pytest.raises(
+        ganbench.MissingError, match="killed or is still running; if it was killed, resume it with --resume"
+    ):
         killed.result.scores  # noqa: B018
 
 

@@ -207,8 +207,9 @@ def test_a_run_that_was_killed_is_named_with_how_to_continue_it(results: dict[st
     (tmp_path / "spec.toml").touch()
     code, text = invoke(results["one"], tmp_path)
     assert code == ExitCode.NOT_COMPARABLE
-    assert "no result.json, because the run was killed or is still running; continue it with --resume" in " ".join(
-        text.split()
+    assert (
+        "no result.json, because the run was killed or is still running; if it was killed, resume it with --resume"
+        in " ".join(text.split())
     )
 
 

@@ -135,7 +135,7 @@ def audit_metrics(
         require_images(data, str(spec.dataset.plugin))
         reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
-        prepared = prepare(spec, reference, real_data, False, warn, generated="-n is")
+        prepared = prepare(spec, reference, real_data, conditional=False, warn=warn, generated="-n is")
         return audit_prepared(prepared, real_data, count, draws, status, warn)
 
 

@@ -66,10 +66,9 @@ def evaluate_samples(
     data, record = samples.as_data()
     given = RealData(data, record, real_data.context, spec.scoring.batch_size)
     results: list[MetricResult] = []
+    generated = f"the number of scored images of {samples.path} is"
     with deterministic_convolutions():
-        for prepared in prepare(
-            spec, reference, real_data, False, warn, generated=f"the number of scored images of {samples.path} is"
-        ):
+        for prepared in prepare(spec, reference, real_data, conditional=False, warn=warn, generated=generated):
             prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
             prepared.warnings += samples.warnings
             with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:
