@@ -54,13 +54,15 @@ def real_data_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def isolated_session(real_data_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Isolate the fixtures of a module or a session as well, and spare what takes long in every run and no test needs.
 
-    That is repeated measurements outside of training, and drawing the losses (tests of plots import the function).
+    That is repeated measurements outside of training, drawing the losses (tests of plots import the function), and
+    flushing files to the disk.
     """
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_CACHE_HOME", str(real_data_cache.parent))
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         monkeypatch.delenv("GANBENCH_DATA", raising=False)
         monkeypatch.delenv(ONLY_VARIABLE, raising=False)
+        monkeypatch.setattr(os, "fsync", lambda _: None)
         monkeypatch.setattr("ganbench.reporting.plots.save_losses", save_blank)
         monkeypatch.setattr("ganbench.training.warmup.MEASURED_SECONDS", 0.0)
         monkeypatch.setattr("ganbench.training.warmup.MEASURED_CALLS", 1)

@@ -15,6 +15,7 @@ import sys
 import threading
 import types
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -35,6 +36,7 @@ from ganbench.system.source import find_root, is_installed
 MAX_OBJECTS = 200_000
 LRU_CACHE = functools._lru_cache_wrapper
 CONTAINERS = (*PLAIN_CONTAINERS, types.MappingProxyType)
+PLAIN_TYPES = (OrderedDict, *PLAIN_CONTAINERS)
 LIBRARIES = {*sys.stdlib_module_names, "torch", "numpy", "ganbench", "pydantic", "pydantic_core", "pluggy"}
 # objects without state, or without state that a step could depend on
 STATELESS = (
@@ -134,7 +136,8 @@ class Inspection:
                 if is_atom(inner) or id(inner) in self._seen:
                     continue
                 self._seen[id(inner)] = inner
-                stack.append((f"{path}.{name}" if name else path, inner, of_process))
+                if not is_empty(inner):
+                    stack.append((f"{path}.{name}" if name else path, inner, of_process))
             if len(self._seen) > MAX_OBJECTS:
                 self.opaque[path] = f"one of more than {MAX_OBJECTS:,} objects"
                 return
@@ -254,6 +257,11 @@ class Inspection:
 def buffers_of(path: str) -> str:
     """Return the path of the owner of a module's buffers."""
     return f"{path}'s buffers"
+
+
+def is_empty(value: Any) -> bool:
+    """Return whether a value is a container that holds nothing, as most of the hooks that each module has."""
+    return type(value) in PLAIN_TYPES and not value and not getattr(value, "__dict__", None)
 
 
 def is_filled(cell: types.CellType) -> bool:
