@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from ganbench import Benchmark, hookimpl
@@ -11,4 +12,9 @@ FOLDER = Path(__file__).parent
 
 @hookimpl
 def ganbench_benchmarks() -> list[Benchmark]:
-    return [Benchmark.from_toml(path) for path in sorted(FOLDER.glob("*/*.toml"))]
+    return list(shipped())
+
+
+@cache
+def shipped() -> tuple[Benchmark, ...]:
+    return tuple(Benchmark.from_toml(path) for path in sorted(FOLDER.glob("*/*.toml")))

@@ -14,7 +14,6 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 QUANTILES = (0.16, 0.84)  # of a normal distribution, two standard deviations apart
 
@@ -59,6 +58,8 @@ class RankEstimate:
 
     def p_value(self, at_least: float) -> float:
         """Return the one-sided p-value for the null hypothesis that the true effect is `at_least`."""
+        from scipy.stats import rankdata  # here, because its import takes long, and most checks have no targets
+
         ranks = rankdata([*self.base, *(cost - at_least for cost in self.head)])
         sums = ranks[subsets(len(ranks), len(self.head))].sum(axis=1)
         return float(np.mean(sums >= ranks[len(self.base) :].sum()))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Estimate:
         """Return the one-sided p-value for the null hypothesis that the true effect is `at_least`."""
         if self.standard_error == 0:
             return 0.0 if self.effect > at_least else 1.0
-        return float(stats.t.sf((self.effect - at_least) / self.standard_error, self.degrees_of_freedom))
+        return float(special.stdtr(self.degrees_of_freedom, (at_least - self.effect) / self.standard_error))
 
     def _half_width(self, alpha: float) -> float:
-        return float(stats.t.ppf(1 - alpha, self.degrees_of_freedom)) * self.standard_error
+        return float(special.stdtrit(self.degrees_of_freedom, 1 - alpha)) * self.standard_error
 
 
 def paired(log_ratios: Sequence[float]) -> Estimate:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sized
 from dataclasses import dataclass
 
-from scipy import stats
-
 from ganbench.gate.decision.verdict import SEEDS_PASS_ALPHA, Finding, Verdict
 
 Sides = tuple[Sized, Sized]  # of base and head
@@ -34,12 +32,14 @@ class Failures:
         largest probability of that over all rates of failure, which is smaller. This is as valid, because no other
         outcome has a smaller p-value.
         """
+        from scipy.stats import fisher_exact  # here, because its import takes long, and failures are rare
+
         (base, base_seeds), (head, head_seeds) = self.base, self.head
         if head == head_seeds and not base:
             rate = head_seeds / (head_seeds + base_seeds)  # at which this outcome is most likely
             return float(rate**head_seeds * (1 - rate) ** base_seeds)
         table = [[head, head_seeds - head], [base, base_seeds - base]]
-        return float(stats.fisher_exact(table, alternative="greater").pvalue)
+        return float(fisher_exact(table, alternative="greater").pvalue)
 
     def finding(self, level: float) -> Finding:
         """Return "regressed" if the p-value is at most `level`.

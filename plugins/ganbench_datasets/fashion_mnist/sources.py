@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -51,13 +52,20 @@ def load(source: Source, data_dir: Path) -> ImageData:
 
 def embedded_subset(notice: str | None = None) -> ImageData:
     """Return 5,000 train and 1,000 test images, class-balanced, created by `make_subset.py`."""
-    with np.load(SUBSET) as arrays:
-        train, test = (split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in ("train", "test"))
+    arrays, sha256 = decoded_subset()
+    train, test = (split(arrays[f"{name}_images"], arrays[f"{name}_labels"]) for name in ("train", "test"))
     return ImageData(
         train=train,
         test=test,
         num_classes=NUM_CLASSES,
         source="embedded",
-        fingerprint=hashlib.sha256(SUBSET.read_bytes()).hexdigest(),
+        fingerprint=sha256,
         notice=notice,
     )
+
+
+@cache
+def decoded_subset() -> tuple[dict[str, np.ndarray], str]:
+    """Return the arrays of the subset by name, and the file's SHA-256; once, as a process may have many runs."""
+    with np.load(SUBSET) as arrays:
+        return dict(arrays), hashlib.sha256(SUBSET.read_bytes()).hexdigest()
