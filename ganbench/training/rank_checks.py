@@ -18,7 +18,7 @@ from ganbench.spec.length import Length
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 from ganbench.spec.sections import EngineOptions, TrainingOptions
 
-from .engines.verification import Leaves, first_difference, leaves_of
+from .state.leaves import Leaves, first_difference, leaves_of
 from .state.python_state import plugin_optimizers, stateful_plugins
 from .step import TrainingStep
 
