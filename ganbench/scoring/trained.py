@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import require_run_directory
 from ganbench.results.schema import PluginRecord, load_result
-from ganbench.runtime.attribution import PluginNames
+from ganbench.runtime.attribution import PluginNames, optimizer_path
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.networks import restore_buffers
 from ganbench.runtime.precision import deterministic_convolutions
@@ -234,7 +233,9 @@ def explain_changed(directory: Path, progress: RunProgress, model: ModelConfig) 
 
 def explain_unrestored(directory: Path, python_state: Iterable[str], model: ModelConfig) -> Iterator[str]:
     """Yield which state of the generator a checkpoint does not restore, given the paths of all such state, if any."""
-    if paths := sorted(path for path in python_state if re.match("generator(?!'s optimizer)", path)):
+    optimizer = optimizer_path("generator")
+    held = [path for path in python_state if path.startswith("generator") and not path.startswith(optimizer)]
+    if paths := sorted(held):
         yield (
             f"{directory}: {model.plugin} keeps state outside of its parameters and buffers, which is not restored; "
             f"its images may differ from those of the run: {', '.join(paths)}"

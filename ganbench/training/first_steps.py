@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from ganbench.errors import PluginError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
+from ganbench.runtime.attribution import PENALTY, optimizer_path
 from ganbench.spec.configs import LossConfig
 
 from .optimizers import Clipping
@@ -82,7 +83,7 @@ def unadapted_augmentations(step: TrainingStep) -> Iterator[set[str]]:
     found = {
         id(value): (path, value)
         for path, value in held.items()
-        if path.startswith(("loss.", "penalty ")) and is_adaptive(value) and all(value is not each for each in plugins)
+        if path.startswith(("loss.", PENALTY)) and is_adaptive(value) and all(value is not each for each in plugins)
     }
     unadapted = {path for path, _ in found.values()}
 
@@ -151,7 +152,7 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
         section, _, rest = path.partition(".")
         player = rest.partition(".")[0]
         if section == "optimizer" and player in step.optimizers:
-            own = [each for at, each in inspection.optimizers.items() if at.startswith(f"{player}'s optimizer")]
+            own = [each for at, each in inspection.optimizers.items() if at.startswith(optimizer_path(player))]
             held = any(holds(each, scheduled.value) for each in own)
         else:
             by_engine = section == "optimizer" or re.fullmatch(r"penalties\.\d+\.weight", path)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganbench.data.batches import Inputs
 from ganbench.plugin.interfaces import PLAYERS
+from ganbench.runtime.attribution import optimizer_path
 from ganbench.runtime.values import Identity
 from ganbench.training.position import Position
 from ganbench.training.state.leaves import Leaves, first_difference, leaves_of, python_values
@@ -64,7 +65,7 @@ class Verification:
         for later in seen[1:]:
             if changing := first_difference(seen[0], later):
                 return f"{changing} changes in Python from step to step, which a CUDA graph would freeze"
-        optimizers = tuple(f"{player}'s optimizer" for player in PLAYERS)
+        optimizers = tuple(map(optimizer_path, PLAYERS))
         for path, leaf in seen[0].items():
             is_new = path not in initial and not path.startswith(optimizers)
             if isinstance(leaf, Identity) and leaf.is_tensor and is_new:

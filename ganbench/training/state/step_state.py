@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ganbench.data.batches import Batches
-from ganbench.plugin.interfaces import PLAYERS, Player
+from ganbench.plugin.interfaces import PLAYERS
+from ganbench.runtime.attribution import optimizer_path
 from ganbench.runtime.networks import all_buffers, restore_buffers
 from ganbench.runtime.plugin_state import load_changed_state, load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
@@ -83,7 +84,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for optimizer in optimizers_that_keep_gradients(step).values():
         for parameter in parameters_of(optimizer):
             parameter.grad = None  # until the first update
-    step.keeping_gradients |= {player for player in PLAYERS if of_network(player) in state["plugin_gradients"]}
+    step.keeping_gradients |= {player for player in PLAYERS if optimizer_path(player) in state["plugin_gradients"]}
     keeping = {**held, **optimizers_that_keep_gradients(step)}
     for path, gradients in state["plugin_gradients"].items():
         if path in keeping:
@@ -108,12 +109,7 @@ def optimizers_that_keep_gradients(step: TrainingStep) -> dict[str, Optimizer]:
     Those of plugins always count, too: a loss can use the gradients in its next call, as nothing of it is called once
     they are computed.
     """
-    return {of_network(player): step.optimizers[player] for player in sorted(step.keeping_gradients)}
-
-
-def of_network(player: Player) -> str:
-    """Return the path of the optimizer of a network."""
-    return f"{player}'s optimizer"
+    return {optimizer_path(player): step.optimizers[player] for player in sorted(step.keeping_gradients)}
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
