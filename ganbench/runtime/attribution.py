@@ -52,9 +52,8 @@ class PluginNames:
         for player, optimizer in self.optimizers.items():
             if path.startswith(optimizer_path(player)):
                 return optimizer
-        for prefix, plugin in self.others.items():
-            if path.startswith(prefix):
-                return plugin
+        if within := [part for part in self.others if path == part or path.startswith(f"{part}.")]:
+            return self.others[max(within, key=len)]  # ids of penalties may contain dots
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
     def update_error(
