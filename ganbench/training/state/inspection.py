@@ -29,7 +29,8 @@ from torch.optim import Optimizer
 from ganbench.plugin.hookspecs import PROJECT
 from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registrations import BuildContext, DatasetContext
-from ganbench.runtime.values import ATOMS, GENERATORS, is_atom
+from ganbench.runtime.rng_objects import GENERATORS
+from ganbench.runtime.values import ATOMS, is_atom
 from ganbench.runtime.values import CONTAINERS as PLAIN_CONTAINERS
 from ganbench.system.source import find_root, is_installed
 

@@ -17,14 +17,8 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from ganbench.runtime.attribution import augmentation_path, optimizer_path, penalty_path
 from ganbench.runtime.plugin_state import self_saved_parts
-from ganbench.runtime.values import (
-    NotSerializable,
-    SavedValue,
-    address_of,
-    deserialize,
-    is_plain,
-    serialize,
-)
+from ganbench.runtime.serialization import NotSerializable, deserialize, serialize
+from ganbench.runtime.values import SavedValue, address_of, is_plain
 
 from .inspection import (
     Access,
