@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .rng_objects import GENERATORS, generator_kind, generator_state, new_generator, set_generator_state
+from .rng_objects import RNGS, new_rng, rng_kind, rng_state, set_rng_state
 from .values import NUMBERS_AND_TEXT, is_plain
 
 
@@ -29,10 +29,10 @@ def serialize(value: Any, is_built: bool = False) -> Any:
         return copy if copy.device.type == "cpu" else ("tensor", copy, copy.device.type)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
-    if (generator := generator_kind(value)) is not None:
-        return "generator", serialize(generator_state(value)), *generator
-    if is_built and isinstance(value, GENERATORS):
-        return "generator", serialize(generator_state(value))
+    if (kind_of_rng := rng_kind(value)) is not None:
+        return "generator", serialize(rng_state(value)), *kind_of_rng
+    if is_built and isinstance(value, RNGS):
+        return "generator", serialize(rng_state(value))
     if type(value) is dict:
         return "dict", [(serialize(key), serialize(item)) for key, item in value.items()]
     if type(value) is deque:
@@ -52,12 +52,12 @@ def deserialize(saved: Any, current: Any) -> Any:
     kind, content, *more = saved
     if kind == "tensor":  # of a GPU, although a checkpoint is read to the CPU
         return _load_tensor(current, content) if isinstance(current, Tensor) else content.to(more[0], copy=True)
-    if kind == "generator":
-        if not more and not isinstance(current, GENERATORS):
+    if kind == "generator":  # of random numbers: the tag that checkpoints have
+        if not more and not isinstance(current, RNGS):
             return current
-        generator = current if not more or generator_kind(current) == tuple(more) else new_generator(*more)
-        set_generator_state(generator, deserialize(content, None))
-        return generator
+        rng = current if not more or rng_kind(current) == tuple(more) else new_rng(*more)
+        set_rng_state(rng, deserialize(content, None))
+        return rng
     if kind == "array":
         array = content.numpy().view(np.dtype(more[0])).reshape(tuple(more[1])).copy()
         if isinstance(current, np.ndarray) and current.shape == array.shape and current.dtype == array.dtype:

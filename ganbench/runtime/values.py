@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .rng_objects import GENERATORS, generator_state, set_generator_state
+from .rng_objects import RNGS, rng_state, set_rng_state
 
 NUMBERS_AND_TEXT = (type(None), bool, int, float, str)
 ATOMS = (
@@ -78,8 +78,8 @@ class SavedValue:
             self.parts = value.copy()
         elif isinstance(value, bytearray):
             self.parts = bytes(value)
-        elif isinstance(value, GENERATORS):
-            self.parts = generator_state(value)
+        elif isinstance(value, RNGS):
+            self.parts = rng_state(value)
         elif isinstance(value, dict):
             self.parts = {key: SavedValue(item, elsewhere, depth + 1) for key, item in value.items()}
         elif isinstance(value, list | tuple | deque):
@@ -101,8 +101,8 @@ class SavedValue:
             return value.dtype == self.parts.dtype and value.shape == self.parts.shape and same_array(value, self.parts)
         if isinstance(value, bytearray):
             return bytes(value) == self.parts
-        if isinstance(value, GENERATORS):
-            return SavedValue(self.parts).equals(generator_state(value))
+        if isinstance(value, RNGS):
+            return SavedValue(self.parts).equals(rng_state(value))
         if isinstance(value, dict):
             return list(value) == list(self.parts) and all(self.parts[key].equals(value[key]) for key in value)
         if isinstance(value, set):
@@ -125,8 +125,8 @@ class SavedValue:
                 value[...] = self.parts
         elif isinstance(value, bytearray):
             value[:] = self.parts
-        elif isinstance(value, GENERATORS):
-            set_generator_state(value, self.parts)
+        elif isinstance(value, RNGS):
+            set_rng_state(value, self.parts)
         elif isinstance(value, dict):
             restored = {key: part.restore() for key, part in self.parts.items()}
             if list(value) != list(restored) or any(value[key] is not restored[key] for key in restored):
@@ -190,8 +190,8 @@ def freeze(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, GENERATORS):
-        return _freeze_state(generator_state(value))
+    if isinstance(value, RNGS):
+        return _freeze_state(rng_state(value))
     if isinstance(value, dict):
         return [(freeze(key, depth + 1), freeze(item, depth + 1)) for key, item in value.items()]
     if isinstance(value, bytearray | set | frozenset):
