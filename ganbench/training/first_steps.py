@@ -38,6 +38,25 @@ def require_known_parameters(prepared: PreparedRun) -> None:
                 )
 
 
+def warnings_of_first_steps(
+    step: TrainingStep, inspection: Inspection, unadapted: Iterable[str], missing: MissingGradients
+) -> list[str]:
+    """Return warnings about what training, checkpoints and averages would miss, after steps of each variant.
+
+    `unadapted` has the paths of adaptive augmentations that were not adapted in these steps.
+    """
+    return [
+        *unsaved_state_warnings(step, inspection),
+        *stale_average_warnings(step),
+        *other_image_warnings(step),
+        *unadapted_augmentation_warnings(step, unadapted),
+        *missing.warnings(),
+        *untrained_parameter_warnings(step, inspection),
+        *unused_schedule_warnings(step, inspection),
+        *clipped_sum_warnings(step),
+    ]
+
+
 class MissingGradients:
     """Trainable parameters of the networks that have had no gradient in any step so far."""
 
