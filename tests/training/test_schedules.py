@@ -21,7 +21,7 @@ from ganbench import BuildContext, GanbenchWarning, UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint import load_checkpoint
-from ganbench.scoring.trained import open_run
+from ganbench.scoring.reopening import open_run
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
 from ganbench.training.optimizers import load_optimizer_state
