@@ -22,7 +22,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.results.layout import CHECKPOINT
 from ganbench.results.progress import RunProgress
 from ganbench.results.run_directory import require_run_directory
-from ganbench.results.schema import PluginRecord, load_result
+from ganbench.results.schema import DataRecord, PluginRecord, load_result
 from ganbench.runtime.attribution import PluginNames, optimizer_path
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.networks import load_weights
@@ -68,21 +68,7 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     ]
     for message in caveats:  # before the weights are loaded, as changed code may not fit them
         warn(message)
-    assert data.data_shape is not None  # checkpoints of this schema version have it
-    assert data.num_classes is not None
-    length = Length.of(training, data.train_images)
-    context = BuildContext(
-        data_shape=data.data_shape,
-        num_classes=data.num_classes,
-        device=str(device),
-        cache_dir=cache_dir(),
-        seed=training.seed,
-        total_steps=length.steps,
-        total_images=length.images,
-    )
-    # as in the last step so far, after which the run scored
-    last = length.images_after(max(0, progress.steps - 1))
-    context = replace(context, scheduled=partial(value_at, images=last, context=context))
+    context = context_of(training, data, progress.steps, device)
     memory_format = MEMORY_FORMATS[EngineOptions.model_validate(spec.get("engine", {})).memory_format]
     networks = build_networks(model, context, memory_format)
     average = deepcopy(networks.generator).requires_grad_(False) if state["ema"] else None
@@ -102,7 +88,7 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
     sampler = Sampler(
         networks,
         names,
-        data.data_shape,
+        context.data_shape,
         device,
         warn,
         labels=LabelSampler(counts, device) if counts else None,
@@ -122,6 +108,24 @@ def rebuild(directory: Path, registry: Registry, device: torch.device) -> Traine
         device=device,
         caveats=caveats,
     )
+
+
+def context_of(training: TrainingOptions, data: DataRecord, steps: int, device: torch.device) -> BuildContext:
+    """Return the context in which the run built its model, with schedules as in the last of its `steps` so far."""
+    assert data.data_shape is not None  # checkpoints of this schema version have it
+    assert data.num_classes is not None
+    length = Length.of(training, data.train_images)
+    context = BuildContext(
+        data_shape=data.data_shape,
+        num_classes=data.num_classes,
+        device=str(device),
+        cache_dir=cache_dir(),
+        seed=training.seed,
+        total_steps=length.steps,
+        total_images=length.images,
+    )
+    last = length.images_after(max(0, steps - 1))  # after which the run scored
+    return replace(context, scheduled=partial(value_at, images=last, context=context))
 
 
 def value_at(option: Any, images: int, context: BuildContext) -> Any:
