@@ -20,7 +20,7 @@ from rich.table import Table
 import ganbench
 from ganbench import Run
 from ganbench.runtime.checkpoint import load_checkpoint
-from ganbench.training.engines.verification import first_difference, leaves_of
+from ganbench.training.state.leaves import first_difference, leaves_of
 
 from .results_file import write_results
 

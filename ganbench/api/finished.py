@@ -101,7 +101,7 @@ class Run:
     @cached_property
     def _trained(self) -> TrainedRun:
         from ganbench.runtime.device import resolve_device
-        from ganbench.scoring.trained import open_run
+        from ganbench.scoring.reopening import open_run
 
         registry = load_registry(self._plugins, use=[self.directory])
         return open_run(self.directory, registry, resolve_device(self._device))

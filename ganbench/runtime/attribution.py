@@ -1,4 +1,4 @@
-"""Attribute errors in a training step to plugins: build a `PluginError` that names the plugin."""
+"""The paths of the parts of a training step, and the plugins that own them: errors name the plugin."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from ganbench.plugin.interfaces import PLAYERS, Networks, Player
 from ganbench.spec.benchmark import BenchmarkSpec
 
 CALLS = ("_call_impl", "_wrapped_call_impl")  # nn.Module methods; an error raised directly in them is about arguments
+PENALTY, AUGMENTATION = "penalty ", "augmentation "  # how the paths of these parts begin
+
+
+def optimizer_path(player: Player) -> str:
+    """Return the path of the optimizer of a network, as in messages and checkpoints."""
+    return f"{player}'s optimizer"
+
+
+def penalty_path(penalty_id: str) -> str:
+    """Return the path of a penalty with this id in the spec."""
+    return f"{PENALTY}{penalty_id}"
+
+
+def augmentation_path(number: int) -> str:
+    """Return the path of the augmentation at this position in the spec, counted from 0."""
+    return f"{AUGMENTATION}{number}"
 
 
 @dataclass(frozen=True)
@@ -27,18 +43,17 @@ class PluginNames:
     @classmethod
     def of(cls, spec: BenchmarkSpec) -> PluginNames:
         optimizers = {player: str(spec.optimizer[player].plugin) for player in PLAYERS}
-        others = {f"penalty {penalty.id}": str(penalty.plugin) for penalty in spec.penalties}
-        others |= {f"augmentation {number}": str(each.plugin) for number, each in enumerate(spec.augmentations)}
+        others = {penalty_path(str(penalty.id)): str(penalty.plugin) for penalty in spec.penalties}
+        others |= {augmentation_path(number): str(each.plugin) for number, each in enumerate(spec.augmentations)}
         return cls(str(spec.model.plugin), str(spec.loss.plugin), optimizers, others)
 
     def owner(self, path: str) -> str:
         """Return the plugin that owns the part of the step at `path`."""
         for player, optimizer in self.optimizers.items():
-            if path.startswith(f"{player}'s optimizer"):
+            if path.startswith(optimizer_path(player)):
                 return optimizer
-        for prefix, plugin in self.others.items():
-            if path.startswith(prefix):
-                return plugin
+        if within := [part for part in self.others if path == part or path.startswith(f"{part}.")]:
+            return self.others[max(within, key=len)]  # ids of penalties may contain dots
         return self.model if path.startswith(("generator", "discriminator")) else self.loss
 
     def update_error(

@@ -126,3 +126,11 @@ def restore_buffers(
                 owner._buffers[own_name] = fresh
             else:
                 owner.register_buffer(own_name, fresh, persistent=name in saved)
+
+
+def load_weights(
+    network: nn.Module, weights: dict[str, Any], buffers: dict[str, Tensor | None], device: torch.device
+) -> None:
+    """Load a `state_dict` and all buffers. Raises `RuntimeError` or `AttributeError` if they do not fit the network."""
+    restore_buffers(network, buffers, set(weights), device)
+    network.load_state_dict(weights)

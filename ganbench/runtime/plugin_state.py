@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganbench.errors import GanbenchError, PluginError, describe
 
-from .networks import all_buffers, restore_buffers
+from .networks import all_buffers, load_weights
 from .values import SavedValue
 
 
@@ -31,8 +31,7 @@ def load_saved_state(plugin: Any, state: Any, device: torch.device, name: str) -
     saved = deepcopy(state)
     try:
         if isinstance(plugin, nn.Module):
-            restore_buffers(plugin, saved["buffers"], set(saved["state"]), device)
-            plugin.load_state_dict(saved["state"])
+            load_weights(plugin, saved["state"], saved["buffers"], device)
         else:
             plugin.load_state_dict(on_devices_of(plugin.state_dict(), saved))
     except GanbenchError:

@@ -1,8 +1,7 @@
-"""Copy, compare, restore and serialize Python values, tensors, random number generators and containers of these."""
+"""Copy, compare and restore Python values, tensors, random number generators and containers of these."""
 
 from __future__ import annotations
 
-import random
 import weakref
 from collections import deque
 from collections.abc import Callable, Set
@@ -17,6 +16,8 @@ from uuid import UUID
 import numpy as np
 import torch
 from torch import Tensor
+
+from .rng_objects import RNGS, rng_state, set_rng_state
 
 NUMBERS_AND_TEXT = (type(None), bool, int, float, str)
 ATOMS = (
@@ -42,7 +43,6 @@ ATOMS = (
     torch.Size,
 )
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 MAX_DEPTH = 50  # of nested containers
 
 
@@ -62,10 +62,6 @@ def is_atom(value: Any) -> bool:
     return isinstance(value, ATOMS)
 
 
-class NotSerializable(Exception):  # noqa: N818 - it is always handled
-    """Raised when a value cannot be serialized as tensors, numbers and strings."""
-
-
 class SavedValue:
     """A copy of a value's contents, to restore them in the same object."""
 
@@ -82,8 +78,8 @@ class SavedValue:
             self.parts = value.copy()
         elif isinstance(value, bytearray):
             self.parts = bytes(value)
-        elif isinstance(value, GENERATORS):
-            self.parts = generator_state(value)
+        elif isinstance(value, RNGS):
+            self.parts = rng_state(value)
         elif isinstance(value, dict):
             self.parts = {key: SavedValue(item, elsewhere, depth + 1) for key, item in value.items()}
         elif isinstance(value, list | tuple | deque):
@@ -105,8 +101,8 @@ class SavedValue:
             return value.dtype == self.parts.dtype and value.shape == self.parts.shape and same_array(value, self.parts)
         if isinstance(value, bytearray):
             return bytes(value) == self.parts
-        if isinstance(value, GENERATORS):
-            return SavedValue(self.parts).equals(generator_state(value))
+        if isinstance(value, RNGS):
+            return SavedValue(self.parts).equals(rng_state(value))
         if isinstance(value, dict):
             return list(value) == list(self.parts) and all(self.parts[key].equals(value[key]) for key in value)
         if isinstance(value, set):
@@ -129,8 +125,8 @@ class SavedValue:
                 value[...] = self.parts
         elif isinstance(value, bytearray):
             value[:] = self.parts
-        elif isinstance(value, GENERATORS):
-            set_generator_state(value, self.parts)
+        elif isinstance(value, RNGS):
+            set_rng_state(value, self.parts)
         elif isinstance(value, dict):
             restored = {key: part.restore() for key, part in self.parts.items()}
             if list(value) != list(restored) or any(value[key] is not restored[key] for key in restored):
@@ -194,8 +190,8 @@ def freeze(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, GENERATORS):
-        return _freeze_state(generator_state(value))
+    if isinstance(value, RNGS):
+        return _freeze_state(rng_state(value))
     if isinstance(value, dict):
         return [(freeze(key, depth + 1), freeze(item, depth + 1)) for key, item in value.items()]
     if isinstance(value, bytearray | set | frozenset):
@@ -207,127 +203,3 @@ def freeze(value: Any, depth: int = 0) -> Any:
 
 def _freeze_state(state: Any) -> Any:
     return state.tolist() if isinstance(state, Tensor) else freeze(state)
-
-
-def generator_state(generator: Any) -> Any:
-    """Return the state of a random number generator."""
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state(legacy=False)
-    return generator.bit_generator.state
-
-
-def set_generator_state(generator: Any, state: Any) -> None:
-    if isinstance(generator, random.Random):
-        generator.setstate(state)
-    elif isinstance(generator, torch.Generator | np.random.RandomState):
-        generator.set_state(state)
-    else:
-        generator.bit_generator.state = state
-
-
-def generator_kind(generator: Any) -> tuple[str, str] | None:
-    """Return the library of a random number generator, and its algorithm or device, for `new_generator`.
-
-    Return None for anything else, such as one with a class or an algorithm of a plugin.
-    """
-    if type(generator) is random.Random:
-        return "random", ""
-    if type(generator) is torch.Generator:
-        return "torch", generator.device.type
-    if type(generator) in (np.random.Generator, np.random.RandomState):
-        algorithm = generator_state(generator)["bit_generator"]
-        if hasattr(np.random, algorithm):
-            return f"numpy.{type(generator).__name__}", algorithm
-    return None
-
-
-def new_generator(library: str, detail: str) -> Any:
-    """Return a random number generator of this kind, for a plugin that creates its own in its first call."""
-    if library == "random":
-        return random.Random()
-    if library == "torch":
-        return torch.Generator(detail)
-    kind = np.random.Generator if library == "numpy.Generator" else np.random.RandomState
-    return kind(getattr(np.random, detail)())
-
-
-def serialize(value: Any, is_built: bool = False) -> Any:
-    """Convert a value to tensors, numbers, strings and tuples that name the container types.
-
-    Raises `NotSerializable` for other values.
-    """
-    if type(value) in NUMBERS_AND_TEXT:
-        return value
-    if isinstance(value, Tensor) and is_plain(value):
-        copy = value.detach().clone()
-        return copy if copy.device.type == "cpu" else ("tensor", copy, copy.device.type)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return "array", torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8), value.dtype.str, value.shape
-    if (generator := generator_kind(value)) is not None:
-        return "generator", serialize(generator_state(value)), *generator
-    if is_built and isinstance(value, GENERATORS):
-        return "generator", serialize(generator_state(value))
-    if type(value) is dict:
-        return "dict", [(serialize(key), serialize(item)) for key, item in value.items()]
-    if type(value) is deque:
-        return "deque", [serialize(item) for item in value], value.maxlen
-    for kind in (list, tuple, set):
-        if type(value) is kind:
-            return kind.__name__, [serialize(item) for item in value]
-    raise NotSerializable
-
-
-def deserialize(saved: Any, current: Any) -> Any:
-    """Return a serialized value, loaded into the object `current` if that is of the same kind."""
-    if isinstance(saved, Tensor):
-        return saved.clone() if not isinstance(current, Tensor) else _load_tensor(current, saved)
-    if not isinstance(saved, tuple):
-        return saved
-    kind, content, *more = saved
-    if kind == "tensor":  # of a GPU, although a checkpoint is read to the CPU
-        return _load_tensor(current, content) if isinstance(current, Tensor) else content.to(more[0], copy=True)
-    if kind == "generator":
-        if not more and not isinstance(current, GENERATORS):
-            return current
-        generator = current if not more or generator_kind(current) == tuple(more) else new_generator(*more)
-        set_generator_state(generator, deserialize(content, None))
-        return generator
-    if kind == "array":
-        array = content.numpy().view(np.dtype(more[0])).reshape(tuple(more[1])).copy()
-        if isinstance(current, np.ndarray) and current.shape == array.shape and current.dtype == array.dtype:
-            current[...] = array
-            return current
-        return array
-    if kind == "dict":
-        target = current if type(current) is dict else {}
-        pairs = [(deserialize(key, None), item) for key, item in content]
-        loaded = {key: deserialize(item, target.get(key)) for key, item in pairs}
-        target.clear()
-        target.update(loaded)
-        return target
-    if kind == "tuple":
-        old = current if type(current) is tuple and len(current) == len(content) else (None,) * len(content)
-        parts = tuple(deserialize(item, inner) for item, inner in zip(content, old, strict=True))
-        return current if all(part is inner for part, inner in zip(parts, old, strict=True)) else parts
-    if kind == "deque":
-        same = type(current) is deque and current.maxlen == more[0]
-        target = current if same else deque(maxlen=more[0])
-    else:
-        target = current if type(current).__name__ == kind else {"list": list, "set": set}[kind]()
-    before = list(target) if kind != "set" else []
-    new = [deserialize(item, before[i] if i < len(before) else None) for i, item in enumerate(content)]
-    target.clear()
-    (target.update if kind == "set" else target.extend)(new)
-    return target
-
-
-def _load_tensor(current: Tensor, saved: Tensor) -> Tensor:
-    if current.shape != saved.shape or current.dtype != saved.dtype:
-        return saved.to(current.device, copy=True)
-    with torch.no_grad():
-        current.detach().copy_(saved)
-    return current

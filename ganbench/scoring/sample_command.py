@@ -73,8 +73,8 @@ def sample(
     registry = load_registry(plugins, use=[run])
     from ganbench.runtime.device import resolve_device
 
+    from .reopening import open_run
     from .sample_files import check_target, save_images
-    from .trained import open_run
 
     opened = open_run(run, registry, resolve_device(device))
     source = opened.source(cast("Weights | None", weights and weights.value), mode.value)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganbench.data.batches import Batches
-from ganbench.training.engines.verification import Leaves, leaves_of
+from ganbench.training.state.leaves import Leaves, leaves_of
 from ganbench.training.state.step_state import snapshot_state
 from ganbench.training.step import TrainingStep
 

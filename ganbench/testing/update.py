@@ -13,9 +13,9 @@ from ganbench.data.labels import LabelSampler
 from ganbench.plugin.interfaces import PLAYERS, Augmentation, Batch, Loss, Networks, OptimizerFactory, Players
 from ganbench.runtime.attribution import PluginNames
 from ganbench.runtime.rng import make_rng, seed_default_rngs
-from ganbench.training.engines.verification import first_difference, python_values
 from ganbench.training.penalties import Penalties, WeightedPenalty
 from ganbench.training.players import NamedAugmentation, UpdatePlayers
+from ganbench.training.state.leaves import first_difference, python_values
 from ganbench.training.state.python_state import inspect_step, without_self_saved
 from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import FakeLabels, TrainingStep

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from ganbench.errors import PluginError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.schema import EpochRow
+from ganbench.runtime.attribution import PENALTY, optimizer_path
 from ganbench.spec.configs import LossConfig
 
 from .optimizers import Clipping
@@ -35,6 +36,25 @@ def require_known_parameters(prepared: PreparedRun) -> None:
                     f"{prepared.spec.model.plugin}: the {player}'s parameter {name} was created or replaced in the "
                     "first steps, after the optimizer had received its parameters; create it in build"
                 )
+
+
+def warnings_of_first_steps(
+    step: TrainingStep, inspection: Inspection, unadapted: Iterable[str], missing: MissingGradients
+) -> list[str]:
+    """Return warnings about what training, checkpoints and averages would miss, after steps of each variant.
+
+    `unadapted` has the paths of adaptive augmentations that were not adapted in these steps.
+    """
+    return [
+        *unsaved_state_warnings(step, inspection),
+        *stale_average_warnings(step),
+        *other_image_warnings(step),
+        *unadapted_augmentation_warnings(step, unadapted),
+        *missing.warnings(),
+        *untrained_parameter_warnings(step, inspection),
+        *unused_schedule_warnings(step, inspection),
+        *clipped_sum_warnings(step),
+    ]
 
 
 class MissingGradients:
@@ -82,7 +102,7 @@ def unadapted_augmentations(step: TrainingStep) -> Iterator[set[str]]:
     found = {
         id(value): (path, value)
         for path, value in held.items()
-        if path.startswith(("loss.", "penalty ")) and is_adaptive(value) and all(value is not each for each in plugins)
+        if path.startswith(("loss.", PENALTY)) and is_adaptive(value) and all(value is not each for each in plugins)
     }
     unadapted = {path for path, _ in found.values()}
 
@@ -151,7 +171,7 @@ def unused_schedule_warnings(step: TrainingStep, inspection: Inspection) -> list
         section, _, rest = path.partition(".")
         player = rest.partition(".")[0]
         if section == "optimizer" and player in step.optimizers:
-            own = [each for at, each in inspection.optimizers.items() if at.startswith(f"{player}'s optimizer")]
+            own = [each for at, each in inspection.optimizers.items() if at.startswith(optimizer_path(player))]
             held = any(holds(each, scheduled.value) for each in own)
         else:
             by_engine = section == "optimizer" or re.fullmatch(r"penalties\.\d+\.weight", path)

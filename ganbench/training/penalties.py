@@ -18,6 +18,7 @@ from ganbench.plugin.interfaces import Batch, Penalty, Player
 from ganbench.runtime.precision import Precision, autocast
 
 from .players import UpdatePlayers
+from .position import Position
 
 Variant = tuple[bool, ...]  # which penalties a step computes, in the spec's order
 MAX_PERIOD = 10_000  # steps used to count how often each variant occurs
@@ -84,6 +85,11 @@ class Penalties:
         """All variants with their share of the steps, in order of first occurrence."""
         counts = Counter(self.due(step) for step in range(self.period))
         return {variant: count / self.period for variant, count in counts.items()}
+
+    @cached_property
+    def first_positions(self) -> dict[Position, float]:
+        """The first step of each variant, before any image, with the variant's share of the steps."""
+        return {Position(self.first_step(variant), 0): share for variant, share in self.shares.items()}
 
     def first_step(self, variant: Variant) -> int:
         """Return the index of the first step of a variant."""

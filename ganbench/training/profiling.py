@@ -17,7 +17,6 @@ from ganbench.results.schema import Profile, ProfiledKernel
 from ganbench.system.files import atomic_write
 
 from .engines import EagerEngine
-from .position import Position
 from .timing import PHASES, Phase, synchronize
 
 PROFILED_STEPS = 5  # with each combination of penalties that are due
@@ -58,15 +57,15 @@ def profile_steps(eager: EagerEngine, inputs: Inputs, trace: Path) -> Profile:
     device = eager.step.latents.device
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    ranges, penalties = PhaseRanges(device), eager.step.penalties
+    ranges, positions = PhaseRanges(device), eager.step.penalties.first_positions
     with profile(activities=activities, acc_events=True) as profiler:
-        for due in penalties.shares:
+        for at in positions:
             for _ in range(PROFILED_STEPS):
                 ranges.begin(PHASES[0])
-                eager(inputs, Position(penalties.first_step(due), 0), on_phase_end=ranges.on_phase_end)
+                eager(inputs, at, on_phase_end=ranges.on_phase_end)
     with atomic_write(trace) as part:
         profiler.export_chrome_trace(str(part))
-    summary = summarize(list(profiler.events() or []), list(penalties.shares.values()), on_gpu)
+    summary = summarize(list(profiler.events() or []), list(positions.values()), on_gpu)
     if not summary.kernels:
         raise GanbenchError(
             f"--profile: torch's profiler recorded no kernels on {device}; the driver may not permit it"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganbench.errors import PluginError, UsageError
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.results.differences import differing_fields
+from ganbench.runtime.attribution import AUGMENTATION, optimizer_path
 from ganbench.runtime.networks import batch_norms
 from ganbench.runtime.plugin_state import saved_state
 from ganbench.runtime.ranks import Ranks
@@ -18,7 +19,7 @@ from ganbench.spec.length import Length
 from ganbench.spec.processes import check_batches, check_device, check_engine_mode
 from ganbench.spec.sections import EngineOptions, TrainingOptions
 
-from .engines.verification import Leaves, first_difference, leaves_of
+from .state.leaves import Leaves, first_difference, leaves_of
 from .state.python_state import plugin_optimizers, stateful_plugins
 from .step import TrainingStep
 
@@ -53,7 +54,7 @@ def require_same_on_all_ranks(ranks: Ranks, what: str, *parts: Mapping[str, Any]
 
 def own_training_warnings(step: TrainingStep) -> list[str]:
     """Return a warning about parameters that plugins train themselves, and which differ between the ranks."""
-    networks = tuple(f"{player}'s optimizer" for player in PLAYERS)  # what wraps another, holds that too
+    networks = tuple(map(optimizer_path, PLAYERS))  # what wraps another, holds that too
     own = [path for path in plugin_optimizers(step) if not path.startswith(networks)]
     if step.ranks.alone or not own:
         return []
@@ -75,7 +76,7 @@ def running_state_warnings(step: TrainingStep, before: Mapping[str, Any], ranks:
     python = step.python_state.state_dict()
     changing = []
     for (path, plugin), earlier in zip(stateful_plugins(step).items(), saved, strict=True):
-        if path.startswith("augmentation") and hasattr(plugin, "adapt"):
+        if path.startswith(AUGMENTATION) and hasattr(plugin, "adapt"):
             continue
         now, part = saved_state(plugin), "buffers" if isinstance(plugin, nn.Module) else None
         found = fractions(now[part] if part else now)

@@ -16,7 +16,6 @@ from ganbench.results.throughput import Roofline
 from ganbench.runtime.precision import Precision
 
 from .engines import EagerEngine
-from .position import Position
 from .step import TrainingStep
 from .timing import synchronize
 
@@ -40,12 +39,12 @@ def count_flops(eager: EagerEngine, inputs: Inputs) -> float:
 
     It is the mean over all variants of the step, weighted by their frequency.
     """
-    penalties, flops = eager.step.penalties, 0.0
-    for due, share in penalties.shares.items():
+    flops = 0.0
+    for at, share in eager.step.penalties.first_positions.items():
         counter = FlopCounterMode(display=False)
         counter.mod_tracker = NoModules()
         with counter:
-            eager(inputs, Position(penalties.first_step(due), 0))
+            eager(inputs, at)
         flops += share * counter.get_total_flops() / len(inputs[0])
     return flops
 

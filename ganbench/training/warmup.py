@@ -27,17 +27,11 @@ from ganbench.system.torch_defaults import preserve_torch_defaults
 from .engines import EagerEngine, Engine, choose_engine
 from .first_steps import (
     MissingGradients,
-    clipped_sum_warnings,
-    other_image_warnings,
     refuse_reserved_monitors,
     require_known_parameters,
-    stale_average_warnings,
-    unadapted_augmentation_warnings,
     unadapted_augmentations,
     unrestored_state_warnings,
-    unsaved_state_warnings,
-    untrained_parameter_warnings,
-    unused_schedule_warnings,
+    warnings_of_first_steps,
 )
 from .position import Position
 from .preparation import PreparedRun
@@ -97,25 +91,16 @@ def warm_up_alone(prepared: PreparedRun, verify_steps: int | None, trace: Path |
             ):
                 flops_per_image = count_flops(eager, examples[0])
             compile_seconds = compile_networks(eager, examples) if spec.engine.compile else None
-            starts = [Position(step.penalties.first_step(due), 0) for due in step.penalties.shares]
             # with the step that was counted, three with a full batch, after which allocators and lazily created state
             # are stable, and one with a smaller batch, which may raise an error
-            for inputs, at in product([*reversed(examples), examples[0]], starts):
+            for inputs, at in product([*reversed(examples), examples[0]], step.penalties.first_positions):
                 with explain_last_batch_errors(prepared, len(inputs[0])):
                     output = eager(inputs, at)
                 missing.look()
         require_known_parameters(prepared)
         try_sampling(prepared)
-        inspection = inspect_step(step)
         warnings = [
-            *unsaved_state_warnings(step, inspection),
-            *stale_average_warnings(step),
-            *other_image_warnings(step),
-            *unadapted_augmentation_warnings(step, unadapted),
-            *missing.warnings(),
-            *untrained_parameter_warnings(step, inspection),
-            *unused_schedule_warnings(step, inspection),
-            *clipped_sum_warnings(step),
+            *warnings_of_first_steps(step, inspect_step(step), unadapted, missing),
             *running_state_warnings(step, state, prepared.ranks),
         ]
         shared_state = [path for path, place in before.changed().items() if place.of_process]
@@ -228,11 +213,8 @@ def loading_rate(batches: Batches, device: torch.device) -> float:
 
 def mean_step_seconds(engine: Engine, inputs: Inputs, step: TrainingStep, device: torch.device) -> float:
     """Return the mean time of a step on one batch, over all variants weighted by their frequency."""
-    total = 0.0
-    for due, share in step.penalties.shares.items():
-        at = Position(step.penalties.first_step(due), 0)
-        total += share * mean_seconds(partial(engine, inputs, at), device)
-    return total
+    positions = step.penalties.first_positions
+    return sum(share * mean_seconds(partial(engine, inputs, at), device) for at, share in positions.items())
 
 
 def mean_seconds(work: Callable[[], object], device: torch.device) -> float:

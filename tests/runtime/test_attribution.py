@@ -10,7 +10,9 @@ import pytest
 import torch
 from linear_gan import SCORED, own_run
 
-from ganbench import GanbenchError, PluginError
+from ganbench import GanbenchError, PluginError, Registry
+from ganbench.runtime.attribution import PluginNames
+from ganbench.spec.loading import load_spec
 from ganbench.system.torch_defaults import preserve_torch_defaults, set_torch_defaults, torch_defaults
 
 PICTURED = ["sample_images.generated=4"]
@@ -172,6 +174,25 @@ def test_the_error_for_an_invalid_result_of_a_build(source: str, message: str, t
     with pytest.raises(PluginError) as raised:
         own_run(tmp_path, source)
     assert re.search(message, str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize(
+    ("path", "owner"),
+    [
+        ("penalty gradient", "penalty 'r1'"),
+        ("penalty gradient.calls", "penalty 'r1'"),
+        ("penalty gradient-penalty", "penalty 'gradient-penalty'"),
+        ("penalty gradient-penalty.calls", "penalty 'gradient-penalty'"),
+        ("penalty gradient.late", "penalty 'r2'"),
+        ("penalty gradient.late.calls", "penalty 'r2'"),
+        ("generator's optimizer.calls", "optimizer 'adam'"),
+    ],
+)
+def test_the_plugin_of_a_path_is_that_of_the_whole_id(path: str, owner: str, registry: Registry) -> None:
+    first, second = "{name='r1',id='gradient',weight=1.0}", "{name='gradient-penalty',weight=1.0}"
+    third = "{name='r2',id='gradient.late',weight=1.0}"
+    spec = load_spec("dcgan-fashion", registry, [f"penalties=[{first},{second},{third}]"])
+    assert PluginNames.of(spec).owner(path).startswith(f"{owner} ")
 
 
 DEFAULTS = {

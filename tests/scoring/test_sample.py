@@ -18,8 +18,8 @@ from typer.testing import Result
 
 from ganbench.errors import UsageError
 from ganbench.plugin.registry import Registry
+from ganbench.scoring.reopening import open_run
 from ganbench.scoring.sample_files import save_images
-from ganbench.scoring.trained import open_run
 
 CPU = torch.device("cpu")
 USAGE = 2

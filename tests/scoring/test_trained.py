@@ -20,7 +20,8 @@ from ganbench import MissingError, UsageError
 from ganbench.errors import GanbenchWarning, NotComparableError
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result
-from ganbench.scoring.trained import TrainedRun, open_run
+from ganbench.scoring.reopening import open_run
+from ganbench.scoring.trained import TrainedRun
 from ganbench.spec.configs import GeneratorMode, Weights
 
 CPU = torch.device("cpu")

@@ -36,9 +36,9 @@ from ganbench.training.engines import (
 from ganbench.training.engines.graph import GraphCaptureError, GraphEngine, as_graph_capture_error
 from ganbench.training.engines.selection import make_capturer
 from ganbench.training.engines.unordered import unordered_operations
-from ganbench.training.engines.verification import distance
 from ganbench.training.penalties import Penalties, WeightedPenalty
 from ganbench.training.position import Position
+from ganbench.training.state.leaves import distance
 from ganbench.training.state.python_state import PythonState
 from ganbench.training.state.step_state import restore_state, snapshot_state
 from ganbench.training.step import TrainingStep

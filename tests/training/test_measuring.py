@@ -17,7 +17,7 @@ from ganbench import Networks, PluginError
 from ganbench.runtime.networks import NetworkState, set_train_mode
 from ganbench.scoring.sampling import generator_mode
 from ganbench.training.engines import EagerEngine
-from ganbench.training.engines.verification import first_difference, leaves_of
+from ganbench.training.state.leaves import first_difference, leaves_of
 from ganbench.training.state.measuring import untouched
 from ganbench.training.state.step_state import snapshot_state
 

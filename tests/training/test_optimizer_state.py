@@ -17,8 +17,8 @@ from ganbench import PluginError
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.plugin_state import load_saved_state
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import configure, load_optimizer_state
+from ganbench.training.state.leaves import first_difference, leaves_of
 
 
 class Counting(Optimizer):

@@ -143,6 +143,7 @@ def test_each_variant_of_a_step_has_its_share() -> None:
     shares = penalties(4, 2).shares
     assert shares == {(True, True): 0.25, (False, False): 0.5, (False, True): 0.25}
     assert [penalties(4, 2).first_step(variant) for variant in shares] == [0, 1, 2]
+    assert penalties(4, 2).first_positions == {(0, 0): 0.25, (1, 0): 0.5, (2, 0): 0.25}
     assert penalties(16).all[0].factor == 32.0
 
 

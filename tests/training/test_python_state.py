@@ -23,8 +23,8 @@ from ganbench import Networks, Players
 from ganbench.plugin.interfaces import PLAYERS
 from ganbench.runtime.rng import make_rng
 from ganbench.testing.stored import through_file
-from ganbench.training.engines.verification import first_difference, leaves_of, python_values
 from ganbench.training.first_steps import unrestored_state_warnings, unsaved_state_warnings
+from ganbench.training.state.leaves import first_difference, leaves_of, python_values
 from ganbench.training.state.measuring import untouched
 from ganbench.training.state.python_state import Snapshot, inspect_step
 from ganbench.training.state.step_state import restore_state, snapshot_state

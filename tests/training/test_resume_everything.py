@@ -13,7 +13,7 @@ from run_spec import run
 from ganbench import Callback, Registry, Result
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.spec.loading import load_spec, load_stopped_spec
-from ganbench.training.engines.verification import first_difference, leaves_of
+from ganbench.training.state.leaves import first_difference, leaves_of
 
 SCHEDULED_ADA = ['augmentations=[{name="ada",p={name="cosine",start=0.0,end=1.0},color=0.5,cutout=1.0}]']
 

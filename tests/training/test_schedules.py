@@ -21,13 +21,13 @@ from ganbench import BuildContext, GanbenchWarning, UsageError
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.runtime.checkpoint import load_checkpoint
-from ganbench.scoring.trained import open_run
+from ganbench.scoring.reopening import open_run
 from ganbench.spec.configs import ScheduleConfig
 from ganbench.spec.loading import load_spec
-from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.optimizers import load_optimizer_state
 from ganbench.training.position import Position
 from ganbench.training.schedules import ScheduledValues
+from ganbench.training.state.leaves import first_difference, leaves_of
 from ganbench.training.state.step_state import restore_state, snapshot_state
 
 TOTAL = 10_000

@@ -31,12 +31,12 @@ from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, load_stopped_spec
 from ganbench.training.arguments import RunArguments
 from ganbench.training.engines.selection import make_capturer
-from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.interrupt import Interrupt
 from ganbench.training.preparation import PreparedRun
 from ganbench.training.run_state import RunState
 from ganbench.training.runner import prepare_in_memory
 from ganbench.training.seeds import run_at_once
+from ganbench.training.state.leaves import first_difference, leaves_of
 from ganbench.training.timing import TrainingClock
 from ganbench.training.trial import run_trial
 

@@ -20,9 +20,9 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.loading import load_spec
 from ganbench.training import warmup
 from ganbench.training.engines import EagerEngine
-from ganbench.training.engines.verification import first_difference, leaves_of
 from ganbench.training.position import Position
 from ganbench.training.preparation import PreparedRun, prepare
+from ganbench.training.state.leaves import first_difference, leaves_of
 from ganbench.training.state.step_state import snapshot_state
 from ganbench.training.warmup import compile_networks, examples_of_each_size, loading_rate, warm_up
 

@@ -16,7 +16,7 @@ from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.scoring.dataset import open_dataset
-from ganbench.scoring.trained import open_run
+from ganbench.scoring.reopening import open_run
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.launch import read_launch
 from ganbench.system.files import default_data_dir

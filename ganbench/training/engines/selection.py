@@ -11,12 +11,13 @@ from ganbench.data.batches import Inputs
 from ganbench.errors import GanbenchError, UsageError
 from ganbench.results.throughput import EngineRecord
 from ganbench.spec.sections import EngineOptions
+from ganbench.training.state.leaves import distance, first_difference
 from ganbench.training.step import TrainingStep
 
 from .capture import CudaCapturer, GraphCapturer
 from .eager import EagerEngine, Engine
 from .graph import GraphCaptureError, GraphEngine, as_graph_capture_error
-from .verification import Verification, distance, first_difference
+from .verification import Verification
 
 VERIFIED_STEPS = 3  # of every run with a CUDA graph, unless --verify-engine gives another number
 MAX_NONDETERMINISM = 1e-3  # relative difference between eager runs; more is not explained by the order of additions

@@ -29,7 +29,8 @@ from torch.optim import Optimizer
 from ganbench.plugin.hookspecs import PROJECT
 from ganbench.plugin.installed import installed_plugins
 from ganbench.plugin.registrations import BuildContext, DatasetContext
-from ganbench.runtime.values import ATOMS, GENERATORS, is_atom
+from ganbench.runtime.rng_objects import RNGS
+from ganbench.runtime.values import ATOMS, is_atom
 from ganbench.runtime.values import CONTAINERS as PLAIN_CONTAINERS
 from ganbench.system.source import find_root, is_installed
 
@@ -61,7 +62,7 @@ STATELESS = (
     type(threading.RLock()),
 )
 # a build context belongs to the run: it leads to the feature extractors of metrics
-NOT_SEARCHED = (*ATOMS, *STATELESS, Tensor, np.ndarray, *GENERATORS, BuildContext, DatasetContext)
+NOT_SEARCHED = (*ATOMS, *STATELESS, Tensor, np.ndarray, *RNGS, BuildContext, DatasetContext)
 TENSORS_OF_MODULES = ("_parameters", "_buffers", "_non_persistent_buffers_set")
 
 
@@ -151,7 +152,7 @@ class Inspection:
         elif isinstance(value, type):
             yield from self._class(value)
         elif isinstance(value, types.MethodType):
-            if isinstance(value.__self__, GENERATORS):  # numpy's have methods of this type
+            if isinstance(value.__self__, RNGS):  # numpy's have methods of this type
                 yield from self._constants(path, {"self": value.__self__})
             yield from (("", value.__self__), ("", value.__func__))
         elif isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):

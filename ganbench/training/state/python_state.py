@@ -15,15 +15,10 @@ from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_h
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from ganbench.runtime.attribution import augmentation_path, optimizer_path, penalty_path
 from ganbench.runtime.plugin_state import self_saved_parts
-from ganbench.runtime.values import (
-    NotSerializable,
-    SavedValue,
-    address_of,
-    deserialize,
-    is_plain,
-    serialize,
-)
+from ganbench.runtime.serialization import NotSerializable, deserialize, serialize
+from ganbench.runtime.values import SavedValue, address_of, is_plain
 
 from .inspection import (
     Access,
@@ -55,7 +50,7 @@ def own_objects(step: TrainingStep) -> dict[str, Any]:
     return {
         "generator": step.networks.generator,
         "discriminator": step.networks.discriminator,
-        **{f"{player}'s optimizer": optimizer for player, optimizer in step.optimizers.items()},
+        **{optimizer_path(player): optimizer for player, optimizer in step.optimizers.items()},
         **stateful_plugins(step),
     }
 
@@ -64,8 +59,8 @@ def stateful_plugins(step: TrainingStep) -> dict[str, Any]:
     """Return the loss, the penalties and the augmentations, which may save their state themselves, by path."""
     return {
         "loss": step.loss,
-        **{f"penalty {penalty.id}": penalty.penalty for penalty in step.penalties.all},
-        **{f"augmentation {number}": each.augmentation for number, each in enumerate(step.augmentations)},
+        **{penalty_path(penalty.id): penalty.penalty for penalty in step.penalties.all},
+        **{augmentation_path(number): each.augmentation for number, each in enumerate(step.augmentations)},
     }
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ganbench.data.batches import Batches
-from ganbench.plugin.interfaces import PLAYERS, Player
-from ganbench.runtime.networks import all_buffers, restore_buffers
+from ganbench.plugin.interfaces import PLAYERS
+from ganbench.runtime.attribution import optimizer_path
+from ganbench.runtime.networks import all_buffers, load_weights
 from ganbench.runtime.plugin_state import load_changed_state, load_saved_state, on_cpu, saved_state
 from ganbench.runtime.rng import default_rng_states, set_default_rng_states
 from ganbench.training.optimizers import load_optimizer_state
@@ -55,15 +56,12 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     step.restore_count += 1
     device = step.latents.device
     for player in PLAYERS:
-        restore_buffers(step.networks[player], state["buffers"][player], set(state["networks"][player]), device)
-        step.networks[player].load_state_dict(state["networks"][player])
+        load_weights(step.networks[player], state["networks"][player], state["buffers"][player], device)
     for player, optimizer in step.optimizers.items():
         load_optimizer_state(optimizer, state["optimizers"][player])
     load_saved_state(step.loss, state["loss"], device, step.plugin_names.loss)
     if step.ema is not None:
-        average = step.ema.generator
-        restore_buffers(average, state["ema_buffers"], set(state["ema"]), device)
-        average.load_state_dict(state["ema"])
+        load_weights(step.ema.generator, state["ema"], state["ema_buffers"], device)
     for penalty, saved in zip(step.penalties.all, state["penalties"], strict=True):
         load_saved_state(penalty.penalty, saved, device, penalty.plugin)
     step.penalty_values.copy_(state["penalty_values"])
@@ -83,7 +81,7 @@ def restore_state(state: dict[str, Any], step: TrainingStep, batches: Batches) -
     for optimizer in optimizers_that_keep_gradients(step).values():
         for parameter in parameters_of(optimizer):
             parameter.grad = None  # until the first update
-    step.keeping_gradients |= {player for player in PLAYERS if of_network(player) in state["plugin_gradients"]}
+    step.keeping_gradients |= {player for player in PLAYERS if optimizer_path(player) in state["plugin_gradients"]}
     keeping = {**held, **optimizers_that_keep_gradients(step)}
     for path, gradients in state["plugin_gradients"].items():
         if path in keeping:
@@ -108,12 +106,7 @@ def optimizers_that_keep_gradients(step: TrainingStep) -> dict[str, Optimizer]:
     Those of plugins always count, too: a loss can use the gradients in its next call, as nothing of it is called once
     they are computed.
     """
-    return {of_network(player): step.optimizers[player] for player in sorted(step.keeping_gradients)}
-
-
-def of_network(player: Player) -> str:
-    """Return the path of the optimizer of a network."""
-    return f"{player}'s optimizer"
+    return {optimizer_path(player): step.optimizers[player] for player in sorted(step.keeping_gradients)}
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
