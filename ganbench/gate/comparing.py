@@ -24,7 +24,13 @@ from .findings import SPEED, as_advisory, make_findings, throughput_threshold, w
 from .measuring import Sessions, measure_fresh, measure_interleaved, require_unchanged
 from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
 from .quantities import smoke
-from .quantities.quality import require_known_metrics, require_same_protocols, seeds_of, train_both, train_side
+from .quantities.quality import (
+    require_known_metrics,
+    require_same_protocols,
+    seeds_of,
+    train_seeds,
+    train_seeds_of_both,
+)
 from .session import Session
 from .side import Side
 from .training_runs import TrainingRun, TrainingRuns, require_same_protocol
@@ -79,7 +85,7 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
             )
             measurements = replace(measurements, sessions=sessions)
         if config.quality:
-            runs = train_both(base, head, session_config, config.training_seed, config.margins, log)
+            runs = train_seeds_of_both(base, head, session_config, config.training_seed, config.margins, log)
             measurements = replace(measurements, quality=runs)
     (check,) = check_complete_parts()
     return check
@@ -136,7 +142,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
             sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable)
         if config.quality:
             seeds = seeds_of(config.training_seed)[1]
-            quality_runs = train_side(head, session_config, seeds, config.margins, log, require_comparable_scores)
+            quality_runs = train_seeds(head, session_config, seeds, config.margins, log, require_comparable_scores)
     return check_complete_parts()
 
 
