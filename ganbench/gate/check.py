@@ -10,8 +10,8 @@ from ganbench.errors import GanbenchError, UsageError
 from ganbench.spec.sections import GateOptions
 
 from .decision.verdict import Finding, Verdict, overall, significance_level
+from .lengths import FRESH_SESSIONS, MAX_BLOCKS
 from .measuring import Sessions, require_unchanged
-from .options import FRESH_SESSIONS, MAX_BLOCKS
 from .quantities import speed
 from .side import SessionConfig
 from .training_runs import TrainingRuns

@@ -15,10 +15,9 @@ from .baseline.stored import MIN_GATING_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
 from .decision.looks import looks
-from .decision.verdict import NOISE_FLOOR, Finding, Verdict
+from .decision.verdict import NOISE_FLOOR, Finding, Verdict, bounds
+from .lengths import MAX_BLOCKS
 from .measuring import Sessions
-from .options import MAX_BLOCKS
-from .outputs import bounds
 from .quantities.speed import clocks_mhz, phase_seconds
 
 STYLES = {

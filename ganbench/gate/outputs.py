@@ -11,7 +11,7 @@ from ganbench.reporting.console import printable
 from ganbench.system.files import write_text
 
 from .check import INCOMPLETE, Check
-from .decision.verdict import Finding, Verdict, percent
+from .decision.verdict import Verdict, bounds
 from .quantities.speed import clocks_mhz, phase_seconds
 
 LABELS = {
@@ -87,14 +87,6 @@ def markdown(check: Check) -> str:
 def escaped(text: str) -> str:
     """Escape Markdown, and join lines: names come from files, plugins and revisions."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(text).replace("\n", " "))
-
-
-def bounds(finding: Finding) -> tuple[str, str]:
-    """Format the effect and its bounds."""
-    decision = finding.decision
-    if decision is None:
-        return "", ""
-    return percent(decision.effect), f"{percent(decision.lower)} to {percent(decision.upper)}"
 
 
 def write_github_summary(checks: list[Check]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from ganbench.gate.against import check_baselines
 from ganbench.gate.check import Check, CheckConfig, Measurements
 from ganbench.gate.decision.verdict import Finding, Verdict
+from ganbench.gate.lengths import STORED_SESSIONS
 from ganbench.gate.measuring import measure_fresh
-from ganbench.gate.options import STORED_SESSIONS
 from ganbench.gate.quantities.quality import require_known_metrics, seeds_of, train_seeds
 from ganbench.gate.quantities.smoke import REPEATS, train_repeats
 from ganbench.gate.revision.under_test import current_side
