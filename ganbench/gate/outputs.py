@@ -12,7 +12,7 @@ from ganbench.system.files import write_text
 
 from .check import INCOMPLETE, Check
 from .decision.verdict import Verdict, bounds
-from .quantities.speed import clocks_mhz, phase_seconds
+from .quantities.speed import phase_rows
 
 LABELS = {
     Verdict.PASS: "✅ pass",
@@ -74,11 +74,7 @@ def markdown(check: Check) -> str:
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if check.measurements.sessions:
         lines += ["", "| phase | base, ms per 1,000 images | head | change in cost |", "|---|---|---|---|"]
-        for phase, (before, after) in phase_seconds(check.measurements.sessions).items():
-            change = f"{after / before - 1:+.1%}" if before else ""
-            lines.append(f"| {escaped(phase)} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
-        if clocks := clocks_mhz(check.measurements.sessions):
-            lines.append(f"| GPU clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
+        lines += [f"| {' | '.join(map(escaped, row))} |" for row in phase_rows(check.measurements.sessions)]
     lines.append("")
     lines += [f"- {escaped(finding.message)}" for finding in check.findings.values()]
     return "\n".join(lines) + "\n"
