@@ -22,7 +22,8 @@ from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
 from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
-from ganbench.scoring.real_data import PreparedMetric, RealData, real_indices
+from ganbench.scoring.prepared_metric import PreparedMetric
+from ganbench.scoring.real_data import RealData, real_indices
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec

@@ -11,7 +11,8 @@ from torch import Tensor
 from ganbench.plugin.interfaces import FeatureMetric
 from ganbench.scoring.calls import compute, extract, score_features, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from ganbench.scoring.real_data import PreparedMetric, RealData
+from ganbench.scoring.prepared_metric import PreparedMetric
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import evaluation_context
 
 NamedValues = dict[str, float | None]  # by name of the metric's value; None if it is not finite

@@ -15,7 +15,8 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.scoring.calls import score_warnings
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import fit_to_real_images, generation_protocol
-from ganbench.scoring.real_data import PreparedMetric, RealData, score_images
+from ganbench.scoring.prepared_metric import PreparedMetric, score_images
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.requirements import Subjects, require_real_labels, uses_labels
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.scoring.scored_metric import ScoredMetric
