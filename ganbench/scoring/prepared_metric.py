@@ -15,7 +15,7 @@ from ganbench.runtime.rng import make_rng
 from ganbench.spec.configs import MetricConfig
 from ganbench.system.files import read_cache, write_cache
 
-from .calls import compute, extract, score_features, score_warnings, update_metric
+from .calls import compute, extract, extractor_config, score_features, score_warnings, update_metric
 from .features import FeatureFile, StoredFeatures
 from .identity import config_identity, software_of
 from .real_data import REAL_DATA_SEED, RealData, digest, random_images
@@ -65,7 +65,7 @@ def stored_features(
         "torch": prepared.software["torch"],
         "ganbench": prepared.software["ganbench"],
     }
-    own = next((used for used in prepared.config.nested() if used.built is metric.features), None)
+    own = extractor_config(prepared.config, metric.features)
     if own is not None:
         identity |= {**config_identity(own, "features"), **software_of(own)}
     else:  # the metric has built it itself, perhaps around one of its options

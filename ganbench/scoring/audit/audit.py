@@ -31,7 +31,7 @@ from ganbench.system.files import default_data_dir
 
 from .extractor import extractor_fault
 from .flaws import REPEATS, RealImages, flaws
-from .scoring import NamedValues, score_images
+from .scoring import NamedValues, score_together
 
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
@@ -154,7 +154,7 @@ def audit_prepared(
     def scores(name: str, make: Callable[[torch.Generator], Tensor], scored: Sequence[PreparedMetric]) -> list[Scores]:
         """Return the scores of each of these metrics."""
         status(name)
-        drawn = [score_images(scored, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
+        drawn = [score_together(scored, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
         return [by_name(values) for values in zip(*drawn, strict=True)]
 
     curves: list[dict[int, Scores]] = [{} for _ in metrics]
