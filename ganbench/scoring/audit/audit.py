@@ -19,11 +19,10 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.dataset import open_dataset
-from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
-from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
 from ganbench.scoring.prepared_metric import PreparedMetric
 from ganbench.scoring.real_data import RealData, real_indices
+from ganbench.scoring.reference import DEFAULT_SEED, ReferenceData, prepare, require_images
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
