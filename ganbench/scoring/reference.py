@@ -55,7 +55,7 @@ class ReferenceData:
         return RealData(self.data, self.record, context, batch_size)
 
 
-def prepare(
+def prepare_for_reference(
     spec: EvaluationSpec,
     reference: ReferenceData,
     real_data: RealData,

@@ -22,7 +22,7 @@ from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.metric_values import directions
 from ganbench.scoring.prepared_metric import PreparedMetric
 from ganbench.scoring.real_data import RealData, real_indices
-from ganbench.scoring.reference import DEFAULT_SEED, ReferenceData, prepare, require_images
+from ganbench.scoring.reference import DEFAULT_SEED, ReferenceData, prepare_for_reference, require_images
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
@@ -135,7 +135,7 @@ def audit_metrics(
         require_images(data, str(spec.dataset.plugin))
         reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
-        prepared = prepare(spec, reference, real_data, conditional=False, warn=warn, generated="-n is")
+        prepared = prepare_for_reference(spec, reference, real_data, conditional=False, warn=warn, generated="-n is")
         return audit_prepared(prepared, real_data, count, draws, status, warn)
 
 

@@ -11,7 +11,7 @@ from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import generation_protocol
 from ganbench.scoring.prepared_metric import score_images
 from ganbench.scoring.real_data import RealData
-from ganbench.scoring.reference import ReferenceData, Warn, prepare
+from ganbench.scoring.reference import ReferenceData, Warn, prepare_for_reference
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.scoring.scored_metric import ScoredMetric
 from ganbench.scoring.trained import TrainedRun
@@ -33,7 +33,8 @@ def evaluate_samples(
     results: list[MetricResult] = []
     generated = f"the number of scored images of {samples.path} is"
     with deterministic_convolutions():
-        for prepared in prepare(spec, reference, real_data, conditional=False, warn=warn, generated=generated):
+        metrics = prepare_for_reference(spec, reference, real_data, conditional=False, warn=warn, generated=generated)
+        for prepared in metrics:
             prepared.protocol |= {"generated_samples": len(samples.images), **samples.protocol}
             prepared.warnings += samples.warnings
             with evaluation_context(seed, device), score_warnings(prepared.warnings) as new:
@@ -64,7 +65,7 @@ def evaluate_run(
     Raises `UsageError` for a network metric, or one that needs labels if the model is unconditional.
     """
     real_data = reference.real_data(data_seed, device, spec.scoring.batch_size)
-    metrics = prepare(spec, reference, real_data, trained.networks.conditional, warn)
+    metrics = prepare_for_reference(spec, reference, real_data, trained.networks.conditional, warn)
     for prepared in metrics:
         prepared.protocol |= generation_protocol(
             prepared.config, trained.training, trained.ema, trained.networks, real_data
