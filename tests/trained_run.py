@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import torch
+from registries import PROVIDER
 from run_spec import run
 from torch import Tensor
 
 from ganbench import BuildContext, MetricPlugin, Options
 from ganbench.plugin.kinds import Kind
-from ganbench.plugin.registry import Provider, Registered, Registry
+from ganbench.plugin.registry import Registered, Registry
 from ganbench.results.schema import Result
 from ganbench.spec.configs import GeneratorMode, Weights
 from ganbench.spec.loading import load_spec
@@ -55,7 +56,7 @@ def with_hash(registry: Registry) -> Registry:
     """Add the metric `image-hash`."""
     plugin = MetricPlugin(name="image-hash", summary="Hash", build=build_hash)
     if not any(found.plugin.name == "image-hash" for found in registry.of_kind(Kind.METRIC)):
-        registry.add(Registered(plugin, Provider("ganbench-test", None, "test", __name__)))
+        registry.add(Registered(plugin, PROVIDER))
     return registry
 
 

@@ -15,18 +15,14 @@ from typing import Any
 
 import pytest
 import torch
+from scored_subset import CPU, RECORD, SUBSET, TEST, data_of
 from thumbnail_metrics import (
-    CPU,
-    RECORD,
     SAMPLES,
     SEEN,
-    SUBSET,
-    TEST,
     Means,
     Scoring,
     Thumbnail,
     ThumbnailOptions,
-    data_of,
     directly,
     over,
 )

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 import torch
 from conditional_gan import CONDITIONAL, SOURCE
+from registries import with_plugins
 from torch import nn
 from trained_run import SMALL, make_run, number_of, scored, trained_run, with_hash
 
@@ -33,11 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 def registry_without(*names: str) -> Registry:
     """Return the installed plugins without those of these names."""
-    registry = Registry()
-    for registered in Registry.load().all_plugins():
-        if registered.plugin.name not in names:
-            registry.add(registered)
-    return registry
+    return with_plugins(Registry.load(), without=names)
 
 
 def reopened(folder: Path) -> TrainedRun:
