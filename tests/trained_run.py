@@ -18,7 +18,7 @@ from ganbench.results.schema import Result
 from ganbench.spec.configs import GeneratorMode, Weights
 from ganbench.spec.loading import load_spec
 
-SMALL = [
+THREE_STEPS = [
     *("dataset.source=embedded", "model.width=2", "training.steps=3", "training.batch_size=20"),
     *("sample_images.real=0", "sample_images.generated=0"),
 ]
@@ -74,6 +74,6 @@ def trained_run(folder: Path, *overrides: str) -> tuple[Path, Result]:
     metrics = [scored(70), scored(33, "ema"), scored(50, "raw", "train")]
     own = ["ema.half_life_kimg=0.05", "ema.ramp=1", "optimizer.generator.lr=0.01", "scoring.batch_size=30"]
     own.append(f"metrics=[{','.join(metrics)}]")
-    result = make_run(with_hash(Registry.load()), folder / "run", [*SMALL, *own, *overrides])
+    result = make_run(with_hash(Registry.load()), folder / "run", [*THREE_STEPS, *own, *overrides])
     shutil.move(folder / "run", folder / "moved")
     return folder / "moved", result
