@@ -16,6 +16,7 @@ from ganbench.plugin.interfaces import Split
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.sections import DataOptions
+from ganbench.system.signals import heed_parent_alone
 
 
 def normalize_images(images: Tensor) -> Tensor:
@@ -136,6 +137,7 @@ class StreamedBatches:
             num_workers=workers,
             prefetch_factor=options.prefetch_batches if workers else None,
             pin_memory=device.type == "cuda",
+            worker_init_fn=start_worker,
             # no persistent_workers: workers are started and seeded for each epoch, so that a resumed run can repeat it
         )
 
@@ -166,6 +168,11 @@ class StreamedBatches:
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
         return random_flip(network_input(images), self.flips, self.share), labels.long()
+
+
+def start_worker(worker: int) -> None:
+    """Prepare a data worker, which has just been started."""
+    heed_parent_alone()
 
 
 class ShuffledBatches(Sampler[list[int]]):

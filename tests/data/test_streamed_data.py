@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+import subprocess
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from ganbench import DataError, PluginError
-from ganbench.data.batches import RankShare, StreamedBatches, make_batches
+from ganbench.data.batches import RankShare, StreamedBatches, make_batches, start_worker
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint import load_checkpoint
@@ -174,3 +177,44 @@ def test_each_rank_transforms_its_images_with_other_random_numbers(workers: int)
 
     assert torch.equal(images(0), images(0))
     assert (images(0) == images(1)).float().mean() < 0.5
+
+
+class Slow(Dataset[Any]):
+    """Real images that take a while to read."""
+
+    def __init__(self) -> None:
+        self.images = embedded_subset().test.tensors[0][:32]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        sleep(0.01)
+        return self.images[index], index
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
+def test_signals_to_all_processes_of_a_job_do_not_end_the_workers(name: str) -> None:
+    """By `timeout`, torchrun, a scheduler or a terminal; the run has to go on until its checkpoint is saved."""
+    epoch = make_batches(Slow(), 4, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2)).epoch()
+    next(epoch)
+    workers = multiprocessing.active_children()
+    subprocess.run(["kill", f"-{name}", *(str(worker.pid) for worker in workers)], check=True)
+    assert len(list(epoch)) == 7
+    assert all(worker.exitcode == 0 for worker in workers)
+
+
+def test_a_worker_that_hangs_is_still_ended_by_its_parent() -> None:
+    context = multiprocessing.get_context("fork")
+    hanging = context.Process(target=hang, args=(ready := context.Event(),), daemon=True)
+    hanging.start()
+    assert ready.wait(30)
+    hanging.terminate()
+    hanging.join(10)
+    assert hanging.exitcode == 0
+
+
+def hang(ready: Any) -> None:
+    start_worker(0)
+    ready.set()
+    sleep(60)
