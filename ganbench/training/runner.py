@@ -90,6 +90,7 @@ def run(
             checkpoint = find_checkpoint(RunDirectory.reopen(resume), spec)
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)
+        stack.callback(spec.forget_built)
         prepared = prepare_in_memory(spec, chosen, launch, callbacks, ranks)
         stack.callback(prepared.step.python_state.forget)
         if resume is None:
