@@ -17,6 +17,9 @@ from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.sections import DataOptions
 
+from .contract import CheckedSplit
+from .worker_copy import WorkerCopies
+
 
 def normalize_images(images: Tensor) -> Tensor:
     """Convert uint8 images to float32 in [-1, 1]: mean 0.5 and standard deviation 0.5, relative to the range."""
@@ -134,6 +137,7 @@ class StreamedBatches:
             batch_sampler=ShuffledBatches(split, batch_size, drop_last, order, share),
             generator=self.seeds,
             num_workers=workers,
+            worker_init_fn=WorkerCopies(split) if workers and isinstance(split, CheckedSplit) else None,
             prefetch_factor=options.prefetch_batches if workers else None,
             pin_memory=device.type == "cuda",
             # no persistent_workers: workers are started and seeded for each epoch, so that a resumed run can repeat it
