@@ -16,6 +16,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], object]
+NAMES = {each.value: each.name for each in signal.Signals}  # most real-time signals have none
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGTERM, or else its number."""
+    return NAMES.get(number, f"signal {number}")
 
 
 @contextmanager
