@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import run_command
 from typer.testing import Result
 
+from ganbench.errors import ExitCode
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.console import out
 from ganbench.spec.loading import load_spec
+from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_models.dcgan import DCGANOptions
 
 Install = Callable[..., Path]
@@ -399,3 +404,26 @@ def test_control_sequences_in_a_name_are_escaped() -> None:
     assert result.exit_code == USAGE
     assert r"unknown benchmark '\x1b[2J\x1b]0;ownednonsense'" in result.stderr
     assert "\x1b" not in result.stderr
+
+
+COMMANDS = [
+    "eval images.npy --against fashion-mnist",
+    "sample . --out x.png",
+    "audit fid --on fashion-mnist --features fashion-cnn",
+]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_writes_temporary_files_is_interrupted_in_order_by_any_signal(
+    command: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `timeout` or a closed terminal, which would otherwise end the process without removing its files."""
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    np.save("images.npy", embedded_subset().test.tensors[0][:4, 0].numpy())
+    monkeypatch.setattr("ganbench.runtime.device.resolve_device", interrupt)
+    outcome = ganbench(command)
+    assert (outcome.exit_code, outcome.output.strip()) == (ExitCode.INTERRUPTED, "interrupted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -16,6 +17,10 @@ from ganbench.plugin.interfaces import Split
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.sections import DataOptions
+from ganbench.system.signals import heed_parent_alone
+
+from .contract import CheckedSplit
+from .worker_copy import WorkerCopies
 
 
 def normalize_images(images: Tensor) -> Tensor:
@@ -128,12 +133,14 @@ class StreamedBatches:
         self.flips = flips
         self.share = share
         workers = 0 if multiprocessing.current_process().daemon else options.workers
+        copies = WorkerCopies(split) if workers and isinstance(split, CheckedSplit) else None
         self.seeds = torch.Generator()  # of the workers; seeded for each epoch
         self.loader: DataLoader[Inputs] = DataLoader(
             split,  # type: ignore[arg-type] # a Dataset with a length
             batch_sampler=ShuffledBatches(split, batch_size, drop_last, order, share),
             generator=self.seeds,
             num_workers=workers,
+            worker_init_fn=partial(start_worker, copies),
             prefetch_factor=options.prefetch_batches if workers else None,
             pin_memory=device.type == "cuda",
             # no persistent_workers: workers are started and seeded for each epoch, so that a resumed run can repeat it
@@ -166,6 +173,13 @@ class StreamedBatches:
     def load(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = (tensor.to(self.device, non_blocking=True) for tensor in inputs)
         return random_flip(network_input(images), self.flips, self.share), labels.long()
+
+
+def start_worker(copies: WorkerCopies | None, worker_id: int) -> None:
+    """Prepare a data worker, in its own process, before it reads images."""
+    heed_parent_alone()
+    if copies is not None:
+        copies(worker_id)
 
 
 class ShuffledBatches(Sampler[list[int]]):

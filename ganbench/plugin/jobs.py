@@ -25,6 +25,8 @@ from ganbench.system.shared_machine import VARIABLE
 
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
 POLL_SECONDS = 0.2
+TELL_SECONDS = 60  # until a job that waits for another process says so
+WAIT_SECONDS = 300  # until it gives up: a process that has lost its suite ends within `STOP_SECONDS`
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class Job:
         return all(map(is_finished, (self.directory, *self.others)))
 
     @property
-    def locked(self) -> bool:
-        """Whether a process writes to a run directory of the job."""
-        return any(map(is_locked, (self.directory, *self.others)))
+    def locked(self) -> list[Path]:
+        """The run directories of the job to which a process writes."""
+        return [directory for directory in (self.directory, *self.others) if is_locked(directory)]
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -99,10 +101,11 @@ class JobProcess:
         - `shared_with`: which other work the machine does meanwhile; the result then marks its speed as unreliable.
         - `ignored_signals`: those that a scheduler may send to all processes, but which are for this one alone.
 
-        Waits while another process still writes to a run directory of the job, such as a process of a killed suite.
+        Waits while another process still writes to a run directory of the job, such as a process of a killed suite, for
+        a limited time.
         """
-        while self.job.locked and not self._stopping.wait(POLL_SECONDS):
-            pass
+        if not self._wait_for_others():
+            return ExitCode.FAILED
         if self.job.finished:
             return ExitCode.DONE
         if self._stopping.is_set():
@@ -131,6 +134,25 @@ class JobProcess:
         if self._stopping.is_set():
             self._process.terminate()
         return self._process.wait()
+
+    def _wait_for_others(self) -> bool:
+        """Wait until no other process writes to a run directory of the job; False if one does so for too long."""
+        start, told = time.monotonic(), False
+        while (locked := self.job.locked) and not self._stopping.wait(POLL_SECONDS):
+            folders = ", ".join(map(str, locked))
+            waited = time.monotonic() - start
+            if waited > TELL_SECONDS and not told:
+                self._log(f"waiting for another process, which writes to {folders}")
+                told = True
+            if waited > WAIT_SECONDS:
+                since = f"for {waited / 60:.0f} minutes"
+                self._log(f"error: another process has been writing to {folders} {since}; end it")
+                return False
+        return True
+
+    def _log(self, message: str) -> None:
+        with self.job.log.open("a", encoding="utf-8") as log:
+            print(message, file=log)
 
     def stop(self) -> None:
         """Ask the run to write a checkpoint and end; kill it if it does not. Returns immediately."""

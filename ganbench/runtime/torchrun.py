@@ -17,6 +17,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from ganbench.errors import ExitCode
+from ganbench.plugin.jobs import STOP_SECONDS
 
 
 def torchrun(processes: str, *command: str) -> int:
@@ -25,6 +26,8 @@ def torchrun(processes: str, *command: str) -> int:
     `command` are the arguments of torchrun. It chooses a free port, so any number of runs can share the machine.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # for the processes, as -P for this one
+    # from a signal to SIGKILL; a suite that stops this process kills it a little later
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(STOP_SECONDS - 5))
     try:
         run.main(["--standalone", "--nproc-per-node", processes, *command])
     except ChildFailedError as error:

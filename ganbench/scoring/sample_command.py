@@ -11,6 +11,7 @@ import typer
 from ganbench.errors import UsageError
 from ganbench.reporting.console import Device, PluginArguments, out, print_text
 from ganbench.spec.plugins import load_registry
+from ganbench.system.signals import interrupt_once
 
 if TYPE_CHECKING:
     from ganbench.spec.configs import Weights
@@ -37,6 +38,7 @@ SeedOption = Annotated[
 ]
 
 
+@interrupt_once()
 def sample(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     target: Annotated[

@@ -98,6 +98,11 @@ class BenchmarkSpec(StrictModel):
         """Return the configs of all plugins in the spec, including those nested in options."""
         return [inner for config in configs_in(self) for inner in config.nested()]
 
+    def forget_built(self) -> None:
+        """Let go of all that the plugins have built, such as the dataset and the networks: a spec outlives its run."""
+        for config in self.plugin_configs():
+            config.forget_built()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain JSON types, without unset fields."""
         plain: dict[str, Any] = without_none(self.model_dump(mode="json"))

@@ -138,8 +138,12 @@ class PluginConfig(StrictModel):
 
     @property
     def built(self) -> Any:
-        """The object returned by the last `build`; None before."""
+        """The object returned by the last `build`; None before, and once it is forgotten."""
         return self._built
+
+    def forget_built(self) -> None:
+        """Let go of the object that `built` returns."""
+        self._built = None
 
     def build(self, context: Any) -> Any:
         """Build the plugin with these options. Raises `PluginError` if its `build` raises."""

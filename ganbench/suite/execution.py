@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -20,7 +19,7 @@ from ganbench.plugin.registry import Registered
 from ganbench.reporting.console import print_warning, warn_on_error
 from ganbench.results.layout import RESULT, has_result
 from ganbench.results.suite_record import Attempt, CellRecord
-from ganbench.system.signals import defer_signals, interrupt_once
+from ganbench.system.signals import defer_signals, interrupt_once, signal_name
 
 from .cell_state import CellStatus, State, now, read_result, read_status, unfinished_status
 from .folder import SuiteFolder
@@ -33,7 +32,6 @@ DISPLAY_SHARE = 0.01  # the most time to spend on the display, which runs of the
 HOPELESS = {ExitCode.USAGE, ExitCode.NOT_COMPARABLE}  # another attempt would end in the same way
 IN_PROGRESS = {State.QUEUED, State.RUNNING}
 LOG_BYTES = 20_000  # at the end of a log, where the error is
-SIGNALS = {each.value: each.name for each in signal.Signals}  # most real-time signals have no names
 
 
 class SuiteRun:
@@ -96,9 +94,6 @@ class SuiteRun:
                     self._poll()
             finally:
                 self._shut_down()
-                with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
-                    for cell in chain.from_iterable(self._futures.values()):
-                        self._record_end(cell, None, None)
 
     def _wait(self) -> Iterable[Future[JobEnd]]:
         """Wait until a job ends, at most for the time between polls; return those that have ended."""
@@ -141,12 +136,16 @@ class SuiteRun:
         return futures
 
     def _shut_down(self) -> None:
-        """Stop all jobs. A failure is only a warning: it must not hide why the suite ends."""
+        """Stop all jobs and record their ends. A failure is only a warning: it must not hide why the suite ends."""
         try:
             with self.plugin.wrap_errors("raised in shut_down"):
                 self.executor.shut_down()
         except GanbenchError as error:
             print_warning(f"{error}; jobs may still be running")
+            return  # without an end, the status of a cell tells whether its run is still being written
+        with suppress(GanbenchError):  # an attempt without an end counts as stopped, too
+            for cell in chain.from_iterable(self._futures.values()):
+                self._record_end(cell, None, None)
 
     def _tell(self, show: Callable[[T], None], what: T) -> None:
         """Show something, unless showing has failed before: no run depends on it."""
@@ -257,7 +256,7 @@ def find_problem(end: JobEnd, directory: Path, attempt: Attempt, log: Log) -> st
     if end.reason:
         return end.reason
     if end.exit_code is not None and end.exit_code < 0:
-        return f"killed by {SIGNALS.get(-end.exit_code, f'signal {-end.exit_code}')}"
+        return f"killed by {signal_name(-end.exit_code)}"
     stopped_early = end.exit_code in HOPELESS  # before it wrote a result
     if not stopped_early and result and result.message and file.stat().st_mtime >= attempt.submitted_at.timestamp():
         return result.message

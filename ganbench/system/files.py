@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ganbench.errors import GanbenchError, GanbenchWarning, UsageError
 StrPath: TypeAlias = str | os.PathLike[str]
 
 SHA256_BYTES = 32  # length of the digest that precedes the content of a cache file
+ABANDONED_SECONDS = 24 * 60 * 60  # after which nobody writes to a partial file any more
 
 
 def exists(path: Path) -> bool:
@@ -118,11 +120,20 @@ def write_cache(target: StrPath, content: bytes) -> None:
     """
     try:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(Path(target).parent)
         with atomic_write(target) as part:
             part.write_bytes(hashlib.sha256(content).digest() + content)
     except OSError as error:
         reason = error.strerror or error
         warnings.warn(f"cannot write the cache file {target}: {reason}", GanbenchWarning, stacklevel=2)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the partial files that killed processes have left in a folder of the cache, at least a day ago."""
+    for file in folder.glob(".*.part*"):
+        with suppress(OSError):  # another process may have removed it, or it may be another user's
+            if time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+                file.unlink()
 
 
 def read_cache(target: StrPath) -> bytes | None:

@@ -7,6 +7,8 @@ unless it is ignored already: `nohup` lets a process outlive its terminal.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +16,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], object]
+NAMES = {each.value: each.name for each in signal.Signals}  # most real-time signals have none
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGTERM, or else its number."""
+    return NAMES.get(number, f"signal {number}")
 
 
 @contextmanager
@@ -70,3 +78,23 @@ def defer_signals() -> Iterator[None]:
     finally:
         for number in received:
             signal.raise_signal(number)
+
+
+def heed_parent_alone() -> None:
+    """Let only the parent of this process, which `multiprocessing` has started, end it by a termination signal.
+
+    Ctrl-C, `timeout`, torchrun and schedulers signal all processes of a job, but a worker has to work on until its
+    parent has stopped in order. Has no effect outside Linux.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(signal, "sigwaitinfo"):
+        return
+    numbers = termination_signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # a handler would not know the sender
+
+    def wait_for_parent() -> None:
+        while signal.sigwaitinfo(numbers).si_pid != parent.pid:
+            pass
+        os._exit(0)  # as torch does; the main thread may hang
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()

@@ -11,6 +11,7 @@ import torch
 
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress, RunInfo, SampleImages
+from ganbench.reporting.display import warn_caller
 from ganbench.reporting.trackers.fan_out import Trackers
 from ganbench.results.schema import EpochRow, MetricPoint, Result
 from ganbench.runtime.rng import preserve_default_rngs
@@ -54,7 +55,11 @@ class Callbacks(Callback):
 
     def _call(self, method: str, *arguments: Any) -> None:
         if self.trackers is not None:
-            self.trackers.send(method, *arguments)
+            try:
+                self.trackers.send(method, *arguments)
+            except Exception as error:
+                self.trackers = None
+                warn_of_trackers(error)
         for callback in list(self.callbacks):
             try:
                 with preserve_default_rngs(self.device):
@@ -71,12 +76,22 @@ class Callbacks(Callback):
     @contextmanager
     def tracked(self, configs: Sequence[TrackerConfig], trackers: Trackers, info: RunInfo) -> Iterator[None]:
         """Within the block, pass events to these trackers too; at its end, give them limited time to finish."""
-        trackers.start(configs, info)
-        self.trackers = trackers
+        try:
+            trackers.start(configs, info)
+            self.trackers = trackers
+        except Exception as error:
+            warn_of_trackers(error)
         try:
             yield
         finally:
             self.trackers = None
             if configs:
                 self.on_status("waiting for the trackers")
-            trackers.close()
+            try:
+                trackers.close()
+            except Exception as error:
+                warn_of_trackers(error)
+
+
+def warn_of_trackers(error: Exception) -> None:
+    warn_caller(f"the trackers failed, and the run continues without them: {describe(error)}")

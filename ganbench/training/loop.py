@@ -94,6 +94,7 @@ class TrainingLoop:
 
     def execute(self, interrupt: Interrupt) -> Training[Result]:
         """Train until training is complete or interrupted, and store the result."""
+        interrupt.urgent = not self.ranks.alone  # torchrun kills the processes half a minute after Ctrl-C
         try:
             save_real_images(self.prepared, self.directory, self.callback)
             if self.state.steps == 0:
@@ -102,8 +103,6 @@ class TrainingLoop:
                 raise KeyboardInterrupt  # skip the warm-up
             warmed_up = self._warm_up()
             status, message = yield from self._train(warmed_up, interrupt)
-            if self.ranks.any(interrupt.terminated):
-                raise KeyboardInterrupt  # without its scores, the run is not complete
             if self.ranks.alone:
                 self._measure_roofline(warmed_up)
             self._evaluate(None, sample_images=True)
@@ -261,9 +260,14 @@ class TrainingLoop:
         self.files.write_progress(progress)
 
     def _save_checkpoint(self, interrupt: Interrupt) -> None:
-        """Save a checkpoint between two windows; until the next window, a signal can end the run at once."""
+        """Save a checkpoint between two windows; until the next window, a signal can end the run at once.
+
+        Raises `KeyboardInterrupt` if one was to do so before: without its scores, the run is not complete.
+        """
         self.files.save_checkpoint()
         interrupt.unsaved = False
+        if self.ranks.any(interrupt.terminated):
+            raise KeyboardInterrupt
 
     def _handle_events(self, interrupt: Interrupt) -> None:
         """Handle the events that are due between two steps; save a checkpoint before scoring, which takes long."""

@@ -66,6 +66,7 @@ def run(
 
     In processes started by torchrun, each is a rank of one run and trains on its share of each batch. Only the first
     rank calls `display`, `callback` and the trackers, and writes to the run directory; the others return a result too.
+    Ctrl-C then has the effect of SIGTERM.
 
     Raises a subclass of `GanbenchError` for errors that a user can cause.
     """
@@ -90,6 +91,7 @@ def run(
             checkpoint = find_checkpoint(RunDirectory.reopen(resume), spec)
             if checkpoint is not None:
                 checkpoint.require_ranks(ranks.size, resume)
+        stack.callback(spec.forget_built)
         prepared = prepare_in_memory(spec, chosen, launch, callbacks, ranks)
         stack.callback(prepared.step.python_state.forget)
         if resume is None:

@@ -123,6 +123,8 @@ def run_at_once(
     data_dir = named_data_dir(arguments.data_dir)
     begun: list[Turns] = []
     with ExitStack() as stack:
+        for spec in specs:
+            stack.callback(spec.forget_built)
         stack.enter_context(fresh_process_state(chosen))
         stack.enter_context(interrupt_on_signals())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
@@ -47,14 +48,13 @@ def run_trial(
     spec = spec.model_copy(update={"targets": []})  # they need scores during training
     chosen = resolve_device(device)
     check_engine(spec.engine, chosen, verify_steps=None)
-    with explained_out_of_memory(spec.training.batch_size, chosen), fresh_process_state(chosen):
+    with explained_out_of_memory(spec.training.batch_size, chosen), fresh_process_state(chosen), ExitStack() as stack:
+        stack.callback(spec.forget_built)
         prepared = prepare(spec, chosen, named_data_dir(data_dir) or default_data_dir(), callback)
-        try:
-            callback.on_run_start(prepared.info)
-            with training_precision(prepared.precision):
-                return train(prepared, callback)
-        finally:
-            prepared.step.python_state.forget()
+        stack.callback(prepared.step.python_state.forget)
+        callback.on_run_start(prepared.info)
+        with training_precision(prepared.precision):
+            return train(prepared, callback)
 
 
 def train(prepared: PreparedRun, callback: Callback) -> Trial:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import socket
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from ganbench import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PREFIX = ".download-"  # of temporary folders
+ABANDONED_SECONDS = 24 * 60 * 60  # after which no download goes on
 NETWORK_TIMEOUT = 30.0  # seconds without data before a download fails
 NETWORK_ERRORS = (RuntimeError, HTTPException, URLError, TimeoutError, ConnectionError)  # as torchvision raises them
 
@@ -38,7 +42,11 @@ def download_folder(title: str, data_dir: Path, target: Path, hint: str) -> Iter
     """
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as folder, socket_timeout(NETWORK_TIMEOUT):
+        for left in target.glob(f"{PREFIX}*"):  # by processes that were killed
+            with suppress(OSError):  # another one may have removed it, or it may be another user's
+                if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=target, prefix=PREFIX) as folder, socket_timeout(NETWORK_TIMEOUT):
             yield Path(folder)
     except NETWORK_ERRORS as error:
         raise DownloadError(title, data_dir, error, hint) from error

@@ -113,8 +113,19 @@ class SlurmExecutor:
             with self.changed:
                 waiting = list(self.futures)
             if waiting:
-                with suppress(GanbenchError):  # Slurm's controller may be away for a while
+                try:
                     self._end(set(waiting) - self._queue())
+                except GanbenchError:  # Slurm's controller may be away for a while
+                    pass
+                except Exception as error:  # it must not end this thread, because the suite would wait forever
+                    self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """End the attempts of all jobs with an error; when they are submitted again, those in the queue are found."""
+        with self.changed:
+            futures, self.futures = self.futures, {}
+        for future in {each for several in futures.values() for each in several if not each.done()}:
+            future.set_exception(error)
 
     def _end(self, numbers: set[str]) -> None:
         with self.changed:
@@ -145,16 +156,22 @@ class SlurmExecutor:
 
     def shut_down(self) -> None:
         with self.changed:
-            waiting = list(self.futures)
-        if waiting:
-            with suppress(GanbenchError):
+            waiting = set(self.futures)
+        try:
+            if waiting:
                 slurm("scancel", *waiting)
-                for _ in range(STOP_SECONDS):
-                    if not self._queue() & set(waiting):
-                        break
-                    self.stopping.wait(1)
-        self.stopping.set()
-        self.watcher.join()
+                self._wait_for_end(waiting)
+        finally:
+            self.stopping.set()
+            self.watcher.join()
+
+    def _wait_for_end(self, numbers: set[str]) -> None:
+        """Wait until canceled jobs have ended. Raises `GanbenchError` if some do not."""
+        for _ in range(STOP_SECONDS):
+            if not (left := self._queue() & numbers):
+                return
+            self.stopping.wait(1)
+        raise GanbenchError(f"executor slurm: {', '.join(sorted(left))} did not end {STOP_SECONDS} s after scancel")
 
 
 def parameters(options: SlurmOptions) -> dict[str, Any]:
@@ -187,6 +204,8 @@ def slurm(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except FileNotFoundError:
         raise GanbenchError(f"executor slurm: {command[0]} not found; run the suite on a login node") from None
+    except OSError as error:  # such as too many processes
+        raise GanbenchError(f"executor slurm: {command[0]} cannot be started: {error.strerror or error}") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         reason = last_line(str(error.stderr or error))
         raise GanbenchError(f"executor slurm: {command[0]} failed: {reason}") from None

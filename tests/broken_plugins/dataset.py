@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,14 @@ class Streamed(Dataset):
         if index >= len(self):
             raise IndexError(index)
         return self.change(IMAGES[index]), int(LABELS[index])
+
+
+class Opening(Streamed):
+    """Opens a file when it is read."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        self.file = Path(__file__).open()  # noqa: SIM115 - the file stays open
+        return super().__getitem__(index)
 
 
 def dataset(
@@ -66,7 +75,7 @@ BROKEN = {
         dataset(Streamed, label_counts=(1,) * 10), "expected counts with the sum 20, got 10"
     ),
     "worker processes can read it": Broken(
-        dataset(lambda: Streamed(lambda image: image)), "expected splits that can be pickled, got"
+        dataset(Opening), "expected splits that can be pickled, got TypeError: cannot pickle '_io.TextIOWrapper'"
     ),
     "the summary has the right numbers": Broken(
         dataset(in_memory, summary="28x28 ramps"), "expected a summary with '4x4', got '28x28'"

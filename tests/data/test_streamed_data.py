@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from run_spec import run
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from ganbench import DataError, PluginError
+from ganbench import DataError, ImageData, PluginError
 from ganbench.data.batches import RankShare, StreamedBatches, make_batches
+from ganbench.data.contract import check_data
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint import load_checkpoint
@@ -174,3 +178,81 @@ def test_each_rank_transforms_its_images_with_other_random_numbers(workers: int)
 
     assert torch.equal(images(0), images(0))
     assert (images(0) == images(1)).float().mean() < 0.5
+
+
+class Records(Dataset[Any]):
+    """Images in one file, which is opened when it is first read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.transform = lambda image: image  # pickle alone cannot copy it
+        self.file: Any = None
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // 784
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        self.file = self.file or self.path.open("rb", buffering=0)
+        self.file.seek(784 * index)
+        time.sleep(1e-3)  # long enough for another process to move the position in a shared file
+        image = torch.frombuffer(bytearray(self.file.read(784)), dtype=torch.uint8).view(1, 28, 28)
+        return self.transform(image), index
+
+
+class PortableRecords(Records):
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "file": None}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    (tmp_path / "records").write_bytes(embedded_subset().test.tensors[0][:40].numpy().tobytes())
+    return tmp_path / "records"
+
+
+def test_each_worker_reads_with_an_open_file_of_its_own(records: Path) -> None:
+    split = PortableRecords(records)
+    data = check_data(ImageData(split, None, 40, "own", "ef"), "dataset 'own'")  # opens the file
+    batches = make_batches(data.train, 8, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2))
+    for _ in range(2):
+        for images, labels in batches.epoch():
+            assert torch.equal(images, embedded_subset().test.tensors[0][labels])
+    assert split.file is not None  # that of the main process is kept
+
+
+def test_a_split_that_cannot_be_copied_into_workers_is_refused(records: Path) -> None:
+    data = check_data(ImageData(Records(records), None, 40, "own", "ef"), "dataset 'own'")
+    message = (
+        r"^dataset 'own': the train split cannot be copied into worker processes: TypeError: cannot pickle "
+        r"'_io.FileIO' object. If it has an open file, drop it in __getstate__, .* -o data.workers=0$"
+    )
+    with pytest.raises(PluginError, match=message):
+        make_batches(data.train, 8, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2))
+    alone = make_batches(data.train, 8, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=0))
+    assert len(list(alone.epoch())) == 5
+
+
+class Slow(Dataset[Any]):
+    """Real images that take a while to read."""
+
+    def __init__(self) -> None:
+        self.images = embedded_subset().test.tensors[0][:32]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        time.sleep(0.01)
+        return self.images[index], index
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
+def test_signals_to_all_processes_of_a_job_do_not_end_the_workers(name: str) -> None:
+    """By `timeout`, torchrun, a scheduler or a terminal; the run has to go on until its checkpoint is saved."""
+    others = multiprocessing.active_children()  # of tests whose error holds them
+    epoch = make_batches(Slow(), 4, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2)).epoch()
+    next(epoch), next(epoch)  # from each
+    workers = [worker for worker in multiprocessing.active_children() if worker not in others]
+    subprocess.run(["kill", f"-{name}", *(str(worker.pid) for worker in workers)], check=True)
+    assert len(list(epoch)) == 6
+    assert [worker.exitcode for worker in workers] == [0, 0]

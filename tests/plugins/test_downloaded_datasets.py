@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import re
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from torchvision.transforms import Resize
 from ganbench import DataError, DatasetContext, DatasetPlugin, ImageData
 from ganbench.testing import DatasetContract
 from ganbench_datasets import cifar10, kmnist, mnist, stl10
+from ganbench_datasets.downloads import download_folder
 from ganbench_datasets.fashion_mnist.sources import SUBSET
 
 CLOTHES, CLASSES = np.load(SUBSET)["train_images"], np.load(SUBSET)["train_labels"]
@@ -291,3 +294,13 @@ def test_stl10_is_resized_as_by_torchvision(data_dir: Path, monkeypatch: pytest.
 def test_the_published_hashes_are_torchvisions() -> None:
     assert dict([*CIFAR10.train_list, *CIFAR10.test_list]) == cifar10.MD5
     assert dict([*STL10.train_list, *STL10.test_list]) == stl10.MD5
+
+
+def test_folders_of_killed_downloads_do_not_stay(data_dir: Path) -> None:
+    old, new = data_dir / ".download-1", data_dir / ".download-2"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "train-images.gz").touch()
+    os.utime(old, (0, time.time() - 25 * 60 * 60))
+    with download_folder("MNIST", data_dir, data_dir, "") as folder:
+        assert {*data_dir.iterdir()} == {new, folder}

@@ -21,6 +21,7 @@ import pytest
 from filelock import FileLock
 
 from ganbench import ExecutorContext, GanbenchError, GanbenchWarning, Job, JobProcess, MissingError, UsageError
+from ganbench.errors import ExitCode
 from ganbench_executors import ganbench_executors
 from ganbench_executors.local import LocalExecutor, split, split_gpus
 
@@ -255,6 +256,18 @@ def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, 
     assert ended == [0]
 
 
+def test_a_job_that_waits_says_so_and_gives_up_in_the_end(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.plugin.jobs.TELL_SECONDS", 0)
+    monkeypatch.setattr("ganbench.plugin.jobs.WAIT_SECONDS", 0.5)
+    waiting = job("waiting", "")
+    waiting.directory.mkdir()
+    with FileLock(waiting.directory / ".lock"):
+        assert JobProcess(waiting).run() == ExitCode.FAILED
+    told, failed = waiting.log.read_text().splitlines()
+    assert told == f"waiting for another process, which writes to {waiting.directory}"
+    assert failed == f"error: another process has been writing to {waiting.directory} for 0 minutes; end it"
+
+
 def test_signals_for_the_scheduler_alone_do_not_end_a_run(job: Any) -> None:
     """Some clusters send the warning before the time limit to all processes of a job."""
     warned = job("warned", "import os, signal, sys; os.kill(os.getpid(), signal.SIGUSR2); sys.exit(3)")
@@ -328,6 +341,57 @@ def test_slurm_finds_every_cell_of_a_job_of_several_seeds(job: Any, tmp_path: Pa
     fake_slurm.end(second, number, ("success", 5))
     assert [future.result(30).exit_code for future in futures] == [5, 5]
     first.shut_down(), second.shut_down()
+
+
+def test_slurm_is_asked_again_if_the_machine_cannot_start_a_command(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = build("slurm", tmp_path, poll_seconds=0.01)
+    run, busy = subprocess.run, threading.Event()
+
+    def run_unless_busy(*arguments: Any, **options: Any) -> Any:
+        if busy.is_set():
+            busy.clear()
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return run(*arguments, **options)
+
+    monkeypatch.setattr("ganbench_executors.slurm.subprocess.run", run_unless_busy)
+    (future,) = executor.submit([job("a", "")])
+    busy.set()
+    while busy.is_set():
+        time.sleep(0.01)
+    fake_slurm.end(executor, *executor.futures, ("success", 5))
+    assert future.result(30).exit_code == 5
+    executor.shut_down()
+
+
+def test_an_answer_of_slurm_that_is_not_understood_ends_the_attempts(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm
+) -> None:
+    executor = build("slurm", tmp_path, poll_seconds=0.01)
+    futures = executor.submit([job("a", ""), job("b", "")])
+    (fake_slurm.folder / "queue").write_text("maintenance\n")
+    assert {str(future.exception(30)) for future in futures} == {"not enough values to unpack (expected 2, got 1)"}
+    assert executor.watcher.is_alive()
+    executor.shut_down()
+
+
+@pytest.mark.parametrize("fails", ["the command", "the job"])
+def test_slurm_says_if_jobs_could_not_be_canceled(
+    fails: str, job: Any, tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganbench_executors.slurm.STOP_SECONDS", 1)
+    executor = build("slurm", tmp_path)
+    executor.submit([job("a", ""), job("b", "")])
+    if fails == "the command":
+        fake_slurm.fail("scancel", 1)
+        message = "executor slurm: scancel failed: scancel: busy"
+    else:
+        (fake_slurm.folder / "scancel").write_text("#!/bin/sh\n")
+        message = "executor slurm: 1_0, 1_1 did not end 1 s after scancel"
+    with pytest.raises(GanbenchError, match=f"^{message}$"):
+        executor.shut_down()
+    assert not executor.watcher.is_alive()
 
 
 def test_slurm_reports_the_error_of_a_job_that_failed(job: Any, tmp_path: Path, fake_slurm: FakeSlurm) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -210,6 +211,26 @@ def test_the_reason_of_a_failure_is_reported(at: str, does: str, reason: str, st
         tracker.send(event, None)
     wait_until(lambda: tracker.failure, tracker)
     assert tracker.failure.endswith(reason)
+
+
+def test_a_tracker_that_is_killed_by_a_signal_without_a_name_is_reported(start: Any) -> None:
+    tracker = start()
+    os.kill(tracker._process.pid, signal.SIGRTMIN + 1)
+    wait_until(lambda: tracker.failure, tracker)
+    assert tracker.failure == f"its process ended (signal {signal.SIGRTMIN + 1})"
+
+
+@pytest.mark.parametrize("method", ["start", "send", "close"])
+def test_trackers_that_cannot_be_passed_an_event_do_not_end_the_run(
+    method: str, untracked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(fan_out.Trackers, method, fail)
+    with pytest.warns(GanbenchWarning, match="the trackers failed, and the run continues without them: OSError: .*Too"):
+        result = tracked_run(tmp_path / "run", "fake")
+    assert trained_as(result) == untracked
 
 
 def test_a_run_goes_on_where_python_has_no_pipes_for_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

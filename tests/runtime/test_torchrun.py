@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torch.distributed.launcher.api import LaunchConfig
 
 from ganbench.errors import ExitCode
+from ganbench.plugin.jobs import STOP_SECONDS
 from ganbench.runtime.torchrun import torchrun
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
@@ -37,6 +39,13 @@ def handlers() -> Iterator[None]:
 )
 def test_the_exit_code_is_that_of_the_first_process_that_failed(script: str, code: int) -> None:
     assert torchrun("2", "--no-python", "sh", "-c", script) == code
+
+
+def test_processes_have_as_long_to_end_as_those_of_other_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "removed after the test")
+    monkeypatch.delenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT")
+    assert torchrun("1", "--no-python", "true") == 0
+    assert STOP_SECONDS - 10 < LaunchConfig(1, 1, 1).shutdown_timeout < STOP_SECONDS
 
 
 def test_a_signal_reaches_all_processes(tmp_path: Path) -> None:

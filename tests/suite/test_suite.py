@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -331,6 +332,31 @@ def test_an_executor_that_fails_to_shut_down_does_not_hide_why_the_suite_ends(
     code, text = suite()
     assert code == ExitCode.INTERRUPTED
     assert "raised in shut_down: RuntimeError: no queue; jobs may still be running" in " ".join(text.split())
+
+
+def test_a_run_that_could_not_be_stopped_is_still_shown_as_running(
+    inline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Inline) -> None:
+        raise GanbenchError("scancel failed")
+
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ExitStack() as stack:
+
+        def start_elsewhere(_: Inline, job: Job) -> Future[JobEnd]:
+            stack.enter_context(locked_folder(job.directory, "", "", ""))
+            return Future()
+
+        write(["bce"], [0])
+        monkeypatch.setattr(inline, "run", start_elsewhere)
+        monkeypatch.setattr(inline, "shut_down", fail)
+        monkeypatch.setattr("ganbench.suite.execution.wait", interrupt)
+        code, text = suite()
+        assert code == ExitCode.INTERRUPTED
+        assert "scancel failed; jobs may still be running" in text
+        assert set(states().values()) == {"running"}
 
 
 def test_what_its_processes_cannot_share_is_found_before_anything_runs() -> None:

@@ -23,6 +23,7 @@ from ganbench.errors import ExitCode
 from ganbench.suite.sweep.axis import Axis, split_overrides
 from ganbench.suite.sweep.plot import draw_line, draw_plane
 from ganbench.suite.sweep.sweep import Outcome, PlannedTrial, Sweep, SweepPoint, run_trials
+from ganbench.system.locks import locked_folder
 from ganbench.training.trial import Trial
 
 BOTH = ["-o", "optimizer.generator.lr=0.01:0.49:9", "-o", "optimizer.discriminator.lr=0.01:0.49:9"]
@@ -370,3 +371,14 @@ def test_a_sweep_is_not_overwritten(tmp_path: Path) -> None:
     assert code == ExitCode.USAGE
     assert "sweep: not empty; choose another with --out" in text
     assert (tmp_path / "sweep" / "sweep.csv").read_text() == "precious"
+
+
+def test_two_sweeps_do_not_write_to_one_folder() -> None:
+    """A sweep has no files of its own until its first point is trained."""
+    other = ["saddle-quadratic", "-o", "optimizer.generator.lr=0.01:0.04:2", *SHORT, "--out", "sweep"]
+    with locked_folder(Path("sweep"), "", "", ""):
+        code, text = invoke(*other)
+    assert code == ExitCode.USAGE
+    assert "sweep: another sweep is writing to it; choose another with --out" in text
+    assert not Path("sweep/sweep.csv").exists()
+    assert invoke(*other)[0] == ExitCode.DONE  # whatever the lock of an ended sweep left there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from ganbench.errors import UsageError
-from ganbench.system.files import exists, is_dir, is_file, named_data_dir, user_dir, write_text
+from ganbench.system.files import exists, is_dir, is_file, named_data_dir, user_dir, write_cache, write_text
 
 
 def test_a_link_is_written_to_and_stays_a_link(tmp_path: Path) -> None:
@@ -45,6 +46,18 @@ def test_a_file_system_that_cannot_flush_a_folder_is_no_error(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", fail_for_folders)
     write_text(tmp_path / "file", "text")
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_partial_files_of_killed_processes_do_not_stay_in_a_cache(tmp_path: Path) -> None:
+    names = {"old": ".key.bin.12345678.part.bin", "new": ".key.bin.87654321.part.bin", "cached": "key.bin"}
+    cache = tmp_path / "features"
+    cache.mkdir()
+    for name in names.values():
+        (cache / name).touch()
+    for name in (names["old"], names["cached"]):
+        os.utime(cache / name, (0, time.time() - 25 * 60 * 60))
+    write_cache(cache / "layout", b"content")
+    assert {file.name for file in cache.iterdir()} == {names["new"], names["cached"], "layout"}
 
 
 def test_a_path_without_access_does_not_exist(tmp_path: Path) -> None:

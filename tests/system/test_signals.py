@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from ganbench.system.signals import defer_signals, handle_signals, interrupt_on_signals, interrupt_once
+from ganbench.system.signals import (
+    defer_signals,
+    handle_signals,
+    heed_parent_alone,
+    interrupt_on_signals,
+    interrupt_once,
+)
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -69,3 +79,23 @@ def test_all_deferred_signals_come_if_the_first_one_does_not_raise() -> None:
             for number in SIGNALS:
                 os.kill(os.getpid(), number)
         assert received == SIGNALS
+
+
+def hang(ready: Any) -> None:
+    heed_parent_alone()
+    ready.set()
+    time.sleep(60)
+
+
+def test_a_worker_that_hangs_is_ended_by_its_parent_and_by_nobody_else() -> None:
+    context = multiprocessing.get_context("fork")
+    worker = context.Process(target=hang, args=(ready := context.Event(),))
+    worker.start()
+    assert ready.wait(30)
+    for number in SIGNALS:
+        subprocess.run(["kill", f"-{number.value}", str(worker.pid)], check=True)
+    worker.join(0.2)
+    assert worker.exitcode is None
+    worker.terminate()
+    worker.join(30)
+    assert worker.exitcode == 0

@@ -5,23 +5,28 @@ from __future__ import annotations
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from rich.console import Console
 from run_spec import run
 from short_epochs import with_small_fashion
 from small_run import small_run
+from torch import Tensor
 
 from ganbench.plugin.callbacks import Callback, Progress, SampleImages
 from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
+from ganbench.runtime.ranks import Ranks
 from ganbench.spec.loading import load_stopped_spec
 from ganbench.training.run_state import RunState
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +135,62 @@ def test_repeated_signals_lose_no_training(
     steps = 3 if in_step else 5
     assert (result.status, result.message) == ("interrupted", f"interrupted after step {steps}, and not scored")
     assert load_checkpoint(directory.path / "checkpoint.pt").progress.steps == steps
+
+
+def test_sigterm_while_a_checkpoint_is_saved_leaves_the_scores_after_it_to_the_resumed_run(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Checkpoint.save
+
+    def send_and_save(checkpoint: Checkpoint, path: Path) -> None:
+        if checkpoint.progress.steps:
+            send([TERM])
+        save(checkpoint, path)
+
+    overrides = ["training.epochs=2", "metrics.0.at_epochs=[1]"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", send_and_save)
+        result, directory = small_run(registry, tmp_path / "run", overrides)
+    assert (result.status, result.message) == ("interrupted", "interrupted after step 8, and not scored")
+    assert result.metrics == []
+    resumed, _ = run(load_stopped_spec(directory.path, registry, []), device="cpu", resume=directory.path)
+    assert [point.epoch for point in resumed.metrics[0].curve] == [1, 2]
+
+
+class OneOfSeveral(Ranks):
+    """A rank whose run has others, with which it need not communicate."""
+
+    alone = False  # type: ignore[assignment]
+
+    def average(self, tensors: Sequence[Tensor]) -> None: ...
+
+    def average_gradients(self, parameters: Sequence[Tensor], also: Sequence[Tensor] = ()) -> None: ...
+
+    def all_rows(self, rows: Tensor) -> Tensor:
+        return rows
+
+    def all_values(self, value: T) -> list[T]:
+        return [value]
+
+    gather = all_values
+
+    def from_first(self, value: T) -> T:
+        return value
+
+
+@pytest.mark.parametrize("when", ["in training", "while scores are computed"])
+def test_ctrl_c_under_torchrun_stores_the_result_without_scores(
+    when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torchrun kills the processes half a minute later; scores may take longer."""
+    monkeypatch.setattr("ganbench.training.runner.join_ranks", lambda *_: nullcontext(OneOfSeveral()))
+    callback = SignalAfterFirstWindow(INT) if when == "in training" else SendsWhen("evaluating", [INT])
+    overrides = ["training.epochs=2", "metrics.0.at_epochs=[]"]
+    result, directory = small_run(registry, tmp_path / "run", overrides, callback=callback, window_seconds=1e-9)
+    steps = load_checkpoint(directory.path / "checkpoint.pt").progress.steps
+    assert (steps < 16) == (when == "in training")
+    assert (result.status, result.message) == ("interrupted", f"interrupted after step {steps}, and not scored")
+    assert result.metrics == []
 
 
 def test_a_third_ctrl_c_ends_a_step_that_hangs_and_the_last_checkpoint_is_named(

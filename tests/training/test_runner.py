@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gc
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -17,12 +20,15 @@ from small_run import small_run
 
 from ganbench.errors import GanbenchWarning, describe
 from ganbench.plugin.callbacks import Callback, Progress
+from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registrations import PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint import load_checkpoint
+from ganbench.spec.configs import PluginConfig
 from ganbench.spec.loading import find_published_curve, load_spec
 from ganbench.training.callbacks import Callbacks
+from ganbench.training.trial import run_trial
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +199,25 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     spec = load_spec("dcgan-fashion", registry, [*SMALL_FASHION, "training.steps=1", "metrics.0.at_epochs=[]"])
     run(spec, device="cpu", out=tmp_path / "full", published_curve=on_full_data)
     assert drawn == [None, on_full_data]
+
+
+@pytest.mark.parametrize("train", [run_trial, run], ids=["in a sweep", "as a run"])
+def test_a_spec_does_not_keep_the_data_and_the_networks_of_its_run(
+    train: Callable[..., Any], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep has the specs of all points, and a notebook those of its cells."""
+    build, built = PluginConfig.build, []
+
+    def build_and_note(config: PluginConfig, context: Any) -> Any:
+        made = build(config, context)
+        if config.kind in (Kind.DATASET, Kind.MODEL, Kind.FEATURE_EXTRACTOR):
+            built.append(ref(made))
+        return made
+
+    monkeypatch.setattr(PluginConfig, "build", build_and_note)
+    spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[0]"])
+    train(spec, device="cpu")
+    gc.collect()
+    assert len(built) == 3
+    assert [each() for each in built] == [None] * 3
+    assert spec.dataset.built is None

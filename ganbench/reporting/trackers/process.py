@@ -16,6 +16,7 @@ from typing import IO, Any
 from ganbench.plugin.callbacks import TrackedRun
 from ganbench.plugin.registrations import TrackerContext
 from ganbench.spec.configs import TrackerConfig
+from ganbench.system.signals import signal_name
 
 from .worker import LAST_EVENT, Report, Start
 
@@ -107,7 +108,7 @@ class TrackerProcess:
             self.failure = report.failure or self.failure
             self._finished |= report.finished
         if code is not None and not self.failure and not self._finished:
-            self.failure = f"its process ended ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+            self.failure = f"its process ended ({signal_name(-code) if code < 0 else f'exit code {code}'})"
 
     def stop(self) -> None:
         """Kill the process and its children, if they are alive, and remove an empty log."""

@@ -10,8 +10,10 @@ import typer
 from ganbench.errors import UsageError
 from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out, print_text, print_warning
 from ganbench.system.files import require_output_file
+from ganbench.system.signals import interrupt_once
 
 
+@interrupt_once()
 def audit(
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="Metric of images, such as fid.")],
     dataset: Annotated[str, typer.Option("--on", metavar="DATASET", help="Dataset or benchmark to take images from.")],

@@ -21,11 +21,13 @@ from ganbench.reporting.console import (
     print_warning,
 )
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
+from ganbench.system.signals import interrupt_once
 
 if TYPE_CHECKING:
     from .arrays import Layout
 
 
+@interrupt_once()
 def evaluate(
     samples: Annotated[
         Path, typer.Argument(metavar="SAMPLES|RUN", help="Folder of images, .npy or .npz file, or run directory.")

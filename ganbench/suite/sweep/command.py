@@ -30,6 +30,7 @@ from ganbench.reporting.console import (
 from ganbench.results.layout import new_id
 from ganbench.spec.plugins import load_registry
 from ganbench.system.files import explained_write
+from ganbench.system.locks import LOCK, locked_folder
 from ganbench.system.signals import interrupt_on_signals
 
 if TYPE_CHECKING:
@@ -153,21 +154,30 @@ def default_folder(benchmark: str) -> Path:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
-    """Create the folder for the sweep's files; if the block fails and leaves it empty, remove it again.
+    """Create and lock the folder for the sweep's files; if the block fails and leaves it empty, remove it again.
 
-    Raises `UsageError` if it is a file or not empty.
+    Raises `UsageError` if it is a file or not empty, or if another sweep is writing to it.
     """
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():
         raise UsageError(f"{folder}: this is a file; choose another with --out")
+    in_use = "another sweep is writing to it; choose another with --out"
     with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+    require_empty(folder)
+    with locked_folder(folder, str(folder), in_use, "do not start a second sweep in it"):
+        require_empty(folder)  # again: another sweep may have ended since
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                if {*folder.iterdir()} == {folder / LOCK}:
+                    (folder / LOCK).unlink()
+                    if is_new:
+                        folder.rmdir()
+            raise
+
+
+def require_empty(folder: Path) -> None:
+    if any(file.name != LOCK for file in folder.iterdir()):
         raise UsageError(f"{folder}: not empty; choose another with --out")
-    try:
-        yield
-    except BaseException:
-        if is_new:
-            with suppress(OSError):  # it has files
-                folder.rmdir()
-        raise
