@@ -215,7 +215,7 @@ def test_a_spec_does_not_keep_the_data_and_the_networks_of_its_run(
         return made
 
     monkeypatch.setattr(PluginConfig, "build", build_and_note)
-    spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[0]"])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL_FASHION, "training.steps=1", "metrics.0.at_epochs=[0]"])
     train(spec, device="cpu")
     gc.collect()
     assert len(built) == 3
