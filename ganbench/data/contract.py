@@ -84,6 +84,9 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
     wrapped: dict[str, Split] = {}
     shape: tuple[int, ...] | None = None
     for name, split in splits.items():
+        if name == "test" and split is data.train:
+            wrapped[name] = wrapped["train"]
+            continue
         check_length(split, name, plugin)
         if type(split) is TensorDataset:
             own = check_tensors(split, name, plugin, data.num_classes)

@@ -128,6 +128,21 @@ def test_images_that_look_dark_are_warned_of(split: str, tmp_path: Path, monkeyp
         assert record.warnings == warnings
 
 
+@pytest.mark.parametrize(("copied", "warned"), [(10, False), (11, True)])
+def test_copies_of_train_images_in_the_test_split_are_warned_of(
+    copied: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subset = embedded_subset()
+    (train, _), (images, labels) = subset.train.tensors, subset.test.tensors
+    changed = replace(subset, test=tensors(torch.cat([train[100 : 100 + copied], images[copied:]]), labels))
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_: changed)
+    config = DatasetConfig.model_validate("fashion-mnist", context={"registry": Registry.load()})
+    warnings: list[str] = []
+    _, record = open_dataset(config, 0, CPU, tmp_path, warnings.append)
+    assert record.warnings == warnings
+    assert any(f"{copied} of 1,000 test images are exact copies of train images" in each for each in warnings) == warned
+
+
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
     return TensorDataset(images, labels)
 

@@ -196,6 +196,11 @@ def load_real_images(real_data: RealData, name: str, samples: int | None, count:
     split, own = real_data.split(other), real_data.split(name)
     if split is None or own is None:
         raise UsageError("audit: the dataset needs two splits, one as the reference and one to take other images from")
+    if split is own:
+        raise UsageError(
+            "audit: the train and the test split of the dataset are the same, so real images would be those that the "
+            "metric compares with; give the dataset a test split of other images"
+        )
     if len(split) < 2 * count:
         raise UsageError(
             f"audit: -n {count:,}: the {other} split has {len(split):,} images; several draws should differ, so give "

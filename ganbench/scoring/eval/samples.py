@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ganbench.data.contract import DARK, explain_dark
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import ImageData
 from ganbench.results.schema import DataRecord
-from ganbench.scoring.identity import hash_tensor
+from ganbench.scoring.identity import digests, hash_tensor
 
 from .arrays import Layout, convert_array, read_array
 from .folder import read_folder
@@ -129,12 +128,6 @@ def match_shape(samples: GivenImages, shape: Shape) -> None:
 def is_gray(images: np.ndarray) -> bool:
     """Return whether the three channels of all images are equal."""
     return all((part == part[:, :1]).all() for part in np.array_split(images, max(1, len(images) // 1000)))
-
-
-def digests(images: np.ndarray) -> Iterator[bytes]:
-    """Yield a hash of each image."""
-    for image in images:
-        yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def count_copies(images: np.ndarray, data: ImageData) -> int:
