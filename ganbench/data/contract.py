@@ -14,6 +14,8 @@ from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.runtime.rng import IsolatedRNG
 
+from .labels import count_in_memory
+
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
 EXAMINED_IMAGES = 1000  # images in memory whose values are examined
 DARK = 64  # if no value of the images reaches this, of 255, they probably had another range
@@ -32,6 +34,7 @@ class CheckedSplit:
         self.plugin = plugin
         self.num_classes = num_classes
         self.shape: tuple[int, ...] | None = None  # the required image shape, once it is known
+        self.label_counts: Sequence[int] | None = None  # as far as they are given
 
     def __len__(self) -> int:
         return len(self.split)
@@ -70,6 +73,8 @@ class CheckedSplit:
                 f"{where}: the label is {described(label)}; expected an integer from 0 to {self.num_classes - 1}, "
                 f"because num_classes is {self.num_classes!r}"
             )
+        if self.label_counts is not None and self.label_counts[number] == 0:
+            raise PluginError(f"{where}: the label is {number}, but {wrong_count(number, self.label_counts)}")
         return number
 
 
@@ -104,7 +109,31 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
                 f"has {shape}"
             )
         shape = own
+    if data.label_counts is not None:
+        check_label_counts(data.label_counts, wrapped["train"], plugin, data.num_classes)
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
+
+
+def check_label_counts(counts: Sequence[int], train: Split, plugin: str, num_classes: int) -> None:
+    """Check the numbers of train images of each class, which are only counted in memory."""
+    if len(counts) != num_classes or min(counts) < 0 or sum(counts) != len(train):
+        raise PluginError(
+            f"{plugin}: label_counts has {len(counts)} numbers with the sum {sum(counts):,}; expected one for each "
+            f"of the {num_classes} classes, with the sum {len(train):,}, the number of train images"
+        )
+    if isinstance(train, CheckedSplit):
+        train.label_counts = counts
+    elif type(train) is TensorDataset:
+        for label, count in enumerate(count_in_memory(train, num_classes)):
+            if counts[label] != count:
+                raise PluginError(
+                    f"{plugin}: the train split has {count:,} images with the label {label}, but "
+                    f"{wrong_count(label, counts)}"
+                )
+
+
+def wrong_count(label: int, counts: Sequence[int]) -> str:
+    return f"label_counts[{label}] is {counts[label]:,}; expected the number of train images of each class by its label"
 
 
 def checked_items(split: Split) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import get_context
@@ -176,6 +177,28 @@ def test_whole_splits_are_checked(split: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*") as raised:
         check_data(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ((4, 4), r"label_counts has 2 numbers with the sum 8; expected one for each of the 10 classes, with the sum 4"),
+        (tuple(Counter(few_images().tensors[1].tolist()).values()), r"but label_counts\[\d\] is \d+; expected the n"),
+    ],
+    ids=["length", "order of appearance"],
+)
+def test_label_counts_are_compared_with_the_labels_in_memory(counts: tuple[int, ...], message: str) -> None:
+    right = tuple(torch.bincount(few_images().tensors[1].long(), minlength=10).tolist())
+    check_data(ImageData(few_images(), None, 10, "own", "ef", label_counts=right), "dataset 'own'")
+    with pytest.raises(PluginError, match=r"^dataset 'own': .*" + message):
+        check_data(ImageData(few_images(), None, 10, "own", "ef", label_counts=counts), "dataset 'own'")
+
+
+def test_an_item_whose_label_has_a_count_of_0_is_an_error() -> None:
+    data = ImageData(Items(lambda index: (image(), index % 2)), None, 3, "own", "ef", label_counts=(10, 0, 10))
+    checked = check_data(data, "dataset 'own'")
+    with pytest.raises(PluginError, match=r"item 1 of the train split: the label is 1, but label_counts\[1\] is 0; e"):
+        checked.train[1]
 
 
 class Inverted(TensorDataset):
