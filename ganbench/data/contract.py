@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import Any
@@ -83,8 +84,12 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
 
     Raises `PluginError` with the plugin, the item, its value and the expected value.
     """
-    if not isinstance(data.num_classes, int) or data.num_classes < 1:
-        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes!r}")
+    try:
+        data = replace(data, num_classes=operator.index(data.num_classes))  # an int, also from NumPy
+    except TypeError:
+        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes!r}") from None
+    if data.num_classes < 1:
+        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes}")
     splits = {"train": data.train} if data.test is None else {"train": data.train, "test": data.test}
     wrapped: dict[str, Split] = {}
     shape: tuple[int, ...] | None = None

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from linear_gan import few_images, own_run
@@ -199,6 +200,11 @@ def test_an_item_whose_label_has_a_count_of_0_is_an_error() -> None:
     checked = check_data(data, "dataset 'own'")
     with pytest.raises(PluginError, match=r"item 1 of the train split: the label is 1, but label_counts\[1\] is 0; e"):
         checked.train[1]
+
+
+def test_the_number_of_classes_may_be_an_integer_of_numpy() -> None:
+    data = check_data(ImageData(few_images(), None, np.int64(10), "own", "ef"), "dataset 'own'")  # type: ignore[arg-type]
+    assert type(data.num_classes) is int
 
 
 class Inverted(TensorDataset):
