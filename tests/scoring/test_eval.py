@@ -456,6 +456,21 @@ def test_gray_images_against_color_ones_are_repeated_and_warned_of() -> None:
     (metric,) = json.loads(outcome.stdout)["metrics"]
     assert metric["protocol"]["channels"] == "gray, repeated to three"
     assert "gray images are compared with color ones" in outcome.stderr
+    np.save("stored.npy", images.expand(-1, 3, -1, -1).numpy())  # in three equal channels
+    outcome = command("stored.npy --against color.npy --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    assert json.loads(outcome.stdout)["metrics"][0]["protocol"] == metric["protocol"]
+    assert "gray images are compared with color ones" in outcome.stderr
     back = command("color.npy --against gray --metrics fid --features raw")
     assert back.exit_code == 2
     assert "its images are color, but those to compare with are gray" in back.stderr
+
+
+@pytest.mark.parametrize("scored", [1, 3])
+def test_gray_images_to_compare_with_are_gray_also_if_they_have_three_channels(scored: int) -> None:
+    images = embedded_subset().test.tensors[0]
+    np.save("x.npy", images[:20].expand(-1, scored, -1, -1).numpy())
+    np.save("reference.npy", images[20:60].expand(-1, 3, -1, -1).numpy())
+    outcome = command("x.npy --against reference.npy --metrics precision-recall --features fashion-cnn --json")
+    assert outcome.exit_code == 0, outcome.output
+    assert "channels" not in json.loads(outcome.stdout)["metrics"][0]["protocol"]
+    assert "missing colors" not in outcome.stderr

@@ -18,7 +18,7 @@ from ganbench.results.schema import DataRecord
 from ganbench.scoring.identity import digests, hash_tensor
 
 from .arrays import Layout, convert_array, read_array
-from .folder import read_folder
+from .folder import read_folder, require_size
 from .request import EXPECTED_IMAGES
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -79,7 +79,7 @@ def load_samples(
     if isinstance(source, np.ndarray):
         images, protocol, warnings = convert_array(path, source, shape, count, layout)
     elif path.is_dir():
-        images, protocol, warnings = read_folder(path, count)
+        images, protocol, warnings = read_folder(path, count, None if shape is None else shape[1:])
     elif path.suffix.lower() in (".npy", ".npz") and path.is_file():
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
@@ -90,6 +90,8 @@ def load_samples(
     samples = GivenImages(path, images, protocol, warnings)
     if shape is not None:
         match_shape(samples, shape)
+    elif samples.shape[0] == 3 and is_gray(images):
+        samples.images = images[:, :1]
     if copies := len(images) - len(set(digests(images))):
         samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
     if (highest := int(images.max())) < DARK:
@@ -100,22 +102,20 @@ def load_samples(
 def match_shape(samples: GivenImages, shape: Shape) -> None:
     """Convert gray to color, or color without colors to gray, if the required shape differs only in that.
 
-    Raises `UsageError` for images of another size, and for color images where gray ones are required.
+    Images are gray if their pixels are, in whatever form they are stored. Raises `UsageError` for images of another
+    size, and for color images where gray ones are required.
     """
     own, path = samples.shape, samples.path
-    if own[1:] != shape[1:]:
-        raise UsageError(
-            f"{path}: its images have {own[1]}x{own[2]} pixels (height x width), but those to compare with have "
-            f"{shape[1]}x{shape[2]}. Resize one side yourself: nothing is resized here, because the resize method "
-            "changes scores"
-        )
-    if (own[0], shape[0]) == (1, 3):
-        samples.images = np.repeat(samples.images, 3, axis=1)
+    require_size(path, own[1:], shape[1:])
+    gray = own[0] == 1 or (own[0] == 3 and is_gray(samples.images))
+    if gray and shape[0] == 3:
+        if own[0] == 1:
+            samples.images = np.repeat(samples.images, 3, axis=1)
         samples.protocol["channels"] = "gray, repeated to three"
         samples.warnings.append(
             f"{path}: gray images are compared with color ones, so the scores also measure the missing colors"
         )
-    elif (own[0], shape[0]) == (3, 1) and is_gray(samples.images):
+    elif gray and shape[0] == 1:
         samples.images = samples.images[:, :1]
     elif own[0] != shape[0]:
         kind = {1: "gray", 3: "color"}
