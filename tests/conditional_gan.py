@@ -6,7 +6,7 @@ SOURCE = """
 from typing import Annotated
 import torch
 from torch import nn
-from linear_gan import LATENT, PIXELS, few_images
+from linear_gan import LATENT, PIXELS, few_images, other_images
 from ganbench import (
     AugmentationPlugin, DatasetPlugin, ImageData, LossPlugin, ModelPlugin, Networks, Options, PenaltyPlugin,
     Schedulable, ScheduleConfig, hookimpl
@@ -126,7 +126,7 @@ def ganbench_augmentations():
 @hookimpl
 def ganbench_datasets():
     def resident(options, context):
-        return ImageData(few_images(), few_images(), 10, "own", "ef" * 32)
+        return ImageData(few_images(), other_images(), 10, "own", "ef" * 32)
     def streamed(options, context):
         split = few_images()
         counts = torch.bincount(split.tensors[1].long(), minlength=10).tolist()

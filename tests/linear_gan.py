@@ -33,9 +33,13 @@ LATENT, PIXELS = 4, 28 * 28
 IMAGES = 40
 
 
-def few_images() -> TensorDataset:
+def few_images(first: int = 0) -> TensorDataset:
     images, labels = embedded_subset().test.tensors
-    return TensorDataset(images[:IMAGES], labels[:IMAGES])
+    return TensorDataset(images[first : first + IMAGES], labels[first : first + IMAGES])
+
+
+def other_images() -> TensorDataset:
+    return few_images(IMAGES)
 
 
 def generator() -> nn.Sequential:
@@ -105,7 +109,7 @@ class Noting(Callback):
 PLUGIN = """
 import torch
 from torch import nn
-from linear_gan import LATENT, PIXELS, IMAGES, LeastSquares, discriminator, few_images, generator
+from linear_gan import LATENT, PIXELS, IMAGES, LeastSquares, discriminator, few_images, generator, other_images
 from ganbench import DatasetPlugin, ImageData, LossPlugin, ModelPlugin, Networks, OptimizerPlugin, hookimpl
 """
 HOOKS = """
@@ -121,7 +125,7 @@ def ganbench_losses():
 @hookimpl
 def ganbench_datasets():
     def build(options, context):
-        test = globals().get("test_split", few_images)()
+        test = globals().get("test_split", other_images)()
         return ImageData(globals().get("train_split", few_images)(), test, 10, "own", "ef" * 32)
 
     return [DatasetPlugin(name="own", summary="Few images", build=build)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def evaluate(
     images: Any,
     *overrides: str,
-    against: StrPath | None = None,
+    against: StrPath | Run | None = None,
     metrics: str | Sequence[str] = (),
     features: str | None = None,
     count: int | None = None,
@@ -43,8 +43,8 @@ def evaluate(
     - `images`: a NumPy array or a tensor, uint8 or floats in [0, 1] or [-1, 1], `(N, C, H, W)`, `(N, H, W, C)` or
       `(N, H, W)`; what `Run.sample` returns; a folder or file of images; a run, or its directory.
     - `overrides`: strings "PATH=VALUE" for the evaluation, such as "dataset.source=embedded".
-    - `against`: a dataset, a benchmark, or a folder or file of images; by default, a run is compared with its own
-      dataset.
+    - `against`: a dataset, a benchmark, a run, or a folder or file of images; by default, a run is compared with its
+      own dataset.
     - `metrics`, `features`: names of metrics, and of the feature extractor of all; the default is that of the benchmark
       or the run.
     - `count`: number of images to score: the first ones, or those to generate for a run.
@@ -56,10 +56,12 @@ def evaluate(
     line, for errors that a user can cause.
     """
     source = source_of(images)
+    if isinstance(against, Run):
+        against = against.directory
     if not isinstance(against, str | os.PathLike | None):
         raise UsageError(
-            f"against: expected a name, or the path of a folder or file of images, got {type(against).__name__}; save "
-            "an array with numpy.save, and give its path"
+            f"against: expected a name, a run, or the path of a folder or file of images, got {type(against).__name__};"
+            " save an array with numpy.save, and give its path"
         )
     names = metrics.split(",") if isinstance(metrics, str) else texts("metrics", metrics, "names of metrics")
     request = Request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from torch.utils.data import TensorDataset
 from ganbench.errors import GanbenchError, PluginError, describe
 from ganbench.plugin.interfaces import ImageData, Split
 from ganbench.runtime.rng import IsolatedRNG
+
+from .labels import count_in_memory
 
 CHECKED_ITEMS = 16  # items checked before training in each split that is read item by item
 EXAMINED_IMAGES = 1000  # images in memory whose values are examined
@@ -32,6 +35,7 @@ class CheckedSplit:
         self.plugin = plugin
         self.num_classes = num_classes
         self.shape: tuple[int, ...] | None = None  # the required image shape, once it is known
+        self.label_counts: Sequence[int] | None = None  # as far as they are given
 
     def __len__(self) -> int:
         return len(self.split)
@@ -70,6 +74,8 @@ class CheckedSplit:
                 f"{where}: the label is {described(label)}; expected an integer from 0 to {self.num_classes - 1}, "
                 f"because num_classes is {self.num_classes!r}"
             )
+        if self.label_counts is not None and self.label_counts[number] == 0:
+            raise PluginError(f"{where}: the label is {number}, but {wrong_count(number, self.label_counts)}")
         return number
 
 
@@ -78,12 +84,19 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
 
     Raises `PluginError` with the plugin, the item, its value and the expected value.
     """
-    if not isinstance(data.num_classes, int) or data.num_classes < 1:
-        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes!r}")
+    try:
+        data = replace(data, num_classes=operator.index(data.num_classes))  # an int, also from NumPy
+    except TypeError:
+        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes!r}") from None
+    if data.num_classes < 1:
+        raise PluginError(f"{plugin}: num_classes must be a positive integer, got {data.num_classes}")
     splits = {"train": data.train} if data.test is None else {"train": data.train, "test": data.test}
     wrapped: dict[str, Split] = {}
     shape: tuple[int, ...] | None = None
     for name, split in splits.items():
+        if name == "test" and split is data.train:
+            wrapped[name] = wrapped["train"]
+            continue
         check_length(split, name, plugin)
         if type(split) is TensorDataset:
             own = check_tensors(split, name, plugin, data.num_classes)
@@ -101,7 +114,31 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
                 f"has {shape}"
             )
         shape = own
+    if data.label_counts is not None:
+        check_label_counts(data.label_counts, wrapped["train"], plugin, data.num_classes)
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
+
+
+def check_label_counts(counts: Sequence[int], train: Split, plugin: str, num_classes: int) -> None:
+    """Check the numbers of train images of each class, which are only counted in memory."""
+    if len(counts) != num_classes or min(counts) < 0 or sum(counts) != len(train):
+        raise PluginError(
+            f"{plugin}: label_counts has {len(counts)} numbers with the sum {sum(counts):,}; expected one for each "
+            f"of the {num_classes} classes, with the sum {len(train):,}, the number of train images"
+        )
+    if isinstance(train, CheckedSplit):
+        train.label_counts = counts
+    elif type(train) is TensorDataset:
+        for label, count in enumerate(count_in_memory(train, num_classes)):
+            if counts[label] != count:
+                raise PluginError(
+                    f"{plugin}: the train split has {count:,} images with the label {label}, but "
+                    f"{wrong_count(label, counts)}"
+                )
+
+
+def wrong_count(label: int, counts: Sequence[int]) -> str:
+    return f"label_counts[{label}] is {counts[label]:,}; expected the number of train images of each class by its label"
 
 
 def checked_items(split: Split) -> list[int]:

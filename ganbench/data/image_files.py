@@ -1,10 +1,10 @@
 """Image files: finds them in a folder and decodes them, by the same rules for datasets and for generated images.
 
 Decoding, in this order:
-- Only the first frame of an animation is used.
+- Only the first frame of an animation, or page of a TIFF file, is used. A page that is a preview is invalid.
 - An EXIF orientation is applied.
 - 16-bit gray values v become round(v / 257). PIL itself reduces 16-bit RGB to the high bytes. Floats and 32-bit
-  integers are invalid, because their range is unknown.
+  integers are invalid, because their range is unknown. In a TIFF file, 0 may be white.
 - Transparent images (LA, RGBA, or a transparent color) are composited over white.
 - Palette, CMYK, YCbCr and black-and-white images are converted to RGB or gray, without color management.
 - RGB becomes gray by PIL's luma (ITU-R 601-2); gray becomes RGB with three equal channels.
@@ -21,10 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 MIN_SIDE = 2  # pixels; an image of one pixel is a placeholder, not data
 LOOP = "symbolic link to a folder that contains it"
@@ -33,6 +34,9 @@ PART = 32  # files of a chunk that a thread takes at a time
 MIN_THREADED = 4096  # mean size of files in bytes; with smaller ones, threads mostly wait for Python's lock
 SIGNATURE_BYTES = 12  # at the start of a file, which tell its format
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
+NEW_SUBFILE_TYPE = 254  # a tag of TIFF
+PREVIEW = 1  # a bit of it
+WHITE_IS_ZERO = 0  # a value of TIFF's PhotometricInterpretation
 Value = TypeVar("Value")
 
 
@@ -153,14 +157,23 @@ def decode_image(content: bytes, mode: Literal["L", "RGB"]) -> Image.Image:
                 raise InvalidImageError("floating-point pixels, whose range is unknown")
             if (opened.format, opened.mode) == ("TIFF", "I"):  # in other formats, PIL scales to 16 bits
                 raise InvalidImageError("32-bit integer pixels, whose range is unknown")
+            if tiff_tag(opened, NEW_SUBFILE_TYPE, 0) & PREVIEW:
+                raise InvalidImageError("only the preview in a raw photo can be read; convert it to PNG or JPEG")
+            # PIL itself inverts the values of up to 8 bits
+            inverted = opened.mode.startswith("I") and tiff_tag(opened, PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
             image = ImageOps.exif_transpose(opened)
-        return to_mode(image, mode)
+        return to_mode(image, mode, inverted)
     except (InvalidImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise InvalidImageError(why_unknown_format(content)) from None
     except Exception as error:  # PIL's decoders raise many types for corrupt files
         raise InvalidImageError(f"truncated, corrupt or too large ({' '.join(str(error).split())})") from None
+
+
+def tiff_tag(image: Image.Image, tag: int, default: int | None = None) -> Any:
+    """Return the value of a tag of a TIFF file; the default for an image of another format."""
+    return image.tag_v2.get(tag, default) if isinstance(image, TiffImageFile) else default
 
 
 def why_unknown_format(start: bytes) -> str:
@@ -171,11 +184,11 @@ def why_unknown_format(start: bytes) -> str:
     return "not an image of a known format"
 
 
-def to_mode(image: Image.Image, mode: str) -> Image.Image:
+def to_mode(image: Image.Image, mode: str, inverted: bool) -> Image.Image:
     if min(image.size) < MIN_SIDE:
         raise InvalidImageError(f"only {image.width}x{image.height} pixels")
     if image.mode.startswith("I"):
-        image = from_16_bits(image)
+        image = from_16_bits(image, inverted)
     elif image.has_transparency_data:
         colors = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colors)
@@ -185,10 +198,12 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def from_16_bits(image: Image.Image) -> Image.Image:
+def from_16_bits(image: Image.Image, inverted: bool) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise InvalidImageError(f"integer pixels from {values.min()} to {values.max()}, not of 16 bits")
+    if inverted:
+        values = 65535 - values
     if (transparent := image.info.get("transparency")) is not None:  # PIL converts such images without it
         values[values == transparent] = 65535
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -94,9 +94,9 @@ def ganbench_datasets() -> list[DatasetPlugin]:  # type: ignore[empty-body]
         from torch.utils.data import TensorDataset
         levels = torch.arange(256, dtype=torch.uint8)
         images = levels.view(-1, 1, 1, 1).expand(-1, 1, 28, 28).contiguous()
-        split = TensorDataset(images, torch.zeros(256, dtype=torch.int64))
+        train, test = (TensorDataset(part, torch.zeros(128, dtype=torch.int64)) for part in (images[::2], images[1::2]))
         fingerprint = hashlib.sha256(images.numpy().tobytes()).hexdigest()
-        return ImageData(split, split, num_classes=1, source="computed", fingerprint=fingerprint)
+        return ImageData(train, test, num_classes=1, source="computed", fingerprint=fingerprint)
 
     @hookimpl
     def ganbench_datasets():

@@ -15,9 +15,11 @@ from ganbench.results.schema import DataRecord
 from ganbench.spec.configs import DatasetConfig
 from ganbench.system.files import cache_dir
 
-from .identity import data_content
+from .identity import copied_test_images, data_content
 from .real_data import REAL_DATA_SEED
 from .sampling import evaluation_context
+
+MAX_COPIED = 0.01  # fraction of the test images; published datasets have a few that are train images, too
 
 
 def open_dataset(
@@ -42,6 +44,11 @@ def open_dataset(
     if highest is not None and highest < DARK:
         warnings.append(
             f"{plugin}: no value of the examined train images is above {highest}, of 255; {explain_dark(highest)}"
+        )
+    if data.test is not None and (copied := copied_test_images(data)) > MAX_COPIED * len(data.test):
+        warnings.append(
+            f"{plugin}: {copied:,} of {len(data.test):,} test images are exact copies of train images, so memorized "
+            "images score well, and the score of real data is better than a perfect generator's; remove the copies"
         )
     if any(irreproducible for irreproducible, _ in changing.values()):
         warnings.append(

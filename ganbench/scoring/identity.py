@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
+import numpy as np
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ def data_content(data: ImageData, config: DatasetConfig) -> tuple[str, str]:
 
 def hash_split(split: Split, digest: Any) -> bool:
     """Add a split to the digest; return whether it was hashed completely, not by evenly spaced sample images."""
-    if type(split) is TensorDataset and sum(tensor.nbytes for tensor in split.tensors) <= MAX_HASHED_BYTES:
+    if is_hashed(split):
         for tensor in split.tensors:
             hash_tensor(tensor, digest)
         return True
@@ -61,9 +62,29 @@ def hash_split(split: Split, digest: Any) -> bool:
     return False
 
 
+def is_hashed(split: Split) -> TypeGuard[TensorDataset]:
+    """Return whether a split is in memory and small enough to be hashed completely."""
+    return type(split) is TensorDataset and sum(tensor.nbytes for tensor in split.tensors) <= MAX_HASHED_BYTES
+
+
 def hash_tensor(tensor: Tensor, digest: Any) -> None:
     digest.update(f"\0{tuple(tensor.shape)} {tensor.dtype}".encode())
     digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
+
+def digests(images: np.ndarray) -> Iterator[bytes]:
+    """Yield a hash of each image."""
+    for image in images:
+        yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def copied_test_images(data: ImageData) -> int:
+    """Return how many test images are exactly like a train image, as far as splits are hashed completely."""
+    if data.test is None or data.test is data.train or not (is_hashed(data.train) and is_hashed(data.test)):
+        return 0
+    train, test = (split.tensors[0].cpu().numpy() for split in (data.train, data.test))
+    known = set(digests(train))
+    return sum(digest in known for digest in digests(test))
 
 
 def state_hash(module: nn.Module) -> str:

@@ -82,6 +82,9 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     other = real_data.split(name)
     if other is None:
         return
+    if real_data.data.test is real_data.data.train:
+        prepared.warnings.append("no score of real data: the train and the test split are the same")
+        return
     indices = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
     if len(indices) < (needed := min_images(prepared.metric)):
         prepared.warnings.append(

@@ -35,7 +35,7 @@ def test_a_run_and_its_samples_have_the_scores_of_the_run(tmp_path: Path) -> Non
     samples = run.sample(COUNT)
     again = ganbench.evaluate(run)
     assert again.scores == run.result.scores
-    assert evaluate(samples).scores == run.result.scores
+    assert evaluate(samples).scores == ganbench.evaluate(samples, against=run).scores == run.result.scores
     assert evaluate(samples.images.numpy().transpose(0, 2, 3, 1)).scores == run.result.scores  # (N, H, W, C)
     assert "not ranked" in str(ganbench.compare(evaluate(samples), run))
     assert "evaluation only" in again._repr_html_()
@@ -63,7 +63,7 @@ def test_a_warning_about_a_score_is_a_python_warning(images: Tensor) -> None:
         (
             np.zeros((3, 1, 28, 28)),
             {"against": np.zeros(3)},
-            "against: expected a name, or the path of .*, got ndarray",
+            "against: expected a name, a run, or the path of .*, got ndarray",
         ),
         (np.zeros((3, 1, 28, 28)), {"seed": 1}, "--seed is for a run directory, but images is not one"),
         (np.full((3, 1, 28, 28), 7.5), {}, "images: the values range from 7.5 to 7.5; expected floats in"),

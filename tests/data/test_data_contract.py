@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from linear_gan import few_images, own_run
@@ -128,6 +130,21 @@ def test_images_that_look_dark_are_warned_of(split: str, tmp_path: Path, monkeyp
         assert record.warnings == warnings
 
 
+@pytest.mark.parametrize(("copied", "warned"), [(10, False), (11, True)])
+def test_copies_of_train_images_in_the_test_split_are_warned_of(
+    copied: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subset = embedded_subset()
+    (train, _), (images, labels) = subset.train.tensors, subset.test.tensors
+    changed = replace(subset, test=tensors(torch.cat([train[100 : 100 + copied], images[copied:]]), labels))
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_: changed)
+    config = DatasetConfig.model_validate("fashion-mnist", context={"registry": Registry.load()})
+    warnings: list[str] = []
+    _, record = open_dataset(config, 0, CPU, tmp_path, warnings.append)
+    assert record.warnings == warnings
+    assert any(f"{copied} of 1,000 test images are exact copies of train images" in each for each in warnings) == warned
+
+
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
     return TensorDataset(images, labels)
 
@@ -161,6 +178,33 @@ def test_whole_splits_are_checked(split: Any, message: str) -> None:
     with pytest.raises(PluginError, match=r"^dataset 'own'.*") as raised:
         check_data(ImageData(few_images(), split, 10, "own", "ef"), "dataset 'own'")
     assert re.search(message, str(raised.value)), raised.value
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ((4, 4), r"label_counts has 2 numbers with the sum 8; expected one for each of the 10 classes, with the sum 4"),
+        (tuple(Counter(few_images().tensors[1].tolist()).values()), r"but label_counts\[\d\] is \d+; expected the n"),
+    ],
+    ids=["length", "order of appearance"],
+)
+def test_label_counts_are_compared_with_the_labels_in_memory(counts: tuple[int, ...], message: str) -> None:
+    right = tuple(torch.bincount(few_images().tensors[1].long(), minlength=10).tolist())
+    check_data(ImageData(few_images(), None, 10, "own", "ef", label_counts=right), "dataset 'own'")
+    with pytest.raises(PluginError, match=r"^dataset 'own': .*" + message):
+        check_data(ImageData(few_images(), None, 10, "own", "ef", label_counts=counts), "dataset 'own'")
+
+
+def test_an_item_whose_label_has_a_count_of_0_is_an_error() -> None:
+    data = ImageData(Items(lambda index: (image(), index % 2)), None, 3, "own", "ef", label_counts=(10, 0, 10))
+    checked = check_data(data, "dataset 'own'")
+    with pytest.raises(PluginError, match=r"item 1 of the train split: the label is 1, but label_counts\[1\] is 0; e"):
+        checked.train[1]
+
+
+def test_the_number_of_classes_may_be_an_integer_of_numpy() -> None:
+    data = check_data(ImageData(few_images(), None, np.int64(10), "own", "ef"), "dataset 'own'")  # type: ignore[arg-type]
+    assert type(data.num_classes) is int
 
 
 class Inverted(TensorDataset):

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ganbench.testing import DatasetContract
 from ganbench_datasets import image_folder
 from ganbench_datasets.fashion_mnist.sources import SUBSET
 from ganbench_datasets.image_folder import decoded
-from ganbench_datasets.image_folder.decoding import decode
+from ganbench_datasets.image_folder.decoding import DecodedFile, decode
 
 with np.load(SUBSET) as subset:
     CLOTHES = subset["train_images"][:60]  # uint8 (60, 28, 28)
@@ -126,7 +127,7 @@ def test_each_kind_of_image_is_converted_by_the_stated_rule(kind: str, channels:
     expected = np.broadcast_to(expected, (28, 28, *expected.shape[2:])).astype(float)
     if expected.ndim == 2:
         expected = np.dstack([expected] * 3)
-    found = decode(file.read_bytes(), 28, channels)
+    found = decode(file.read_bytes(), 28, channels).pixels
     assert found.dtype == np.uint8
     wanted = luma(expected)[None] if channels == 1 else expected.transpose(2, 0, 1)
     assert found.shape == wanted.shape
@@ -136,10 +137,10 @@ def test_each_kind_of_image_is_converted_by_the_stated_rule(kind: str, channels:
 def test_images_are_cropped_at_the_center_and_resized_with_antialiasing(tmp_path: Path) -> None:
     stripes = np.zeros((64, 192), np.uint8)
     stripes[:, :64], stripes[:, 64:128:2], stripes[:, 128:] = 255, 255, 255  # only the center third has stripes
-    found = decode(save(tmp_path / "wide.png", stripes).read_bytes(), 16, 1)
+    found = decode(save(tmp_path / "wide.png", stripes).read_bytes(), 16, 1).pixels
     assert np.abs(found[0, :, 2:-2] - 127.5).max() < 8  # their mean; without antialiasing 0 or 255
     assert found.mean() < 150  # the white parts at the left and the right are cut off
-    tall = decode(save(tmp_path / "tall.png", stripes.T).read_bytes(), 16, 1)
+    tall = decode(save(tmp_path / "tall.png", stripes.T).read_bytes(), 16, 1).pixels
     assert np.abs(found[0].T.astype(int) - tall[0]).max() <= 1
 
 
@@ -147,7 +148,7 @@ def test_images_are_cropped_at_the_center_and_resized_with_antialiasing(tmp_path
 def test_a_square_of_the_right_size_is_only_cropped(width: int, height: int, tmp_path: Path) -> None:
     pixels = np.tile(GRAY, (2, 2))[:height, :width]
     top, left = (height - 28) // 2, (width - 28) // 2
-    found = decode(save(tmp_path / "image.png", pixels).read_bytes(), 28, 1)
+    found = decode(save(tmp_path / "image.png", pixels).read_bytes(), 28, 1).pixels
     assert np.array_equal(found[0], pixels[top : top + 28, left : left + 28])
 
 
@@ -155,7 +156,7 @@ def test_transparency_is_applied_before_resizing(tmp_path: Path) -> None:
     """The invisible colors of transparent pixels must not leak into their neighbors."""
     image = np.zeros((64, 64, 4), np.uint8)
     image[:, :32] = (255, 255, 255, 255)  # the right half is transparent black
-    found = decode(save(tmp_path / "logo.png", image).read_bytes(), 8, 3)
+    found = decode(save(tmp_path / "logo.png", image).read_bytes(), 8, 3).pixels
     assert (found == 255).all()
 
 
@@ -246,6 +247,30 @@ def test_invalid_files_are_skipped_on_request_and_named_in_a_notice(root: Path, 
 
 # class a, then b: the even images are in the first subfolder
 ORDER = [*range(10), *range(10, 20, 2), *range(11, 20, 2)]
+
+
+def test_enlarged_images_and_stacks_are_in_the_notice(root: Path) -> None:
+    save(root / "a" / "stack.tif", COLOR, save_all=True, append_images=[Image.fromarray(COLOR)])
+    save(root / "a" / "large.jpg", np.asarray(Image.fromarray(COLOR).resize((56, 56))))
+    for _ in range(2):  # the second time from the cache
+        assert "ENLARGED" not in str(load(root).notice)
+        assert str(load(root, size=32).notice).endswith(
+            "ENLARGED 21 images, smaller than 32x32 pixels; USED ONLY THE FIRST PAGE of 1 file"
+        )
+
+
+def test_the_preview_in_a_raw_photo_is_invalid(root: Path) -> None:
+    save(root / "a" / "photo.nef", Image.fromarray(COLOR), format="TIFF", tiffinfo={254: 1})
+    with pytest.raises(DataError, match=r"a/photo.nef \(only the preview in a raw photo can be read; convert it"):
+        load(root)
+
+
+def test_white_may_be_zero_in_16_bits(tmp_path: Path) -> None:
+    content = save(tmp_path / "gray.tif", Image.fromarray(GRAY.astype(np.uint16) * 257)).read_bytes()
+    black_is_zero, white_is_zero = (struct.pack("<HHII", 262, 3, 1, value) for value in (1, 0))
+    assert content.count(black_is_zero) == 1
+    found = decode(content.replace(black_is_zero, white_is_zero), 28, 1).pixels
+    assert np.array_equal(found[0], 255 - GRAY)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.98])
@@ -362,6 +387,17 @@ def test_a_class_whose_images_are_all_skipped_is_an_error(root: Path) -> None:
         load(root, skip_invalid=True)
 
 
+def test_a_class_without_training_images_is_in_the_notice(root: Path, tmp_path: Path) -> None:
+    root.rename(tmp_path / "train")
+    (tmp_path / "train" / "c").mkdir()
+    (tmp_path / "train" / "c" / "empty.png").touch()
+    for name in "abc":
+        save(tmp_path / "test" / name / "0.png", COLORS[0])
+    data = load(tmp_path, skip_invalid=True)
+    assert data.num_classes == 3
+    assert "NO TRAINING IMAGES of c, as all are in the test split" in str(data.notice)
+
+
 def test_the_folder_is_required_and_must_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"-o dataset\.path=FOLDER"):
         image_folder.build(image_folder.ImageFolderOptions(), DatasetContext(tmp_path, tmp_path, 0))
@@ -388,7 +424,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The length of each file that is decoded."""
     calls: list[int] = []
 
-    def counted(content: bytes, size: int, channels: int) -> np.ndarray:
+    def counted(content: bytes, size: int, channels: int) -> DecodedFile:
         calls.append(len(content))
         return decode(content, size, channels)
 
@@ -458,7 +494,8 @@ def test_images_are_decoded_again_by_other_code(root: Path, tmp_path: Path, monk
     before = load(root)
     (tmp_path / "inverted.py").write_text(
         "from ganbench_datasets.image_folder import decoding\n\n"
-        "def decode(*arguments):\n    return 255 - decoding.decode(*arguments)\n"
+        "def decode(*arguments):\n    image = decoding.decode(*arguments)\n"
+        "    return image._replace(pixels=255 - image.pixels)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(decoded, "decode", importlib.import_module("inverted").decode)

@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
+from ganbench.errors import UsageError
 from ganbench.plugin.registry import Registry
 from ganbench.scoring.audit.audit import Audit, FlawScores, Scores, audit_metrics
 from ganbench.scoring.audit.flaws import RealImages, flaws
@@ -196,6 +197,14 @@ def test_flaws_that_would_repeat_images_and_invalid_images_are_left_out_with_war
         "have too few of these classes for -n 20 without repetitions"
     ) in warnings
     assert ["broken.png" in message for message in warnings].count(True) == 1
+
+
+def test_a_dataset_whose_splits_are_the_same_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    subset = embedded_subset()
+    same = replace(subset, test=subset.train)
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_: same)
+    with pytest.raises(UsageError, match=r"^audit: the train and the test split of the dataset are the same, so .*"):
+        audited(["fid"], OPTIONS, 20)
 
 
 def test_small_images_are_blurred_as_far_as_they_can_be() -> None:

@@ -274,6 +274,28 @@ def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_war
     assert message in command(arguments).stderr
 
 
+@pytest.mark.parametrize("against", ["run", "run/spec.toml"])
+def test_the_dataset_to_compare_with_is_built_with_the_seed_of_its_run(against: str) -> None:
+    Path("saved.py").write_text(SAVED_DATASET.replace("    images =", "    assert context.seed == 7\n    images ="))
+    Path("data").mkdir()
+    images = embedded_subset().train.tensors[0]
+    np.save("data/images.npy", images[:60].numpy())
+    np.save("x.npy", images[60:80].numpy())
+    own = [item for override in (*THREE_STEPS[1:], "metrics=[]") for item in ("-o", override)]
+    seeded = ["-o", "dataset=saved", "-p", "saved.py", "--seed", "7", "--data-dir", "data", "--out", "run"]
+    for arguments in ([*seeded], ["-o", "dataset.source=embedded", "--out", "other"]):
+        started = run_command("run", "dcgan-fashion", *own, *arguments)
+        assert started.exit_code == 0, started.output
+    chosen = "fid --features raw -o metrics.0.features.size=2 -p saved.py --data-dir data"
+    for arguments in (
+        f"eval x.npy --against {against} -n 20 --metrics {chosen}",
+        f"eval other --against {against} -n 20 --metrics {chosen}",
+        f"audit --on {against} -n 4 --draws 2 {chosen}",
+    ):
+        outcome = run_command(*shlex.split(arguments))
+        assert outcome.exit_code == 0, outcome.output
+
+
 SAVED_DATASET = """
 import hashlib
 
@@ -285,9 +307,9 @@ from ganbench import DatasetPlugin, ImageData, hookimpl
 
 def build(options, context):
     images = torch.from_numpy(np.load(context.data_dir / "images.npy"))
-    split = TensorDataset(images, torch.zeros(len(images), dtype=torch.int64))
+    train, test = (TensorDataset(half, torch.zeros(len(half), dtype=torch.int64)) for half in images.tensor_split(2))
     fingerprint = hashlib.sha256(images.numpy().tobytes()).hexdigest()
-    return ImageData(split, split, num_classes=1, source="saved", fingerprint=fingerprint)
+    return ImageData(train, test, num_classes=1, source="saved", fingerprint=fingerprint)
 
 @hookimpl
 def ganbench_datasets():
@@ -435,6 +457,21 @@ def test_gray_images_against_color_ones_are_repeated_and_warned_of() -> None:
     (metric,) = json.loads(outcome.stdout)["metrics"]
     assert metric["protocol"]["channels"] == "gray, repeated to three"
     assert "gray images are compared with color ones" in outcome.stderr
+    np.save("stored.npy", images.expand(-1, 3, -1, -1).numpy())  # in three equal channels
+    outcome = command("stored.npy --against color.npy --metrics fid --features raw -o metrics.0.features.size=2 --json")
+    assert json.loads(outcome.stdout)["metrics"][0]["protocol"] == metric["protocol"]
+    assert "gray images are compared with color ones" in outcome.stderr
     back = command("color.npy --against gray --metrics fid --features raw")
     assert back.exit_code == 2
     assert "its images are color, but those to compare with are gray" in back.stderr
+
+
+@pytest.mark.parametrize("scored", [1, 3])
+def test_gray_images_to_compare_with_are_gray_also_if_they_have_three_channels(scored: int) -> None:
+    images = embedded_subset().test.tensors[0]
+    np.save("x.npy", images[:20].expand(-1, scored, -1, -1).numpy())
+    np.save("reference.npy", images[20:60].expand(-1, 3, -1, -1).numpy())
+    outcome = command("x.npy --against reference.npy --metrics precision-recall --features fashion-cnn --json")
+    assert outcome.exit_code == 0, outcome.output
+    assert "channels" not in json.loads(outcome.stdout)["metrics"][0]["protocol"]
+    assert "missing colors" not in outcome.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ganbench import DataError, UsageError
 from ganbench.scoring.eval.samples import load_samples
@@ -55,3 +55,26 @@ def test_a_full_disk_is_named_with_the_remedy() -> None:
             load_samples(folder, SHAPE)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"), [(40, "its images have 28x40 pixels"), (28, r"images of 2 sizes .*: 20 of 28x40 such as")]
+)
+def test_images_of_another_size_are_refused_before_they_are_decoded(
+    other: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pngs("x", IMAGES[:, 0].repeat(2, axis=2)[..., :40])
+    pngs("x/other", IMAGES[:1, 0].repeat(2, axis=2)[..., :other])
+    monkeypatch.setattr("ganbench.scoring.eval.folder.decode_image", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(UsageError, match=message):
+        load_samples(folder, SHAPE)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_the_size_is_that_after_a_rotation_by_exif(suffix: str) -> None:
+    Path("x").mkdir()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for number, image in enumerate(IMAGES[:2, 0]):
+        Image.fromarray(image[:20]).save(f"x/{number}.{suffix}", exif=exif)
+    assert load_samples(Path("x"), (1, 28, 20)).shape == (1, 28, 20)

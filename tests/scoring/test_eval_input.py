@@ -125,6 +125,10 @@ WRONG: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: saved((IMAGES / 255 - 0.5) * 1.1 + 0.5),
         r"the values range from -0.05 to 1.05; expected floats in .*, or uint8; clip it",
     ),
+    "overshoot at white": (
+        lambda: saved(IMAGES / 255 * 1.04),
+        r"the values range from 0 to 1.04; expected floats in .*, or uint8; clip it",
+    ),
     "truth values": (
         lambda: saved(IMAGES > 127),
         r"the array has dtype bool; expected .* Save 255 \* array.astype\('uint8'\)",

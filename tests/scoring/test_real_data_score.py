@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from brightness import Brightness, BrightnessScoring, compute_with_warning
 from scored_subset import RECORD
+from torch.utils.data import Subset
 
+from ganbench.data.contract import check_data
 from ganbench.scoring.scored_metric import ScoredMetric
 
 
@@ -20,6 +23,17 @@ def test_the_score_of_real_data_is_that_of_the_other_split(split: str, other: st
     images = getattr(scoring.data, other).tensors[0]
     assert result.real_data_score == pytest.approx(images.double().mean().item())
     assert result.real_data_samples == len(images)  # as many as there are
+
+
+@pytest.mark.parametrize("form", ["in memory", "streamed"])
+def test_there_is_no_score_of_real_data_if_both_splits_are_the_same(form: str, scoring: BrightnessScoring) -> None:
+    test = scoring.data.test if form == "in memory" else Subset(scoring.data.test, range(200))
+    scoring.data = check_data(replace(scoring.data, train=test, test=test), "dataset 'own'")
+    evaluator = scoring.evaluator()
+    evaluator.evaluate(scoring.networks, 0)
+    (result,) = evaluator.results(0)
+    assert (result.real_data_score, result.real_data_samples) == (None, 0)
+    assert result.warnings == ["no score of real data: the train and the test split are the same"]
 
 
 def test_the_score_of_real_data_is_computed_once_for_each_protocol(scoring: BrightnessScoring) -> None:

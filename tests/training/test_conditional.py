@@ -57,8 +57,6 @@ def test_labels_in_memory_are_counted_and_those_of_streamed_data_must_be_given()
     assert count_labels(data((4, 0, 0), streamed), "the dataset", "the model") == (4, 0, 0)
     with pytest.raises(PluginError, match="the dataset: label_counts is missing, and the model requires it"):
         count_labels(data(train=streamed), "the dataset", "the model")
-    with pytest.raises(PluginError, match=r"label_counts has 2 numbers with the sum 4; .* of the 3 classes"):
-        count_labels(data((1, 3)), "the dataset", "the model")
     with pytest.raises(UsageError, match=r"the model is conditional, but the dataset has no classes"):
         count_labels(data(classes=1), "the dataset", "the model")
 
@@ -79,15 +77,11 @@ def test_labels_matter_to_the_loss(conditional: Any) -> None:
 
 
 def test_a_conditional_model_needs_data_with_classes(conditional: Any) -> None:
-    source = SOURCE.replace('few_images(), 10, "own"', 'few_images(), 1, "own"').replace(
-        "return ImageData(few_images()",
-        "return ImageData(torch.utils.data.TensorDataset(few_images().tensors[0], torch.zeros(40).long())",
+    source = SOURCE.replace(
+        "few_images(), other_images(), 10",
+        "torch.utils.data.TensorDataset(few_images().tensors[0], torch.zeros(40).long()), None, 1",
     )
-    source = source.replace(
-        "few_images(), few_images(), 1",
-        "*[torch.utils.data.TensorDataset(few_images().tensors[0], torch.zeros(40).long())] * 2, 1",
-    )
-    with pytest.raises((UsageError, PluginError), match=r"is conditional, and .* has no classes|labels"):
+    with pytest.raises(UsageError, match=r"is conditional, but .* has no classes"):
         conditional(source=source)
 
 

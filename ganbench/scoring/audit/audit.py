@@ -120,16 +120,19 @@ def audit_metrics(
     draws: int,
     status: Callable[[str], None],
     warn: Callable[[str], None],
+    data_seed: int | None = None,
 ) -> list[Audit]:
     """Score real images of the other split and images with flaws, in several draws with different seeds.
 
-    All metrics, which must have the same reference images, score the same images. `status` is called before each kind
-    of images, and `warn` for what the dataset says about its images and for each flaw that is left out. Raises
-    `UsageError` if the dataset has no other split or too few images, and for a metric that cannot score them.
+    `data_seed` is the seed of the benchmark that names the dataset, if one does. All metrics, which must have the same
+    reference images, score the same images. `status` is called before each kind of images, and `warn` for what the
+    dataset says about its images and for each flaw that is left out. Raises `UsageError` if the dataset has no other
+    split or too few images, and for a metric that cannot score them.
     """
     assert spec.dataset is not None
     with fresh_process_state(device), deterministic_convolutions():
-        data, record = open_dataset(spec.dataset, DEFAULT_SEED, device, data_dir or default_data_dir(), warn)
+        seed = DEFAULT_SEED if data_seed is None else data_seed
+        data, record = open_dataset(spec.dataset, seed, device, data_dir or default_data_dir(), warn)
         if data.notice:
             warn(data.notice)
         require_images(data, str(spec.dataset.plugin))
@@ -196,6 +199,11 @@ def load_real_images(real_data: RealData, name: str, samples: int | None, count:
     split, own = real_data.split(other), real_data.split(name)
     if split is None or own is None:
         raise UsageError("audit: the dataset needs two splits, one as the reference and one to take other images from")
+    if split is own:
+        raise UsageError(
+            "audit: the train and the test split of the dataset are the same, so real images would be those that the "
+            "metric compares with; give the dataset a test split of other images"
+        )
     if len(split) < 2 * count:
         raise UsageError(
             f"audit: -n {count:,}: the {other} split has {len(split):,} images; several draws should differ, so give "

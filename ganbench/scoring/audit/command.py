@@ -56,7 +56,16 @@ def audit(
     if len(spec.metrics) > 1:
         raise UsageError(f"-o metrics: an audit is of one metric, but there are {len(spec.metrics)}; audit each alone")
     with err.status("opening the dataset") as status:
-        (result,) = audit_metrics(spec, resolve_device(device), data_dir, count, draws, status.update, print_warning)
+        (result,) = audit_metrics(
+            spec,
+            resolve_device(device),
+            data_dir,
+            count,
+            draws,
+            status.update,
+            print_warning,
+            request.reference_seed(registry),
+        )
     out.print(audit_table(result))
     if target is not None:
         save_plot(result, target)

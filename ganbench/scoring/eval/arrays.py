@@ -171,10 +171,10 @@ def is_signed(path: Path, low: float, high: float) -> bool:
     """Return whether floats are in [-1, 1], and not in [0, 1]. Raises `UsageError` if that is not clear."""
     found = f"{path}: the values range from {low:g} to {high:g}"
     if low < -1 - ROUNDING or high > 1 + ROUNDING:
-        if low >= 0 and high <= 255:
-            hint = "round and save it as uint8"
+        if max(-low, high) < 1 + OVERSHOOT:
+            hint = "clip it"
         else:
-            hint = "clip it" if max(-low, high) < 1 + OVERSHOOT else "scale it"
+            hint = "round and save it as uint8" if low >= 0 and high <= 255 else "scale it"
         raise UsageError(f"{found}; expected floats in [0, 1] or [-1, 1], or uint8; {hint}")
     if low < -ROUNDING and -low < OVERSHOOT * high:
         raise UsageError(

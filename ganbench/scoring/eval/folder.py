@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ganbench.data.image_files import (
     SIGNATURE_BYTES,
@@ -23,34 +23,46 @@ from ganbench.errors import DataError, UsageError
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "GIF")  # PIL's names of formats that may lose information
 GRAY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 SHOWN = 5  # files named in an error
+
+
+Size = tuple[int, int]  # height, width
 
 
 class Header(NamedTuple):
     format: str
     gray: bool
+    size: Size
 
 
-def read_folder(folder: Path, count: int | None) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+def read_folder(
+    folder: Path, count: int | None, size: Size | None = None
+) -> tuple[np.ndarray, dict[str, Any], list[str]]:
     """Return the images of the first `count` files by path, uint8 `(N, C, H, W)`, the protocol, and warnings.
 
-    They are gray if all files are. Raises `UsageError` for a folder without images, files that are not images, and
-    images of several sizes.
+    They are gray if all files are. Raises `UsageError` for a folder without images, files that are not images, images
+    of several sizes, and of another than the required `size`, if one is given.
     """
     found = find_files(folder)
     files, invalid = found.files[:count], dict(found.invalid)
     if not files and not invalid:
         raise UsageError(f"{folder}: contains no files; give a folder with images, at any depth")
     headers: list[Header] = []
+    sizes: dict[Size, list[Path]] = {}
     for path, header in map_files(read_header, files):
         if isinstance(header, str):
             invalid[path] = header
         else:
             headers.append(header)
+            sizes.setdefault(header.size, []).append(path)
     if not headers:
         what = "its only file is not" if len(invalid) == 1 else f"none of its {len(invalid):,} files is"
         raise UsageError(f"{folder}: {what} an image: {listed(invalid, folder)}")
     refuse_invalid(folder, invalid)
+    found_size = only_size(folder, sizes)  # before all files are decoded
+    if size is not None:
+        require_size(folder, found_size, size)
     mode: Literal["L", "RGB"] = "L" if all(header.gray for header in headers) else "RGB"
     images = decode_all(folder, files, mode)
     formats = Counter(header.format for header in headers)
@@ -84,7 +96,10 @@ def read_header(path: Path) -> Header | str:
             start = file.read(SIGNATURE_BYTES)
             file.seek(0)
             with Image.open(file) as image:
-                return Header(image.format or "unknown", image.mode in GRAY_MODES)
+                # not PngImageFile's own method, which decodes the image
+                rotated = Image.Image.getexif(image).get(ExifTags.Base.Orientation) in ROTATED
+                size = image.size if rotated else image.size[::-1]
+                return Header(image.format or "unknown", image.mode in GRAY_MODES, size)
     except OSError as error:
         return why_unreadable(error) if error.errno else why_unknown_format(start)
     except Exception as error:  # PIL raises many types for corrupt files
@@ -97,7 +112,7 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
     Raises `UsageError` unless all have the same size, and `DataError` if there is no space for the array.
     """
     invalid: dict[Path, str] = {}
-    sizes: dict[tuple[int, int], list[Path]] = {}
+    sizes: dict[Size, list[Path]] = {}
 
     def decode(path: Path) -> np.ndarray | str:
         try:
@@ -125,17 +140,33 @@ def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np
                 "there, or set TMPDIR to another folder"
             ) from error
         refuse_invalid(folder, invalid)
-        if len(sizes) > 1:
-            shown = "; ".join(
-                f"{len(paths):,} of {height}x{width} such as {printable(paths[0], folder)}"
-                for (height, width), paths in sorted(sizes.items(), key=lambda item: -len(item[1]))[:SHOWN]
-            )
-            raise UsageError(
-                f"{folder}: images of {len(sizes):,} sizes (height x width): {shown}. Resize them to one "
-                "size yourself: nothing is resized here, because the resize method changes scores"
-            )
-        ((height, width),) = sizes
+        height, width = only_size(folder, sizes)
         return np.memmap(target, np.uint8, "c", shape=(len(files), 1 if mode == "L" else 3, height, width))
+
+
+def only_size(folder: Path, sizes: dict[Size, list[Path]]) -> Size:
+    """Return the size of all images. Raises `UsageError` if there are several."""
+    if len(sizes) > 1:
+        shown = "; ".join(
+            f"{len(paths):,} of {height}x{width} such as {printable(paths[0], folder)}"
+            for (height, width), paths in sorted(sizes.items(), key=lambda item: -len(item[1]))[:SHOWN]
+        )
+        raise UsageError(
+            f"{folder}: images of {len(sizes):,} sizes (height x width): {shown}. Resize them to one "
+            "size yourself: nothing is resized here, because the resize method changes scores"
+        )
+    (size,) = sizes
+    return size
+
+
+def require_size(path: Path, found: Size, expected: Size) -> None:
+    """Raise `UsageError` for images of another size than those to compare with."""
+    if found != expected:
+        raise UsageError(
+            f"{path}: its images have {found[0]}x{found[1]} pixels (height x width), but those to compare with have "
+            f"{expected[0]}x{expected[1]}. Resize one side yourself: nothing is resized here, because the resize "
+            "method changes scores"
+        )
 
 
 def refuse_invalid(folder: Path, invalid: dict[Path, str]) -> None:

@@ -143,7 +143,7 @@ class Request:
         """Return the parts of a spec that `against` names; the dataset is None if it names files."""
         if self.against is None:
             return {}
-        path, run = Path(self.against), self.reference_run(None)
+        path = Path(self.against)
         for kind in (Kind.BENCHMARK, Kind.DATASET):
             if path.exists() and is_registered(self.against, kind, registry):
                 named = f"{self.against}@{registry.find(kind, self.against).provider.distribution}"
@@ -151,8 +151,7 @@ class Request:
                     f"{self.option} {self.against}: both the name of a {kind} and a path, {path.resolve()}; write "
                     f"{named} for the {kind}, or ./{self.against} for the path"
                 )
-        if run is not None or is_toml(self.against) or is_registered(self.against, Kind.BENCHMARK, registry):
-            spec = read_spec(run / SPEC) if run else load_spec(self.against, registry).to_dict()
+        if (spec := self._reference_spec(registry)) is not None:
             return {key: spec[key] for key in PARTS if key in spec}
         if path.exists() or path.suffix.lower() in (".npy", ".npz"):
             refuse_folder_of_runs(path)
@@ -162,6 +161,21 @@ class Request:
         except UsageError as error:
             raise UsageError(f"{self.option} {self.against}: no such file, folder or benchmark, and {error}") from None
         return {"dataset": {"name": self.against}}
+
+    def reference_seed(self, registry: Registry) -> int | None:
+        """Return the seed of the run or the benchmark to compare with, which may select the splits of its dataset."""
+        spec = self._reference_spec(registry)
+        return None if spec is None else spec.get("training", {}).get("seed")
+
+    def _reference_spec(self, registry: Registry) -> dict[str, Any] | None:
+        """Return the spec of the run or the benchmark that `against` names; None for a dataset or files."""
+        if self.against is None:
+            return None
+        if run := self.reference_run(None):
+            return read_spec(run / SPEC)
+        if is_toml(self.against) or is_registered(self.against, Kind.BENCHMARK, registry):
+            return load_spec(self.against, registry).to_dict()
+        return None
 
     def _complete(self, metric: Any, forced: dict[str, Any], registry: Registry, run: dict[str, Any] | None) -> Any:
         """Return a metric's table, or that of its name, with what the arguments say about each metric."""

@@ -48,7 +48,8 @@ class RequestedEvaluation:
     def _score_images(self, images: Path | np.ndarray) -> Result:
         request = self.request
         spec = request.spec(self.registry, None, request.count)  # its counts are only known when the images are read
-        reference = self._open_reference(spec, DEFAULT_SEED, None, None)
+        named = request.reference_seed(self.registry)
+        reference = self._open_reference(spec, DEFAULT_SEED if named is None else named, None, None)
         shape = require_images(reference.data, reference.name)
         samples = load_samples(images, shape, count=request.count, array=request.array, layout=request.layout)
         asked = max(metric.num_samples for metric in spec.metrics)
@@ -76,14 +77,16 @@ class RequestedEvaluation:
             spec = self.request.spec(self.registry, trained.progress.spec, None)
             for metric in spec.metrics:
                 trained.source(metric.weights)  # raises if there are none
-            reference = self._open_reference(spec, own, path, trained.sampler.data_shape)
+            named = self.request.reference_seed(self.registry)
+            data_seed = own if named is None else named
+            reference = self._open_reference(spec, data_seed, path, trained.sampler.data_shape)
             if reference.data.data_shape != trained.sampler.data_shape:
                 raise UsageError(
                     f"{path}: its images have the shape {trained.sampler.data_shape} (channels, height, width), but "
                     f"those of {reference.name} {reference.data.data_shape}; compare with other images"
                 )
             seed = own if self.request.seed is None else self.request.seed
-            metrics = evaluate_run(spec, trained, reference, self.device, self.warn, data_seed=own, seed=seed)
+            metrics = evaluate_run(spec, trained, reference, self.device, self.warn, data_seed=data_seed, seed=seed)
             plugins = [trained.model, *spec.plugin_configs()]
             return build_result(
                 trained.progress.spec["name"], spec, plugins, reference.record, metrics, str(self.device)

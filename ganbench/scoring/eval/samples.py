@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from ganbench.data.contract import DARK, explain_dark
 from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import ImageData
 from ganbench.results.schema import DataRecord
-from ganbench.scoring.identity import hash_tensor
+from ganbench.scoring.identity import digests, hash_tensor
 from ganbench.scoring.reference import Shape
 
 from .arrays import Layout, convert_array, read_array
-from .folder import read_folder
+from .folder import read_folder, require_size
 from .request import EXPECTED_IMAGES
 
 
@@ -79,7 +78,7 @@ def load_samples(
     if isinstance(source, np.ndarray):
         images, protocol, warnings = convert_array(path, source, shape, count, layout)
     elif path.is_dir():
-        images, protocol, warnings = read_folder(path, count)
+        images, protocol, warnings = read_folder(path, count, None if shape is None else shape[1:])
     elif path.suffix.lower() in (".npy", ".npz") and path.is_file():
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
@@ -90,6 +89,8 @@ def load_samples(
     samples = GivenImages(path, images, protocol, warnings)
     if shape is not None:
         match_shape(samples, shape)
+    elif samples.shape[0] == 3 and is_gray(images):
+        samples.images = images[:, :1]
     if copies := len(images) - len(set(digests(images))):
         samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
     if (highest := int(images.max())) < DARK:
@@ -100,22 +101,20 @@ def load_samples(
 def match_shape(samples: GivenImages, shape: Shape) -> None:
     """Convert gray to color, or color without colors to gray, if the required shape differs only in that.
 
-    Raises `UsageError` for images of another size, and for color images where gray ones are required.
+    Images are gray if their pixels are, in whatever form they are stored. Raises `UsageError` for images of another
+    size, and for color images where gray ones are required.
     """
     own, path = samples.shape, samples.path
-    if own[1:] != shape[1:]:
-        raise UsageError(
-            f"{path}: its images have {own[1]}x{own[2]} pixels (height x width), but those to compare with have "
-            f"{shape[1]}x{shape[2]}. Resize one side yourself: nothing is resized here, because the resize method "
-            "changes scores"
-        )
-    if (own[0], shape[0]) == (1, 3):
-        samples.images = np.repeat(samples.images, 3, axis=1)
+    require_size(path, own[1:], shape[1:])
+    gray = own[0] == 1 or (own[0] == 3 and is_gray(samples.images))
+    if gray and shape[0] == 3:
+        if own[0] == 1:
+            samples.images = np.repeat(samples.images, 3, axis=1)
         samples.protocol["channels"] = "gray, repeated to three"
         samples.warnings.append(
             f"{path}: gray images are compared with color ones, so the scores also measure the missing colors"
         )
-    elif (own[0], shape[0]) == (3, 1) and is_gray(samples.images):
+    elif gray and shape[0] == 1:
         samples.images = samples.images[:, :1]
     elif own[0] != shape[0]:
         kind = {1: "gray", 3: "color"}
@@ -128,12 +127,6 @@ def match_shape(samples: GivenImages, shape: Shape) -> None:
 def is_gray(images: np.ndarray) -> bool:
     """Return whether the three channels of all images are equal."""
     return all((part == part[:, :1]).all() for part in np.array_split(images, max(1, len(images) // 1000)))
-
-
-def digests(images: np.ndarray) -> Iterator[bytes]:
-    """Yield a hash of each image."""
-    for image in images:
-        yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def count_copies(images: np.ndarray, data: ImageData) -> int:

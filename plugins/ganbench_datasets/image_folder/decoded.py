@@ -26,7 +26,7 @@ from ganbench import (
     write_cache,
 )
 
-from .decoding import decode
+from .decoding import DecodedFile, decode
 from .scanning import Invalid
 
 Value = TypeVar("Value")
@@ -38,6 +38,8 @@ class Decoded:
     valid: list[Path]  # the file of each image
     invalid: Invalid
     sha256: str  # of the images
+    enlarged: int  # images
+    further_pages: int  # files with pages that are not used
 
 
 def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cache_dir: Path) -> Decoded:
@@ -64,7 +66,7 @@ def decoded_images(paths: list[Path], root: Path, size: int, channels: int, cach
     invalid |= {readable[int(index)]: why for index, why in record["invalid"].items()}
     valid = [path for path in readable if path not in invalid]
     images = np.load(target, mmap_mode="c") if valid else np.empty((0, channels, size, size), np.uint8)
-    return Decoded(images, valid, invalid, record["sha256"])
+    return Decoded(images, valid, invalid, record["sha256"], record["enlarged"], record["further_pages"])
 
 
 def rules() -> list[str]:
@@ -87,15 +89,16 @@ def read_record(target: Path) -> dict[str, Any] | None:
 
 
 def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) -> dict[str, Any]:
-    """Write the array of all files, and return its hash and the index of each invalid file with the reason.
+    """Write the array of all files, and return what is known of it: a `Decoded`, with the index of each invalid file.
 
     The images are written as a stream: writing through a memory map would end the process when the disk is full. Raises
     `DataError` for a file whose hash is another one now, because the array is cached by the hashes.
     """
     shape = (channels, size, size)
     invalid: dict[str, str] = {}
+    enlarged = further_pages = 0
 
-    def try_to_decode(path: Path) -> bytes | InvalidImageError:
+    def try_to_decode(path: Path) -> DecodedFile | InvalidImageError:
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -103,7 +106,7 @@ def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) 
         if hashlib.sha256(content).hexdigest() != hashes[path]:
             raise DataError(f"image-folder: {path}: changed while it was read; try again when nothing writes to it")
         try:
-            return decode(content, size, channels).tobytes()
+            return decode(content, size, channels)
         except InvalidImageError as error:
             return error
 
@@ -113,10 +116,12 @@ def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) 
             with part.open("wb") as file:
                 write_header(file, (len(hashes), *shape))
                 for index, (_, image) in enumerate(with_progress("decoding images", try_to_decode, list(hashes))):
-                    if isinstance(image, bytes):
-                        file.write(image)
-                    else:
+                    if isinstance(image, InvalidImageError):
                         invalid[str(index)] = str(image)
+                        continue
+                    file.write(image.pixels.tobytes())
+                    enlarged += image.enlarged
+                    further_pages += image.further_pages
                 file.seek(0)
                 write_header(file, (len(hashes) - len(invalid), *shape))
             sha256 = file_sha256(part)
@@ -125,7 +130,7 @@ def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) 
             f"image-folder: cannot write the decoded images to {target.parent}: {error.strerror or error}; free space "
             "there, or set XDG_CACHE_HOME to another folder"
         ) from error
-    return {"sha256": sha256, "invalid": invalid}
+    return {"sha256": sha256, "invalid": invalid, "enlarged": enlarged, "further_pages": further_pages}
 
 
 def write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:

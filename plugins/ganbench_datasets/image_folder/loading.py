@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from ganbench import DataError, ImageData
 
-from .decoded import decoded_images
+from .decoded import Decoded, decoded_images
 from .scanning import Invalid, Scan, scan
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load(options: ImageFolderOptions, root: Path, cache_dir: Path) -> ImageData:
         num_classes=max(1, len(found.classes)),
         source="files",
         fingerprint=hashlib.sha256(content.encode()).hexdigest(),
-        notice=notice(invalid, found.unused, root),
+        notice=notice(decoded, invalid, found, valid_labels[:num_train], options.size, root),
     )
 
 
@@ -63,22 +63,34 @@ def check_counts(
             f"for training and {num_test} for testing. Add images, change dataset.test_fraction, or set it to 0 "
             'for no test split (metrics then need split = "train")'
         )
-    counts = np.bincount(labels, minlength=len(found.classes))
-    empty = [name for name, count in zip(found.classes, counts, strict=False) if count == 0]
-    if empty:
+    if empty := without_images(found.classes, labels):
         raise DataError(
             f"image-folder: {root}: no valid images for {', '.join(empty)}. Each folder is a class; add images to it, "
             "or remove it"
         )
 
 
-def notice(invalid: Invalid, unused: list[str], root: Path) -> str | None:
-    """Return what was left out of the dataset, as scores depend on it."""
+def without_images(classes: list[str], labels: np.ndarray) -> list[str]:
+    counts = np.bincount(labels, minlength=len(classes))
+    return [name for name, count in zip(classes, counts, strict=False) if count == 0]
+
+
+def notice(
+    decoded: Decoded, invalid: Invalid, found: Scan, train_labels: np.ndarray, size: int, root: Path
+) -> str | None:
+    """Return what was left out of the dataset or is of lower quality, as scores depend on it."""
     parts = []
     if invalid:
         parts.append(f"SKIPPED {counted(len(invalid), 'invalid file')}: {described(invalid, root)}")
-    if unused:
-        parts.append(f"NOT USED, because it is not in the folder train or test: {', '.join(map(printable, unused))}")
+    if found.unused:
+        names = ", ".join(map(printable, found.unused))
+        parts.append(f"NOT USED, because it is not in the folder train or test: {names}")
+    if untrained := without_images(found.classes, train_labels):
+        parts.append(f"NO TRAINING IMAGES of {', '.join(map(printable, untrained))}, as all are in the test split")
+    if decoded.enlarged:
+        parts.append(f"ENLARGED {counted(decoded.enlarged, 'image')}, smaller than {size}x{size} pixels")
+    if decoded.further_pages:
+        parts.append(f"USED ONLY THE FIRST PAGE of {counted(decoded.further_pages, 'file')}")
     return f"image-folder: {root}: {'; '.join(parts)}" if parts else None
 
 
