@@ -24,7 +24,7 @@ from ganbench.reporting.console import (
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
-from ganbench.system.files import expand_home
+from ganbench.system.files import expand_home, named_data_dir
 
 from .train_command import train
 
@@ -98,6 +98,7 @@ def run(
     choose_trackers(track, "", registry)  # an error is better now than in each cell
     folder = SuiteFolder(directory or default_folder(suite), suite, cells, registry)
     folder.require_readable_results()
+    named_data_dir(data_dir)
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
     config = choose_executor(executor, suite.executors, overrides, registry)
