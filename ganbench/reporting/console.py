@@ -34,6 +34,7 @@ class SafeConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(emoji=False, **options)
 
+        self._width, self._height = self._width or None, self._height or None  # COLUMNS=0 is unknown, not nothing
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Table):
             renderable = fit_table(renderable, self, options or self.options)
