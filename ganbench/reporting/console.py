@@ -95,7 +95,7 @@ class Command(TyperCommand):
 
 
 class Query(Command):
-    """A command that only prints, so that failing to write its output is an error."""
+    """A command whose result is what it prints, so that failing to write its output is an error."""
 
     def on_output_failure(self, reason: str) -> None:
         raise GanbenchError(reason)
