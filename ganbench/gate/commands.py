@@ -60,6 +60,7 @@ INEFFECTIVE = {  # parameters of `check` by mode
     "--self-test": {"sessions", "missing_baseline", "speed", "smoke", "quality", "always_measure"},
 }
 
+OF_SPEED = {"blocks", "sessions", "windows", "window_seconds", "order_seed"}  # parameters that --no-speed ignores
 
 @interrupt_once()
 def check(
@@ -134,6 +135,9 @@ def check(
         for file in baselines:
             require_output_file(file, "--baseline")
     clear_outputs({"--junit": junit, "--summary": summary})
+    if not speed:
+        recorded = {"windows", "window_seconds"} if missing_baseline == MissingBaseline.RECORD else set()
+        refuse_options(context, "--no-speed", OF_SPEED - recorded)
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),
         speed=speed,

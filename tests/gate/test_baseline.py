@@ -246,7 +246,8 @@ def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], pl
         assert_outcome(
             outcome, ExitCode.NOT_COMPARABLE, "give --windows 10 --window-seconds 0.25, or record another baseline"
         )
-    assert check(*other, "--no-speed")[0] == ExitCode.DONE
+    record("--sessions", "2", *other, "--out", "other.json")
+    assert check("--no-speed", file="other.json")[0] == ExitCode.DONE
 
 
 def test_sessions_of_other_code_are_not_added(plugin: Any) -> None:

@@ -103,7 +103,12 @@ class Request:
         self._require_metrics(data["metrics"], registry)
         if isinstance(data["metrics"], list):  # else, validation says what is wrong
             data["metrics"] = [self._complete(metric, forced, registry, run) for metric in data["metrics"]]
-        return validated(EvaluationSpec, data, registry, "eval")
+        spec = validated(EvaluationSpec, data, registry, "eval")
+        if self.features and not any("features" in type(metric.options).model_fields for metric in spec.metrics):
+            raise UsageError(
+                f"--features {self.features} has no effect, because no metric has an extractor: leave it out"
+            )
+        return spec
 
     def _require_metrics(self, metrics: Any, registry: Registry) -> None:
         if not metrics:
