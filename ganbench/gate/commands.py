@@ -24,7 +24,7 @@ from ganbench.reporting.console import (
     print_json,
     print_text,
 )
-from ganbench.system.files import require_output_file
+from ganbench.system.files import exists, require_output_file
 from ganbench.system.signals import interrupt_once
 
 from .options import (
@@ -133,7 +133,8 @@ def check(
 
     if missing_baseline == MissingBaseline.RECORD:
         for file in baselines:
-            require_output_file(file, "--baseline")
+            if not exists(file):
+                require_output_file(file, "--baseline")
     clear_outputs({"--junit": junit, "--summary": summary})
     if not speed:
         recorded = {"windows", "window_seconds"} if missing_baseline == MissingBaseline.RECORD else set()

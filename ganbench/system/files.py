@@ -54,7 +54,7 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
     A link or a device, such as /dev/stdout, is written to instead: replacing it would destroy it.
     """
     target = Path(target)
-    if target.is_symlink() or (target.exists() and not target.is_file()):
+    if _is_written_through(target):
         yield target
         return
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
@@ -70,6 +70,11 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
 
 def _sync_folder(folder: Path) -> None:
     """Flush a folder to disk, so that a renamed file survives a crash.
+def _is_written_through(target: Path) -> bool:
+    """Return whether the target is a link or a device."""
+    return target.is_symlink() or (exists(target) and not is_file(target))
+
+
 
     Only POSIX systems can open a folder, and some network file systems cannot flush one.
     """
@@ -94,14 +99,18 @@ def explained_write(target: StrPath, remedy: str = "") -> Iterator[None]:
 def require_output_file(file: Path, option: str) -> None:
     """Raise `UsageError` before any work if a file given with `option` cannot be written.
 
-    That is so if it is a folder, or if its own folder does not exist or cannot be written to.
+    That is so if it is a folder, or if its own folder does not exist or cannot be written to, which replacing an
+    existing file requires, too.
     """
     folder = file.resolve().parent
-    if file.is_dir():
+    if is_dir(file):
         raise UsageError(f"{option} {file}: this is a folder; give the name of a file")
-    if not folder.is_dir():
+    if not is_dir(folder):
         raise UsageError(f"{option} {file}: folder {file.parent} does not exist; create it first")
-    if not file.exists() and not os.access(folder, os.W_OK):
+    if _is_written_through(file) and exists(file):
+        if not os.access(file, os.W_OK):
+            raise UsageError(f"{option} {file}: cannot be written to")
+    elif not os.access(folder, os.W_OK):
         raise UsageError(f"{option} {file}: folder {file.parent} cannot be written to")
 
 

@@ -280,6 +280,18 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_measuring(
     assert "session" not in text
 
 
+def test_a_baseline_in_a_folder_that_cannot_be_written_to_is_checked_but_not_extended(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record("--sessions", "3")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert check("--missing-baseline", "record")[0] == ExitCode.DONE
+    for code, text in (record(), check("--missing-baseline", "record", "--quality")):
+        assert code == ExitCode.USAGE
+        assert "baseline.json: folder . cannot be written to" in text
+        assert "session 1" not in text
+
+
 def test_smoke_runs_of_another_seed_are_not_compared(plugin: Any) -> None:
     record("--sessions", "3")
     code, text = check("-o", "training.seed=1", "--no-speed")
