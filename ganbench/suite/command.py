@@ -18,6 +18,7 @@ from ganbench.reporting.console import (
     Query,
     Track,
     err,
+    given_path,
     out,
     print_json,
     print_text,
@@ -42,9 +43,10 @@ class SuiteGroup(TyperGroup):
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The suite's file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", parser=given_path, help="The suite's file.")],
     directory: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The suite's folder; default: suites/NAME.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", parser=given_path, help="The suite's folder; default: suites/NAME."),
     ] = None,
     executor: Annotated[
         str, typer.Option(metavar="NAME", help="Where to run: `ganbench list executors` lists all.")
@@ -96,9 +98,9 @@ def run(
     if seeds_at_once and device == "cpu":
         raise UsageError("--seeds-at-once trains on a GPU, but --device is cpu; remove one of them")
     choose_trackers(track, "", registry)  # an error is better now than in each cell
+    named_data_dir(data_dir)
     folder = SuiteFolder(directory or default_folder(suite), suite, cells, registry)
     folder.require_readable_results()
-    named_data_dir(data_dir)
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
     config = choose_executor(executor, suite.executors, overrides, registry)
@@ -145,7 +147,7 @@ def run(
 
 
 def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The suite's folder.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", parser=given_path, help="The suite's folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Show the state of all cells of a suite, also while it runs."""

@@ -39,6 +39,8 @@ def as_path(name: str, given: object) -> Path:
     """Return the argument `name` of a public function, which is a path. Raises `UsageError` for anything else."""
     if not isinstance(given, str | os.PathLike):
         raise UsageError(f"{name}: expected a path, got {type(given).__name__}")
+    if not os.fspath(given):  # of a variable that is not set: `Path` would take it for the current folder
+        raise UsageError(f"{name}: expected a path, got an empty text")
     return Path(expand_home(given))
 
 
@@ -68,13 +70,13 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush a folder to disk, so that a renamed file survives a crash.
 def _is_written_through(target: Path) -> bool:
     """Return whether the target is a link or a device."""
     return target.is_symlink() or (exists(target) and not is_file(target))
 
 
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder to disk, so that a renamed file survives a crash.
 
     Only POSIX systems can open a folder, and some network file systems cannot flush one.
     """
@@ -156,7 +158,7 @@ def named_data_dir(given: Path | None) -> Path | None:
     """
     configured = given or os.environ.get("GANBENCH_DATA")
     named = Path(expand_home(configured)) if configured else None
-    if named is not None and not named.is_dir():
+    if named is not None and not is_dir(named):
         source = "--data-dir " if given else "GANBENCH_DATA="
         raise UsageError(f"{source}{named}: no such folder; to download data there, create it first")
     return named
