@@ -281,6 +281,21 @@ def test_strict_plugins_fails_only_if_a_plugin_is_broken(command: str, install: 
         ),
         ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: no such folder"),
         ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: no such folder"),
+        *(
+            (command, "expected a path, got an empty text")
+            for command in (
+                f"{SHORT} --data-dir ''",
+                "run --resume ''",
+                "compare '' ''",
+                "leaderboard ''",
+                "report ''",
+                "eval '' --against mnist",
+                "suite status ''",
+                "baseline record dcgan-fashion --out ''",
+                "check dcgan-fashion --against HEAD --junit ''",
+            )
+        ),
+        (f"run {'x' * 300}", "unknown benchmark 'xxx"),
         (f"{SHORT} --device tpu", "--device tpu: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device meta", "--device meta: choose auto, cpu, cuda or cuda:N"),
         (f"{SHORT} --device cuda:99", "--device cuda:99: this machine has"),
@@ -307,6 +322,21 @@ def test_invalid_input_is_a_usage_error_and_leaves_no_files(command: str, cause:
     assert cause in result.stderr
     assert "Traceback" not in result.output
     assert files_in(tmp_path) == before
+
+
+def test_a_path_after_an_equals_sign_may_be_below_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, bash does not replace the ~."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "mine.toml").write_text('benchmark = "dcgan-fashion"')
+    assert f"{tmp_path}/home/suite" in printed("suite mine.toml --dry-run --out=~/suite").replace("\n", "")
+    printed("schema result --out=~/result.json")
+    printed("plugin new my-loss --kind loss --out=~/my-loss")
+    printed("sweep saddle-bilinear -o training.steps=1 -o training.seed=1:2:2 --device cpu --out=~/sweep")
+    assert {path.name for path in (tmp_path / "home").iterdir()} >= {"result.json", "my-loss", "sweep"}
+    assert not (tmp_path / "~").exists()
 
 
 def test_cuda_without_a_cuda_device_is_a_usage_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ganbench.plugin.registry import plugin_names
 from ganbench.reporting.display import warn_caller
 from ganbench.results.schema import Result
 from ganbench.scoring.eval.request import Request
-from ganbench.system.files import StrPath, expand_home, named_data_dir
+from ganbench.system.files import StrPath, as_path, expand_home, named_data_dir
 
 from .arguments import check_overrides, optional_integer, optional_path, texts
 from .finished import Run
@@ -96,7 +96,7 @@ def source_of(images: Any) -> Path | np.ndarray:
     if isinstance(images, Run):
         return images.directory
     if isinstance(images, str | os.PathLike):
-        return Path(expand_home(images))
+        return as_path("images", images)
     if isinstance(images, Samples):
         images = images.images
     if isinstance(images, torch.Tensor):

@@ -17,6 +17,7 @@ from ganbench.reporting.console import (
     PluginArguments,
     Track,
     err,
+    given_path,
     out,
     print_json,
     warn_on_error,
@@ -68,10 +69,15 @@ def run(
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Run directory, or with --seeds their folder; default: runs/BENCHMARK/ID."
+            "--out",
+            metavar="DIR",
+            parser=given_path,
+            help="Run directory, or with --seeds their folder; default: runs/BENCHMARK/ID.",
         ),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Resume the run in this directory.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=given_path, help="Resume the run in this directory.")
+    ] = None,
     track: Track = [],  # noqa: B006
     with_report: Annotated[
         bool,

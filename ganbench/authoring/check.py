@@ -47,6 +47,7 @@ class Conditions:
     data_shape: tuple[int, ...]  # of the dataset: (channels, height, width) or (features,)
     data_dir: Path
     partners: Mapping[str, Any]  # plugins by kind, as in a spec: {"model": "my-model"}
+    file: str | None = None  # all plugins of this file, of several names, are tested with this
 
 
 def check(registered: Registered, conditions: Conditions, registry: Registry) -> Iterator[CheckedRule]:
@@ -85,12 +86,11 @@ def contract_for(registered: Registered, conditions: Conditions, registry: Regis
             plugin.options.model_validate(conditions.options, context={"registry": registry})
         except ValidationError as error:
             raise UsageError(
-                f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE"
-                f"{alone(registered, registry)}"
+                f"{registered}: {describe(error)}; set options with -o, such as -o KEY=VALUE{alone(conditions)}"
             ) from None
     elif conditions.options:
         raise UsageError(
-            f"{registered} has no options; save its spec with `ganbench show`, and edit it{alone(registered, registry)}"
+            f"{registered} has no options; save its spec with `ganbench show`, and edit it{alone(conditions)}"
         )
     partners = validated(Partners, conditions.partners, registry, "--with")
     for method, partner in (("networks", partners.model), ("loss", partners.loss)):
@@ -99,18 +99,16 @@ def contract_for(registered: Registered, conditions: Conditions, registry: Regis
         if not hasattr(base, method):
             raise UsageError(
                 f"--with {partner.kind}={partner.name}: no {plugin.kind} is tested with a {partner.kind}"
-                f"{alone(registered, registry)}"
+                f"{alone(conditions)}"
             )
         attributes[method] = building(partner)
     return type("Checked", (base,), attributes)
 
 
-def alone(registered: Registered, registry: Registry) -> str:
+def alone(conditions: Conditions) -> str:
     """Return how to check a plugin without the others of its file, whose options and partners may differ."""
-    given, name = registered.provider.given, registered.plugin.name
-    beside = {each.plugin.name for each in registry.all_plugins() if each.provider.given == given} - {name}
-    is_file = given is not None and given.endswith(".py")
-    return f". `ganbench plugin check NAME -p {given}` checks one plugin of the file" if is_file and beside else ""
+    file = conditions.file
+    return f". `ganbench plugin check NAME -p {file}` checks one plugin of the file" if file else ""
 
 
 def building(config: PluginConfig) -> Callable[..., Any]:

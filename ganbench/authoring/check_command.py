@@ -53,7 +53,8 @@ def check(
     from .check import check as check_rules
 
     given = apply_overrides({}, partners, "--with", "KIND=NAME, such as --with model=my-model")
-    conditions = Conditions(apply_overrides({}, overrides), data_shape, data_dir or default_data_dir(), given)
+    file = target if is_file and len({each.plugin.name for each in found}) > 1 else None
+    conditions = Conditions(apply_overrides({}, overrides), data_shape, data_dir or default_data_dir(), given, file)
     results = []
     for registered in found:
         if not as_json:

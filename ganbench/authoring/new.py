@@ -12,7 +12,7 @@ import ganbench
 from ganbench.errors import UsageError, suggestion
 from ganbench.plugin.kinds import Kind
 from ganbench.plugin.registry import Registry
-from ganbench.system.files import explained_write
+from ganbench.system.files import exists, explained_write, is_dir
 from ganbench.version import __version__
 
 
@@ -130,7 +130,7 @@ def parse_template_kind(text: str) -> Kind:
 
 def write_package(package: Package, folder: Path) -> list[Path]:
     """Write the files to a folder, which is new or empty, and return their paths. Raises `UsageError` otherwise."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if exists(folder) and (not is_dir(folder) or any(folder.iterdir())):
         raise UsageError(f"{folder}: already exists and is not an empty folder; choose another with --out")
     written = []
     for name, text in package.files().items():

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from ganbench.plugin.kinds import Kind
-from ganbench.reporting.console import out, print_text
+from ganbench.reporting.console import given_path, out, print_text
 
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, such as my-loss.")],
     kind: Annotated[str, typer.Option(metavar="KIND", help=f"Kind of the plugin: {', '.join(Kind)}.")],
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="New folder for the package; default: ganbench-NAME.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", parser=given_path, help="New folder for the package; default: ganbench-NAME."
+        ),
     ] = None,
 ) -> None:
     """Create a pip-installable plugin package: a working plugin, a test by its contract, and a CI build."""

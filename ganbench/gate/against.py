@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganbench.errors import NotComparableError, UsageError
+from ganbench.system.files import is_file
 from ganbench.system.signals import defer_signals
 
 from .baseline.stored import Baseline
@@ -79,7 +80,7 @@ def check_with_python(python: Path, config: CheckConfig) -> Check:
 
     Raises `UsageError` if it does not exist, and otherwise as `check_interleaved` does.
     """
-    if not python.is_file():
+    if not is_file(python):
         raise UsageError(f"--against-python {python}: file not found")
     with extensions_folder() as extensions:
         base = Side(

@@ -19,12 +19,13 @@ from ganbench.reporting.console import (
     Overrides,
     PluginArguments,
     err,
+    given_path,
     out,
     print_error,
     print_json,
     print_text,
 )
-from ganbench.system.files import require_output_file
+from ganbench.system.files import exists, require_output_file
 from ganbench.system.signals import interrupt_once
 
 from .lengths import FRESH_SESSIONS, MAX_BLOCKS, WINDOW_SECONDS, WINDOWS
@@ -56,6 +57,7 @@ INEFFECTIVE = {  # parameters of `check` by mode
     "--baseline": {"blocks", "order_seed", "always_measure"},  # `sequential` chooses the calibration
     "--self-test": {"sessions", "missing_baseline", "speed", "smoke", "quality", "always_measure"},
 }
+OF_SPEED = {"blocks", "sessions", "windows", "window_seconds", "order_seed"}  # parameters that --no-speed ignores
 
 
 @interrupt_once()
@@ -64,13 +66,17 @@ def check(
     benchmark: BenchmarkArgument,
     against: Annotated[str | None, typer.Option(metavar="REF", help="Git revision of the current repository.")] = None,
     against_python: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Another Python, for example with another version of torch.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=given_path, help="Another Python, for example with another version of torch."
+        ),
     ] = None,
     baselines: Annotated[
         list[Path],
         typer.Option(
             "--baseline",
             metavar="FILE",
+            parser=given_path,
             help="Baseline file to check against; repeatable.",
         ),
     ] = [],  # noqa: B006 - typer reads it, nothing writes it
@@ -101,8 +107,10 @@ def check(
     device: Device = "auto",
     data_dir: DataDir = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 if inconclusive.")] = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
-    summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", parser=given_path, help="Write JUnit XML.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=given_path, help="Write a Markdown summary.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fail if training is slower, uses more memory or scores worse than the base.
@@ -124,12 +132,16 @@ def check(
         raise UsageError("--self-test checks the gate, not a build: remove --junit and --summary")
     mode = "--self-test" if self_test else "--baseline" if baselines else "--against"
     refuse_options(context, mode, INEFFECTIVE[mode])
+    if not speed:
+        recorded = {"windows", "window_seconds"} if missing_baseline == MissingBaseline.RECORD else set()
+        refuse_options(context, "--no-speed", OF_SPEED - recorded)
     from .check import INCOMPLETE, as_incomplete
     from .report import clear_outputs, exit_code, report, report_self_test
 
     if missing_baseline == MissingBaseline.RECORD:
         for file in baselines:
-            require_output_file(file, "--baseline")
+            if not exists(file):
+                require_output_file(file, "--baseline")
     clear_outputs({"--junit": junit, "--summary": summary})
     config = replace(
         make_config(benchmark, overrides, plugins, device, data_dir, windows, window_seconds, sequential, order_seed),

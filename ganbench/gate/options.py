@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from pathlib import Path
@@ -49,8 +50,11 @@ def make_config(
     """Make the configuration of a check, with the margins from the spec.
 
     Margins are not passed to sessions: only the gate uses them, and an older ganbench may not know them. Raises
-    `UsageError` for an invalid spec, and on Windows, which lacks the process groups with which sessions are ended.
+    `UsageError` for an invalid spec or endless windows, and on Windows, which lacks the process groups with which
+    sessions are ended.
     """
+    if not math.isfinite(window_seconds):
+        raise UsageError(f"--window-seconds {window_seconds}: give a finite number of seconds")
     if not hasattr(os, "killpg"):
         raise UsageError("the gate needs Linux or macOS: on Windows, use WSL")
     from ganbench.spec.loading import load_spec

@@ -134,12 +134,12 @@ def make_provider(distribution: Distribution, named: tuple[str, str] | None, poi
 def filter_by_environment(
     found: list[tuple[Provider, EntryPoint]], failures: list[LoadFailure]
 ) -> tuple[list[tuple[Provider, EntryPoint]], list[LoadFailure]]:
-    """Keep only the distributions that the environment variable names, if it is set; sort the entry points."""
-    only = os.environ.get(ONLY_VARIABLE)
-    if only:
+    """Keep only the distributions that the environment variable names, if any; sort the entry points."""
+    names = [name.strip() for name in os.environ.get(ONLY_VARIABLE, "").split(",") if name.strip()]
+    if names:
         from packaging.utils import canonicalize_name
 
-        requested = {canonicalize_name(name.strip()) for name in only.split(",") if name.strip()}
+        requested = {canonicalize_name(name) for name in names}
         found = [pair for pair in found if canonicalize_name(pair[0].distribution) in requested]
         failures = [failure for failure in failures if canonicalize_name(failure.provider.distribution) in requested]
         providers = [provider for provider, _ in found] + [failure.provider for failure in failures]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,15 @@ class StrictModel(BaseModel):
         allow_inf_nan=False,
         defer_build=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_misreadings(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool | list | tuple | Mapping) or is_empty(value):
+            types = types_in(cls.model_fields[str(info.field_name)].annotation)
+            if types <= CHECKED and (misread := list(misreadings(value, types))):
+                raise ValidationError.from_exception_data(cls.__name__, misread)
+        return value
 
     @model_validator(mode="wrap")
     @classmethod
@@ -86,6 +95,39 @@ MESSAGES = {
 PHRASES = {"greater than or equal to": "at least", "less than or equal to": "at most", " after validation": ""}
 
 
+CHECKED = {int, float, str, Path, type(None)}  # of other types, pydantic alone decides what they take
+
+
+def types_in(annotation: Any) -> set[Any]:
+    """Return the types of the values that an annotation allows, also of those in lists and tables."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return {type(value) for value in arguments}
+    if origin is Annotated:
+        return types_in(arguments[0])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return types_in(arguments[1])
+    if arguments:
+        return {kind for argument in arguments if argument is not ... for kind in types_in(argument)}
+    return {annotation if isinstance(annotation, type) else Any}
+
+
+def misreadings(value: Any, types: set[Any], path: tuple[int | str, ...] = ()) -> Iterator[InitErrorDetails]:
+    """Yield what pydantic would read as something else: a boolean as a number, and no text as the current folder."""
+    if isinstance(value, list | tuple | Mapping):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from misreadings(item, types, (*path, key))
+    elif isinstance(value, bool) and types & {int, float}:
+        yield InitErrorDetails(type="float_type" if float in types else "int_type", loc=path, input=value)
+    elif is_empty(value) and Path in types and str not in types:
+        problem = PydanticCustomError(EXPLAINED, "must be a path, but is empty; leave it out for the default")
+        yield InitErrorDetails(type=problem, loc=path, input=...)
+
+
+def is_empty(value: Any) -> bool:
+    return isinstance(value, str) and not value
+
+
 def plain_message(problem: ErrorDetails) -> str:
     """Return what is wrong with a value, without pydantic's terms."""
     message = MESSAGES.get(problem["type"]) or re.sub(r"^\w+ should ", "must ", problem["msg"])
@@ -98,7 +140,8 @@ class Options(StrictModel):
     """Base class for a plugin's options.
 
     Give each field a default, a description and bounds: help texts, error messages and documentation are generated
-    from this schema. A misspelled option is an error. In a `Path`, a leading ~ is the user's home folder.
+    from this schema. A misspelled option is an error, as are a boolean for a number and an empty text for a path. In a
+    `Path`, a leading ~ is the user's home folder.
     """
 
     @field_validator("*")

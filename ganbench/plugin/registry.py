@@ -27,7 +27,7 @@ from ganbench.errors import (
     describe,
     suggestion,
 )
-from ganbench.system.files import StrPath, expand_home, file_version
+from ganbench.system.files import StrPath, expand_home, file_version, is_dir, is_file
 from ganbench.system.source import examine_anew
 from ganbench.system.torch_defaults import preserve_torch_defaults
 from ganbench.version import PLUGIN_API, __version__
@@ -320,7 +320,7 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
     """Import a plugin given with -p. The version of a file is its hash, so results identify the code that ran."""
     if name.endswith(".py"):
         path = Path(name)
-        if not path.is_file():
+        if not is_file(path):
             raise UsageError(f"-p {name}: no such file")
         version = file_version(path)
         content_hash = version.partition(":")[2]
@@ -335,7 +335,7 @@ def _import_extra(name: str) -> tuple[ModuleType, Provider]:
         return module, Provider(path.name, version, path.stem, module_name, given=str(path.resolve()))
     how = "give a path ending in .py, or the name of a module such as my.plugin"
     if not re.fullmatch(r"\w+(\.\w+)*", name):
-        kind = "this is a folder" if Path(name).is_dir() else "neither a .py file nor a module name"
+        kind = "this is a folder" if is_dir(Path(name)) else "neither a .py file nor a module name"
         raise UsageError(f"-p {name}: {kind}; {how}")
     if "" not in sys.path:
         sys.path.insert(0, "")  # the current folder, as with python -m

@@ -9,12 +9,13 @@ import typer
 
 from ganbench.errors import UsageError
 
-from .console import AsJson, out, print_json
+from .console import AsJson, given_path, out, print_json
 
 
 def compare(
     results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT RESULT...", help="Run directories or result.json files.")
+        list[Path],
+        typer.Argument(metavar="RESULT RESULT...", parser=given_path, help="Run directories or result.json files."),
     ],
     as_json: AsJson = False,
 ) -> None:

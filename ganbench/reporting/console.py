@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from ganbench.errors import GanbenchError, GanbenchWarning, describe
-from ganbench.system.files import named_data_dir
+from ganbench.system.files import StrPath, expand_home, named_data_dir
 from ganbench.system.streams import reserve_stdout
 
 from .narrow import fit_table
@@ -33,6 +34,7 @@ class SafeConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(emoji=False, **options)
+        self._width, self._height = self._width or None, self._height or None  # COLUMNS=0 is unknown, not nothing
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Table):
@@ -94,7 +96,7 @@ class Command(TyperCommand):
 
 
 class Query(Command):
-    """A command that only prints, so that failing to write its output is an error."""
+    """A command whose result is what it prints, so that failing to write its output is an error."""
 
     def on_output_failure(self, reason: str) -> None:
         raise GanbenchError(reason)
@@ -123,6 +125,13 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
+def given_path(text: StrPath) -> Path:
+    """Read a path on the command line: a shell does not replace the ~ of --out=~/run, and an empty text is none."""
+    if not os.fspath(text):
+        raise typer.BadParameter("expected a path, got an empty text")
+    return Path(expand_home(text))
+
+
 PluginArguments = Annotated[
     list[str],
     typer.Option(
@@ -144,6 +153,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
+        parser=given_path,
         help="Folder that holds the datasets; default: $GANBENCH_DATA, else a folder in the cache.",
         callback=lambda given: None if given is None else named_data_dir(given),
     ),

@@ -10,7 +10,7 @@ import typer
 
 from ganbench.errors import UsageError
 
-from .console import AsJson, err, out, print_json, print_text
+from .console import AsJson, err, given_path, out, print_json, print_text
 
 
 class Format(StrEnum):
@@ -24,7 +24,9 @@ def leaderboard(
     directories: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DIR...", help="Run directories, suite folders, result.json files, or folders of these."
+            metavar="DIR...",
+            parser=given_path,
+            help="Run directories, suite folders, result.json files, or folders of these.",
         ),
     ],
     by: Annotated[

@@ -12,7 +12,7 @@ from ganbench.errors import UsageError
 from ganbench.results.layout import REPORT
 from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, out, print_text
+from .console import PluginArguments, given_path, out, print_text
 
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registry
@@ -22,10 +22,15 @@ def report(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RESULT...", help="Run directories, suites' folders, folders of runs, or result.json files."
+            metavar="RESULT...",
+            parser=given_path,
+            help="Run directories, suites' folders, folders of runs, or result.json files.",
         ),
     ],
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="HTML file to write.")] = Path(REPORT),
+    file: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", parser=given_path, help="HTML file to write."),
+    ] = Path(REPORT),
     plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:
     """Write an HTML page that shows one run, several or a suite: scores, curves, samples, speed and settings."""

@@ -11,7 +11,7 @@ import typer
 from ganbench.errors import UsageError
 from ganbench.spec.plugins import load_registry
 
-from .console import PluginArguments, out, print_json, print_text
+from .console import PluginArguments, given_path, out, print_json, print_text
 
 
 class Content(StrEnum):
@@ -23,7 +23,10 @@ class Content(StrEnum):
 def schema(
     content: Annotated[Content, typer.Argument(metavar="spec|suite|result", help="File that the schema describes.")],
     file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the schema to this file; default: print it.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", parser=given_path, help="Write the schema to this file; default: print it."
+        ),
     ] = None,
     plugins: PluginArguments = [],  # noqa: B006 - never modified
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import GanbenchError, GanbenchWarning, MissingError, UsageError
+from ganbench.system.files import exists, is_dir, is_file
 
 from .layout import CELL_RUNS, LAUNCH, SPEC, cell_run, cell_spec, has_result, is_suite, run_of
 from .schema import Result, load_result
@@ -58,7 +59,7 @@ def find_runs(paths: Iterable[Path]) -> list[FoundRun]:
     found: dict[Path, FoundRun] = {}
     for path in paths:
         try:
-            problem = "no runs found" if path.exists() else "no such file or folder"
+            problem = "no runs found" if exists(path) else "no such file or folder"
             runs = list(runs_in(path))
         except OSError as error:
             raise MissingError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -76,16 +77,16 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
 
     Warns of what cannot be read in a folder. `above` are the folders that contain it, to which a link may lead back.
     """
-    if path.is_file() or has_result(path):
+    if is_file(path) or has_result(path):
         yield with_result(path, load_result(path))
     elif is_suite(path):
         yield from runs_of_suite(path)
-    elif (path / SPEC).is_file():
+    elif is_file(path / SPEC):
         yield FoundRun(path, read_spec(path / SPEC), UNFINISHED, None, read_processes(path))
-    elif path.is_dir() and (folder := path.resolve()) not in above:
+    elif is_dir(path) and (folder := path.resolve()) not in above:
         for inner in sorted(path.iterdir()):
             with left_out_if_unreadable(inner):
-                if inner.is_dir():
+                if is_dir(inner):
                     yield from list(runs_in(inner, above | {folder}))
                 elif inner.suffix == ".json" and is_result_file(inner):
                     yield from runs_in(inner)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ganbench.errors import GanbenchError, UsageError, describe
-from ganbench.system.files import exists, explained_write, is_dir, write_text
+from ganbench.system.files import exists, explained_write, is_dir, is_file, write_text
 from ganbench.system.locks import LOCK, locked_folder
 
 from .layout import CHECKPOINT, HISTORY, PROGRESS, RESULT, SPEC, is_run_directory, new_id
@@ -22,7 +22,7 @@ from .schema import LOSS_COLUMNS, EpochRow, Result, load_result, monitor_names
 def run_spec_file(directory: Path) -> Path:
     """Return the path of spec.toml in a run directory. Raises `UsageError` if it does not exist."""
     file = directory / SPEC
-    if not file.is_file():
+    if not is_file(file):
         raise UsageError(
             f"--resume {directory}: not a run directory ({SPEC} not found); pass the directory of an earlier run"
         )

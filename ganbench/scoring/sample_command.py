@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import Device, PluginArguments, out, print_text
+from ganbench.reporting.console import Device, PluginArguments, given_path, out, print_text
 from ganbench.spec.plugins import load_registry
 from ganbench.system.signals import interrupt_once
 
@@ -40,12 +40,13 @@ SeedOption = Annotated[
 
 @interrupt_once()
 def sample(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=given_path, help="Run directory.")],
     target: Annotated[
         Path,
         typer.Option(
             "--out",
             metavar="FOLDER|FILE.npz|GRID.png",
+            parser=given_path,
             help="New or empty folder of PNG files, NumPy archive, or grid of all images.",
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import uuid
@@ -18,21 +19,24 @@ from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.reporting import plots
-from ganbench.system.files import atomic_write, explained_write
+from ganbench.system.files import atomic_write, exists, explained_write, is_dir
 
 # images, uint8 (N, C, H, W), or vectors, float32 (N, D), and labels (N,)
 LabeledBatches = Iterable[tuple[Tensor, Tensor | None]]
 
 
 def check_target(target: Path, data_shape: tuple[int, ...]) -> None:
-    """Raise `UsageError` for a target that exists, whose folder does not, or that cannot hold images of this shape."""
-    if target.is_dir():
+    """Raise `UsageError` for a target that exists, cannot be written, or cannot hold images of this shape."""
+    if is_dir(target):
         if (found := next(target.iterdir(), None)) is not None:
             raise UsageError(f"--out {target}: the folder is not empty, it contains {found.name}; choose another name")
-    elif target.exists() or target.is_symlink():
+    elif exists(target) or target.is_symlink():
         raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
-    if not target.absolute().parent.is_dir():
+    if not is_dir(target.absolute().parent):
         raise UsageError(f"--out {target}: folder {target.absolute().parent} does not exist; create it first")
+    folder = target if is_dir(target) else target.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out {target}: folder {folder} cannot be written to")
     if re.fullmatch(r"\.[A-Za-z]\w*", target.suffix) and target.suffix not in (".npz", ".png"):  # not .5
         raise UsageError(f"--out {target}: give a folder, or a file that ends in .npz or .png")
     if target.suffix == ".npz":
@@ -86,13 +90,13 @@ def filled_folder(folder: Path) -> Iterator[Path]:
 
     A folder that exists is kept: it may be a link, a mount or the current folder, which cannot be replaced.
     """
-    exists = folder.is_dir()
+    is_old = folder.is_dir()
     name = f".{uuid.uuid4().hex[:8]}.part"
-    part = folder / name if exists else folder.with_name(f".{folder.name}{name}")
+    part = folder / name if is_old else folder.with_name(f".{folder.name}{name}")
     part.mkdir()
     try:
         yield part
-        if exists:
+        if is_old:
             move_all(part, folder)
         else:
             part.replace(folder)

@@ -225,7 +225,7 @@ class Schedulable:
         if isinstance(value, Mapping | ScheduleConfig):
             return ScheduleConfig.model_validate(value, context=info.context)
         try:
-            return number(value)
+            return number(str(value) if isinstance(value, bool) else value)  # pydantic takes true for 1.0
         except ValidationError as error:
             if error.errors(include_url=False)[0]["type"] not in ("float_type", "float_parsing"):
                 raise

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from ganbench.errors import GanbenchWarning, UsageError
 from ganbench.results.layout import LAUNCH
 from ganbench.results.record import Record, unreadable
+from ganbench.system.files import is_dir
 
 from .benchmark import BenchmarkSpec
 from .configs import TrackerConfig
@@ -45,7 +46,7 @@ class Launch(Record):
         """
         device = before.device if self.device == "auto" else self.device
         folder = before.data_dir if data_dir is None else self.data_dir
-        if folder is not None and not Path(folder).is_dir():
+        if folder is not None and not is_dir(Path(folder)):
             warnings.warn(
                 f"the data folder {folder}, which the run was started with, no longer exists; using the default one, "
                 "because --data-dir was not given",

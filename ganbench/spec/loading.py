@@ -15,6 +15,7 @@ from ganbench.plugin.registrations import Benchmark, PublishedCurve
 from ganbench.plugin.registry import Registry
 from ganbench.results.references import training_settings
 from ganbench.results.run_directory import run_spec_file
+from ganbench.system.files import is_file
 
 from .benchmark import BenchmarkSpec
 from .overrides import apply_overrides
@@ -55,7 +56,7 @@ def is_spec_file(benchmark: str, registry: Registry) -> bool:
     if benchmark.lower().endswith(".toml"):
         return True
     names = {registered.plugin.name for registered in registry.of_kind(Kind.BENCHMARK)}
-    return benchmark not in names and Path(benchmark).is_file()
+    return benchmark not in names and is_file(Path(benchmark))
 
 
 def load_stopped_spec(directory: Path, registry: Registry, overrides: Iterable[str] = ()) -> BenchmarkSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganbench.errors import GanbenchWarning, MissingError, NotComparableError
-from ganbench.system.files import file_version
+from ganbench.system.files import file_version, is_file
 
 if TYPE_CHECKING:
     from ganbench.plugin.registry import Registry
@@ -42,7 +42,7 @@ def plugins_for_spec(given: list[str], benchmark: str) -> list[str]:
 
     Raises `MissingError` if a plugin file no longer exists.
     """
-    if not Path(benchmark).is_file():
+    if not is_file(Path(benchmark)):
         return given
     folder = Path(benchmark).parent
     return [*given, *(require_plugin(plugin, folder) for plugin in recorded_plugins(given, folder) if plugin.in_spec)]
@@ -85,7 +85,7 @@ def recorded_plugins(given: list[str], folder: Path) -> list[GivenPlugin]:
     from .launch import read_launch  # here, because it imports pydantic
 
     files = [Path(name) for name in given if name.endswith(".py")]
-    again = {*given, *(file.name for file in files), *(file_version(file) for file in files if file.is_file())}
+    again = {*given, *(file.name for file in files), *(file_version(file) for file in files if is_file(file))}
     return [
         plugin
         for plugin in read_launch(folder).plugins
@@ -101,15 +101,15 @@ def locate_plugin(plugin: GivenPlugin, folder: Path) -> str:
     if plugin.from_run is None:
         return plugin.given
     places = ((folder / plugin.from_run).resolve(), Path(plugin.given))
-    candidates = [path for path in places if path.is_file()] or [Path(plugin.given)]
-    unchanged = (path for path in candidates if path.is_file() and file_version(path) == plugin.version)
+    candidates = [path for path in places if is_file(path)] or [Path(plugin.given)]
+    unchanged = (path for path in candidates if is_file(path) and file_version(path) == plugin.version)
     return str(next(unchanged, candidates[0]))
 
 
 def require_plugin(plugin: GivenPlugin, folder: Path) -> str:
     """Like `locate_plugin`, but raise `MissingError` if the file no longer exists."""
     path = locate_plugin(plugin, folder)
-    if plugin.version and not Path(path).is_file():
+    if plugin.version and not is_file(Path(path)):
         raise MissingError(
             f"{folder}: the plugin {path} ({plugin.version}), which the run was started with, no longer exists; "
             "restore it, or pass a copy of the same name with -p"
@@ -120,6 +120,6 @@ def require_plugin(plugin: GivenPlugin, folder: Path) -> str:
 def describe_change(plugin: GivenPlugin, folder: Path) -> str | None:
     """Return how the file of a plugin has changed since the run was started; None if it has not, or is missing."""
     path = Path(locate_plugin(plugin, folder))
-    if plugin.version and path.is_file() and (now := file_version(path)) != plugin.version:
+    if plugin.version and is_file(path) and (now := file_version(path)) != plugin.version:
         return f"{folder}: the plugin {path} has changed since the run was started, from {plugin.version} to {now}"
     return None

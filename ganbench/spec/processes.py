@@ -5,6 +5,8 @@ The last batch of an epoch depends on the data: `training/rank_checks.py` checks
 
 from __future__ import annotations
 
+import re
+
 from ganbench.errors import UsageError
 
 from .benchmark import BenchmarkSpec
@@ -38,5 +40,8 @@ def check_batches(training: TrainingOptions, processes: int, last: int = 0) -> N
 
 
 def check_device(device: str, processes: int) -> None:
+    """Raise `UsageError` if this is no name of a device, on any machine, or processes cannot share the device."""
+    if not re.fullmatch(r"auto|(cpu|cuda)(:\d+)?", device):
+        raise UsageError(f"--device {device}: choose auto, cpu, cuda or cuda:N")
     if processes > 1 and ":" in device:
         raise UsageError(f"--device {device}: torchrun gives each process its own GPU; use --device cuda or cpu")

@@ -107,7 +107,7 @@ def read_config(registry: Registry) -> list[tuple[str, dict[str, Any]]]:
         warnings.warn(f"{problem}; continuing without the user's own trackers", GanbenchWarning, stacklevel=3)
         return []
     try:
-        content = tomllib.loads(text.decode())
+        content = tomllib.loads(text.decode("utf-8-sig"))
     except ValueError as error:
         raise UsageError(f"{file}: cannot read the configuration: {error}") from None
     if unknown := sorted(set(content) - {"trackers"}):

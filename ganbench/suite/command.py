@@ -18,13 +18,14 @@ from ganbench.reporting.console import (
     Query,
     Track,
     err,
+    given_path,
     out,
     print_json,
     print_text,
     warn_on_error,
 )
 from ganbench.spec.plugins import load_registry
-from ganbench.system.files import expand_home
+from ganbench.system.files import expand_home, named_data_dir
 
 from .train_command import train
 
@@ -42,9 +43,10 @@ class SuiteGroup(TyperGroup):
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The suite's file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", parser=given_path, help="The suite's file.")],
     directory: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The suite's folder; default: suites/NAME.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", parser=given_path, help="The suite's folder; default: suites/NAME."),
     ] = None,
     executor: Annotated[
         str, typer.Option(metavar="NAME", help="Where to run: `ganbench list executors` lists all.")
@@ -96,6 +98,7 @@ def run(
     if seeds_at_once and device == "cpu":
         raise UsageError("--seeds-at-once trains on a GPU, but --device is cpu; remove one of them")
     choose_trackers(track, "", registry)  # an error is better now than in each cell
+    named_data_dir(data_dir)
     folder = SuiteFolder(directory or default_folder(suite), suite, cells, registry)
     folder.require_readable_results()
     records = folder.records
@@ -144,7 +147,7 @@ def run(
 
 
 def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The suite's folder.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", parser=given_path, help="The suite's folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Show the state of all cells of a suite, also while it runs."""

@@ -35,7 +35,7 @@ from ganbench.results.suite_record import (
 )
 from ganbench.spec.loading import load_spec
 from ganbench.spec.matrix import Cell, SuiteFile, by_path
-from ganbench.system.files import explained_write, write_text
+from ganbench.system.files import exists, explained_write, write_text
 from ganbench.system.locks import is_locked, locked_folder
 
 from .cell_state import read_result
@@ -64,7 +64,7 @@ class SuiteFolder:
             self.earlier = [
                 cell for cell in known if cell.id not in self.cells and self.run_directory(cell.id).exists()
             ]
-        elif path.exists() and not self._is_begun():
+        elif exists(path) and not self._is_begun():
             raise UsageError(f"{path}: not a suite's folder, and not empty; choose another with --out")
 
     def _earlier_ids(self, known: Sequence[CellRecord], registry: Registry) -> dict[str, str]:

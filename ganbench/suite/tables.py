@@ -96,12 +96,13 @@ def estimate(statuses: Sequence[CellStatus]) -> str:
 
 
 class SuiteDisplay:
-    """Shows all cells: a live table on a terminal, and lines elsewhere."""
+    """Shows all cells: a live table on a terminal that can move its cursor, and lines elsewhere."""
 
     def __init__(self, console: Console, title: str) -> None:
         self.console = console
         self.title = title
-        self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        is_live = console.is_terminal and console.is_interactive
+        self.live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
         self.next_line = 0.0
 
     def __enter__(self) -> SuiteDisplay:

@@ -41,6 +41,8 @@ def as_path(name: str, given: object) -> Path:
     """Return the argument `name` of a public function, which is a path. Raises `UsageError` for anything else."""
     if not isinstance(given, str | os.PathLike):
         raise UsageError(f"{name}: expected a path, got {type(given).__name__}")
+    if not os.fspath(given):  # of a variable that is not set: `Path` would take it for the current folder
+        raise UsageError(f"{name}: expected a path, got an empty text")
     return Path(expand_home(given))
 
 
@@ -56,7 +58,7 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
     A link or a device, such as /dev/stdout, is written to instead: replacing it would destroy it.
     """
     target = Path(target)
-    if target.is_symlink() or (target.exists() and not target.is_file()):
+    if _is_written_through(target):
         yield target
         return
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
@@ -68,6 +70,11 @@ def atomic_write(target: StrPath) -> Iterator[Path]:
         _sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _is_written_through(target: Path) -> bool:
+    """Return whether the target is a link or a device."""
+    return target.is_symlink() or (exists(target) and not is_file(target))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -96,14 +103,18 @@ def explained_write(target: StrPath, remedy: str = "") -> Iterator[None]:
 def require_output_file(file: Path, option: str) -> None:
     """Raise `UsageError` before any work if a file given with `option` cannot be written.
 
-    That is so if it is a folder, or if its own folder does not exist or cannot be written to.
+    That is so if it is a folder, or if its own folder does not exist or cannot be written to, which replacing an
+    existing file requires, too.
     """
     folder = file.resolve().parent
-    if file.is_dir():
+    if is_dir(file):
         raise UsageError(f"{option} {file}: this is a folder; give the name of a file")
-    if not folder.is_dir():
+    if not is_dir(folder):
         raise UsageError(f"{option} {file}: folder {file.parent} does not exist; create it first")
-    if not file.exists() and not os.access(folder, os.W_OK):
+    if _is_written_through(file) and exists(file):
+        if not os.access(file, os.W_OK):
+            raise UsageError(f"{option} {file}: cannot be written to")
+    elif not os.access(folder, os.W_OK):
         raise UsageError(f"{option} {file}: folder {file.parent} cannot be written to")
 
 
@@ -158,7 +169,7 @@ def named_data_dir(given: Path | None) -> Path | None:
     """
     configured = given or os.environ.get("GANBENCH_DATA")
     named = Path(expand_home(configured)) if configured else None
-    if named is not None and not named.is_dir():
+    if named is not None and not is_dir(named):
         source = "--data-dir " if given else "GANBENCH_DATA="
         raise UsageError(f"{source}{named}: no such folder; to download data there, create it first")
     return named

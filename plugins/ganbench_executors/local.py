@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -106,7 +106,8 @@ def parts(items: Sequence[T], count: int) -> list[Sequence[T]]:
 def visible_gpus() -> list[str]:
     """Return the names of the GPUs that CUDA shows, as CUDA_VISIBLE_DEVICES takes them."""
     if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in given.split(",") if name.strip()]
+        names = [name.strip() for name in given.split(",") if name.strip()]
+        return list(takewhile(lambda name: name != "-1", names))  # as CUDA reads it: -1 hides all that follow
     import pynvml
 
     try:

@@ -72,6 +72,11 @@ def test_a_warning_about_a_score_is_a_python_warning(images: Tensor) -> None:
         (np.zeros((3, 1, 28, 28)), {"metrics": 5}, "metrics: expected names of metrics, got 5"),
         (np.zeros((3, 1, 28, 28)), {"plugins": 5}, "plugins: expected Python files or names of modules, got 5"),
         (np.zeros((3, 1, 28, 28)), {"data_dir": 5}, "data_dir: expected a path, got int"),
+        (np.zeros((3, 1, 28, 28)), {"data_dir": ""}, "data_dir: expected a path, got an empty text"),
+        (np.zeros((3, 1, 28, 28)), {"against": ""}, "--against: expected a name or a path, got an empty text"),
+        ("", {}, "images: expected a path, got an empty text"),
+        ("x" * 300, {}, "x: no such file or folder; give a folder of images"),
+        (np.zeros((3, 1, 28, 28)), {"against": "x" * 300}, "x: no such file, folder or benchmark"),
     ],
 )
 def test_a_wrong_argument_is_named_with_the_remedy(scored: Any, arguments: dict[str, Any], message: str) -> None:

@@ -235,3 +235,6 @@ def test_options_for_one_of_the_plugins_in_a_file_say_how_to_check_it_alone(tmp_
     outcome = check(f"{file} -o margin=2.0")
     assert outcome.exit_code == 2
     assert f"`ganbench plugin check NAME -p {file}` checks one plugin of the file" in " ".join(outcome.output.split())
+    outcome = check(f"theirs -p {file} -o margin=2.0")
+    assert outcome.exit_code == 2
+    assert "plugin check NAME" not in " ".join(outcome.output.split())

@@ -246,7 +246,8 @@ def test_sessions_of_other_windows_are_not_comparable(other: tuple[str, str], pl
         assert_outcome(
             outcome, ExitCode.NOT_COMPARABLE, "give --windows 10 --window-seconds 0.25, or record another baseline"
         )
-    assert check(*other, "--no-speed")[0] == ExitCode.DONE
+    record("--sessions", "2", *other, "--out", "other.json")
+    assert check("--no-speed", file="other.json")[0] == ExitCode.DONE
 
 
 def test_sessions_of_other_code_are_not_added(plugin: Any) -> None:
@@ -277,6 +278,18 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_measuring(
     assert code == ExitCode.USAGE
     assert "baseline.json: folder . cannot be written to" in text
     assert "session" not in text
+
+
+def test_a_baseline_in_a_folder_that_cannot_be_written_to_is_checked_but_not_extended(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record("--sessions", "3")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert check("--missing-baseline", "record")[0] == ExitCode.DONE
+    for code, text in (record(), check("--missing-baseline", "record", "--quality")):
+        assert code == ExitCode.USAGE
+        assert "baseline.json: folder . cannot be written to" in text
+        assert "session 1" not in text
 
 
 def test_smoke_runs_of_another_seed_are_not_compared(plugin: Any) -> None:

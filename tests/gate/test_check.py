@@ -341,6 +341,21 @@ def test_annotations_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["--against", "HEAD", "--sessions", "4"], ExitCode.USAGE, "--sessions has no effect with --against"),
         (["--baseline", "x.json", "--blocks", "4"], ExitCode.USAGE, "--blocks has no effect with --baseline"),
+        (
+            ["--against", "HEAD", "--no-speed", "--blocks", "9"],
+            ExitCode.USAGE,
+            "--blocks has no effect with --no-speed",
+        ),
+        (
+            ["--baseline", "x", "--no-speed", "--windows", "9"],
+            ExitCode.USAGE,
+            "--windows has no effect with --no-speed",
+        ),
+        (
+            ["--against", "HEAD", "--window-seconds", "inf"],
+            ExitCode.USAGE,
+            "--window-seconds inf: give a finite number",
+        ),
         (["--against", "HEAD"], ExitCode.NOT_COMPARABLE, "nothing that this benchmark uses comes from"),
     ],
 )

@@ -18,7 +18,7 @@ from command_line import run_command
 from stand_in import FAST, SLOW
 
 from ganbench import load_spec
-from ganbench.errors import ExitCode, NotComparableError
+from ganbench.errors import ExitCode, NotComparableError, UsageError
 from ganbench.gate.check import Measurements
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.probe import Probe, Probes, are_equal, probe_alone, probed
@@ -286,6 +286,13 @@ def test_tracked_paths_are_mapped_to_each_side(commit: Any, monkeypatch: pytest.
         ]
         assert base.overrides[0] == f'model.file="{head_root}/ignored.pth"'
         assert base.data_dir == head_root / "folder"
+        monkeypatch.setenv("HOME", str(repository))
+        monkeypatch.setenv("GANBENCH_DATA", "~/folder")  # no shell replaces the ~ in the environment of a CI job
+        assert mapping.head(replace(config, data_dir=None)).data_dir == repository / "folder"
+        monkeypatch.setenv("GANBENCH_DATA", "tpyo")
+        with pytest.raises(UsageError, match="GANBENCH_DATA=tpyo: no such folder"):
+            mapping.base(replace(config, data_dir=None))
+        monkeypatch.delenv("GANBENCH_DATA")
         assert base.files == (base_root / "weights.pth",)
         assert mapping.head(config).files == (head_root / "weights.pth",)
         (repository / "own.toml").rename(repository / "own.cfg")  # a spec with another suffix

@@ -242,6 +242,12 @@ def test_the_variable_limits_loading_to_the_distributions_it_names(
     assert not registry.failures
 
 
+@pytest.mark.parametrize("only", ["", " ", ","])
+def test_a_variable_that_names_nothing_limits_nothing(only: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ONLY_VARIABLE, only)
+    assert "dcgan" in names(Registry.load())
+
+
 def test_the_variable_may_not_name_an_unknown_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ONLY_VARIABLE, "ganbench,ganbnech")
     with pytest.raises(UsageError, match=f"{ONLY_VARIABLE}: no ganbench plugins are installed from: ganbnech"):

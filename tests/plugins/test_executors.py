@@ -23,7 +23,7 @@ from filelock import FileLock
 from ganbench import ExecutorContext, GanbenchError, GanbenchWarning, Job, JobProcess, MissingError, UsageError
 from ganbench.errors import ExitCode
 from ganbench_executors import ganbench_executors
-from ganbench_executors.local import LocalExecutor, split, split_gpus
+from ganbench_executors.local import LocalExecutor, split, split_gpus, visible_gpus
 
 SLEEP = "import time; time.sleep(60)"
 PRINT_THREADS = "import os; print(os.environ['OMP_NUM_THREADS'])"
@@ -217,6 +217,12 @@ def test_gpus_are_shared_out_or_given_in_turn() -> None:
     assert split_gpus(["2", "GPU-7"], 3) == [("2",), ("GPU-7",), ("2",)]
     assert split_gpus(["0", "1", "2", "3"], 2) == [("0", "1"), ("2", "3")]
     assert split_gpus([], 2) == [(), ()]
+
+
+@pytest.mark.parametrize(("given", "gpus"), [("-1", []), ("3, GPU-7,-1,5", ["3", "GPU-7"]), ("", [])])
+def test_gpus_that_cuda_hides_are_not_given(given: str, gpus: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpus() == gpus
 
 
 def test_a_job_gets_as_many_gpus_as_it_has_processes(job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, TextIO, cast
 
+import numpy as np
 import pytest
 from command_line import run_command
 from conftest import SMALL
@@ -46,6 +47,21 @@ def test_a_command_that_only_prints_fails_if_it_cannot(arguments: list[str], red
     assert ended.returncode == ExitCode.FAILED
     reason = "stream is closed" if redirection == ">&-" else "No space left on device"
     assert ended.stderr == f"error: cannot write to standard output: {reason}\n"
+
+
+@pytest.mark.parametrize("output", [["--json"], ["--json", "--out", "kept.json"], []])
+def test_scores_that_cannot_be_printed_are_a_failure(
+    output: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", np.arange(20 * 16, dtype=np.uint8).reshape(20, 1, 4, 4))
+    command = "eval x.npy --against x.npy --metrics precision-recall --features raw --device cpu"
+    monkeypatch.setattr("sys.stdout", Broken(OSError(28, "No space left on device")))
+    with pytest.raises(SystemExit) as ended:
+        app([*command.split(), *output])
+    monkeypatch.undo()
+    assert ended.value.code == ExitCode.FAILED
+    assert "cannot write to standard output: No space left on device" in capfd.readouterr().err
+    assert (tmp_path / "kept.json").exists() == ("--out" in output)
 
 
 def test_a_reader_that_closes_the_pipe_is_no_error() -> None:

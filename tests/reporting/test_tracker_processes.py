@@ -300,7 +300,8 @@ def test_a_run_is_resumed_without_the_file_of_its_tracker() -> None:
 def test_an_option_given_later_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     config_file().parent.mkdir(parents=True)
-    config_file().write_text('trackers = [{name = "fake", at = "build", does = "block"}]')
+    table = '{name = "fake", at = "build", does = "block"}'
+    config_file().write_text(f"trackers = [{table}]", encoding="utf-8-sig")  # as some editors on Windows write it
     registry = Registry.load([FAKE])
     recorded = [{"name": "fake", "does": "exit"}]
 

@@ -273,3 +273,11 @@ def test_text_between_colons_is_not_an_emoji() -> None:
     console.print(text, markup=False)
     console.print(table)
     assert console.file.getvalue().count(text) == 3
+
+
+def test_a_width_of_zero_is_unknown() -> None:
+    console = SafeConsole(file=io.StringIO(), _environ={"COLUMNS": "0", "LINES": "0"})
+    console.print(Table("Name", title="Some"))
+    assert isinstance(console.file, io.StringIO)
+    assert "Name" in console.file.getvalue()
+    assert console.size == (80, 25)

@@ -292,6 +292,11 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             "metric 'fid' needs a feature extractor: give --features; available: dinov2, efficientnet-lite0, ",
         ),
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
+        (
+            f"x.npy {A} --metrics modes --features typo",
+            "--features typo has no effect, because no metric has an ext",
+        ),
+        ("x.npy --against ''", "--against: expected a name or a path, got an empty text"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
         (
             f"x.npy {A} --metrics kid --features raw",

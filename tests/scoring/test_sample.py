@@ -69,7 +69,9 @@ def test_weights_mode_and_seed_are_chosen(trained: Path) -> None:
         np.testing.assert_array_equal(archive["images"], channels_last(images))
 
 
-def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("full").mkdir()
     Path("full/notes.txt").write_text("mine")
     Path("mine.npz").write_text("mine")
@@ -86,6 +88,13 @@ def test_nothing_is_overwritten_and_a_target_that_cannot_be_written_is_refused(t
         assert (outcome.exit_code, message in outcome.stderr) == (USAGE, True), outcome.output
     assert Path("mine.npz").read_text() == Path("full/notes.txt").read_text() == "mine"
     assert sample(trained, "--out x.npz --labels 1").exit_code == USAGE  # the model is unconditional
+    Path("empty").mkdir()
+    for target, denied in (("x.npz", tmp_path), ("new", tmp_path), ("empty", tmp_path / "empty")):
+        monkeypatch.setattr("os.access", lambda path, _, denied=denied: Path(path).resolve() != denied)
+        outcome = sample(trained, f"--out {target}")
+        assert outcome.exit_code == USAGE, outcome.output
+        assert f"--out {target}: folder" in outcome.stderr
+        assert "cannot be written to" in outcome.stderr
 
 
 @pytest.mark.parametrize("target", ["empty", "link", "."])

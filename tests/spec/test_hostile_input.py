@@ -111,6 +111,17 @@ def test_an_impossible_override_exits_with_2_and_names_the_field(path: str, valu
     assert path.removesuffix(".name").partition(".")[0] in text
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_no_number_of_a_spec_takes_a_boolean(value: bool, registry: Registry) -> None:
+    free = ("references.0.protocol.", "references.0.settings.")
+    given = flatten(SPEC).items()
+    numbers = [path for path, now in given if type(now) in (int, float) and not path.startswith(free)]
+    numbers += ["training.steps", "training.budget_seconds", "ema.half_life_kimg", "optimizer.generator.max_grad_norm"]
+    for path in numbers:
+        with pytest.raises(UsageError, match=rf"{re.escape(path)}: must be (an integer|a number).* \(got {value}\)"):
+            load_spec("dcgan-fashion", registry, [f"{path}={json.dumps(value)}"])
+
+
 @tried
 @given(text=st.text(max_size=40), path=st.text(max_size=20))
 def test_any_override_is_accepted_or_rejected(text: str, path: str) -> None:

@@ -347,6 +347,10 @@ def test_overrides_do_not_change_the_registered_benchmark(load: Load) -> None:
         ("training.n_critic=5", ["training.n_critic: unknown key; did you mean 'discriminator_steps'?"]),
         ("optimizer=adam", ["optimizer: must be a table with generator, discriminator (got 'adam')"]),
         ("penalties.0=r1", ["penalties.0.weight: required: weight of the penalty"]),
+        ("optimizer.generator.betas=[false, 0.9]", ["optimizer.generator.betas.0: must be a number (got False)"]),
+        ("optimizer.generator.lr=true", ["optimizer.generator.lr: must be a number, or a schedule"]),
+        ("gate.metric_percent={fid=true}", ["gate.metric_percent.fid: must be a number (got True)"]),
+        ("metrics.0.features={name='inception-v3',weights=''}", ["metrics.0.features.weights: must be a path, but is"]),
         ("optimizer.generator.lr=cosine", ['must be a number, or a schedule such as {name = "cosine", start = 1e-4}']),
     ],
 )

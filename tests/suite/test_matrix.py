@@ -148,6 +148,7 @@ def test_a_run_over_more_processes_is_another_cell(cells_of: CellsOf) -> None:
         ),
         ("seed = [0]", "unknown key; did you mean 'seeds'"),
         ("seeds = [-1]", "seeds.0: must be at least 0"),
+        ("seeds = [true]", r"seeds\.0: must be an integer \(got True\)"),
         ("[axes", "not valid TOML"),
     ],
 )

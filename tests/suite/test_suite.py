@@ -5,6 +5,7 @@ An executor of the tests trains in this process, because starting Python and tor
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
+from rich.console import Console
 
 from ganbench import GanbenchError, load_result, run
 from ganbench.errors import ExitCode
@@ -28,7 +30,7 @@ from ganbench.results.suite_record import Attempt, CellRecord
 from ganbench.suite.cell_state import CellStatus, State, unfinished_status
 from ganbench.suite.command import locate
 from ganbench.suite.execution import Log, find_problem
-from ganbench.suite.tables import estimate, speed_cell, summary
+from ganbench.suite.tables import SuiteDisplay, estimate, speed_cell, summary
 from ganbench.system.locks import locked_folder
 
 EXECUTOR = """
@@ -471,6 +473,31 @@ def test_a_display_that_fails_is_named_once_and_ends_no_run(monkeypatch: pytest.
     code, text = suite()
     assert code == ExitCode.DONE
     assert text.count("showing the suite failed: OverflowError") == 1
+
+
+def test_a_terminal_that_cannot_move_the_cursor_gets_lines() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
+    with SuiteDisplay(console, "mine") as display:
+        display.on_poll([CellStatus(CellRecord(id="a", label="a", axes={}, seed=0), State.RUNNING)])
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "1 cell: 1 running\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "data", "message"),
+    [
+        (["--device", "cdua"], "", "--device cdua: choose auto, cpu, cuda or cuda:N"),
+        ([], "tpyo", "GANBENCH_DATA=tpyo: no such folder"),
+    ],
+)
+def test_what_would_fail_each_cell_is_refused_at_once(
+    arguments: list[str], data: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(["bce"], [0])
+    monkeypatch.setenv("GANBENCH_DATA", data)
+    code, text = suite(*arguments)
+    assert (code, message in text) == (ExitCode.USAGE, True), text
+    assert not Path("suites").exists()
 
 
 def test_a_plugin_file_is_relative_to_the_suite_or_below_the_home_folder(

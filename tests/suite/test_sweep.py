@@ -77,6 +77,8 @@ def test_integers_stay_integers() -> None:
         (["a=0:1:1"], "a range must have 2 to 10,000 values, got 1"),
         (["a=0:1:99999999999"], "got 99,999,999,999"),
         (["a=1:1e400:3"], "the ends of a range must be finite"),
+        (["a=1:1:5"], "-o a: the values of a range must differ, got 1:1:5"),
+        (["a=1:1.00000000000001:3"], "must differ"),  # rounded
         (["a=-1:1:3:log"], "must be positive, got -1 and 1"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,7 +13,16 @@ from typing import Any
 import pytest
 
 from ganbench.errors import UsageError
-from ganbench.system.files import exists, is_dir, is_file, named_data_dir, user_dir, write_cache, write_text
+from ganbench.system.files import (
+    exists,
+    is_dir,
+    is_file,
+    named_data_dir,
+    require_output_file,
+    user_dir,
+    write_cache,
+    write_text,
+)
 
 
 def test_a_link_is_written_to_and_stays_a_link(tmp_path: Path) -> None:
@@ -65,6 +75,31 @@ def test_a_path_without_access_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="File name too long"):
         path.exists()
     assert not any(test(path) for test in (exists, is_file, is_dir))
+
+
+@pytest.mark.parametrize(
+    ("name", "denied", "problem"),
+    [
+        ("new", ".", "folder .* cannot be written to"),
+        ("old", ".", "folder .* cannot be written to"),  # it is replaced
+        ("old", "old", None),
+        ("link to old", "old", "--out .*/link to old: cannot be written to"),
+        ("link to old", ".", None),
+        ("link to new", ".", "folder .* cannot be written to"),
+        ("pipe", "pipe", "--out .*/pipe: cannot be written to"),
+        ("pipe", ".", None),
+    ],
+)
+def test_an_output_that_could_not_be_written_later_is_refused(
+    name: str, denied: str, problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for target in ("old", "new"):
+        (tmp_path / f"link to {target}").symlink_to(tmp_path / target)
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).resolve() != (tmp_path / denied).resolve())
+    with nullcontext() if problem is None else pytest.raises(UsageError, match=problem):
+        require_output_file(tmp_path / name, "--out")
 
 
 def test_a_data_folder_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

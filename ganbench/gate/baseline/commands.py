@@ -25,6 +25,7 @@ from ganbench.reporting.console import (
     Overrides,
     PluginArguments,
     Query,
+    given_path,
     out,
     print_json,
     print_text,
@@ -36,7 +37,9 @@ from ganbench.system.signals import interrupt_once
 @interrupt_once()
 def record(
     benchmark: BenchmarkArgument,
-    file: Annotated[Path, typer.Option("--out", metavar="FILE", help="Baseline file; extended if it exists.")],
+    file: Annotated[
+        Path, typer.Option("--out", metavar="FILE", parser=given_path, help="Baseline file; extended if it exists.")
+    ],
     sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to measure.")] = STORED_SESSIONS,
     smoke: SmokeOption = True,
     quality: QualityOption = False,
@@ -60,7 +63,7 @@ def record(
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Baseline file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", parser=given_path, help="Baseline file.")],
     as_json: AsJson = False,
 ) -> None:
     """Show the contents of a baseline."""

@@ -15,6 +15,7 @@ from ganbench.gate.quantities.smoke import REPEATS, train_repeats
 from ganbench.gate.revision.under_test import current_side
 from ganbench.gate.session import Session
 from ganbench.gate.side import CURRENT_CODE, Side
+from ganbench.system.files import exists, require_output_file
 
 from .stored import (
     Baseline,
@@ -33,7 +34,7 @@ def record_missing(file: Path, config: CheckConfig) -> list[Check]:
     `record_into` and `check_baselines` do.
     """
     benchmark, log = config.session_config.benchmark, config.log
-    if not file.exists():
+    if not exists(file):
         log(f"{file} not found: recording it instead of checking against it")
         record_into(file, replace(config, sessions=STORED_SESSIONS))
         parts = ["sessions", *["smoke runs"] * config.smoke, *["scores"] * config.quality]
@@ -42,6 +43,7 @@ def record_missing(file: Path, config: CheckConfig) -> list[Check]:
     parts = stored.missing_parts(smoke=config.smoke, quality=config.quality)
     if not parts:
         return []
+    require_output_file(file, "--baseline")
     log(f"{file} has no {' and no '.join(parts)}: recording them instead of checking against them")
     add_missing_runs(file, stored, config)
     smoke, quality = config.smoke and bool(stored.smoke), config.quality and bool(stored.quality)
@@ -64,7 +66,7 @@ def record_into(file: Path, config: CheckConfig) -> Baseline:
     baseline was measured under other conditions, in another environment, or with other code.
     """
     session_config, log, side = config.session_config, config.log, current_side(config.log)
-    stored = load_baseline(file, session_config.benchmark) if file.exists() else None
+    stored = load_baseline(file, session_config.benchmark) if exists(file) else None
 
     def require_comparable(session: Session) -> None:
         if stored:

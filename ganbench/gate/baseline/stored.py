@@ -16,7 +16,7 @@ from ganbench.gate.training_runs import TrainingRun, software_differences
 from ganbench.results.differences import differing_fields, flatten
 from ganbench.results.record import Record, unreadable
 from ganbench.results.schema import NON_TRAINING_FIELDS
-from ganbench.system.files import explained_write, write_text
+from ganbench.system.files import exists, explained_write, write_text
 
 SCHEMA_VERSION: Literal[3] = 3
 UNDER_TEST = "ganbench_source"  # in `may_differ`, but describes the code and not the machine
@@ -118,7 +118,7 @@ def load_baseline(path: Path, benchmark: str | None = None) -> Baseline:
         baseline = Baseline.model_validate_json(path.read_bytes())
     except OSError as error:
         remedy = f"; record it with `ganbench baseline record {benchmark} --out {path}`, or check with "
-        hint = f"{remedy}--missing-baseline record" if benchmark and not path.exists() else ""
+        hint = f"{remedy}--missing-baseline record" if benchmark and not exists(path) else ""
         raise MissingError(f"baseline {path}: cannot read: {error.strerror}{hint}") from None
     except ValidationError as error:
         otherwise = f"corrupt, or not a ganbench baseline of schema {SCHEMA_VERSION}"

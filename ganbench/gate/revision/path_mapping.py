@@ -17,6 +17,7 @@ from typing import Any
 from ganbench.errors import MissingError
 from ganbench.gate.side import SessionConfig
 from ganbench.results.differences import flatten
+from ganbench.system.files import exists, is_file, named_data_dir
 
 from .checkout import Revision
 
@@ -43,7 +44,7 @@ class PathMapping:
     def require_in_base(self, config: SessionConfig) -> None:
         """Raise `MissingError` if the revision lacks a plugin or benchmark that is given by file."""
         for name in (config.benchmark, *config.plugins):
-            if self._is_code(name) and not Path(self._map_code(name, in_base=True)).exists():
+            if self._is_code(name) and not exists(Path(self._map_code(name, in_base=True))):
                 raise MissingError(
                     f"revision {self.revision.commit[:9]} has no {name}, so there is nothing to compare it with; give "
                     "a revision that has it, or a file outside of the repository, which both sides share"
@@ -69,7 +70,7 @@ class PathMapping:
             path, _, raw = text.partition("=")
             value = self._map_value(before := parse_value(raw.strip()), in_base, files)
             overrides.append(text if value == before else f"{path}={to_inline_toml(value)}")
-        data_dir = config.data_dir or (os.environ.get("GANBENCH_DATA") and Path(os.environ["GANBENCH_DATA"]))
+        data_dir = named_data_dir(config.data_dir)
         return replace(
             config,
             benchmark=benchmark,
@@ -81,7 +82,7 @@ class PathMapping:
 
     def _is_code(self, name: str) -> bool:
         """Return whether a plugin or benchmark is given by file, with any suffix, rather than by name."""
-        return name.lower().endswith(CODE_SUFFIXES) or (name not in self.non_paths and Path(name).is_file())
+        return name.lower().endswith(CODE_SUFFIXES) or (name not in self.non_paths and is_file(Path(name)))
 
     def _map_code(self, name: str, in_base: bool) -> str:
         if not self._is_code(name):

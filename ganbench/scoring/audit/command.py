@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 from ganbench.errors import UsageError
-from ganbench.reporting.console import DataDir, Device, Overrides, PluginArguments, err, out, print_text, print_warning
-from ganbench.system.files import require_output_file
+from ganbench.reporting.console import (
+    DataDir,
+    Device,
+    Overrides,
+    PluginArguments,
+    err,
+    given_path,
+    out,
+    print_text,
+    print_warning,
+)
+from ganbench.system.files import exists, require_output_file
 from ganbench.system.signals import interrupt_once
 
 
@@ -27,7 +37,9 @@ def audit(
     plugins: PluginArguments = [],  # noqa: B006
     count: Annotated[int, typer.Option("-n", min=4, help="Number of images to score.")] = 1000,
     draws: Annotated[int, typer.Option(min=2, help="Number of draws of images, for standard deviations.")] = 3,
-    target: Annotated[Path | None, typer.Option("--out", metavar="FILE.png", help="Also plot the scores.")] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.png", parser=given_path, help="Also plot the scores.")
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
 ) -> None:
@@ -36,7 +48,7 @@ def audit(
         if target.suffix != ".png":
             raise UsageError(f"--out {target}: give a file that ends in .png")
         require_output_file(target, "--out")
-        if target.exists():
+        if exists(target):
             raise UsageError(f"--out {target}: already exists; choose another name, or remove it")
     from ganbench.scoring.eval.request import Request
 

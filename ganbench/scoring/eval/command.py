@@ -16,11 +16,13 @@ from ganbench.reporting.console import (
     Overrides,
     PluginArguments,
     err,
+    given_path,
     out,
     print_json,
     print_warning,
 )
 from ganbench.scoring.sample_command import ModeName, SeedOption, WeightsName
+from ganbench.system.files import exists, expand_home
 from ganbench.system.signals import interrupt_once
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 @interrupt_once()
 def evaluate(
     samples: Annotated[
-        Path, typer.Argument(metavar="SAMPLES|RUN", help="Folder of images, .npy or .npz file, or run directory.")
+        Path,
+        typer.Argument(
+            metavar="SAMPLES|RUN", parser=given_path, help="Folder of images, .npy or .npz file, or run directory."
+        ),
     ],
     against: Annotated[
         str | None,
@@ -84,7 +89,10 @@ def evaluate(
         str | None, typer.Option(metavar="NHWC|NCHW", help="Order of an array's axes, if its shape fits both.")
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.json", help="Also write the result, for `ganbench compare`.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.json", parser=given_path, help="Also write the result, for `ganbench compare`."
+        ),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -95,7 +103,7 @@ def evaluate(
 
     names = [name.strip() for name in metrics.split(",")] if metrics else []
     request = Request(
-        against=against,
+        against=against and expand_home(against),
         metrics=names,
         features=features,
         overrides=overrides,
@@ -135,7 +143,7 @@ def check_target(target: Path) -> None:
     from ganbench.system.files import require_output_file
 
     require_output_file(target, "--out")
-    if target.exists():
+    if exists(target):
         try:
             replaced = load_result(target)
         except (UsageError, MissingError):

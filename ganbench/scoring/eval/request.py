@@ -19,6 +19,7 @@ from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.loading import load_spec, validated
 from ganbench.spec.overrides import apply_overrides
 from ganbench.spec.plugins import load_registry
+from ganbench.system.files import exists
 
 if TYPE_CHECKING:
     from .arrays import Layout
@@ -48,9 +49,11 @@ class Request:
 
         What the spec says is checked by `spec`.
         """
+        if self.against == "":  # of a variable that is not set: a path would be the current folder
+            raise UsageError(f"{self.option}: expected a name or a path, got an empty text")
         path = images if isinstance(images, Path) else None
         is_run = path is not None and is_run_directory(path)
-        if path is not None and not path.exists():
+        if path is not None and not exists(path):
             raise UsageError(f"{images}: no such file or folder; {EXPECTED_IMAGES}")
         if path is not None and not is_run:
             refuse_folder_of_runs(path)
@@ -103,7 +106,12 @@ class Request:
         self._require_metrics(data["metrics"], registry)
         if isinstance(data["metrics"], list):  # else, validation says what is wrong
             data["metrics"] = [self._complete(metric, forced, registry, run) for metric in data["metrics"]]
-        return validated(EvaluationSpec, data, registry, "eval")
+        spec = validated(EvaluationSpec, data, registry, "eval")
+        if self.features and not any("features" in type(metric.options).model_fields for metric in spec.metrics):
+            raise UsageError(
+                f"--features {self.features} has no effect, because no metric has an extractor: leave it out"
+            )
+        return spec
 
     def _require_metrics(self, metrics: Any, registry: Registry) -> None:
         if not metrics:
@@ -145,7 +153,7 @@ class Request:
             return {}
         path = Path(self.against)
         for kind in (Kind.BENCHMARK, Kind.DATASET):
-            if path.exists() and is_registered(self.against, kind, registry):
+            if exists(path) and is_registered(self.against, kind, registry):
                 named = f"{self.against}@{registry.find(kind, self.against).provider.distribution}"
                 raise UsageError(
                     f"{self.option} {self.against}: both the name of a {kind} and a path, {path.resolve()}; write "
@@ -153,7 +161,7 @@ class Request:
                 )
         if (spec := self._reference_spec(registry)) is not None:
             return {key: spec[key] for key in PARTS if key in spec}
-        if path.exists() or path.suffix.lower() in (".npy", ".npz"):
+        if exists(path) or path.suffix.lower() in (".npy", ".npz"):
             refuse_folder_of_runs(path)
             return {"dataset": None}
         try:

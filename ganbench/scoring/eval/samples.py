@@ -17,6 +17,7 @@ from ganbench.plugin.interfaces import ImageData
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.identity import digests, hash_tensor
 from ganbench.scoring.reference import Shape
+from ganbench.system.files import exists, is_dir, is_file
 
 from .arrays import Layout, convert_array, read_array
 from .folder import read_folder, require_size
@@ -73,16 +74,16 @@ def load_samples(
     archive, and `layout` the order of its axes. Raises `UsageError` that says what was found and what to do.
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages
-    if array is not None and not path.is_file():
+    if array is not None and not is_file(path):
         raise UsageError(f"--array {array}: {path} is not an .npz file with several arrays")
     if isinstance(source, np.ndarray):
         images, protocol, warnings = convert_array(path, source, shape, count, layout)
-    elif path.is_dir():
+    elif is_dir(path):
         images, protocol, warnings = read_folder(path, count, None if shape is None else shape[1:])
-    elif path.suffix.lower() in (".npy", ".npz") and path.is_file():
+    elif path.suffix.lower() in (".npy", ".npz") and is_file(path):
         images, protocol, warnings = read_array(path, shape, count, array, layout)
     else:
-        found = "neither a folder nor a NumPy file" if path.exists() else "no such file or folder"
+        found = "neither a folder nor a NumPy file" if exists(path) else "no such file or folder"
         raise UsageError(f"{path}: {found}; {EXPECTED_IMAGES}")
     if len(images) < 2:
         raise UsageError(f"{path}: contains only one image; a score needs many, such as 10,000")

@@ -42,7 +42,10 @@ def split_overrides(overrides: Iterable[str]) -> tuple[list[str], list[Axis]]:
         path, _, value = (part.strip() for part in override.partition("="))
         found = RANGE.fullmatch(value)
         if found:
-            axes.append(make_axis(path, found[1], found[2], int(found[3]), logarithmic=bool(found[4])))
+            axis = make_axis(path, found[1], found[2], int(found[3]), logarithmic=bool(found[4]))
+            if len(set(axis.values)) < len(axis.values):
+                raise UsageError(f"-o {path}: the values of a range must differ, got {value}")
+            axes.append(axis)
         else:
             plain.append(override)
     if not 1 <= len(axes) <= MAX_AXES:

@@ -21,6 +21,7 @@ from ganbench.reporting.console import (
     Device,
     PluginArguments,
     err,
+    given_path,
     out,
     print_json,
     print_text,
@@ -29,7 +30,7 @@ from ganbench.reporting.console import (
 )
 from ganbench.results.layout import new_id
 from ganbench.spec.plugins import load_registry
-from ganbench.system.files import explained_write
+from ganbench.system.files import exists, explained_write, is_dir
 from ganbench.system.locks import LOCK, locked_folder
 from ganbench.system.signals import interrupt_on_signals
 
@@ -70,7 +71,10 @@ def sweep(
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="New folder for sweep.csv and sweep.png; default: sweeps/BENCHMARK/ID."
+            "--out",
+            metavar="DIR",
+            parser=given_path,
+            help="New folder for sweep.csv and sweep.png; default: sweeps/BENCHMARK/ID.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -158,8 +162,8 @@ def new_folder(folder: Path) -> Iterator[None]:
 
     Raises `UsageError` if it is a file or not empty, or if another sweep is writing to it.
     """
-    is_new = not folder.exists()
-    if not is_new and not folder.is_dir():
+    is_new = not exists(folder)
+    if not is_new and not is_dir(folder):
         raise UsageError(f"{folder}: this is a file; choose another with --out")
     in_use = "another sweep is writing to it; choose another with --out"
     with explained_write(folder):
