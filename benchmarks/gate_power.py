@@ -21,7 +21,7 @@ import typer
 from ganbench.gate.decision.looks import looks
 from ganbench.gate.decision.statistics import paired, predicted
 from ganbench.gate.decision.verdict import ALPHA, Threshold, Verdict, decide
-from ganbench.gate.options import MAX_BLOCKS
+from ganbench.gate.lengths import MAX_BLOCKS
 from ganbench.spec.sections import GateOptions
 
 from .checkout import ROOT

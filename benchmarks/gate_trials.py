@@ -21,7 +21,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ganbench.gate.check import Check, CheckConfig, check_interleaved
+from ganbench.gate.check import Check, CheckConfig
+from ganbench.gate.comparing import check_interleaved
 from ganbench.gate.session import measure_alone
 from ganbench.gate.side import SessionConfig, Side
 

@@ -9,35 +9,23 @@ from typing import Any
 
 import torch
 from conftest import PLUGIN_NAMES
+from registries import with_plugins
+from scored_subset import CPU, RECORD, context_with, data_of
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
-from ganbench import BuildContext, ImageData, MetricPlugin, Networks, Options, ReferenceImages, ScoreWarning
+from ganbench import BuildContext, MetricPlugin, Networks, Options, ReferenceImages, ScoreWarning
 from ganbench.plugin.kinds import Kind
-from ganbench.plugin.registry import Provider, Registered, Registry
-from ganbench.results.schema import DataRecord
+from ganbench.plugin.registry import Registry
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import prepare_metrics
 from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.benchmark import BenchmarkSpec
 from ganbench.spec.loading import load_spec, resolve
-from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_losses.bce import BinaryCrossEntropy
 
-CPU = torch.device("cpu")
 BATCH = 16  # of the training
 SCORING_BATCH = 250
-PROVIDER = Provider("ganbench-test", None, "test", __name__)
-RECORD = DataRecord(
-    source="embedded",
-    fingerprint="a part of the subset",
-    content_sha256="0123456789abcdef",
-    content_basis="all images",
-    train_images=300,
-    test_images=200,
-    notice=None,
-)
 
 
 def compute_with_warning(_: Brightness) -> float:
@@ -80,13 +68,7 @@ class BrightnessScoring:
 
     def __init__(self, registry: Registry, cache_dir: Path) -> None:
         self.registry = registry
-        subset = embedded_subset()
-        train, test = (
-            TensorDataset(*(tensor[:count] for tensor in split.tensors))
-            for split, count in ((subset.train, 300), (subset.test, 200))
-        )
-        self.data = ImageData(train, test, num_classes=10, source="embedded", fingerprint="a part of the subset")
-        self.context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=cache_dir, seed=7)
+        self.data, self.context = data_of(), context_with(cache_dir)
         torch.manual_seed(0)
         model = registry.find(Kind.MODEL, "dcgan")
         self.networks: Networks = model.build(model.plugin.options(width=8), self.context)
@@ -102,7 +84,7 @@ class BrightnessScoring:
     def brightness_spec(self, *choices: dict[str, Any]) -> BenchmarkSpec:
         plugin = MetricPlugin(name="brightness", summary="A test's", options=BrightnessOptions, build=Brightness)
         named = [{"name": "brightness", "id": f"brightness-{number}", **each} for number, each in enumerate(choices)]
-        return spec_with(with_plugin(self.registry, plugin), *named)
+        return spec_with(with_plugins(self.registry, plugin), *named)
 
     def evaluator_for(self, spec: BenchmarkSpec, loss: Any = None) -> Evaluator:
         loss, real_data = loss or BinaryCrossEntropy(), self.real_data()
@@ -126,15 +108,6 @@ class BrightnessScoring:
         last = self.networks.generator.layers[-2]
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, math.atanh(level))
-
-
-def with_plugin(registry: Registry, plugin: MetricPlugin) -> Registry:
-    """The shipped plugins and one more."""
-    own = Registry()
-    for registered in registry.all_plugins():
-        own.add(registered)
-    own.add(Registered(plugin, PROVIDER))
-    return own
 
 
 def spec_with(registry: Registry, *metrics: dict[str, Any]) -> BenchmarkSpec:

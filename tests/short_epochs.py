@@ -13,7 +13,7 @@ TRAIN_IMAGES = 500
 FILE = __file__  # for -p
 
 # DCGAN with narrow networks and a score
-SMALL = ["dataset=small-fashion", "model.width=2", "metrics.0.num_samples=100"]
+SMALL_FASHION = ["dataset=small-fashion", "model.width=2", "metrics.0.num_samples=100"]
 
 
 def build(options: Options, context: DatasetContext) -> ImageData:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from conftest import PLUGIN_NAMES
+from registries import with_plugins
+from scored_subset import CPU, RECORD, TRAIN, context_with, data_of
 from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
 from ganbench import (
     BuildContext,
@@ -22,22 +23,18 @@ from ganbench import (
     ReferenceImages,
 )
 from ganbench.data.labels import LabelSampler
-from ganbench.plugin.registry import Provider, Registered, Registry
+from ganbench.plugin.registry import Registry
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.evaluation import Evaluator
 from ganbench.scoring.preparation import prepare_metrics
 from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import Sampler
 from ganbench.spec.loading import load_spec, resolve
-from ganbench_datasets.fashion_mnist.sources import embedded_subset
 from ganbench_losses.bce import BinaryCrossEntropy
 
-CPU = torch.device("cpu")
-SUBSET = embedded_subset()
-TRAIN, TEST, SAMPLES = 300, 200, 130  # images; those that a metric generates
+SAMPLES = 130  # images that a metric generates
 LATENT = 4
 SCORING_BATCH = 64
-PROVIDER = Provider("ganbench-test", None, "test", __name__)
 SEEN: dict[int, int] = {}  # how many images an extractor was called with, by its number of cells
 
 
@@ -153,9 +150,6 @@ def forget() -> None:
 
 def with_thumbnails(registry: Registry) -> Registry:
     """Return the shipped plugins and those above."""
-    own = Registry()
-    for registered in registry.all_plugins():
-        own.add(registered)
     plugins = [
         FeatureExtractorPlugin(
             name="thumbnail", summary="-", options=ThumbnailOptions, build=lambda options, _: Thumbnail(options).eval()
@@ -168,32 +162,7 @@ def with_thumbnails(registry: Registry) -> Registry:
             return metric(options.features.build(context))
 
         plugins.append(MetricPlugin(name=metric.__name__.lower(), summary="-", options=ComparingOptions, build=build))
-    for plugin in plugins:
-        own.add(Registered(plugin, PROVIDER))
-    return own
-
-
-def data_of(test: int | None = TEST) -> ImageData:
-    """The first images of the subset's splits; without a test split where `test` is None."""
-    train, kept = SUBSET.train.tensors, SUBSET.test.tensors
-    return ImageData(
-        TensorDataset(*(tensor[:TRAIN] for tensor in train)),
-        None if test is None else TensorDataset(*(tensor[:test] for tensor in kept)),
-        num_classes=10,
-        source="embedded",
-        fingerprint="a part of the subset",
-    )
-
-
-RECORD = DataRecord(
-    source="embedded",
-    fingerprint="a part of the subset",
-    content_sha256="0123456789abcdef",
-    content_basis="all images",
-    train_images=TRAIN,
-    test_images=TEST,
-    notice=None,
-)
+    return with_plugins(registry, *plugins)
 
 
 class Shining(nn.Module):
@@ -235,9 +204,8 @@ class Scoring:
         given = [{"num_samples": SAMPLES, **metric} for metric in metrics]
         ema = {} if average is None else {"ema": {"half_life_kimg": 10.0}}
         spec = resolve({**homework.to_dict(), **ema, "metrics": given}, registry, origin="a test's")
-        context = BuildContext(data_shape=(1, 28, 28), num_classes=10, device="cpu", cache_dir=cache_dir, seed=7)
         self.data, self.networks, loss = data or data_of(), networks_of(conditional), BinaryCrossEntropy()
-        real_data = RealData(self.data, record, context, SCORING_BATCH)
+        real_data = RealData(self.data, record, context_with(cache_dir), SCORING_BATCH)
         self.prepared = prepare_metrics(spec, real_data, loss, self.networks, lambda _: None)
         labels = None
         if conditional:

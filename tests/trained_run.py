@@ -7,17 +7,18 @@ import shutil
 from pathlib import Path
 
 import torch
+from registries import PROVIDER
 from run_spec import run
 from torch import Tensor
 
 from ganbench import BuildContext, MetricPlugin, Options
 from ganbench.plugin.kinds import Kind
-from ganbench.plugin.registry import Provider, Registered, Registry
+from ganbench.plugin.registry import Registered, Registry
 from ganbench.results.schema import Result
 from ganbench.spec.configs import GeneratorMode, Weights
 from ganbench.spec.loading import load_spec
 
-SMALL = [
+THREE_STEPS = [
     *("dataset.source=embedded", "model.width=2", "training.steps=3", "training.batch_size=20"),
     *("sample_images.real=0", "sample_images.generated=0"),
 ]
@@ -55,7 +56,7 @@ def with_hash(registry: Registry) -> Registry:
     """Add the metric `image-hash`."""
     plugin = MetricPlugin(name="image-hash", summary="Hash", build=build_hash)
     if not any(found.plugin.name == "image-hash" for found in registry.of_kind(Kind.METRIC)):
-        registry.add(Registered(plugin, Provider("ganbench-test", None, "test", __name__)))
+        registry.add(Registered(plugin, PROVIDER))
     return registry
 
 
@@ -73,6 +74,6 @@ def trained_run(folder: Path, *overrides: str) -> tuple[Path, Result]:
     metrics = [scored(70), scored(33, "ema"), scored(50, "raw", "train")]
     own = ["ema.half_life_kimg=0.05", "ema.ramp=1", "optimizer.generator.lr=0.01", "scoring.batch_size=30"]
     own.append(f"metrics=[{','.join(metrics)}]")
-    result = make_run(with_hash(Registry.load()), folder / "run", [*SMALL, *own, *overrides])
+    result = make_run(with_hash(Registry.load()), folder / "run", [*THREE_STEPS, *own, *overrides])
     shutil.move(folder / "run", folder / "moved")
     return folder / "moved", result

@@ -1,1 +1,1 @@
-"""What scripts and notebooks use: start, load and compare runs."""
+"""What scripts and notebooks use: start, load and compare runs, and evaluate images."""

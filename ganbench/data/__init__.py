@@ -1,1 +1,1 @@
-"""Check datasets, load their images in batches, and sample labels."""
+"""Check datasets, decode image files, load images in batches, and sample labels."""

@@ -15,12 +15,8 @@ from ganbench.errors import NotComparableError, UsageError
 from ganbench.system.signals import defer_signals
 
 from .baseline.stored import Baseline
-from .check import (
-    Check,
-    CheckConfig,
-    check_interleaved,
-    check_stored,
-)
+from .check import Check, CheckConfig
+from .comparing import check_interleaved, check_stored
 from .revision.checkout import checked_out
 from .revision.dependencies import dependencies_finding
 from .revision.path_mapping import PathMapping

@@ -15,11 +15,10 @@ from .baseline.stored import MIN_GATING_SESSIONS, Baseline
 from .calibration import Calibration
 from .check import Check
 from .decision.looks import looks
-from .decision.verdict import NOISE_FLOOR, Finding, Verdict
+from .decision.verdict import NOISE_FLOOR, Finding, Verdict, bounds
+from .lengths import MAX_BLOCKS
 from .measuring import Sessions
-from .options import MAX_BLOCKS
-from .outputs import bounds
-from .quantities.speed import clocks_mhz, phase_seconds
+from .quantities.speed import phase_rows
 
 STYLES = {
     Verdict.PASS: "bold green",
@@ -56,11 +55,8 @@ def phases_table(sessions: Sessions, names: tuple[str, str]) -> Table:
     """Make a table of the time per phase on both sides, and of the GPU clock."""
     base, head = map(escape, names)
     table = Table("Phase, ms per 1,000 images", base, head, "Change in cost", title="Phases", title_justify="left")
-    for phase, (before, after) in phase_seconds(sessions).items():
-        change = f"{after / before - 1:+.1%}" if before else ""
-        table.add_row(phase, f"{before * 1e6:,.1f}", f"{after * 1e6:,.1f}", change)
-    if clocks := clocks_mhz(sessions):
-        table.add_row("GPU clock, MHz", *(f"{clock:,.0f}" for clock in clocks))
+    for row in phase_rows(sessions):
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -27,11 +27,8 @@ from ganbench.reporting.console import (
 from ganbench.system.files import require_output_file
 from ganbench.system.signals import interrupt_once
 
+from .lengths import FRESH_SESSIONS, MAX_BLOCKS, WINDOW_SECONDS, WINDOWS
 from .options import (
-    FRESH_SESSIONS,
-    MAX_BLOCKS,
-    WINDOW_SECONDS,
-    WINDOWS,
     BenchmarkArgument,
     BlocksOption,
     OrderSeedOption,

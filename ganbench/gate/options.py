@@ -15,13 +15,6 @@ from ganbench.spec.plugins import load_registry, plugins_for_spec
 if TYPE_CHECKING:
     from .check import CheckConfig
 
-WINDOWS = 10
-WINDOW_SECONDS = 0.25
-MAX_BLOCKS = 8
-FRESH_SESSIONS = 4  # against a baseline
-# in a baseline: detect a slowdown of 1.5 margins in 19 of 20 checks on a quiet machine (benchmarks/gate_power.py)
-STORED_SESSIONS = 12
-
 BenchmarkArgument = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Registered name or TOML file.")]
 WindowsOption = Annotated[int, typer.Option(min=1, help="Timed windows per session; fewer if they take long.")]
 WindowSecondsOption = Annotated[float, typer.Option(min=0.01, help="Approximate length of a window, in seconds.")]

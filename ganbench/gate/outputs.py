@@ -11,8 +11,8 @@ from ganbench.reporting.console import printable
 from ganbench.system.files import write_text
 
 from .check import INCOMPLETE, Check
-from .decision.verdict import Finding, Verdict, percent
-from .quantities.speed import clocks_mhz, phase_seconds
+from .decision.verdict import Verdict, bounds
+from .quantities.speed import phase_rows
 
 LABELS = {
     Verdict.PASS: "✅ pass",
@@ -74,11 +74,7 @@ def markdown(check: Check) -> str:
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if check.measurements.sessions:
         lines += ["", "| phase | base, ms per 1,000 images | head | change in cost |", "|---|---|---|---|"]
-        for phase, (before, after) in phase_seconds(check.measurements.sessions).items():
-            change = f"{after / before - 1:+.1%}" if before else ""
-            lines.append(f"| {escaped(phase)} | {before * 1e6:,.1f} | {after * 1e6:,.1f} | {change} |")
-        if clocks := clocks_mhz(check.measurements.sessions):
-            lines.append(f"| GPU clock, MHz | {clocks[0]:,.0f} | {clocks[1]:,.0f} | |")
+        lines += [f"| {' | '.join(map(escaped, row))} |" for row in phase_rows(check.measurements.sessions)]
     lines.append("")
     lines += [f"- {escaped(finding.message)}" for finding in check.findings.values()]
     return "\n".join(lines) + "\n"
@@ -87,14 +83,6 @@ def markdown(check: Check) -> str:
 def escaped(text: str) -> str:
     """Escape Markdown, and join lines: names come from files, plugins and revisions."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(text).replace("\n", " "))
-
-
-def bounds(finding: Finding) -> tuple[str, str]:
-    """Format the effect and its bounds."""
-    decision = finding.decision
-    if decision is None:
-        return "", ""
-    return percent(decision.effect), f"{percent(decision.lower)} to {percent(decision.upper)}"
 
 
 def write_github_summary(checks: list[Check]) -> None:

@@ -20,7 +20,8 @@ from .against import check_baselines, check_revision
 from .baseline.stored import load_baseline
 from .check import Check
 from .decision.verdict import Verdict
-from .options import WINDOW_SECONDS, WINDOWS, make_config
+from .lengths import WINDOW_SECONDS, WINDOWS
+from .options import make_config
 
 GanbenchCheck = Callable[..., list[Check]]
 

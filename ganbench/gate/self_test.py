@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median
 
-from .check import Check, CheckConfig, check_interleaved
+from .check import Check, CheckConfig
+from .comparing import check_interleaved
 from .decision.verdict import Verdict
 from .side import Side
 

@@ -22,7 +22,7 @@ from ganbench.results.record import Record
 from ganbench.system.openmp import passive_wait_policy
 from ganbench.system.signals import defer_signals
 
-from .options import WINDOW_SECONDS, WINDOWS
+from .lengths import WINDOW_SECONDS, WINDOWS
 from .revision.git import without_git_locals
 
 WORKER = Path(__file__).parent / "worker" / "main.py"

@@ -21,7 +21,8 @@ from ganbench.spec.configs import GeneratorMode, MetricConfig
 
 from .calls import compute, extract, finite_values, score_features, score_warnings, update_metric
 from .features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from .real_data import PreparedMetric, RealData
+from .prepared_metric import PreparedMetric
+from .real_data import RealData
 from .sampling import NotFiniteError, Sampler, Source, evaluation_context, preserve_state
 from .scored_metric import ScoredMetric
 

@@ -19,15 +19,8 @@ from ganbench.spec.sections import TrainingOptions
 
 from .calls import extractor_name, score_warnings
 from .identity import add_declared, config_identity, networks_identity, software_of
-from .real_data import (
-    REAL_DATA_SEED,
-    PreparedMetric,
-    RealData,
-    fit,
-    random_images,
-    real_indices,
-    score_real_data,
-)
+from .prepared_metric import PreparedMetric, fit, score_real_data
+from .real_data import REAL_DATA_SEED, RealData, random_images, real_indices
 from .requirements import (
     NO_SUBJECTS,
     Subjects,

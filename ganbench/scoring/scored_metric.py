@@ -11,7 +11,7 @@ from ganbench.results.schema import MetricPoint, MetricResult
 from ganbench.spec.configs import MetricConfig
 
 from .metric_values import directions
-from .real_data import PreparedMetric
+from .prepared_metric import PreparedMetric
 from .sampling import Source
 
 

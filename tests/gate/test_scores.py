@@ -17,7 +17,7 @@ from scipy import stats
 from stand_in import FAST
 
 from ganbench.errors import ExitCode
-from ganbench.gate.check import CheckConfig, Measurements, make_findings
+from ganbench.gate.check import CheckConfig, Measurements
 from ganbench.gate.decision.looks import Look, looks
 from ganbench.gate.decision.statistics import Estimate, paired
 from ganbench.gate.decision.verdict import (
@@ -28,6 +28,7 @@ from ganbench.gate.decision.verdict import (
     shared_levels,
     significance_level,
 )
+from ganbench.gate.findings import make_findings
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.quantities.failures import Failures
 from ganbench.gate.quantities.quality import Quality
@@ -138,7 +139,7 @@ def test_the_final_verdict_on_speed_uses_the_level_of_the_looks() -> None:
         config = CheckConfig(SessionConfig("any"), quality=True, metrics=("fid",))
         look_decision = look.decide(sessions.estimate(), Threshold(0.05), config.level)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ganbench.gate.check.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
+            patch.setattr("ganbench.gate.findings.throughput_threshold", lambda *_: lambda _: Threshold(0.05))
             patch.setattr("ganbench.gate.quantities.speed.throughput_finding", lambda _, decision, *__: decision)
             patch.setattr("ganbench.gate.quantities.speed.memory_finding", lambda *_: None)
             scores = [training(value) for value in (10.0, 10.1, 9.9)]

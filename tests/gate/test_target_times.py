@@ -14,8 +14,7 @@ from stand_in import FAST
 
 from ganbench.errors import ExitCode, NotComparableError
 from ganbench.gate.check_json import FindingRecord
-from ganbench.gate.decision.verdict import Decision, Finding, Verdict, decide_all, shared_levels
-from ganbench.gate.outputs import bounds
+from ganbench.gate.decision.verdict import Decision, Finding, Verdict, bounds, decide_all, shared_levels
 from ganbench.gate.quantities.targets import TargetTimes
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.training_runs import TrainingRun, TrainingRuns

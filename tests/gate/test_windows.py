@@ -43,7 +43,8 @@ def test_a_long_period_is_not_awaited() -> None:
 
 
 def test_batches_that_were_prefetched_in_a_pause_are_not_timed() -> None:
-    found = steps_of(Windows(seconds=2, prefetched=5), [2] * 30)
+    windows, in_periods = Windows(seconds=2), Windows(seconds=2, period=4)
+    windows.prefetched = in_periods.prefetched = 5
+    found = steps_of(windows, [2] * 30)
     assert found[:3] == [range(2), range(8, 10), range(16, 18)]  # 2 + 5 is within a window
-    in_periods = steps_of(Windows(seconds=2, period=4, prefetched=5), [2] * 30)
-    assert in_periods[:3] == [range(4), range(12, 16), range(24, 28)]
+    assert steps_of(in_periods, [2] * 30)[:3] == [range(4), range(12, 16), range(24, 28)]

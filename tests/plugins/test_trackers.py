@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
-from short_epochs import FILE, SMALL
+from short_epochs import FILE, SMALL_FASHION
 
 from ganbench import TrackedRun, TrackerContext, load_result
 from ganbench.errors import ExitCode
@@ -29,7 +29,7 @@ from ganbench_trackers import ganbench_trackers
 
 PLUGINS = {plugin.name: plugin for plugin in ganbench_trackers()}
 INSTALLED = [name for name, plugin in PLUGINS.items() if all(map(find_spec, plugin.requires))]
-QUICK = [*SMALL, "training.batch_size=250", "training.epochs=1", "metrics.0.at_epochs=[0]"]
+QUICK = [*SMALL_FASHION, "training.batch_size=250", "training.epochs=1", "metrics.0.at_epochs=[0]"]
 FID = "FID (fashion-cnn)"
 ENVIRONMENT = {
     "WANDB_MODE": "offline",

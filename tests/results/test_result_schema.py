@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from trained_run import SMALL, make_run, scored, with_hash
+from trained_run import THREE_STEPS, make_run, scored, with_hash
 
 from ganbench import Registry
 from ganbench.results.schema import result_schema
@@ -27,7 +27,7 @@ SCORED = [
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A result with history, windows, a score, a target and a reference, as it is on disk."""
     folder = tmp_path_factory.mktemp("result")
-    make_run(with_hash(Registry.load()), folder / "run", [*SMALL, *SCORED])
+    make_run(with_hash(Registry.load()), folder / "run", [*THREE_STEPS, *SCORED])
     stored: dict[str, Any] = json.loads((folder / "run" / "result.json").read_text(encoding="utf-8"))
     return stored
 

@@ -15,7 +15,7 @@ from command_line import run_command
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import TensorDataset
-from trained_run import SMALL, make_run
+from trained_run import THREE_STEPS, make_run
 from typer.testing import Result as Outcome
 
 import ganbench
@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     more = ["model.width=4", "training.steps=10", "optimizer.generator.lr=0.01"]
     more += ["ema.half_life_kimg={name='linear',start=0.1,end=0.2}", "ema.ramp=1"]
     scored = ",".join(f"{{{metric},{COMMON}}}" for metric in METRICS)
-    make_run(Registry.load(), folder, [*SMALL, *more, f"metrics=[{scored}]"])
+    make_run(Registry.load(), folder, [*THREE_STEPS, *more, f"metrics=[{scored}]"])
     return folder
 
 
@@ -156,7 +156,7 @@ def test_a_folder_of_runs_is_refused_with_the_name_of_one(trained: Path, place: 
 
 def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untrained(tmp_path: Path) -> None:
     own = ["optimizer.generator.lr=1e30", "optimizer.discriminator.lr=1e30", "training.epochs=1", "metrics=[]"]
-    steps = [override for override in SMALL if not override.startswith("training.steps")]
+    steps = [override for override in THREE_STEPS if not override.startswith("training.steps")]
     assert make_run(Registry.load(), tmp_path / "run", [*steps, *own]).status == "diverged"
     outcome = command("run -n 20 --metrics fid --features raw -o metrics.0.features.size=2 --json")
     (metric,) = json.loads(outcome.stdout)["metrics"]
@@ -169,7 +169,8 @@ def test_a_run_that_diverged_is_warned_of_because_its_checkpoint_may_be_untraine
 def test_scores_have_a_warning_if_the_model_may_not_generate_the_images_of_the_run() -> None:
     """Such scores may rank next to those of the run."""
     Path("own.py").write_text(COUNTING_MODEL)
-    own = [item for override in (SMALL[0], *SMALL[2:], "model=own", "metrics=[]") for item in ("-o", override)]
+    overrides = (THREE_STEPS[0], *THREE_STEPS[2:], "model=own", "metrics=[]")
+    own = [item for override in overrides for item in ("-o", override)]
     started = run_command("run", "dcgan-fashion", *own, "-p", "own.py", "--out", "run")
     assert started.exit_code == 0, started.output
     Path("own.py").write_text(f"{COUNTING_MODEL}# changed\n")
@@ -237,7 +238,7 @@ def test_a_name_that_is_also_a_path_is_refused_unless_it_is_clear_which_is_meant
 def test_the_plugins_of_the_run_to_compare_with_are_loaded(against: str) -> None:
     Path("place").mkdir()
     Path("place/plugin.py").write_text(METRIC_OF_CLASSES)
-    arguments = [item for override in SMALL for item in ("-o", override)]
+    arguments = [item for override in THREE_STEPS for item in ("-o", override)]
     own = ["-p", "place/plugin.py", "-o", "metrics=[{name='classes',num_samples=20}]", "--out", "place/run"]
     started = run_command("run", "dcgan-fashion", *arguments, *own)
     assert started.exit_code == 0, started.output
@@ -256,7 +257,7 @@ def test_the_dataset_of_a_run_is_read_from_its_data_folder_and_other_data_is_war
     images = embedded_subset().train.tensors[0]
     np.save("data/images.npy", images[:60].numpy())
     np.save("x.npy", images[60:80].numpy())
-    own = [item for override in (*SMALL[1:], "dataset=saved", "metrics=[]") for item in ("-o", override)]
+    own = [item for override in (*THREE_STEPS[1:], "dataset=saved", "metrics=[]") for item in ("-o", override)]
     started = run_command("run", "dcgan-fashion", *own, "-p", "saved.py", "--data-dir", "data", "--out", "run")
     assert started.exit_code == 0, started.output
     arguments = "x.npy --against run -n 20 --metrics fid --features raw -o metrics.0.features.size=2"

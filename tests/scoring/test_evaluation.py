@@ -9,7 +9,6 @@ import pytest
 import torch
 from brightness import (
     BATCH,
-    RECORD,
     SCORING_BATCH,
     Brightness,
     BrightnessScoring,
@@ -17,6 +16,7 @@ from brightness import (
     spec_with,
     unfinished,
 )
+from scored_subset import RECORD
 from torch import Tensor, nn
 
 from ganbench import Options, PluginError

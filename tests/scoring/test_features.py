@@ -15,18 +15,14 @@ from typing import Any
 
 import pytest
 import torch
+from scored_subset import CPU, RECORD, SUBSET, TEST, data_of
 from thumbnail_metrics import (
-    CPU,
-    RECORD,
     SAMPLES,
     SEEN,
-    SUBSET,
-    TEST,
     Means,
     Scoring,
     Thumbnail,
     ThumbnailOptions,
-    data_of,
     directly,
     over,
 )
@@ -38,7 +34,7 @@ from ganbench.errors import GanbenchWarning
 from ganbench.plugin.registry import Registry
 from ganbench.results.differences import differing_fields
 from ganbench.scoring import features
-from ganbench.scoring.audit.scoring import score_images
+from ganbench.scoring.audit.scoring import score_together
 from ganbench.scoring.features import FeatureWriter, StoredFeatures, cached_features
 from ganbench.spec.configs import FeatureExtractorConfig
 
@@ -379,7 +375,7 @@ def test_generated_features_leave_no_files_behind(
     monkeypatch.setattr(TemporaryDirectory, "cleanup", observed)
     scoring.scores()
     images = scoring.data.train.tensors[0][:40]
-    score_images(scoring.prepared, scoring.evaluator.real_data, images)
+    score_together(scoring.prepared, scoring.evaluator.real_data, images)
     assert opened == []
     assert list(scratch.iterdir()) == []
     assert set((tmp_path / "cache").rglob("*")) == before

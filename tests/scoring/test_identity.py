@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from registries import with_plugins
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
@@ -23,7 +24,7 @@ from ganbench import (
     Options,
     UsageError,
 )
-from ganbench.plugin.registry import Provider, Registered, Registry
+from ganbench.plugin.registry import Provider, Registry
 from ganbench.scoring import identity
 from ganbench.scoring.dataset import open_dataset
 from ganbench.scoring.identity import (
@@ -154,16 +155,13 @@ def build_thumbnail(options: ThumbnailOptions, context: Any) -> nn.Module:
 @pytest.fixture
 def own(registry: Registry) -> Registry:
     """The shipped plugins, an extractor, a metric that uses one and a loss that wraps another."""
-    own = Registry()
-    for registered in registry.all_plugins():
-        own.add(registered)
-    for plugin in (
+    return with_plugins(
+        registry,
         FeatureExtractorPlugin(name="thumbnail", summary="-", options=ThumbnailOptions, build=build_thumbnail),
         MetricPlugin(name="scored", summary="-", options=ScoredOptions, build=lambda *_: None),
         LossPlugin(name="wrapper", summary="-", options=WrapperOptions, build=lambda *_: None),
-    ):
-        own.add(Registered(plugin, Provider("own-plugins", "1.0", "own", __name__)))
-    return own
+        provider=Provider("own-plugins", "1.0", "own", __name__),
+    )
 
 
 Identify = Callable[..., dict[str, Any]]

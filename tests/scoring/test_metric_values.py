@@ -8,19 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from brightness import with_plugin
+from registries import with_plugins
+from scored_subset import RECORD, TEST, TRAIN, data_of
 from thumbnail_metrics import (
-    RECORD,
     SAMPLES,
     SEEN,
-    TEST,
-    TRAIN,
     Extremes,
     Means,
     Scoring,
     Thumbnail,
     ThumbnailOptions,
-    data_of,
     networks_of,
     over,
 )
@@ -131,7 +128,7 @@ def test_keys_about_images_are_refused_for_a_metric_of_the_networks(
 
 
 def with_level(registry: Registry) -> Registry:
-    return with_plugin(registry, MetricPlugin(name="level", summary="-", build=lambda *_: Level()))
+    return with_plugins(registry, MetricPlugin(name="level", summary="-", build=lambda *_: Level()))
 
 
 def test_a_metric_without_values_is_refused(

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 from brightness import (
-    RECORD,
     Brightness,
     BrightnessScoring,
     assert_unchanged,
     snapshot,
     spec_with,
     unfinished,
-    with_plugin,
 )
+from registries import with_plugins
+from scored_subset import RECORD
 
 from ganbench import MetricPlugin, Networks, PluginError
 from ganbench_losses.bce import BinaryCrossEntropy
@@ -49,7 +49,7 @@ class Counting(BinaryCrossEntropy):
 def test_a_metric_of_the_networks_leaves_them_and_the_loss_as_they_were(scoring: BrightnessScoring) -> None:
     plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
     loss = Counting()
-    spec = spec_with(with_plugin(scoring.registry, plugin), {"name": "touching"})
+    spec = spec_with(with_plugins(scoring.registry, plugin), {"name": "touching"})
     evaluator = scoring.evaluator_for(spec, loss)
     before = [copy.deepcopy(scoring.networks[player].state_dict()) for player in ("generator", "discriminator")]
     random = torch.get_rng_state()
@@ -75,7 +75,7 @@ def test_the_value_of_a_metric_does_not_depend_on_what_other_metrics_draw(
     monkeypatch.setattr(Brightness, "compute", lambda _: torch.rand(()).item())
     plugin = MetricPlugin(name="touching", summary="A test's", build=lambda _, __: Touching())
     metrics = [{"name": "touching", "id": name} for name in "ab"]
-    of_networks = spec_with(with_plugin(scoring.registry, plugin), *metrics)
+    of_networks = spec_with(with_plugins(scoring.registry, plugin), *metrics)
     for spec in (of_networks, scoring.brightness_spec({}, {})):
         points = scoring.evaluator_for(spec, Counting()).evaluate(scoring.networks, 0)
         assert len({point.value for _, point in points}) == 1

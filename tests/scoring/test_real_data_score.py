@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from brightness import RECORD, Brightness, BrightnessScoring, compute_with_warning
+from brightness import Brightness, BrightnessScoring, compute_with_warning
+from scored_subset import RECORD
 
 from ganbench.scoring.scored_metric import ScoredMetric
 

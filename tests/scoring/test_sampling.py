@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from brightness import BATCH, CPU, BrightnessScoring, assert_unchanged, snapshot
+from brightness import BATCH, BrightnessScoring, assert_unchanged, snapshot
+from scored_subset import CPU
 from torch import Tensor
 
 from ganbench.data.batches import normalize_images, to_uint8

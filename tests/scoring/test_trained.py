@@ -12,8 +12,9 @@ from textwrap import dedent
 import pytest
 import torch
 from conditional_gan import CONDITIONAL, SOURCE
+from registries import with_plugins
 from torch import nn
-from trained_run import SMALL, make_run, number_of, scored, trained_run, with_hash
+from trained_run import THREE_STEPS, make_run, number_of, scored, trained_run, with_hash
 
 import ganbench
 from ganbench import MissingError, UsageError
@@ -33,11 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 def registry_without(*names: str) -> Registry:
     """Return the installed plugins without those of these names."""
-    registry = Registry()
-    for registered in Registry.load().all_plugins():
-        if registered.plugin.name not in names:
-            registry.add(registered)
-    return registry
+    return with_plugins(Registry.load(), without=names)
 
 
 def reopened(folder: Path) -> TrainedRun:
@@ -72,7 +69,7 @@ def test_the_moving_average_is_the_default_if_there_is_one(
     assert torch.equal(opened.sample(5)[0], opened.sample(5, weights="ema")[0])
     assert not torch.equal(opened.sample(5)[0], opened.sample(5, weights="raw")[0])
     assert opened.generator is opened.average
-    make_run(registry, tmp_path / "raw", [*SMALL, "metrics=[]"])
+    make_run(registry, tmp_path / "raw", [*THREE_STEPS, "metrics=[]"])
     raw = reopened(tmp_path / "raw")
     assert raw.generator is raw.networks.generator
     with pytest.raises(UsageError, match="has no moving average of the weights; use the raw weights"):
@@ -133,7 +130,7 @@ OWN_MODEL = dedent(
 def test_changed_code_is_reported_and_weights_that_do_not_fit_are_refused(
     install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [override for override in SMALL if not override.startswith("model")]
+    overrides = [override for override in THREE_STEPS if not override.startswith("model")]
     first = tmp_path / "own.py"
     first.write_text(OWN_MODEL)
     make_run(Registry.load([str(first)]), tmp_path / "run", [*overrides, "metrics=[]", "model=own"])
@@ -154,7 +151,7 @@ def test_a_model_that_was_edited_after_the_run_of_the_same_process_is_that_of_th
     monkeypatch.syspath_prepend(str(tmp_path))
     module = tmp_path / "own_module.py"
     module.write_text(OWN_MODEL)
-    overrides = [override for override in SMALL if not override.startswith("model")]
+    overrides = [override for override in THREE_STEPS if not override.startswith("model")]
     make_run(Registry.load(["own_module"]), tmp_path / "run", [*overrides, "metrics=[]", "model=own"])
     module.write_text(module.read_text() + "# changed\n")
     with pytest.warns(GanbenchWarning, match=r"may differ from those of the run: .*own_module.py was edited after"):
@@ -183,7 +180,7 @@ def with_status(folder: Path, status: str) -> None:
 
 def extended_and_killed(folder: Path) -> None:
     """The result is that of the run before it was extended, and the checkpoint is a later one."""
-    make_run(Registry.load(), folder / "longer", [*SMALL, "training.steps=4", "metrics=[]"])
+    make_run(Registry.load(), folder / "longer", [*THREE_STEPS, "training.steps=4", "metrics=[]"])
     shutil.move(folder / "longer" / "checkpoint.pt", folder / "checkpoint.pt")
 
 
@@ -208,7 +205,7 @@ def test_a_run_that_is_not_complete_is_warned_of_with_the_step_of_its_checkpoint
 
 
 def test_a_run_that_ended_by_its_budget_is_complete(registry: Registry, tmp_path: Path) -> None:
-    result = make_run(registry, tmp_path / "run", [*SMALL, "metrics=[]", "training.budget_seconds=1e-9"])
+    result = make_run(registry, tmp_path / "run", [*THREE_STEPS, "metrics=[]", "training.budget_seconds=1e-9"])
     assert "the budget of 1e-09 s was used up after step 1" in str(result.message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

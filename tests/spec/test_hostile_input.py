@@ -1,7 +1,7 @@
 """Specs, results, baselines, checkpoints, weights and data that are none: an error for people, no code of theirs run.
 
-GANBENCH_EXAMPLES says how many of each are tried; `GANBENCH_EXAMPLES=2000 pytest tests/test_hostile_input.py` is the
-long form.
+GANBENCH_EXAMPLES says how many of each are tried; `GANBENCH_EXAMPLES=2000 pytest tests/spec/test_hostile_input.py` is
+the long form.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 from conftest import PLUGIN_NAMES
 from linear_gan import OVERRIDES, own_run, plugin
 from run_spec import run
-from short_epochs import SMALL, with_small_fashion
+from short_epochs import SMALL_FASHION, with_small_fashion
 from test_python_state import LABELS, REAL, Least, descend, step_of, take
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
@@ -388,7 +388,7 @@ def test_frozen_modules_that_were_built_in_eval_mode_stay_in_it() -> None:
 
 def small(out: Path, overrides: Iterable[str], **more: Any) -> Any:
     spec = load_spec(
-        "dcgan-fashion", with_small_fashion(), [*SMALL[:2], "metrics=[]", "sample_images.real=0", *overrides]
+        "dcgan-fashion", with_small_fashion(), [*SMALL_FASHION[:2], "metrics=[]", "sample_images.real=0", *overrides]
     )
     return run(spec, device="cpu", out=out, **more)[0]
 

@@ -22,7 +22,7 @@ from command_line import run_command
 from PIL import Image
 from reproducible import reproducible
 from run_spec import run
-from short_epochs import SMALL, with_small_fashion
+from short_epochs import SMALL_FASHION, with_small_fashion
 
 from ganbench import ImageData, PluginError, UsageError
 from ganbench.errors import ExitCode, GanbenchWarning, MissingError, NotComparableError
@@ -38,13 +38,16 @@ from ganbench_datasets.fashion_mnist import sources
 from ganbench_datasets.fashion_mnist.sources import embedded_subset
 
 QUICK = [
-    *SMALL,
+    *SMALL_FASHION,
     "training.batch_size=25",
     "metrics.0.at_epochs=[0, 2]",
     "sample_images.at_epochs=[2]",
 ]
 THREE_EPOCHS = [*QUICK, "training.epochs=3"]  # of 20 steps
-UNSCORED = [*SMALL[:2], "training.batch_size=25", "metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
+UNSCORED = [
+    *SMALL_FASHION[:2],
+    *("training.batch_size=25", "metrics=[]", "sample_images.real=0", "sample_images.generated=0"),
+]
 ONE_STEP = [*UNSCORED, "training.steps=1"]
 
 

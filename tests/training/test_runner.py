@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from reproducible import reproducible
 from run_spec import run
-from short_epochs import SMALL, with_small_fashion
+from short_epochs import SMALL_FASHION, with_small_fashion
 from small_run import small_run
 
 from ganbench.errors import GanbenchWarning, describe
@@ -190,6 +190,6 @@ def test_the_published_curve_is_drawn_only_over_the_data_it_was_measured_on(
     small_run(registry, tmp_path / "subset", ["training.steps=1", "metrics.0.at_epochs=[]"])
     fingerprint = load_result(tmp_path / "subset").data.fingerprint
     on_full_data = reference.model_copy(update={"data_fingerprint": fingerprint})
-    spec = load_spec("dcgan-fashion", registry, [*SMALL, "training.steps=1", "metrics.0.at_epochs=[]"])
+    spec = load_spec("dcgan-fashion", registry, [*SMALL_FASHION, "training.steps=1", "metrics.0.at_epochs=[]"])
     run(spec, device="cpu", out=tmp_path / "full", published_curve=on_full_data)
     assert drawn == [None, on_full_data]

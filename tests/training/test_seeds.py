@@ -20,7 +20,7 @@ from callbacks import AtStep, StopAt, press_ctrl_c
 from conftest import DEVICES
 from reproducible import reproducible
 from run_spec import run
-from short_epochs import SMALL, with_small_fashion
+from short_epochs import SMALL_FASHION, with_small_fashion
 from tape import TapeCapturer
 
 from ganbench import GanbenchError, PluginError, Registry, UsageError
@@ -40,8 +40,8 @@ from ganbench.training.seeds import run_at_once
 from ganbench.training.timing import TrainingClock
 from ganbench.training.trial import run_trial
 
-UNSCORED = [*SMALL[:2], "training.steps=10", "metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
-SCORED = [*SMALL, "training.steps=10", "metrics.0.at_epochs=[0, 1]", "sample_images.at_epochs=[1]"]
+UNSCORED = [*SMALL_FASHION[:2], "training.steps=10", "metrics=[]", "sample_images.real=0", "sample_images.generated=0"]
+SCORED = [*SMALL_FASHION, "training.steps=10", "metrics.0.at_epochs=[0, 1]", "sample_images.at_epochs=[1]"]
 SEEDS = (1, 2)
 
 # the loss draws from the default generator of the device

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ganbench.gate.lengths import STORED_SESSIONS, WINDOW_SECONDS, WINDOWS
 from ganbench.gate.options import (
-    STORED_SESSIONS,
-    WINDOW_SECONDS,
-    WINDOWS,
     BenchmarkArgument,
     QualityOption,
     SmokeOption,

@@ -8,9 +8,9 @@ from pathlib import Path
 from ganbench.gate.against import check_baselines
 from ganbench.gate.check import Check, CheckConfig, Measurements
 from ganbench.gate.decision.verdict import Finding, Verdict
+from ganbench.gate.lengths import STORED_SESSIONS
 from ganbench.gate.measuring import measure_fresh
-from ganbench.gate.options import STORED_SESSIONS
-from ganbench.gate.quantities.quality import require_known_metrics, seeds_of, train_side
+from ganbench.gate.quantities.quality import require_known_metrics, seeds_of, train_seeds
 from ganbench.gate.quantities.smoke import REPEATS, train_repeats
 from ganbench.gate.revision.under_test import current_side
 from ganbench.gate.session import Session
@@ -110,7 +110,7 @@ def record_runs(file: Path, baseline: Baseline, side: Side, config: CheckConfig)
         baseline = baseline.model_copy(update={"smoke": runs})
         baseline.save(file)
     if config.quality and not baseline.quality:
-        runs = train_side(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
+        runs = train_seeds(side, session_config, seeds_of(config.training_seed)[0], config.margins, log)
         baseline = baseline.model_copy(update={"quality": runs})
         baseline.save(file)
     return baseline

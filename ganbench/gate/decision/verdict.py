@@ -145,10 +145,18 @@ def percent(effect: float) -> str:
     return f"{effect:+.1%}" if math.isfinite(effect) else "infinite" if effect > 0 else "infinitely less"
 
 
+def bounds(finding: Finding) -> tuple[str, str]:
+    """Format the effect and its bounds."""
+    decision = finding.decision
+    if decision is None:
+        return "", ""
+    return percent(decision.effect), f"{percent(decision.lower)} to {percent(decision.upper)}"
+
+
 def decision_message(name: str, decision: Decision) -> str:
     """Describe a decision on a quantity."""
     change = f"{'better' if decision.effect < 0 else 'worse'} by {abs(decision.effect):.1%}"
-    bounds = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
+    interval = f"bounds {decision.lower:+.1%} to {decision.upper:+.1%}"
     noisy = "too noisy to decide; " if decision.verdict == Verdict.INCONCLUSIVE else ""
     detectable = f"minimum detectable effect (50% power): {decision.minimum_detectable_effect:.1%}"
-    return f"{name} is {change} ({bounds}); {noisy}{detectable}"
+    return f"{name} is {change} ({interval}); {noisy}{detectable}"

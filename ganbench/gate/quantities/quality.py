@@ -33,7 +33,7 @@ from .failures import Failures
 BASE_SEEDS, HEAD_SEEDS = 10, 5
 
 
-def train_side(
+def train_seeds(
     side: Side,
     config: SessionConfig,
     seeds: Sequence[int],
@@ -58,18 +58,18 @@ def train_side(
     return runs
 
 
-def train_both(
+def train_seeds_of_both(
     base: Side, head: Side, config: SessionConfig, seed: int, margins: GateOptions, log: Callable[[str], None]
 ) -> TrainingRuns:
     """Train the seeds of both sides in turn, two of base and one of head: a machine that drifts slows down both.
 
-    Raises as `train_side` does, and `NotComparableError` as soon as the protocols of scores differ.
+    Raises as `train_seeds` does, and `NotComparableError` as soon as the protocols of scores differ.
     """
     base_seeds, head_seeds = seeds_of(seed)
     runs = TrainingRuns([], [])
     for first, second, head_seed in zip(base_seeds[::2], base_seeds[1::2], head_seeds, strict=True):
-        runs.base.extend(train_side(base, config, [first, second], margins, log))
-        runs.head.extend(train_side(head, config, [head_seed], margins, log))
+        runs.base.extend(train_seeds(base, config, [first, second], margins, log))
+        runs.head.extend(train_seeds(head, config, [head_seed], margins, log))
         require_same_protocols(runs)
     return runs
 

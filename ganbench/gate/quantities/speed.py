@@ -102,6 +102,17 @@ def phase_seconds(sessions: Sessions) -> dict[str, tuple[float, float]]:
     }
 
 
+def phase_rows(sessions: Sessions) -> list[tuple[str, str, str, str]]:
+    """Format the time per phase and the GPU clock: name, base, head and change in cost, of which a clock has none."""
+    rows = []
+    for phase, (before, after) in phase_seconds(sessions).items():
+        change = f"{after / before - 1:+.1%}" if before else ""
+        rows.append((phase, f"{before * 1e6:,.1f}", f"{after * 1e6:,.1f}", change))
+    if clocks := clocks_mhz(sessions):
+        rows.append(("GPU clock, MHz", f"{clocks[0]:,.0f}", f"{clocks[1]:,.0f}", ""))
+    return rows
+
+
 def most_slowed_phase(sessions: Sessions) -> str:
     """Return the phase that lost most time."""
     lost = {phase: after - before for phase, (before, after) in phase_seconds(sessions).items()}

@@ -17,14 +17,14 @@ class Windows:
     the run end together with periods if they can; not if an epoch fits into one, or in an earlier ganbench.
 
     While the run is paused, its data workers prefetch batches, which the next window would get for free, so the steps
-    that use them up are in no window.
+    that use them up are in no window. Their number is assigned to `prefetched` once the run has such workers.
     """
 
-    def __init__(self, seconds: float, period: int = 1, prefetched: int = 0) -> None:
-        """`period` and `prefetched` are numbers of steps; the latter is for a pause."""
+    def __init__(self, seconds: float, period: int = 1) -> None:
+        """`period` is a number of steps."""
         self.seconds = seconds
         self.period = period
-        self.prefetched = prefetched
+        self.prefetched = 0  # steps, for a pause
         self.complete: list[slice] = []  # of the run's windows
         self._number = 0  # of the run's windows so far
         self._earliest = 0  # the step after which the next window may begin

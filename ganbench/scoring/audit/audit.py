@@ -19,10 +19,10 @@ from ganbench.runtime.precision import deterministic_convolutions
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.runtime.rng import make_rng
 from ganbench.scoring.dataset import open_dataset
-from ganbench.scoring.eval.evaluate import ReferenceData, prepare, require_images
-from ganbench.scoring.eval.run import DEFAULT_SEED
 from ganbench.scoring.metric_values import directions
-from ganbench.scoring.real_data import PreparedMetric, RealData, real_indices
+from ganbench.scoring.prepared_metric import PreparedMetric
+from ganbench.scoring.real_data import RealData, real_indices
+from ganbench.scoring.reference import DEFAULT_SEED, ReferenceData, prepare_for_reference, require_images
 from ganbench.scoring.requirements import min_images
 from ganbench.scoring.sampling import evaluation_context
 from ganbench.spec.evaluation import EvaluationSpec
@@ -30,7 +30,7 @@ from ganbench.system.files import default_data_dir
 
 from .extractor import extractor_fault
 from .flaws import REPEATS, RealImages, flaws
-from .scoring import NamedValues, score_images
+from .scoring import NamedValues, score_together
 
 CURVE = (16, 8, 4, 2, 1)  # the bias curve has these fractions of the number of images
 POOL = 10  # times as many images to draw from, if the split has them
@@ -135,7 +135,7 @@ def audit_metrics(
         require_images(data, str(spec.dataset.plugin))
         reference = ReferenceData(str(spec.dataset.plugin), data, record)
         real_data = reference.real_data(DEFAULT_SEED, device, spec.scoring.batch_size)
-        prepared = prepare(spec, reference, real_data, conditional=False, warn=warn, generated="-n is")
+        prepared = prepare_for_reference(spec, reference, real_data, conditional=False, warn=warn, generated="-n is")
         return audit_prepared(prepared, real_data, count, draws, status, warn)
 
 
@@ -153,7 +153,7 @@ def audit_prepared(
     def scores(name: str, make: Callable[[torch.Generator], Tensor], scored: Sequence[PreparedMetric]) -> list[Scores]:
         """Return the scores of each of these metrics."""
         status(name)
-        drawn = [score_images(scored, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
+        drawn = [score_together(scored, real_data, make(make_rng(draw, f"audit {name}"))) for draw in range(draws)]
         return [by_name(values) for values in zip(*drawn, strict=True)]
 
     curves: list[dict[int, Scores]] = [{} for _ in metrics]

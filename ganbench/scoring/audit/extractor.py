@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ganbench.plugin.interfaces import FeatureMetric
 from ganbench.scoring.calls import extractor_name
-from ganbench.scoring.real_data import PreparedMetric, RealData
+from ganbench.scoring.prepared_metric import PreparedMetric
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import evaluation_context
 
 IMAGES = 256  # to compare

@@ -11,13 +11,14 @@ from torch import Tensor
 from ganbench.plugin.interfaces import FeatureMetric
 from ganbench.scoring.calls import compute, extract, score_features, score_warnings, update_metric
 from ganbench.scoring.features import FeatureFile, FeatureWriter, StoredFeatures, temporary_features
-from ganbench.scoring.real_data import PreparedMetric, RealData
+from ganbench.scoring.prepared_metric import PreparedMetric
+from ganbench.scoring.real_data import RealData
 from ganbench.scoring.sampling import evaluation_context
 
 NamedValues = dict[str, float | None]  # by name of the metric's value; None if it is not finite
 
 
-def score_images(metrics: Sequence[PreparedMetric], real_data: RealData, images: Tensor) -> list[NamedValues]:
+def score_together(metrics: Sequence[PreparedMetric], real_data: RealData, images: Tensor) -> list[NamedValues]:
     """Return the values of each metric for images on the CPU, without caching anything."""
     batches = [batch.to(real_data.device) for batch in images.split(real_data.batch_size)]
     files: dict[int, FeatureFile] = {}  # by id(extractor)

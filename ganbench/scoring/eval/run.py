@@ -16,17 +16,16 @@ from ganbench.results.schema import Result, load_result
 from ganbench.runtime.checkpoint import load_checkpoint
 from ganbench.runtime.process_state import fresh_process_state
 from ganbench.scoring.dataset import open_dataset
+from ganbench.scoring.reference import DEFAULT_SEED, ReferenceData, Warn, require_images
 from ganbench.scoring.trained import open_run
 from ganbench.spec.evaluation import EvaluationSpec
 from ganbench.spec.launch import read_launch
 from ganbench.system.files import default_data_dir
 
-from .evaluate import ReferenceData, Warn, evaluate_run, evaluate_samples, require_images
+from .evaluate import evaluate_run, evaluate_samples
 from .request import Request
 from .result import build_result
 from .samples import count_copies, load_samples
-
-DEFAULT_SEED = 42  # of datasets, as in runs
 
 
 @dataclass(frozen=True)

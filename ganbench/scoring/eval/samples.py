@@ -17,12 +17,11 @@ from ganbench.errors import UsageError
 from ganbench.plugin.interfaces import ImageData
 from ganbench.results.schema import DataRecord
 from ganbench.scoring.identity import hash_tensor
+from ganbench.scoring.reference import Shape
 
 from .arrays import Layout, convert_array, read_array
 from .folder import read_folder
 from .request import EXPECTED_IMAGES
-
-Shape = tuple[int, int, int]  # channels, height, width
 
 
 @dataclass
