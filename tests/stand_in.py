@@ -3,8 +3,8 @@
 `SOURCE` replaces `ganbench/gate/worker/main.py`. A plugin sets RATE, and optionally NOISE, PHASES, PEAK, BATCH, TORCH,
 PLATFORM, DEVICE, CRASH, CLOCK and DISCRIMINATOR_STEPS for timing, LOSS, FID, FID_STD (over seeds), DIVERGED and
 NOT_FINITE (seeds), METRICS (ids), LABEL (of FID), NUM_SAMPLES, SCORER, EPOCHS, TARGET and REACHED (by seed, the images
-between which a target is reached) for training runs, and FOREIGN (code of the other side that it reads) and ONCE
-(whether a process can train only once) for probes.
+between which a target is reached) for training runs, and BUDGET (of the spec), FOREIGN (code of the other side that it
+reads) and ONCE (whether a process can train only once) for probes.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def train():
 def probe():
     targets = [{"metric": "fid", "value": namespace.get("TARGET", 30.0)}] if "REACHED" in namespace else []
     scored = [{"id": metric, "name": metric, "num_samples": num_samples} for metric in metrics]
-    spec = {**run_context["spec"], "metrics": scored, "targets": targets}
+    training = {**run_context["spec"]["training"], "budget_seconds": namespace.get("BUDGET")}
+    spec = {"training": training, "metrics": scored, "targets": targets}
     answer({
         "code": run_context["code"], "files": {path.name: source}, "spec": spec, "data": run_context["data"],
         "environment": environment, "foreign_code": namespace.get("FOREIGN", []),

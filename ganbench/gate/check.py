@@ -33,6 +33,7 @@ class CheckConfig:
     sessions: int = FRESH_SESSIONS  # fresh ones, against a baseline
     training_seed: int = 0  # that of the benchmark
     metrics: tuple[str, ...] = ()  # names, of the benchmark
+    budget_seconds: float | None = None  # of the benchmark
     non_paths: frozenset[str] = frozenset()  # values in the spec that are not paths, even if a file has that name
     order_seed: int = 0  # random seed for the session order
     log: Callable[[str], None] = lambda _: None  # called with progress messages
@@ -44,11 +45,16 @@ class CheckConfig:
         return significance_level(speed=self.speed, scores=self.quality)
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` if nothing is requested, or scores although the benchmark has no metrics."""
+        """Raises `UsageError` if nothing is requested, or scores although the benchmark has no metrics or a budget."""
         if not (self.speed or self.smoke or self.quality):
             raise UsageError("nothing to check: neither speed nor a smoke run (--no-speed, --no-smoke) nor --quality")
         if self.quality and not self.metrics:
             raise UsageError(f"--quality needs a metric, and benchmark {self.session_config.benchmark} has none")
+        if self.quality and self.budget_seconds is not None:
+            raise UsageError(
+                "--quality: training.budget_seconds: not supported, because seeds would differ in length; set only "
+                "training.steps or training.epochs instead"
+            )
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def make_config(
         margins=spec.gate,
         training_seed=spec.training.seed,
         metrics=tuple(metric.name for metric in spec.metrics),
+        budget_seconds=spec.training.budget_seconds,
         non_paths=non_path_values(spec),
         order_seed=random.SystemRandom().randrange(2**32) if order_seed is None else order_seed,
     )

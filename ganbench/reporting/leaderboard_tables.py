@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from ganbench.reporting.console import print_text
 from ganbench.results.differences import differing_fields, flatten
-from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, make_leaderboards
+from ganbench.results.leaderboard import Leaderboard, Row, RowComparison, make_leaderboards, ranked_labels
 from ganbench.results.leaderboard_rows import field_text
 from ganbench.results.run_collection import find_runs
 from ganbench.results.statistics import MAX_SEEDS, POWER, Summary
@@ -23,6 +24,13 @@ SHOWN_NOTES = 10  # of one kind
 
 
 def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
+    print_tables(console, boards)
+    for notice in data_notices(boards):
+        print_text(console, notice)
+
+
+def print_tables(console: Console, boards: Sequence[Leaderboard]) -> None:
+    """Print the leaderboards of one score, with their notes."""
     for board in boards:
         console.print(leaderboard_table(board))
         for note in notes(board):
@@ -31,15 +39,23 @@ def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
         print_text(console, text)
-    for notice in data_notices(boards):
-        print_text(console, notice)
 
 
 def print_leaderboards_of(console: Console, folder: Path) -> None:
     """Print the leaderboards of the runs in a folder, if any of them has scores."""
     runs = find_runs([folder])
-    if any(run.result and run.result.metrics and run.result.status == "completed" for run in runs):
+    if ranked_labels(runs):
         print_leaderboards(console, make_leaderboards(runs))
+
+
+def print_leaderboards_by_score(console: Console, folder: Path) -> None:
+    """Print the leaderboards of the runs in a folder for each score, if any of them has scores."""
+    runs = find_runs([folder])
+    boards = [make_leaderboards(runs, label) for label in ranked_labels(runs)]
+    for each in boards:
+        print_tables(console, each)
+    for notice in data_notices(chain(*boards)):
+        print_text(console, notice)
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

@@ -14,7 +14,7 @@ from ganbench.results.schema import LOSS_COLUMNS, Result, metric_titles
 
 from .console import print_error, print_text
 from .formatting import column_title, number, run_command, speed
-from .leaderboard_tables import print_leaderboards_of
+from .leaderboard_tables import print_leaderboards_by_score
 
 
 def show_seeds(
@@ -29,7 +29,7 @@ def show_seeds(
     console.print()
     if results:
         console.print(seeds_table(results))
-        print_leaderboards_of(console, folder)
+        print_leaderboards_by_score(console, folder)
     for run, outcome in outcomes.items():
         if isinstance(outcome, GanbenchError):
             print_error(f"{run.name}: {outcome}", console)

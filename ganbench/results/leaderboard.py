@@ -201,6 +201,13 @@ def make_leaderboards(runs: Sequence[FoundRun], by: str | None = None) -> list[L
     return [replace(board, distinctive=distinctive_fields(board, boards)) for board in boards]
 
 
+def ranked_labels(runs: Iterable[FoundRun]) -> list[str]:
+    """Return the labels of the scores by which completed runs can be ranked."""
+    completed = [run.result for run in runs if run.result and run.result.status == "completed"]
+    scores = (metric for result in completed for metric in result.metrics if metric.higher_is_better is not None)
+    return list(dict.fromkeys(score.label for score in scores))
+
+
 def make_leaderboard(metric: MetricResult, rows: Mapping[str, Sequence[FoundRun]]) -> Leaderboard:
     """Return the leaderboard of one metric with one protocol; rows that never had another protocol are in it, too."""
     found = [row for label, runs in rows.items() if (row := make_row(label, runs, metric))]

@@ -76,7 +76,7 @@ def stored_features(
 
 
 def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
-    """Score real images of the other split, up to `num_samples`: about the score of a perfect generator."""
+    """Score real images of the other split, up to `num_samples`: if as many, about a perfect generator's score."""
     config = prepared.config
     name = "train" if config.split == "test" else "test"
     other = real_data.split(name)
@@ -92,6 +92,11 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
         )
         return
     prepared.real_data_samples = len(indices)
+    if len(indices) < config.num_samples:  # the bias of FID, for one, depends on their number
+        prepared.warnings.append(
+            f"score of real data: of {len(indices):,} images instead of {config.num_samples:,}, so a perfect "
+            "generator's may differ"
+        )
     if name in real_data.record.random_splits:
         prepared.warnings.append(f"score of real data: {random_images(name)}")
     identity = {**prepared.protocol, **prepared.software, **real_data.execution, "real_data_samples": len(indices)}

@@ -44,6 +44,17 @@ def test_the_command_shows_each_seed_and_their_mean() -> None:
     assert "seeds/report.html: 2 runs" in ended.stdout
 
 
+def test_the_command_summarizes_every_score() -> None:
+    small = ["dataset.train_points=1600", "dataset.test_points=160", "training.steps=2", "metrics.0.num_samples=200"]
+    ended = run_command(
+        "run", "mlp-ring", *(word for override in small for word in ("-o", override)), "--seeds", "1,2", columns=200
+    )
+    assert ended.exit_code == ExitCode.DONE
+    titles = [line.strip() for line in ended.stdout.splitlines() if line.strip().endswith(" is better")]
+    assert titles == ["modes: covered, higher is better", "modes: high_quality, higher is better"]
+    assert ended.stdout.count("Mean ± SD") == 2
+
+
 def test_json_has_the_results_in_the_order_of_the_seeds() -> None:
     ended = run_command(*COMMAND, "--seeds", "2,1", "--json")
     assert ended.exit_code == ExitCode.DONE

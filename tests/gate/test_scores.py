@@ -240,6 +240,28 @@ def test_quality_needs_a_metric(commit: Any) -> None:
     assert "--quality needs a metric, and benchmark dcgan-fashion has none" in text
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("check", "--against", "HEAD"), ("check", "--baseline", "baseline.json"), ("baseline", "record", "--out", "new")],
+)
+def test_a_time_budget_is_refused_before_anything_is_trained(command: tuple[str, ...], recorded: Path) -> None:
+    ours = ("dcgan-fashion", "-p", "own_loss.py", "-o", "training.budget_seconds=60", "--quality")
+    outcome = run_command(*command, *ours)
+    assert outcome.exit_code == ExitCode.USAGE
+    assert "--quality: training.budget_seconds: not supported" in " ".join(outcome.output.split())
+    assert not Path("new").exists()
+
+
+def test_a_time_budget_that_only_base_has_is_refused_before_anything_is_trained(commit: Any) -> None:
+    commit(FAST + "BUDGET = 60.0\n")
+    commit(FAST)
+    code, text = check(*QUALITY)
+    assert code == ExitCode.NOT_COMPARABLE
+    assert "training.budget_seconds of base: 60, so its seeds would differ in length" in text
+    assert "seed " not in text
+    assert check()[0] == ExitCode.DONE  # the smoke run replaces the length
+
+
 def test_a_margin_for_an_unknown_metric(commit: Any) -> None:
     commit(FAST)
     commit(FAST + "FID = 20.0\n")

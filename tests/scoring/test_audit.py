@@ -175,11 +175,14 @@ def test_flaws_of_classes_repeat_no_image(sizes: tuple[int, ...], possible: set[
         assert len(images) == len(images.unique(dim=0)) == flaw.limit
 
 
-def test_the_largest_class_is_preferred() -> None:
-    real = images_of_sizes(30, 100, 70)
+@pytest.mark.parametrize(("sizes", "share"), [((300, 1000, 700, 500), 0.5), ((300, 1400, 300), 0.7)])
+def test_half_of_the_images_are_of_the_largest_class_unless_it_has_more_anyway(
+    sizes: tuple[int, ...], share: float
+) -> None:
+    real = images_of_sizes(*sizes)
     (flaw,) = [flaw for flaw in flaws(real) if flaw.name == "unbalanced classes"]
-    images = flaw.make(real, 90, torch.Generator().manual_seed(0))
-    assert (images[:, 0, 0, 0] == 1).sum() > 45
+    images = flaw.make(real, 900, torch.Generator().manual_seed(0))
+    assert (images[:, 0, 0, 0] == 1).float().mean().item() == pytest.approx(share, abs=0 if share == 0.5 else 0.03)
 
 
 def test_flaws_that_would_repeat_images_and_invalid_images_are_left_out_with_warnings() -> None:

@@ -23,6 +23,15 @@ def test_the_score_of_real_data_is_that_of_the_other_split(split: str, other: st
     images = getattr(scoring.data, other).tensors[0]
     assert result.real_data_score == pytest.approx(images.double().mean().item())
     assert result.real_data_samples == len(images)  # as many as there are
+    assert result.warnings == [
+        f"score of real data: of {len(images)} images instead of 400, so a perfect generator's may differ"
+    ]
+
+
+def test_a_score_of_as_many_real_images_as_generated_ones_has_no_warning(scoring: BrightnessScoring) -> None:
+    (scored,) = scoring.evaluator({"num_samples": 300}).metrics
+    assert scored.prepared.real_data_samples == 300
+    assert scored.prepared.warnings == []
 
 
 @pytest.mark.parametrize("form", ["in memory", "streamed"])

@@ -366,6 +366,20 @@ def test_the_plot_of_a_line_shows_unscored_points() -> None:
     assert axes.get_xlim()[1] > 1
 
 
+@pytest.mark.parametrize("initial", [0.0, 1.0])
+@pytest.mark.parametrize("finals", [(0.0, 0.25, 8.0), (0.0, 0.0, None), (1e-12, 0.0, 3e-5)])
+def test_the_plot_of_a_line_shows_scores_of_0(initial: float, finals: tuple[float | None, ...]) -> None:
+    axis = Axis("rate", (0.0, 1.0, 2.0))
+    points = tuple(SweepPoint((x,), trial(initial, final), None) for x, final in zip(axis.values, finals, strict=True))
+    axes = Figure().subplots()
+    draw_line(axes, Sweep("any", (axis,), 2.0, points))
+    drawn = [xy for line in axes.lines if line.get_marker() == "o" for xy in line.get_xydata()]
+    assert len(drawn) == len([final for final in finals if final is not None])
+    heights = [axes.transAxes.inverted().transform(axes.transData.transform(xy))[1] for xy in [*drawn, (0, initial)]]
+    assert all(0 <= height <= 1 for height in heights)  # not at minus infinity
+    assert len({round(height, 2) for height in heights}) == len({initial, *finals} - {None})  # told apart
+
+
 def test_a_sweep_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "sweep.csv").write_text("precious")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ganbench.reporting import leaderboard_tables
-from ganbench.results.leaderboard import Leaderboard, make_leaderboards
+from ganbench.results.leaderboard import Leaderboard, make_leaderboards, ranked_labels
 from ganbench.results.run_collection import find_runs
 
 from .scores import protocol_line
@@ -19,9 +19,7 @@ def leaderboards(paths: Sequence[Path]) -> Iterator[PageTable]:
     Runs of a suite that have no result are counted in their rows.
     """
     runs = find_runs(paths)
-    completed = [run.result for run in runs if run.result and run.result.status == "completed"]
-    ranked = (metric for result in completed for metric in result.metrics if metric.higher_is_better is not None)
-    for label in dict.fromkeys(metric.label for metric in ranked):
+    for label in ranked_labels(runs):
         yield from map(to_table, make_leaderboards(runs, label))
 
 

@@ -125,7 +125,7 @@ def only_classes(classes: Tensor) -> Make:
 
 
 def unbalanced(preferred: Tensor) -> Make:
-    """Draw half of the images from the preferred class, and the others from all that remain."""
+    """Draw images of which half are of the preferred class, or the share that it has anyway if that is larger."""
 
     def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
         order = torch.randperm(len(real.images), generator=rng)

@@ -56,6 +56,13 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
     """Draw the final metric over the axis; return whether a theoretical boundary was drawn."""
     (axis,) = sweep.axes
     values = np.array(axis.values, dtype=float)
+    initial = sweep.points[0].trial.initial[sweep.metric]
+    scores = [initial, *(point.trial.final[sweep.metric] for point in sweep.points)]
+    smallest = min((score for score in scores if score), default=1.0)
+    if has_zeros := 0 in scores:  # a logarithmic scale has no place for 0, so this one is linear up to `smallest`
+        axes.set_yscale("symlog", linthresh=smallest)
+    else:
+        axes.set_yscale("log")
     for outcome in Outcome:
         selected = [(point.values[0], final) for point, found in zip(sweep.points, sweep.outcomes(), strict=True)
                     if found == outcome and (final := point.trial.final[sweep.metric]) is not None]  # fmt: skip
@@ -64,11 +71,12 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
     if unscored := [point.values[0] for point in sweep.points if point.trial.final[sweep.metric] is None]:
         heights, at_top = [0.97] * len(unscored), axes.get_xaxis_transform()
         axes.plot(unscored, heights, "x", color=COLORS[Outcome.DIVERGED], transform=at_top)
-    initial = sweep.points[0].trial.initial[sweep.metric]
-    if initial:
+    if initial is not None:
         axes.axhline(initial, color="gray", linewidth=0.8)
         axes.annotate("before training", (values[0], initial), color="gray", fontsize=8, va="bottom")
-    axes.set(xlabel=axis.path, ylabel=sweep.metric, yscale="log")
+    if has_zeros:
+        axes.set_ylim(bottom=-smallest / 4)  # no score is negative
+    axes.set(xlabel=axis.path, ylabel=sweep.metric)
     set_scale(axes, axis, "x")
     rates = convergence_rates(sweep)
     if (level := boundary_level(rates)) is None:
