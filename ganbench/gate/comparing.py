@@ -25,8 +25,8 @@ from .measuring import Sessions, measure_fresh, measure_interleaved, require_unc
 from .probe import NOTHING_TO_MEASURE, are_equal, probed, require_same_scores
 from .quantities import smoke
 from .quantities.quality import (
-    require_known_metrics,
     require_same_protocols,
+    require_valid_margins,
     seeds_of,
     train_seeds,
     train_seeds_of_both,
@@ -75,7 +75,7 @@ def check_interleaved(base: Side, head: Side, config: CheckConfig) -> Check:
                 runs = smoke.train_both(base, head, session_config, config.training_seed, log, workers)
                 if config.quality:
                     require_same_protocol(runs.base[0], runs.head[0])
-                    require_known_metrics(config.margins, runs.head[0].metrics)
+                    require_valid_margins(config.margins, runs.head[0].metrics)
                 measurements = replace(measurements, smoke=runs)
         if config.speed:
             threshold = throughput_threshold(config.margins.time_percent, session_config)
@@ -136,7 +136,7 @@ def check_stored(baselines: Mapping[str, Baseline], head: Side, config: CheckCon
                 if config.quality:
                     require_same_protocol(baseline.smoke[0], runs[0])
             if config.quality:
-                require_known_metrics(config.margins, runs[0].metrics)
+                require_valid_margins(config.margins, runs[0].metrics)
             smoke_runs = runs
         if config.speed:
             sessions = measure_fresh(head, session_config, config.sessions, log, require_comparable)

@@ -184,10 +184,13 @@ class GateOptions(StrictModel):
         32.0, ge=0, description="allowed increase in peak memory, in MiB; a regression exceeds this and memory_percent"
     )
     score_percent: float = Field(
-        5.0, gt=0, description="by how much scores of metrics not in metric_percent may get worse, in percent"
+        5.0,
+        gt=0,
+        description="by how much scores of metrics not in metric_percent may get worse, in percent: a score of which "
+        "higher is better may fall by this, which must be less than 100",
     )
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="by how much scores of single metrics may get worse, in percent, by id, name or label"
+        {}, description="score_percent for single metrics, by id, name or label"
     )
     target_percent: float = Field(
         5.0, gt=0, description="allowed increase in images and in seconds to reach a target, in percent"

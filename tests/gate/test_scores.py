@@ -16,7 +16,7 @@ from conftest import SMALL
 from scipy import stats
 from stand_in import FAST
 
-from ganbench.errors import ExitCode
+from ganbench.errors import ExitCode, UsageError
 from ganbench.gate.check import CheckConfig, Measurements
 from ganbench.gate.decision.looks import Look, looks
 from ganbench.gate.decision.statistics import Estimate, paired
@@ -31,7 +31,7 @@ from ganbench.gate.decision.verdict import (
 from ganbench.gate.findings import make_findings
 from ganbench.gate.measuring import Sessions
 from ganbench.gate.quantities.failures import Failures
-from ganbench.gate.quantities.quality import Quality
+from ganbench.gate.quantities.quality import Quality, require_valid_margins
 from ganbench.gate.quantities.smoke import envelope, smoke_finding
 from ganbench.gate.side import SessionConfig, Side
 from ganbench.gate.training_runs import (
@@ -309,7 +309,48 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
     quality = Quality(TrainingRuns(base, head), GateOptions())
     decision = decide(quality.estimates()["score"], quality.threshold("score"))
     assert decision.verdict == Verdict.REGRESSED
-    assert decision.effect == pytest.approx(0.25, abs=0.01)
+    assert decision.effect == pytest.approx(0.2, abs=0.01)  # of the score, not of its inverse
+    ((_, finding),) = quality.findings({"score": decision})
+    assert "score is worse by 20.0%" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "higher_is_better", "margin", "verdict", "effect"),
+    [
+        (0.9, 0.6, True, 50, Verdict.PASS, 1 / 3),  # its inverse rises by 50%
+        (0.8, 0.38, True, 50, Verdict.REGRESSED, 0.525),
+        (0.4, 0.01, True, 50, Verdict.REGRESSED, 0.975),
+        (8.0, 10.0, True, 5, Verdict.WARNING, -0.25),  # unexpectedly large improvements
+        (8.0, 25.0, True, 60, Verdict.WARNING, -2.125),
+        (25.0, 8.0, False, 200, Verdict.WARNING, -0.68),
+        (25.0, 10.0, False, 200, Verdict.PASS, -0.6),
+        (8.0, 10.0, False, 50, Verdict.PASS, 0.25),
+    ],
+)
+def test_percentages_are_those_of_the_score(
+    base: float, head: float, higher_is_better: bool, margin: float, verdict: Verdict, effect: float
+) -> None:
+    sides = (
+        [training(mean * factor, higher_is_better) for factor in (0.999, 1.0, 1.001) for _ in range(2)]
+        for mean in (base, head)
+    )
+    quality = Quality(TrainingRuns(*sides), GateOptions(score_percent=margin))
+    threshold = quality.threshold("score")
+    assert threshold.margin == pytest.approx(margin / 100)
+    decision = decide(quality.estimates()["score"], threshold)
+    ((_, finding),) = quality.findings({"score": decision})
+    assert (finding.verdict, decision.effect) == (verdict, pytest.approx(effect, rel=0.01))
+    assert decision.lower < decision.effect < decision.upper < 1
+    assert ("Unexpectedly large improvement" in finding.message) == (verdict == Verdict.WARNING)
+
+
+@pytest.mark.parametrize("field", ["score_percent", "metric_percent.score"])
+def test_a_margin_that_no_score_can_exceed_is_refused(field: str) -> None:
+    name, _, metric = field.partition(".")
+    margins = GateOptions.model_validate({name: {metric: 100.0} if metric else 100.0})
+    with pytest.raises(UsageError, match=f"gate.{field}: 100: score cannot fall by more than 100%"):
+        require_valid_margins(margins, training(0.5, higher_is_better=True).metrics)
+    require_valid_margins(margins, training(0.5).metrics)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +358,7 @@ def test_a_higher_is_better_score_is_worse_if_lower() -> None:
     [
         ([0.38, 0.4, 0.41, 0.39, 0.42], [0.0] * 5, True, Verdict.REGRESSED),  # a recall, and no modes are left
         ([0.38, 0.4, 0.41, 0.39, 0.42], [0.01, 0.02, 0.0, 0.03, 0.01], True, Verdict.REGRESSED),
-        ([0.01, 0.02, 0.0, 0.03, 0.01], [0.38, 0.4, 0.41, 0.39, 0.42], True, Verdict.PASS),
+        ([0.01, 0.02, 0.0, 0.03, 0.01], [0.38, 0.4, 0.41, 0.39, 0.42], True, Verdict.WARNING),  # far better
         ([0.3, 0.35, 0.4, 0.45, 0.5], [0.0, 0.39, 0.4, 0.41, 0.42], True, Verdict.WARNING),  # one seed collapsed
         ([0.0] * 5, [0.0] * 5, True, Verdict.INCONCLUSIVE),
         ([0.0] * 5, [0.2, 0.1, 0.3, 0.1, 0.2], False, Verdict.REGRESSED),

@@ -10,7 +10,7 @@ from ganbench.gate.check import Check, CheckConfig, Measurements
 from ganbench.gate.decision.verdict import Finding, Verdict
 from ganbench.gate.lengths import STORED_SESSIONS
 from ganbench.gate.measuring import measure_fresh
-from ganbench.gate.quantities.quality import require_known_metrics, seeds_of, train_seeds
+from ganbench.gate.quantities.quality import require_valid_margins, seeds_of, train_seeds
 from ganbench.gate.quantities.smoke import REPEATS, train_repeats
 from ganbench.gate.revision.under_test import current_side
 from ganbench.gate.session import Session
@@ -108,7 +108,7 @@ def record_runs(file: Path, baseline: Baseline, side: Side, config: CheckConfig)
     if config.smoke and not baseline.smoke:
         runs = train_repeats(side, session_config, REPEATS, log)
         if config.quality:
-            require_known_metrics(config.margins, runs[0].metrics)
+            require_valid_margins(config.margins, runs[0].metrics)
         baseline = baseline.model_copy(update={"smoke": runs})
         baseline.save(file)
     if config.quality and not baseline.quality:

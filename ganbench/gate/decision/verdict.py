@@ -29,8 +29,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Threshold:
-    """The allowed increase in cost, and the increase that noise alone can cause; both are fractions, such as 0.05.
+    """By how much a quantity may get worse, and by how much noise alone can worsen it: fractions, such as 0.05.
 
+    With `higher_is_better`, it gets worse by falling, and its cost is its inverse: a fall by 0.2 raises that by 0.25.
     `pass_alpha` is the level of the upper bound. It is not divided among several quantities, because all of them must
     pass (the intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
     """
@@ -38,21 +39,38 @@ class Threshold:
     margin: float
     noise_floor: float = NOISE_FLOOR
     pass_alpha: float = ALPHA
+    higher_is_better: bool = False
 
     @classmethod
-    def over_seeds(cls, margin: float, std: float) -> Threshold:
+    def over_seeds(cls, margin: float, std: float, higher_is_better: bool = False) -> Threshold:
         """Return the threshold for training runs with several seeds: the more these vary, the larger its margin.
 
         `std` is the standard deviation over base's seeds, of the logarithm of the cost.
         """
-        return cls(max(margin, math.expm1(MIN_STD_DEVS * std)), pass_alpha=SEEDS_PASS_ALPHA)
+        margin = max(margin, fraction(MIN_STD_DEVS * std, higher_is_better))
+        return cls(margin, pass_alpha=SEEDS_PASS_ALPHA, higher_is_better=higher_is_better)
+
+    @property
+    def log_margin(self) -> float:
+        """The margin as the logarithm of a ratio of costs."""
+        return log_ratio(self.margin, self.higher_is_better)
+
+    @property
+    def log_noise_floor(self) -> float:
+        return log_ratio(self.noise_floor, self.higher_is_better)
+
+    @property
+    def improvement(self) -> float:
+        """The effect that reverses one of the size of the margin."""
+        return fraction(-self.log_margin, self.higher_is_better)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict and the numbers behind it, as fractions of cost: 0.05 is 5% worse.
+    """A verdict and the numbers behind it, as fractions of base's value: 0.05 is 5% worse.
 
-    They are infinite if head never reaches a target, or if its score is 0, and -inf if that is so for base instead.
+    They are infinite if head never reaches a target, and -inf if base never does, or if only its score is 0 although
+    higher is better.
     """
 
     verdict: Verdict
@@ -79,7 +97,7 @@ def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float
     Return "pass" if the upper bound is below the margin, and otherwise "inconclusive": no evidence is not a pass.
     `alpha` is the level of the lower bound.
     """
-    margin, floor = math.log1p(threshold.margin), math.log1p(threshold.noise_floor)
+    margin, floor = threshold.log_margin, threshold.log_noise_floor
     lower, upper = estimate.lower(alpha), estimate.upper(threshold.pass_alpha)
     if estimate.effect >= margin and lower > floor:
         verdict = Verdict.REGRESSED
@@ -88,20 +106,26 @@ def decide(estimate: Estimate | RankEstimate, threshold: Threshold, alpha: float
     else:
         verdict = Verdict.INCONCLUSIVE
     detectable = max(margin, floor + (0.0 if lower == estimate.effect else estimate.effect - lower))
-    return Decision(verdict, *map(fraction, (estimate.effect, lower, upper, detectable)))
+    effects = (estimate.effect, lower, upper, detectable)
+    return Decision(verdict, *(fraction(effect, threshold.higher_is_better) for effect in effects))
 
 
-def fraction(log_ratio: float) -> float:
-    """Return the increase in cost for the logarithm of a ratio; infinite if it is too large for a float.
+def fraction(log_ratio: float, higher_is_better: bool = False) -> float:
+    """Return how much worse a quantity is for the logarithm of a ratio of costs; infinite if too large for a float.
 
     It is -inf for -inf, so that what only head reaches differs from a large improvement.
     """
     if log_ratio == -math.inf:
         return -math.inf
     try:
-        return math.expm1(log_ratio)
+        return -math.expm1(-log_ratio) if higher_is_better else math.expm1(log_ratio)
     except OverflowError:
-        return math.inf
+        return math.copysign(math.inf, log_ratio)
+
+
+def log_ratio(fraction: float, higher_is_better: bool) -> float:
+    """Return the logarithm of a ratio of costs for a fraction by which a quantity is worse."""
+    return -math.log1p(-fraction) if higher_is_better else math.log1p(fraction)
 
 
 def significance_level(*, speed: bool, scores: bool) -> float:
@@ -123,7 +147,7 @@ def shared_levels(
 
     `p_values` are those of the tests without an estimate.
     """
-    floors = {name: math.log1p(thresholds[name].noise_floor) for name in estimates}
+    floors = {name: thresholds[name].log_noise_floor for name in estimates}
     all_p_values = {name: estimate.p_value(floors[name]) for name, estimate in estimates.items()} | dict(p_values)
     return dict(zip(all_p_values, holm(list(all_p_values.values()), alpha), strict=True))
 
@@ -141,7 +165,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def percent(effect: float) -> str:
-    """Format a fraction of cost, with its sign."""
+    """Format a fraction by which a quantity is worse, with its sign."""
     return f"{effect:+.1%}" if math.isfinite(effect) else "infinite" if effect > 0 else "infinitely less"
 
 

@@ -43,14 +43,14 @@ def train_seeds(
 ) -> list[TrainingRun]:
     """Run the whole benchmark for each seed. An exception from `check` ends it.
 
-    Raises `SessionError` if a run crashes, and `UsageError` if a margin is set for an unknown metric. Divergence is a
+    Raises `SessionError` if a run crashes, and `UsageError` for an invalid margin. Divergence is a
     valid outcome.
     """
     runs = []
     for seed in seeds:
         run = train(side, config, {"seed": seed}, targets=True)
         check(run)
-        require_known_metrics(margins, run.metrics)
+        require_valid_margins(margins, run.metrics)
         titles = metric_titles(run.metrics)
         scores = ", ".join(f"{titles[score.id]} {number(score.value)}" for score in run.metrics)
         log(f"seed {seed} of {side.name}: {run.message or scores}")
@@ -81,13 +81,30 @@ def require_same_protocols(runs: TrainingRuns) -> None:
             require_same_protocol(base, head)
 
 
-def require_known_metrics(margins: GateOptions, scores: Sequence[Score]) -> None:
-    """Raise `UsageError` if a margin is set for a metric that is not among these, unless there are none."""
+def require_valid_margins(margins: GateOptions, scores: Sequence[Score]) -> None:
+    """Raise `UsageError` if a margin is of a metric that is not among these, unless there are none, or if it is too
+    large to be exceeded.
+    """
     ranked = (score for score in scores if score.higher_is_better is not None)
     known = dict.fromkeys(name for score in ranked for name in (score.id, score.name, score.label))
     for name in margins.metric_percent if known else ():
         if name not in known:
             raise UsageError(f"gate.metric_percent.{name}: unknown metric; the benchmark has {', '.join(known)}")
+    for score in scores:
+        path, percent = margin_of(score, margins)
+        if score.higher_is_better and percent >= 100:
+            raise UsageError(
+                f"{path}: {percent:g}: {score.label} cannot fall by more than 100%, so no check would fail; give less "
+                f"than 100 for it, with gate.metric_percent.{score.id}"
+            )
+
+
+def margin_of(score: Score, margins: GateOptions) -> tuple[str, float]:
+    """Return the field of the spec that sets the margin of a score, and the margin in percent."""
+    for name in (score.id, score.label, score.name):  # the most specific one first
+        if name in margins.metric_percent:
+            return f"gate.metric_percent.{name}", margins.metric_percent[name]
+    return "gate.score_percent", margins.score_percent
 
 
 def seeds_of(seed: int) -> tuple[range, range]:
@@ -134,12 +151,10 @@ class Quality:
     def threshold(self, title: str) -> Threshold:
         """Return the margin from the spec, or a multiple of the standard deviation over base's seeds if larger."""
         score = next(score for score in self.metrics.values() if self.titles[score.id] == title)
-        percent = self.margins.score_percent
-        for name in (score.name, score.label, score.id):  # the most specific one last
-            percent = self.margins.metric_percent.get(name, percent)
+        _, percent = margin_of(score, self.margins)
         costs = self._costs(score)[0]
         std = stdev(map(math.log, costs)) if have_logarithms(costs) else spread(costs)
-        return Threshold.over_seeds(percent / 100, std)
+        return Threshold.over_seeds(percent / 100, std, bool(score.higher_is_better))
 
     def findings(self, decisions: dict[str, Decision]) -> Iterable[tuple[str, Finding]]:
         """Yield the finding on each score."""
@@ -154,8 +169,9 @@ class Quality:
             zeros = [sum(value == 0 for value in side) for side in values]
             by_rank = any(zeros)
             message = rank_message(title, decision, zeros, values) if by_rank else decision_message(title, decision)
-            message += f"; margin {self.threshold(title).margin:.1%}"
-            better = decision.upper < 0 and -decision.effect >= self.threshold(title).margin
+            threshold = self.threshold(title)
+            message += f"; margin {threshold.margin:.1%}"
+            better = decision.upper < 0 and decision.effect <= threshold.improvement
             verdict = decision.verdict
             more_zeros = zeros[1] * len(values[0]) > zeros[0] * len(values[1])
             if more_zeros and self.metrics[metric_id].higher_is_better and verdict == Verdict.PASS:
