@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import linear_regression, mean, stdev
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,15 +89,21 @@ def measure(setting: Setting, device: str, data_dir: Path | None) -> list[Audit]
     spec = request.spec(Registry.load(), None, setting.images)
     console = Console(stderr=True)
     name = f"{setting.dataset}, {setting.features}"
-    return audit_metrics(
-        spec,
-        resolve_device(device),
-        data_dir,
-        setting.images,
-        DRAWS,
-        lambda status: console.print(f"{name}: {status}", highlight=False),
-        lambda message: console.print(f"{name}: warning: {message}", highlight=False),
-    )
+    audits: dict[int, Audit] = {}  # by position
+    # metrics are audited together only if they compare with the same images, of which some are copied
+    for samples in dict.fromkeys(metric.real_samples for metric in spec.metrics):
+        numbers = [number for number, metric in enumerate(spec.metrics) if metric.real_samples == samples]
+        found = audit_metrics(
+            spec.model_copy(update={"metrics": [spec.metrics[number] for number in numbers]}),
+            resolve_device(device),
+            data_dir,
+            setting.images,
+            DRAWS,
+            lambda status: console.print(f"{name}: {status}", highlight=False),
+            lambda message: console.print(f"{name}: warning: {message}", highlight=False),
+        )
+        audits |= dict(zip(numbers, found, strict=True))
+    return [audits[number] for number in sorted(audits)]
 
 
 def stored(audit: Audit) -> dict[str, Any]:
@@ -158,6 +164,8 @@ def title(audit: dict[str, Any], name: str) -> str:
 def trend(audit: dict[str, Any], name: str, kind: str, images: str) -> str:
     """Return how the mean changes from real images to the strongest flaw of a kind, and how the strongest is rated."""
     flaws = [flaw for flaw in audit["flaws"] if flaw["kind"] == kind]
+    if not flaws:
+        return "left out"
     if all(flaw["rated"][name] == "not detected" for flaw in flaws):
         return "not detected"
     draws = [audit["real"][images][name], *(flaw["scores"][name] for flaw in flaws)]
@@ -194,9 +202,13 @@ def render_fid(settings: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| {data(setting)} | fit | {limit:.2g} + {three_digits(bias)} / N | |")
     columns = " | ".join(f"{data(setting)} | rated" for setting in settings)
     lines += ["", f"| Flaw | | {columns} |", "|---" * (2 + 2 * len(settings)) + "|"]
-    for flaws in zip(*(setting["audits"][0]["flaws"] for setting in settings), strict=True):
-        cells = [f"{spread(flaw['scores'][''])} | {flaw['rated']['']}" for flaw in flaws]
-        lines.append(f"| {flaws[0]['kind']} | {flaws[0]['strength']} | {' | '.join(cells)} |")
+    columns_by_flaw = [
+        {(flaw["kind"], flaw["strength"]): flaw for flaw in setting["audits"][0]["flaws"]} for setting in settings
+    ]
+    for kind, strength in dict.fromkeys(chain(*columns_by_flaw)):
+        flaws = [column.get((kind, strength)) for column in columns_by_flaw]
+        cells = [f"{spread(flaw['scores'][''])} | {flaw['rated']['']}" if flaw else "left out | " for flaw in flaws]
+        lines.append(f"| {kind} | {strength} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

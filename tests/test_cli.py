@@ -282,7 +282,7 @@ def test_strict_plugins_fails_only_if_a_plugin_is_broken(command: str, install: 
         ("run dcgan-fashion --data-dir nowhere", "--data-dir nowhere: no such folder"),
         ("run dcgan-fashion --data-dir full/file", "--data-dir full/file: no such folder"),
         *(
-            (command, "expected a path, got an empty text")
+            (command, "expected a path, got an empty string")
             for command in (
                 f"{SHORT} --data-dir ''",
                 "run --resume ''",

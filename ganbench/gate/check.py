@@ -52,8 +52,8 @@ class CheckConfig:
             raise UsageError(f"--quality needs a metric, and benchmark {self.session_config.benchmark} has none")
         if self.quality and self.budget_seconds is not None:
             raise UsageError(
-                "--quality: training.budget_seconds: not supported, because seeds would differ in length; set only "
-                "training.steps or training.epochs instead"
+                "--quality: training.budget_seconds: not supported, because the seeds would train for different "
+                "numbers of steps; set only training.steps or training.epochs instead"
             )
 
 

@@ -40,7 +40,7 @@ def check_tables(check: Check) -> Iterable[Table]:
 def findings_table(check: Check) -> Table:
     """Make a table with one row per quantity: how much worse head is, the bounds and the verdict."""
     base, head = map(escape, check.names)
-    table = Table("Quantity", base, head, "Change in cost", "Bounds", title="Check", title_justify="left")
+    table = Table("Quantity", base, head, "Worse by", "Bounds", title="Check", title_justify="left")
     table.add_column("Verdict", min_width=len(Verdict.INCONCLUSIVE))
     for name, finding in check.findings.items():
         table.add_row(*map(escape, (name, *finding.sides, *bounds(finding))), verdict_text(finding))

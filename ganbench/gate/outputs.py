@@ -66,7 +66,7 @@ def markdown(check: Check) -> str:
     lines = [
         f"### {LABELS[check.verdict]}: {escaped(f'{check.benchmark}, {head} against {base}')}",
         "",
-        "| quantity | verdict | base | head | change in cost | bounds |",
+        "| quantity | verdict | base | head | worse by | bounds |",
         "|---|---|---|---|---|---|",
     ]
     for name, finding in check.findings.items():

@@ -130,12 +130,16 @@ def require_same_scores(probes: Probes) -> None:
     targets = [", ".join(map(describe_target, probe.spec.get("targets", []))) or "none" for probe in probes.sides]
     if targets[0] != targets[1]:
         reasons.append(f"targets: {' and '.join(targets)}")
-    if (budget := probes.base.spec["training"].get("budget_seconds")) is not None:  # head's would be refused before
-        reasons.append(f"training.budget_seconds of base: {budget:g}, so its seeds would differ in length")
     if reasons:
         raise NotComparableError(
             f"the scores of the two sides are not comparable: {'; '.join(sorted(reasons))}. Set these with -o for both "
             "sides, or check without --quality"
+        )
+    if (budget := probes.base.spec["training"].get("budget_seconds")) is not None:  # head's would be refused before
+        raise NotComparableError(
+            f"the scores of the two sides are not comparable: base has training.budget_seconds = {budget:g}, so its "
+            "seeds would train for different numbers of steps. Compare with a revision without it, or check without "
+            "--quality"
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -38,8 +39,8 @@ class StrictModel(BaseModel):
     @classmethod
     def _refuse_misreadings(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool | list | tuple | Mapping) or is_empty(value):
-            types = types_in(cls.model_fields[str(info.field_name)].annotation)
-            if types <= CHECKED and (misread := list(misreadings(value, types))):
+            kinds = alternatives(cls.model_fields[str(info.field_name)].annotation)
+            if misread := list(misreadings(value, kinds)):
                 raise ValidationError.from_exception_data(cls.__name__, misread)
         return value
 
@@ -98,28 +99,39 @@ PHRASES = {"greater than or equal to": "at least", "less than or equal to": "at 
 CHECKED = {int, float, str, Path, type(None)}  # of other types, pydantic alone decides what they take
 
 
-def types_in(annotation: Any) -> set[Any]:
-    """Return the types of the values that an annotation allows, also of those in lists and tables."""
+def alternatives(annotation: Any) -> list[Any]:
+    """Return the types that an annotation allows, without those of items of lists and tables."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return {type(value) for value in arguments}
+        return [type(value) for value in arguments]
     if origin is Annotated:
-        return types_in(arguments[0])
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return types_in(arguments[1])
-    if arguments:
-        return {kind for argument in arguments if argument is not ... for kind in types_in(argument)}
-    return {annotation if isinstance(annotation, type) else Any}
+        return alternatives(arguments[0])
+    if origin in (Union, UnionType):
+        return [kind for argument in arguments for kind in alternatives(argument)]
+    return [annotation]
 
 
-def misreadings(value: Any, types: set[Any], path: tuple[int | str, ...] = ()) -> Iterator[InitErrorDetails]:
+def types_of_items(kinds: Iterable[Any]) -> list[Any]:
+    """Return the types of the items of those types that are lists or tables."""
+    found = []
+    for kind in kinds:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            arguments = arguments[1:]
+        found += [each for argument in arguments if argument is not ... for each in alternatives(argument)]
+    return found
+
+
+def misreadings(value: Any, kinds: list[Any], path: tuple[int | str, ...] = ()) -> Iterator[InitErrorDetails]:
     """Yield what pydantic would read as something else: a boolean as a number, and no text as the current folder."""
+    if not all(kind in CHECKED or get_origin(kind) for kind in kinds):
+        return
     if isinstance(value, list | tuple | Mapping):
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from misreadings(item, types, (*path, key))
-    elif isinstance(value, bool) and types & {int, float}:
-        yield InitErrorDetails(type="float_type" if float in types else "int_type", loc=path, input=value)
-    elif is_empty(value) and Path in types and str not in types:
+            yield from misreadings(item, types_of_items(kinds), (*path, key))
+    elif isinstance(value, bool) and (int in kinds or float in kinds):
+        yield InitErrorDetails(type="float_type" if float in kinds else "int_type", loc=path, input=value)
+    elif is_empty(value) and Path in kinds and str not in kinds:
         problem = PydanticCustomError(EXPLAINED, "must be a path, but is empty; leave it out for the default")
         yield InitErrorDetails(type=problem, loc=path, input=...)
 
@@ -140,8 +152,8 @@ class Options(StrictModel):
     """Base class for a plugin's options.
 
     Give each field a default, a description and bounds: help texts, error messages and documentation are generated
-    from this schema. A misspelled option is an error, as are a boolean for a number and an empty text for a path. In a
-    `Path`, a leading ~ is the user's home folder.
+    from this schema. A misspelled option is an error, as are a boolean for a number and an empty string for a path. In
+    a `Path`, a leading ~ is the user's home folder.
     """
 
     @field_validator("*")

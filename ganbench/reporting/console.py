@@ -126,9 +126,9 @@ def plain_warnings() -> Iterator[None]:
 
 
 def given_path(text: StrPath) -> Path:
-    """Read a path on the command line: a shell does not replace the ~ of --out=~/run, and an empty text is none."""
+    """Read a path on the command line, of which no shell replaces the ~ in --out=~/run. An empty string is an error."""
     if not os.fspath(text):
-        raise typer.BadParameter("expected a path, got an empty text")
+        raise typer.BadParameter("expected a path, got an empty string")
     return Path(expand_home(text))
 
 

@@ -24,17 +24,17 @@ SHOWN_NOTES = 10  # of one kind
 
 
 def print_leaderboards(console: Console, boards: Sequence[Leaderboard]) -> None:
-    print_tables(console, boards)
-    for notice in data_notices(boards):
-        print_text(console, notice)
-
-
-def print_tables(console: Console, boards: Sequence[Leaderboard]) -> None:
-    """Print the leaderboards of one score, with their notes."""
     for board in boards:
         console.print(leaderboard_table(board))
         for note in notes(board):
             print_text(console, note)
+    print_difference(console, boards)
+    for notice in data_notices(boards):
+        print_text(console, notice)
+
+
+def print_difference(console: Console, boards: Sequence[Leaderboard]) -> None:
+    """Print why there are several leaderboards of one score, if there are."""
     if len(boards) > 1:
         fields = ", ".join(differing_fields(flatten(board.protocol) for board in boards)) or "the metrics"
         text = f"{len(boards)} tables, because scores of different protocols are not comparable: {fields} differ"
@@ -51,11 +51,14 @@ def print_leaderboards_of(console: Console, folder: Path) -> None:
 def print_leaderboards_by_score(console: Console, folder: Path) -> None:
     """Print the leaderboards of the runs in a folder for each score, if any of them has scores."""
     runs = find_runs([folder])
-    boards = [make_leaderboards(runs, label) for label in ranked_labels(runs)]
-    for each in boards:
-        print_tables(console, each)
-    for notice in data_notices(chain(*boards)):
-        print_text(console, notice)
+    by_score = [make_leaderboards(runs, label) for label in ranked_labels(runs)]
+    for boards in by_score:
+        for board in boards:
+            console.print(leaderboard_table(board))
+        print_difference(console, boards)
+    notes_of_all = chain.from_iterable(map(notes, chain(*by_score)))
+    for text in dict.fromkeys([*notes_of_all, *data_notices(chain(*by_score))]):  # most are about runs, not scores
+        print_text(console, text)
 
 
 def leaderboard_table(board: Leaderboard) -> Table:

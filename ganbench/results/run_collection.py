@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
@@ -84,6 +86,8 @@ def runs_in(path: Path, above: frozenset[Path] = frozenset()) -> Iterator[FoundR
     elif is_file(path / SPEC):
         yield FoundRun(path, read_spec(path / SPEC), UNFINISHED, None, read_processes(path))
     elif is_dir(path) and (folder := path.resolve()) not in above:
+        if not os.access(path, os.X_OK):  # its files have names, but all else about them is hidden
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         for inner in sorted(path.iterdir()):
             with left_out_if_unreadable(inner):
                 if is_dir(inner):

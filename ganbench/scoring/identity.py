@@ -20,6 +20,7 @@ from ganbench.spec.configs import DatasetConfig, PluginConfig
 from ganbench.system.source import all_files, content_hash, hash_files
 
 MAX_HASHED_BYTES = 2**30  # splits in memory up to this size are hashed completely
+MIN_DIFFERENT = 0.9  # fraction of the train images; some datasets have a few copies
 SAMPLED_IMAGES = 1000  # images hashed in splits that are larger, or read item by item
 DIGITS = 16  # hexadecimal digits of a SHA-256 in a protocol
 OWN_ENTRIES = frozenset(  # of a protocol, set by ganbench and not by plugins
@@ -79,11 +80,19 @@ def digests(images: np.ndarray) -> Iterator[bytes]:
 
 
 def copied_test_images(data: ImageData) -> int:
-    """Return how many test images are exactly like a train image, as far as splits are hashed completely."""
-    if data.test is None or data.test is data.train or not (is_hashed(data.train) and is_hashed(data.test)):
+    """Return how many test images are exactly like a train image, as far as splits are hashed completely.
+
+    Return 0 if many train images are alike: data with few different values has equal images in all splits. Vectors are
+    not searched.
+    """
+    if len(data.data_shape) != 3 or data.test is None or data.test is data.train:
+        return 0
+    if not (is_hashed(data.train) and is_hashed(data.test)):
         return 0
     train, test = (split.tensors[0].cpu().numpy() for split in (data.train, data.test))
     known = set(digests(train))
+    if len(known) < MIN_DIFFERENT * len(train):
+        return 0
     return sum(digest in known for digest in digests(test))
 
 

@@ -94,8 +94,8 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     prepared.real_data_samples = len(indices)
     if len(indices) < config.num_samples:  # the bias of FID, for one, depends on their number
         prepared.warnings.append(
-            f"score of real data: of {len(indices):,} images instead of {config.num_samples:,}, so a perfect "
-            "generator's may differ"
+            f"the score of real data is of {len(indices):,} images instead of {config.num_samples:,}, so that of a "
+            "perfect generator may differ"
         )
     if name in real_data.record.random_splits:
         prepared.warnings.append(f"score of real data: {random_images(name)}")

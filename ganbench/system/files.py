@@ -42,7 +42,7 @@ def as_path(name: str, given: object) -> Path:
     if not isinstance(given, str | os.PathLike):
         raise UsageError(f"{name}: expected a path, got {type(given).__name__}")
     if not os.fspath(given):  # of a variable that is not set: `Path` would take it for the current folder
-        raise UsageError(f"{name}: expected a path, got an empty text")
+        raise UsageError(f"{name}: expected a path, got an empty string")
     return Path(expand_home(given))
 
 

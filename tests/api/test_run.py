@@ -187,7 +187,7 @@ def start(*arguments: Any, **named: Any) -> Any:
         (start(epochs=2.5), "training.epochs: must be an integer"),
         (start(out=5), "out: expected a path, got int"),
         (start(data_dir=5), "data_dir: expected a path, got int"),
-        (start(data_dir=""), "data_dir: expected a path, got an empty text"),
+        (start(data_dir=""), "data_dir: expected a path, got an empty string"),
         (start(data_dir="x" * 300), "x: no such folder"),
         (start(plugins=f"{'x' * 300}.py"), "x.py: no such file"),
         (lambda: ganbench.run("model = 'dcgan'\n" * 30, quiet=True), "unknown benchmark 'model = 'dcgan'"),

@@ -145,6 +145,19 @@ def test_copies_of_train_images_in_the_test_split_are_warned_of(
     assert any(f"{copied} of 1,000 test images are exact copies of train images" in each for each in warnings) == warned
 
 
+def test_images_of_few_different_values_are_no_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subset = embedded_subset()
+    few = replace(
+        subset, train=TensorDataset(*(part[:50].repeat_interleave(4, 0) for part in subset.train.tensors)), test=None
+    )
+    few = replace(few, test=TensorDataset(*(part[:100] for part in few.train.tensors)))
+    monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_: few)
+    config = DatasetConfig.model_validate("fashion-mnist", context={"registry": Registry.load()})
+    warnings: list[str] = []
+    open_dataset(config, 0, CPU, tmp_path, warnings.append)
+    assert not warnings
+
+
 def tensors(images: Tensor, labels: Tensor) -> TensorDataset:
     return TensorDataset(images, labels)
 

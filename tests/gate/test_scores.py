@@ -257,7 +257,7 @@ def test_a_time_budget_that_only_base_has_is_refused_before_anything_is_trained(
     commit(FAST)
     code, text = check(*QUALITY)
     assert code == ExitCode.NOT_COMPARABLE
-    assert "training.budget_seconds of base: 60, so its seeds would differ in length" in text
+    assert "base has training.budget_seconds = 60, so its seeds would train for different numbers of steps" in text
     assert "seed " not in text
     assert check()[0] == ExitCode.DONE  # the smoke run replaces the length
 

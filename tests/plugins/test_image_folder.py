@@ -255,7 +255,7 @@ def test_enlarged_images_and_stacks_are_in_the_notice(root: Path) -> None:
     for _ in range(2):  # the second time from the cache
         assert "ENLARGED" not in str(load(root).notice)
         assert str(load(root, size=32).notice).endswith(
-            "ENLARGED 21 images, smaller than 32x32 pixels; USED ONLY THE FIRST PAGE of 1 file"
+            "ENLARGED 21 images to 32x32 pixels; USED ONLY THE FIRST PAGE of 1 file"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,18 @@ def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(
     assert code == ExitCode.DONE
     assert "lost+found: left out: Permission denied" in text
     assert invoke("runs/lost+found")[0] == ExitCode.NOT_COMPARABLE
+
+
+def test_a_folder_that_may_only_be_listed_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "good", 0, score(10.0))
+    (tmp_path / "runs" / "listed").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "listed" and access(path, mode))
+    code, text = invoke("runs")
+    assert code == ExitCode.DONE
+    assert "listed: left out: Permission denied" in text
 
 
 def test_an_unfinished_run_over_processes_is_in_the_row_of_the_finished_ones(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
             f"x.npy {A} --metrics modes --features typo",
             "--features typo has no effect, because no metric has an ext",
         ),
-        ("x.npy --against ''", "--against: expected a name or a path, got an empty text"),
+        ("x.npy --against ''", "--against: expected a name or a path, got an empty string"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),
         (
             f"x.npy {A} --metrics kid --features raw",

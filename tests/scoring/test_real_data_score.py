@@ -24,7 +24,7 @@ def test_the_score_of_real_data_is_that_of_the_other_split(split: str, other: st
     assert result.real_data_score == pytest.approx(images.double().mean().item())
     assert result.real_data_samples == len(images)  # as many as there are
     assert result.warnings == [
-        f"score of real data: of {len(images)} images instead of 400, so a perfect generator's may differ"
+        f"the score of real data is of {len(images)} images instead of 400, so that of a perfect generator may differ"
     ]
 
 

@@ -335,6 +335,8 @@ def test_overrides_do_not_change_the_registered_benchmark(load: Load) -> None:
         ("optimizer.generator.lr=0", ["optimizer.generator.lr:", "greater than 0"]),
         ("optimizer.generator.betas=[0.9]", ["optimizer.generator.betas.1: required"]),
         ("optimizer.generator.betas=0.9", ["optimizer.generator.betas: must be a list (got 0.9)"]),
+        ("optimizer.generator.betas=true", ["optimizer.generator.betas: must be a list (got True)"]),
+        ("gate.metric_percent=true", ["gate.metric_percent: must be a table (got True)"]),
         ("optimizer.generator.betas=[0, 0.9, 1]", ["optimizer.generator.betas: must have at most 2 items, not 3"]),
         ("optimizer.generator.betas=[2.0, 0.9]", ["optimizer.generator.betas", "less than 1"]),
         ("optimizer.critic=adam", ["optimizer.critic: unknown key"]),

@@ -367,7 +367,7 @@ def test_the_plot_of_a_line_shows_unscored_points() -> None:
 
 
 @pytest.mark.parametrize("initial", [0.0, 1.0])
-@pytest.mark.parametrize("finals", [(0.0, 0.25, 8.0), (0.0, 0.0, None), (1e-12, 0.0, 3e-5)])
+@pytest.mark.parametrize("finals", [(0.0, 0.25, 8.0), (0.0, 0.0, None), (1e-12, 0.0, 3e-5), (-0.5, 0.0, 2.0)])
 def test_the_plot_of_a_line_shows_scores_of_0(initial: float, finals: tuple[float | None, ...]) -> None:
     axis = Axis("rate", (0.0, 1.0, 2.0))
     points = tuple(SweepPoint((x,), trial(initial, final), None) for x, final in zip(axis.values, finals, strict=True))

@@ -70,9 +70,10 @@ def class_flaws(real: RealImages) -> Iterator[Flaw]:
     if len(classes) > 1:
         for strength, kept in (("the last class", classes[:-1]), ("half of the classes", classes[: len(classes) // 2])):
             yield Flaw("missing classes", strength, only_classes(kept), limit=len(real.of_classes(kept)))
-        largest = sizes.argmax()
-        make, limit = unbalanced(classes[largest]), min(2 * int(sizes[largest]) + 1, len(real.images))
-        yield Flaw("unbalanced classes", "half of the images of the largest class", make, limit)
+        largest, size = classes[sizes.argmax()], int(sizes.max())
+        if 2 * size < len(real.images):  # else, real images are as unbalanced
+            limit = 2 * size + 1
+            yield Flaw("unbalanced classes", "half of the images of the largest class", unbalanced(largest), limit)
 
 
 def changed(name: str, strength: str, change: Change) -> Flaw:
@@ -125,7 +126,7 @@ def only_classes(classes: Tensor) -> Make:
 
 
 def unbalanced(preferred: Tensor) -> Make:
-    """Draw images of which half are of the preferred class, or the share that it has anyway if that is larger."""
+    """Draw images of which half are of the preferred class; at most half of all are of it."""
 
     def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
         order = torch.randperm(len(real.images), generator=rng)

@@ -50,7 +50,7 @@ class Request:
         What the spec says is checked by `spec`.
         """
         if self.against == "":  # of a variable that is not set: a path would be the current folder
-            raise UsageError(f"{self.option}: expected a name or a path, got an empty text")
+            raise UsageError(f"{self.option}: expected a name or a path, got an empty string")
         path = images if isinstance(images, Path) else None
         is_run = path is not None and is_run_directory(path)
         if path is not None and not exists(path):

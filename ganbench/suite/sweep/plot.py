@@ -58,8 +58,9 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
     values = np.array(axis.values, dtype=float)
     initial = sweep.points[0].trial.initial[sweep.metric]
     scores = [initial, *(point.trial.final[sweep.metric] for point in sweep.points)]
-    smallest = min((score for score in scores if score), default=1.0)
-    if has_zeros := 0 in scores:  # a logarithmic scale has no place for 0, so this one is linear up to `smallest`
+    known = [score for score in scores if score is not None]
+    smallest = min((abs(score) for score in known if score), default=1.0)
+    if min(known, default=1.0) <= 0:  # no logarithm, so the scale is linear between `smallest` and its negative
         axes.set_yscale("symlog", linthresh=smallest)
     else:
         axes.set_yscale("log")
@@ -74,8 +75,8 @@ def draw_line(axes: Axes, sweep: Sweep) -> bool:
     if initial is not None:
         axes.axhline(initial, color="gray", linewidth=0.8)
         axes.annotate("before training", (values[0], initial), color="gray", fontsize=8, va="bottom")
-    if has_zeros:
-        axes.set_ylim(bottom=-smallest / 4)  # no score is negative
+    if min(known, default=1.0) == 0:
+        axes.set_ylim(bottom=-smallest / 4)  # so that 0 is next to the edge
     axes.set(xlabel=axis.path, ylabel=sweep.metric)
     set_scale(axes, axis, "x")
     rates = convergence_rates(sweep)

@@ -88,7 +88,7 @@ def notice(
     if untrained := without_images(found.classes, train_labels):
         parts.append(f"NO TRAINING IMAGES of {', '.join(map(printable, untrained))}, as all are in the test split")
     if decoded.enlarged:
-        parts.append(f"ENLARGED {counted(decoded.enlarged, 'image')}, smaller than {size}x{size} pixels")
+        parts.append(f"ENLARGED {counted(decoded.enlarged, 'image')} to {size}x{size} pixels")
     if decoded.further_pages:
         parts.append(f"USED ONLY THE FIRST PAGE of {counted(decoded.further_pages, 'file')}")
     return f"image-folder: {root}: {'; '.join(parts)}" if parts else None
