@@ -115,7 +115,14 @@ def check_data(data: ImageData, plugin: str) -> ImageData:
             )
         shape = own
     if data.label_counts is not None:
-        check_label_counts(data.label_counts, wrapped["train"], plugin, data.num_classes)
+        try:
+            counts = tuple(map(operator.index, data.label_counts))  # also of NumPy, or the values of a Counter
+        except TypeError:
+            raise PluginError(
+                f"{plugin}: label_counts must be a sequence of integers, got {described(data.label_counts)}"
+            ) from None
+        data = replace(data, label_counts=counts)
+        check_label_counts(counts, wrapped["train"], plugin, data.num_classes)
     return replace(data, train=wrapped["train"], test=wrapped.get("test"))
 
 

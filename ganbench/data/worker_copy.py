@@ -58,16 +58,20 @@ class WorkerCopies:
         pickler = SharingPickler(file)
         try:
             pickler.dump(checked.split)
+            self.content, self.shared = file.getvalue(), pickler.shared
+            self._copy()  # here rather than first in a worker, whose error would not name the dataset
         except Exception as error:
             raise PluginError(
                 f"{checked.plugin}: the {checked.name} split cannot be copied into worker processes: "
                 f"{describe(error)}. If it has an open file, drop it in __getstate__, and open it again to read; else "
                 "read the images without workers: -o data.workers=0"
             ) from error
-        self.content, self.shared = file.getvalue(), pickler.shared
+
+    def _copy(self) -> Any:
+        return SharingUnpickler(self.content, self.shared).load()
 
     def __call__(self, worker_id: int) -> None:
         info = get_worker_info()
         assert info is not None
         assert isinstance(info.dataset, CheckedSplit)
-        info.dataset.split = SharingUnpickler(self.content, self.shared).load()
+        info.dataset.split = self._copy()

@@ -208,6 +208,27 @@ def test_label_counts_are_compared_with_the_labels_in_memory(counts: tuple[int, 
         check_data(ImageData(few_images(), None, 10, "own", "ef", label_counts=counts), "dataset 'own'")
 
 
+@pytest.mark.parametrize("split", ["in memory", "streamed"])
+def test_label_counts_may_be_any_integers_in_order(split: str) -> None:
+    images, labels = few_images().tensors
+    train = few_images() if split == "in memory" else Items(lambda index: (images[index], labels[index]), len(images))
+    right = torch.bincount(labels.long(), minlength=10)
+    for counts in (dict(enumerate(right.tolist())).values(), right.numpy(), right):
+        given: Any = counts
+        data = check_data(ImageData(train, None, 10, "own", "ef", label_counts=given), "dataset 'own'")
+        assert data.label_counts == tuple(right.tolist())
+        assert {type(count) for count in data.label_counts} == {int}
+        assert [data.train[index][1] for index in range(4)] == labels[:4].tolist()
+
+
+@pytest.mark.parametrize("given", [20, [0.5] * 10, ["2"] * 10])
+def test_label_counts_that_are_not_integers_are_an_error(given: Any) -> None:
+    with pytest.raises(
+        PluginError, match=r"^dataset 'own': label_counts must be a sequence of integers, got (20|a list)"
+    ):
+        check_data(ImageData(GOOD, None, 10, "own", "ef", label_counts=given), "dataset 'own'")
+
+
 def test_an_item_whose_label_has_a_count_of_0_is_an_error() -> None:
     data = ImageData(Items(lambda index: (image(), index % 2)), None, 3, "own", "ef", label_counts=(10, 0, 10))
     checked = check_data(data, "dataset 'own'")

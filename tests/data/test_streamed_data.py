@@ -232,6 +232,31 @@ def test_a_split_that_cannot_be_copied_into_workers_is_refused(records: Path) ->
     assert len(list(alone.epoch())) == 5
 
 
+class Delegating:
+    """Wraps a dataset; a copy by pickle has no `dataset` yet when pickle asks for its attributes."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
+
+def test_a_split_whose_copy_cannot_be_read_back_is_refused_before_workers_start(records: Path) -> None:
+    data = check_data(ImageData(Delegating(PortableRecords(records)), None, 40, "own", "ef"), "dataset 'own'")
+    message = (
+        r"^dataset 'own': the train split cannot be copied into worker processes: RecursionError: .* -o data.workers=0$"
+    )
+    with pytest.raises(PluginError, match=message):
+        make_batches(data.train, 8, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2))
+
+
 class Slow(Dataset[Any]):
     """Real images that take a while to read."""
 

@@ -457,10 +457,6 @@ def test_gray_images_against_color_ones_are_repeated_and_warned_of() -> None:
     (metric,) = json.loads(outcome.stdout)["metrics"]
     assert metric["protocol"]["channels"] == "gray, repeated to three"
     assert "gray images are compared with color ones" in outcome.stderr
-    np.save("stored.npy", images.expand(-1, 3, -1, -1).numpy())  # in three equal channels
-    outcome = command("stored.npy --against color.npy --metrics fid --features raw -o metrics.0.features.size=2 --json")
-    assert json.loads(outcome.stdout)["metrics"][0]["protocol"] == metric["protocol"]
-    assert "gray images are compared with color ones" in outcome.stderr
     back = command("color.npy --against gray --metrics fid --features raw")
     assert back.exit_code == 2
     assert "its images are color, but those to compare with are gray" in back.stderr
@@ -475,3 +471,26 @@ def test_gray_images_to_compare_with_are_gray_also_if_they_have_three_channels(s
     assert outcome.exit_code == 0, outcome.output
     assert "channels" not in json.loads(outcome.stdout)["metrics"][0]["protocol"]
     assert "missing colors" not in outcome.stderr
+
+
+@pytest.mark.parametrize("reference", ["gray", "color"])
+def test_images_with_three_channels_are_compared_as_such_also_if_some_are_gray(reference: str) -> None:
+    """Gray X-rays in three channels; generators of which some tint pixels, and others have collapsed to gray."""
+    gray = embedded_subset().test.tensors[0].expand(-1, 3, -1, -1)
+    tinted = gray.clone()
+    tinted[3, 0, 14, 14] ^= 1
+    Path("tinted").mkdir()
+    for number, image in enumerate(tinted[:20].permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(image).save(f"tinted/{number}.png")
+    np.save("gray.npy", gray[:20].numpy())
+    against = {"gray": gray[20:60], "color": tinted[:40].roll(1, 0)}[reference]
+    np.save("reference.npy", against.numpy())
+    protocols = []
+    for scored in ("tinted", *(["gray.npy"] if reference == "color" else [])):
+        arguments = "--against reference.npy --metrics fid --features raw -o metrics.0.features.size=2 --json"
+        outcome = command(f"{scored} {arguments}")
+        assert outcome.exit_code == 0, outcome.output
+        assert "missing colors" not in outcome.stderr
+        protocols.append(json.loads(outcome.stdout)["metrics"][0]["protocol"])
+    assert protocols == [protocols[0]] * len(protocols)
+    assert "channels" not in protocols[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +60,42 @@ def test_a_full_disk_is_named_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "message"), [(40, "its images have 28x40 pixels"), (28, r"images of 2 sizes .*: 20 of 28x40 such as")]
+    ("other", "message"), [(56, "its images have 56x56 pixels"), (28, r"images of 2 sizes .*: 20 of 56x56 such as")]
 )
 def test_images_of_another_size_are_refused_before_they_are_decoded(
     other: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = pngs("x", IMAGES[:, 0].repeat(2, axis=2)[..., :40])
-    pngs("x/other", IMAGES[:1, 0].repeat(2, axis=2)[..., :other])
+    larger = IMAGES[:, 0].repeat(2, axis=1).repeat(2, axis=2)
+    folder = pngs("x", larger)
+    pngs("x/other", larger[:1, :other, :other])
     monkeypatch.setattr("ganbench.scoring.eval.folder.decode_image", lambda *_: pytest.fail("decoded"))
     with pytest.raises(UsageError, match=message):
         load_samples(folder, SHAPE)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_photos_of_another_size_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x").mkdir()
+    Image.fromarray(IMAGES[0, 0, :20]).save("x/0.jpg")
+    monkeypatch.setattr("ganbench.scoring.eval.folder.decode_image", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(UsageError, match="its images have 20x28 pixels"):
+        load_samples(Path("x"), SHAPE)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_the_size_is_that_after_a_rotation_by_exif(suffix: str) -> None:
     Path("x").mkdir()
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     for number, image in enumerate(IMAGES[:2, 0]):
         Image.fromarray(image[:20]).save(f"x/{number}.{suffix}", exif=exif)
+    assert load_samples(Path("x"), (1, 28, 20)).shape == (1, 28, 20)
+
+
+def test_an_exif_rotation_after_the_pixels_of_a_png_file_is_applied() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for path in pngs("x", IMAGES[:2, 0, :20]).iterdir():
+        content, kind = path.read_bytes(), b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(kind) - 4) + kind + struct.pack(">I", zlib.crc32(kind))
+        path.write_bytes(content[:-12] + chunk + content[-12:])  # before IEND
     assert load_samples(Path("x"), (1, 28, 20)).shape == (1, 28, 20)

@@ -33,7 +33,7 @@ Size = tuple[int, int]  # height, width
 class Header(NamedTuple):
     format: str
     gray: bool
-    size: Size
+    size: Size | None  # of the decoded image; None if only decoding tells
 
 
 def read_folder(
@@ -55,14 +55,16 @@ def read_folder(
             invalid[path] = header
         else:
             headers.append(header)
-            sizes.setdefault(header.size, []).append(path)
+            if header.size is not None:
+                sizes.setdefault(header.size, []).append(path)
     if not headers:
         what = "its only file is not" if len(invalid) == 1 else f"none of its {len(invalid):,} files is"
         raise UsageError(f"{folder}: {what} an image: {listed(invalid, folder)}")
     refuse_invalid(folder, invalid)
-    found_size = only_size(folder, sizes)  # before all files are decoded
-    if size is not None:
-        require_size(folder, found_size, size)
+    if sizes:  # before all files are decoded
+        found_size = only_size(folder, sizes)
+        if size is not None:
+            require_size(folder, found_size, size)
     mode: Literal["L", "RGB"] = "L" if all(header.gray for header in headers) else "RGB"
     images = decode_all(folder, files, mode)
     formats = Counter(header.format for header in headers)
@@ -96,14 +98,23 @@ def read_header(path: Path) -> Header | str:
             start = file.read(SIGNATURE_BYTES)
             file.seek(0)
             with Image.open(file) as image:
-                # not PngImageFile's own method, which decodes the image
-                rotated = Image.Image.getexif(image).get(ExifTags.Base.Orientation) in ROTATED
-                size = image.size if rotated else image.size[::-1]
-                return Header(image.format or "unknown", image.mode in GRAY_MODES, size)
+                return Header(image.format or "unknown", image.mode in GRAY_MODES, decoded_size(image))
     except OSError as error:
         return why_unreadable(error) if error.errno else why_unknown_format(start)
     except Exception as error:  # PIL raises many types for corrupt files
         return f"corrupt or too large ({' '.join(str(error).split())})"
+
+
+def decoded_size(image: Image.Image) -> Size | None:
+    """Return the size that an image which is not decoded yet will have; None if only decoding tells."""
+    width, height = image.size
+    if width == height:
+        return height, width
+    # versions of PIL differ in whether the size of a TIFF file is that after its rotation; a PNG file may have its EXIF
+    # orientation after its pixels
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return None
+    return (width, height) if image.getexif().get(ExifTags.Base.Orientation) in ROTATED else (height, width)
 
 
 def decode_all(folder: Path, files: list[Path], mode: Literal["L", "RGB"]) -> np.ndarray:

@@ -25,7 +25,7 @@ from ganbench.system.files import default_data_dir
 from .evaluate import evaluate_run, evaluate_samples
 from .request import Request
 from .result import build_result
-from .samples import count_copies, load_samples
+from .samples import count_copies, load_samples, match_shape
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,14 @@ class RequestedEvaluation:
         named = request.reference_seed(self.registry)
         reference = self._open_reference(spec, DEFAULT_SEED if named is None else named, None, None)
         shape = require_images(reference.data, reference.name)
-        samples = load_samples(images, shape, count=request.count, array=request.array, layout=request.layout)
+        files = reference.files
+        gray = files is not None and files.shape[0] == 3 and files.is_gray()
+        samples = load_samples(
+            images, shape, count=request.count, array=request.array, layout=request.layout, gray=gray
+        )
+        if files is not None and samples.shape != shape:  # both are gray
+            match_shape(files, samples.shape)
+            reference = ReferenceData(reference.name, *files.as_data(), files)
         asked = max(metric.num_samples for metric in spec.metrics)
         if len(samples.images) < asked:
             samples.warnings.append(

@@ -38,6 +38,11 @@ class GivenImages:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def is_gray(self) -> bool:
+        """Return whether all channels are equal in all images."""
+        parts = np.array_split(self.images, max(1, len(self.images) // 1000))
+        return all((part == part[:, :1]).all() for part in parts)
+
     def as_data(self) -> tuple[ImageData, DataRecord]:
         """Return the images as the train split of a dataset, and their record."""
         images = torch.from_numpy(self.images)
@@ -67,11 +72,13 @@ def load_samples(
     count: int | None = None,
     array: str | None = None,
     layout: Layout | None = None,
+    gray: bool = False,
 ) -> GivenImages:
     """Read the first `count` images of a folder, a file or an array, or all.
 
-    `shape` is the required shape of an image, (C, H, W); None accepts any. `array` selects one of several arrays in an
-    archive, and `layout` the order of its axes. Raises `UsageError` that says what was found and what to do.
+    `shape` is the required shape of an image, (C, H, W); None accepts any. If `gray`, a single channel is accepted in
+    place of three, and is all that gray images get. `array` selects one of several arrays in an archive, and `layout`
+    the order of its axes. Raises `UsageError` that says what was found and what to do.
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages
     if array is not None and not is_file(path):
@@ -89,9 +96,7 @@ def load_samples(
         raise UsageError(f"{path}: contains only one image; a score needs many, such as 10,000")
     samples = GivenImages(path, images, protocol, warnings)
     if shape is not None:
-        match_shape(samples, shape)
-    elif samples.shape[0] == 3 and is_gray(images):
-        samples.images = images[:, :1]
+        match_shape(samples, (1, *shape[1:]) if gray and samples.is_gray() else shape)
     if copies := len(images) - len(set(digests(images))):
         samples.warnings.append(f"{path}: {copies:,} of {len(images):,} images are exact copies of others")
     if (highest := int(images.max())) < DARK:
@@ -102,20 +107,17 @@ def load_samples(
 def match_shape(samples: GivenImages, shape: Shape) -> None:
     """Convert gray to color, or color without colors to gray, if the required shape differs only in that.
 
-    Images are gray if their pixels are, in whatever form they are stored. Raises `UsageError` for images of another
-    size, and for color images where gray ones are required.
+    Raises `UsageError` for images of another size, and for color images where gray ones are required.
     """
     own, path = samples.shape, samples.path
     require_size(path, own[1:], shape[1:])
-    gray = own[0] == 1 or (own[0] == 3 and is_gray(samples.images))
-    if gray and shape[0] == 3:
-        if own[0] == 1:
-            samples.images = np.repeat(samples.images, 3, axis=1)
+    if (own[0], shape[0]) == (1, 3):  # as stored: the protocol must not depend on the pixels of generated images
+        samples.images = np.repeat(samples.images, 3, axis=1)
         samples.protocol["channels"] = "gray, repeated to three"
         samples.warnings.append(
             f"{path}: gray images are compared with color ones, so the scores also measure the missing colors"
         )
-    elif gray and shape[0] == 1:
+    elif (own[0], shape[0]) == (3, 1) and samples.is_gray():
         samples.images = samples.images[:, :1]
     elif own[0] != shape[0]:
         kind = {1: "gray", 3: "color"}
@@ -123,11 +125,6 @@ def match_shape(samples: GivenImages, shape: Shape) -> None:
             f"{path}: its images are {kind.get(own[0], f'of {own[0]} channels')}, but those to compare with are "
             f"{kind.get(shape[0], f'of {shape[0]} channels')}; convert one side, or compare with another dataset"
         )
-
-
-def is_gray(images: np.ndarray) -> bool:
-    """Return whether the three channels of all images are equal."""
-    return all((part == part[:, :1]).all() for part in np.array_split(images, max(1, len(images) // 1000)))
 
 
 def count_copies(images: np.ndarray, data: ImageData) -> int:
