@@ -127,7 +127,7 @@ def make_provider(distribution: Distribution, named: tuple[str, str] | None, poi
         )
     try:
         return Provider(*named, point.name, point.module)
-    except AttributeError:
+    except (AttributeError, AssertionError):  # versions of Python differ
         raise ValueError(f"'{point.value}' is not MODULE or MODULE:OBJECT; reinstall the package") from None
 
 

@@ -175,6 +175,7 @@ class Evaluator:
         finite, problems = True, list[str]()
         batches = self.sampler.scored_images(source, count, size, self.seed, ranks=self.ranks, problems=problems)
         with ExitStack() as files:
+            files.enter_context(closing(batches))  # at once if a metric raises, whoever keeps the error
             writers = {
                 key: files.enter_context(FeatureWriter(folder / str(number), self.real_data.device))
                 for number, key in enumerate(extractors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -117,10 +117,11 @@ class Sampler:
         draw_labels: Callable[[int], Tensor] | None = None,
         ranks: Ranks = SINGLE,
         problems: list[str] | None = None,
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    ) -> Generator[tuple[Tensor, Tensor | None]]:
         """Yield `count` images, uint8 `(N, C, H, W)`, or vectors, float32 `(N, D)`, and labels, in batches.
 
-        Call it within `evaluation_context`.
+        Call it within `evaluation_context`, and close it if it may not be exhausted: the generator's mode and state are
+        restored at its end.
 
         The last batch is generated in full and then truncated, because in train mode an image depends on the statistics
         of its batch. Latent vectors are sampled on the CPU, so that they are the same on every device, and so are the
@@ -187,7 +188,7 @@ class Sampler:
         draw_labels: Callable[[int], Tensor] | None = None,
         ranks: Ranks = SINGLE,
         problems: list[str] | None = None,
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    ) -> Generator[tuple[Tensor, Tensor | None]]:
         """Yield the images and labels that are scored with a run's seed, as `generate` does; other labels if given.
 
         The first images are the same for any count. Call it within `evaluation_context`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -73,8 +73,13 @@ class TrainedRun:
         seed = self.training.seed if seed is None else seed
         batch_size = self.training.generator_images if source.mode == "train" else self.scoring.batch_size
         # the state of the process as in the run, because the number of threads, for example, can affect rounding
-        with fresh_process_state(self.device), evaluation_context(seed, self.device), deterministic_convolutions():
-            yield self.sampler.scored_images(source, count, batch_size, seed, draw_labels)
+        with (
+            fresh_process_state(self.device),
+            evaluation_context(seed, self.device),
+            deterministic_convolutions(),
+            closing(self.sampler.scored_images(source, count, batch_size, seed, draw_labels)) as batches,
+        ):
+            yield batches
 
     def _cycle(self, classes: Sequence[int]) -> Callable[[int], Tensor]:
         """Return a function that cycles through classes, whatever the sizes of the batches."""
