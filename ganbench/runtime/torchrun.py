@@ -26,7 +26,7 @@ def torchrun(processes: str, *command: str) -> int:
     `command` are the arguments of torchrun. It chooses a free port, so any number of runs can share the machine.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # for the processes, as -P for this one
-    # from a signal to SIGKILL; a suite that stops this process kills it a little later
+    # from a signal to SIGKILL, which torch 2.11 does not read; a suite that stops this process kills it a little later
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(STOP_SECONDS - 5))
     try:
         run.main(["--standalone", "--nproc-per-node", processes, *command])
