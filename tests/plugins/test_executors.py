@@ -262,16 +262,37 @@ def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, 
     assert ended == [0]
 
 
-def test_a_job_that_waits_says_so_and_gives_up_in_the_end(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_waits_for_a_process_as_long_as_it_makes_progress(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.plugin.jobs.STALLED_SECONDS", 1)
+    waiting = job("waiting", "")
+    waiting.directory.mkdir()
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(JobProcess(waiting).run()))
+    with FileLock(waiting.directory / ".lock", thread_local=False):
+        thread.start()
+        for number in range(10):
+            (waiting.directory / "progress.json").write_text("{}")
+            os.utime(waiting.directory / "progress.json", (number, number))  # by a clock that is late
+            time.sleep(0.2)
+        assert not ended
+    thread.join(30)
+    assert ended == [0]
+
+
+def test_a_job_that_waits_says_so_and_gives_up_on_a_process_that_hangs(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ganbench.plugin.jobs.TELL_SECONDS", 0)
-    monkeypatch.setattr("ganbench.plugin.jobs.WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("ganbench.plugin.jobs.STALLED_SECONDS", 0.5)
     waiting = job("waiting", "")
     waiting.directory.mkdir()
     with FileLock(waiting.directory / ".lock"):
         assert JobProcess(waiting).run() == ExitCode.FAILED
     told, failed = waiting.log.read_text().splitlines()
     assert told == f"waiting for another process, which writes to {waiting.directory}"
-    assert failed == f"error: another process has been writing to {waiting.directory} for 0 minutes; end it"
+    assert failed == (
+        f"error: another process keeps {waiting.directory} locked and has written nothing for 0 minutes; end it"
+    )
 
 
 def test_signals_for_the_scheduler_alone_do_not_end_a_run(job: Any) -> None:
