@@ -99,7 +99,12 @@ class FakeSlurm:
         folder = Path(executor.submitter.folder)
         (folder / f"{number}_0_result.pkl").write_bytes(pickle.dumps(content))
         queue = (self.folder / "queue").read_text().splitlines()
-        (self.folder / "queue").write_text("".join(f"{line}\n" for line in queue if line.split()[0] != number))
+        self.answer("".join(f"{line}\n" for line in queue if line.split()[0] != number))
+
+    def answer(self, queue: str) -> None:
+        """Let squeue print this, from one moment to the next."""
+        (self.folder / "new-queue").write_text(queue)
+        (self.folder / "new-queue").replace(self.folder / "queue")
 
 
 @pytest.fixture
@@ -330,7 +335,7 @@ def test_slurm_cancels_or_finds_the_jobs_that_it_had_submitted_before_an_error(
     first, second = executors
     assert set(first.futures) == set(second.futures) == {"1", "2"}
     second.shut_down()
-    assert fake_slurm.canceled() == ["1", "2"]
+    assert sorted(fake_slurm.canceled()) == ["1", "2"]
     first.shut_down()
 
 
@@ -392,13 +397,33 @@ def test_slurm_is_asked_again_if_the_machine_cannot_start_a_command(
     executor.shut_down()
 
 
-def test_an_answer_of_slurm_that_is_not_understood_ends_the_attempts(
-    job: Any, tmp_path: Path, fake_slurm: FakeSlurm
+@pytest.mark.parametrize("line", ["maintenance", "maintenance soon", "down for maintenance"])
+def test_slurm_is_asked_again_if_its_answer_is_not_understood(
+    line: str, job: Any, tmp_path: Path, fake_slurm: FakeSlurm
 ) -> None:
     executor = build("slurm", tmp_path, poll_seconds=0.01)
     futures = executor.submit([job("a", ""), job("b", "")])
-    (fake_slurm.folder / "queue").write_text("maintenance\n")
-    assert {str(future.exception(30)) for future in futures} == {"not enough values to unpack (expected 2, got 1)"}
+    numbers, jobs = list(executor.futures), (fake_slurm.folder / "queue").read_text()
+    fake_slurm.answer(f"{line}\n")
+    with pytest.raises(GanbenchError, match=f"squeue printed '{line}' instead of the id and the state of a job"):
+        executor._queue()
+    time.sleep(0.2)  # the watcher asks, too
+    assert not any(future.done() for future in futures)
+    fake_slurm.answer(jobs)
+    for number in numbers:
+        fake_slurm.end(executor, number, ("success", 5))
+    assert [future.result(30).exit_code for future in futures] == [5, 5]
+    executor.shut_down()
+
+
+def test_a_bug_ends_the_attempts_and_not_the_thread_that_asks_slurm(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = build("slurm", tmp_path, poll_seconds=0.01)
+    futures = executor.submit([job("a", ""), job("b", "")])
+    with monkeypatch.context() as patch:
+        patch.setattr("ganbench_executors.slurm.OVER", None)
+        assert {type(future.exception(30)) for future in futures} == {AttributeError}
     assert executor.watcher.is_alive()
     executor.shut_down()
 
