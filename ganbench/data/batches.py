@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -153,11 +153,17 @@ class StreamedBatches:
             yield from self._epoch_in_this_process(seed)
             return
         self.seeds.manual_seed(seed)
+        batches: Any = iter(self.loader)
         try:
-            yield from self.loader
+            yield from batches
         except GanbenchError as error:  # torch prepends the worker's traceback to the message
             name = f"{type(error).__module__}.{type(error).__qualname__}: "
             raise restated(error, str(error).rpartition(name)[2].rstrip()) from None
+        finally:
+            batches._shutdown_workers()  # now: the traceback of an error would keep `batches` alive
+            for worker in batches._workers:
+                if worker.is_alive():  # it hangs in native code; when Python exits, it would wait for it forever
+                    worker.kill()
 
     def _epoch_in_this_process(self, seed: int) -> Iterator[Inputs]:
         """Read an epoch as a worker would: with separate random number generators, seeded for each epoch."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ganbench.errors import ExitCode, GanbenchError
-from ganbench.results.layout import SPEC
+from ganbench.results.layout import SPEC, last_written
 from ganbench.results.schema import load_result
 from ganbench.system import openmp
 from ganbench.system.locks import is_locked
@@ -26,7 +26,7 @@ from ganbench.system.shared_machine import VARIABLE
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
 POLL_SECONDS = 0.2
 TELL_SECONDS = 60  # until a job that waits for another process says so
-WAIT_SECONDS = 300  # until it gives up: a process that has lost its suite ends within `STOP_SECONDS`
+STALLED_SECONDS = 1800  # until it gives up on one that writes no files; the warm-up and scoring may take minutes
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Job:
         return [directory for directory in (self.directory, *self.others) if is_locked(directory)]
 
     @property
+    def written_at(self) -> list[float]:
+        """When the files of its runs were last written, which changes while a run makes progress."""
+        return [last_written(directory) for directory in (self.directory, *self.others)]
+
+    @property
     def command(self) -> tuple[str, ...]:
         """The command of the next attempt."""
         return self.resume if (self.directory / SPEC).is_file() else self.begin
@@ -101,8 +106,8 @@ class JobProcess:
         - `shared_with`: which other work the machine does meanwhile; the result then marks its speed as unreliable.
         - `ignored_signals`: those that a scheduler may send to all processes, but which are for this one alone.
 
-        Waits while another process still writes to a run directory of the job, such as a process of a killed suite, for
-        a limited time.
+        Waits while another process still writes to a run directory of the job, such as a process of a killed suite,
+        and gives up only if that process has written nothing for long.
         """
         if not self._wait_for_others():
             return ExitCode.FAILED
@@ -136,17 +141,19 @@ class JobProcess:
         return self._process.wait()
 
     def _wait_for_others(self) -> bool:
-        """Wait until no other process writes to a run directory of the job; False if one does so for too long."""
-        start, told = time.monotonic(), False
+        """Wait until no other process writes to a run directory of the job; False if one seems to hang."""
+        start = progress_at = time.monotonic()  # the clocks of other machines, which date the files, may differ
+        told, before = False, list[float]()
         while (locked := self.job.locked) and not self._stopping.wait(POLL_SECONDS):
-            folders = ", ".join(map(str, locked))
-            waited = time.monotonic() - start
-            if waited > TELL_SECONDS and not told:
+            folders, now = ", ".join(map(str, locked)), time.monotonic()
+            if now - start > TELL_SECONDS and not told:
                 self._log(f"waiting for another process, which writes to {folders}")
                 told = True
-            if waited > WAIT_SECONDS:
-                since = f"for {waited / 60:.0f} minutes"
-                self._log(f"error: another process has been writing to {folders} {since}; end it")
+            if (written_at := self.job.written_at) != before:
+                progress_at, before = now, written_at
+            if now - progress_at > STALLED_SECONDS:
+                since = f"for {(now - progress_at) / 60:.0f} minutes"
+                self._log(f"error: another process keeps {folders} locked and has written nothing {since}; end it")
                 return False
         return True
 

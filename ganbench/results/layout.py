@@ -30,6 +30,7 @@ discarded/CELL-N/ run directories that --restart has moved aside
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def is_run_directory(folder: Path) -> bool:
 
 def has_result(directory: Path) -> bool:
     return is_file(directory / RESULT)
+
+
+def last_written(directory: Path) -> float:
+    """Return when a run last wrote one of its files, in seconds since the epoch; 0 if it has none."""
+    times = [0.0]
+    for name in (SPEC, CHECKPOINT, PROGRESS, RESULT, HISTORY):
+        with suppress(OSError):  # there is none, or the run removes it
+            times.append((directory / name).stat().st_mtime)
+    return max(times)
 
 
 def run_of(path: Path) -> Path:

@@ -48,7 +48,9 @@ class Attempt(Record):
     executor: str = Field(description="name of the executor")
     submitted_at: datetime = Field(description="when it was given to the executor, ISO 8601 with time zone")
     ended_at: datetime | None = Field(
-        None, description="when it ended, ISO 8601 with time zone; null while it lasts, or if the suite was killed"
+        None,
+        description="when it ended, ISO 8601 with time zone; null while it lasts, or if the suite was killed or could "
+        "not stop it",
     )
     exit_code: int | None = Field(
         None, description="exit code of the run, negative for a signal; null while it lasts, or if it is unknown"

@@ -98,12 +98,13 @@ def run(
     if seeds_at_once and device == "cpu":
         raise UsageError("--seeds-at-once trains on a GPU, but --device is cpu; remove one of them")
     choose_trackers(track, "", registry)  # an error is better now than in each cell
-    named_data_dir(data_dir)
     folder = SuiteFolder(directory or default_folder(suite), suite, cells, registry)
     folder.require_readable_results()
     records = folder.records
     overrides = [*executor_options, *([f"jobs={jobs}"] if jobs is not None else [])]
     config = choose_executor(executor, suite.executors, overrides, registry)
+    if config.plugin.plugin.name == "local":  # other machines may have the folder that $GANBENCH_DATA names
+        named_data_dir(data_dir)
     if dry_run:
         statuses = [read_status(folder.path, record, alive=False) for record in records]
         show(statuses, f"{suite.name}, in {folder.path}", as_json)

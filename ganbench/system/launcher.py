@@ -14,6 +14,7 @@ class Launcher:
     local_rank: int = 0  # on this machine: the index of its GPU
     size: int = 1
     local_size: int = 1  # processes on this machine
+    by_torchrun: bool = False  # torchrun may also start a single process
 
     @property
     def is_first(self) -> bool:
@@ -25,4 +26,6 @@ class Launcher:
         """Read the variables that torchrun sets."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
-        return cls(*(int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")))
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+        rank, local_rank, size, local_size = (int(os.environ[name]) for name in names)
+        return cls(rank, local_rank, size, local_size, by_torchrun=True)

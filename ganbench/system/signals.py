@@ -95,6 +95,6 @@ def heed_parent_alone() -> None:
     def wait_for_parent() -> None:
         while signal.sigwaitinfo(numbers).si_pid != parent.pid:
             pass
-        os._exit(0)  # as torch does; the main thread may hang
+        os._exit(0)  # the main thread may hang; if it keeps the GIL, only SIGKILL ends the process
 
     threading.Thread(target=wait_for_parent, daemon=True).start()

@@ -19,6 +19,7 @@ from ganbench.results.throughput import Roofline
 from ganbench.runtime.checkpoint import Checkpoint
 from ganbench.runtime.memory import explain_out_of_memory, is_out_of_memory
 from ganbench.spec.launch import Launch
+from ganbench.system.launcher import Launcher
 
 from .arguments import RunArguments
 from .conditions import current_conditions, joined
@@ -94,7 +95,7 @@ class TrainingLoop:
 
     def execute(self, interrupt: Interrupt) -> Training[Result]:
         """Train until training is complete or interrupted, and store the result."""
-        interrupt.urgent = not self.ranks.alone  # torchrun kills the processes half a minute after Ctrl-C
+        interrupt.urgent = Launcher.of_this_process().by_torchrun  # it kills its processes half a minute after Ctrl-C
         try:
             save_real_images(self.prepared, self.directory, self.callback)
             if self.state.steps == 0:

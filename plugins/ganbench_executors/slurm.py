@@ -22,6 +22,7 @@ from .resources import require_gpus, settled_threads
 
 JOBS = "jobs.json"  # from cell to Slurm's id, so that a later command finds jobs that are still in the queue
 OVER = re.compile("COMPLETED|CANCELLED|FAILED|TIMEOUT|NODE_FAIL|PREEMPTED|BOOT_FAIL|DEADLINE|OUT_OF_MEMORY|REVOKED")
+IN_QUEUE = re.compile(r"(\d\S*) ([A-Z_]+)")  # a job's id and state
 WARNING = signal.SIGUSR2  # by which submitit learns of preemption and of the time limit
 STOP_SECONDS = 90  # from scancel to the end of waiting: Slurm itself kills after KillWait, 30 s by default
 
@@ -115,7 +116,7 @@ class SlurmExecutor:
             if waiting:
                 try:
                     self._end(set(waiting) - self._queue())
-                except GanbenchError:  # Slurm's controller may be away for a while
+                except GanbenchError:  # Slurm's controller may be away or in maintenance for a while
                     pass
                 except Exception as error:  # it must not end this thread, because the suite would wait forever
                     self._fail(error)
@@ -150,9 +151,16 @@ class SlurmExecutor:
             return JobEnd(None, f"Slurm job {number}: {exception_line(str(error))}")
 
     def _queue(self) -> set[str]:
-        """Return the ids of all of the user's jobs that have not ended. Raises `GanbenchError` if Slurm fails."""
+        """Return the ids of all of the user's jobs that have not ended.
+
+        Raises `GanbenchError` if Slurm fails or prints anything else: what it knows of the jobs is then unknown.
+        """
         lines = slurm("squeue", "--me", "--array", "--noheader", "--states=all", "--format=%i %T").splitlines()
-        return {number for number, state in map(str.split, lines) if not OVER.match(state)}
+        found = [IN_QUEUE.fullmatch(line.strip()) for line in lines]
+        if None in found:
+            line = lines[found.index(None)]
+            raise GanbenchError(f"executor slurm: squeue printed {line!r} instead of the id and the state of a job")
+        return {each[1] for each in found if each and not OVER.match(each[2])}
 
     def shut_down(self) -> None:
         with self.changed:

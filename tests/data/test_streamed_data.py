@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -269,6 +271,37 @@ class Slow(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         time.sleep(0.01)
         return self.images[index], index
+
+
+class Hanging(Slow):
+    """Images whose fifth hangs in native code that keeps the GIL."""
+
+    reads = 0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        self.reads += 1
+        if self.reads > 4:
+            time.sleep(0.2)  # until a thread of the worker has sent the first batch
+            ctypes.PyDLL(None).sleep(600)
+        return super().__getitem__(index)
+
+
+def test_workers_that_hang_in_native_code_end_with_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would wait for them when it exits."""
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
+    others = multiprocessing.active_children()
+    batches = make_batches(Hanging(), 4, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2))
+    epoch: Any = batches.epoch()
+    next(epoch), next(epoch)  # from each
+    workers = [worker for worker in multiprocessing.active_children() if worker not in others]
+    epoch.close()
+    for worker in workers:
+        worker.join(10)
+    try:
+        assert [worker.exitcode for worker in workers] == [-signal.SIGKILL] * 2
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])

@@ -99,7 +99,12 @@ class FakeSlurm:
         folder = Path(executor.submitter.folder)
         (folder / f"{number}_0_result.pkl").write_bytes(pickle.dumps(content))
         queue = (self.folder / "queue").read_text().splitlines()
-        (self.folder / "queue").write_text("".join(f"{line}\n" for line in queue if line.split()[0] != number))
+        self.answer("".join(f"{line}\n" for line in queue if line.split()[0] != number))
+
+    def answer(self, queue: str) -> None:
+        """Let squeue print this, from one moment to the next."""
+        (self.folder / "new-queue").write_text(queue)
+        (self.folder / "new-queue").replace(self.folder / "queue")
 
 
 @pytest.fixture
@@ -262,16 +267,37 @@ def test_a_job_waits_for_a_process_that_still_writes_to_its_directory(job: Any, 
     assert ended == [0]
 
 
-def test_a_job_that_waits_says_so_and_gives_up_in_the_end(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_waits_for_a_process_as_long_as_it_makes_progress(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.plugin.jobs.STALLED_SECONDS", 1)
+    waiting = job("waiting", "")
+    waiting.directory.mkdir()
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(JobProcess(waiting).run()))
+    with FileLock(waiting.directory / ".lock", thread_local=False):
+        thread.start()
+        for number in range(10):
+            (waiting.directory / "progress.json").write_text("{}")
+            os.utime(waiting.directory / "progress.json", (number, number))  # by a clock that is late
+            time.sleep(0.2)
+        assert not ended
+    thread.join(30)
+    assert ended == [0]
+
+
+def test_a_job_that_waits_says_so_and_gives_up_on_a_process_that_hangs(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ganbench.plugin.jobs.TELL_SECONDS", 0)
-    monkeypatch.setattr("ganbench.plugin.jobs.WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("ganbench.plugin.jobs.STALLED_SECONDS", 0.5)
     waiting = job("waiting", "")
     waiting.directory.mkdir()
     with FileLock(waiting.directory / ".lock"):
         assert JobProcess(waiting).run() == ExitCode.FAILED
     told, failed = waiting.log.read_text().splitlines()
     assert told == f"waiting for another process, which writes to {waiting.directory}"
-    assert failed == f"error: another process has been writing to {waiting.directory} for 0 minutes; end it"
+    assert failed == (
+        f"error: another process keeps {waiting.directory} locked and has written nothing for 0 minutes; end it"
+    )
 
 
 def test_signals_for_the_scheduler_alone_do_not_end_a_run(job: Any) -> None:
@@ -371,13 +397,33 @@ def test_slurm_is_asked_again_if_the_machine_cannot_start_a_command(
     executor.shut_down()
 
 
-def test_an_answer_of_slurm_that_is_not_understood_ends_the_attempts(
-    job: Any, tmp_path: Path, fake_slurm: FakeSlurm
+@pytest.mark.parametrize("line", ["maintenance", "maintenance soon", "down for maintenance"])
+def test_slurm_is_asked_again_if_its_answer_is_not_understood(
+    line: str, job: Any, tmp_path: Path, fake_slurm: FakeSlurm
 ) -> None:
     executor = build("slurm", tmp_path, poll_seconds=0.01)
     futures = executor.submit([job("a", ""), job("b", "")])
-    (fake_slurm.folder / "queue").write_text("maintenance\n")
-    assert {str(future.exception(30)) for future in futures} == {"not enough values to unpack (expected 2, got 1)"}
+    numbers, jobs = list(executor.futures), (fake_slurm.folder / "queue").read_text()
+    fake_slurm.answer(f"{line}\n")
+    with pytest.raises(GanbenchError, match=f"squeue printed '{line}' instead of the id and the state of a job"):
+        executor._queue()
+    time.sleep(0.2)  # the watcher asks, too
+    assert not any(future.done() for future in futures)
+    fake_slurm.answer(jobs)
+    for number in numbers:
+        fake_slurm.end(executor, number, ("success", 5))
+    assert [future.result(30).exit_code for future in futures] == [5, 5]
+    executor.shut_down()
+
+
+def test_a_bug_ends_the_attempts_and_not_the_thread_that_asks_slurm(
+    job: Any, tmp_path: Path, fake_slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = build("slurm", tmp_path, poll_seconds=0.01)
+    futures = executor.submit([job("a", ""), job("b", "")])
+    with monkeypatch.context() as patch:
+        patch.setattr("ganbench_executors.slurm.OVER", None)
+        assert {type(future.exception(30)) for future in futures} == {AttributeError}
     assert executor.watcher.is_alive()
     executor.shut_down()
 

@@ -487,7 +487,7 @@ def test_a_terminal_that_cannot_move_the_cursor_gets_lines() -> None:
     ("arguments", "data", "message"),
     [
         (["--device", "cdua"], "", "--device cdua: choose auto, cpu, cuda or cuda:N"),
-        ([], "tpyo", "GANBENCH_DATA=tpyo: no such folder"),
+        (["--executor", "local"], "tpyo", "GANBENCH_DATA=tpyo: no such folder"),
     ],
 )
 def test_what_would_fail_each_cell_is_refused_at_once(
@@ -498,6 +498,14 @@ def test_what_would_fail_each_cell_is_refused_at_once(
     code, text = suite(*arguments)
     assert (code, message in text) == (ExitCode.USAGE, True), text
     assert not Path("suites").exists()
+
+
+def test_a_data_folder_that_only_the_nodes_of_a_cluster_have_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(["bce"], [0])
+    monkeypatch.setenv("GANBENCH_DATA", "/scratch/of/the/nodes")
+    assert suite("--executor", "slurm", "--dry-run")[0] == ExitCode.DONE
+    code, text = suite("--executor", "local", "--dry-run")
+    assert (code, "GANBENCH_DATA=/scratch/of/the/nodes: no such folder" in text) == (ExitCode.USAGE, True), text
 
 
 def test_a_plugin_file_is_relative_to_the_suite_or_below_the_home_folder(

@@ -22,7 +22,7 @@ from ganbench.plugin.registry import Registry
 from ganbench.reporting.result_tables import show_result
 from ganbench.results.schema import load_result
 from ganbench.runtime.checkpoint import Checkpoint, load_checkpoint
-from ganbench.runtime.ranks import Ranks
+from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.spec.loading import load_stopped_spec
 from ganbench.training.run_state import RunState
 
@@ -178,12 +178,16 @@ class OneOfSeveral(Ranks):
         return value
 
 
+@pytest.mark.parametrize("ranks", [SINGLE, OneOfSeveral()])
 @pytest.mark.parametrize("when", ["in training", "while scores are computed"])
 def test_ctrl_c_under_torchrun_stores_the_result_without_scores(
-    when: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, ranks: Ranks, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Torchrun kills the processes half a minute later; scores may take longer."""
-    monkeypatch.setattr("ganbench.training.runner.join_ranks", lambda *_: nullcontext(OneOfSeveral()))
+    variables = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ganbench.training.runner.join_ranks", lambda *_: nullcontext(ranks))
     callback = SignalAfterFirstWindow(INT) if when == "in training" else SendsWhen("evaluating", [INT])
     overrides = ["training.epochs=2", "metrics.0.at_epochs=[]"]
     result, directory = small_run(registry, tmp_path / "run", overrides, callback=callback, window_seconds=1e-9)
