@@ -17,7 +17,7 @@ from ganbench.plugin.interfaces import Split
 from ganbench.runtime.ranks import SINGLE, Ranks
 from ganbench.runtime.rng import IsolatedRNG
 from ganbench.spec.sections import DataOptions
-from ganbench.system.signals import heed_parent_alone
+from ganbench.system.signals import obey_parent_only
 
 from .contract import CheckedSplit
 from .worker_copy import WorkerCopies
@@ -183,7 +183,7 @@ class StreamedBatches:
 
 def start_worker(copies: WorkerCopies | None, worker_id: int) -> None:
     """Prepare a data worker, in its own process, before it reads images."""
-    heed_parent_alone()
+    obey_parent_only()
     if copies is not None:
         copies(worker_id)
 

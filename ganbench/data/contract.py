@@ -145,7 +145,7 @@ def check_label_counts(counts: Sequence[int], train: Split, plugin: str, num_cla
 
 
 def wrong_count(label: int, counts: Sequence[int]) -> str:
-    return f"label_counts[{label}] is {counts[label]:,}; expected the number of train images of each class by its label"
+    return f"label_counts[{label}] is {counts[label]:,}; expected the number of train images with that label"
 
 
 def checked_items(split: Split) -> list[int]:

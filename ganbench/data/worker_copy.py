@@ -63,8 +63,8 @@ class WorkerCopies:
         except Exception as error:
             raise PluginError(
                 f"{checked.plugin}: the {checked.name} split cannot be copied into worker processes: "
-                f"{describe(error)}. If it has an open file, drop it in __getstate__, and open it again to read; else "
-                "read the images without workers: -o data.workers=0"
+                f"{describe(error)}. If it holds an open file, drop the file in __getstate__ and reopen it on reading; "
+                "otherwise, set -o data.workers=0"
             ) from error
 
     def _copy(self) -> Any:

@@ -54,7 +54,7 @@ def verdict_text(finding: Finding) -> Text:
 def phases_table(sessions: Sessions, names: tuple[str, str]) -> Table:
     """Make a table of the time per phase on both sides, and of the GPU clock."""
     base, head = map(escape, names)
-    table = Table("Phase, ms per 1,000 images", base, head, "Change in cost", title="Phases", title_justify="left")
+    table = Table("Phase, ms per 1,000 images", base, head, "Change", title="Phases", title_justify="left")
     for row in phase_rows(sessions):
         table.add_row(*map(escape, row))
     return table

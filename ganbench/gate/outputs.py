@@ -73,7 +73,7 @@ def markdown(check: Check) -> str:
         cells = [name, LABELS[finding.verdict], *finding.sides, *bounds(finding)]
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
     if check.measurements.sessions:
-        lines += ["", "| phase | base, ms per 1,000 images | head | change in cost |", "|---|---|---|---|"]
+        lines += ["", "| phase | base, ms per 1,000 images | head | change |", "|---|---|---|---|"]
         lines += [f"| {' | '.join(map(escaped, row))} |" for row in phase_rows(check.measurements.sessions)]
     lines.append("")
     lines += [f"- {escaped(finding.message)}" for finding in check.findings.values()]

@@ -107,7 +107,7 @@ class JobProcess:
         - `ignored_signals`: those that a scheduler may send to all processes, but which are for this one alone.
 
         Waits while another process still writes to a run directory of the job, such as a process of a killed suite,
-        and gives up only if that process has written nothing for long.
+        and gives up only if that process makes no progress for long.
         """
         if not self._wait_for_others():
             return ExitCode.FAILED
@@ -147,13 +147,13 @@ class JobProcess:
         while (locked := self.job.locked) and not self._stopping.wait(POLL_SECONDS):
             folders, now = ", ".join(map(str, locked)), time.monotonic()
             if now - start > TELL_SECONDS and not told:
-                self._log(f"waiting for another process, which writes to {folders}")
+                self._log(f"waiting for another process writing to {folders}")
                 told = True
             if (written_at := self.job.written_at) != before:
                 progress_at, before = now, written_at
             if now - progress_at > STALLED_SECONDS:
                 since = f"for {(now - progress_at) / 60:.0f} minutes"
-                self._log(f"error: another process keeps {folders} locked and has written nothing {since}; end it")
+                self._log(f"error: another process keeps {folders} locked and has made no progress {since}; end it")
                 return False
         return True
 

@@ -96,7 +96,7 @@ class Command(TyperCommand):
 
 
 class Query(Command):
-    """A command whose result is what it prints, so that failing to write its output is an error."""
+    """A command whose output is its result, so that failing to write its output is an error."""
 
     def on_output_failure(self, reason: str) -> None:
         raise GanbenchError(reason)

@@ -90,8 +90,8 @@ class MetricResult(Record):
     )
     curve: list[MetricPoint] = Field(description="all scores of the run, in order")
     real_data_score: Finite = Field(
-        description="the score of real images from the other split, about that of a perfect generator if they are as "
-        "many as the generated ones; null if there is no other split or it is too small, and for metrics of networks"
+        description="the score of real images from the other split, about that of a perfect generator if equally "
+        "many images are generated; null if no other split differs and is large enough, and for metrics of networks"
     )
     real_data_samples: int = Field(description="real images in `real_data_score`; 0 if it was not computed")
     protocol: dict[str, Any] = Field(

@@ -49,7 +49,7 @@ class Attempt(Record):
     submitted_at: datetime = Field(description="when it was given to the executor, ISO 8601 with time zone")
     ended_at: datetime | None = Field(
         None,
-        description="when it ended, ISO 8601 with time zone; null while it lasts, or if the suite was killed or could "
+        description="when it ended, ISO 8601 with time zone; null while it runs, or if the suite was killed or could "
         "not stop it",
     )
     exit_code: int | None = Field(

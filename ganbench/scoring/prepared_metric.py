@@ -76,14 +76,14 @@ def stored_features(
 
 
 def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
-    """Score real images of the other split, up to `num_samples`: if as many, about a perfect generator's score."""
+    """Score up to `num_samples` images of the other split; with that many, about a perfect generator's score."""
     config = prepared.config
     name = "train" if config.split == "test" else "test"
     other = real_data.split(name)
     if other is None:
         return
     if real_data.data.test is real_data.data.train:
-        prepared.warnings.append("no score of real data: the train and the test split are the same")
+        prepared.warnings.append("no score of real data: the train and test splits are the same")
         return
     indices = torch.randperm(len(other), generator=make_rng(REAL_DATA_SEED, "floor"))[: config.num_samples]
     if len(indices) < (needed := min_images(prepared.metric)):
@@ -94,8 +94,8 @@ def score_real_data(prepared: PreparedMetric, real_data: RealData) -> None:
     prepared.real_data_samples = len(indices)
     if len(indices) < config.num_samples:  # the bias of FID, for one, depends on their number
         prepared.warnings.append(
-            f"the score of real data is of {len(indices):,} images instead of {config.num_samples:,}, so that of a "
-            "perfect generator may differ"
+            f"real data was scored on {len(indices):,} images instead of {config.num_samples:,}; a perfect generator's "
+            "score may differ"
         )
     if name in real_data.record.random_splits:
         prepared.warnings.append(f"score of real data: {random_images(name)}")

@@ -186,8 +186,8 @@ class GateOptions(StrictModel):
     score_percent: float = Field(
         5.0,
         gt=0,
-        description="by how much scores of metrics not in metric_percent may get worse, in percent: a score of which "
-        "higher is better may fall by this, which must be less than 100",
+        description="by how much scores of metrics not in metric_percent may get worse, in percent; must be below "
+        "100 for metrics where higher is better",
     )
     metric_percent: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="score_percent for single metrics, by id, name or label"

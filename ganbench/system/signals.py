@@ -80,8 +80,8 @@ def defer_signals() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def heed_parent_alone() -> None:
-    """Let only the parent of this process, which `multiprocessing` has started, end it by a termination signal.
+def obey_parent_only() -> None:
+    """In a process that `multiprocessing` has started, ignore termination signals that its parent did not send.
 
     Ctrl-C, `timeout`, torchrun and schedulers signal all processes of a job, but a worker has to work on until its
     parent has stopped in order. Has no effect outside Linux.

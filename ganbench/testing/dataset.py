@@ -71,7 +71,7 @@ class DatasetContract(PluginContract):
         assert re.fullmatch("[0-9a-f]{64}", first), f"expected 64 hexadecimal digits, got {first!r}"
 
     def test_label_counts_are_those_of_the_train_split(self) -> None:
-        """`label_counts`, if given, has the number of train images of each class, by its label; in large splits, only
+        """`label_counts`, if given, has the number of train images per class, indexed by label; in large splits, only
         their sum and some labels are checked.
         """
         data: ImageData = self.build()
@@ -89,7 +89,7 @@ class DatasetContract(PluginContract):
             )
 
     def test_worker_processes_can_read_it(self) -> None:
-        """Splits that are read item by item can be pickled, also after reads, and a copy has the same items."""
+        """Splits that are read item by item can be pickled, even after reads, and a copy has the same items."""
         data: ImageData = self.build()
         if not self.streamed(data):
             self.skip("all splits are tensors in memory, which need no worker processes")

@@ -263,7 +263,7 @@ class TrainingLoop:
     def _save_checkpoint(self, interrupt: Interrupt) -> None:
         """Save a checkpoint between two windows; until the next window, a signal can end the run at once.
 
-        Raises `KeyboardInterrupt` if one was to do so before: without its scores, the run is not complete.
+        Raises `KeyboardInterrupt` if one came before: without its scores, the run is not complete.
         """
         self.files.save_checkpoint()
         interrupt.unsaved = False

@@ -159,7 +159,7 @@ class SlurmExecutor:
         found = [IN_QUEUE.fullmatch(line.strip()) for line in lines]
         if None in found:
             line = lines[found.index(None)]
-            raise GanbenchError(f"executor slurm: squeue printed {line!r} instead of the id and the state of a job")
+            raise GanbenchError(f"executor slurm: squeue printed {line!r} instead of a job's id and state")
         return {each[1] for each in found if each and not OVER.match(each[2])}
 
     def shut_down(self) -> None:
@@ -179,7 +179,7 @@ class SlurmExecutor:
             if not (left := self._queue() & numbers):
                 return
             self.stopping.wait(1)
-        raise GanbenchError(f"executor slurm: {', '.join(sorted(left))} did not end {STOP_SECONDS} s after scancel")
+        raise GanbenchError(f"executor slurm: {', '.join(sorted(left))} are still there {STOP_SECONDS} s after scancel")
 
 
 def parameters(options: SlurmOptions) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def test_copies_of_train_images_in_the_test_split_are_warned_of(
     assert any(f"{copied} of 1,000 test images are exact copies of train images" in each for each in warnings) == warned
 
 
-def test_images_of_few_different_values_are_no_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_few_distinct_values_are_not_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subset = embedded_subset()
     few = replace(
         subset, train=TensorDataset(*(part[:50].repeat_interleave(4, 0) for part in subset.train.tensors)), test=None

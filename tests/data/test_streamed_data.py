@@ -226,7 +226,7 @@ def test_a_split_that_cannot_be_copied_into_workers_is_refused(records: Path) ->
     data = check_data(ImageData(Records(records), None, 40, "own", "ef"), "dataset 'own'")
     message = (
         r"^dataset 'own': the train split cannot be copied into worker processes: TypeError: cannot pickle "
-        r"'_io.FileIO' object. If it has an open file, drop it in __getstate__, .* -o data.workers=0$"
+        r"'_io.FileIO' object. If it holds an open file, drop the file in __getstate__ .* -o data.workers=0$"
     )
     with pytest.raises(PluginError, match=message):
         make_batches(data.train, 8, torch.device("cpu"), make_rng(0, "order"), options=DataOptions(workers=2))

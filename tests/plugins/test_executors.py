@@ -294,9 +294,9 @@ def test_a_job_that_waits_says_so_and_gives_up_on_a_process_that_hangs(
     with FileLock(waiting.directory / ".lock"):
         assert JobProcess(waiting).run() == ExitCode.FAILED
     told, failed = waiting.log.read_text().splitlines()
-    assert told == f"waiting for another process, which writes to {waiting.directory}"
+    assert told == f"waiting for another process writing to {waiting.directory}"
     assert failed == (
-        f"error: another process keeps {waiting.directory} locked and has written nothing for 0 minutes; end it"
+        f"error: another process keeps {waiting.directory} locked and has made no progress for 0 minutes; end it"
     )
 
 
@@ -405,7 +405,7 @@ def test_slurm_is_asked_again_if_its_answer_is_not_understood(
     futures = executor.submit([job("a", ""), job("b", "")])
     numbers, jobs = list(executor.futures), (fake_slurm.folder / "queue").read_text()
     fake_slurm.answer(f"{line}\n")
-    with pytest.raises(GanbenchError, match=f"squeue printed '{line}' instead of the id and the state of a job"):
+    with pytest.raises(GanbenchError, match=f"squeue printed '{line}' instead of a job's id and state"):
         executor._queue()
     time.sleep(0.2)  # the watcher asks, too
     assert not any(future.done() for future in futures)
@@ -440,7 +440,7 @@ def test_slurm_says_if_jobs_could_not_be_canceled(
         message = "executor slurm: scancel failed: scancel: busy"
     else:
         (fake_slurm.folder / "scancel").write_text("#!/bin/sh\n")
-        message = "executor slurm: 1_0, 1_1 did not end 1 s after scancel"
+        message = "executor slurm: 1_0, 1_1 are still there 1 s after scancel"
     with pytest.raises(GanbenchError, match=f"^{message}$"):
         executor.shut_down()
     assert not executor.watcher.is_alive()

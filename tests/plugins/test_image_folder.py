@@ -395,7 +395,7 @@ def test_a_class_without_training_images_is_in_the_notice(root: Path, tmp_path: 
         save(tmp_path / "test" / name / "0.png", COLORS[0])
     data = load(tmp_path, skip_invalid=True)
     assert data.num_classes == 3
-    assert "NO TRAINING IMAGES of c, as all are in the test split" in str(data.notice)
+    assert "NO TRAINING IMAGES, only test images, in the classes c" in str(data.notice)
 
 
 def test_the_folder_is_required_and_must_exist(tmp_path: Path) -> None:

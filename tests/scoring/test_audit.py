@@ -202,7 +202,7 @@ def test_a_dataset_whose_splits_are_the_same_is_refused(monkeypatch: pytest.Monk
     subset = embedded_subset()
     same = replace(subset, test=subset.train)
     monkeypatch.setattr("ganbench_datasets.fashion_mnist.sources.load", lambda *_: same)
-    with pytest.raises(UsageError, match=r"^audit: the train and the test split of the dataset are the same, so .*"):
+    with pytest.raises(UsageError, match=r"^audit: the train and test splits of the dataset are the same, so .*"):
         audited(["fid"], OPTIONS, 20)
 
 

@@ -294,7 +294,7 @@ A = "--against fashion-mnist -o dataset.source=embedded"
         (f"x.npy {A} --metrics fdi", "unknown metric 'fdi'; did you mean 'fid'?"),
         (
             f"x.npy {A} --metrics modes --features typo",
-            "--features typo has no effect, because no metric has an ext",
+            "--features typo has no effect, as no metric uses an ext",
         ),
         ("x.npy --against ''", "--against: expected a name or a path, got an empty string"),
         (f"x.npy {A} --metrics inception-score --features raw", "feature extractor 'raw' has no class logits; use one"),

@@ -24,7 +24,7 @@ def test_the_score_of_real_data_is_that_of_the_other_split(split: str, other: st
     assert result.real_data_score == pytest.approx(images.double().mean().item())
     assert result.real_data_samples == len(images)  # as many as there are
     assert result.warnings == [
-        f"the score of real data is of {len(images)} images instead of 400, so that of a perfect generator may differ"
+        f"real data was scored on {len(images)} images instead of 400; a perfect generator's score may differ"
     ]
 
 
@@ -42,7 +42,7 @@ def test_there_is_no_score_of_real_data_if_both_splits_are_the_same(form: str, s
     evaluator.evaluate(scoring.networks, 0)
     (result,) = evaluator.results(0)
     assert (result.real_data_score, result.real_data_samples) == (None, 0)
-    assert result.warnings == ["no score of real data: the train and the test split are the same"]
+    assert result.warnings == ["no score of real data: the train and test splits are the same"]
 
 
 def test_the_score_of_real_data_is_computed_once_for_each_protocol(scoring: BrightnessScoring) -> None:

@@ -15,9 +15,9 @@ import pytest
 from ganbench.system.signals import (
     defer_signals,
     handle_signals,
-    heed_parent_alone,
     interrupt_on_signals,
     interrupt_once,
+    obey_parent_only,
 )
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -82,7 +82,7 @@ def test_all_deferred_signals_come_if_the_first_one_does_not_raise() -> None:
 
 
 def hang(ready: Any) -> None:
-    heed_parent_alone()
+    obey_parent_only()
     ready.set()
     time.sleep(60)
 

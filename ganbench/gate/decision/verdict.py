@@ -69,8 +69,8 @@ class Threshold:
 class Decision:
     """A verdict and the numbers behind it, as fractions of base's value: 0.05 is 5% worse.
 
-    They are infinite if head never reaches a target, and -inf if base never does, or if only its score is 0 although
-    higher is better.
+    They are infinite if head never reaches a target, or -inf if base never does; also if one side's score is 0, and
+    where the data do not limit a bound.
     """
 
     verdict: Verdict
@@ -166,7 +166,7 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
 
 def percent(effect: float) -> str:
     """Format a fraction by which a quantity is worse, with its sign."""
-    return f"{effect:+.1%}" if math.isfinite(effect) else "infinite" if effect > 0 else "infinitely less"
+    return f"{effect:+.1%}" if math.isfinite(effect) else f"{effect:+}"
 
 
 def bounds(finding: Finding) -> tuple[str, str]:

@@ -94,8 +94,8 @@ def require_valid_margins(margins: GateOptions, scores: Sequence[Score]) -> None
         path, percent = margin_of(score, margins)
         if score.higher_is_better and percent >= 100:
             raise UsageError(
-                f"{path}: {percent:g}: {score.label} cannot fall by more than 100%, so no check would fail; give less "
-                f"than 100 for it, with gate.metric_percent.{score.id}"
+                f"{path}: {percent:g}: {score.label} cannot fall by more than 100%, so no check would fail; set "
+                f"gate.metric_percent.{score.id} below 100"
             )
 
 

@@ -103,7 +103,7 @@ def phase_seconds(sessions: Sessions) -> dict[str, tuple[float, float]]:
 
 
 def phase_rows(sessions: Sessions) -> list[tuple[str, str, str, str]]:
-    """Format the time per phase and the GPU clock: name, base, head and change in cost, of which a clock has none."""
+    """Format the time per phase and the GPU clock: name, base, head and change; a clock has none."""
     rows = []
     for phase, (before, after) in phase_seconds(sessions).items():
         change = f"{after / before - 1:+.1%}" if before else ""

@@ -201,8 +201,8 @@ def load_real_images(real_data: RealData, name: str, samples: int | None, count:
         raise UsageError("audit: the dataset needs two splits, one as the reference and one to take other images from")
     if split is own:
         raise UsageError(
-            "audit: the train and the test split of the dataset are the same, so real images would be those that the "
-            "metric compares with; give the dataset a test split of other images"
+            "audit: the train and test splits of the dataset are the same, so real images would be compared with "
+            "themselves; give the dataset a separate test split"
         )
     if len(split) < 2 * count:
         raise UsageError(

@@ -126,7 +126,7 @@ def only_classes(classes: Tensor) -> Make:
 
 
 def unbalanced(preferred: Tensor) -> Make:
-    """Draw images of which half are of the preferred class; at most half of all are of it."""
+    """Draw half from the preferred class, which has less than half of all images."""
 
     def draw(real: RealImages, count: int, rng: torch.Generator) -> Tensor:
         order = torch.randperm(len(real.images), generator=rng)

@@ -108,9 +108,7 @@ class Request:
             data["metrics"] = [self._complete(metric, forced, registry, run) for metric in data["metrics"]]
         spec = validated(EvaluationSpec, data, registry, "eval")
         if self.features and not any("features" in type(metric.options).model_fields for metric in spec.metrics):
-            raise UsageError(
-                f"--features {self.features} has no effect, because no metric has an extractor: leave it out"
-            )
+            raise UsageError(f"--features {self.features} has no effect, as no metric uses an extractor; omit it")
         return spec
 
     def _require_metrics(self, metrics: Any, registry: Registry) -> None:

@@ -76,8 +76,8 @@ def load_samples(
 ) -> GivenImages:
     """Read the first `count` images of a folder, a file or an array, or all.
 
-    `shape` is the required shape of an image, (C, H, W); None accepts any. If `gray`, a single channel is accepted in
-    place of three, and is all that gray images get. `array` selects one of several arrays in an archive, and `layout`
+    `shape` is the required shape of an image, (C, H, W); None accepts any. If `gray`, gray images get a single
+    channel even where `shape` has three. `array` selects one of several arrays in an archive, and `layout`
     the order of its axes. Raises `UsageError` that says what was found and what to do.
     """
     path = source if isinstance(source, Path) else Path("images")  # for messages

@@ -89,7 +89,7 @@ def read_record(target: Path) -> dict[str, Any] | None:
 
 
 def decode_all(hashes: dict[Path, str], size: int, channels: int, target: Path) -> dict[str, Any]:
-    """Write the array of all files, and return what is known of it: a `Decoded`, with the index of each invalid file.
+    """Write the array of all files; return its hash, the invalid files by index with reasons, and the other counts.
 
     The images are written as a stream: writing through a memory map would end the process when the disk is full. Raises
     `DataError` for a file whose hash is another one now, because the array is cached by the hashes.

@@ -86,7 +86,7 @@ def notice(
         names = ", ".join(map(printable, found.unused))
         parts.append(f"NOT USED, because it is not in the folder train or test: {names}")
     if untrained := without_images(found.classes, train_labels):
-        parts.append(f"NO TRAINING IMAGES of {', '.join(map(printable, untrained))}, as all are in the test split")
+        parts.append(f"NO TRAINING IMAGES, only test images, in the classes {', '.join(map(printable, untrained))}")
     if decoded.enlarged:
         parts.append(f"ENLARGED {counted(decoded.enlarged, 'image')} to {size}x{size} pixels")
     if decoded.further_pages:
