@@ -25,7 +25,7 @@ from ganbench.system.shared_machine import VARIABLE
 
 STOP_SECONDS = 60  # from SIGTERM to SIGKILL; a run needs them to write its checkpoint
 POLL_SECONDS = 0.2
-TELL_SECONDS = 60  # until a job that waits for another process says so
+LOG_SECONDS = 60  # until a job that waits for another process logs this
 STALLED_SECONDS = 1800  # until it gives up on one that writes no files; the warm-up and scoring may take minutes
 
 
@@ -143,12 +143,12 @@ class JobProcess:
     def _wait_for_others(self) -> bool:
         """Wait until no other process writes to a run directory of the job; False if one seems to hang."""
         start = progress_at = time.monotonic()  # the clocks of other machines, which date the files, may differ
-        told, before = False, list[float]()
+        logged, before = False, list[float]()
         while (locked := self.job.locked) and not self._stopping.wait(POLL_SECONDS):
             folders, now = ", ".join(map(str, locked)), time.monotonic()
-            if now - start > TELL_SECONDS and not told:
+            if now - start > LOG_SECONDS and not logged:
                 self._log(f"waiting for another process writing to {folders}")
-                told = True
+                logged = True
             if (written_at := self.job.written_at) != before:
                 progress_at, before = now, written_at
             if now - progress_at > STALLED_SECONDS:

@@ -287,7 +287,7 @@ def test_a_job_waits_for_a_process_as_long_as_it_makes_progress(job: Any, monkey
 def test_a_job_that_waits_says_so_and_gives_up_on_a_process_that_hangs(
     job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganbench.plugin.jobs.TELL_SECONDS", 0)
+    monkeypatch.setattr("ganbench.plugin.jobs.LOG_SECONDS", 0)
     monkeypatch.setattr("ganbench.plugin.jobs.STALLED_SECONDS", 0.5)
     waiting = job("waiting", "")
     waiting.directory.mkdir()

@@ -33,7 +33,7 @@ Size = tuple[int, int]  # height, width
 class Header(NamedTuple):
     format: str
     gray: bool
-    size: Size | None  # of the decoded image; None if only decoding tells
+    size: Size | None  # of the decoded image; None if only decoding shows it
 
 
 def read_folder(
@@ -106,7 +106,7 @@ def read_header(path: Path) -> Header | str:
 
 
 def decoded_size(image: Image.Image) -> Size | None:
-    """Return the size that an image which is not decoded yet will have; None if only decoding tells."""
+    """Return the size that an image which is not decoded yet will have; None if only decoding shows it."""
     width, height = image.size
     if width == height:
         return height, width
